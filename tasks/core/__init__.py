@@ -1,0 +1,1 @@
+"""The kernel: what every family shares. It knows no family."""

@@ -1,0 +1,79 @@
+"""What an engine sees of the job it works for. Pure types: importing this loads no broker and no database."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from tasks.core.egress import Egress
+
+
+class Resume(Protocol):
+    """Small state kept across attempts (at most 64 KiB of JSON), refused from a superseded attempt."""
+
+    def load(self) -> dict[str, object] | None:
+        """Return what the newest earlier attempt saved, or None."""
+
+    def save(self, state: dict[str, object]) -> None:
+        """Keep ``state`` for the next attempt.
+
+        Raises:
+            JobSuperseded: another claim owns the job.
+        """
+
+
+class JobContext(Protocol):
+    """Passed to every engine as ``job``."""
+
+    @property
+    def id(self) -> str:
+        """The job's id, a UUIDv7."""
+
+    @property
+    def attempt(self) -> int:
+        """Which try this is, from 1."""
+
+    @property
+    def fence(self) -> int:
+        """Grows with each claim; pass it to whatever is written outside, so that a late writer is refused."""
+
+    @property
+    def workdir(self) -> Path:
+        """An empty folder of this attempt only; removed when the attempt ends, even by a kill."""
+
+    @property
+    def http(self) -> Egress:
+        """Makes HTTP clients that refuse forbidden addresses. The only way out."""
+
+    @property
+    def resume(self) -> Resume:
+        """Small state kept across attempts."""
+
+    def report(self, stage: str, done: float, total: float | None = None, message: str = "") -> None:
+        """Tell viewers how far the work is; at most ten reports a second are sent, the last one always.
+
+        Also a cancellation point (see ``checkpoint``).
+        """
+
+    def log(self, line: str, *, level: str = "info", stream: str = "engine") -> None:
+        """Add one line to the job's log."""
+
+    def save(self, name: str, content: bytes | Path, media_type: str) -> None:
+        """Keep ``content`` as the artifact ``name``; it becomes visible at once and replaces an older one.
+
+        Raises:
+            InputRejected: the name is not a plain relative path of at most 200 characters.
+            JobSuperseded: another claim owns the job.
+        """
+
+    def checkpoint(self) -> None:
+        """Stop here if the attempt must not go on. Call it in every loop; it is cheap.
+
+        Raises:
+            JobCancelled, JobDrained, JobSuperseded: control flow, not to be caught.
+        """
+
+
+RequestT = TypeVar("RequestT", bound=BaseModel)
+Engine = Callable[[RequestT, JobContext], BaseModel]

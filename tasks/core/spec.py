@@ -1,0 +1,89 @@
+"""What a kind is: one frozen ``JobSpec`` beside the models of its family."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Queue(StrEnum):
+    """The six classes of resource; the only queue names there are."""
+
+    CRITICAL = "critical"
+    AI = "ai"
+    CRAWLER = "crawler"
+    VOICE = "voice"
+    ANALYTICS = "analytics"
+    MAINTENANCE = "maintenance"
+
+
+class Contract(BaseModel):
+    """Base of request and result models: frozen, and refusing fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPreset:
+    """How often a kind is tried, and how long it waits in between.
+
+    The wait before attempt n+1 is drawn uniformly from ``[0, min(cap_s, base_s * 2**(n-1))]`` (full jitter:
+    M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+    """
+
+    name: str
+    max_attempts: int
+    base_s: float
+    cap_s: float = 600.0
+
+
+FAST = RetryPreset("FAST", 3, 1.0)
+STANDARD = RetryPreset("STANDARD", 5, 2.0)
+HEAVY = RetryPreset("HEAVY", 8, 5.0)
+CRITICAL = RetryPreset("CRITICAL", 12, 10.0)
+NONE = RetryPreset("NONE", 1, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what a job leaves behind is kept, in seconds."""
+
+    stream_s: int = 24 * 3600
+    artifacts_s: int = 7 * 24 * 3600
+    row_s: int = 30 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """Everything the kernel must know of one kind.
+
+    Args:
+        kind: ``family.verb``; also the name of the Celery task.
+        soft_limit_s: after this long the engine gets ``SoftLimitReached`` (transient).
+        hard_limit_s: after this long the child's process group is killed; larger than the soft limit.
+        capabilities: what a worker must have found at start, such as ``chromium``.
+        example: a valid request, shown in the catalogue and used by tests.
+    """
+
+    kind: str
+    queue: Queue
+    request: type[BaseModel]
+    result: type[BaseModel]
+    summary: str
+    soft_limit_s: float
+    hard_limit_s: float
+    retry: RetryPreset = STANDARD
+    retention: Retention = Retention()
+    capabilities: frozenset[str] = frozenset()
+    max_result_bytes: int = 256 * 1024
+    example: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.soft_limit_s < self.hard_limit_s:
+            raise ValueError(f"{self.kind}: need 0 < soft_limit_s < hard_limit_s")
+
+    @property
+    def family(self) -> str:
+        """The package under ``tasks`` that owns this kind."""
+        return self.kind.split(".", 1)[0]
