@@ -21,8 +21,8 @@
         │   └── SoftLimitReached the attempt used up its soft time limit
         └── Permanent            trying again cannot help
 
-Control flow, not errors (engines never catch them): ``JobInterrupted`` with ``JobCancelled``, ``JobDrained``
-and ``JobSuperseded``.
+Control flow, not errors (engines never catch them): ``JobInterrupted`` with ``JobCancelled`` and ``JobSuperseded``;
+``AttemptEnded`` tells Celery what the ledger knows already.
 """
 
 from typing import ClassVar
@@ -159,9 +159,9 @@ class JobCancelled(JobInterrupted):
     """Someone asked for the job to be cancelled."""
 
 
-class JobDrained(JobInterrupted):
-    """The worker is going away and hands the job back; the attempt does not count."""
-
-
 class JobSuperseded(JobInterrupted):
     """Another claim owns the job now; whatever this attempt writes would be refused."""
+
+
+class AttemptEnded(Exception):
+    """The attempt did not succeed, and the ledger knows. Raised to Celery, whose own views then tell the same."""

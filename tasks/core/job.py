@@ -71,7 +71,7 @@ class JobContext(Protocol):
         """Stop here if the attempt must not go on. Call it in every loop; it is cheap.
 
         Raises:
-            JobCancelled, JobDrained, JobSuperseded: control flow, not to be caught.
+            JobCancelled, JobSuperseded: control flow, not to be caught.
         """
 
 

@@ -43,6 +43,7 @@ STANDARD = RetryPreset("STANDARD", 5, 2.0)
 HEAVY = RetryPreset("HEAVY", 8, 5.0)
 CRITICAL = RetryPreset("CRITICAL", 12, 10.0)
 NONE = RetryPreset("NONE", 1, 0.0)
+RETRY_PRESETS: Mapping[str, RetryPreset] = {preset.name: preset for preset in (FAST, STANDARD, HEAVY, CRITICAL, NONE)}
 
 
 @dataclass(frozen=True, slots=True)

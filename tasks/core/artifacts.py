@@ -1,0 +1,117 @@
+"""Files that jobs leave: under one storage root, at ``<job>/<fence>/<name>``, with a row each in the ledger."""
+
+import hashlib
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from tasks.core.clock import now
+from tasks.core.errors import InputRejected, JobSuperseded, NotFound
+from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.schema import artifacts, jobs
+from tasks.core.records import ArtifactRecord, JobState
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){0,4}")
+_MEDIA_TYPE = re.compile(r"[a-z0-9.+-]+/[a-z0-9.+-]+(; ?charset=[a-z0-9-]+)?")
+
+LOG_NAME = "job.log.jsonl"
+
+
+class Artifacts:
+    """Keeps and finds artifacts. A file is complete or absent: it is written aside and renamed into place."""
+
+    def __init__(self, root: Path, ledger: Ledger) -> None:
+        self._root = root
+        self._ledger = ledger
+
+    def folder(self, job_id: str, fence: int) -> Path:
+        """Return the folder of one attempt's files; it may not exist yet."""
+        return self._root / job_id / str(fence)
+
+    def save(
+        self, job_id: str, name: str, content: bytes | Path, *, fence: int, attempt: int, media_type: str
+    ) -> ArtifactRecord:
+        """Keep ``content`` as ``name``, replacing this attempt's earlier one.
+
+        Raises:
+            InputRejected: the name or media type is not acceptable.
+            JobSuperseded: another claim owns the job.
+        """
+        if len(name) > 200 or not _NAME.fullmatch(name) or name == LOG_NAME:
+            raise InputRejected(
+                f"Artifact name {name!r}: use a plain relative path of at most 200 characters.", field="name"
+            )
+        if not _MEDIA_TYPE.fullmatch(media_type):
+            raise InputRejected(f"Media type {media_type!r}: use type/subtype.", field="media_type")
+        target = self.folder(job_id, fence) / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        size, sha256 = _write_aside(target, content)
+        row = {"size_bytes": size, "sha256": sha256, "media_type": media_type, "created_at": now()}
+        with self._ledger.write() as connection:
+            owned = sa.select(jobs.c.id).where(
+                jobs.c.id == job_id, jobs.c.state == JobState.RUNNING, jobs.c.fence == fence
+            )
+            if connection.execute(owned.with_for_update()).first() is None:
+                raise JobSuperseded
+            key = (artifacts.c.job_id == job_id) & (artifacts.c.fence == fence) & (artifacts.c.name == name)
+            if connection.execute(artifacts.update().where(key).values(row)).rowcount == 0:
+                connection.execute(artifacts.insert().values(job_id=job_id, fence=fence, name=name, **row))
+        return _record(job_id, {"name": name, **row}, attempt)
+
+    def list(self, job_id: str, fence: int, attempt: int) -> "list[ArtifactRecord]":
+        """List one attempt's files by name."""
+        statement = artifacts.select().where(artifacts.c.job_id == job_id, artifacts.c.fence == fence)
+        with self._ledger.read() as connection:
+            rows = connection.execute(statement.order_by(artifacts.c.name)).mappings().all()
+        return [_record(job_id, dict(row), attempt) for row in rows]
+
+    def path(self, job_id: str, fence: int, name: str) -> Path:
+        """Return where the file lies.
+
+        Raises:
+            NotFound: no such file.
+        """
+        path = self.folder(job_id, fence) / name
+        if not _NAME.fullmatch(name) or not path.is_file():
+            raise NotFound(f"Job {job_id} has no artifact {name!r}.")
+        return path
+
+    def erase(self, job_id: str) -> None:
+        """Delete every file of the job."""
+        shutil.rmtree(self._root / job_id, ignore_errors=True)
+
+
+def _write_aside(target: Path, content: bytes | Path) -> tuple[int, str]:
+    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    digest, size = hashlib.sha256(), 0
+    with aside.open("wb") as out:
+        if isinstance(content, bytes):
+            out.write(content)
+            digest.update(content)
+            size = len(content)
+        else:
+            with content.open("rb") as source:
+                while block := source.read(1 << 20):
+                    out.write(block)
+                    digest.update(block)
+                    size += len(block)
+        out.flush()
+        os.fsync(out.fileno())
+    aside.replace(target)
+    return size, digest.hexdigest()
+
+
+def _record(job_id: str, row: dict[str, Any], attempt: int) -> ArtifactRecord:
+    return ArtifactRecord(
+        name=row["name"],
+        size_bytes=row["size_bytes"],
+        media_type=row["media_type"],
+        sha256=row["sha256"],
+        attempt=attempt,
+        created_at=row["created_at"],
+        href=f"/api/jobs/{job_id}/artifacts/{row['name']}",
+    )

@@ -1,0 +1,118 @@
+"""One attempt as its engine sees it: the ``JobContext`` that ``core.run`` passes in."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tasks.core.egress import Egress
+from tasks.core.errors import InputRejected, JobCancelled, JobSuperseded
+from tasks.core.kernel import Kernel
+from tasks.core.ledger import queries, transitions
+from tasks.core.narrator import Narrator
+from tasks.core.records import Job, JobState
+
+# How often a checkpoint really looks into the ledger; the calls between cost a clock read.
+_PULSE_S = 0.5
+# How often the newest report is kept in the ledger, besides the live stream.
+_KEEP_PROGRESS_S = 5.0
+_RESUME_LIMIT_BYTES = 64 * 1024
+
+
+class ResumeState:
+    """Small state kept across attempts, in the job's row."""
+
+    def __init__(self, kernel: Kernel, job: Job) -> None:
+        self._kernel = kernel
+        self._job = job
+
+    def load(self) -> dict[str, object] | None:
+        """Return what the newest earlier attempt saved, or None."""
+        return self._job.resume
+
+    def save(self, state: dict[str, object]) -> None:
+        """Keep ``state``; see ``tasks.core.job.Resume``."""
+        size = len(json.dumps(state))
+        if size > _RESUME_LIMIT_BYTES:
+            raise InputRejected(f"Resume state is {size} bytes; keep it under {_RESUME_LIMIT_BYTES}.", field="state")
+        if not transitions.keep_resume_state(self._kernel.ledger, self._job.id, fence=self._job.fence, resume=state):
+            raise JobSuperseded
+
+
+class Attempt:
+    """Implements ``tasks.core.job.JobContext`` on the kernel."""
+
+    def __init__(
+        self, kernel: Kernel, job: Job, *, workdir: Path, http: Egress, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.id = job.id
+        self.attempt = job.attempt
+        self.fence = job.fence
+        self.workdir = workdir
+        self.http = http
+        self.resume = ResumeState(kernel, job)
+        self.last_progress: dict[str, Any] | None = None
+        self._kernel = kernel
+        self._clock = clock
+        self._narrator = Narrator(kernel.events, job, kernel.artifacts.folder(job.id, job.fence), clock=clock)
+        self._looked_at = clock()
+        self._kept_at = clock()
+        self._stage: tuple[str, float, float] | None = None
+
+    def report(self, stage: str, done: float, total: float | None = None, message: str = "") -> None:
+        """Tell viewers how far the work is; see ``tasks.core.job.JobContext``."""
+        at = self._clock()
+        if self._stage is None or self._stage[0] != stage:
+            self._stage = (stage, at, done)
+        progress = {
+            "percent": round(min(100.0, max(0.0, 100.0 * done / total)), 2) if total else None,
+            "stage": stage[:100],
+            "step": done,
+            "total": total,
+            "message": message[:500],
+            "eta_s": self._eta_s(at, done, total),
+        }
+        self.last_progress = progress
+        self._narrator.progress(progress)
+        if at - self._kept_at >= _KEEP_PROGRESS_S:
+            self._kept_at = at
+            if not transitions.note_progress(self._kernel.ledger, self.id, fence=self.fence, progress=progress):
+                raise JobSuperseded
+        self.checkpoint()
+
+    def _eta_s(self, at: float, done: float, total: float | None) -> float | None:
+        assert self._stage is not None  # noqa: S101  # set by report
+        _, began_at, began_done = self._stage
+        if not total or done <= began_done or at <= began_at:
+            return None
+        return round((total - done) * (at - began_at) / (done - began_done), 1)
+
+    def log(self, line: str, *, level: str = "info", stream: str = "engine") -> None:
+        """Add one line to the job's log."""
+        self._narrator.log(line, level=level, stream=stream)
+
+    def save(self, name: str, content: bytes | Path, media_type: str) -> None:
+        """Keep an artifact; see ``tasks.core.job.JobContext``."""
+        record = self._kernel.artifacts.save(
+            self.id, name, content, fence=self.fence, attempt=self.attempt, media_type=media_type
+        )
+        self._narrator.artifact(
+            {"name": name, "size_bytes": record.size_bytes, "media_type": media_type, "href": record.href}
+        )
+
+    def checkpoint(self) -> None:
+        """Stop here if the attempt must not go on; see ``tasks.core.job.JobContext``."""
+        at = self._clock()
+        if at - self._looked_at < _PULSE_S:
+            return
+        self._looked_at = at
+        pulse = queries.pulse(self._kernel.ledger, self.id)
+        if pulse is None or pulse.state != JobState.RUNNING or pulse.fence != self.fence:
+            raise JobSuperseded
+        if pulse.cancel_requested:
+            raise JobCancelled
+
+    def close(self) -> None:
+        """Send what is still to be told: the last report and every log line."""
+        self._narrator.close()

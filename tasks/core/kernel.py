@@ -1,0 +1,36 @@
+"""What one process needs of the kernel, opened once and closed by its owner."""
+
+from dataclasses import dataclass
+
+from tasks.core.artifacts import Artifacts
+from tasks.core.events import Events
+from tasks.core.ledger import Ledger
+from tasks.core.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Settings, ledger, events and artifacts of this process."""
+
+    settings: Settings
+    ledger: Ledger
+    events: Events
+    artifacts: Artifacts
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.events.close()
+        self.ledger.close()
+
+
+def open_kernel(settings: Settings, *, pool_size: int = 8) -> Kernel:
+    """Open the kernel; connections are made on first use.
+
+    Raises:
+        ConfigurationRefused: the ledger's tables do not fit this version and may not be migrated.
+        LedgerUnavailable: the ledger cannot be reached.
+    """
+    ledger = Ledger(settings.resolved_ledger_url, auto_migrate=settings.auto_migrate, pool_size=pool_size)
+    ledger.prepare()
+    events = Events(settings.redis_url, maxlen=settings.stream_maxlen, ttl_s=settings.stream_ttl_s)
+    return Kernel(settings, ledger, events, Artifacts(settings.resolved_storage_dir, ledger))

@@ -1,0 +1,9 @@
+"""The ledger: the SQL tables that are the truth about jobs. Redis carries; the ledger decides.
+
+``schema`` tables · ``database`` connections and transactions · ``transitions`` every change of a job's state ·
+``queries`` what is read · ``fleet`` workers · ``tenants`` tenants and keys · ``upgrade`` and ``migrations`` the schema's life.
+"""
+
+from tasks.core.ledger.database import Ledger
+
+__all__ = ["Ledger"]

@@ -1,0 +1,115 @@
+"""Connections and transactions: one engine per process, opened on first use, closed by its owner."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from tasks.core.errors import LedgerBusy, LedgerUnavailable
+from tasks.core.ledger.upgrade import ensure_schema
+
+_BUSY_TIMEOUT_S = 5
+# PostgreSQL: how long a statement may wait for a lock, and how long one may run, before we answer 503.
+_PG_OPTIONS = "-c lock_timeout=5000 -c statement_timeout=30000"
+
+
+class Ledger:
+    """Transactions on the ledger.
+
+    ``write()`` is one transaction that holds the write lock from its start (``BEGIN IMMEDIATE`` on SQLite), so that it
+    never fails half way for want of it; ``read()`` sees one consistent snapshot. Keep both short: no engine work and no
+    network call inside.
+
+    Raises (both): ``LedgerBusy`` when another writer holds the ledger too long, ``LedgerUnavailable`` when it is down.
+    """
+
+    def __init__(self, url: str, *, auto_migrate: bool = True, pool_size: int = 8) -> None:
+        self.url = url
+        self._engine = _engine(url, pool_size=pool_size)
+        self._auto_migrate = auto_migrate
+
+    @property
+    def is_sqlite(self) -> bool:
+        """SQLite, hence one writer at a time."""
+        return self._engine.dialect.name == "sqlite"
+
+    def prepare(self) -> None:
+        """Bring the tables up to date, or refuse to start.
+
+        Raises:
+            ConfigurationRefused: the tables are not at this version and ``auto_migrate`` is off.
+        """
+        with _translated():
+            ensure_schema(self._engine, auto_migrate=self._auto_migrate)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a read transaction."""
+        with _translated(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a write transaction; it commits at the end and rolls back on any exception."""
+        with _translated(), self._engine.connect() as connection:
+            connection = connection.execution_options(writes=True)
+            with connection.begin():
+                yield connection
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self._engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as exc:
+        text = str(exc.orig)
+        if "locked" in text or "lock timeout" in text or "busy" in text:
+            raise LedgerBusy("The ledger is busy. Try again in a few seconds.") from exc
+        raise LedgerUnavailable("The ledger cannot be reached. Try again in a few seconds.") from exc
+    except PoolTimeoutError as exc:
+        raise LedgerBusy("Too many requests wait for the ledger. Try again in a few seconds.") from exc
+    except DBAPIError as exc:
+        if exc.connection_invalidated:
+            raise LedgerUnavailable("The ledger cannot be reached. Try again in a few seconds.") from exc
+        raise
+
+
+def _engine(url: str, *, pool_size: int) -> Engine:
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        assert parsed.database is not None  # noqa: S101  # settings refuse in-memory ledgers
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S}, pool_size=pool_size, pool_timeout=5)
+        sa.event.listen(engine, "connect", _set_up_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return sa.create_engine(
+        url,
+        connect_args={"connect_timeout": 5, "options": _PG_OPTIONS},
+        pool_size=pool_size,
+        pool_timeout=5,
+        pool_pre_ping=True,
+    )
+
+
+def _set_up_sqlite(connection: object, _entry: ConnectionPoolEntry) -> None:
+    # We say BEGIN ourselves: the driver's own would take the write lock only at the first write.
+    connection.isolation_level = None  # type: ignore[attr-defined]
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

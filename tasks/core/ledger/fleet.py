@@ -1,0 +1,132 @@
+"""The workers as the ledger knows them: a row each, a counter that beats, and what each has found on its machine."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from tasks.core.clock import now
+from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.schema import jobs, workers
+from tasks.core.records import JobState
+
+# The broker holds at most this many published and unclaimed jobs per queue, or four for each live slot if that is more.
+_LEAST_WINDOW = 32
+_WINDOW_PER_SLOT = 4
+
+
+class WorkerState(StrEnum):
+    """What a worker says of itself, or what the dispatcher found."""
+
+    UP = "up"
+    """Takes jobs."""
+    DRAINING = "draining"
+    """Takes no new jobs; lets the running ones finish."""
+    STOPPED = "stopped"
+    """Left in order."""
+    GONE = "gone"
+    """Its counter stood still for a lease; its jobs were rescued."""
+
+
+LIVE = frozenset({WorkerState.UP, WorkerState.DRAINING})
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One row of ``workers``. ``name`` is ``queue@host#boot-id``; ``beat`` only grows."""
+
+    name: str
+    host: str
+    pid: int
+    queues: list[str]
+    slots: int
+    capabilities: list[str]
+    version: str
+    started_at: datetime
+    beat: int
+    beat_at: datetime
+    rss_bytes: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A running job as its worker's beat sees it."""
+
+    job_id: str
+    fence: int
+    child_pid: int
+    cancel_requested: bool
+
+
+def register(ledger: Ledger, worker: Worker) -> None:
+    """Write the worker's row at its start. Names carry a boot id, so a row is never taken over."""
+    with ledger.write() as connection:
+        connection.execute(workers.insert().values(asdict(worker)))
+
+
+def beat(ledger: Ledger, name: str, *, rss_bytes: int, state: str) -> None:
+    """Let the counter grow by one."""
+    with ledger.write() as connection:
+        connection.execute(
+            workers.update()
+            .where(workers.c.name == name)
+            .values(beat=workers.c.beat + 1, beat_at=now(), rss_bytes=rss_bytes, state=state)
+        )
+
+
+def set_state(ledger: Ledger, name: str, state: str) -> None:
+    """Write that the worker is gone or has stopped."""
+    with ledger.write() as connection:
+        connection.execute(workers.update().where(workers.c.name == name).values(state=state))
+
+
+def held_by(ledger: Ledger, name: str) -> list[Held]:
+    """List the running jobs that the worker's children hold."""
+    statement = sa.select(jobs.c.id, jobs.c.fence, jobs.c.child_pid, jobs.c.cancel_requested_at).where(
+        jobs.c.state == JobState.RUNNING, jobs.c.worker == name
+    )
+    with ledger.read() as connection:
+        return [
+            Held(row.id, row.fence, row.child_pid, row.cancel_requested_at is not None)
+            for row in connection.execute(statement)
+        ]
+
+
+def live_workers(ledger: Ledger) -> list[Worker]:
+    """List the workers that are up or draining, by name."""
+    with ledger.read() as connection:
+        return _select(connection, workers.c.state.in_(LIVE))
+
+
+def _select(connection: Connection, where: sa.ColumnElement[bool]) -> list[Worker]:
+    rows = connection.execute(workers.select().where(where).order_by(workers.c.name))
+    return [Worker(**_values(row)) for row in rows]
+
+
+def _values(row: Any) -> dict[str, Any]:
+    return dict(row._mapping)
+
+
+def holders(ledger: Ledger) -> set[str]:
+    """Name every worker that holds a running job, whether or not it lives."""
+    statement = sa.select(jobs.c.worker).where(jobs.c.state == JobState.RUNNING).distinct()
+    with ledger.read() as connection:
+        return {name for name in connection.execute(statement).scalars() if name is not None}
+
+
+def window(connection: Connection, queue: str) -> int:
+    """Tell how many published and unclaimed jobs the broker may hold for ``queue``."""
+    up = connection.execute(sa.select(workers.c.slots, workers.c.queues).where(workers.c.state == WorkerState.UP))
+    slots = sum(row.slots for row in up if queue in row.queues)
+    return max(_LEAST_WINDOW, _WINDOW_PER_SLOT * slots)
+
+
+def forget(ledger: Ledger, *, older_than_s: float) -> int:
+    """Delete rows of workers that ended long ago; return how many."""
+    with ledger.write() as connection:
+        ended = workers.c.state.not_in(LIVE) & (workers.c.beat_at < now() - timedelta(seconds=older_than_s))
+        return connection.execute(workers.delete().where(ended)).rowcount

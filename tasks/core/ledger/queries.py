@@ -1,0 +1,211 @@
+"""What is read from the ledger. Nothing here changes a row."""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from tasks.core.errors import InputRejected
+from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.schema import attempts, job_labels, jobs
+from tasks.core.ledger.transitions import job_from_row
+from tasks.core.records import TERMINAL, AttemptRecord, Job, JobError, JobState
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What a running attempt must know of its job, now and then."""
+
+    state: JobState
+    fence: int
+    cancel_requested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page of jobs, newest first, and how many match in all."""
+
+    jobs: list[Job]
+    total: int
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What ``GET /api/jobs`` can ask for; ``None`` does not filter."""
+
+    tenant_id: str
+    states: Sequence[str] = ()
+    kind: str | None = None
+    queue: str | None = None
+    site: str | None = None
+    reference: str | None = None
+    labels: Sequence[tuple[str, str]] = ()
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    dead: bool | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """How a queue stands."""
+
+    queue: str
+    waiting: int
+    delayed: int
+    published: int
+    running: int
+    oldest_waiting_at: datetime | None
+
+
+def job(ledger: Ledger, job_id: str, *, tenant_id: str | None = None) -> Job | None:
+    """Return the job, or None when there is none (for this tenant, if one is given)."""
+    statement = jobs.select().where(jobs.c.id == job_id)
+    if tenant_id is not None:
+        statement = statement.where(jobs.c.tenant_id == tenant_id)
+    with ledger.read() as connection:
+        row = connection.execute(statement).one_or_none()
+    return None if row is None else job_from_row(row)
+
+
+def pulse(ledger: Ledger, job_id: str) -> Pulse | None:
+    """Return the job's pulse, or None when it was erased."""
+    statement = sa.select(jobs.c.state, jobs.c.fence, jobs.c.cancel_requested_at).where(jobs.c.id == job_id)
+    with ledger.read() as connection:
+        row = connection.execute(statement).one_or_none()
+    return None if row is None else Pulse(JobState(row.state), row.fence, row.cancel_requested_at is not None)
+
+
+def versions(ledger: Ledger, job_ids: Sequence[str]) -> dict[str, int]:
+    """Return the version of each job that exists."""
+    statement = sa.select(jobs.c.id, jobs.c.version).where(jobs.c.id.in_(job_ids))
+    with ledger.read() as connection:
+        return {row.id: row.version for row in connection.execute(statement)}
+
+
+def attempts_of(ledger: Ledger, job_id: str) -> list[AttemptRecord]:
+    """List the job's attempts, oldest first."""
+    statement = attempts.select().where(attempts.c.job_id == job_id).order_by(attempts.c.fence)
+    with ledger.read() as connection:
+        return [
+            AttemptRecord(
+                attempt=row.attempt,
+                fence=row.fence,
+                worker=row.worker,
+                started_at=row.started_at,
+                ended_at=row.ended_at,
+                outcome=row.outcome,
+                cause=row.cause,
+                error=None if row.error is None else JobError(**row.error),
+                seconds=None if row.ended_at is None else round((row.ended_at - row.started_at).total_seconds(), 3),
+            )
+            for row in connection.execute(statement)
+        ]
+
+
+def queue_position(ledger: Ledger, waiting: Job) -> int:
+    """Return the job's place among what is queued in its queue: 1 is carried, or claimed, next."""
+    ahead = sa.or_(jobs.c.priority > waiting.priority, (jobs.c.priority == waiting.priority) & (jobs.c.id < waiting.id))
+    statement = sa.select(sa.func.count()).where(jobs.c.queue == waiting.queue, jobs.c.state == JobState.QUEUED, ahead)
+    with ledger.read() as connection:
+        return 1 + int(connection.execute(statement).scalar_one())
+
+
+def listing(ledger: Ledger, wanted: Filter, *, limit: int, cursor: str | None = None) -> Listing:
+    """Return a page of the tenant's jobs, newest first.
+
+    Raises:
+        InputRejected: the cursor is not one of ours.
+    """
+    where = _where(wanted)
+    page = jobs.select().where(*where)
+    if cursor is not None:
+        page = page.where(jobs.c.id < _decode_cursor(cursor))
+    with ledger.read() as connection:
+        total = int(connection.execute(sa.select(sa.func.count()).select_from(jobs).where(*where)).scalar_one())
+        rows = connection.execute(page.order_by(jobs.c.id.desc()).limit(limit + 1)).all()
+    found = [job_from_row(row) for row in rows[:limit]]
+    return Listing(found, total, _encode_cursor(found[-1].id) if len(rows) > limit else None)
+
+
+def _where(wanted: Filter) -> list[sa.ColumnElement[bool]]:
+    where: list[sa.ColumnElement[bool]] = [jobs.c.tenant_id == wanted.tenant_id]
+    if wanted.states:
+        where.append(jobs.c.state.in_(wanted.states))
+    exact = {jobs.c.kind: wanted.kind, jobs.c.queue: wanted.queue, jobs.c.site: wanted.site}
+    exact[jobs.c.reference] = wanted.reference
+    where += [column == value for column, value in exact.items() if value is not None]
+    for key, value in wanted.labels:
+        pair = (job_labels.c.job_id == jobs.c.id) & (job_labels.c.key == key) & (job_labels.c.value == value)
+        where.append(sa.exists().where(pair))
+    if wanted.created_from is not None:
+        where.append(jobs.c.created_at >= wanted.created_from)
+    if wanted.created_to is not None:
+        where.append(jobs.c.created_at < wanted.created_to)
+    if wanted.dead is not None:
+        where.append(jobs.c.dead.is_(wanted.dead))
+    if wanted.text is not None:
+        columns = (jobs.c.id, jobs.c.kind, jobs.c.reference, jobs.c.site, jobs.c.cause)
+        where.append(sa.or_(*(column.icontains(wanted.text, autoescape=True) for column in columns)))
+    return where
+
+
+def _encode_cursor(job_id: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps({"before": job_id}).encode()).decode().rstrip("=")
+
+
+def _decode_cursor(cursor: str) -> str:
+    try:
+        decoded: Any = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        return str(decoded["before"])
+    except (ValueError, KeyError, TypeError) as exc:
+        raise InputRejected(f"cursor {cursor!r} is not one that this API gave out.", field="cursor") from exc
+
+
+def queue_depths(ledger: Ledger, *, at: datetime) -> dict[str, QueueDepth]:
+    """Return how each queue with active jobs stands."""
+    delayed = (jobs.c.state == JobState.QUEUED) & (jobs.c.not_before > at)
+    waiting = (jobs.c.state == JobState.QUEUED) & sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= at)
+    statement = (
+        sa.select(
+            jobs.c.queue,
+            _count(waiting).label("waiting"),
+            _count(delayed).label("delayed"),
+            _count((jobs.c.state == JobState.QUEUED) & jobs.c.published_at.is_not(None)).label("published"),
+            _count(jobs.c.state == JobState.RUNNING).label("running"),
+            sa.func.min(sa.case((waiting, jobs.c.created_at))).label("oldest_waiting_at"),
+        )
+        .where(jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]))
+        .group_by(jobs.c.queue)
+    )
+    with ledger.read() as connection:
+        return {row.queue: QueueDepth(**row._mapping) for row in connection.execute(statement)}
+
+
+def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
+
+
+def oldest_published(connection: Connection, queue: str) -> datetime | None:
+    """Return when the queue's longest published and unclaimed job was published."""
+    statement = sa.select(sa.func.min(jobs.c.published_at)).where(
+        jobs.c.queue == queue, jobs.c.state == JobState.QUEUED
+    )
+    return connection.execute(statement).scalar_one()
+
+
+def finished_counts(ledger: Ledger, *, since: datetime) -> dict[tuple[str, str], int]:
+    """Count jobs that ended since, by queue and state."""
+    statement = (
+        sa.select(jobs.c.queue, jobs.c.state, sa.func.count())
+        .where(jobs.c.state.in_(TERMINAL), jobs.c.finished_at >= since)
+        .group_by(jobs.c.queue, jobs.c.state)
+    )
+    with ledger.read() as connection:
+        return {(queue, state): int(count) for queue, state, count in connection.execute(statement)}

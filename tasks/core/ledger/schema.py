@@ -1,0 +1,191 @@
+"""The ledger's tables. Changing one means a migration: see CONTRIBUTING.md."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+class UTCDateTime(sa.types.TypeDecorator[datetime]):
+    """Aware UTC in and out; SQLite, which keeps no zone, stores the UTC wall time."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times; strip the zone for SQLite."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("the ledger stores aware times only")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return aware UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _id(name: str, **kwargs: Any) -> sa.Column[str]:
+    return sa.Column(name, sa.String(36), **kwargs)
+
+
+tenants = sa.Table(
+    "tenants",
+    metadata,
+    _id("id", primary_key=True),
+    sa.Column("name", sa.String(100), nullable=False, unique=True),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    _id("id", primary_key=True),
+    sa.Column("tenant_id", sa.ForeignKey("tenants.id"), nullable=False, index=True),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False, unique=True),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("last_used_at", UTCDateTime),
+    sa.Column("revoked_at", UTCDateTime),
+)
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    _id("id", primary_key=True),
+    sa.Column("tenant_id", sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("kind", sa.String(100), nullable=False),
+    sa.Column("queue", sa.String(20), nullable=False),
+    sa.Column("state", sa.String(12), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("request", sa.JSON, nullable=False),
+    sa.Column("reference", sa.String(200)),
+    sa.Column("labels", sa.JSON, nullable=False),
+    sa.Column("site", sa.String(253)),
+    sa.Column("correlation_id", sa.String(128)),
+    sa.Column("traceparent", sa.String(64)),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("not_before", UTCDateTime),
+    sa.Column("published_at", UTCDateTime),
+    sa.Column("started_at", UTCDateTime),
+    sa.Column("claimed_at", UTCDateTime),
+    sa.Column("finished_at", UTCDateTime),
+    sa.Column("cancel_requested_at", UTCDateTime),
+    sa.Column("timeout_s", sa.Float, nullable=False),
+    sa.Column("retry", sa.String(20), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("max_attempts", sa.Integer, nullable=False),
+    sa.Column("fence", sa.Integer, nullable=False),
+    sa.Column("carry", sa.Integer, nullable=False),
+    sa.Column("worker", sa.String(200)),
+    sa.Column("child_pid", sa.Integer),
+    sa.Column("dead", sa.Boolean, nullable=False),
+    sa.Column("cause", sa.String(60), nullable=False),
+    sa.Column("progress", sa.JSON(none_as_null=True)),
+    sa.Column("resume", sa.JSON(none_as_null=True)),
+    sa.Column("result", sa.JSON(none_as_null=True)),
+    sa.Column("error", sa.JSON(none_as_null=True)),
+    # The dispatcher's order: what waits in a queue, best first.
+    sa.Index("ix_jobs_order", "queue", "state", "published_at", "priority", "id"),
+    sa.Index("ix_jobs_running", "state", "worker"),
+    sa.Index("ix_jobs_finished", "finished_at"),
+    sa.Index("ix_jobs_listing", "tenant_id", "id"),
+    sa.Index("ix_jobs_tenant_state", "tenant_id", "state", "id"),
+)
+
+job_labels = sa.Table(
+    "job_labels",
+    metadata,
+    _id("job_id", primary_key=True),
+    sa.Column("key", sa.String(63), primary_key=True),
+    sa.Column("value", sa.String(200), nullable=False),
+    sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+    sa.Index("ix_job_labels_pair", "key", "value", "job_id"),
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    _id("job_id", primary_key=True),
+    sa.Column("fence", sa.Integer, primary_key=True),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("worker", sa.String(200), nullable=False),
+    sa.Column("child_pid", sa.Integer, nullable=False),
+    sa.Column("started_at", UTCDateTime, nullable=False),
+    sa.Column("ended_at", UTCDateTime),
+    sa.Column("outcome", sa.String(12)),
+    sa.Column("cause", sa.String(60)),
+    sa.Column("error", sa.JSON(none_as_null=True)),
+    sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+)
+
+state_events = sa.Table(
+    "state_events",
+    metadata,
+    _id("job_id", primary_key=True),
+    sa.Column("n", sa.Integer, primary_key=True),  # equals the job's version after the transition
+    sa.Column("at", UTCDateTime, nullable=False),
+    sa.Column("fence", sa.Integer, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("in_stream", sa.Boolean, nullable=False),
+    sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+    sa.Index(
+        "ix_state_events_unsent", "at", sqlite_where=sa.text("in_stream = 0"), postgresql_where=sa.text("NOT in_stream")
+    ),
+)
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    _id("tenant_id", primary_key=True),
+    sa.Column("key", sa.String(255), primary_key=True),
+    sa.Column("body_sha256", sa.String(64), nullable=False),
+    _id("job_id", nullable=False),
+    sa.Column("created_at", UTCDateTime, nullable=False, index=True),
+    sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+)
+
+artifacts = sa.Table(
+    "artifacts",
+    metadata,
+    _id("job_id", primary_key=True),
+    sa.Column("fence", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("media_type", sa.String(100), nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+)
+
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("host", sa.String(200), nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("queues", sa.JSON, nullable=False),
+    sa.Column("slots", sa.Integer, nullable=False),
+    sa.Column("capabilities", sa.JSON, nullable=False),
+    sa.Column("version", sa.String(40), nullable=False),
+    sa.Column("started_at", UTCDateTime, nullable=False),
+    sa.Column("beat", sa.BigInteger, nullable=False),
+    sa.Column("beat_at", UTCDateTime, nullable=False),
+    sa.Column("rss_bytes", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.String(12), nullable=False),  # up, draining, stopped, gone
+)

@@ -1,0 +1,118 @@
+"""Tenants and their API keys. A key is shown once, when it is made; only its SHA-256 is kept.
+
+A plain digest is enough because a key is 256 random bits, not a password a person chose.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from tasks.core.clock import now
+from tasks.core.errors import Conflict, NotFound
+from tasks.core.ids import new_id
+from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.schema import api_keys, tenants
+
+# Writing `last_used_at` at every request would cost a commit each; a minute is exact enough for an operator.
+_LAST_USED_STEP = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Who a job belongs to."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class APIKey:
+    """What is known of a key, except the key."""
+
+    id: str
+    tenant: Tenant
+    name: str
+    created_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+def digest(key: str) -> str:
+    """Return the form in which a key is stored."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def create_key(ledger: Ledger, *, tenant: str, name: str, key: str | None = None) -> str:
+    """Make a key for ``tenant`` (created when new) and return it; it cannot be shown again.
+
+    Raises:
+        Conflict: ``key`` was given and exists already.
+    """
+    key = key or f"sy_{secrets.token_urlsafe(32)}"
+    with ledger.write() as connection:
+        tenant_id = connection.execute(sa.select(tenants.c.id).where(tenants.c.name == tenant)).scalar_one_or_none()
+        if tenant_id is None:
+            tenant_id = new_id()
+            connection.execute(tenants.insert().values(id=tenant_id, name=tenant, created_at=now()))
+        if connection.execute(sa.select(api_keys.c.id).where(api_keys.c.sha256 == digest(key))).first():
+            raise Conflict("This key exists already.")
+        connection.execute(
+            api_keys.insert().values(id=new_id(), tenant_id=tenant_id, name=name, sha256=digest(key), created_at=now())
+        )
+    return key
+
+
+def tenant_of(ledger: Ledger, key: str) -> Tenant | None:
+    """Return the tenant that a live key belongs to, noting its use; None for an unknown or revoked key."""
+    statement = (
+        sa.select(tenants.c.id, tenants.c.name, api_keys.c.id.label("key_id"), api_keys.c.last_used_at)
+        .join(api_keys, api_keys.c.tenant_id == tenants.c.id)
+        .where(api_keys.c.sha256 == digest(key), api_keys.c.revoked_at.is_(None))
+    )
+    with ledger.read() as connection:
+        row = connection.execute(statement).one_or_none()
+    if row is None:
+        return None
+    if row.last_used_at is None or row.last_used_at < now() - _LAST_USED_STEP:
+        with ledger.write() as connection:
+            connection.execute(api_keys.update().where(api_keys.c.id == row.key_id).values(last_used_at=now()))
+    return Tenant(row.id, row.name)
+
+
+def list_keys(ledger: Ledger) -> list[APIKey]:
+    """List every key, oldest first."""
+    statement = sa.select(api_keys, tenants.c.name.label("tenant_name")).join(tenants).order_by(api_keys.c.created_at)
+    with ledger.read() as connection:
+        return [
+            APIKey(
+                row.id,
+                Tenant(row.tenant_id, row.tenant_name),
+                row.name,
+                row.created_at,
+                row.last_used_at,
+                row.revoked_at,
+            )
+            for row in connection.execute(statement)
+        ]
+
+
+def revoke_key(ledger: Ledger, key_id: str) -> None:
+    """Make a key useless from the next request on.
+
+    Raises:
+        NotFound: no live key has this id.
+    """
+    with ledger.write() as connection:
+        live = (api_keys.c.id == key_id) & api_keys.c.revoked_at.is_(None)
+        if connection.execute(api_keys.update().where(live).values(revoked_at=now())).rowcount == 0:
+            raise NotFound(f"No live key {key_id}.")
+
+
+def any_live_key(ledger: Ledger) -> bool:
+    """Tell whether anybody could sign in."""
+    with ledger.read() as connection:
+        statement = sa.select(api_keys.c.id).where(api_keys.c.revoked_at.is_(None)).limit(1)
+        return connection.execute(statement).first() is not None

@@ -1,0 +1,52 @@
+"""What happens to a job whose attempt did not succeed: the one place where retry or end is decided."""
+
+import random
+
+from tasks.core.ledger import Ledger, queries, transitions
+from tasks.core.records import Cause, Job, JobState
+from tasks.core.spec import RETRY_PRESETS, RetryPreset
+
+# Lost workers say nothing about the job, so it goes back soon; the backoff only keeps a poison job from spinning.
+_LOST_CAP_S = 3.0
+
+
+def backoff_s(preset: RetryPreset, attempt: int, *, cap_s: float | None = None) -> float:
+    """Draw the wait before the next attempt: full jitter, see ``RetryPreset``."""
+    ceiling = min(preset.cap_s if cap_s is None else cap_s, preset.base_s * 2 ** (attempt - 1))
+    return random.uniform(0.0, ceiling)  # noqa: S311  # jitter, not a secret
+
+
+def end_attempt(
+    ledger: Ledger, job: Job, *, cause: str, message: str, retryable: bool, field: str | None = None
+) -> Job | None:
+    """End ``job``'s running attempt: cancelled if that was asked, else queued again, else failed.
+
+    None: the attempt's fence no longer owns the job, so nothing was changed.
+    """
+    if job.cancel_requested_at is not None:
+        return transitions.finish(
+            ledger, job.id, fence=job.fence, state=JobState.CANCELLED, cause=Cause.CANCEL_REQUESTED
+        )
+    error = {"code": cause, "message": message} | ({"field": field} if field else {})
+    if retryable and job.attempt < job.max_attempts:
+        cap_s = _LOST_CAP_S if cause == Cause.WORKER_LOST else None
+        delay_s = backoff_s(RETRY_PRESETS[job.retry], job.attempt, cap_s=cap_s)
+        return transitions.requeue(ledger, job.id, fence=job.fence, cause=cause, error=error, delay_s=delay_s)
+    return transitions.finish(
+        ledger, job.id, fence=job.fence, state=JobState.FAILED, cause=cause, error=error, dead=retryable
+    )
+
+
+def settle_lost(
+    ledger: Ledger, job_id: str, *, worker: str, cause: str, message: str, carry: int | None = None
+) -> Job | None:
+    """End an attempt on behalf of a child that cannot: killed, over its hard limit, or gone with its worker.
+
+    Acts only where id, ``running``, worker and (if given) carry all match, so hearing of it twice changes nothing.
+    """
+    job = queries.job(ledger, job_id)
+    if job is None or job.state is not JobState.RUNNING or job.worker != worker:
+        return None
+    if carry is not None and job.carry != carry:
+        return None
+    return end_attempt(ledger, job, cause=cause, message=message, retryable=True)

@@ -1,0 +1,190 @@
+"""The job as a record: its states, its row, and what of it a client sees."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class JobState(StrEnum):
+    """Where a job is in its life. The last three are final."""
+
+    QUEUED = "queued"
+    """Accepted and waiting: for its time, its turn, a worker, or its next attempt."""
+    RUNNING = "running"
+    """Claimed by one worker child, under one fence."""
+    SUCCEEDED = "succeeded"
+    """Ended with a result."""
+    FAILED = "failed"
+    """Ended with an error; ``dead`` when its attempts were used up."""
+    CANCELLED = "cancelled"
+    """Stopped because someone asked."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """No further transition is possible."""
+        return self in TERMINAL
+
+
+TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+
+
+class Cause(StrEnum):
+    """Why a transition happened. Errors add their own codes; these are the kernel's."""
+
+    ACCEPTED = "accepted"
+    CLAIMED = "claimed"
+    COMPLETED = "completed"
+    CANCEL_REQUESTED = "cancel_requested"
+    TIMEOUT = "timeout"
+    WORKER_LOST = "worker_lost"
+    DRAINED = "drained"
+
+
+@dataclass(frozen=True, slots=True)
+class StateEvent:
+    """One transition as the stream shows it; ``n`` is the job's version after it."""
+
+    job_id: str
+    n: int
+    at: datetime
+    fence: int
+    attempt: int
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One row of the ledger's ``jobs``."""
+
+    id: str
+    tenant_id: str
+    kind: str
+    queue: str
+    state: JobState
+    version: int
+    priority: int
+    request: dict[str, Any]
+    reference: str | None
+    labels: dict[str, str]
+    site: str | None
+    correlation_id: str | None
+    traceparent: str | None
+    created_at: datetime
+    not_before: datetime | None
+    published_at: datetime | None
+    started_at: datetime | None
+    claimed_at: datetime | None
+    finished_at: datetime | None
+    cancel_requested_at: datetime | None
+    timeout_s: float
+    retry: str
+    attempt: int
+    max_attempts: int
+    fence: int
+    carry: int
+    worker: str | None
+    child_pid: int | None
+    dead: bool
+    cause: str
+    progress: dict[str, Any] | None
+    resume: dict[str, Any] | None
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+
+
+class Progress(BaseModel):
+    """The newest report of a running job."""
+
+    percent: float | None = Field(None, ge=0, le=100, description="0 to 100; null while the total is unknown.")
+    stage: str = Field("", max_length=100)
+    step: float = 0
+    total: float | None = None
+    message: str = Field("", max_length=500)
+    eta_s: float | None = Field(None, description="Estimated seconds to the end of this stage.")
+
+
+class JobError(BaseModel):
+    """Why a job or an attempt failed."""
+
+    code: str = Field(description="Stable; see docs/errors.md.")
+    message: str
+    field: str | None = None
+
+
+class AttemptRecord(BaseModel):
+    """One try: when, where, why it ended."""
+
+    attempt: int
+    fence: int
+    worker: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    outcome: str | None = Field(
+        None, description="succeeded, failed, cancelled, retried or drained; null while running."
+    )
+    cause: str | None = None
+    error: JobError | None = None
+    seconds: float | None = None
+
+
+class ArtifactRecord(BaseModel):
+    """A file that a job left."""
+
+    name: str
+    size_bytes: int
+    media_type: str
+    sha256: str
+    attempt: int
+    created_at: datetime
+    href: str
+
+
+class Timings(BaseModel):
+    """Where the time went, in seconds."""
+
+    queued_s: float = Field(description="From acceptance to the first claim, or until now.")
+    running_s: float | None = Field(None, description="From the newest claim to the end, or until now.")
+    total_s: float = Field(description="From acceptance to the end, or until now.")
+
+
+class JobRecord(BaseModel):
+    """What ``GET /api/jobs/{id}`` answers."""
+
+    model_config = ConfigDict(use_enum_values=True)
+
+    id: str
+    kind: str
+    queue: str
+    state: JobState
+    version: int = Field(description="Number of state transitions so far.")
+    dead: bool = Field(description="True when the job failed because its attempts were used up.")
+    cause: str = Field(description="Why the job is in this state.")
+    priority: int
+    attempt: int = Field(description="The current or last attempt, from 1; 0 before the first.")
+    max_attempts: int
+    timeout_s: float
+    reference: str | None = None
+    labels: dict[str, str] = {}
+    site: str | None = None
+    correlation_id: str | None = None
+    worker: str | None = None
+    waiting_for: str | None = Field(
+        None, description="What no live worker offers: a capability such as `chromium`, or `queue:NAME`."
+    )
+    queue_position: int | None = Field(None, description="1 for the job that is carried next; only while queued.")
+    progress: Progress | None = None
+    timings: Timings
+    created_at: datetime
+    not_before: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    request: dict[str, Any] = {}
+    result: dict[str, Any] | None = None
+    error: JobError | None = None
+    attempts: list[AttemptRecord] = []
+    artifacts: list[ArtifactRecord] = []
+    links: dict[str, str] = {}

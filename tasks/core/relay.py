@@ -1,0 +1,48 @@
+"""Bring state events from the ledger into the live stream: at once by whoever made them, again by the dispatcher."""
+
+from collections.abc import Sequence
+
+from tasks.core.events import Events, EventsUnavailable
+from tasks.core.ledger import Ledger, transitions
+from tasks.core.records import Job, StateEvent
+
+
+def announce(ledger: Ledger, events: Events, job: Job) -> None:
+    """Append the transition that ``job`` has just made, and any earlier one that the stream lacks.
+
+    Quiet when Redis is away: the dispatcher relays it later.
+    """
+    try:
+        relay_job(ledger, events, [transitions.state_event_of(job)])
+    except EventsUnavailable:
+        return
+
+
+def relay_job(ledger: Ledger, events: Events, pending: Sequence[StateEvent]) -> None:
+    """Append one job's pending state events, in order, fetching earlier ones from the ledger where the stream lacks them.
+
+    Raises:
+        EventsUnavailable: Redis is away.
+    """
+    have = events.append_states(pending)
+    if have < pending[-1].n:
+        events.append_states(transitions.events_of(ledger, pending[0].job_id, after=have))
+
+
+def relay_unsent(ledger: Ledger, events: Events, unsent: Sequence[StateEvent]) -> int:
+    """Append every state event in ``unsent`` and note it in the ledger; return how many were.
+
+    Raises:
+        EventsUnavailable: Redis went away; what was noted stays noted.
+    """
+    by_job: dict[str, list[StateEvent]] = {}
+    for event in unsent:
+        by_job.setdefault(event.job_id, []).append(event)
+    sent: list[StateEvent] = []
+    try:
+        for pending in by_job.values():
+            relay_job(ledger, events, pending)
+            sent += pending
+    finally:
+        transitions.mark_sent(ledger, sent)
+    return len(sent)

@@ -1,0 +1,192 @@
+"""The only policy around an engine: claim, run, end. Engines know nothing of it; tasks do nothing else."""
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from billiard.exceptions import SoftTimeLimitExceeded
+from celery import Task
+from celery.exceptions import Ignore
+from pydantic import BaseModel
+
+from tasks.core.attempt import Attempt
+from tasks.core.egress import Egress, EgressPolicy
+from tasks.core.errors import (
+    AppError,
+    AttemptEnded,
+    EngineFailed,
+    JobCancelled,
+    JobInterrupted,
+    JobSuperseded,
+    LedgerUnavailable,
+    Permanent,
+    SoftLimitReached,
+    TooLarge,
+    Transient,
+)
+from tasks.core.job import Engine
+from tasks.core.kernel import Kernel
+from tasks.core.ledger import transitions
+from tasks.core.outcome import end_attempt
+from tasks.core.places import workdir_of
+from tasks.core.records import Cause, Job, JobState
+from tasks.core.relay import announce
+from tasks.core.spec import JobSpec
+
+log = structlog.get_logger()
+
+# How long a finished attempt keeps trying to tell a ledger that is down.
+_LEDGER_PATIENCE_S = 300.0
+
+
+class JobTask(Task):  # type: ignore[misc]  # Celery has no types
+    """Base of every kind's Celery task."""
+
+    abstract = True
+    Request = "tasks.core.request:JobRequest"
+    throws = (AttemptEnded,)
+
+
+def run_job(task: JobTask, spec: JobSpec, load_engine: Callable[[], Engine[Any]]) -> dict[str, Any]:
+    """Claim the delivered job, run its engine, write the end; return the result.
+
+    Raises:
+        Ignore: the delivery is void (a duplicate, or the job was cancelled or taken over); nothing was changed.
+        AttemptEnded: the attempt failed, was cancelled or goes back to the queue; the ledger says which.
+    """
+    kernel: Kernel = task.app.kernel
+    job = _claim(kernel, task)
+    with structlog.contextvars.bound_contextvars(
+        job_id=job.id, kind=job.kind, attempt=job.attempt, correlation_id=job.correlation_id
+    ):
+        announce(kernel.ledger, kernel.events, job)
+        log.info("attempt_started", worker=job.worker, fence=job.fence)
+        ended = _run_claimed(kernel, spec, job, load_engine)
+        if ended is None:
+            log.warning("attempt_superseded", fence=job.fence)
+            raise Ignore("another claim owns the job")
+        announce(kernel.ledger, kernel.events, ended)
+        log.info("attempt_ended", state=str(ended.state), cause=ended.cause)
+    if ended.state is not JobState.SUCCEEDED:
+        raise AttemptEnded(f"{ended.state}: {ended.cause}")
+    return ended.result or {}
+
+
+def _claim(kernel: Kernel, task: JobTask) -> Job:
+    request = task.request
+    try:
+        job = transitions.claim(
+            kernel.ledger, request.id, carry=int(request.carry), worker=request.hostname, child_pid=os.getpid()
+        )
+    except LedgerUnavailable as exc:
+        # The job is still published in the ledger and its message is gone now, so it will be carried again.
+        log.warning("claim_failed", job_id=request.id, code=exc.code)
+        raise Ignore(exc.message) from exc
+    if job is None:
+        log.info("delivery_void", job_id=request.id)
+        raise Ignore("a duplicate, or cancelled meanwhile")
+    return job
+
+
+def _run_claimed(kernel: Kernel, spec: JobSpec, job: Job, load_engine: Callable[[], Engine[Any]]) -> Job | None:
+    workdir = workdir_of(kernel.settings.state_dir, job)
+    workdir.mkdir(parents=True, exist_ok=True)
+    attempt = Attempt(kernel, job, workdir=workdir, http=Egress(EgressPolicy.from_settings(kernel.settings)))
+    try:
+        outcome = _call_engine(spec, job, attempt, load_engine)
+    finally:
+        with _soft_limit_ignored():
+            attempt.close()
+            shutil.rmtree(workdir, ignore_errors=True)
+    with _soft_limit_ignored():
+        return _patiently(lambda: _write_end(kernel, job, attempt, outcome))
+
+
+def _call_engine(
+    spec: JobSpec, job: Job, attempt: Attempt, load_engine: Callable[[], Engine[Any]]
+) -> dict[str, Any] | AppError | JobInterrupted:
+    try:
+        engine = load_engine()
+        result = engine(spec.request.model_validate(job.request), attempt)
+        return _bounded(spec, result)
+    except SoftTimeLimitExceeded:
+        return SoftLimitReached(
+            f"The attempt ran longer than its {job.timeout_s:g} s; raise timeout_s or ask for less."
+        )
+    except JobInterrupted as exc:
+        return exc
+    except AppError as exc:
+        attempt.log(f"{exc.code}: {exc.message}", level="error", stream="kernel")
+        return exc
+    except Exception as exc:
+        # The one place that catches everything: an engine's bug must end its job, not its worker.
+        log.exception("engine_raised")
+        attempt.log(f"{type(exc).__name__}: {exc}", level="error", stream="kernel")
+        return Permanent(f"The engine raised {type(exc).__name__}: {exc}"[:500], code="engine_error")
+
+
+def _bounded(spec: JobSpec, result: BaseModel) -> dict[str, Any]:
+    text = result.model_dump_json()
+    if len(text) > spec.max_result_bytes:
+        raise TooLarge(
+            f"The result is {len(text)} bytes, over the kind's {spec.max_result_bytes}; save an artifact instead."
+        )
+    return result.model_dump(mode="json")
+
+
+def _write_end(
+    kernel: Kernel, job: Job, attempt: Attempt, outcome: dict[str, Any] | AppError | JobInterrupted
+) -> Job | None:
+    ledger, progress = kernel.ledger, attempt.last_progress
+    if isinstance(outcome, JobSuperseded):
+        return None
+    if isinstance(outcome, JobCancelled):
+        return transitions.finish(
+            ledger, job.id, fence=job.fence, state=JobState.CANCELLED, cause=Cause.CANCEL_REQUESTED, progress=progress
+        )
+    if isinstance(outcome, AppError):
+        retryable = isinstance(outcome, Transient)
+        if not isinstance(outcome, EngineFailed):
+            log.info("attempt_refused", code=outcome.code)
+        return end_attempt(
+            ledger, job, cause=outcome.code, message=outcome.message, retryable=retryable, field=outcome.field
+        )
+    assert isinstance(outcome, dict)  # noqa: S101  # the only case left
+    if progress is not None and progress["total"]:
+        progress = progress | {"percent": 100.0, "eta_s": 0.0}
+    return transitions.finish(
+        ledger,
+        job.id,
+        fence=job.fence,
+        state=JobState.SUCCEEDED,
+        cause=Cause.COMPLETED,
+        result=outcome,
+        progress=progress,
+    )
+
+
+def _patiently(write: Callable[[], Job | None]) -> Job | None:
+    deadline = time.monotonic() + _LEDGER_PATIENCE_S
+    while True:
+        try:
+            return write()
+        except LedgerUnavailable:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("ledger_awaited")
+            time.sleep(0.5)
+
+
+@contextmanager
+def _soft_limit_ignored() -> Iterator[None]:
+    """Keep a late soft-limit signal from tearing the writing of the end."""
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, before)

@@ -1,0 +1,245 @@
+"""One frozen object with every setting, read once per process from ``SWITCHYARD_*`` variables.
+
+Every field's description is its documentation: ``switchyard settings`` prints it and ``docs/settings.md`` is made from it.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from tasks.core.errors import ConfigurationRefused
+from tasks.core.urls import is_loopback, mask_password
+
+PREFIX = "SWITCHYARD_"
+
+
+class Environment(StrEnum):
+    """Where this process runs. ``production`` refuses every default that is only safe on one's own machine."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class LogFormat(StrEnum):
+    """How log lines look on stdout."""
+
+    JSON = "json"
+    CONSOLE = "console"
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _known_redis_scheme(url: str) -> str:
+    if urlsplit(url).scheme not in {"redis", "rediss"}:
+        raise ValueError(f"must start with redis:// or rediss://, got {mask_password(url)!r}")
+    return url
+
+
+def _known_ledger_scheme(url: str) -> str:
+    scheme = urlsplit(url).scheme
+    if scheme not in {"sqlite", "postgresql", "postgresql+psycopg"}:
+        raise ValueError(f"must start with sqlite:/// or postgresql://, got {mask_password(url)!r}")
+    if scheme == "sqlite" and ":memory:" in url:
+        raise ValueError("must name a file: several processes share the ledger")
+    return url
+
+
+class Settings(BaseSettings):
+    """What an operator can set. Frozen; unknown values of known names stop the process at start."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+
+    environment: Environment = Field(
+        Environment.DEVELOPMENT, description="`development` or `production`; production refuses unsafe defaults."
+    )
+    state_dir: Path = Field(
+        Path("var"), description="Folder for the default ledger, artifacts, and what must survive a restart here."
+    )
+    ledger_url: Annotated[str, AfterValidator(_known_ledger_scheme)] | None = Field(
+        None, description="SQLAlchemy URL of the ledger. Default: SQLite, `ledger.db` in the state folder."
+    )
+    auto_migrate: bool = Field(
+        True,
+        description="Bring the ledger's tables up to date at start. Off: refuse to start until it is done by hand.",
+    )
+    redis_url: Annotated[str, AfterValidator(_known_redis_scheme)] = Field(
+        "redis://127.0.0.1:6379/0", description="Redis used as the broker and for live events; `rediss://` for TLS."
+    )
+    storage_dir: Path | None = Field(
+        None, description="Folder for artifacts, shared by web and workers. Default: `artifacts` in the state folder."
+    )
+    host: str = Field("127.0.0.1", description="Address the web server listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port the web server listens on.")
+    web_threads: int = Field(
+        1200, ge=8, le=10_000, description="Most requests (open streams count) that one web process serves at a time."
+    )
+    body_limit_bytes: int = Field(
+        10 * 1024 * 1024, ge=1024, le=1024**3, description="Largest request body; larger ones get 413."
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated origins whose pages may call the API from a browser. Empty: none."
+    )
+    secret_key: SecretStr | None = Field(
+        None, description="Signs stream tokens. At least 32 characters. Development makes one in the state folder."
+    )
+    redis_timeout_s: float = Field(
+        5.0, ge=0.5, le=60, description="Limit on connecting to and on one answer of the broker, for workers."
+    )
+    stream_token_ttl_s: int = Field(300, ge=10, le=86400, description="How long a stream token opens a stream.")
+    stream_maxlen: int = Field(
+        2000, ge=100, le=100_000, description="Entries kept in Redis per job's event stream; older ones give a `gap`."
+    )
+    stream_ttl_s: int = Field(
+        86400, ge=60, le=30 * 86400, description="How long a finished job's stream stays in Redis."
+    )
+    heartbeat_s: float = Field(15.0, ge=0.2, le=60, description="Pause between heartbeat comments on idle streams.")
+    idempotency_ttl_s: int = Field(
+        86400, ge=60, le=30 * 86400, description="How long an idempotency key is remembered."
+    )
+    beat_s: float = Field(
+        1.0, ge=0.1, le=10, description="Period of a worker's beat (cancel flags, orphans, liveness)."
+    )
+    lease_s: float = Field(
+        10.0, ge=1, le=120, description="A worker whose beat counter stands still this long is taken for gone."
+    )
+    carry_again_s: float = Field(
+        20.0, ge=1, le=600, description="Age at which a published job may be carried again if Redis lost its message."
+    )
+    cancel_grace_s: float = Field(
+        2.0, ge=0, le=60, description="Time a running job gets to stop by itself before its processes are killed."
+    )
+    drain_grace_s: float = Field(
+        30.0, ge=0, le=3600, description="Time running jobs get to finish after a worker is told to stop."
+    )
+    egress_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated exact `host:port` pairs that jobs may reach although the guard forbids them."
+    )
+    egress_ports: Annotated[tuple[int, ...], NoDecode] = Field(
+        (80, 443), description="Comma-separated ports that jobs may connect to."
+    )
+    extra_families: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated packages with kinds of your own, each with `contract.py` and `task.py`."
+    )
+    flower_user: str = Field("operator", min_length=1, description="Name for Flower's basic authentication.")
+    flower_password: SecretStr | None = Field(
+        None, description="Password for Flower. Development makes one in the state folder; production needs one set."
+    )
+    metrics_token: SecretStr | None = Field(None, description="If set, `/metrics` asks for it as a bearer token.")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
+    log_format: LogFormat = Field(LogFormat.CONSOLE, description="`json` or `console`.")
+    otel_endpoint: str | None = Field(
+        None, description="OTLP/HTTP endpoint for traces (needs the `telemetry` extra). Empty: no tracing."
+    )
+    sentry_dsn: SecretStr | None = Field(None, description="Sentry DSN (needs the `sentry` extra). Empty: off.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_lists(cls, values: dict[str, object]) -> dict[str, object]:
+        lists = {"cors_origins", "egress_allow", "egress_ports", "extra_families"}
+        return {name: _split(value) if name in lists else value for name, value in values.items()}
+
+    @model_validator(mode="after")
+    def _refuse_unsafe(self) -> Self:
+        problems = list(self._unsafe_in_production()) if self.environment is Environment.PRODUCTION else []
+        if self.secret_key and len(self.secret_key.get_secret_value()) < 32:
+            problems.append("secret_key: needs at least 32 characters")
+        if self.lease_s < 3 * self.beat_s:
+            problems.append(f"lease_s: {self.lease_s:g} must be at least three times beat_s ({self.beat_s:g})")
+        problems += [
+            f"egress_allow: {entry!r} is not host:port" for entry in self.egress_allow if not _is_host_port(entry)
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _unsafe_in_production(self) -> list[str]:
+        problems = []
+        if self.secret_key is None:
+            problems.append("secret_key: production needs one")
+        if self.flower_password is None:
+            problems.append("flower_password: production needs one")
+        redis = urlsplit(self.redis_url)
+        if redis.scheme == "redis" and not is_loopback(redis.hostname):
+            problems.append("redis_url: production uses rediss:// off loopback")
+        ledger = urlsplit(self.ledger_url or "")
+        tls = parse_qs(ledger.query).get("sslmode", [""])[0] in {"require", "verify-ca", "verify-full"}
+        if ledger.scheme.startswith("postgresql") and not is_loopback(ledger.hostname) and not tls:
+            problems.append("ledger_url: production uses sslmode=require or stricter off loopback")
+        if "*" in self.cors_origins:
+            problems.append("cors_origins: production names its origins")
+        return problems
+
+    @property
+    def resolved_ledger_url(self) -> str:
+        """The ledger's SQLAlchemy URL, with the driver named."""
+        if self.ledger_url is None:
+            return f"sqlite:///{(self.state_dir / 'ledger.db').absolute()}"
+        return self.ledger_url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @property
+    def resolved_storage_dir(self) -> Path:
+        """The folder of artifacts, absolute."""
+        return (self.storage_dir or self.state_dir / "artifacts").absolute()
+
+
+def _is_host_port(entry: str) -> bool:
+    host, colon, port = entry.rpartition(":")
+    return bool(host and colon and port.isdecimal() and 0 < int(port) < 65536)
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        ConfigurationRefused: at least one value is bad; the message lists them all, one a line.
+    """
+    try:
+        return Settings()  # type: ignore[call-arg]  # every field has a default or comes from the environment
+    except ValidationError as exc:
+        raise ConfigurationRefused("\n".join(_reason(error) for error in exc.errors(include_url=False))) from exc
+
+
+def _reason(error: object) -> str:
+    assert isinstance(error, dict)  # noqa: S101  # pydantic's ErrorDetails
+    name = "_".join(str(part) for part in error["loc"][:1])
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if not name:  # from _refuse_unsafe, which names its fields itself
+        return "\n".join(PREFIX + field.upper() + colon + rest for field, colon, rest in _partitioned(message))
+    value = "" if name in SECRET_FIELDS or "got " in message else f" (got {mask_password(str(error['input']))!r})"
+    return f"{PREFIX}{name.upper()}: {message}{value}"
+
+
+def _partitioned(message: str) -> list[tuple[str, str, str]]:
+    return [reason.partition(":") for reason in message.split("; ")]
+
+
+SECRET_FIELDS = frozenset(name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation))
+
+
+def describe(settings: Settings) -> list[dict[str, str]]:
+    """List every setting as ``{name, value, default, description}``, secrets and passwords masked."""
+    return [
+        {
+            "name": PREFIX + name.upper(),
+            "value": _shown(name, getattr(settings, name)),
+            "default": _shown(name, field.default),
+            "description": field.description or "",
+        }
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def _shown(name: str, value: object) -> str:
+    if value is None or value == ():
+        return ""
+    if name in SECRET_FIELDS:
+        return "********"
+    if isinstance(value, tuple):
+        return ",".join(str(part) for part in value)
+    return mask_password(str(value)) if name.endswith("_url") else str(value)

@@ -1,0 +1,134 @@
+"""Submit and cancel: the ledger first, then the carrier, without waiting for it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasks.core.carrier import Carrier
+from tasks.core.clock import now
+from tasks.core.errors import InputRejected
+from tasks.core.ids import new_id
+from tasks.core.kernel import Kernel
+from tasks.core.ledger import transitions
+from tasks.core.ledger.transitions import Accepted, Idempotency
+from tasks.core.records import Cause, Job, JobState
+from tasks.core.relay import announce
+from tasks.core.spec import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A validated request for one job. ``request`` is the kind's own model, dumped to JSON types."""
+
+    tenant_id: str
+    request: Mapping[str, Any]
+    priority: int = 50
+    timeout_s: float | None = None
+    max_attempts: int | None = None
+    reference: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    site: str | None = None
+    correlation_id: str | None = None
+    traceparent: str | None = None
+    idempotency_key: str | None = None
+
+
+def submit(kernel: Kernel, carrier: Carrier, spec: JobSpec, submission: Submission) -> Accepted:
+    """Accept the job: one transaction, then 'published soon' if nothing else waits in its queue.
+
+    Raises:
+        InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit.
+        IdempotencyKeyReused: the key stands for another request.
+        LedgerUnavailable: nothing was accepted.
+    """
+    job = _new_job(spec, submission)
+    key = _idempotency(kernel, spec, submission)
+    accepted = transitions.accept(kernel.ledger, job, idempotency=key, may_publish=carrier.is_open)
+    if accepted.replayed:
+        return accepted
+    if accepted.published:
+        carrier.offer(accepted.job)
+    else:
+        kernel.events.ring()
+    return accepted
+
+
+def cancel(kernel: Kernel, job_id: str, *, tenant_id: str) -> Job:
+    """Cancel the job: a queued one now, a running one through its worker's beat.
+
+    Raises:
+        NotFound: no such job for this tenant.
+        Conflict: the job has ended otherwise.
+    """
+    job = transitions.request_cancel(kernel.ledger, job_id, tenant_id=tenant_id)
+    if job.state is JobState.CANCELLED:
+        announce(kernel.ledger, kernel.events, job)
+    return job
+
+
+def _new_job(spec: JobSpec, submission: Submission) -> Job:
+    return Job(
+        id=new_id(),
+        tenant_id=submission.tenant_id,
+        kind=spec.kind,
+        queue=spec.queue,
+        state=JobState.QUEUED,
+        version=1,
+        priority=submission.priority,
+        request=dict(submission.request),
+        reference=submission.reference,
+        labels=dict(submission.labels),
+        site=submission.site,
+        correlation_id=submission.correlation_id,
+        traceparent=submission.traceparent,
+        created_at=now(),
+        not_before=None,
+        published_at=None,
+        started_at=None,
+        claimed_at=None,
+        finished_at=None,
+        cancel_requested_at=None,
+        timeout_s=_within(submission.timeout_s, spec.soft_limit_s, name="timeout_s", kind=spec.kind),
+        retry=spec.retry.name,
+        attempt=0,
+        max_attempts=int(
+            _within(submission.max_attempts, spec.retry.max_attempts, name="max_attempts", kind=spec.kind)
+        ),
+        fence=0,
+        carry=0,
+        worker=None,
+        child_pid=None,
+        dead=False,
+        cause=Cause.ACCEPTED,
+        progress=None,
+        resume=None,
+        result=None,
+        error=None,
+    )
+
+
+def _within(wanted: float | None, limit: float, *, name: str, kind: str) -> float:
+    if wanted is None:
+        return limit
+    if wanted > limit:
+        raise InputRejected(f"{name} {wanted:g} is over the limit of {kind}, {limit:g}.", field=name)
+    return wanted
+
+
+def _idempotency(kernel: Kernel, spec: JobSpec, submission: Submission) -> Idempotency | None:
+    if submission.idempotency_key is None:
+        return None
+    same = {
+        "kind": spec.kind,
+        "request": dict(submission.request),
+        "priority": submission.priority,
+        "timeout_s": submission.timeout_s,
+        "max_attempts": submission.max_attempts,
+        "reference": submission.reference,
+        "labels": dict(submission.labels),
+        "site": submission.site,
+    }
+    digest = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
+    return Idempotency(submission.idempotency_key, digest, kernel.settings.idempotency_ttl_s)

@@ -1,0 +1,1 @@
+"""Housekeeping kinds, and the ping that proves a worker works."""

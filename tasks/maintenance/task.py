@@ -1,0 +1,23 @@
+"""Celery tasks of the maintenance kinds; they only delegate."""
+
+from typing import Any
+
+from celery import shared_task
+
+from tasks.core.job import Engine
+from tasks.core.run import JobTask, run_job
+from tasks.maintenance.contract import PING, SPECS
+
+_SPECS = {spec.kind: spec for spec in SPECS}
+
+
+@shared_task(name=PING, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
+def ping(self: JobTask, _job_id: str) -> dict[str, Any]:
+    """Run ``maintenance.ping``."""
+    return run_job(self, _SPECS[PING], _load_ping)
+
+
+def _load_ping() -> Engine[Any]:
+    from tasks.maintenance.engine import ping as engine  # noqa: PLC0415  # engines load on the first job
+
+    return engine
