@@ -19,7 +19,7 @@ _limits = {
     "health_check_interval": 10,
 }
 
-imports = tuple(f"{family}.task" for family in (*FAMILIES, *_settings.extra_families)) + ("workers.lifecycle",)
+imports = (*(f"{family}.task" for family in (*FAMILIES, *_settings.extra_families)), "workers.lifecycle")
 
 broker_url = _settings.redis_url
 broker_connection_retry_on_startup = True

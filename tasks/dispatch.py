@@ -69,6 +69,8 @@ def cancel(kernel: Kernel, job_id: str, *, tenant_id: str) -> Job:
 
 
 def _new_job(spec: JobSpec, submission: Submission) -> Job:
+    timeout_s = _within(submission.timeout_s, spec.soft_limit_s, name="timeout_s", kind=spec.kind)
+    attempts = _within(submission.max_attempts, spec.retry.max_attempts, name="max_attempts", kind=spec.kind)
     return Job(
         id=new_id(),
         tenant_id=submission.tenant_id,
@@ -90,12 +92,11 @@ def _new_job(spec: JobSpec, submission: Submission) -> Job:
         claimed_at=None,
         finished_at=None,
         cancel_requested_at=None,
-        timeout_s=_within(submission.timeout_s, spec.soft_limit_s, name="timeout_s", kind=spec.kind),
+        timeout_s=timeout_s,
+        hard_limit_s=timeout_s + spec.hard_limit_s - spec.soft_limit_s,
         retry=spec.retry.name,
         attempt=0,
-        max_attempts=int(
-            _within(submission.max_attempts, spec.retry.max_attempts, name="max_attempts", kind=spec.kind)
-        ),
+        max_attempts=int(attempts),
         fence=0,
         carry=0,
         worker=None,

@@ -1,7 +1,7 @@
 """The ledger as Celery's result backend.
 
-``AsyncResult``, ``celery result`` and Flower read job rows through it. What Celery wants to store is known already,
-because ``core.run`` wrote it, with one exception: a child that was killed can write nothing, so its parent reports here.
+``AsyncResult``, ``celery result`` and Flower read job rows through it. What Celery wants to store is known
+already, because ``core.run`` wrote it, with one exception: a killed child can write nothing, so its parent reports here.
 """
 
 from typing import Any
@@ -43,7 +43,7 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc]  # Celery has no types
         return kernel
 
     def store_result(
-        self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **_kwargs: Any
+        self, task_id: str, result: Any, state: str, _traceback: Any = None, request: Any = None, **_kwargs: Any
     ) -> Any:
         """Settle the attempt of a killed child or a hard limit; ignore what is in the ledger already."""
         if state != states.FAILURE or isinstance(result, (AttemptEnded, Ignore)):

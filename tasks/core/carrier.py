@@ -26,8 +26,6 @@ log = structlog.get_logger()
 # Publishing to a live Redis takes a millisecond; anything over a second is a Redis that does not answer.
 _PUBLISH_LIMIT_S = 1.0
 _BACKLOG = 1000
-# The hard limit leaves this much after the soft one, unless the kind's own limits are further apart.
-_HARD_MARGIN_S = 10.0
 
 
 class Publisher:
@@ -54,7 +52,7 @@ class Publisher:
                     queue=job.queue,
                     headers={"carry": job.carry},
                     soft_time_limit=job.timeout_s,
-                    time_limit=job.timeout_s + _HARD_MARGIN_S,
+                    time_limit=job.hard_limit_s,
                     producer=producer,
                     retry=False,
                 )

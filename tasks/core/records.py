@@ -80,6 +80,7 @@ class Job:
     finished_at: datetime | None
     cancel_requested_at: datetime | None
     timeout_s: float
+    hard_limit_s: float
     retry: str
     attempt: int
     max_attempts: int

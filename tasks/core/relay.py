@@ -19,7 +19,7 @@ def announce(ledger: Ledger, events: Events, job: Job) -> None:
 
 
 def relay_job(ledger: Ledger, events: Events, pending: Sequence[StateEvent]) -> None:
-    """Append one job's pending state events, in order, fetching earlier ones from the ledger where the stream lacks them.
+    """Append one job's pending state events, in order, and before them any earlier ones that the stream lacks.
 
     Raises:
         EventsUnavailable: Redis is away.

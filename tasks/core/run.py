@@ -96,15 +96,23 @@ def _claim(kernel: Kernel, task: JobTask) -> Job:
 def _run_claimed(kernel: Kernel, spec: JobSpec, job: Job, load_engine: Callable[[], Engine[Any]]) -> Job | None:
     workdir = workdir_of(kernel.settings.state_dir, job)
     workdir.mkdir(parents=True, exist_ok=True)
-    attempt = Attempt(kernel, job, workdir=workdir, http=Egress(EgressPolicy.from_settings(kernel.settings)))
+    attempt = Attempt(kernel, job, workdir=workdir, http=_egress(kernel))
     try:
         outcome = _call_engine(spec, job, attempt, load_engine)
     finally:
         with _soft_limit_ignored():
             attempt.close()
+            attempt.http.close()
             shutil.rmtree(workdir, ignore_errors=True)
     with _soft_limit_ignored():
         return _patiently(lambda: _write_end(kernel, job, attempt, outcome))
+
+
+def _egress(kernel: Kernel) -> Egress:
+    settings = kernel.settings
+    return Egress(
+        EgressPolicy(allowed_ports=frozenset(settings.egress_ports), allow=frozenset(settings.egress_allow))
+    )
 
 
 def _call_engine(

@@ -1,6 +1,6 @@
 """One frozen object with every setting, read once per process from ``SWITCHYARD_*`` variables.
 
-Every field's description is its documentation: ``switchyard settings`` prints it and ``docs/settings.md`` is made from it.
+Every field's description is its documentation: ``switchyard settings`` prints it, ``docs/settings.md`` repeats it.
 """
 
 from enum import StrEnum
@@ -200,7 +200,7 @@ def load_settings() -> Settings:
         ConfigurationRefused: at least one value is bad; the message lists them all, one a line.
     """
     try:
-        return Settings()  # type: ignore[call-arg]  # every field has a default or comes from the environment
+        return Settings()
     except ValidationError as exc:
         raise ConfigurationRefused("\n".join(_reason(error) for error in exc.errors(include_url=False))) from exc
 

@@ -31,6 +31,7 @@ class Ledger:
     def __init__(self, url: str, *, auto_migrate: bool = True, pool_size: int = 8) -> None:
         self.url = url
         self._engine = _engine(url, pool_size=pool_size)
+        self._writer = self._engine.execution_options(writes=True)
         self._auto_migrate = auto_migrate
 
     @property
@@ -56,10 +57,8 @@ class Ledger:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a write transaction; it commits at the end and rolls back on any exception."""
-        with _translated(), self._engine.connect() as connection:
-            connection = connection.execution_options(writes=True)
-            with connection.begin():
-                yield connection
+        with _translated(), self._writer.connect() as connection, connection.begin():
+            yield connection
 
     def close(self) -> None:
         """Close every pooled connection."""

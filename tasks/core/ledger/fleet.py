@@ -129,4 +129,4 @@ def forget(ledger: Ledger, *, older_than_s: float) -> int:
     """Delete rows of workers that ended long ago; return how many."""
     with ledger.write() as connection:
         ended = workers.c.state.not_in(LIVE) & (workers.c.beat_at < now() - timedelta(seconds=older_than_s))
-        return connection.execute(workers.delete().where(ended)).rowcount
+        return int(connection.execute(workers.delete().where(ended)).rowcount)

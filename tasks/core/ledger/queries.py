@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -197,7 +197,7 @@ def oldest_published(connection: Connection, queue: str) -> datetime | None:
     statement = sa.select(sa.func.min(jobs.c.published_at)).where(
         jobs.c.queue == queue, jobs.c.state == JobState.QUEUED
     )
-    return connection.execute(statement).scalar_one()
+    return cast("datetime | None", connection.execute(statement).scalar_one())
 
 
 def finished_counts(ledger: Ledger, *, since: datetime) -> dict[tuple[str, str], int]:

@@ -31,7 +31,7 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # upstream's signature
         """Return aware UTC."""
         if value is None:
             return None
@@ -86,6 +86,7 @@ jobs = sa.Table(
     sa.Column("finished_at", UTCDateTime),
     sa.Column("cancel_requested_at", UTCDateTime),
     sa.Column("timeout_s", sa.Float, nullable=False),
+    sa.Column("hard_limit_s", sa.Float, nullable=False),
     sa.Column("retry", sa.String(20), nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("max_attempts", sa.Integer, nullable=False),

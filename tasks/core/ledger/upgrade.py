@@ -59,12 +59,10 @@ def _is_ancestor(config: Config, revision: str, of: str) -> bool:
 
 @contextmanager
 def _exclusively(engine: Engine) -> Iterator[Connection]:
-    with engine.connect() as connection:
-        connection = connection.execution_options(writes=True)
-        with connection.begin():
-            if engine.dialect.name == "postgresql":
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-            yield connection
+    with engine.execution_options(writes=True).connect() as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+        yield connection
 
 
 def _config() -> Config:

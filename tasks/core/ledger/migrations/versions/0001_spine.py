@@ -76,6 +76,7 @@ def upgrade() -> None:
         sa.Column("finished_at", UTCDateTime(), nullable=True),
         sa.Column("cancel_requested_at", UTCDateTime(), nullable=True),
         sa.Column("timeout_s", sa.Float(), nullable=False),
+        sa.Column("hard_limit_s", sa.Float(), nullable=False),
         sa.Column("retry", sa.String(length=20), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("max_attempts", sa.Integer(), nullable=False),

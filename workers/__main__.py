@@ -1,0 +1,67 @@
+"""``python -m workers``: supervise a worker per queue; ``dispatcher``: carry and rescue; ``migrate``: the ledger."""
+
+import signal
+import sys
+
+import click
+
+from tasks.core.errors import ConfigurationRefused
+from tasks.core.kernel import open_kernel
+from tasks.core.ledger import Ledger
+from tasks.core.log import configure_logging
+from tasks.core.settings import Settings, load_settings
+from tasks.core.spec import Queue
+from workers.supervisor import Supervised, Supervisor, worker_command
+
+
+@click.group(invoke_without_command=True)
+@click.option("-Q", "--queues", default="", help="Comma-separated queues to serve; all six by default.")
+@click.pass_context
+def main(context: click.Context, queues: str) -> None:
+    """Start and supervise one worker per queue."""
+    if context.invoked_subcommand is not None:
+        return
+    settings = _start()
+    names = [name.strip() for name in queues.split(",") if name.strip()] or [queue.value for queue in Queue]
+    unknown = sorted(set(names) - set(Queue))
+    if unknown:
+        raise click.UsageError(f"unknown queues {unknown}; the queues are {[queue.value for queue in Queue]}")
+    supervised = [Supervised(name, worker_command(name)) for name in names]
+    sys.exit(Supervisor(supervised, stop_limit_s=settings.drain_grace_s + 10).run())
+
+
+@main.command()
+def dispatcher() -> None:
+    """Carry what waits, rescue what was lost; run one of these."""
+    from tasks.celery import app as celery  # noqa: PLC0415  # the supervisor has no use for Celery
+    from workers.dispatcher import Dispatcher  # noqa: PLC0415
+
+    settings = _start()
+    process = Dispatcher(open_kernel(settings), celery)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: process.stop())
+    process.run()
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the ledger's tables to this version."""
+    settings = _start()
+    ledger = Ledger(settings.resolved_ledger_url, auto_migrate=True)
+    ledger.prepare()
+    ledger.close()
+    click.echo("The ledger is up to date.")
+
+
+def _start() -> Settings:
+    settings = load_settings()
+    configure_logging(settings)
+    return settings
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ConfigurationRefused as refusal:
+        sys.stderr.write(f"Refused to start:\n{refusal.message}\n")
+        sys.exit(2)

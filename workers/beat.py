@@ -1,0 +1,117 @@
+"""A worker's heart: a thread in its parent that says it lives, enforces cancels and drains, and cleans up."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event, Thread
+
+import psutil
+import structlog
+
+from tasks.core.errors import AppError
+from tasks.core.kernel import Kernel
+from tasks.core.ledger import fleet, transitions
+from tasks.core.ledger.fleet import Held, WorkerState
+from tasks.core.places import remove_workdirs
+from tasks.core.records import Cause
+from tasks.core.relay import announce
+from workers.orphans import kill_group, kill_orphans
+
+log = structlog.get_logger()
+
+# Reading every process's environment takes a few milliseconds, so not at each beat.
+_SWEEP_EVERY_S = 3.0
+
+
+@dataclass(slots=True)
+class Beat:
+    """Runs until ``stop``; owns the worker's row.
+
+    Args:
+        is_stopping: tells whether Celery was asked to shut down; from then on the worker drains.
+    """
+
+    kernel: Kernel
+    worker: fleet.Worker
+    is_stopping: Callable[[], bool]
+    _stopped: Event = field(default_factory=Event)
+    _thread: Thread | None = None
+    _registered: bool = False
+    _cancel_seen: dict[tuple[str, int], float] = field(default_factory=dict)
+    _draining_since: float | None = None
+    _swept_at: float = 0.0
+    _process: psutil.Process = field(default_factory=psutil.Process)
+
+    def start(self) -> None:
+        """Begin beating."""
+        self._thread = Thread(target=self._run, name="beat", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop beating and write that the worker has left."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+        try:
+            fleet.set_state(self.kernel.ledger, self.worker.name, WorkerState.STOPPED)
+        except AppError as exc:
+            log.warning("worker_row_not_closed", code=exc.code)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._once()
+            except AppError as exc:
+                # The ledger is away. The dispatcher cannot judge us either, and nothing runs without a claim.
+                log.warning("beat_missed", code=exc.code)
+            self._stopped.wait(self.kernel.settings.beat_s)
+
+    def _once(self) -> None:
+        ledger = self.kernel.ledger
+        state = self._state()
+        if not self._registered:
+            fleet.register(ledger, self.worker)
+            self._registered = True
+        else:
+            fleet.beat(ledger, self.worker.name, rss_bytes=self._process.memory_info().rss, state=state)
+        held = fleet.held_by(ledger, self.worker.name)
+        self._enforce_cancels(held)
+        if state is WorkerState.DRAINING:
+            self._enforce_drain(held)
+        if time.monotonic() - self._swept_at > _SWEEP_EVERY_S:
+            self._swept_at = time.monotonic()
+            if killed := kill_orphans():
+                log.warning("orphans_killed", pids=killed)
+
+    def _state(self) -> WorkerState:
+        if not self.is_stopping():
+            return WorkerState.UP
+        if self._draining_since is None:
+            self._draining_since = time.monotonic()
+            log.info("worker_draining", worker=self.worker.name)
+        return WorkerState.DRAINING
+
+    def _enforce_cancels(self, held: list[Held]) -> None:
+        now = time.monotonic()
+        asked = {(job.job_id, job.fence): job for job in held if job.cancel_requested}
+        self._cancel_seen = {key: self._cancel_seen.get(key, now) for key in asked}
+        for key, job in asked.items():
+            if now - self._cancel_seen[key] >= self.kernel.settings.cancel_grace_s:
+                # Celery's parent notices the dead child and ends the attempt, as cancelled, through the result backend.
+                log.info("cancel_enforced", job_id=job.job_id, child_pid=job.child_pid)
+                kill_group(job.child_pid)
+
+    def _enforce_drain(self, held: list[Held]) -> None:
+        assert self._draining_since is not None  # noqa: S101  # set by _state
+        if time.monotonic() - self._draining_since < self.kernel.settings.drain_grace_s:
+            return
+        for job in held:
+            back = transitions.requeue(
+                self.kernel.ledger, job.job_id, fence=job.fence, cause=Cause.DRAINED, counted=False
+            )
+            if back is not None:
+                log.info("job_handed_back", job_id=job.job_id)
+                announce(self.kernel.ledger, self.kernel.events, back)
+                self.kernel.events.ring()
+            kill_group(job.child_pid)
+            remove_workdirs(self.kernel.settings.state_dir, job.job_id)

@@ -1,0 +1,70 @@
+"""Processes that nobody owns any more: what a killed child or worker left behind on this machine.
+
+A worker's children inherit ``SWITCHYARD_WORKER=<boot>:<parent pid>`` from it, and everything that a child starts
+inherits ``SWITCHYARD_CHILD=<boot>:<child pid>``. A process is an orphan when the one its marker names is dead, even where it
+made itself a session of its own and so outlived the kill of its group.
+"""
+
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+WORKER_MARK = "SWITCHYARD_WORKER"
+CHILD_MARK = "SWITCHYARD_CHILD"
+
+
+def kill_group(pid: int) -> None:
+    """Kill the process group that ``pid`` leads, or the process alone where it leads none."""
+    with suppress(ProcessLookupError, PermissionError):
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, signal.SIGKILL)
+        else:
+            os.kill(pid, signal.SIGKILL)
+
+
+def kill_orphans() -> list[int]:
+    """Kill every orphan on this machine; return their pids."""
+    killed = []
+    for pid in psutil.pids():
+        if pid == os.getpid():
+            continue
+        marks = _marks(pid)
+        if marks and not all(_is_alive(owner, boot=boot) for boot, owner in marks):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+    return killed
+
+
+def _marks(pid: int) -> list[tuple[str, int]]:
+    environ = _environ(pid)
+    found = []
+    for name in (WORKER_MARK, CHILD_MARK):
+        boot, colon, owner = environ.get(name, "").partition(":")
+        if colon and owner.isdecimal() and int(owner) != pid:
+            found.append((boot, int(owner)))
+    return found
+
+
+def _environ(pid: int) -> dict[str, str]:
+    try:
+        raw = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return {}
+    pairs = (part.partition(b"=") for part in raw.split(b"\0") if part.startswith(b"SWITCHYARD_"))
+    return {name.decode(): value.decode(errors="replace") for name, _, value in pairs}
+
+
+def _is_alive(pid: int, *, boot: str) -> bool:
+    """Tell whether ``pid`` is still the process that was marked, and not a later one that got its number."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+    except psutil.Error:
+        return False
+    # A worker's parent has no mark in /proc, because it set its own after it started; a child's must name our boot.
+    return _environ(pid).get(WORKER_MARK, boot).startswith(boot)
