@@ -1,0 +1,81 @@
+"""The way out: makes the only HTTP clients that engines may use."""
+
+from collections.abc import Sequence
+from typing import Self, Unpack
+
+from tasks.core.egress.clients import AsyncGuardedClient, GuardedClient
+from tasks.core.egress.deadlines import Deadline
+from tasks.core.egress.guard import Guard
+from tasks.core.egress.lookups import Lookups, Resolver, system_resolver
+from tasks.core.egress.policy import EgressPolicy, Limits
+from tasks.core.egress.targets import Target
+from tasks.core.egress.translation import translated
+
+_DEFAULT_CONNECTIONS = 10
+
+
+class Egress:
+    """Makes HTTP clients that refuse forbidden addresses.
+
+    The clients belong to whoever asked for them and are closed by them, before this. Each is safe to share between
+    threads, or between the tasks of one event loop.
+    """
+
+    def __init__(self, policy: EgressPolicy | None = None, *, resolver: Resolver = system_resolver) -> None:
+        self.policy = policy or EgressPolicy()
+        self._lookups = Lookups(resolver)
+
+    def check(self, url: str) -> Target:
+        """Return what ``url`` points at, judged as far as that is possible without looking its name up.
+
+        Raises:
+            EgressRefused: the URL, its port or its literal address is not allowed.
+        """
+        return Guard(self.policy).check(url)
+
+    def addresses(self, target: Target) -> Sequence[str]:
+        """Look ``target``'s name up once and return its addresses, best first, all of them allowed.
+
+        For what speaks another protocol than HTTP: connect to one of these, never to the name.
+
+        Raises:
+            EgressRefused: an address is denied.
+            httpx.ConnectError, httpx.ConnectTimeout: the name cannot be resolved.
+        """
+        answers = [target.host] if target.ip else self._resolve(target)
+        return Guard(self.policy).check_answers(target.host, target.port, answers)
+
+    def _resolve(self, target: Target) -> Sequence[str]:
+        with translated(Deadline.after(self.policy.total_timeout_s)):
+            return self._lookups.resolve(target.host, target.port, timeout_s=self.policy.connect_timeout_s)
+
+    def client(self, *, max_connections: int = _DEFAULT_CONNECTIONS, **limits: Unpack[Limits]) -> GuardedClient:
+        """Return a client under this policy, tightened by ``limits``.
+
+        Its responses are decoded as they are read: ``Content-Encoding`` is gone from their headers, and ``iter_raw``
+        yields decoded bytes too. Beside httpx's own errors its methods raise:
+
+        Raises:
+            EgressRefused: an address, or that of a redirect, is not allowed.
+            TooLarge: the response is larger than ``max_bytes``.
+            Transient: the whole request took longer than ``total_timeout_s``.
+        """
+        guard = Guard(self.policy.tightened(**limits))
+        return GuardedClient(guard, self._lookups, max_connections=max_connections)
+
+    def async_client(
+        self, *, max_connections: int = _DEFAULT_CONNECTIONS, http2: bool = False, **limits: Unpack[Limits]
+    ) -> AsyncGuardedClient:
+        """Return what ``client`` returns, for asyncio."""
+        guard = Guard(self.policy.tightened(**limits))
+        return AsyncGuardedClient(guard, self._lookups, max_connections=max_connections, http2=http2)
+
+    def close(self) -> None:
+        """Release the lookup threads. Clients made here must be closed first."""
+        self._lookups.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
