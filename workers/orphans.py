@@ -1,8 +1,8 @@
 """Processes that nobody owns any more: what a killed child or worker left behind on this machine.
 
 A worker's children inherit ``SWITCHYARD_WORKER=<boot>:<parent pid>`` from it, and everything that a child starts
-inherits ``SWITCHYARD_CHILD=<boot>:<child pid>``. A process is an orphan when the one its marker names is dead, even where it
-made itself a session of its own and so outlived the kill of its group.
+inherits ``SWITCHYARD_CHILD=<boot>:<child pid>``. A process is an orphan when the one its marker names is dead, even
+where it made itself a session of its own and so outlived the kill of its group.
 """
 
 import os

@@ -1,7 +1,7 @@
 """The ledger as Celery's result backend.
 
 ``AsyncResult``, ``celery result`` and Flower read job rows through it. What Celery wants to store is known
-already, because ``core.run`` wrote it, with one exception: a killed child can write nothing, so its parent reports here.
+already, because ``core.run`` wrote it, with one exception: a killed child can write nothing, so its parent does.
 """
 
 from typing import Any

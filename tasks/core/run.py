@@ -110,9 +110,7 @@ def _run_claimed(kernel: Kernel, spec: JobSpec, job: Job, load_engine: Callable[
 
 def _egress(kernel: Kernel) -> Egress:
     settings = kernel.settings
-    return Egress(
-        EgressPolicy(allowed_ports=frozenset(settings.egress_ports), allow=frozenset(settings.egress_allow))
-    )
+    return Egress(EgressPolicy(allowed_ports=frozenset(settings.egress_ports), allow=frozenset(settings.egress_allow)))
 
 
 def _call_engine(
