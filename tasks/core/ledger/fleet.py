@@ -121,7 +121,7 @@ def holders(ledger: Ledger) -> set[str]:
 def window(connection: Connection, queue: str) -> int:
     """Tell how many published and unclaimed jobs the broker may hold for ``queue``."""
     up = connection.execute(sa.select(workers.c.slots, workers.c.queues).where(workers.c.state == WorkerState.UP))
-    slots = sum(row.slots for row in up if queue in row.queues)
+    slots: int = sum(row.slots for row in up if queue in row.queues)
     return max(_LEAST_WINDOW, _WINDOW_PER_SLOT * slots)
 
 
