@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -153,15 +152,15 @@ def _crawl(running: Running, url: str, arguments: argparse.Namespace, console: C
         final = viewer.follow(job)
         seconds = time.monotonic() - began
         folder = Path(running.state_dir) / "results" / job.id
-        files = [client.download(job.id, artifact.name, folder / artifact.name) for artifact in client.artifacts(job.id)]
+        files = [
+            client.download(job.id, artifact.name, folder / artifact.name) for artifact in client.artifacts(job.id)
+        ]
         lost = client.page(limit=200).total - sum(item.is_terminal for item in client.jobs(limit=200))
         _summary(console, final, viewer, seconds=seconds, lost=lost, files=files)
     return 0 if final.state == "succeeded" and lost == 0 else 1
 
 
-def _summary(
-    console: Console, job: Job, viewer: Viewer, *, seconds: float, lost: int, files: list[Path]
-) -> None:
+def _summary(console: Console, job: Job, viewer: Viewer, *, seconds: float, lost: int, files: list[Path]) -> None:
     result = job.result or {}
     pages = int(result.get("pages_fetched", 0))
     running_s = float(result.get("seconds", 0.0)) or seconds
@@ -173,7 +172,11 @@ def _summary(
     table.add_row("pages", f"{pages} pages")
     table.add_row("seconds", f"{seconds:.1f} in all, {running_s:.1f} in the last attempt")
     table.add_row("pages a second", f"{pages / running_s:.1f} in the last attempt")
-    killed = "" if viewer.killed_pid is None else f" (its worker was killed once, back after {viewer.recovered_s or 0:.1f} s)"
+    killed = (
+        ""
+        if viewer.killed_pid is None
+        else f" (its worker was killed once, back after {viewer.recovered_s or 0:.1f} s)"
+    )
     table.add_row("attempts", f"{job.attempt}{killed}")
     table.add_row("lost", f"lost {lost}")
     for path in files:

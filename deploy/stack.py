@@ -1,7 +1,7 @@
 """Everything on one machine: ``python -m deploy.stack up | down | status``.
 
-Starts Redis, the web server, the dispatcher, a worker per queue, and Flower, each as a process of its own with its log in
-``<state>/log``, on free loopback ports, and writes their addresses and pids to ``<state>/up.json``.
+Starts Redis, the web server, the dispatcher, a worker per queue, and Flower, each as a process of its own with its log
+in ``<state>/log``, on free loopback ports, and writes their addresses and pids to ``<state>/up.json``.
 """
 
 import argparse
@@ -53,7 +53,9 @@ class Running:
 class Stack:
     """One stack in one state folder."""
 
-    def __init__(self, state_dir: Path, *, environment: Mapping[str, str] | None = None, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, state_dir: Path, *, environment: Mapping[str, str] | None = None, say: Callable[[str], None]
+    ) -> None:
         self.state_dir = state_dir.absolute()
         self._environment = dict(environment or {})
         self._say = say
