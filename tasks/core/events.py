@@ -210,6 +210,14 @@ class Events:
             return {}
         return {job_id: (int(row[1]), json.loads(row[0])) for job_id, row in zip(ids, rows, strict=True) if row[0]}
 
+    def ping(self) -> None:
+        """Ask for a sign of life.
+
+        Raises:
+            EventsUnavailable: Redis is away.
+        """
+        self._call("ping")
+
     def erase(self, job_id: str) -> None:
         """Delete the job's stream.
 

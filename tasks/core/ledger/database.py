@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -77,7 +77,8 @@ def _translated() -> Iterator[None]:
     except PoolTimeoutError as exc:
         raise LedgerBusy("Too many requests wait for the ledger. Try again in a few seconds.") from exc
     except DBAPIError as exc:
-        if exc.connection_invalidated:
+        # A file that is damaged or no database at all raises the class itself, not one of its kinds.
+        if exc.connection_invalidated or type(exc) is DatabaseError:
             raise LedgerUnavailable("The ledger cannot be reached. Try again in a few seconds.") from exc
         raise
 
