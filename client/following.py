@@ -76,9 +76,7 @@ class Follower:
         for transport in order:
             self.transport, self._is_proven = transport, False
             try:
-                yield from self._persist(
-                    {"sse": self._sse, "websocket": self._socket, "polling": self._poll}[transport]
-                )
+                yield from self._persist(readers[transport])
             except TransportRefused as exc:
                 if transport == order[-1]:
                     raise
