@@ -11,9 +11,10 @@ import pytest
 from tasks.core.egress import Egress, EgressPolicy
 from tasks.crawling.contract import CrawlRequest, CrawlResult
 from tasks.crawling.engine import site as engine
+from tasks.crawling.engine.extraction import OnOutline
 from tasks.crawling.engine.fetch import FetchLimits
-from tasks.crawling.engine.page import read_page
-from tasks.crawling.engine.page_content import PageContent
+from tasks.crawling.engine.page import parse_page, read_outline, read_text
+from tasks.crawling.engine.page_content import MainText, Outline
 from tests.crawling.local_site import LocalSite
 from tests.fakes import FakeJob
 
@@ -32,8 +33,13 @@ class ExtractionHere:
     async def __aexit__(self, *exc: object) -> None:
         return None
 
-    async def read(self, body: bytes, *, url: str, charset: str | None) -> PageContent:
-        return read_page(body, url=url, charset=charset)
+    async def read(
+        self, body: bytes, *, url: str, charset: str | None, on_outline: OnOutline
+    ) -> tuple[Outline, MainText]:
+        tree = parse_page(body, charset=charset)
+        outline = read_outline(tree, url=url)
+        on_outline(outline)
+        return outline, read_text(tree, url=url)
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ class Crawled:
 
 
 Crawl = Callable[..., Crawled]
+MakeJob = Callable[..., FakeJob]
 
 
 @pytest.fixture
@@ -65,7 +72,7 @@ def site() -> Iterator[LocalSite]:
 
 
 @pytest.fixture
-def make_job(tmp_path: Path) -> Iterator[Callable[..., FakeJob]]:
+def make_job(tmp_path: Path) -> Iterator[MakeJob]:
     egresses: list[Egress] = []
 
     def make(*sites: LocalSite, **fields: object) -> FakeJob:
@@ -79,7 +86,7 @@ def make_job(tmp_path: Path) -> Iterator[Callable[..., FakeJob]]:
 
 
 @pytest.fixture
-def crawl(site: LocalSite, make_job: Callable[..., FakeJob], monkeypatch: pytest.MonkeyPatch) -> Crawl:
+def crawl(site: LocalSite, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> Crawl:
     """Crawl ``site`` without delay from ``path``; further keywords are fields of the request."""
     monkeypatch.setattr(engine, "Extraction", ExtractionHere)
 

@@ -13,14 +13,14 @@ URL = "https://example.org/"
 def test_defaults_are_those_that_the_docs_name() -> None:
     """A bare URL crawls 100 pages, three links deep, obeying robots.txt."""
     request = CrawlRequest(url=URL)
-    assert (3, 100, 8, True, True, None) == (
+    assert (
         request.depth,
         request.max_pages,
         request.concurrency,
         request.respect_robots,
         request.use_sitemap,
         request.delay_s,
-    )
+    ) == (3, 100, 8, True, True, None)
 
 
 @pytest.mark.parametrize(

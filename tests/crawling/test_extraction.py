@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from tasks.crawling.engine.extraction import Extraction, ExtractionFailed
-from tasks.crawling.engine.page import read_page
+from tasks.crawling.engine.page import parse_page, read_outline, read_text
+from tasks.crawling.engine.page_content import MainText, Outline
 from tests.crawling.local_site import html
 
 URL = "https://example.org/x"
@@ -28,6 +29,19 @@ def with_extraction(
     asyncio.run(run())
 
 
+def here(body: bytes, url: str) -> tuple[Outline, MainText]:
+    tree = parse_page(body, charset=None)
+    return read_outline(tree, url=url), read_text(tree, url=url)
+
+
+async def read(extraction: Extraction, *, body: bytes | None = None, url: str = URL) -> tuple[Outline, MainText]:
+    outlines: list[Outline] = []
+    page = html("/x") if body is None else body
+    outline, main = await extraction.read(page, url=url, charset=None, on_outline=outlines.append)
+    assert [outline] == outlines
+    return outline, main
+
+
 def readers() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "extraction_process" in " ".join(child.cmdline())]
 
@@ -37,8 +51,8 @@ def test_process_reads_what_the_function_reads() -> None:
     bodies = {f"{URL}{n}": html(f"/x{n}", f"/link{n}") for n in range(6)}
 
     async def work(extraction: Extraction) -> None:
-        found = await asyncio.gather(*(extraction.read(body, url=url, charset=None) for url, body in bodies.items()))
-        assert [read_page(body, url=url, charset=None) for url, body in bodies.items()] == found
+        found = await asyncio.gather(*(read(extraction, body=body, url=url) for url, body in bodies.items()))
+        assert [here(body, url) for url, body in bodies.items()] == found
         assert len(readers()) == 2
 
     with_extraction(work, processes=2)
@@ -49,11 +63,11 @@ def test_death_of_the_process_costs_one_page() -> None:
     """The next page is read by a new one."""
 
     async def work(extraction: Extraction) -> None:
-        await extraction.read(html("/x"), url=URL, charset=None)
+        await read(extraction)
         readers()[0].kill()
         with pytest.raises(ExtractionFailed, match="died"):
-            await extraction.read(html("/x"), url=URL, charset=None)
-        assert (await extraction.read(html("/x"), url=URL, charset=None)).title == "Page /x"
+            await read(extraction)
+        assert (await read(extraction))[0].title == "Page /x"
 
     with_extraction(work)
 
@@ -65,7 +79,7 @@ def test_page_that_takes_too_long_fails_alone() -> None:
         stopped = readers()[0]
         stopped.send_signal(signal.SIGSTOP)
         with pytest.raises(ExtractionFailed, match=r"over 0\.1 s"):
-            await extraction.read(html("/x"), url=URL, charset=None)
+            await read(extraction)
         assert not stopped.is_running()
         assert len(readers()) == 1
 
@@ -77,7 +91,7 @@ def test_cancelled_reading_leaves_no_process() -> None:
 
     async def work(extraction: Extraction) -> None:
         readers()[0].send_signal(signal.SIGSTOP)
-        task = asyncio.create_task(extraction.read(html("/x"), url=URL, charset=None))
+        task = asyncio.create_task(read(extraction))
         await asyncio.sleep(0.05)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -93,8 +107,8 @@ def test_process_ends_with_whoever_started_it(tmp_path: Path) -> None:
         "from tasks.crawling.engine.extraction import Extraction\n"
         "async def main():\n"
         "    async with Extraction(processes=1) as e:\n"
-        "        await e.read(b'<p>x', url='http://x/', charset=None)\n"
-        "        print(next(iter(e._alive)).pid, flush=True)\n"
+        "        await e.read(b'<p>x', url='http://x/', charset=None, on_outline=print)\n"
+        "        print('pid', next(iter(e._alive)).pid, flush=True)\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "asyncio.run(main())\n"
     )
@@ -109,6 +123,6 @@ def test_process_ends_with_whoever_started_it(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == -signal.SIGKILL
-    reader = int(done.stdout)
+    reader = int(done.stdout.split("pid")[1])
     if psutil.pid_exists(reader):
         psutil.Process(reader).wait(timeout=5)

@@ -32,10 +32,10 @@ def test_url_is_given_out_once() -> None:
     front = frontier()
     front.add(urls("/a", "/b", "/a"), found_by=0)
     front.descend()
-    assert ["/a", "/b"] == taken(front)
+    assert taken(front) == ["/a", "/b"]
     front.add(urls("/a", "/c"), found_by=1)
     front.descend()
-    assert ["/c"] == taken(front)
+    assert taken(front) == ["/c"]
 
 
 def test_order_does_not_depend_on_which_page_answers_first() -> None:
@@ -52,12 +52,12 @@ def test_nothing_is_found_below_the_depth() -> None:
     """On the last level links lead nowhere."""
     front = frontier(depth=1)
     front.add(urls("/a"), found_by=0)
-    assert front.descend()
+    front.descend()
     visit = front.take()
     assert visit is not None
     assert visit.depth == 1
     front.add(urls("/b"), found_by=visit.order)
-    assert not front.descend()
+    assert front.is_deepest
 
 
 def test_redirect_claims_what_waits_and_not_what_was_given_out() -> None:
@@ -66,9 +66,8 @@ def test_redirect_claims_what_waits_and_not_what_was_given_out() -> None:
     front.add(urls("/a", "/b"), found_by=0)
     front.descend()
     front.add(urls("/waits"), found_by=1)
-    assert [True, False, False, True] == [front.claim(url) for url in urls("/waits", "/waits", "/a", "/new")]
-    taken(front)
-    assert not front.descend()
+    assert [front.claim(url) for url in urls("/waits", "/waits", "/a", "/new")] == [True, False, False, True]
+    assert front.is_deepest
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

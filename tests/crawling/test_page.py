@@ -1,18 +1,32 @@
 """Reading one HTML page."""
 
 import hashlib
+from dataclasses import dataclass
 
 import pytest
 
-from tasks.crawling.engine.page import MAX_LINKS, MAX_TITLE_CHARS, decode, read_page
-from tasks.crawling.engine.page_content import PageContent
+from tasks.crawling.engine.page import MAX_LINKS, MAX_TITLE_CHARS, decode, parse_page, read_outline, read_text
 from tests.crawling.local_site import html
 
 URL = "https://example.org/docs/page"
 
 
-def read(body: bytes, *, charset: str | None = None) -> PageContent:
-    return read_page(body, url=URL, charset=charset)
+@dataclass(frozen=True)
+class Read:
+    """A page that was read."""
+
+    title: str
+    links: tuple[str, ...]
+    canonical: str | None
+    text: str
+    hash: str
+
+
+def read(body: bytes, *, charset: str | None = None) -> Read:
+    tree = parse_page(body, charset=charset)
+    outline = read_outline(tree, url=URL)
+    main = read_text(tree, url=URL)
+    return Read(outline.title, outline.links, outline.canonical, main.text, main.hash)
 
 
 def body(inner: str, *, head: str = "") -> bytes:

@@ -1,6 +1,7 @@
 """How often one host is asked."""
 
 import asyncio
+import itertools
 import time
 
 from tasks.crawling.engine.politeness import Politeness
@@ -26,7 +27,7 @@ def starts(politeness: Politeness, *hosts: str, hold_s: float = 0.0) -> list[flo
 def test_requests_to_one_host_start_a_delay_apart() -> None:
     """However many want to start at once."""
     times = starts(Politeness(delay_s=0.05, concurrency=8), "a", "a", "a", "a")
-    assert all(later - earlier >= 0.05 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= 0.05 for earlier, later in itertools.pairwise(times))
 
 
 def test_hosts_do_not_wait_for_each_other() -> None:

@@ -63,10 +63,10 @@ def test_exclude_beats_include() -> None:
     request = CrawlRequest(url=START, include=("/docs/*",), exclude=("*/old/*",))
     rule = SiteScope(request, start_url=START)
     urls = [f"https://example.org{path}" for path in ("/docs/a", "/docs/old/a", "/blog")]
-    assert [True, False, False] == [rule.covers(url) for url in urls]
+    assert [rule.covers(url) for url in urls] == [True, False, False]
 
 
 def test_image_is_no_page_by_its_ending() -> None:
     """Images and archives are not even asked for; a query changes nothing."""
     urls = [f"https://example.org/{name}" for name in ("a.PNG", "a.zip?x=1", "a.html", "a", "a.php?f=b.png", "v1.2/")]
-    assert [False, False, True, True, True, True] == [is_page_like(url) for url in urls]
+    assert [is_page_like(url) for url in urls] == [False, False, True, True, True, True]

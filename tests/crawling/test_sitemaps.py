@@ -82,7 +82,7 @@ def test_entities_are_not_expanded() -> None:
     body = f"""<?xml version="1.0"?><!DOCTYPE urlset [<!ENTITY l0 "ha"><!ENTITY f SYSTEM "file:///etc/hostname">{laughs}]>
     <urlset><url><loc>/x&f;</loc></url><url><loc>/y&l9;</loc></url><url><loc>/z</loc></url></urlset>"""
     pages = parse_sitemap(body.encode(), max_urls=9).pages
-    assert pages[-1] == "/z"
+    assert pages[0] == "/x"
     assert all(len(page) < 10 for page in pages)
 
 
@@ -131,4 +131,4 @@ def test_number_of_files_is_bounded(site: LocalSite, monkeypatch: pytest.MonkeyP
     for n in range(9):
         site.answers[f"/{n}.xml"] = xml(index(f"/{n + 1}.xml"))
     collect(site, "/0.xml")
-    assert ["/0.xml", "/1.xml", "/2.xml"] == site.targets()
+    assert site.targets() == ["/0.xml", "/1.xml", "/2.xml"]

@@ -10,17 +10,20 @@ import os
 import struct
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import tasks
 from tasks.core.errors import EngineFailed
-from tasks.crawling.engine.page_content import PageContent
+from tasks.crawling.engine.page_content import MainText, Outline
 
 # Reading takes 0.1 s as a rule and a few seconds for the largest pages; what takes longer is hostile.
 PAGE_LIMIT_S = 30.0
+
+OnOutline = Callable[[Outline], None]
 
 _ROOT = str(Path(next(iter(tasks.__path__))).parent)
 _PROGRAM = "tasks.crawling.engine.extraction_process"
@@ -50,8 +53,10 @@ class Extraction:
         for process in tuple(self._alive):
             await self._end(process)
 
-    async def read(self, body: bytes, *, url: str, charset: str | None) -> PageContent:
-        """Return what ``page.read_page`` makes of the body, once a process is free.
+    async def read(
+        self, body: bytes, *, url: str, charset: str | None, on_outline: OnOutline
+    ) -> tuple[Outline, MainText]:
+        """Return what ``page`` makes of the body, once a process is free; ``on_outline`` gets its part at once.
 
         Raises:
             ExtractionFailed: reading took too long, or the process died of it. Others are not affected.
@@ -59,7 +64,11 @@ class Extraction:
         process = await self._idle.get()
         try:
             async with asyncio.timeout(self._page_limit_s):
-                answer = await _ask(process, json.dumps({"url": url, "charset": charset}).encode(), body)
+                await _send(process, json.dumps({"url": url, "charset": charset}).encode(), body)
+                fields = await _receive(process)
+                outline = Outline(fields["title"], tuple(fields["links"]), fields["canonical"])
+                on_outline(outline)
+                text = MainText(**await _receive(process))
         except TimeoutError as exc:
             await self._replace(process)
             raise ExtractionFailed(f"reading the page took over {self._page_limit_s:g} s") from exc
@@ -68,8 +77,7 @@ class Extraction:
             raise ExtractionFailed("the process that read the page died of it") from exc
         # Not in a finally: whoever is cancelled leaves a process with half an answer behind, fit only to be killed.
         self._idle.put_nowait(process)
-        fields = json.loads(answer)
-        return PageContent(**{**fields, "links": tuple(fields["links"])})
+        return outline, text
 
     async def _start(self) -> Process:
         path = os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))
@@ -91,12 +99,18 @@ class Extraction:
             await process.communicate()  # until the pipes are closed, else their transports outlive the loop
 
 
-async def _ask(process: Process, *frames: bytes) -> bytes:
-    if process.stdin is None or process.stdout is None:
-        raise ExtractionFailed("the process was started without pipes")
+async def _send(process: Process, *frames: bytes) -> None:
+    if process.stdin is None:
+        raise ExtractionFailed("the process was started without an input")
     for frame in frames:
         process.stdin.write(struct.pack("!I", len(frame)))
         process.stdin.write(frame)
     await process.stdin.drain()
+
+
+async def _receive(process: Process) -> dict[str, Any]:
+    if process.stdout is None:
+        raise ExtractionFailed("the process was started without an output")
     (size,) = struct.unpack("!I", await process.stdout.readexactly(4))
-    return await process.stdout.readexactly(size)
+    fields: dict[str, Any] = json.loads(await process.stdout.readexactly(size))
+    return fields

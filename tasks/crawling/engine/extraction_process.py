@@ -1,8 +1,9 @@
 """The process that reads pages: ``python -m tasks.crawling.engine.extraction_process``.
 
 Speaks frames over its standard input and output, each a 4-byte length (network order) and so many bytes. A job is two
-frames, JSON ``{"url", "charset"}`` and the body; its answer is one, the fields of ``PageContent`` as JSON. JSON and not
-pickle, because hostile HTML is read here. Ends when its input ends, so it never outlives whoever started it for long.
+frames: JSON ``{"url", "charset"}``, and the body. Its answer is two: the fields of ``Outline`` and those of
+``MainText``, as JSON and not as pickles, because hostile HTML is read here. Ends when its input ends, so it never
+outlives whoever started it for long.
 """
 
 import json
@@ -16,7 +17,8 @@ from typing import BinaryIO
 
 import trafilatura.meta
 
-from tasks.crawling.engine.page import read_page
+from tasks.crawling.engine.page import parse_page, read_outline, read_text
+from tasks.crawling.engine.page_content import MainText, Outline
 
 # A hostile page may end this process, not the machine.
 MEMORY_LIMIT_BYTES = 3 * 2**30
@@ -37,9 +39,9 @@ def main() -> None:
         if body is None:
             return
         job = json.loads(head)
-        answer = json.dumps(asdict(read_page(body, url=job["url"], charset=job["charset"]))).encode()
-        answers.write(struct.pack("!I", len(answer)) + answer)
-        answers.flush()
+        tree = parse_page(body, charset=job["charset"])
+        _answer(answers, read_outline(tree, url=job["url"]))
+        _answer(answers, read_text(tree, url=job["url"]))
         count += 1
         if count % PAGES_PER_CACHE == 0:
             trafilatura.meta.reset_caches()
@@ -52,6 +54,12 @@ def _read_frame(stream: BinaryIO) -> bytes | None:
     (size,) = struct.unpack("!I", prefix)
     frame = stream.read(size)
     return frame if len(frame) == size else None
+
+
+def _answer(stream: BinaryIO, content: Outline | MainText) -> None:
+    frame = json.dumps(asdict(content)).encode()
+    stream.write(struct.pack("!I", len(frame)) + frame)
+    stream.flush()
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ class Visit:
 class Frontier:
     """Levels of one depth each.
 
-    A level is finished before the next begins, and a level is ordered by the order of the pages that linked to it.
+    The links of a whole level are found before the next begins, which is ordered by the pages that linked to it.
     So a URL's depth is the shortest way to it, and a capped crawl of an unchanged site keeps the same pages however
     its requests overlap (save for which of two duplicates is kept). The state is plain strings and numbers, fit to be
     kept on disk between attempts.
@@ -38,6 +38,16 @@ class Frontier:
         self._found: dict[str, tuple[int, int]] = {}
         self._depth = 0
         self._given = 0
+
+    @property
+    def is_level_given_out(self) -> bool:
+        """Whether every visit of this level was taken."""
+        return not self._level
+
+    @property
+    def is_deepest(self) -> bool:
+        """Whether nothing was found, so far, for the next level."""
+        return not self._found
 
     def __len__(self) -> int:
         return len(self._level) + len(self._found)
@@ -63,14 +73,13 @@ class Frontier:
         """Return the next visit of this level, or None where the level is used up."""
         return self._level.popleft() if self._level else None
 
-    def descend(self) -> bool:
-        """Go one level deeper; False where nothing waits there. Only when nothing of this level is under way."""
+    def descend(self) -> None:
+        """Go one level deeper, once the links of every page of this level were added."""
         waiting = sorted(self._found, key=self._found.__getitem__)
         self._found.clear()
         self._depth += 1
         self._level.extend(Visit(url, self._depth, self._given + index) for index, url in enumerate(waiting, 1))
         self._given += len(waiting)
-        return bool(waiting)
 
     def _is_new_and_wanted(self, url: str) -> bool:
         if url in self._known:

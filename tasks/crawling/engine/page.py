@@ -1,4 +1,4 @@
-"""Reading one HTML page: title, main text, links. Pure and slow (50-100 ms of CPU); runs in its own process."""
+"""Reading one HTML page: links and title in some 3 ms, main text in some 100 ms. Runs in its own process."""
 
 import codecs
 import hashlib
@@ -9,7 +9,7 @@ import trafilatura
 from lxml import etree
 
 from tasks.crawling.engine.address import canonical
-from tasks.crawling.engine.page_content import PageContent
+from tasks.crawling.engine.page_content import MainText, Outline
 
 MAX_LINKS = 2000
 MAX_TITLE_CHARS = 500
@@ -20,30 +20,35 @@ _META_CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0
 # What the Encoding standard reads as windows-1252, whatever the label promises.
 _LATIN = frozenset({"ascii", "iso8859-1", "cp1252"})
 # Codecs of Python that are no character sets of the web.
-_NOT_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "utf-7", "mbcs"})
+_NOT_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
 
 
-def read_page(body: bytes, *, url: str, charset: str | None) -> PageContent:
-    """Return title, main text as Markdown, and distinct absolute links.
+def parse_page(body: bytes, *, charset: str | None) -> lxml.html.HtmlElement | None:
+    """Return the page's tree, or None where there is nothing in it; ``charset`` is the Content-Type header's."""
+    # Fed as bytes: lxml refuses a str that carries an XML encoding declaration.
+    text = decode(body, charset=charset).replace("\0", "").encode("utf-8", "replace")
+    parser = lxml.html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
+    try:
+        return lxml.html.document_fromstring(text, parser=parser)
+    except etree.ParserError:
+        return None
 
-    Args:
-        url: the canonical address that answered; relative links are resolved against it or the page's ``base``.
-        charset: from the Content-Type header, if it names one.
-    """
-    tree = _parse(decode(body, charset=charset))
+
+def read_outline(tree: lxml.html.HtmlElement | None, *, url: str) -> Outline:
+    """Return title, distinct absolute links and canonical link of the page that ``url`` answered with."""
     if tree is None:
-        return PageContent(title="", text="", links=(), canonical=None, hash=text_hash(""))
+        return Outline(title="", links=(), canonical=None)
     base = _base_of(tree, url)
     title = " ".join(tree.xpath("string(//head/title | //body/title)").split())[:MAX_TITLE_CHARS]
-    links, named = _links(tree, base), _canonical_link(tree, base)
-    # Last, because the extraction may change the tree.
-    text = trafilatura.extract(tree, url=url, output_format="markdown", include_comments=False) or ""
-    return PageContent(title=title, text=text, links=links, canonical=named, hash=text_hash(text))
+    return Outline(title=title, links=_links(tree, base), canonical=_canonical_link(tree, base))
 
 
-def text_hash(text: str) -> str:
-    """Return the SHA-256 of the text in UTF-8, in hex."""
-    return hashlib.sha256(text.encode()).hexdigest()
+def read_text(tree: lxml.html.HtmlElement | None, *, url: str) -> MainText:
+    """Return the main text; empty where none is found. The tree may be changed, so the outline is read before."""
+    text = ""
+    if tree is not None:
+        text = trafilatura.extract(tree, url=url, output_format="markdown", include_comments=False) or ""
+    return MainText(text=text, hash=hashlib.sha256(text.encode()).hexdigest())
 
 
 def decode(body: bytes, *, charset: str | None) -> str:
@@ -69,18 +74,9 @@ def _codec_name(label: str | None) -> str | None:
         "".encode(codec.name)  # refuses codecs that do not make text, such as hex
     except (LookupError, UnicodeError):
         return None
-    if codec.name in _NOT_CHARSETS:
+    if codec.name.replace("_", "-") in _NOT_CHARSETS:
         return None
     return "cp1252" if codec.name in _LATIN else codec.name
-
-
-def _parse(text: str) -> lxml.html.HtmlElement | None:
-    # Fed as bytes: lxml refuses a str that carries an XML encoding declaration.
-    parser = lxml.html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
-    try:
-        return lxml.html.document_fromstring(text.replace("\0", "").encode("utf-8", "replace"), parser=parser)
-    except etree.ParserError:  # nothing in it
-        return None
 
 
 def _base_of(tree: lxml.html.HtmlElement, url: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from tasks.core.errors import InputRejected, Permanent
@@ -115,6 +116,7 @@ class _Site:
         self._visitor = visitor
         self._pages = pages
         self._under_way: dict[asyncio.Task[Outcome], Visit] = {}
+        self._without_links: set[Visit] = set()
         self._max_visits = 4 * request.max_pages + 100
 
     async def crawl(self) -> tuple[str, StopReason]:
@@ -127,7 +129,9 @@ class _Site:
         self._frontier = Frontier(self._scope, max_depth=self._request.depth, tally=self.tally)
         for url in (first.requested_url, first.url):
             self._frontier.claim(url)
-        self._settle(Visit(first.requested_url, depth=0, order=0), first)
+        visit = Visit(first.requested_url, depth=0, order=0)
+        self._add_links(visit, first.links)
+        self._settle(visit, first)
         try:
             await self._read_sitemaps(first.url)
             return first.url, await self._crawl_levels()
@@ -149,7 +153,9 @@ class _Site:
             raise robots_refusal(url=url)
         try:
             # Wherever the start URL redirects to is the site; robots.txt still has its say.
-            return await self._visitor.page(Visit(url, depth=0, order=0), gatekeeper=lambda _target: None)
+            return await self._visitor.page(
+                Visit(url, depth=0, order=0), gatekeeper=lambda _target: None, on_links=lambda _links: None
+            )
         except FetchFailed as exc:
             raise start_error(exc, url=url) from exc
         except FetchSkipped as exc:
@@ -176,14 +182,14 @@ class _Site:
                 return StopReason.MAX_PAGES
             if self.tally.unanswered_in_a_row >= UNANSWERED_UNTIL_DOWN:
                 return StopReason.SITE_DOWN
+            if self._frontier.is_level_given_out and not self._without_links and not self._frontier.is_deepest:
+                self._frontier.descend()
             self._start_visits()
-            if self._under_way:
-                for task in await self._wait(set(self._under_way)):
-                    self._settle(self._under_way.pop(task), task.result())
-            elif self.tally.visits >= self._max_visits:
-                return StopReason.MAX_REQUESTS
-            elif not self._frontier.descend():
-                return StopReason.EXHAUSTED
+            if not self._under_way:
+                used_up = self.tally.visits >= self._max_visits
+                return StopReason.MAX_REQUESTS if used_up else StopReason.EXHAUSTED
+            for task in await self._wait(set(self._under_way)):
+                self._settle(self._under_way.pop(task), task.result())
 
     def _start_visits(self) -> None:
         room = min(
@@ -193,8 +199,13 @@ class _Site:
         )
         while room > 0 and (visit := self._frontier.take()):
             room -= 1
-            task = asyncio.create_task(self._visitor.visit(visit, gatekeeper=self._judge_redirect))
-            self._under_way[task] = visit
+            self._without_links.add(visit)
+            work = self._visitor.visit(visit, gatekeeper=self._judge_redirect, on_links=partial(self._add_links, visit))
+            self._under_way[asyncio.create_task(work)] = visit
+
+    def _add_links(self, visit: Visit, links: tuple[str, ...]) -> None:
+        self._frontier.add(links, found_by=visit.order)
+        self._without_links.discard(visit)
 
     def _judge_redirect(self, target: str) -> SkipReason | None:
         if not self._scope.covers(target):
@@ -202,6 +213,7 @@ class _Site:
         return None if self._frontier.claim(target) else "duplicate"
 
     def _settle(self, visit: Visit, outcome: Outcome) -> None:
+        self._without_links.discard(visit)
         match outcome:
             case Skipped("robots"):
                 self.tally.skip("robots")  # cost no request, so it is no visit
@@ -216,7 +228,6 @@ class _Site:
                 self._job.log(f"{outcome.url}: {outcome.message}", level="warning")
             case CrawledPage():
                 self.tally.visits += 1
-                self._frontier.add(outcome.links, found_by=visit.order)
                 if self._pages.add(outcome):
                     self.tally.keep(size_bytes=outcome.size_bytes, depth=outcome.depth)
                 else:

@@ -13,6 +13,7 @@ from tasks.crawling.engine.tally import SkipReason
 PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 
 Gatekeeper = Callable[[str], SkipReason | None]
+OnLinks = Callable[[tuple[str, ...]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,17 @@ class Visitor:
         self._robots = robots
         self._extraction = extraction
 
-    async def visit(self, visit: Visit, *, gatekeeper: Gatekeeper) -> Outcome:
-        """Return the page, or why there is none. ``gatekeeper`` is asked about the target of each redirect."""
+    async def visit(self, visit: Visit, *, gatekeeper: Gatekeeper, on_links: OnLinks) -> Outcome:
+        """Return the page, or why there is none.
+
+        Args:
+            gatekeeper: asked about the target of each redirect.
+            on_links: gets the page's links as soon as they are known, long before the page is read.
+        """
         if not (await self._robots.rules_for(visit.url)).allows(visit.url):
             return Skipped("robots")
         try:
-            return await self.page(visit, gatekeeper=gatekeeper)
+            return await self.page(visit, gatekeeper=gatekeeper, on_links=on_links)
         except FetchSkipped as exc:
             return Skipped(exc.reason)
         except FetchFailed as exc:
@@ -47,7 +53,7 @@ class Visitor:
         except ExtractionFailed as exc:
             return PageError(url=visit.url, reason=FailureReason.EXTRACTION, message=exc.message[:300])
 
-    async def page(self, visit: Visit, *, gatekeeper: Gatekeeper) -> CrawledPage:
+    async def page(self, visit: Visit, *, gatekeeper: Gatekeeper, on_links: OnLinks) -> CrawledPage:
         """Return the page.
 
         Raises:
@@ -56,17 +62,22 @@ class Visitor:
         fetched = await self._fetcher.fetch(
             visit.url, max_bytes=self._max_bytes, types=PAGE_TYPES, judge=self._judge(visit, gatekeeper)
         )
-        content = await self._extraction.read(fetched.body, url=fetched.url, charset=fetched.charset)
+        outline, main = await self._extraction.read(
+            fetched.body,
+            url=fetched.url,
+            charset=fetched.charset,
+            on_outline=lambda outline: on_links(outline.links),
+        )
         return CrawledPage(
             url=fetched.url,
             requested_url=visit.url,
-            canonical=content.canonical,
+            canonical=outline.canonical,
             status=fetched.status,
             depth=visit.depth,
-            title=content.title,
-            text=content.text,
-            links=content.links,
-            hash=content.hash,
+            title=outline.title,
+            text=main.text,
+            links=outline.links,
+            hash=main.hash,
             size_bytes=len(fetched.body),
         )
 
