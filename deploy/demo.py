@@ -162,8 +162,8 @@ def _crawl(running: Running, url: str, arguments: argparse.Namespace, console: C
 
 def _summary(console: Console, job: Job, viewer: Viewer, *, seconds: float, lost: int, files: list[Path]) -> None:
     result = job.result or {}
-    pages = int(result.get("pages_fetched", 0))
-    running_s = float(result.get("seconds", 0.0)) or seconds
+    pages = int(result.get("pages_ok", 0))
+    running_s = float(result.get("duration_s", 0.0)) or seconds
     table = Table(title="summary", show_header=False, title_justify="left")
     table.add_row("job", job.id)
     table.add_row("state", f"[{'green' if job.state == 'succeeded' else 'red'}]{job.state}[/]")
