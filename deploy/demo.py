@@ -83,7 +83,7 @@ class Viewer:
 
     def _kill(self, progress: Progress) -> None:
         crawlers = [worker for worker in self.client.workers() if "crawler" in worker.queues and worker.state == "up"]
-        if not crawlers:
+        if not crawlers or crawlers[0].pid is None:
             return
         self.killed_pid = crawlers[0].pid
         self.killed_at = time.monotonic()
@@ -155,7 +155,7 @@ def _crawl(running: Running, url: str, arguments: argparse.Namespace, console: C
         files = [
             client.download(job.id, artifact.name, folder / artifact.name) for artifact in client.artifacts(job.id)
         ]
-        lost = client.page(limit=200).total - sum(item.is_terminal for item in client.jobs(limit=200))
+        lost = client.page(limit=1).total - sum(item.is_terminal for item in client.jobs())
         _summary(console, final, viewer, seconds=seconds, lost=lost, files=files)
     return 0 if final.state == "succeeded" and lost == 0 else 1
 

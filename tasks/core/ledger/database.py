@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -11,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from tasks.core.errors import LedgerBusy, LedgerUnavailable
-from tasks.core.ledger.upgrade import ensure_schema
+from tasks.core.ledger.schema import REVISION
 
 _BUSY_TIMEOUT_S = 5
 # PostgreSQL: how long a statement may wait for a lock, and how long one may run, before we answer 503.
@@ -46,6 +47,11 @@ class Ledger:
             ConfigurationRefused: the tables are not at this version and ``auto_migrate`` is off.
         """
         with _translated():
+            if _revision(self._engine) == REVISION:
+                return
+            # Alembic takes a quarter of a second to import, at the start of every process, and is rarely needed.
+            from tasks.core.ledger.upgrade import ensure_schema  # noqa: PLC0415
+
             ensure_schema(self._engine, auto_migrate=self._auto_migrate)
 
     @contextmanager
@@ -63,6 +69,13 @@ class Ledger:
     def close(self) -> None:
         """Close every pooled connection."""
         self._engine.dispose()
+
+
+def _revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        return cast("str | None", connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar())
 
 
 @contextmanager
