@@ -1,1 +1,1 @@
-"""What is measured: ``python -m bench.NAME``. Each bench prints a table, and with ``--json`` one object as its last line."""
+"""What is measured: ``python -m bench.NAME``. A table, and with ``--json`` one object as last line."""
