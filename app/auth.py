@@ -2,12 +2,11 @@
 
 import contextlib
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from flask import Flask, current_app, g, request
 
+from app.credentials import brings_its_own
 from app.services import Services
 from tasks.core.errors import ConfigurationRefused, Conflict, NotAuthenticated
 from tasks.core.ledger import Ledger, tenants
@@ -17,13 +16,6 @@ from tasks.core.urls import is_loopback
 
 _DEV_TENANT = "development"
 _DEV_KEY_NAME = "development"
-ViewT = TypeVar("ViewT", bound=Callable[..., object])
-
-
-def signs_in_itself(view: ViewT) -> ViewT:
-    """Mark a view that takes other credentials than a key, such as a stream token, and must check them itself."""
-    view.signs_in_itself = True  # type: ignore[attr-defined]  # functions take attributes
-    return view
 
 
 def register_authentication(app: Flask, services: Services) -> None:
@@ -33,7 +25,7 @@ def register_authentication(app: Flask, services: Services) -> None:
         if not request.path.startswith("/api/") or request.method == "OPTIONS":
             return
         view = current_app.view_functions.get(request.endpoint or "")
-        if not getattr(view, "signs_in_itself", False):
+        if not brings_its_own(view):
             g.tenant = bearer_tenant(services)
 
     app.before_request(authenticate)

@@ -1,11 +1,10 @@
 """Builds the application: opens its services, registers its blueprints, puts the edge around them."""
 
 from contextlib import ExitStack
-from threading import Event
 from types import MappingProxyType
 
 from app import artifacts, catalogue, fleet, health, jobs, logs, submissions
-from app.auth import register_authentication
+from app.auth import bearer_tenant, register_authentication
 from app.docs import docs_blueprint
 from app.errors import Problem, register_error_handlers
 from app.forms import form_of
@@ -14,9 +13,10 @@ from app.live import LiveWorkers
 from app.metrics import Metrics
 from app.middleware import register_middleware
 from app.openapi import API, INFO, SECURITY_SCHEMES
+from app.record import record_of
 from app.routes import add_converters
 from app.services import EXTENSION, Services
-from app.waiting import LedgerWaiter
+from app.streams import Hub, HubWaiter, StreamServices, StreamTokens, register_streams, signing_key
 from tasks.celery import app as celery
 from tasks.core.carrier import Carrier
 from tasks.core.kernel import Kernel, open_kernel
@@ -55,6 +55,7 @@ def create_app(settings: Settings, *, kernel: Kernel | None = None, carrier: Car
     for concern in _CONCERNS:
         app.register_api(concern.bp)
     models = [model for concern in _CONCERNS for model in concern.MODELS]
+    register_streams(app, _stream_services(services))
     app.register_blueprint(docs_blueprint(app, services, models=models))
     return app
 
@@ -71,21 +72,32 @@ def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carrier
         if carrier is None:
             carrier = Carrier(celery, kernel.ledger)
             opening.callback(carrier.close)
-        draining = Event()
+        hub = Hub(kernel)
+        opening.callback(hub.close)
         return Services(
             settings=settings,
             kernel=kernel,
             carrier=carrier,
             specs=specs,
             forms=MappingProxyType({kind: form_of(spec) for kind, spec in specs.items()}),
-            waiter=LedgerWaiter(kernel.ledger, draining),
+            waiter=HubWaiter(hub, kernel.ledger),
+            hub=hub,
             keyring=Keyring(kernel.ledger),
             workers=LiveWorkers(kernel.ledger),
             metrics=Metrics(kernel.ledger),
             telemetry=telemetry,
-            draining=draining,
             owned=opening.pop_all(),
         )
+
+
+def _stream_services(services: Services) -> StreamServices:
+    return StreamServices(
+        kernel=services.kernel,
+        hub=services.hub,
+        tokens=StreamTokens(signing_key(services.settings), ttl_s=services.settings.stream_token_ttl_s),
+        tenant_of_request=lambda: bearer_tenant(services),
+        record_of=lambda job: record_of(services, job).model_dump(mode="json"),
+    )
 
 
 def _operation_id(*, name: str, path: str, method: str) -> str:  # noqa: ARG001  # flask-openapi3 passes all three

@@ -98,7 +98,7 @@ def _drain_on_signal(worker: Any) -> None:
     before: Callable[[int, FrameType | None], Any] = signal.getsignal(signal.SIGTERM)  # type: ignore[assignment]  # gunicorn has set it
 
     def drain(signum: int, frame: FrameType | None) -> None:
-        services.draining.set()
+        services.drain()
         before(signum, frame)
 
     signal.signal(signal.SIGTERM, drain)

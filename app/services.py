@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from app.keyring import Keyring
 from app.live import LiveWorkers
 from app.metrics import Metrics
+from app.streams.hub import Hub
 from app.waiting import Waiter
 from tasks.core.carrier import Carrier
 from tasks.core.kernel import Kernel
@@ -37,6 +38,7 @@ class Services:
     specs: Mapping[str, JobSpec]
     forms: Mapping[str, type[BaseModel]]
     waiter: Waiter
+    hub: Hub
     keyring: Keyring
     workers: LiveWorkers
     metrics: Metrics
@@ -44,9 +46,14 @@ class Services:
     draining: Event = field(default_factory=Event)
     owned: ExitStack = field(default_factory=ExitStack)
 
-    def close(self) -> None:
-        """Let waiting requests go and close every resource."""
+    def drain(self) -> None:
+        """Let waiting requests go, and end every stream."""
         self.draining.set()
+        self.hub.drain()
+
+    def close(self) -> None:
+        """Drain, and close every resource."""
+        self.drain()
         self.owned.close()
 
 

@@ -11,6 +11,7 @@ from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, Field
 
+from app.credentials import signs_in_itself
 from app.streams.cursor import Cursor, parse_cursor
 from app.streams.services import StreamServices
 from app.streams.sockets import limit_stalls
@@ -52,11 +53,13 @@ def events_blueprint(services: StreamServices) -> APIBlueprint:
     stream = {200: {"content": {"text/event-stream": {}}, "description": "The events, until the job has ended."}}
 
     @blueprint.get("/<job_id>/events", summary="Watch a job", responses=stream)
+    @signs_in_itself
     def events(path: JobPath, query: StreamQuery) -> Response:  # noqa: ARG001  # documents the query
         """Stream the job's events, first a snapshot; resumes from `Last-Event-ID`."""
         return _stream(services, path.job_id)
 
     @blueprint.get("/<job_id>/progress", summary="Watch a job (alias)", responses=stream)
+    @signs_in_itself
     def progress(path: JobPath, query: StreamQuery) -> Response:  # noqa: ARG001  # documents the query
         """Stream the job's events: the same as `/events`."""
         return _stream(services, path.job_id)
