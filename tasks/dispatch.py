@@ -1,14 +1,16 @@
-"""Submit and cancel: the ledger first, then the carrier, without waiting for it."""
+"""Submit, cancel and erase: the ledger first, then the carrier, without waiting for it."""
 
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.core.carrier import Carrier
 from tasks.core.clock import now
 from tasks.core.errors import InputRejected
+from tasks.core.events import EventsUnavailable
 from tasks.core.ids import new_id
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import transitions
@@ -66,6 +68,19 @@ def cancel(kernel: Kernel, job_id: str, *, tenant_id: str) -> Job:
     if job.state is JobState.CANCELLED:
         announce(kernel.ledger, kernel.events, job)
     return job
+
+
+def erase(kernel: Kernel, job_id: str, *, tenant_id: str) -> None:
+    """Erase a finished job: its rows, then its files, then its stream (which expires by itself if Redis is away).
+
+    Raises:
+        NotFound: no such job for this tenant.
+        Conflict: the job has not ended.
+    """
+    transitions.erase(kernel.ledger, job_id, tenant_id=tenant_id)
+    kernel.artifacts.erase(job_id)
+    with suppress(EventsUnavailable):
+        kernel.events.erase(job_id)
 
 
 def _new_job(spec: JobSpec, submission: Submission) -> Job:

@@ -80,7 +80,7 @@ class LocalProcess:
     def reload(self) -> None:
         """Do nothing: every answer is fresh."""
 
-    def kill(self, signal: str | int | None = None) -> None:  # noqa: A002  # Docker's name
+    def kill(self, signal: str | int | None = None) -> None:  # Docker's name
         """Send a signal to the process alone, SIGKILL unless said otherwise."""
         self._process.send_signal(_signal_number(signal or "SIGKILL"))
 

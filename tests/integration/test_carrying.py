@@ -39,7 +39,9 @@ def test_progress_log_and_artifact_reach_the_stream(house: House) -> None:
     told = [event.type for event in house.kernel.events.read(job.id)]
 
     assert {"state": 3, "log": 1, "artifact": 1} == {type_: told.count(type_) for type_ in ("state", "log", "artifact")}
-    assert 100.0 == [event.data for event in house.kernel.events.read(job.id) if event.type == "progress"][-1]["percent"]
+    assert (
+        100.0 == [event.data for event in house.kernel.events.read(job.id) if event.type == "progress"][-1]["percent"]
+    )
     assert ["state", "state"] == [told[0], told[-1]]
 
 

@@ -91,9 +91,7 @@ def test_every_reason_is_listed_at_once(house_env: dict[str, str], folder: Path)
     broker.ready()
     env = {**house_env, "SWITCHYARD_REDIS_URL": broker.url}
 
-    reasons = "\n".join(
-        _start_refused(env, "-Q", "crawlr", "-P", "solo", cwd=folder, path=f"{folder}:{REPOSITORY}")
-    )
+    reasons = "\n".join(_start_refused(env, "-Q", "crawlr", "-P", "solo", cwd=folder, path=f"{folder}:{REPOSITORY}"))
 
     broker.teardown()
     for named in (
@@ -116,7 +114,13 @@ def test_bad_settings_are_refused(house_env: dict[str, str]) -> None:
     env = {**house_env, "SWITCHYARD_LEASE_S": "0", "SWITCHYARD_REDIS_URL": "http://nowhere"}
 
     done = subprocess.run(
-        [sys.executable, *worker_arguments()], env=env, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *worker_arguments()],
+        env=env,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
     assert 2 == done.returncode

@@ -318,6 +318,23 @@ def request_cancel(ledger: Ledger, job_id: str, *, tenant_id: str) -> Job:
     return job_from_row(row)
 
 
+def erase(ledger: Ledger, job_id: str, *, tenant_id: str) -> None:
+    """Delete a finished job with its labels, attempts, state events, idempotency key and artifact rows.
+
+    Raises:
+        NotFound: no such job for this tenant.
+        Conflict: the job is queued or running.
+    """
+    mine = (jobs.c.id == job_id) & (jobs.c.tenant_id == tenant_id)
+    with ledger.write() as connection:
+        if connection.execute(jobs.delete().where(mine, jobs.c.state.in_(TERMINAL))).rowcount == 1:
+            return
+        state = connection.execute(sa.select(jobs.c.state).where(mine)).scalar_one_or_none()
+    if state is None:
+        raise NotFound(f"No job {job_id}.")
+    raise Conflict(f"Job {job_id} is {state}; cancel it first.")
+
+
 def note_progress(ledger: Ledger, job_id: str, *, fence: int, progress: dict[str, Any]) -> bool:
     """Keep the newest report where a wiped Redis cannot take it. False: this fence no longer owns the job."""
     return _set_while_running(ledger, job_id, fence=fence, progress=progress)
