@@ -23,30 +23,39 @@ def end_attempt(
 
     None: the attempt's fence no longer owns the job, so nothing was changed.
     """
-    if job.cancel_requested_at is not None:
-        return transitions.finish(
-            ledger, job.id, fence=job.fence, state=JobState.CANCELLED, cause=Cause.CANCEL_REQUESTED
-        )
     error = {"code": cause, "message": message} | ({"field": field} if field else {})
-    if retryable and job.attempt < job.max_attempts:
+    if job.cancel_requested_at is None:
+        if not retryable or job.attempt >= job.max_attempts:
+            return transitions.finish(
+                ledger, job.id, fence=job.fence, state=JobState.FAILED, cause=cause, error=error, dead=retryable
+            )
         cap_s = _LOST_CAP_S if cause == Cause.WORKER_LOST else None
         delay_s = backoff_s(RETRY_PRESETS[job.retry], job.attempt, cap_s=cap_s)
-        return transitions.requeue(ledger, job.id, fence=job.fence, cause=cause, error=error, delay_s=delay_s)
-    return transitions.finish(
-        ledger, job.id, fence=job.fence, state=JobState.FAILED, cause=cause, error=error, dead=retryable
-    )
+        back = transitions.requeue(ledger, job.id, fence=job.fence, cause=cause, error=error, delay_s=delay_s)
+        if back is not None:
+            return back
+    # A cancel was asked for, before ``job`` was read or since, in which case it was not queued again.
+    return transitions.finish(ledger, job.id, fence=job.fence, state=JobState.CANCELLED, cause=Cause.CANCEL_REQUESTED)
 
 
 def settle_lost(
-    ledger: Ledger, job_id: str, *, worker: str, cause: str, message: str, carry: int | None = None
+    ledger: Ledger,
+    job_id: str,
+    *,
+    worker: str,
+    cause: str,
+    message: str,
+    carry: int | None = None,
+    fence: int | None = None,
 ) -> Job | None:
     """End an attempt on behalf of a child that cannot: killed, over its hard limit, or gone with its worker.
 
-    Acts only where id, ``running``, worker and (if given) carry all match, so hearing of it twice changes nothing.
+    Acts only where id, ``running``, worker and (where given) carry and fence all match, so hearing of it twice changes
+    nothing.
     """
     job = queries.job(ledger, job_id)
     if job is None or job.state is not JobState.RUNNING or job.worker != worker:
         return None
-    if carry is not None and job.carry != carry:
+    if carry not in {None, job.carry} or fence not in {None, job.fence}:
         return None
     return end_attempt(ledger, job, cause=cause, message=message, retryable=True)

@@ -254,14 +254,15 @@ def requeue(
     delay_s: float = 0.0,
     counted: bool = True,
 ) -> Job | None:
-    """Send a running job back: ``running -> queued``, due after ``delay_s``. None: this fence no longer owns it.
+    """Send a running job back: ``running -> queued``, due after ``delay_s``.
 
-    ``counted=False`` (a drain) gives the attempt back.
+    None: this fence no longer owns it, or it is to be cancelled. ``counted=False`` (a drain) gives the attempt back.
     """
+    owned = (jobs.c.id == job_id) & (jobs.c.state == JobState.RUNNING) & (jobs.c.fence == fence)
     with ledger.write() as connection:
         job = _move(
             connection,
-            (jobs.c.id == job_id) & (jobs.c.state == JobState.RUNNING) & (jobs.c.fence == fence),
+            owned & jobs.c.cancel_requested_at.is_(None),
             state=JobState.QUEUED,
             cause=cause,
             error=error,
