@@ -23,7 +23,8 @@ def end_attempt(
 
     None: the attempt's fence no longer owns the job, so nothing was changed.
     """
-    if job.cancel_requested_at is not None:
+    pulse = queries.pulse(ledger, job.id)  # asked anew: ``job`` may be as old as its claim
+    if pulse is not None and pulse.cancel_requested:
         return transitions.finish(
             ledger, job.id, fence=job.fence, state=JobState.CANCELLED, cause=Cause.CANCEL_REQUESTED
         )
