@@ -13,15 +13,15 @@ from tasks.core.records import Cause, Job, JobState
 from tasks.maintenance.contract import PING
 
 WORKER = "maintenance@here#1234"
+_EMPTY = (
+    *("reference", "site", "correlation_id", "traceparent", "not_before", "published_at", "started_at", "claimed_at"),
+    *("finished_at", "cancel_requested_at", "worker", "child_pid", "progress", "resume", "result", "error"),
+)
 
 
 def a_job(tenant: Tenant, **changes: Any) -> Job:
     """Make an accepted ``maintenance.ping`` that no ledger knows yet."""
-    unset = dict.fromkeys(
-        ("reference", "site", "correlation_id", "traceparent", "not_before", "published_at", "started_at", "claimed_at")
-        + ("finished_at", "cancel_requested_at", "worker", "child_pid", "progress", "resume", "result", "error")
-    )
-    values: dict[str, Any] = unset | {
+    values: dict[str, Any] = dict.fromkeys(_EMPTY) | {
         "id": new_id(),
         "tenant_id": tenant.id,
         "kind": PING,

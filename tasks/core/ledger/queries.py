@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tasks.core.errors import InputRejected
+from tasks.core.ids import is_id
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.schema import attempts, job_labels, jobs
 from tasks.core.ledger.transitions import job_from_row
@@ -163,9 +164,12 @@ def _encode_cursor(job_id: str) -> str:
 def _decode_cursor(cursor: str) -> str:
     try:
         decoded: Any = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        return str(decoded["before"])
-    except (ValueError, KeyError, TypeError) as exc:
-        raise InputRejected(f"cursor {cursor!r} is not one that this API gave out.", field="cursor") from exc
+        before = str(decoded["before"])
+    except (ValueError, KeyError, TypeError):
+        before = ""
+    if not is_id(before):
+        raise InputRejected(f"cursor {cursor!r} is not one that this API gave out.", field="cursor")
+    return before
 
 
 def queue_depths(ledger: Ledger, *, at: datetime) -> dict[str, QueueDepth]:

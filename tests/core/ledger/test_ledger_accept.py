@@ -104,7 +104,7 @@ def test_jobs_of_other_queues_and_of_later_do_not_hold_it_back(ledger: Ledger, t
 def test_no_carry_is_taken_past_the_window(ledger: Ledger, tenant: Tenant) -> None:
     """The broker holds at most 32 unclaimed jobs of a queue without live slots."""
     taken = [carried(ledger, tenant).carry for _ in range(34)]
-    assert [1] * 32 + [0] * 2 == taken
+    assert taken == [1] * 32 + [0] * 2
 
 
 def test_window_grows_with_live_slots(ledger: Ledger, tenant: Tenant) -> None:
@@ -114,6 +114,8 @@ def test_window_grows_with_live_slots(ledger: Ledger, tenant: Tenant) -> None:
     fleet.register(ledger, a_worker("c", slots=6, queues=["ai"]))
     fleet.register(ledger, a_worker("d", slots=6, state="draining"))
     with ledger.read() as connection:
-        assert {"maintenance": 48, "ai": 48, "voice": 32} == {
-            queue: fleet.window(connection, queue) for queue in ("maintenance", "ai", "voice")
+        assert {queue: fleet.window(connection, queue) for queue in ("maintenance", "ai", "voice")} == {
+            "maintenance": 48,
+            "ai": 48,
+            "voice": 32,
         }

@@ -18,7 +18,7 @@ def finish(ledger: Ledger, job: Job, **changes: object) -> Job | None:
 def test_claim_begins_an_attempt_under_a_new_fence(ledger: Ledger, tenant: Tenant) -> None:
     """The row names who runs it, since when, and no longer counts as published."""
     job = running(ledger, tenant, child_pid=77)
-    assert (JobState.RUNNING, 1, 1, WORKER, 77) == (job.state, job.attempt, job.fence, job.worker, job.child_pid)
+    assert (job.state, job.attempt, job.fence, job.worker, job.child_pid) == (JobState.RUNNING, 1, 1, WORKER, 77)
     assert job.published_at is None
     assert job.started_at == job.claimed_at
 
@@ -65,7 +65,7 @@ def test_finish_writes_state_and_result_at_once(ledger: Ledger, tenant: Tenant) 
     transitions.keep_resume_state(ledger, job.id, fence=job.fence, resume={"page": 3})
     done = finish(ledger, job, result={"message": "hello"}, progress={"percent": 100.0})
     assert done is not None
-    assert (JobState.SUCCEEDED, {"message": "hello"}, None) == (done.state, done.result, done.resume)
+    assert (done.state, done.result, done.resume) == (JobState.SUCCEEDED, {"message": "hello"}, None)
     assert done.progress == {"percent": 100.0}
     assert done.finished_at is not None
 
@@ -107,7 +107,7 @@ def test_uncounted_requeue_gives_the_attempt_back(ledger: Ledger, tenant: Tenant
     back = transitions.requeue(ledger, job.id, fence=job.fence, cause=Cause.DRAINED, counted=False)
     assert back is not None
     again = claimed(ledger, *transitions.take_due(ledger, "maintenance"))
-    assert (0, 1, 2) == (back.attempt, again.attempt, again.fence)
+    assert (back.attempt, again.attempt, again.fence) == (0, 1, 2)
 
 
 def test_requeue_under_a_stale_fence_is_refused(ledger: Ledger, tenant: Tenant) -> None:
@@ -124,8 +124,8 @@ def test_requeue_of_a_job_that_was_told_to_stop_ends_it(ledger: Ledger, tenant: 
     transitions.request_cancel(ledger, job.id, tenant_id=tenant.id)
     ended = transitions.requeue(ledger, job.id, fence=job.fence, cause="transient", counted=counted)
     assert ended is not None
-    assert (JobState.CANCELLED, Cause.CANCEL_REQUESTED) == (ended.state, ended.cause)
-    assert [JobState.CANCELLED] == [attempt.outcome for attempt in queries.attempts_of(ledger, job.id)]
+    assert (ended.state, ended.cause) == (JobState.CANCELLED, Cause.CANCEL_REQUESTED)
+    assert [attempt.outcome for attempt in queries.attempts_of(ledger, job.id)] == [JobState.CANCELLED]
 
 
 def test_started_at_is_of_the_first_attempt(ledger: Ledger, tenant: Tenant) -> None:
@@ -146,8 +146,10 @@ def test_every_attempt_leaves_a_row(ledger: Ledger, tenant: Tenant) -> None:
     transitions.requeue(ledger, job.id, fence=2, cause=Cause.DRAINED, counted=False)
     job = claimed(ledger, *transitions.take_due(ledger, "maintenance"), worker="third")
     rows = queries.attempts_of(ledger, job.id)
-    assert [(1, 1, WORKER, "retried"), (2, 2, "second", "drained"), (2, 3, "third", None)] == [
-        (row.attempt, row.fence, row.worker, row.outcome) for row in rows
+    assert [(row.attempt, row.fence, row.worker, row.outcome) for row in rows] == [
+        (1, 1, WORKER, "retried"),
+        (2, 2, "second", "drained"),
+        (2, 3, "third", None),
     ]
     assert rows[0].error == JobError(code="worker_lost", message="gone")
     assert rows[0].seconds is not None

@@ -10,10 +10,10 @@ from tasks.core.records import Cause, JobState
 
 
 @pytest.mark.parametrize("bring", [accepted, carried])
-def test_queued_job_is_cancelled_at_once(ledger: Ledger, tenant: Tenant, bring) -> None:  # noqa: ANN001
+def test_queued_job_is_cancelled_at_once(ledger: Ledger, tenant: Tenant, bring) -> None:
     """Waiting in the ledger or in the broker makes no difference."""
     job = transitions.request_cancel(ledger, bring(ledger, tenant).id, tenant_id=tenant.id)
-    assert (JobState.CANCELLED, Cause.CANCEL_REQUESTED) == (job.state, job.cause)
+    assert (job.state, job.cause) == (JobState.CANCELLED, Cause.CANCEL_REQUESTED)
     assert job.finished_at == job.cancel_requested_at
     assert transitions.take_due(ledger, "maintenance") == []
 

@@ -42,13 +42,13 @@ def test_each_transition_writes_one_event(ledger: Ledger, tenant: Tenant) -> Non
     done = transitions.finish(ledger, job.id, fence=2, state=JobState.SUCCEEDED, cause=Cause.COMPLETED, result={})
     assert done is not None
     assert done.version == 5
-    assert [
+    assert events(ledger, job.id) == [
         (1, "queued", "accepted"),
         (2, "running", "claimed"),
         (3, "queued", "worker_lost"),
         (4, "running", "claimed"),
         (5, "succeeded", "completed"),
-    ] == events(ledger, job.id)
+    ]
 
 
 def test_refused_transitions_write_no_event(ledger: Ledger, tenant: Tenant) -> None:
@@ -88,7 +88,7 @@ def test_failed_accept_leaves_nothing(ledger: Ledger, tenant: Tenant) -> None:
             connection.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one()  # noqa: S608  # our own names
             for table in ("jobs", "state_events", "job_labels", "idempotency_keys")
         ]
-    assert [0, 0, 0, 0] == counts
+    assert counts == [0, 0, 0, 0]
 
 
 def test_unsent_events_come_oldest_first_until_they_are_marked(ledger: Ledger, tenant: Tenant) -> None:
