@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers import RedisServer
 
 from tasks.core.artifacts import Artifacts
 from tasks.core.events import Events
@@ -13,6 +12,7 @@ from tasks.core.kernel import Kernel
 from tasks.core.ledger import Ledger
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
 from tasks.core.settings import Settings
+from tests.servers import RedisServer
 
 
 @pytest.fixture(scope="session")

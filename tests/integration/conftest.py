@@ -4,11 +4,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from house import House, LocalBroker, LocalWorker, LocalWorkers, environment, open_app, worker_arguments
-from processes import CommandContainer, RedisContainer
 from pytest_celery import CeleryBrokerCluster
 
 from tasks.celery import SwitchyardCelery
+from tests.integration.house import (
+    House,
+    LocalBroker,
+    LocalWorker,
+    LocalWorkers,
+    environment,
+    open_app,
+    worker_arguments,
+)
+from tests.integration.processes import CommandContainer, RedisContainer
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from processes import REPOSITORY, CommandContainer, RedisContainer, await_true
 from pytest_celery import CeleryBrokerCluster, CeleryTestBroker, CeleryTestSetup, CeleryTestWorker, CeleryWorkerCluster
 
 from tasks.celery import SwitchyardCelery
@@ -23,6 +22,7 @@ from tasks.core.settings import load_settings
 from tasks.dispatch import Submission, cancel, submit
 from tasks.registry import load_specs
 from tests.faulty.contract import ACT
+from tests.integration.processes import REPOSITORY, CommandContainer, RedisContainer, await_true
 from workers.orphans import CHILD_MARK
 
 Settings = Mapping[str, str]

@@ -1,10 +1,10 @@
 """Cancelling: at once while queued, soon while running, and nothing of the job lives on."""
 
 import pytest
-from house import House
-from processes import await_true
 
 from tasks.core.records import JobState
+from tests.integration.house import House
+from tests.integration.processes import await_true
 
 pytestmark = pytest.mark.slow
 

@@ -1,9 +1,9 @@
 """The broker carries; losing what it carries loses no job."""
 
 import pytest
-from house import House
 
 from tasks.core.records import JobState
+from tests.integration.house import House
 
 pytestmark = pytest.mark.slow
 

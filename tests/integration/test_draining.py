@@ -1,10 +1,10 @@
 """SIGTERM: running jobs finish within the grace time or are handed back, and the worker leaves in order."""
 
 import pytest
-from house import House
 
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.records import JobState
+from tests.integration.house import House
 
 pytestmark = pytest.mark.slow
 

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from samples import a_job, accepted
-from servers import PostgreSQL
 
 from tasks.core.errors import LedgerBusy, LedgerUnavailable
 from tasks.core.ledger import Ledger, database, queries, transitions
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
+from tests.samples import a_job, accepted
+from tests.servers import PostgreSQL
 
 _WRITER = """
 import sys
-from samples import accepted, claimed
+from tests.samples import accepted, claimed
 from tasks.core.ledger import Ledger, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import JobState
