@@ -208,6 +208,7 @@ class Events:
         except redis.RedisError:
             self.breaker.failed()
             return {}
+        self.breaker.succeeded()
         return {job_id: (int(row[1]), json.loads(row[0])) for job_id, row in zip(ids, rows, strict=True) if row[0]}
 
     def erase(self, job_id: str) -> None:
@@ -229,6 +230,8 @@ class Events:
                 pipe.execute()
         except redis.RedisError:
             self.breaker.failed()
+            return
+        self.breaker.succeeded()
 
     def _call(self, command: str, *args: Any, **kwargs: Any) -> Any:
         if self.breaker.is_open:
