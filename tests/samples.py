@@ -1,8 +1,10 @@
 """Jobs, workers and walks through the states, for tests of what is around them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from tasks.core.clock import now
@@ -109,3 +111,18 @@ class FakeClock:
 
     def __call__(self) -> float:
         return self.at
+
+
+@contextmanager
+def ledger_away(ledger: Ledger) -> Iterator[None]:
+    """Put a folder where the SQLite file was, so that every connection is refused; bring it back afterwards."""
+    ledger.close()
+    path = Path(ledger.url.removeprefix("sqlite:///"))
+    aside = path.rename(path.with_suffix(".aside"))
+    path.mkdir()
+    try:
+        yield
+    finally:
+        ledger.close()
+        path.rmdir()
+        aside.rename(path)

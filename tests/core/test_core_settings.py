@@ -173,7 +173,7 @@ def test_every_setting_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
     rows = re.findall(r"^\| `(SWITCHYARD_\w+)` \| (.*?) \| (.*) \|$", page, flags=re.MULTILINE)
     expected = [
-        (row["name"], f"`{row['default']}`" if row["default"] else "–", row["description"].replace("|", r"\|"))
+        (row["name"], f"`{row['default']}`" if row["default"] else "none", row["description"].replace("|", r"\|"))
         for row in describe(Settings())
     ]
     assert expected == rows
