@@ -7,7 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PROBE = """
 import sys, client, client.command
-print(sorted({name.partition(".")[0] for name in sys.modules} & {"app", "tasks", "workers", "celery", "flask", "redis"}))
+loaded = {name.partition(".")[0] for name in sys.modules}
+print(sorted(loaded & {"app", "tasks", "workers", "celery", "flask", "redis"}))
 """
 
 
