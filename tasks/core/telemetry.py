@@ -136,7 +136,7 @@ def _open_reporter(dsn: str, environment: str, *, owned: ExitStack) -> Any:
         ) from exc
     # Its integrations would hook into Flask, Celery and logging and send bodies and headers, and local variables may
     # hold keys; so we report by hand, the traceback alone.
-    client = sentry.Client(
+    sentry.init(
         dsn,
         environment=str(environment),
         release=VERSION,
@@ -144,7 +144,5 @@ def _open_reporter(dsn: str, environment: str, *, owned: ExitStack) -> Any:
         include_local_variables=False,
         max_request_body_size="never",
     )
-    owned.callback(client.close, _FLUSH_S)
-    scope = sentry.Scope()
-    scope.set_client(client)
-    return scope
+    owned.callback(sentry.get_client().close, _FLUSH_S)
+    return sentry
