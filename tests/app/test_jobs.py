@@ -142,7 +142,7 @@ def test_wait_ends_early_while_draining(alice: Caller, services: Services) -> No
     assert time.monotonic() - began < 5
 
 
-@pytest.mark.parametrize("wait", ["61", "-1", "abc", "nan", "1e1", "1&wait=2"])
+@pytest.mark.parametrize("wait", ["61", "-1", "abc", "nan", "1e9", "1&wait=2"])
 def test_unusable_wait_is_rejected(alice: Caller, wait: str) -> None:
     """Waits are 0 to 60 seconds."""
     response = alice.get(f"/api/jobs/{alice.submit()['id']}?wait={wait}")
