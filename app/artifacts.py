@@ -1,6 +1,6 @@
 """The files that a job's last attempt left."""
 
-from flask import Response, send_file
+from flask import Response, request, send_file
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
@@ -82,4 +82,6 @@ def read_artifact(path: ArtifactPath, header: ArtifactHeaders) -> Response:  # n
         max_age=0,
     )
     response.headers["Cache-Control"] = "private, no-cache"
+    if request.method == "HEAD" or response.status_code == 304:
+        response.close()  # werkzeug closes the file with the body, and these have none
     return response

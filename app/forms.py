@@ -22,7 +22,12 @@ class Options(Input):
     reference: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
         None, description="A name of yours, to filter by."
     )
-    labels: dict[LabelKey, LabelValue] = Field({}, max_length=16, description="At most 16 pairs, to filter by.")
+    labels: dict[LabelKey, LabelValue] = Field(
+        {},
+        max_length=16,
+        description="At most 16 pairs, to filter by.",
+        json_schema_extra={"additionalProperties": False},
+    )
     site: Site | None = Field(None, description="The hostname or id that this is about, to filter by.")
 
 

@@ -7,7 +7,7 @@ request and cannot tell 400, 415 and 422 apart.
 import math
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import wraps
 from typing import Annotated, Any, TypeVar, get_origin, get_type_hints
 
@@ -23,7 +23,9 @@ from tasks.core.errors import InputRejected
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
-_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,20})?(e-[0-9]{1,3})?")
+# Below this every whole number has a float of its own.
+_EXACT_FLOATS = 2**53
 _NUL_REFUSED = "must not contain NUL characters: remove them"
 
 
@@ -54,20 +56,20 @@ def _boolean(value: object) -> object:
     return value == "true" if isinstance(value, str) else value
 
 
-def _near_our_times(at: datetime) -> datetime:
-    # Years at either end of the calendar overflow when a zone is applied.
-    if not 1970 <= at.year <= 9000:
-        raise ValueError("must be between the years 1970 and 9000")
-    return at
+def _in_utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as exc:  # at either end of the calendar
+        raise ValueError("is not a time that UTC has") from exc
 
+
+# Constraints such as `Field(ge=1)` must stand before these: pydantic leaves out of the schema what follows them.
+WHOLE_NUMBER = _matching(_INTEGER, "a whole number")
+TRUE_OR_FALSE = BeforeValidator(_boolean)
+SECONDS = _matching(_NUMBER, "a number of seconds, such as 30")
 
 Text = Annotated[str, AfterValidator(_without_nul), Field(json_schema_extra={"pattern": r"^[^\x00]*$"})]
-QueryInteger = Annotated[int, _matching(_INTEGER, "a whole number")]
-QueryBoolean = Annotated[bool, BeforeValidator(_boolean)]
-QuerySeconds = Annotated[float, _matching(_NUMBER, "a number of seconds, such as 30")]
-Moment = Annotated[
-    AwareDatetime, _matching(re.compile(r".*[0-9]T[0-9].*"), "RFC 3339"), AfterValidator(_near_our_times)
-]
+Moment = Annotated[AwareDatetime, _matching(re.compile(r".*[0-9]T[0-9].*"), "RFC 3339"), AfterValidator(_in_utc)]
 
 
 def checked(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
@@ -129,26 +131,28 @@ def read_json() -> dict[str, Any]:
     if not isinstance(value, dict):
         raise FieldsRejected([Refusal(field="", message="The body must be a JSON object.")])
     refusals: list[Refusal] = []
-    _collect_unkeepable(value, "", refusals)
+    kept = {key: _kept(item, key, refusals) for key, item in value.items()}
     if refusals:
         raise FieldsRejected(refusals)
-    return value
+    return kept
 
 
-def _collect_unkeepable(value: object, path: str, refusals: list[Refusal]) -> None:
+def _kept(value: object, path: str, refusals: list[Refusal]) -> object:
     if isinstance(value, str) and "\0" in value:
         refusals.append(Refusal(field=path, message=_NUL_REFUSED))
-    elif isinstance(value, float) and not math.isfinite(value):
-        refusals.append(Refusal(field=path, message="is too large a number"))
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            refusals.append(Refusal(field=path, message="is too large a number"))
+        elif value.is_integer() and abs(value) < _EXACT_FLOATS:
+            return int(value)  # JSON knows one kind of number: 5.0 is a whole one
     elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _collect_unkeepable(item, f"{path}.{index}" if path else str(index), refusals)
+        return [_kept(item, f"{path}.{index}", refusals) for index, item in enumerate(value)]
     elif isinstance(value, dict):
-        for key, item in value.items():
-            inner = f"{path}.{key}" if path else key
-            if "\0" in key:
-                refusals.append(Refusal(field=inner.replace("\0", "\\0"), message=_NUL_REFUSED))
-            _collect_unkeepable(item, inner, refusals)
+        refusals += [
+            Refusal(field=f"{path}.{key}".replace("\0", "\\0"), message=_NUL_REFUSED) for key in value if "\0" in key
+        ]
+        return {key: _kept(item, f"{path}.{key}", refusals) for key, item in value.items()}
+    return value
 
 
 def validate_body(model: type[ModelT], body: dict[str, Any]) -> ModelT:

@@ -5,12 +5,12 @@ from typing import Annotated
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 from werkzeug.http import parse_etags
 
 from app.answers import job_answer, json_answer, record_answer
 from app.auth import tenant_id
-from app.inputs import Input, Moment, QueryBoolean, QueryInteger, QuerySeconds, Text, checked
+from app.inputs import SECONDS, TRUE_OR_FALSE, WHOLE_NUMBER, Input, Moment, Text, checked
 from app.openapi import SECURITY, answer, bare_answer, problems
 from app.record import etag_of, record_of, summaries_of
 from app.services import Services, services
@@ -24,17 +24,8 @@ from tasks.dispatch import cancel, erase
 
 bp = APIBlueprint("jobs", __name__, abp_tags=[Tag(name="jobs")], abp_security=SECURITY)
 
-_CURSOR = Annotated[Text, Field(max_length=200)]
-
-
-def _is_pair(text: str) -> str:
-    key, colon, _ = text.partition(":")
-    if not key or not colon:
-        raise ValueError("must be key:value")
-    return text
-
-
-Pair = Annotated[Text, Field(max_length=264), AfterValidator(_is_pair)]
+_Cursor = Annotated[Text, Field(max_length=200)]
+_Pair = Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,63}:[^\x00]{0,200}$")]
 
 
 class JobPath(Input):
@@ -46,7 +37,7 @@ class JobPath(Input):
 class RecordQuery(Input):
     """How long to wait."""
 
-    wait: Annotated[QuerySeconds, Field(ge=0, le=LONGEST_WAIT_S)] | None = Field(
+    wait: Annotated[float, Field(ge=0, le=LONGEST_WAIT_S), SECONDS] | None = Field(
         None, description="Wait this many seconds for the end; with If-None-Match for any change."
     )
 
@@ -67,15 +58,15 @@ class ListQuery(Input):
     queue: Queue | None = None
     site: Annotated[Text, Field(max_length=253)] | None = None
     reference: Annotated[Text, Field(max_length=200)] | None = None
-    label: list[Pair] = Field([], max_length=16, description="`key:value`; repeatable, all must match.")
+    label: list[_Pair] = Field([], max_length=16, description="`key:value`; repeatable, all must match.")
     created_from: Moment | None = Field(None, description="RFC 3339, with a zone; at or after.")
     created_to: Moment | None = Field(None, description="RFC 3339, with a zone; before.")
-    dead: QueryBoolean | None = Field(None, description="Whether the attempts were used up.")
+    dead: Annotated[bool, TRUE_OR_FALSE] | None = Field(None, description="Whether the attempts were used up.")
     text: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
         None, description="Part of the id, kind, reference, site or cause."
     )
-    limit: Annotated[QueryInteger, Field(ge=1, le=200)] = 50
-    cursor: _CURSOR | None = Field(None, description="`next_cursor` of the page before.")
+    limit: Annotated[int, Field(ge=1, le=200), WHOLE_NUMBER] = 50
+    cursor: _Cursor | None = Field(None, description="`next_cursor` of the page before.")
 
 
 class JobPage(BaseModel):

@@ -12,7 +12,7 @@ from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
 from app.answers import json_answer
-from app.inputs import Input, QueryInteger, checked
+from app.inputs import WHOLE_NUMBER, Input, checked
 from app.jobs import JobPath, find_job
 from app.openapi import SECURITY, answer, problems
 from app.services import services
@@ -32,8 +32,8 @@ class LogQuery(Input):
     level: Literal["debug", "info", "warning", "error", "critical"] = Field(
         "debug", description="The least level that is shown."
     )
-    offset: Annotated[QueryInteger, Field(ge=0, le=10**9)] = Field(0, description="Lines to skip.")
-    limit: Annotated[QueryInteger, Field(ge=1, le=1000)] = 100
+    offset: Annotated[int, Field(ge=0, le=10**9), WHOLE_NUMBER] = Field(0, description="Lines to skip.")
+    limit: Annotated[int, Field(ge=1, le=1000), WHOLE_NUMBER] = 100
 
 
 class LogLine(BaseModel):

@@ -45,7 +45,7 @@ def submit(kernel: Kernel, carrier: Carrier, spec: JobSpec, submission: Submissi
         IdempotencyKeyReused: the key stands for another request.
         LedgerUnavailable: nothing was accepted.
     """
-    job = _new_job(spec, submission)
+    job = new_job(spec, submission)
     key = _idempotency(kernel, spec, submission)
     accepted = transitions.accept(kernel.ledger, job, idempotency=key, may_publish=carrier.is_open)
     if accepted.replayed:
@@ -83,7 +83,12 @@ def erase(kernel: Kernel, job_id: str, *, tenant_id: str) -> None:
         kernel.events.erase(job_id)
 
 
-def _new_job(spec: JobSpec, submission: Submission) -> Job:
+def new_job(spec: JobSpec, submission: Submission) -> Job:
+    """Make the row of a job that was just submitted: queued, never carried.
+
+    Raises:
+        InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit.
+    """
     timeout_s = _within(submission.timeout_s, spec.soft_limit_s, name="timeout_s", kind=spec.kind)
     attempts = _within(submission.max_attempts, spec.retry.max_attempts, name="max_attempts", kind=spec.kind)
     return Job(

@@ -1,7 +1,7 @@
 """What several parts of the suite share: a ledger, a private Redis, a kernel on both, a tenant."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,25 @@ from tasks.core.ledger import Ledger
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
 from tasks.core.settings import Settings
 from tests.servers import RedisServer
+
+# Nothing listens here, so that connecting fails at once.
+DEAD_REDIS_URL = "redis://127.0.0.1:1/0"
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path) -> Callable[..., Settings]:
+    """Settings on this test's folder and, unless one is given, on no Redis."""
+
+    def make(**values: object) -> Settings:
+        return Settings(**({"state_dir": tmp_path / "state", "redis_url": DEAD_REDIS_URL} | values))
+
+    return make
+
+
+@pytest.fixture
+def settings(make_settings: Callable[..., Settings]) -> Settings:
+    """Settings without a Redis."""
+    return make_settings()
 
 
 @pytest.fixture(scope="session")

@@ -134,9 +134,15 @@ def _open_reporter(dsn: str, environment: str, *, owned: ExitStack) -> Any:
         raise ConfigurationRefused(
             f"SWITCHYARD_SENTRY_DSN: needs the sentry extra (pip install 'switchyard[sentry]'): {exc}"
         ) from exc
-    # Its integrations would hook into Flask, Celery and logging, and send bodies and headers; we report by hand.
-    client = sentry.Client(
-        dsn, environment=str(environment), release=VERSION, default_integrations=False, send_default_pii=False
+    # Its integrations would hook into Flask, Celery and logging and send bodies and headers, and local variables may
+    # hold keys; so we report by hand, the traceback alone.
+    sentry.init(
+        dsn,
+        environment=str(environment),
+        release=VERSION,
+        default_integrations=False,
+        include_local_variables=False,
+        max_request_body_size="never",
     )
-    owned.callback(client.close, _FLUSH_S)
-    return sentry.Scope(client=client)
+    owned.callback(sentry.get_client().close, _FLUSH_S)
+    return sentry
