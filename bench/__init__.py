@@ -1,0 +1,1 @@
+"""Benchmarks: ``python -m bench.<name>`` measures one thing, against others where there are any."""
