@@ -4,11 +4,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from house import House, LocalBroker, LocalWorker, LocalWorkers, environment, open_app, worker_arguments
-from processes import CommandContainer, RedisContainer
 from pytest_celery import CeleryBrokerCluster
 
 from tasks.celery import SwitchyardCelery
+from tests.integration.house import (
+    House,
+    LocalBroker,
+    LocalWorker,
+    LocalWorkers,
+    environment,
+    open_app,
+    worker_arguments,
+)
+from tests.integration.processes import CommandContainer, RedisContainer
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +131,14 @@ def house(celery_setup: House, dispatcher: CommandContainer) -> Iterator[House]:
     """The house of this module: Redis, a worker, a dispatcher, and nothing to do."""
     yield celery_setup
     celery_setup.await_idle()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all of it as slow, and keep a module's tests in one process, where they share a house."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from processes import REPOSITORY, CommandContainer, RedisContainer, await_true
 from pytest_celery import CeleryBrokerCluster, CeleryTestBroker, CeleryTestSetup, CeleryTestWorker, CeleryWorkerCluster
 
 from tasks.celery import SwitchyardCelery
@@ -23,6 +22,7 @@ from tasks.core.settings import load_settings
 from tasks.dispatch import Submission, cancel, submit
 from tasks.registry import load_specs
 from tests.faulty.contract import ACT
+from tests.integration.processes import REPOSITORY, CommandContainer, RedisContainer, await_true
 from workers.orphans import CHILD_MARK
 
 Settings = Mapping[str, str]
@@ -180,6 +180,10 @@ class House(CeleryTestSetup):
         taken = transitions.take_stale(self.kernel.ledger, job.queue, published_before=now())
         assert job.id in [one.id for one in taken]
 
+    def take_away(self, running: Job) -> None:
+        """Queue a running job again, as a dispatcher does that takes its worker for gone."""
+        assert transitions.requeue(self.kernel.ledger, running.id, fence=running.fence, cause="worker_lost") is not None
+
     def child_of(self, job: Job) -> int:
         """Return the pid of the pool child that ran the job's newest attempt."""
         newest = attempts.select().where(attempts.c.job_id == job.id).order_by(attempts.c.fence.desc())
@@ -241,6 +245,10 @@ class House(CeleryTestSetup):
     def streamed_states(self, job: Job) -> list[str]:
         """List the states that the Redis stream tells, oldest first."""
         return [event.data["state"] for event in self.kernel.events.read(job.id) if event.type == "state"]
+
+    def await_relayed(self) -> None:
+        """Wait until the dispatcher has noted every state event as sent."""
+        await_true(lambda: not transitions.unsent_events(self.kernel.ledger, before=now()), what="all is relayed")
 
     def await_idle(self, *, within_s: float = 60.0) -> None:
         """Wait until no job is queued or running, so that a test cannot disturb the next one."""

@@ -1,12 +1,8 @@
 """Cancelling: at once while queued, soon while running, and nothing of the job lives on."""
 
-import pytest
-from house import House
-from processes import await_true
-
 from tasks.core.records import JobState
-
-pytestmark = pytest.mark.slow
+from tests.integration.house import House
+from tests.integration.processes import await_true
 
 
 def test_cancelled_queued_job_never_runs(house: House) -> None:

@@ -1,11 +1,7 @@
 """The broker carries; losing what it carries loses no job."""
 
-import pytest
-from house import House
-
 from tasks.core.records import JobState
-
-pytestmark = pytest.mark.slow
+from tests.integration.house import House
 
 
 def test_job_runs_once_and_leaves_its_result(house: House) -> None:

@@ -2,12 +2,10 @@
 
 import psutil
 import pytest
-from house import House
-from processes import await_true
 
 from tasks.core.records import JobState
-
-pytestmark = pytest.mark.slow
+from tests.integration.house import House
+from tests.integration.processes import await_true
 
 
 @pytest.mark.parametrize("act", ["exit", "segfault"])

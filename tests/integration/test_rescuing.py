@@ -4,13 +4,11 @@ import signal
 
 import psutil
 import pytest
-from house import House
-from processes import await_true
 
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.records import JobState
-
-pytestmark = pytest.mark.slow
+from tests.integration.house import House
+from tests.integration.processes import await_true
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from house import House, LocalBroker, worker_arguments
-from processes import REPOSITORY, RedisContainer
 
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.spec import Queue
+from tests.integration.house import House, LocalBroker, worker_arguments
+from tests.integration.processes import REPOSITORY, RedisContainer
 from workers.preflight import find_capabilities
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
