@@ -1,14 +1,11 @@
 """The ledger, ``AsyncResult``, ``celery result`` and Flower tell the same outcome."""
 
-import json
 import subprocess
 import sys
-import urllib.error
-import urllib.request
-from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 from celery import states
 from celery.result import AsyncResult
@@ -21,35 +18,37 @@ from tests.integration.processes import REPOSITORY, await_true, free_port
 class Flower:
     """Flower's HTTP API, as an operator with the password sees it."""
 
-    def __init__(self, url: str, credentials: str) -> None:
-        self.url = url
-        self._authorization = "Basic " + b64encode(credentials.encode()).decode()
+    def __init__(self, url: str, *, password: str) -> None:
+        self._http = httpx.Client(base_url=url, auth=("operator", password), timeout=30)
 
-    def get(self, path: str, *, method: str = "GET", signed: bool = True) -> tuple[int, Any]:
-        """Return the status and the decoded answer, None where it is not JSON."""
-        request = urllib.request.Request(self.url + path, method=method)
-        if signed:
-            request.add_header("Authorization", self._authorization)
+    def get(self, path: str) -> dict[str, Any]:
+        """Return what Flower knows; nothing while it is not up, or does not know the thing yet."""
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, json.loads(answer.read())
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, None
-        except (urllib.error.URLError, ConnectionError):
-            return 0, None
+            answer = self._http.get(path)
+        except httpx.TransportError:
+            return {}
+        return answer.json() if answer.is_success else {}
+
+    def status(self, method: str, path: str, *, signed: bool = True) -> int:
+        """Return the status code alone."""
+        return self._http.request(method, path, **({} if signed else {"auth": None})).status_code
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
 
 
 @pytest.fixture(scope="module")
-def flower(celery_setup: House) -> Flower:
+def flower(celery_setup: House) -> Iterator[Flower]:
     """Flower, started as ours is, and seeing the worker."""
     port = free_port()
     env = {"SWITCHYARD_FLOWER_PASSWORD": "watchful"}
     celery_setup.start("flower", "-m", "workers", "flower", "--port", str(port), prompt=None, env=env)
-    flower = Flower(f"http://127.0.0.1:{port}", "operator:watchful")
+    flower = Flower(f"http://127.0.0.1:{port}", password="watchful")
     name = celery_setup.row(celery_setup.worker).name
-    await_true(lambda: name in (flower.get("/api/workers?refresh=1")[1] or {}), what="Flower sees the worker")
-    return flower
+    await_true(lambda: name in flower.get("/api/workers?refresh=1"), what="Flower sees the worker")
+    yield flower
+    flower.close()
 
 
 def _succeeded(house: House) -> Job:
@@ -113,7 +112,7 @@ def test_every_view_tells_the_same_outcome(
 
     result = AsyncResult(job.id, app=house.app)
     printed = _celery_result(house, job)
-    told = flower.get(f"/api/task/result/{job.id}")[1]
+    told = flower.get(f"/api/task/result/{job.id}")
     await_true(lambda: _history(flower, job).get("state") == celery_state, what=f"Flower's history says {celery_state}")
 
     assert state == job.state
@@ -126,7 +125,7 @@ def test_every_view_tells_the_same_outcome(
 
 
 def _history(flower: Flower, job: Job) -> dict[str, Any]:
-    return flower.get(f"/api/task/info/{job.id}")[1] or {}
+    return flower.get(f"/api/task/info/{job.id}")
 
 
 def _celery_result(house: House, job: Job) -> str:
@@ -145,7 +144,7 @@ def test_running_and_queued_jobs_look_alike_everywhere(house: House, flower: Flo
     house.await_start(running)
     queued = house.submit()
 
-    seen = [flower.get(f"/api/task/result/{job.id}")[1]["state"] for job in (running, queued)]
+    seen = [flower.get(f"/api/task/result/{job.id}")["state"] for job in (running, queued)]
     house.cancel(queued)
     house.cancel(running)
 
@@ -156,6 +155,6 @@ def test_flower_is_closed_and_read_only(house: House, flower: Flower) -> None:
     """Without the password Flower answers 401, and with it nothing can be changed."""
     worker = house.row(house.worker).name.replace("#", "%23")
 
-    assert 401 == flower.get("/api/workers", signed=False)[0]
-    assert 401 == flower.get("/api/task/result/any", signed=False)[0]
-    assert 403 == flower.get(f"/api/worker/shutdown/{worker}", method="POST")[0]
+    assert 401 == flower.status("GET", "/api/workers", signed=False)
+    assert 401 == flower.status("GET", "/api/task/result/any", signed=False)
+    assert 403 == flower.status("POST", f"/api/worker/shutdown/{worker}")
