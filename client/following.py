@@ -1,6 +1,7 @@
 """A job's events as one gapless stream, whatever carries them: SSE, WebSocket or polling. A flow: no I/O."""
 
 import json
+import time
 from collections.abc import Callable, Generator
 from typing import Any, Literal, TypeAlias, cast
 
@@ -115,8 +116,9 @@ class Follower:
                 return
             if head.status != 200 or head.media_type != "text/event-stream":
                 raise _refusal(head)
-            parser = SSEParser()
+            parser, opened_at = SSEParser(), time.monotonic()
             while chunk := (yield ReadChunk()):
+                self._breathed(opened_at)
                 for frame in parser.feed(cast("bytes", chunk)):
                     for event in self._accept(frame.data, fallback_id=frame.id):
                         seen += 1
@@ -144,7 +146,7 @@ class Follower:
         )
         if head.status != 101:
             raise _refusal(head)
-        seen, pinged = 0, False
+        seen, pinged, opened_at = 0, False, time.monotonic()
         while True:
             is_first = probing and not seen
             wait_s = self._limits.first_event_s if is_first else self._limits.silence_s
@@ -163,6 +165,7 @@ class Follower:
             pinged = False
             if isinstance(frame, int):
                 break
+            self._breathed(opened_at)
             for event in self._accept(str(frame)):
                 seen += 1
                 yield from self._welcome(seen)
@@ -199,6 +202,11 @@ class Follower:
             yield Notice("reconnected" if self._failures else "connected", transport=self.transport)
         self._is_proven, self._failures = True, 0
 
+    def _breathed(self, opened_at: float) -> None:
+        # A proxy may cut every stream after a minute. If heartbeats came until then, that is no failure to count.
+        if time.monotonic() - opened_at > self._limits.backoff_s and self._failures:
+            self._failures = 0
+
     def _accept(self, text: str, *, fallback_id: str | None = None) -> list[Event]:
         """Read one frame; leave out what is no event and what was seen before."""
         payload = _object(text)
@@ -220,6 +228,9 @@ class Follower:
         return [event]
 
     def _is_repeat(self, event: Event) -> bool:
+        # After the snapshot of an ended job comes its terminal event, which is older than that snapshot.
+        if event.is_terminal and self._ended:
+            return False
         epoch, _, seq = (event.id or "").rpartition("-")
         last_epoch, _, last_seq = (self._cursor or "").rpartition("-")
         if not epoch or epoch != last_epoch or not (seq.isdigit() and last_seq.isdigit()):

@@ -43,7 +43,7 @@ class AsyncShell:
         self.address = address
         self.tls = tls
         self.on_notice = on_notice
-        self.http = httpx.AsyncClient(base_url=address.url, headers=address.headers, verify=tls or True)
+        self.http = httpx.AsyncClient(base_url=address.url, headers=address.headers, verify=wire.trusted(address, tls))
 
     async def close(self) -> None:
         """Close every pooled connection."""

@@ -82,10 +82,16 @@ def websocket_blueprint(services: StreamServices) -> Blueprint:
     """Return the WebSocket's route."""
     blueprint = Blueprint("websocket", __name__)
 
+    # Werkzeug routes upgrades and plain requests apart.
     @blueprint.get("/ws/jobs/<job_id>")
+    def refuse(job_id: str) -> Response:  # noqa: ARG001  # part of the route
+        """Tell a client that came in plain HTTP."""
+        raise UpgradeRequired
+
+    @blueprint.get("/ws/jobs/<job_id>", websocket=True)
     def watch(job_id: str) -> Response:
         """Stream the job's events as JSON text frames."""
-        if request.headers.get("Upgrade", "").lower() != "websocket" or not lends_socket(request.environ):
+        if not lends_socket(request.environ):
             raise UpgradeRequired
         try:
             tenant_id = services.viewer_of(job_id)

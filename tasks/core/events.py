@@ -219,6 +219,7 @@ class Events:
         except redis.RedisError:
             self.breaker.failed()
             return {}
+        self.breaker.succeeded()
         return {job_id: (int(row[1]), json.loads(row[0])) for job_id, row in zip(ids, rows, strict=True) if row[0]}
 
     def ping(self) -> None:
@@ -248,6 +249,8 @@ class Events:
                 pipe.execute()
         except redis.RedisError:
             self.breaker.failed()
+            return
+        self.breaker.succeeded()
 
     def wake(self, key: str) -> None:
         """Wake the ``EventReader`` that listens at ``key``, if Redis is there; otherwise it looks by itself soon."""

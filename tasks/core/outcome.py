@@ -23,19 +23,19 @@ def end_attempt(
 
     None: the attempt's fence no longer owns the job, so nothing was changed.
     """
+    pulse = queries.pulse(ledger, job.id)  # asked anew: ``job`` may be as old as its claim
+    if pulse is not None and pulse.cancel_requested:
+        return transitions.finish(
+            ledger, job.id, fence=job.fence, state=JobState.CANCELLED, cause=Cause.CANCEL_REQUESTED
+        )
     error = {"code": cause, "message": message} | ({"field": field} if field else {})
-    if job.cancel_requested_at is None:
-        if not retryable or job.attempt >= job.max_attempts:
-            return transitions.finish(
-                ledger, job.id, fence=job.fence, state=JobState.FAILED, cause=cause, error=error, dead=retryable
-            )
+    if retryable and job.attempt < job.max_attempts:
         cap_s = _LOST_CAP_S if cause == Cause.WORKER_LOST else None
         delay_s = backoff_s(RETRY_PRESETS[job.retry], job.attempt, cap_s=cap_s)
-        back = transitions.requeue(ledger, job.id, fence=job.fence, cause=cause, error=error, delay_s=delay_s)
-        if back is not None:
-            return back
-    # A cancel was asked for, before ``job`` was read or since, in which case it was not queued again.
-    return transitions.finish(ledger, job.id, fence=job.fence, state=JobState.CANCELLED, cause=Cause.CANCEL_REQUESTED)
+        return transitions.requeue(ledger, job.id, fence=job.fence, cause=cause, error=error, delay_s=delay_s)
+    return transitions.finish(
+        ledger, job.id, fence=job.fence, state=JobState.FAILED, cause=cause, error=error, dead=retryable
+    )
 
 
 def settle_lost(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tasks.core.errors import LedgerUnavailable
 from tasks.core.events import Events, EventsUnavailable
 from tasks.core.ledger import Ledger, transitions
 from tasks.core.records import Job, StateEvent
@@ -10,11 +11,11 @@ from tasks.core.records import Job, StateEvent
 def announce(ledger: Ledger, events: Events, job: Job) -> None:
     """Append the transition that ``job`` has just made, and any earlier one that the stream lacks.
 
-    Quiet when Redis is away: the dispatcher relays it later.
+    Quiet when Redis is away, or the ledger when it is needed: the dispatcher relays it later.
     """
     try:
         relay_job(ledger, events, [transitions.state_event_of(job)])
-    except EventsUnavailable:
+    except (EventsUnavailable, LedgerUnavailable):
         return
 
 

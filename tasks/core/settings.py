@@ -5,7 +5,7 @@ Every field's description is its documentation: ``switchyard settings`` prints i
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
@@ -45,7 +45,7 @@ def _known_ledger_scheme(url: str) -> str:
     scheme = urlsplit(url).scheme
     if scheme not in {"sqlite", "postgresql", "postgresql+psycopg"}:
         raise ValueError(f"must start with sqlite:/// or postgresql://, got {mask_password(url)!r}")
-    if scheme == "sqlite" and ":memory:" in url:
+    if scheme == "sqlite" and (":memory:" in url or not urlsplit(url).path.strip("/")):
         raise ValueError("must name a file: several processes share the ledger")
     return url
 
@@ -53,7 +53,10 @@ def _known_ledger_scheme(url: str) -> str:
 class Settings(BaseSettings):
     """What an operator can set. Frozen; unknown values of known names stop the process at start."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+    # Inputs stay out of pydantic's messages, because a traceback would print secrets with them.
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     environment: Environment = Field(
         Environment.DEVELOPMENT, description="`development` or `production`; production refuses unsafe defaults."
@@ -208,7 +211,22 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as exc:
-        raise ConfigurationRefused("\n".join(_reason(error) for error in exc.errors(include_url=False))) from exc
+        raise ConfigurationRefused("\n".join(_reasons(exc))) from exc
+
+
+def _reasons(refused: ValidationError) -> list[str]:
+    errors = refused.errors(include_url=False)
+    reasons = [_reason(error) for error in errors]
+    bad = {str(error["loc"][0]) for error in errors if error["loc"]}
+    if bad:
+        # Pydantic compares settings with each other only once each is valid: do so with defaults for the bad ones.
+        defaults: dict[str, Any] = {name: Settings.model_fields[name].default for name in bad}
+        try:
+            Settings(**defaults)
+        except ValidationError as exc:
+            lines = "\n".join(_reason(error) for error in exc.errors(include_url=False)).splitlines()
+            reasons += [line for line in lines if line.partition(":")[0].removeprefix(PREFIX).lower() not in bad]
+    return reasons
 
 
 def _reason(error: object) -> str:
@@ -248,4 +266,4 @@ def _shown(name: str, value: object) -> str:
         return "********"
     if isinstance(value, tuple):
         return ",".join(str(part) for part in value)
-    return mask_password(str(value)) if name.endswith("_url") else str(value)
+    return mask_password(str(value))

@@ -18,6 +18,8 @@ _BUSY_TIMEOUT_S = 5
 # PostgreSQL: how long a statement may wait for a lock, and how long one may run, before we answer 503.
 _PG_OPTIONS = "-c lock_timeout=5000 -c statement_timeout=30000"
 
+_PG_SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
 
 class Ledger:
     """Transactions on the ledger.
@@ -33,6 +35,8 @@ class Ledger:
         self.url = url
         self._engine = _engine(url, pool_size=pool_size)
         self._writer = self._engine.execution_options(writes=True)
+        # SQLite's readers have a snapshot anyway; PostgreSQL gives one only when asked.
+        self._reader = self._engine if self.is_sqlite else self._engine.execution_options(**_PG_SNAPSHOT)
         self._auto_migrate = auto_migrate
 
     @property
@@ -57,7 +61,7 @@ class Ledger:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a read transaction."""
-        with _translated(), self._engine.connect() as connection:
+        with _translated(), self._reader.connect() as connection:
             yield connection
 
     @contextmanager

@@ -226,22 +226,24 @@ def finish(
 ) -> Job | None:
     """End the job: ``running -> succeeded | failed | cancelled``. None: this fence no longer owns it."""
     values: dict[str, Any] = {"progress": progress} if progress is not None else {}
+    owned = (jobs.c.id == job_id) & (jobs.c.state == JobState.RUNNING) & (jobs.c.fence == fence)
     with ledger.write() as connection:
-        job = _move(
-            connection,
-            (jobs.c.id == job_id) & (jobs.c.state == JobState.RUNNING) & (jobs.c.fence == fence),
-            state=state,
-            cause=cause,
-            finished_at=now(),
-            result=result,
-            error=error,
-            dead=dead,
-            resume=None,
-            **values,
-        )
-        if job is not None:
-            _end_attempt(connection, job, outcome=state, cause=cause, error=error)
-        return job
+        return _end(connection, owned, state=state, cause=cause, error=error, result=result, dead=dead, **values)
+
+
+def _end(
+    connection: Connection,
+    owned: sa.ColumnElement[bool],
+    *,
+    state: JobState,
+    cause: str,
+    error: dict[str, Any] | None = None,
+    **values: Any,
+) -> Job | None:
+    job = _move(connection, owned, state=state, cause=cause, error=error, finished_at=now(), resume=None, **values)
+    if job is not None:
+        _end_attempt(connection, job, outcome=state, cause=cause, error=error)
+    return job
 
 
 def requeue(
@@ -256,13 +258,16 @@ def requeue(
 ) -> Job | None:
     """Send a running job back: ``running -> queued``, due after ``delay_s``.
 
-    None: this fence no longer owns it, or it is to be cancelled. ``counted=False`` (a drain) gives the attempt back.
+    ``counted=False`` (a drain) gives the attempt back. A job that was told to stop ends here as cancelled instead.
     """
     owned = (jobs.c.id == job_id) & (jobs.c.state == JobState.RUNNING) & (jobs.c.fence == fence)
     with ledger.write() as connection:
+        row = connection.execute(sa.select(jobs.c.cancel_requested_at).where(owned).with_for_update()).one_or_none()
+        if row is not None and row.cancel_requested_at is not None:
+            return _end(connection, owned, state=JobState.CANCELLED, cause=Cause.CANCEL_REQUESTED)
         job = _move(
             connection,
-            owned & jobs.c.cancel_requested_at.is_(None),
+            owned,
             state=JobState.QUEUED,
             cause=cause,
             error=error,
@@ -285,35 +290,17 @@ def request_cancel(ledger: Ledger, job_id: str, *, tenant_id: str) -> Job:
         Conflict: the job has ended otherwise.
     """
     mine = (jobs.c.id == job_id) & (jobs.c.tenant_id == tenant_id)
-    at = now()
     with ledger.write() as connection:
-        job = _move(
-            connection,
-            mine & (jobs.c.state == JobState.QUEUED),
-            state=JobState.CANCELLED,
-            cause=Cause.CANCEL_REQUESTED,
-            cancel_requested_at=at,
-            finished_at=at,
-            resume=None,
-        )
-        if job is not None:
-            return job
-        flagged = connection.execute(
-            jobs.update()
-            .where(mine, jobs.c.state == JobState.RUNNING)
-            .values(
-                cancel_requested_at=sa.func.coalesce(
-                    jobs.c.cancel_requested_at, sa.literal(at, type_=jobs.c.created_at.type)
-                )
-            )
-            .returning(*jobs.c)
-        ).one_or_none()
-        if flagged is not None:
-            return job_from_row(flagged)
-        row = connection.execute(jobs.select().where(mine)).one_or_none()
-    if row is None:
-        raise NotFound(f"No job {job_id}.")
-    if row.state != JobState.CANCELLED:
+        # Locked first, so that a claim or a retry at the same moment cannot slip between two looks at the state.
+        row = connection.execute(jobs.select().where(mine).with_for_update()).one_or_none()
+        if row is None:
+            raise NotFound(f"No job {job_id}.")
+        if row.state == JobState.QUEUED:
+            return _cancel_queued(connection, job_id)
+        if row.state == JobState.RUNNING and row.cancel_requested_at is None:
+            flag = jobs.update().where(jobs.c.id == job_id).values(cancel_requested_at=now())
+            return job_from_row(connection.execute(flag.returning(*jobs.c)).one())
+    if row.state not in {JobState.RUNNING, JobState.CANCELLED}:
         raise Conflict(f"Job {job_id} has already {row.state}; only a queued or running job can be cancelled.")
     return job_from_row(row)
 
@@ -333,6 +320,21 @@ def erase(ledger: Ledger, job_id: str, *, tenant_id: str) -> None:
     if state is None:
         raise NotFound(f"No job {job_id}.")
     raise Conflict(f"Job {job_id} is {state}; cancel it first.")
+
+
+def _cancel_queued(connection: Connection, job_id: str) -> Job:
+    at = now()
+    job = _move(
+        connection,
+        jobs.c.id == job_id,
+        state=JobState.CANCELLED,
+        cause=Cause.CANCEL_REQUESTED,
+        cancel_requested_at=at,
+        finished_at=at,
+        resume=None,
+    )
+    assert job is not None  # noqa: S101  # the row is locked
+    return job
 
 
 def note_progress(ledger: Ledger, job_id: str, *, fence: int, progress: dict[str, Any]) -> bool:

@@ -17,11 +17,12 @@ from app.streams.subscription import Subscription
 from tasks.core.clock import now
 from tasks.core.errors import AppError, InputRejected, LedgerUnavailable, NotAuthenticated, NotFound
 from tasks.core.ids import new_id
-from tasks.core.kernel import Kernel
+from tasks.core.kernel import Kernel, open_kernel
 from tasks.core.ledger import queries, tenants, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.relay import announce
+from tasks.core.settings import load_settings
 
 KEY = "sy_alice"
 OTHER_KEY = "sy_bob"
@@ -134,26 +135,9 @@ class View:
 
 
 def new_job(tenant_id: str) -> Job:
-    nothing = dict.fromkeys(
-        [
-            "reference",
-            "site",
-            "correlation_id",
-            "traceparent",
-            "not_before",
-            "published_at",
-            "started_at",
-            "claimed_at",
-            "finished_at",
-            "cancel_requested_at",
-            "worker",
-            "child_pid",
-            "progress",
-            "resume",
-            "result",
-            "error",
-        ]
-    )
+    unset = ["reference", "site", "correlation_id", "traceparent", "not_before", "published_at", "started_at", "worker"]
+    unset += ["claimed_at", "finished_at", "cancel_requested_at", "child_pid", "progress", "resume", "result", "error"]
+    nothing: dict[str, Any] = dict.fromkeys(unset)
     return Job(
         id=new_id(),
         tenant_id=tenant_id,
@@ -178,7 +162,8 @@ def new_job(tenant_id: str) -> Job:
 
 
 def _tenant(kernel: Kernel, name: str, key: str) -> Tenant:
-    tenants.create_key(kernel.ledger, tenant=name, name="test", key=key)
+    if tenants.tenant_of(kernel.ledger, key) is None:
+        tenants.create_key(kernel.ledger, tenant=name, name="test", key=key)
     tenant = tenants.tenant_of(kernel.ledger, key)
     assert tenant is not None
     return tenant
@@ -190,6 +175,12 @@ def add_other_tenant(kernel: Kernel) -> Tenant:
 
 def _problem(exc: AppError) -> tuple[dict[str, Any], int]:
     return {"code": exc.code, "detail": exc.message, "field": exc.field}, _STATUS[type(exc)]
+
+
+def create_app() -> OpenAPI:
+    """The front door as gunicorn loads it: settings from the environment, a tenant that is there already."""
+    kernel = open_kernel(load_settings())
+    return House(kernel).app()
 
 
 @contextmanager

@@ -1,0 +1,74 @@
+"""What several parts of the suite share: a ledger, a private Redis, a kernel on both, a tenant."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.core.artifacts import Artifacts
+from tasks.core.events import Events
+from tasks.core.kernel import Kernel
+from tasks.core.ledger import Ledger
+from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
+from tasks.core.settings import Settings
+from tests.servers import RedisServer
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated and empty ledger file, to copy."""
+    path = tmp_path_factory.mktemp("ledger") / "template.db"
+    ledger = Ledger(f"sqlite:///{path}")
+    ledger.prepare()
+    ledger.close()
+    return path
+
+
+@pytest.fixture
+def sqlite_ledger(sqlite_template: Path, tmp_path: Path) -> Iterator[Ledger]:
+    """A prepared SQLite ledger."""
+    path = tmp_path / "ledger.db"
+    shutil.copy(sqlite_template, path)
+    ledger = Ledger(f"sqlite:///{path}")
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def ledger(sqlite_ledger: Ledger) -> Ledger:
+    """A prepared ledger; ``tests/core/ledger`` runs it on PostgreSQL too."""
+    return sqlite_ledger
+
+
+@pytest.fixture
+def tenant(ledger: Ledger) -> Tenant:
+    """A tenant of ``ledger``."""
+    tenant = tenant_of(ledger, create_key(ledger, tenant="acme", name="test"))
+    assert tenant is not None
+    return tenant
+
+
+@pytest.fixture(scope="session")
+def redis_process() -> Iterator[RedisServer]:
+    """One private redis-server for the whole run; tests ask for ``redis_server``."""
+    server = RedisServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def redis_server(redis_process: RedisServer) -> Iterator[RedisServer]:
+    """A private Redis, running and empty."""
+    redis_process.restore()
+    yield redis_process
+    redis_process.restore()
+
+
+@pytest.fixture
+def kernel(ledger: Ledger, redis_server: RedisServer, tmp_path: Path) -> Iterator[Kernel]:
+    """A kernel on ``ledger`` and ``redis_server``."""
+    settings = Settings(state_dir=tmp_path, ledger_url=ledger.url, redis_url=redis_server.url)
+    events = Events(settings.redis_url, maxlen=settings.stream_maxlen, ttl_s=settings.stream_ttl_s)
+    yield Kernel(settings, ledger, events, Artifacts(settings.resolved_storage_dir, ledger))
+    events.close()

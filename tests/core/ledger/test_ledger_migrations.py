@@ -1,0 +1,113 @@
+"""Migrations: up, down and up again with data, in step with the models, and refused where they do not fit."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from tasks.core.errors import ConfigurationRefused
+from tasks.core.ledger import Ledger, fleet, queries, transitions
+from tasks.core.ledger.schema import metadata
+from tasks.core.ledger.tenants import create_key, tenant_of
+from tasks.core.ledger.transitions import Idempotency
+from tasks.core.ledger.upgrade import ensure_schema, migrate
+from tests.samples import a_job, a_worker, running
+
+
+@pytest.fixture
+def engine(empty_url: str) -> Iterator[sa.Engine]:
+    """An engine as the ledger makes it, on a database without tables."""
+    ledger = Ledger(empty_url)
+    yield ledger._engine
+    ledger.close()
+
+
+def tables(engine: sa.Engine) -> set[str]:
+    return set(sa.inspect(engine).get_table_names())
+
+
+def fill(ledger: Ledger) -> str:
+    """A row in every table."""
+    tenant = tenant_of(ledger, create_key(ledger, tenant="a", name="k"))
+    assert tenant is not None
+    fleet.register(ledger, a_worker())
+    job = running(ledger, tenant, labels={"a": "b"})
+    with ledger.write() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO artifacts (job_id, fence, name, size_bytes, media_type, sha256, created_at)"
+                " VALUES (:id, 1, 'x', 1, 'text/plain', 'x', CURRENT_TIMESTAMP)"
+            ),
+            {"id": job.id},
+        )
+    transitions.accept(ledger, a_job(tenant), idempotency=Idempotency("k", "b" * 64, ttl_s=60))
+    return job.id
+
+
+def test_empty_database_is_brought_up(engine: sa.Engine) -> None:
+    """Every table of the models is there, and nothing else."""
+    ensure_schema(engine, auto_migrate=True)
+    assert tables(engine) == {*metadata.tables, "alembic_version"}
+
+
+def test_models_match_the_migrations(engine: sa.Engine) -> None:
+    """Alembic finds nothing that a new migration would have to do."""
+    ensure_schema(engine, auto_migrate=True)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_tables_with_data_go_down_and_up_again(empty_url: str) -> None:
+    """A downgrade to nothing works although every table holds rows."""
+    ledger = Ledger(empty_url)
+    ledger.prepare()
+    fill(ledger)
+    migrate(ledger._engine, "base")
+    assert tables(ledger._engine) == {"alembic_version"}
+    migrate(ledger._engine)
+    assert tables(ledger._engine) == {*metadata.tables, "alembic_version"}
+    assert queries.job(ledger, fill(ledger)) is not None
+    ledger.close()
+
+
+def test_prepared_database_is_left_as_it_is(empty_url: str) -> None:
+    """Every process prepares at its start."""
+    ledger = Ledger(empty_url)
+    ledger.prepare()
+    job_id = fill(ledger)
+    second = Ledger(empty_url, auto_migrate=False)
+    second.prepare()
+    second.close()
+    migrate(ledger._engine)
+    assert queries.job(ledger, job_id) is not None
+    ledger.close()
+
+
+def test_newer_revision_is_refused(engine: sa.Engine) -> None:
+    """An old program does not touch tables that it does not know."""
+    ensure_schema(engine, auto_migrate=True)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ConfigurationRefused, match="9999, newer"):
+        ensure_schema(engine, auto_migrate=True)
+
+
+def test_missing_tables_are_refused_without_auto_migrate(engine: sa.Engine) -> None:
+    """The operator migrates by hand and is told how."""
+    with pytest.raises(ConfigurationRefused, match="python -m workers migrate"):
+        ensure_schema(engine, auto_migrate=False)
+    assert tables(engine) == set()
+
+
+def test_processes_that_start_together_migrate_once(empty_url: str) -> None:
+    """Each with an engine of its own, as in different processes."""
+    ledgers = [Ledger(empty_url) for _ in range(6)]
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(Ledger.prepare, ledgers))
+    assert tables(ledgers[0]._engine) == {*metadata.tables, "alembic_version"}
+    for ledger in ledgers:
+        ledger.close()

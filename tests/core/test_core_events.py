@@ -1,0 +1,244 @@
+"""Event streams: order, fences, gaps, wipes, caps and ends; and what a dead or frozen Redis costs."""
+
+import time
+
+import pytest
+from samples import accepted, ago, carried, claimed, eventually, ledger_away, running
+from servers import RedisServer
+
+from tasks.core.events import BELL_KEY, Events, EventsUnavailable, meta_key, stream_key
+from tasks.core.kernel import Kernel
+from tasks.core.ledger import transitions
+from tasks.core.ledger.tenants import Tenant
+from tasks.core.records import JobState
+from tasks.core.relay import announce, relay_unsent
+
+
+def tell(events: Events, job_id: str = "job", *, fence: int = 1, **data: object) -> str | None:
+    return events.append(job_id, "progress", data, fence=fence, attempt=1)
+
+
+def states(kernel: Kernel, job_id: str) -> list[str]:
+    return [event.data["state"] for event in kernel.events.read(job_id) if event.type == "state"]
+
+
+def test_events_keep_their_order_and_count(kernel: Kernel) -> None:
+    """``seq`` grows by one, and the id is the place in the stream."""
+    ids = [tell(kernel.events, n=n) for n in range(3)]
+    found = kernel.events.read("job")
+    assert ids == [event.id for event in found]
+    assert [(event.seq, event.data) for event in found] == [(1, {"n": 0}), (2, {"n": 1}), (3, {"n": 2})]
+    assert kernel.events.position("job") == (ids[0], ids[2])
+
+
+def test_reading_goes_on_after_a_cursor(kernel: Kernel) -> None:
+    """Nothing again and nothing left out."""
+    ids = [tell(kernel.events, n=n) for n in range(3)]
+    assert ids[1] is not None
+    assert ids[2:] == [event.id for event in kernel.events.read("job", after=ids[1])]
+
+
+def test_unknown_stream_is_empty(kernel: Kernel) -> None:
+    """A job that told nothing yet."""
+    assert (kernel.events.read("none"), kernel.events.position("none")) == ([], (None, None))
+
+
+def test_wire_form_is_one_json_object(kernel: Kernel) -> None:
+    """Text stays text, whatever it is made of."""
+    import json
+
+    tell(kernel.events, text='ü "quoted" \n\u2028')
+    (event,) = kernel.events.read("job")
+    assert {
+        "id": event.id,
+        "seq": 1,
+        "at": event.at,
+        "type": "progress",
+        "job_id": "job",
+        "attempt": 1,
+        "data": {"text": 'ü "quoted" \n\u2028'},
+    } == json.loads(event.to_json())
+
+
+def test_stale_fence_is_refused(kernel: Kernel) -> None:
+    """A late writer from an old claim is not heard."""
+    tell(kernel.events, fence=2)
+    assert tell(kernel.events, fence=1) is None
+    assert tell(kernel.events, fence=2) is not None
+    assert len(kernel.events.read("job")) == 2
+
+
+def test_state_event_of_a_new_claim_silences_the_old_one(kernel: Kernel, tenant: Tenant) -> None:
+    """From the claim on, only the new fence is heard."""
+    job = running(kernel.ledger, tenant)
+    kernel.events.append_states(transitions.events_of(kernel.ledger, job.id))
+    assert tell(kernel.events, job.id, fence=0) is None
+
+
+def test_repeated_state_is_not_appended_again(kernel: Kernel, tenant: Tenant) -> None:
+    """Whoever made it and the dispatcher may both append it."""
+    job = running(kernel.ledger, tenant)
+    events = transitions.events_of(kernel.ledger, job.id)
+    assert [kernel.events.append_states(events) for _ in range(2)] == [2, 2]
+    assert states(kernel, job.id) == ["queued", "running"]
+
+
+def test_state_after_a_gap_is_refused_until_the_gap_is_filled(kernel: Kernel, tenant: Tenant) -> None:
+    """The answer tells which the stream has."""
+    job = running(kernel.ledger, tenant)
+    first, second = transitions.events_of(kernel.ledger, job.id)
+    assert kernel.events.append_states([second]) == 0
+    assert states(kernel, job.id) == []
+    assert kernel.events.append_states([first, second]) == 2
+
+
+def test_announce_fills_the_gap_before_it(kernel: Kernel, tenant: Tenant) -> None:
+    """A viewer sees the earlier states first."""
+    job = running(kernel.ledger, tenant)
+    announce(kernel.ledger, kernel.events, job)
+    assert states(kernel, job.id) == ["queued", "running"]
+
+
+def test_wiped_redis_begins_a_new_epoch_with_all_states(kernel: Kernel, tenant: Tenant) -> None:
+    """An old cursor is recognised as foreign, and the end still comes."""
+    job = running(kernel.ledger, tenant)
+    announce(kernel.ledger, kernel.events, job)
+    (before, _) = kernel.events.position(job.id)
+    kernel.events._redis.flushall()
+    time.sleep(0.002)
+    done = transitions.finish(kernel.ledger, job.id, fence=1, state=JobState.SUCCEEDED, cause="completed")
+    assert done is not None
+    announce(kernel.ledger, kernel.events, done)
+    (after, _) = kernel.events.position(job.id)
+    assert before is not None
+    assert after is not None
+    assert before.partition("-")[0] < after.partition("-")[0]
+    assert states(kernel, job.id) == ["queued", "running", "succeeded"]
+
+
+def test_stream_is_capped(redis_server: RedisServer) -> None:
+    """Older entries go, the sequence goes on."""
+    events = Events(redis_server.url, maxlen=100, ttl_s=60)
+    for n in range(400):
+        tell(events, n=n)
+    found = events.read("job")
+    assert 100 <= len(found) < 300
+    assert found[-1].seq == 400
+    events.close()
+
+
+def test_ended_stream_expires_and_a_running_one_stays(kernel: Kernel, tenant: Tenant) -> None:
+    """Both keys get the time to live of the settings with the last state."""
+    job = running(kernel.ledger, tenant)
+    announce(kernel.ledger, kernel.events, job)
+    keys = [stream_key(job.id), meta_key(job.id)]
+    assert {True} == {kernel.events._redis.ttl(key) > 6 * 86400 for key in keys}
+    done = transitions.finish(kernel.ledger, job.id, fence=1, state=JobState.FAILED, cause="permanent")
+    assert done is not None
+    announce(kernel.ledger, kernel.events, done)
+    assert {True} == {86300 < kernel.events._redis.ttl(key) <= 86400 for key in keys}
+    assert kernel.events.read(job.id)[-1].is_terminal
+
+
+def test_newest_progress_of_many_jobs_is_one_question(kernel: Kernel) -> None:
+    """With the fence it was reported under; jobs without one are left out."""
+    tell(kernel.events, "a", percent=10)
+    tell(kernel.events, "a", percent=20, fence=2)
+    tell(kernel.events, "b", percent=30)
+    assert kernel.events.progress(["a", "b", "c"]) == {"a": (2, {"percent": 20}), "b": (1, {"percent": 30})}
+    assert kernel.events.progress([]) == {}
+
+
+def test_erased_stream_is_gone(kernel: Kernel) -> None:
+    """With what is kept beside it."""
+    tell(kernel.events)
+    kernel.events.erase("job")
+    assert kernel.events._redis.keys("*") == []
+
+
+def test_many_rings_are_one_bell(kernel: Kernel) -> None:
+    """A dispatcher that was away wakes once."""
+    for _ in range(3):
+        kernel.events.ring()
+    assert kernel.events._redis.llen(BELL_KEY) == 1
+
+
+def test_frozen_redis_costs_a_second_once(kernel: Kernel, redis_server: RedisServer) -> None:
+    """Then the breaker answers at once, and lets through again when Redis lives."""
+    tell(kernel.events)
+    redis_server.freeze()
+    began = time.monotonic()
+    with pytest.raises(EventsUnavailable):
+        tell(kernel.events)
+    assert 0.4 < time.monotonic() - began < 1.2
+    began = time.monotonic()
+    for attempt in (lambda: tell(kernel.events), lambda: kernel.events.read("job"), lambda: kernel.events.erase("job")):
+        with pytest.raises(EventsUnavailable):
+            attempt()
+    kernel.events.ring()
+    assert kernel.events.progress(["job"]) == {}
+    assert time.monotonic() - began < 0.05
+    redis_server.thaw()
+    assert eventually(lambda: kernel.events.progress(["job"]) != {})
+
+
+def test_successful_ring_closes_the_breaker(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever reaches Redis proves that it lives."""
+    for proof in (kernel.events.ring, lambda: kernel.events.progress(["job"])):
+        monkeypatch.setattr(kernel.events.breaker, "_pause_s", 0.0)
+        kernel.events.breaker.failed()
+        monkeypatch.setattr(kernel.events.breaker, "_pause_s", 60.0)
+        proof()
+        assert not kernel.events.breaker.is_open
+
+
+def test_stopped_redis_is_unavailable_at_once(kernel: Kernel, redis_server: RedisServer) -> None:
+    """A refused connection needs no patience."""
+    redis_server.stop()
+    began = time.monotonic()
+    with pytest.raises(EventsUnavailable):
+        kernel.events.read("job")
+    kernel.events.breaker.succeeded()
+    kernel.events.ring()
+    kernel.events.breaker.succeeded()
+    assert kernel.events.progress(["job"]) == {}
+    assert time.monotonic() - began < 0.3
+
+
+def test_announce_without_redis_or_ledger_is_quiet(kernel: Kernel, redis_server: RedisServer, tenant: Tenant) -> None:
+    """The transition stands; the dispatcher relays it later."""
+    job = running(kernel.ledger, tenant)
+    with ledger_away(kernel.ledger):
+        announce(kernel.ledger, kernel.events, job)
+    redis_server.stop()
+    announce(kernel.ledger, kernel.events, job)
+
+
+def test_relay_sends_what_is_unsent_and_notes_it(kernel: Kernel, tenant: Tenant) -> None:
+    """Several jobs at once, each from where its stream stands."""
+    jobs = [claimed(kernel.ledger, carried(kernel.ledger, tenant)) for _ in range(2)]
+    accepted(kernel.ledger, tenant)
+    announce(kernel.ledger, kernel.events, jobs[0])
+    unsent = transitions.unsent_events(kernel.ledger, before=ago(-1))
+    assert relay_unsent(kernel.ledger, kernel.events, unsent) == 5
+    assert transitions.unsent_events(kernel.ledger, before=ago(-1)) == []
+    assert [states(kernel, job.id) for job in jobs] == [["queued", "running"]] * 2
+
+
+def test_relay_notes_what_it_sent_before_redis_went_away(
+    kernel: Kernel, redis_server: RedisServer, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest stays unsent."""
+    jobs = [accepted(kernel.ledger, tenant) for _ in range(2)]
+    append = kernel.events.append_states
+
+    def append_once(events) -> int:
+        have = append(events)
+        redis_server.stop()
+        return have
+
+    monkeypatch.setattr(kernel.events, "append_states", append_once)
+    unsent = transitions.unsent_events(kernel.ledger, before=ago(-1))
+    with pytest.raises(EventsUnavailable):
+        relay_unsent(kernel.ledger, kernel.events, unsent)
+    assert [jobs[1].id] == [event.job_id for event in transitions.unsent_events(kernel.ledger, before=ago(-1))]
