@@ -134,10 +134,6 @@ class House(CeleryTestSetup):
         self.row(worker)
         return worker
 
-    def start_dispatcher(self) -> CommandContainer:
-        """Start a dispatcher."""
-        return self.start("dispatcher", "-m", "workers", "dispatcher", prompt="dispatcher_started")
-
     def row(self, worker: LocalWorker) -> Worker:
         """Return the worker's row, once it is there."""
         return await_true(lambda: self._row(worker.pid), what="the worker registers")
