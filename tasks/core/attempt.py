@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.core.errors import InputRejected, JobCancelled, JobSuperseded
+from tasks.core.errors import InputRejected, JobCancelled, JobSuperseded, LedgerUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries, transitions
 from tasks.core.narrator import Narrator
@@ -79,9 +79,16 @@ class Attempt:
         self._narrator.progress(progress)
         if at - self._kept_at >= _KEEP_PROGRESS_S:
             self._kept_at = at
-            if not transitions.note_progress(self._kernel.ledger, self.id, fence=self.fence, progress=progress):
-                raise JobSuperseded
+            self._keep(progress)
         self.checkpoint()
+
+    def _keep(self, progress: dict[str, Any]) -> None:
+        try:
+            owned = transitions.note_progress(self._kernel.ledger, self.id, fence=self.fence, progress=progress)
+        except LedgerUnavailable:
+            return  # the next report is kept, or the last one with the end
+        if not owned:
+            raise JobSuperseded
 
     def _eta_s(self, at: float, done: float, total: float | None) -> float | None:
         assert self._stage is not None  # noqa: S101  # set by report
@@ -109,7 +116,10 @@ class Attempt:
         if at - self._looked_at < _PULSE_S:
             return
         self._looked_at = at
-        pulse = queries.pulse(self._kernel.ledger, self.id)
+        try:
+            pulse = queries.pulse(self._kernel.ledger, self.id)
+        except LedgerUnavailable:
+            return  # the work goes on; nobody can cancel it or take it over while the ledger is away
         if pulse is None or pulse.state != JobState.RUNNING or pulse.fence != self.fence:
             raise JobSuperseded
         if pulse.cancel_requested:
