@@ -12,6 +12,7 @@ from tasks.core.errors import AppError
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import fleet, transitions
 from tasks.core.ledger.fleet import Held, WorkerState
+from tasks.core.outcome import settle_lost
 from tasks.core.places import remove_workdirs
 from tasks.core.records import Cause
 from tasks.core.relay import announce
@@ -21,6 +22,8 @@ log = structlog.get_logger()
 
 # Reading every process's environment takes a few milliseconds, so not at each beat.
 _SWEEP_EVERY_S = 3.0
+# Celery's parent reports a dead child within a second; after this long it could not.
+_DEAD_CHILD_S = 5.0
 
 
 @dataclass(slots=True)
@@ -38,12 +41,17 @@ class Beat:
     _thread: Thread | None = None
     _registered: bool = False
     _cancel_seen: dict[tuple[str, int], float] = field(default_factory=dict)
+    _dead_seen: dict[tuple[str, int], float] = field(default_factory=dict)
     _draining_since: float | None = None
     _swept_at: float = 0.0
     _process: psutil.Process = field(default_factory=psutil.Process)
 
     def start(self) -> None:
-        """Begin beating."""
+        """Register the worker, so that its row is there before its first claim, and begin beating."""
+        try:
+            self._register()
+        except AppError as exc:
+            log.warning("beat_missed", code=exc.code)
         self._thread = Thread(target=self._run, name="beat", daemon=True)
         self._thread.start()
 
@@ -70,18 +78,22 @@ class Beat:
         ledger = self.kernel.ledger
         state = self._state()
         if not self._registered:
-            fleet.register(ledger, self.worker)
-            self._registered = True
+            self._register()
         else:
             fleet.beat(ledger, self.worker.name, rss_bytes=self._process.memory_info().rss, state=state)
         held = fleet.held_by(ledger, self.worker.name)
         self._enforce_cancels(held)
+        self._settle_dead(held)
         if state is WorkerState.DRAINING:
             self._enforce_drain(held)
         if time.monotonic() - self._swept_at > _SWEEP_EVERY_S:
             self._swept_at = time.monotonic()
             if killed := kill_orphans():
                 log.warning("orphans_killed", pids=killed)
+
+    def _register(self) -> None:
+        fleet.register(self.kernel.ledger, self.worker)
+        self._registered = True
 
     def _state(self) -> WorkerState:
         if not self.is_stopping():
@@ -100,6 +112,23 @@ class Beat:
                 # Celery's parent notices the dead child and ends the attempt, as cancelled, through the result backend.
                 log.info("cancel_enforced", job_id=job.job_id, child_pid=job.child_pid)
                 kill_group(job.child_pid)
+
+    def _settle_dead(self, held: list[Held]) -> None:
+        """End the attempts of children that died while the ledger was away, so that nobody else could."""
+        now = time.monotonic()
+        dead = {(job.job_id, job.fence) for job in held if not psutil.pid_exists(job.child_pid)}
+        self._dead_seen = {key: self._dead_seen.get(key, now) for key in dead}
+        for (job_id, fence), seen_at in self._dead_seen.items():
+            if now - seen_at < _DEAD_CHILD_S:
+                continue
+            message = "The worker's child process was lost while the ledger was away."
+            job = settle_lost(
+                self.kernel.ledger, job_id, worker=self.worker.name, cause=Cause.WORKER_LOST, message=message
+            )
+            if job is not None:
+                log.warning("dead_child_settled", job_id=job_id, fence=fence, state=str(job.state))
+                announce(self.kernel.ledger, self.kernel.events, job)
+                remove_workdirs(self.kernel.settings.state_dir, job_id)
 
     def _enforce_drain(self, held: list[Held]) -> None:
         assert self._draining_since is not None  # noqa: S101  # set by _state

@@ -3,11 +3,12 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tasks.core.egress import Egress
-from tasks.core.errors import InputRejected, JobCancelled, JobSuperseded
+from tasks.core.errors import InputRejected, JobCancelled, JobSuperseded, LedgerUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries, transitions
 from tasks.core.narrator import Narrator
@@ -77,9 +78,14 @@ class Attempt:
         self._narrator.progress(progress)
         if at - self._kept_at >= _KEEP_PROGRESS_S:
             self._kept_at = at
+            self._keep_progress(progress)
+        self.checkpoint()
+
+    def _keep_progress(self, progress: dict[str, Any]) -> None:
+        # A ledger that is away does not stop work that needs none: the fence decides at the end whether it counts.
+        with suppress(LedgerUnavailable):
             if not transitions.note_progress(self._kernel.ledger, self.id, fence=self.fence, progress=progress):
                 raise JobSuperseded
-        self.checkpoint()
 
     def _eta_s(self, at: float, done: float, total: float | None) -> float | None:
         assert self._stage is not None  # noqa: S101  # set by report
@@ -107,7 +113,10 @@ class Attempt:
         if at - self._looked_at < _PULSE_S:
             return
         self._looked_at = at
-        pulse = queries.pulse(self._kernel.ledger, self.id)
+        try:
+            pulse = queries.pulse(self._kernel.ledger, self.id)
+        except LedgerUnavailable:
+            return
         if pulse is None or pulse.state != JobState.RUNNING or pulse.fence != self.fence:
             raise JobSuperseded
         if pulse.cancel_requested:

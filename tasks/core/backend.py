@@ -12,7 +12,7 @@ from celery import states
 from celery.backends.base import BaseBackend
 from celery.exceptions import Ignore, TaskRevokedError
 
-from tasks.core.errors import AttemptEnded
+from tasks.core.errors import AttemptEnded, LedgerUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries
 from tasks.core.outcome import settle_lost
@@ -52,14 +52,19 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc]  # Celery has no types
             log.warning("result_without_request", job_id=task_id, error=repr(result))
             return result
         cause, message = _cause_of(result)
-        job = settle_lost(
-            self._kernel.ledger,
-            task_id,
-            worker=request.hostname,
-            cause=cause,
-            message=message,
-            carry=int(request.carry),
-        )
+        try:
+            job = settle_lost(
+                self._kernel.ledger,
+                task_id,
+                worker=request.hostname,
+                cause=cause,
+                message=message,
+                carry=int(request.carry),
+            )
+        except LedgerUnavailable as exc:
+            # Raising would hurt the worker's parent. Its beat finds the dead child once the ledger is back.
+            log.warning("settling_failed", job_id=task_id, cause=cause, code=exc.code)
+            return result
         if job is not None:
             log.warning("attempt_settled", job_id=task_id, cause=cause, state=str(job.state))
             announce(self._kernel.ledger, self._kernel.events, job)

@@ -4,8 +4,9 @@ from typing import Any
 
 from celery.worker.request import Request
 
+from tasks.core.errors import LedgerUnavailable
 from tasks.core.ledger import queries
-from tasks.core.records import JobState
+from tasks.core.records import Job, JobState
 
 
 class JobRequest(Request):  # type: ignore[misc]  # Celery has no types
@@ -17,10 +18,16 @@ class JobRequest(Request):  # type: ignore[misc]  # Celery has no types
     def send_event(self, type: str, **fields: Any) -> None:  # upstream's name
         """Send ``task-failed`` as ``task-revoked`` or ``task-retried`` where that is what happened."""
         if type == "task-failed":
-            job = queries.job(self._app.kernel.ledger, self.id)
+            job = self._job()
             if job is not None and job.state is JobState.CANCELLED:
                 super().send_event("task-revoked", terminated=True, signum="SIGKILL", expired=False)
                 return
             if job is not None and not job.state.is_terminal:
                 type = "task-retried"
         super().send_event(type, **fields)
+
+    def _job(self) -> Job | None:
+        try:
+            return queries.job(self._app.kernel.ledger, self.id)
+        except LedgerUnavailable:
+            return None  # then Celery's own word must do

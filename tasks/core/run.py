@@ -137,10 +137,10 @@ def _call_engine(
 
 
 def _bounded(spec: JobSpec, result: BaseModel) -> dict[str, Any]:
-    text = result.model_dump_json()
-    if len(text) > spec.max_result_bytes:
+    size = len(result.model_dump_json().encode())
+    if size > spec.max_result_bytes:
         raise TooLarge(
-            f"The result is {len(text)} bytes, over the kind's {spec.max_result_bytes}; save an artifact instead."
+            f"The result is {size} bytes, over the kind's {spec.max_result_bytes}; save an artifact instead."
         )
     return result.model_dump(mode="json")
 
@@ -156,7 +156,7 @@ def _write_end(
             ledger, job.id, fence=job.fence, state=JobState.CANCELLED, cause=Cause.CANCEL_REQUESTED, progress=progress
         )
     if isinstance(outcome, AppError):
-        retryable = isinstance(outcome, Transient)
+        retryable = isinstance(outcome, (Transient, LedgerUnavailable))
         if not isinstance(outcome, EngineFailed):
             log.info("attempt_refused", code=outcome.code)
         return end_attempt(
