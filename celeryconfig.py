@@ -4,14 +4,22 @@ Why each value is as it is: docs/decisions and ``docs/operations.md``. Delivery 
 messages are acknowledged when taken, and no delay, priority or result ever sits in the broker.
 """
 
+import sys
+
 from kombu import Exchange, Queue
 
+from tasks.core.errors import ConfigurationRefused
 from tasks.core.settings import load_settings
 from tasks.core.spec import Queue as QueueName
 from tasks.registry import FAMILIES, load_specs
 
-_settings = load_settings()
-_specs = load_specs(_settings.extra_families)
+try:
+    _settings = load_settings()
+    _specs = load_specs(_settings.extra_families)
+except ConfigurationRefused as refusal:
+    # Every `celery -A tasks …` loads this module first, and would show a traceback.
+    sys.stderr.write(f"Refused to start:\n{refusal.message}\n")
+    sys.exit(2)
 _limits = {
     "socket_timeout": _settings.redis_timeout_s,
     "socket_connect_timeout": _settings.redis_timeout_s,

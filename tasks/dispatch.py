@@ -1,14 +1,16 @@
-"""Submit and cancel: the ledger first, then the carrier, without waiting for it."""
+"""Submit, cancel and erase: the ledger first, then the carrier, without waiting for it."""
 
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.core.carrier import Carrier
 from tasks.core.clock import now
 from tasks.core.errors import InputRejected
+from tasks.core.events import EventsUnavailable
 from tasks.core.ids import new_id
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import transitions
@@ -43,7 +45,7 @@ def submit(kernel: Kernel, carrier: Carrier, spec: JobSpec, submission: Submissi
         IdempotencyKeyReused: the key stands for another request.
         LedgerUnavailable: nothing was accepted.
     """
-    job = _new_job(spec, submission)
+    job = new_job(spec, submission)
     key = _idempotency(kernel, spec, submission)
     accepted = transitions.accept(kernel.ledger, job, idempotency=key, may_publish=carrier.is_open)
     if accepted.replayed:
@@ -68,7 +70,25 @@ def cancel(kernel: Kernel, job_id: str, *, tenant_id: str) -> Job:
     return job
 
 
-def _new_job(spec: JobSpec, submission: Submission) -> Job:
+def erase(kernel: Kernel, job_id: str, *, tenant_id: str) -> None:
+    """Erase a finished job: its rows, then its files, then its stream (which expires by itself if Redis is away).
+
+    Raises:
+        NotFound: no such job for this tenant.
+        Conflict: the job has not ended.
+    """
+    transitions.erase(kernel.ledger, job_id, tenant_id=tenant_id)
+    kernel.artifacts.erase(job_id)
+    with suppress(EventsUnavailable):
+        kernel.events.erase(job_id)
+
+
+def new_job(spec: JobSpec, submission: Submission) -> Job:
+    """Make the row of a job that was just submitted: queued, never carried.
+
+    Raises:
+        InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit.
+    """
     timeout_s = _within(submission.timeout_s, spec.soft_limit_s, name="timeout_s", kind=spec.kind)
     attempts = _within(submission.max_attempts, spec.retry.max_attempts, name="max_attempts", kind=spec.kind)
     return Job(

@@ -1,12 +1,11 @@
 """What several parts of the suite share: a ledger, a private Redis, a kernel on both, a tenant."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from celery import Celery
-from servers import RedisServer
 
 from tasks.core.artifacts import Artifacts
 from tasks.core.events import Events
@@ -14,6 +13,26 @@ from tasks.core.kernel import Kernel
 from tasks.core.ledger import Ledger
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
 from tasks.core.settings import Settings
+from tests.servers import RedisServer
+
+# Nothing listens here, so that connecting fails at once.
+DEAD_REDIS_URL = "redis://127.0.0.1:1/0"
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path) -> Callable[..., Settings]:
+    """Settings on this test's folder and, unless one is given, on no Redis."""
+
+    def make(**values: object) -> Settings:
+        return Settings(**({"state_dir": tmp_path / "state", "redis_url": DEAD_REDIS_URL} | values))
+
+    return make
+
+
+@pytest.fixture
+def settings(make_settings: Callable[..., Settings]) -> Settings:
+    """Settings without a Redis."""
+    return make_settings()
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import pytest
 from celery import Celery
-from samples import eventually, ledger_away, running
-from servers import RedisServer
 from structlog.testing import capture_logs
 
 from tasks.core.carrier import Carrier
@@ -19,6 +17,8 @@ from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import JobState
 from tasks.dispatch import Submission, cancel, submit
 from tasks.maintenance.contract import SPECS
+from tests.samples import eventually, ledger_away, running
+from tests.servers import RedisServer
 
 SPEC = SPECS[0]
 

@@ -2,5 +2,6 @@
 
 ``lifecycle`` makes any ``celery -A tasks worker`` a full citizen · ``beat`` its heart · ``profiles`` what each queue
 asks of a worker · ``preflight`` what this machine offers · ``refusals`` why a worker would not start · ``orphans``
-processes nobody owns any more · ``dispatcher`` carries and rescues · ``supervisor`` starts and restarts the others.
+processes nobody owns any more · ``dispatcher`` carries and rescues · ``supervisor`` starts and restarts the others ·
+``flower`` the watch.
 """

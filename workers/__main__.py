@@ -44,6 +44,16 @@ def dispatcher() -> None:
 
 
 @main.command()
+@click.option("--address", default="127.0.0.1", show_default=True)
+@click.option("--port", default=5555, show_default=True)
+def flower(address: str, port: int) -> None:
+    """Run Flower beside it: read-only, behind basic authentication."""
+    from workers.flower import run_flower  # noqa: PLC0415  # the supervisor has no use for Tornado
+
+    run_flower(_start(), address=address, port=port)
+
+
+@main.command()
 def migrate() -> None:
     """Bring the ledger's tables to this version."""
     settings = _start()

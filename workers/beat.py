@@ -14,16 +14,17 @@ from tasks.core.ledger import fleet, transitions
 from tasks.core.ledger.fleet import Held, WorkerState
 from tasks.core.outcome import settle_lost
 from tasks.core.places import remove_workdirs
-from tasks.core.records import Cause
+from tasks.core.records import Cause, Job
 from tasks.core.relay import announce
-from workers.orphans import kill_group, kill_orphans
+from workers.orphans import is_own_child, kill_group, kill_orphans
 
 log = structlog.get_logger()
 
 # Reading every process's environment takes a few milliseconds, so not at each beat.
 _SWEEP_EVERY_S = 3.0
-# Celery's parent reports a dead child within a second; after this long it could not.
-_DEAD_CHILD_S = 5.0
+# Celery's parent reports a dead child within a second or two. If it has not by then (the ledger was away just then,
+# say), the job would be held for ever by a worker that lives.
+_CHILDLESS_FOR_S = 5.0
 
 
 @dataclass(slots=True)
@@ -32,16 +33,18 @@ class Beat:
 
     Args:
         is_stopping: tells whether Celery was asked to shut down; from then on the worker drains.
+        children: lists the pids of the pool's children, busy or not.
     """
 
     kernel: Kernel
     worker: fleet.Worker
     is_stopping: Callable[[], bool]
+    children: Callable[[], list[int]]
     _stopped: Event = field(default_factory=Event)
     _thread: Thread | None = None
     _registered: bool = False
     _cancel_seen: dict[tuple[str, int], float] = field(default_factory=dict)
-    _dead_seen: dict[tuple[str, int], float] = field(default_factory=dict)
+    _childless_seen: dict[tuple[str, int], float] = field(default_factory=dict)
     _draining_since: float | None = None
     _swept_at: float = 0.0
     _process: psutil.Process = field(default_factory=psutil.Process)
@@ -83,7 +86,7 @@ class Beat:
             fleet.beat(ledger, self.worker.name, rss_bytes=self._process.memory_info().rss, state=state)
         held = fleet.held_by(ledger, self.worker.name)
         self._enforce_cancels(held)
-        self._settle_dead(held)
+        self._settle_childless(held)
         if state is WorkerState.DRAINING:
             self._enforce_drain(held)
         if time.monotonic() - self._swept_at > _SWEEP_EVERY_S:
@@ -113,22 +116,24 @@ class Beat:
                 log.info("cancel_enforced", job_id=job.job_id, child_pid=job.child_pid)
                 kill_group(job.child_pid)
 
-    def _settle_dead(self, held: list[Held]) -> None:
-        """End the attempts of children that died while the ledger was away, so that nobody else could."""
+    def _settle_childless(self, held: list[Held]) -> None:
         now = time.monotonic()
-        dead = {(job.job_id, job.fence) for job in held if not psutil.pid_exists(job.child_pid)}
-        self._dead_seen = {key: self._dead_seen.get(key, now) for key in dead}
-        for (job_id, fence), seen_at in self._dead_seen.items():
-            if now - seen_at < _DEAD_CHILD_S:
+        childless = {(job.job_id, job.fence) for job in held if not is_own_child(job.child_pid)}
+        self._childless_seen = {key: self._childless_seen.get(key, now) for key in childless}
+        for (job_id, fence), since in self._childless_seen.items():
+            if now - since < _CHILDLESS_FOR_S:
                 continue
-            message = "The worker's child process was lost while the ledger was away."
-            job = settle_lost(
-                self.kernel.ledger, job_id, worker=self.worker.name, cause=Cause.WORKER_LOST, message=message
+            settled = settle_lost(
+                self.kernel.ledger,
+                job_id,
+                worker=self.worker.name,
+                cause=Cause.WORKER_LOST,
+                message="The worker's child process was lost.",
+                fence=fence,
             )
-            if job is not None:
-                log.warning("dead_child_settled", job_id=job_id, fence=fence, state=str(job.state))
-                announce(self.kernel.ledger, self.kernel.events, job)
-                remove_workdirs(self.kernel.settings.state_dir, job_id)
+            if settled is not None:
+                log.warning("childless_job_settled", job_id=job_id, state=str(settled.state))
+                self._tell(settled)
 
     def _enforce_drain(self, held: list[Held]) -> None:
         assert self._draining_since is not None  # noqa: S101  # set by _state
@@ -140,7 +145,13 @@ class Beat:
             )
             if back is not None:
                 log.info("job_handed_back", job_id=job.job_id)
-                announce(self.kernel.ledger, self.kernel.events, back)
-                self.kernel.events.ring()
-            kill_group(job.child_pid)
+                self._tell(back)
+        # All of them, because one may still work on what was taken from it, and Celery would wait for that.
+        for child_pid in self.children():
+            kill_group(child_pid)
+        for job in held:
             remove_workdirs(self.kernel.settings.state_dir, job.job_id)
+
+    def _tell(self, job: Job) -> None:
+        announce(self.kernel.ledger, self.kernel.events, job)
+        self.kernel.events.ring()

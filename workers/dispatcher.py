@@ -163,6 +163,7 @@ class Dispatcher:
                     worker=name,
                     cause=Cause.WORKER_LOST,
                     message=f"The worker {name} stopped beating.",
+                    fence=held.fence,
                 )
                 if job is not None:
                     log.warning("job_rescued", job_id=job.id, worker=name, state=str(job.state))

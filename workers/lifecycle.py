@@ -89,7 +89,13 @@ class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no 
 
     def start(self, parent: Any) -> None:
         """Register the worker and begin beating."""
-        beat = Beat(parent.app.kernel, _describe(parent), is_stopping=_is_stopping)
+        pool = parent.pool._pool  # the pool of processes under Celery's own; gone from ``parent`` once it has stopped
+        beat = Beat(
+            parent.app.kernel,
+            _describe(parent),
+            is_stopping=_is_stopping,
+            children=lambda: [child.pid for child in pool._pool],
+        )
         beat.start()
 
         def stop_beating(**_: Any) -> None:

@@ -16,8 +16,19 @@ WORKER_MARK = "SWITCHYARD_WORKER"
 CHILD_MARK = "SWITCHYARD_CHILD"
 
 
+def is_own_child(pid: int) -> bool:
+    """Tell whether ``pid`` is a living child of this process, and not a stranger that got a dead child's number."""
+    try:
+        process = psutil.Process(pid)
+        return process.ppid() == os.getpid() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
 def kill_group(pid: int) -> None:
-    """Kill the process group that ``pid`` leads, or the process alone where it leads none."""
+    """Kill the process group that our child ``pid`` leads, or the child alone where it leads none."""
+    if not is_own_child(pid):
+        return
     with suppress(ProcessLookupError, PermissionError):
         if os.getpgid(pid) == pid:
             os.killpg(pid, signal.SIGKILL)
@@ -32,7 +43,7 @@ def kill_orphans() -> list[int]:
         if pid == os.getpid():
             continue
         marks = _marks(pid)
-        if marks and not all(_is_alive(owner, boot=boot) for boot, owner in marks):
+        if marks and _is_in_our_namespace(pid) and not all(_is_alive(owner, boot=boot) for boot, owner in marks):
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
@@ -47,6 +58,14 @@ def _marks(pid: int) -> list[tuple[str, int]]:
         if colon and owner.isdecimal() and int(owner) != pid:
             found.append((boot, int(owner)))
     return found
+
+
+def _is_in_our_namespace(pid: int) -> bool:
+    """Tell whether ``pid`` counts processes as we do; in a container's marks, seen from its host, pids mean others."""
+    try:
+        return Path(f"/proc/{pid}/ns/pid").readlink() == Path("/proc/self/ns/pid").readlink()
+    except OSError:
+        return False
 
 
 def _environ(pid: int) -> dict[str, str]:

@@ -5,14 +5,16 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tasks.core.egress import Egress
 from tasks.core.errors import InputRejected, JobCancelled, JobSuperseded, LedgerUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries, transitions
 from tasks.core.narrator import Narrator
 from tasks.core.records import Job, JobState
+
+if TYPE_CHECKING:
+    from tasks.core.egress import Egress
 
 # How often a checkpoint really looks into the ledger; the calls between cost a clock read.
 _PULSE_S = 0.5
@@ -45,7 +47,7 @@ class Attempt:
     """Implements ``tasks.core.job.JobContext`` on the kernel."""
 
     def __init__(
-        self, kernel: Kernel, job: Job, *, workdir: Path, http: Egress, clock: Callable[[], float] = time.monotonic
+        self, kernel: Kernel, job: Job, *, workdir: Path, http: "Egress", clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.id = job.id
         self.attempt = job.attempt

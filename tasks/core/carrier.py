@@ -65,8 +65,12 @@ class Publisher:
     def _open(self) -> Any:
         if self._producer is None:
             options = dict(self._celery.conf.broker_transport_options)
-            options |= {"socket_timeout": _PUBLISH_LIMIT_S, "socket_connect_timeout": _PUBLISH_LIMIT_S}
-            options["max_retries"] = 0  # else Kombu tries for six seconds to open a connection
+            # Kombu tries for seconds to connect, unless told not to; our breaker spaces the tries.
+            options |= {
+                "socket_timeout": _PUBLISH_LIMIT_S,
+                "socket_connect_timeout": _PUBLISH_LIMIT_S,
+                "max_retries": 0,
+            }
             self._connection = self._celery.connection_for_write(transport_options=options)
             self._producer = self._celery.amqp.Producer(self._connection, auto_declare=False)
         return self._producer

@@ -1,4 +1,4 @@
-"""Each job's live event stream in Redis: appended here, read by ``EventReader`` users in the web process.
+"""Each job's live event stream in Redis: appended here, followed by ``event_reader`` in the web process.
 
 One capped stream and one small hash a job. An entry's id is ``<epoch>-<seq>``: the epoch is the millisecond at which
 this stream was born, so a cursor from before a wipe is recognised as foreign; the id is the one cursor of every reader.
@@ -31,7 +31,9 @@ if n > 0 and n ~= have + 1 then return 'have:' .. have end
 local epoch = meta[1] or ARGV[3]
 local seq = (tonumber(meta[2]) or 0) + 1
 local id = epoch .. '-' .. seq
-redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[4], id, 't', ARGV[6], 'at', ARGV[7], 'a', ARGV[8], 'd', ARGV[9])
+local entry = {'t', ARGV[6], 'at', ARGV[7], 'a', ARGV[8], 'd', ARGV[9]}
+if n > 0 then entry[9], entry[10] = 'n', n end
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[4], id, unpack(entry))
 redis.call('HSET', KEYS[2], 'epoch', epoch, 'seq', seq, 'fence', math.max(fence, tonumber(meta[3]) or 0))
 if n > 0 then redis.call('HSET', KEYS[2], 'n', n) end
 if ARGV[6] == 'progress' then redis.call('HSET', KEYS[2], 'progress', ARGV[9], 'progress_fence', fence) end
@@ -45,6 +47,12 @@ return id
 # A stream that nobody ends (its job waits for weeks) must not live for ever.
 _UNENDED_TTL_S = 7 * 24 * 3600
 
+# A web process may run a thousand threads; this many connections serve them all, since no call takes long.
+_MAX_CONNECTIONS = 8
+
+# A wake-up that nobody took within this time is of no use to anyone.
+_WAKE_TTL_S = 60
+
 
 class EventsUnavailable(Exception):
     """Redis did not answer in time. Progress may be dropped; states are appended again by the dispatcher."""
@@ -52,7 +60,7 @@ class EventsUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One entry of a job's stream, as every reader gets it."""
+    """One entry of a job's stream, as every reader gets it; ``n`` is a ``state`` event's version, else 0."""
 
     id: str
     job_id: str
@@ -60,6 +68,7 @@ class Event:
     at: str
     attempt: int
     data_json: str
+    n: int = 0
 
     @property
     def seq(self) -> int:
@@ -97,21 +106,23 @@ def meta_key(job_id: str) -> str:
 def event_from_entry(job_id: str, entry: tuple[str, dict[str, str]]) -> Event:
     """Make an ``Event`` of what XRANGE or XREAD returned."""
     entry_id, fields = entry
-    return Event(entry_id, job_id, fields["t"], fields["at"], int(fields["a"]), fields["d"])
+    return Event(entry_id, job_id, fields["t"], fields["at"], int(fields["a"]), fields["d"], int(fields.get("n", 0)))
 
 
-def connect(url: str, *, timeout_s: float = _LIMIT_S, **options: Any) -> "redis.Redis":
+def connect(url: str, *, timeout_s: float = _LIMIT_S, max_connections: int = _MAX_CONNECTIONS) -> "redis.Redis":
     """Open a Redis client with short limits and without retries: callers have a breaker instead."""
-    return redis.Redis.from_url(
+    pool = redis.BlockingConnectionPool.from_url(
         url,
+        max_connections=max_connections,
+        timeout=timeout_s,
         socket_timeout=timeout_s,
         socket_connect_timeout=min(timeout_s, _LIMIT_S),
         socket_keepalive=True,
         health_check_interval=10,
         decode_responses=True,
         retry=None,
-        **options,
     )
+    return redis.Redis.from_pool(pool)
 
 
 class Events:
@@ -211,6 +222,14 @@ class Events:
         self.breaker.succeeded()
         return {job_id: (int(row[1]), json.loads(row[0])) for job_id, row in zip(ids, rows, strict=True) if row[0]}
 
+    def ping(self) -> None:
+        """Ask for a sign of life.
+
+        Raises:
+            EventsUnavailable: Redis is away.
+        """
+        self._call("ping")
+
     def erase(self, job_id: str) -> None:
         """Delete the job's stream.
 
@@ -232,6 +251,18 @@ class Events:
             self.breaker.failed()
             return
         self.breaker.succeeded()
+
+    def wake(self, key: str) -> None:
+        """Wake the ``EventReader`` that listens at ``key``, if Redis is there; otherwise it looks by itself soon."""
+        if self.breaker.is_open:
+            return
+        try:
+            with self._redis.pipeline(transaction=False) as pipe:
+                pipe.xadd(key, {"w": 1}, maxlen=1, approximate=False)
+                pipe.expire(key, _WAKE_TTL_S)
+                pipe.execute()
+        except redis.RedisError:
+            self.breaker.failed()
 
     def _call(self, command: str, *args: Any, **kwargs: Any) -> Any:
         if self.breaker.is_open:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from tasks.core.egress import Egress
+if TYPE_CHECKING:  # the HTTP library behind it takes half a second to import
+    from tasks.core.egress import Egress
 
 
 class Resume(Protocol):
@@ -43,7 +44,7 @@ class JobContext(Protocol):
         """An empty folder of this attempt only; removed when the attempt ends, even by a kill."""
 
     @property
-    def http(self) -> Egress:
+    def http(self) -> "Egress":
         """Makes HTTP clients that refuse forbidden addresses. The only way out."""
 
     @property

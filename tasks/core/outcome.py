@@ -39,15 +39,23 @@ def end_attempt(
 
 
 def settle_lost(
-    ledger: Ledger, job_id: str, *, worker: str, cause: str, message: str, carry: int | None = None
+    ledger: Ledger,
+    job_id: str,
+    *,
+    worker: str,
+    cause: str,
+    message: str,
+    carry: int | None = None,
+    fence: int | None = None,
 ) -> Job | None:
     """End an attempt on behalf of a child that cannot: killed, over its hard limit, or gone with its worker.
 
-    Acts only where id, ``running``, worker and (if given) carry all match, so hearing of it twice changes nothing.
+    Acts only where id, ``running``, worker and (where given) carry and fence all match, so hearing of it twice changes
+    nothing.
     """
     job = queries.job(ledger, job_id)
     if job is None or job.state is not JobState.RUNNING or job.worker != worker:
         return None
-    if carry is not None and job.carry != carry:
+    if carry not in {None, job.carry} or fence not in {None, job.fence}:
         return None
     return end_attempt(ledger, job, cause=cause, message=message, retryable=True)

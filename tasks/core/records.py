@@ -151,8 +151,8 @@ class Timings(BaseModel):
     total_s: float = Field(description="From acceptance to the end, or until now.")
 
 
-class JobRecord(BaseModel):
-    """What ``GET /api/jobs/{id}`` answers."""
+class JobSummary(BaseModel):
+    """A job as a page of jobs shows it."""
 
     model_config = ConfigDict(use_enum_values=True)
 
@@ -175,7 +175,6 @@ class JobRecord(BaseModel):
     waiting_for: str | None = Field(
         None, description="What no live worker offers: a capability such as `chromium`, or `queue:NAME`."
     )
-    queue_position: int | None = Field(None, description="1 for the job that is carried next; only while queued.")
     progress: Progress | None = None
     timings: Timings
     created_at: datetime
@@ -183,9 +182,15 @@ class JobRecord(BaseModel):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     cancel_requested_at: datetime | None = None
+    error: JobError | None = None
+    links: dict[str, str] = {}
+
+
+class JobRecord(JobSummary):
+    """What ``GET /api/jobs/{id}`` answers."""
+
+    queue_position: int | None = Field(None, description="1 for the job that is carried next; only while queued.")
     request: dict[str, Any] = {}
     result: dict[str, Any] | None = None
-    error: JobError | None = None
     attempts: list[AttemptRecord] = []
     artifacts: list[ArtifactRecord] = []
-    links: dict[str, str] = {}

@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -15,7 +15,6 @@ from celery.exceptions import Ignore
 from pydantic import BaseModel
 
 from tasks.core.attempt import Attempt
-from tasks.core.egress import Egress, EgressPolicy
 from tasks.core.errors import (
     AppError,
     AttemptEnded,
@@ -37,6 +36,9 @@ from tasks.core.places import workdir_of
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.relay import announce
 from tasks.core.spec import JobSpec
+
+if TYPE_CHECKING:
+    from tasks.core.egress import Egress
 
 log = structlog.get_logger()
 
@@ -108,7 +110,9 @@ def _run_claimed(kernel: Kernel, spec: JobSpec, job: Job, load_engine: Callable[
         return _patiently(lambda: _write_end(kernel, job, attempt, outcome))
 
 
-def _egress(kernel: Kernel) -> Egress:
+def _egress(kernel: Kernel) -> "Egress":
+    from tasks.core.egress import Egress, EgressPolicy  # noqa: PLC0415  # half a second, so on the first job
+
     settings = kernel.settings
     return Egress(EgressPolicy(allowed_ports=frozenset(settings.egress_ports), allow=frozenset(settings.egress_allow)))
 

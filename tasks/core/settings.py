@@ -126,6 +126,9 @@ class Settings(BaseSettings):
     egress_ports: Annotated[tuple[int, ...], NoDecode] = Field(
         (80, 443), description="Comma-separated ports that jobs may connect to."
     )
+    plaintext_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated hosts on a private network that production may reach without TLS."
+    )
     extra_families: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated packages with kinds of your own, each with `contract.py` and `task.py`."
     )
@@ -144,7 +147,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _split_lists(cls, values: dict[str, object]) -> dict[str, object]:
-        lists = {"cors_origins", "egress_allow", "egress_ports", "extra_families"}
+        lists = {"cors_origins", "egress_allow", "egress_ports", "extra_families", "plaintext_hosts"}
         return {name: _split(value) if name in lists else value for name, value in values.items()}
 
     @model_validator(mode="after")
@@ -168,15 +171,18 @@ class Settings(BaseSettings):
         if self.flower_password is None:
             problems.append("flower_password: production needs one")
         redis = urlsplit(self.redis_url)
-        if redis.scheme == "redis" and not is_loopback(redis.hostname):
+        if redis.scheme == "redis" and not self._may_be_plain(redis.hostname):
             problems.append("redis_url: production uses rediss:// off loopback")
         ledger = urlsplit(self.ledger_url or "")
         tls = parse_qs(ledger.query).get("sslmode", [""])[0] in {"require", "verify-ca", "verify-full"}
-        if ledger.scheme.startswith("postgresql") and not is_loopback(ledger.hostname) and not tls:
+        if ledger.scheme.startswith("postgresql") and not self._may_be_plain(ledger.hostname) and not tls:
             problems.append("ledger_url: production uses sslmode=require or stricter off loopback")
         if "*" in self.cors_origins:
             problems.append("cors_origins: production names its origins")
         return problems
+
+    def _may_be_plain(self, host: str | None) -> bool:
+        return is_loopback(host) or host in self.plaintext_hosts
 
     @property
     def resolved_ledger_url(self) -> str:

@@ -4,7 +4,6 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from samples import claimed, running
 
 from tasks.core.artifacts import LOG_NAME
 from tasks.core.errors import InputRejected, JobSuperseded, NotFound
@@ -12,6 +11,7 @@ from tasks.core.kernel import Kernel
 from tasks.core.ledger import transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import ArtifactRecord, Job
+from tests.samples import claimed, running
 
 
 @pytest.fixture

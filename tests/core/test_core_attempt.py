@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from samples import FakeClock, claimed, ledger_away, running
 
 from tasks.core.attempt import Attempt
 from tasks.core.egress import Egress, EgressPolicy
@@ -13,6 +12,7 @@ from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job
+from tests.samples import FakeClock, claimed, ledger_away, running
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import pytest
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import Celery, states
 from celery.exceptions import Ignore, TaskRevokedError
-from samples import WORKER, accepted, ledger_away, running
 from structlog.testing import capture_logs
 
 from tasks.core.errors import AttemptEnded
@@ -15,6 +14,7 @@ from tasks.core.ledger import queries, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.places import workdir_of
 from tasks.core.records import Cause, Job, JobState
+from tests.samples import WORKER, accepted, ledger_away, running
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from celery import Celery
-from samples import carried, eventually
-from servers import RedisServer
 from structlog.testing import capture_logs
 
 from tasks.core.carrier import Carrier, Publisher
@@ -17,6 +15,8 @@ from tasks.core.errors import DispatchFailed
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries, transitions
 from tasks.core.ledger.tenants import Tenant
+from tests.samples import carried, eventually
+from tests.servers import RedisServer
 
 
 @pytest.fixture

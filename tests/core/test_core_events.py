@@ -3,8 +3,6 @@
 import time
 
 import pytest
-from samples import accepted, ago, carried, claimed, eventually, ledger_away, running
-from servers import RedisServer
 
 from tasks.core.events import BELL_KEY, Events, EventsUnavailable, meta_key, stream_key
 from tasks.core.kernel import Kernel
@@ -12,6 +10,8 @@ from tasks.core.ledger import transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import JobState
 from tasks.core.relay import announce, relay_unsent
+from tests.samples import accepted, ago, carried, claimed, eventually, ledger_away, running
+from tests.servers import RedisServer
 
 
 def tell(events: Events, job_id: str = "job", *, fence: int = 1, **data: object) -> str | None:

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from samples import eventually, running
-from servers import RedisServer
 
 from tasks.core.artifacts import LOG_NAME
 from tasks.core.kernel import Kernel
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.narrator import Narrator
 from tasks.core.records import Job
+from tests.samples import eventually, running
+from tests.servers import RedisServer
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What follows an attempt that did not succeed: again, over, or cancelled."""
 
 import pytest
-from samples import WORKER, claimed, running
 
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries, transitions
@@ -9,6 +8,7 @@ from tasks.core.ledger.tenants import Tenant
 from tasks.core.outcome import backoff_s, end_attempt, settle_lost
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.spec import FAST, HEAVY, NONE, STANDARD
+from tests.samples import WORKER, claimed, running
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery.exceptions import Ignore
-from samples import carried, claimed, ledger_away
 from structlog.testing import capture_logs
 
 from tasks.core.errors import (
@@ -30,6 +29,7 @@ from tasks.core.records import Cause, Job, JobState
 from tasks.core.run import run_job
 from tasks.maintenance.contract import SPECS, PingRequest, PingResult
 from tasks.maintenance.engine import ping
+from tests.samples import carried, claimed, ledger_away
 
 Engine = Callable[[PingRequest, JobContext], PingResult]
 

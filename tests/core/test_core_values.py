@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from samples import FakeClock
 
 from tasks.core import breaker as breaker_module
 from tasks.core.breaker import Breaker
@@ -17,6 +16,7 @@ from tasks.core.records import TERMINAL, JobState
 from tasks.core.spec import RETRY_PRESETS, JobSpec, Queue
 from tasks.core.urls import is_loopback, mask_password
 from tasks.maintenance.contract import SPECS, PingRequest, PingResult
+from tests.samples import FakeClock
 
 
 def test_ids_are_version_7_and_sort_by_time() -> None:

@@ -3,15 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from tasks.core.errors import LedgerBusy, LedgerUnavailable
-from tasks.core.ledger.upgrade import ensure_schema
+from tasks.core.ledger.schema import REVISION
 
 _BUSY_TIMEOUT_S = 5
 # PostgreSQL: how long a statement may wait for a lock, and how long one may run, before we answer 503.
@@ -50,6 +51,11 @@ class Ledger:
             ConfigurationRefused: the tables are not at this version and ``auto_migrate`` is off.
         """
         with _translated():
+            if _revision(self._engine) == REVISION:
+                return
+            # Alembic takes a quarter of a second to import, at the start of every process, and is rarely needed.
+            from tasks.core.ledger.upgrade import ensure_schema  # noqa: PLC0415
+
             ensure_schema(self._engine, auto_migrate=self._auto_migrate)
 
     @contextmanager
@@ -69,6 +75,13 @@ class Ledger:
         self._engine.dispose()
 
 
+def _revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        return cast("str | None", connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar())
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
@@ -81,7 +94,8 @@ def _translated() -> Iterator[None]:
     except PoolTimeoutError as exc:
         raise LedgerBusy("Too many requests wait for the ledger. Try again in a few seconds.") from exc
     except DBAPIError as exc:
-        if exc.connection_invalidated:
+        # A file that is damaged or no database at all raises the class itself, not one of its kinds.
+        if exc.connection_invalidated or type(exc) is DatabaseError:
             raise LedgerUnavailable("The ledger cannot be reached. Try again in a few seconds.") from exc
         raise
 

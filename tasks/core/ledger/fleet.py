@@ -111,6 +111,18 @@ def _values(row: Any) -> dict[str, Any]:
     return dict(row._mapping)
 
 
+def held_by_tenant(ledger: Ledger, tenant_id: str) -> dict[str, list[str]]:
+    """List the ids of this tenant's running jobs by the worker that holds them."""
+    statement = sa.select(jobs.c.worker, jobs.c.id).where(
+        jobs.c.tenant_id == tenant_id, jobs.c.state == JobState.RUNNING
+    )
+    held: dict[str, list[str]] = {}
+    with ledger.read() as connection:
+        for worker, job_id in connection.execute(statement.order_by(jobs.c.id)):
+            held.setdefault(worker, []).append(job_id)
+    return held
+
+
 def holders(ledger: Ledger) -> set[str]:
     """Name every worker that holds a running job, whether or not it lives."""
     statement = sa.select(jobs.c.worker).where(jobs.c.state == JobState.RUNNING).distinct()
@@ -121,7 +133,7 @@ def holders(ledger: Ledger) -> set[str]:
 def window(connection: Connection, queue: str) -> int:
     """Tell how many published and unclaimed jobs the broker may hold for ``queue``."""
     up = connection.execute(sa.select(workers.c.slots, workers.c.queues).where(workers.c.state == WorkerState.UP))
-    slots = sum(row.slots for row in up if queue in row.queues)
+    slots: int = sum(row.slots for row in up if queue in row.queues)
     return max(_LEAST_WINDOW, _WINDOW_PER_SLOT * slots)
 
 

@@ -165,10 +165,12 @@ def _decode_cursor(cursor: str) -> str:
     try:
         decoded: Any = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         before = str(decoded["before"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         before = ""
     if not is_id(before):
-        raise InputRejected(f"cursor {cursor!r} is not one that this API gave out.", field="cursor")
+        raise InputRejected(
+            f"cursor {cursor!r} is not one that this API gave out: start again without it.", field="cursor"
+        )
     return before
 
 

@@ -5,13 +5,14 @@ A plain digest is enough because a key is 256 random bits, not a password a pers
 
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from tasks.core.clock import now
-from tasks.core.errors import Conflict, NotFound
+from tasks.core.errors import Conflict, LedgerUnavailable, NotFound
 from tasks.core.ids import new_id
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.schema import api_keys, tenants
@@ -77,7 +78,8 @@ def tenant_of(ledger: Ledger, key: str) -> Tenant | None:
     if row is None:
         return None
     if row.last_used_at is None or row.last_used_at < now() - _LAST_USED_STEP:
-        with ledger.write() as connection:
+        # A ledger that cannot take a write now may still answer this request.
+        with suppress(LedgerUnavailable), ledger.write() as connection:
             connection.execute(api_keys.update().where(api_keys.c.id == row.key_id).values(last_used_at=now()))
     return Tenant(row.id, row.name)
 

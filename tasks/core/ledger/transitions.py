@@ -256,7 +256,7 @@ def requeue(
     delay_s: float = 0.0,
     counted: bool = True,
 ) -> Job | None:
-    """Send a running job back: ``running -> queued``, due after ``delay_s``. None: this fence no longer owns it.
+    """Send a running job back: ``running -> queued``, due after ``delay_s``.
 
     ``counted=False`` (a drain) gives the attempt back. A job that was told to stop ends here as cancelled instead.
     """
@@ -303,6 +303,23 @@ def request_cancel(ledger: Ledger, job_id: str, *, tenant_id: str) -> Job:
     if row.state not in {JobState.RUNNING, JobState.CANCELLED}:
         raise Conflict(f"Job {job_id} has already {row.state}; only a queued or running job can be cancelled.")
     return job_from_row(row)
+
+
+def erase(ledger: Ledger, job_id: str, *, tenant_id: str) -> None:
+    """Delete a finished job with its labels, attempts, state events, idempotency key and artifact rows.
+
+    Raises:
+        NotFound: no such job for this tenant.
+        Conflict: the job is queued or running.
+    """
+    mine = (jobs.c.id == job_id) & (jobs.c.tenant_id == tenant_id)
+    with ledger.write() as connection:
+        if connection.execute(jobs.delete().where(mine, jobs.c.state.in_(TERMINAL))).rowcount == 1:
+            return
+        state = connection.execute(sa.select(jobs.c.state).where(mine)).scalar_one_or_none()
+    if state is None:
+        raise NotFound(f"No job {job_id}.")
+    raise Conflict(f"Job {job_id} is {state}; cancel it first.")
 
 
 def _cancel_queued(connection: Connection, job_id: str) -> Job:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from servers import PostgreSQL
 
 from tasks.core.ledger import Ledger
 from tasks.core.ledger.schema import metadata
+from tests.servers import PostgreSQL
 
 _numbers = count()
 

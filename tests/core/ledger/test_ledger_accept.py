@@ -3,13 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from samples import a_job, a_worker, accepted, ago, carried
 
 from tasks.core.errors import IdempotencyKeyReused
 from tasks.core.ledger import Ledger, fleet, queries, transitions
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
 from tasks.core.ledger.transitions import Idempotency
+from tests.samples import a_job, a_worker, accepted, ago, carried
 
 KEY = Idempotency("key-1", "a" * 64, ttl_s=60)
 

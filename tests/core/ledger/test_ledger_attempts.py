@@ -3,11 +3,11 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from samples import WORKER, accepted, carried, claimed, running
 
 from tasks.core.ledger import Ledger, queries, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobError, JobState
+from tests.samples import WORKER, accepted, carried, claimed, running
 
 
 def finish(ledger: Ledger, job: Job, **changes: object) -> Job | None:

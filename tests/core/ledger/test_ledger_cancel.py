@@ -1,12 +1,12 @@
 """Cancelling: at once where nothing runs, by a flag where something does, never after the end."""
 
 import pytest
-from samples import accepted, carried, running
 
 from tasks.core.errors import Conflict, NotFound
 from tasks.core.ledger import Ledger, queries, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, JobState
+from tests.samples import accepted, carried, running
 
 
 @pytest.mark.parametrize("bring", [accepted, carried])

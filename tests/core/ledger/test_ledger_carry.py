@@ -2,10 +2,9 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from samples import accepted, ago, carried, claimed
-
 from tasks.core.ledger import Ledger, queries, transitions
 from tasks.core.ledger.tenants import Tenant
+from tests.samples import accepted, ago, carried, claimed
 
 
 def test_due_jobs_are_taken_by_priority_then_age(ledger: Ledger, tenant: Tenant) -> None:

@@ -1,10 +1,9 @@
 """Workers as the ledger knows them: rows that beat, and what they hold."""
 
-from samples import a_worker, ago, carried, running
-
 from tasks.core.ledger import Ledger, fleet, queries, transitions
 from tasks.core.ledger.fleet import Held, WorkerState
 from tasks.core.ledger.tenants import Tenant
+from tests.samples import a_worker, ago, carried, running
 
 
 def test_registered_worker_reads_back(ledger: Ledger) -> None:

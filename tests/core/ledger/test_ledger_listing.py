@@ -1,7 +1,6 @@
 """Reading: filters, cursor pages, true totals, depths and places in the queue."""
 
 import pytest
-from samples import accepted, ago, carried, claimed, running
 
 from tasks.core.clock import now
 from tasks.core.errors import InputRejected
@@ -9,6 +8,7 @@ from tasks.core.ledger import Ledger, queries, transitions
 from tasks.core.ledger.queries import Filter, QueueDepth
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobState
+from tests.samples import accepted, ago, carried, claimed, running
 
 
 def listed(ledger: Ledger, tenant: Tenant, **wanted: object) -> list[str]:

@@ -7,7 +7,6 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from samples import a_job, a_worker, running
 
 from tasks.core.errors import ConfigurationRefused
 from tasks.core.ledger import Ledger, fleet, queries, transitions
@@ -15,6 +14,7 @@ from tasks.core.ledger.schema import metadata
 from tasks.core.ledger.tenants import create_key, tenant_of
 from tasks.core.ledger.transitions import Idempotency
 from tasks.core.ledger.upgrade import ensure_schema, migrate
+from tests.samples import a_job, a_worker, running
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
-from samples import accepted, ago, carried, claimed, running
 from sqlalchemy.engine import Connection
 
 from tasks.core.ledger import Ledger, queries, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, JobState
+from tests.samples import accepted, ago, carried, claimed, running
 
 
 class CommitFails(Exception):

@@ -2,11 +2,11 @@
 
 import pytest
 import sqlalchemy as sa
-from samples import ago
 
 from tasks.core.errors import Conflict, NotFound
 from tasks.core.ledger import Ledger, tenants
 from tasks.core.ledger.schema import api_keys
+from tests.samples import ago
 
 
 def test_key_opens_its_tenant(ledger: Ledger) -> None:

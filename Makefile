@@ -1,0 +1,69 @@
+# Every target can be the first; each installs what it lacks (deploy/setup.sh).
+SHELL := /bin/bash
+PY := .venv/bin/python
+STATE ?= var
+URL ?=
+Q ?= crawler
+J ?= 2
+
+.PHONY: demo up down status test test-all check setup setup-run format web worker dispatcher flower pins clean
+
+demo: setup-run  ## run the main job on a real site, with one worker killed half way (CALM=1: none; URL=https://…: another site)
+	@$(PY) -m deploy.demo $(if $(URL),--url $(URL)) $(if $(CALM),--calm)
+
+up: setup-run  ## start everything on this machine and print the addresses
+	@$(PY) -m deploy.stack up --state $(STATE)
+
+down:  ## stop what `make up` started
+	@if [ -x $(PY) ]; then $(PY) -m deploy.stack down --state $(STATE); else echo "nothing was running"; fi
+
+status: setup-run  ## tell whether it runs, and where
+	@$(PY) -m deploy.stack status --state $(STATE)
+
+test: setup  ## every test that needs no data from outside the repository, with coverage gates
+	@$(PY) -m pytest -n $(J) --dist loadgroup --cov --cov-report=
+	@$(PY) -m coverage combine --quiet --append 2>/dev/null || true
+	@$(PY) -m coverage report --fail-under=85 --skip-covered --sort=cover | tail -n 25
+	@$(PY) -m interrogate --quiet app client tasks workers
+
+test-all: test  ## for now the same as test
+
+check: setup  ## format, lint, types, import rules, fast tests: under a minute
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy --no-error-summary
+	@.venv/bin/lint-imports --no-logo >/dev/null || .venv/bin/lint-imports --no-logo
+	@$(PY) -m pytest -n $(J) --dist loadgroup -m "not slow" tests/core tests/client tests/workers tests/crawling tests/test_*.py
+
+format:  ## put the code into its form
+	@.venv/bin/ruff format --quiet . && .venv/bin/ruff check --fix --quiet .
+
+setup:  ## install everything for development
+	@deploy/setup.sh dev
+
+setup-run:
+	@deploy/setup.sh run
+
+web: setup-run  ## the front door alone, settings from the environment
+	@$(PY) -m app
+
+worker: setup-run  ## one worker: make worker Q=crawler
+	@.venv/bin/celery -A tasks worker -Q $(Q)
+
+dispatcher: setup-run  ## the dispatcher alone
+	@$(PY) -m workers dispatcher
+
+flower: setup-run  ## Flower alone
+	@$(PY) -m workers flower
+
+pins:  ## resolve the dependencies anew
+	@for p in run dev; do \
+	  extra=$$([ $$p = run ] && echo "--extra embedded-redis" || echo "--extra embedded-redis --extra dev --extra bench --extra telemetry --extra sentry"); \
+	  .venv/bin/pip-compile --quiet --upgrade --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate \
+	    $$extra --output-file deploy/requirements-$$p.txt pyproject.toml; done
+
+clean:  ## remove what the tools left
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .coverage* build *.egg-info
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"

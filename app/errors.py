@@ -1,0 +1,174 @@
+"""Errors as HTTP: RFC 9457 problem documents. Nothing else in the package knows which status an error gets."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, request
+from pydantic import BaseModel, Field, ValidationError
+from werkzeug.exceptions import HTTPException
+
+from app.services import services
+from tasks.core import errors
+
+log = structlog.get_logger()
+
+# The most specific class that an error is an instance of decides; the order is from leaf to root.
+_STATUS: tuple[tuple[type[errors.AppError], int], ...] = (
+    (errors.IdempotencyKeyReused, 422),
+    (errors.Conflict, 409),
+    (errors.NotAuthenticated, 401),
+    (errors.NotAllowed, 403),
+    (errors.NotFound, 404),
+    (errors.TooLarge, 413),
+    (errors.InputRejected, 422),
+    (errors.LedgerUnavailable, 503),
+    (errors.AppError, 500),
+)
+# Codes that an instance narrows its class's to, where that also changes the status.
+_STATUS_OF_CODE = {"malformed": 400, "unsupported_media_type": 415, "not_acceptable": 406, "draining": 503}
+_CODE_OF_STATUS = {
+    400: "malformed",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    412: "precondition_failed",
+    413: "too_large",
+    415: "unsupported_media_type",
+    416: "range_not_satisfiable",
+}
+_RETRY_AFTER_S = {"ledger_busy": 2, "ledger_unavailable": 5, "draining": 1}
+_REMEDIES = {"missing": "Required: add it.", "extra_forbidden": "Unknown: remove it or check its spelling."}
+_SECRET_WORDS = ("password", "passwd", "secret", "token", "authorization", "credential", "api_key", "apikey")
+_VALUE_LIMIT = 200
+_MOST_REFUSALS = 50
+
+
+class Refusal(BaseModel):
+    """One thing that was refused."""
+
+    field: str = Field(description="Where: `params.url`, a query parameter or a header.")
+    message: str
+    value: str | int | float | bool | None = Field(None, description="What was sent, shortened; never a secret.")
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem document."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="Stable: match on it.")
+    instance: str
+    correlation_id: str
+    errors: list[Refusal] | None = Field(None, description="For 422: every field that was refused.")
+
+
+class FieldsRejected(errors.InputRejected):
+    """Several fields were refused at once."""
+
+    def __init__(self, refusals: Sequence[Refusal]) -> None:
+        fields = ", ".join(refusal.field or "the body" for refusal in refusals[:5])
+        more = f" and {len(refusals) - 5} more" if len(refusals) > 5 else ""
+        super().__init__(f"Refused: {fields}{more}. See errors.")
+        self.refusals = tuple(refusals[:_MOST_REFUSALS])
+
+
+def rejected(exc: ValidationError, *, inside: Sequence[str] = ()) -> FieldsRejected:
+    """Translate pydantic's refusal; ``inside`` is put before each field's path."""
+    return FieldsRejected([_refusal(dict(error), inside) for error in exc.errors(include_url=False)])
+
+
+def _refusal(error: dict[str, Any], inside: Sequence[str]) -> Refusal:
+    field = ".".join([*inside, *(str(part) for part in error["loc"])])
+    message = _REMEDIES.get(error["type"], error["msg"].removeprefix("Value error, "))
+    return Refusal(field=field[:_VALUE_LIMIT], message=message, value=_shown(field, error.get("input")))
+
+
+def _shown(field: str, value: object) -> str | int | float | bool | None:
+    if any(word in field.lower() for word in _SECRET_WORDS):
+        return None
+    if isinstance(value, str):
+        return value if len(value) <= _VALUE_LIMIT else value[:_VALUE_LIMIT] + "…"
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int | float):
+        text = repr(value)
+        return value if len(text) <= 20 else text[:_VALUE_LIMIT]
+    return None
+
+
+def register_error_handlers(app: Flask) -> None:
+    """Answer every error of ``app`` with a problem document."""
+    app.register_error_handler(errors.AppError, _on_app_error)
+    app.register_error_handler(HTTPException, _on_http_exception)
+    app.register_error_handler(Exception, _on_unknown)
+
+
+def problem(*, status: int, code: str, detail: str, refusals: Sequence[Refusal] | None = None) -> Response:
+    """Make the answer that tells of a problem."""
+    document = Problem(
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        instance=request.path[:_VALUE_LIMIT],
+        correlation_id=g.get("correlation_id", ""),
+        errors=None if refusals is None else list(refusals),
+    )
+    response = Response(document.model_dump_json(exclude_none=True), status, mimetype="application/problem+json")
+    if code in _RETRY_AFTER_S:
+        response.headers["Retry-After"] = str(_RETRY_AFTER_S[code])
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="switchyard"'
+    return response
+
+
+def _on_app_error(exc: errors.AppError) -> Response:
+    status = _STATUS_OF_CODE.get(exc.code) or next(status for kind, status in _STATUS if isinstance(exc, kind))
+    if status == 500:
+        return _on_unknown(exc)
+    if status == 503:
+        log.warning("request_refused", code=exc.code, exc_info=exc.__cause__)
+    return problem(status=status, code=exc.code, detail=exc.message, refusals=_refusals(exc, status))
+
+
+def _refusals(exc: errors.AppError, status: int) -> Sequence[Refusal] | None:
+    if isinstance(exc, FieldsRejected):
+        return exc.refusals
+    if status == 422:
+        return [Refusal(field=exc.field or "", message=exc.message)]
+    return None
+
+
+def _on_http_exception(exc: HTTPException) -> Response:
+    status = exc.code or 500
+    original = exc.get_response()
+    if status < 400:
+        return Response(original.get_data(), status, headers=list(original.headers))
+    code = _CODE_OF_STATUS.get(status, "internal_error" if status >= 500 else "malformed")
+    response = problem(status=status, code=code, detail=_detail(status, exc))
+    for name in ("Allow", "Content-Range"):
+        if name in original.headers:
+            response.headers[name] = original.headers[name]
+    return response
+
+
+def _detail(status: int, exc: HTTPException) -> str:
+    if status == 404:
+        return f"Nothing is at {request.path[:_VALUE_LIMIT]!r}: see /docs for what there is."
+    if status == 413:
+        return f"The body is over the limit of {services().settings.body_limit_bytes} bytes."
+    return exc.description or HTTPStatus(status).phrase
+
+
+def _on_unknown(exc: Exception) -> Response:
+    log.error("request_failed", path=request.path, exc_info=exc)
+    services().telemetry.capture(exc)
+    return problem(
+        status=500,
+        code="internal_error",
+        detail="Something went wrong here. The log has the reason under this correlation id.",
+    )

@@ -1,0 +1,104 @@
+"""Builds the application: opens its services, registers its blueprints, puts the edge around them."""
+
+from contextlib import ExitStack
+from types import MappingProxyType
+
+from app import artifacts, catalogue, fleet, health, jobs, logs, submissions
+from app.auth import bearer_tenant, register_authentication
+from app.docs import docs_blueprint
+from app.errors import Problem, register_error_handlers
+from app.forms import form_of
+from app.keyring import Keyring
+from app.live import LiveWorkers
+from app.metrics import Metrics
+from app.middleware import register_middleware
+from app.openapi import API, INFO, SECURITY_SCHEMES
+from app.record import record_of
+from app.routes import add_converters
+from app.services import EXTENSION, Services
+from app.streams import Hub, HubWaiter, StreamServices, StreamTokens, register_streams, signing_key
+from tasks.celery import app as celery
+from tasks.core.carrier import Carrier
+from tasks.core.kernel import Kernel, open_kernel
+from tasks.core.settings import Settings
+from tasks.core.telemetry import configure_telemetry
+from tasks.registry import load_specs
+
+_CONCERNS = (submissions, jobs, logs, artifacts, catalogue, fleet, health)
+# One process serves many short requests at a time; each holds a connection for a millisecond or so.
+_POOL_SIZE = 16
+
+
+def create_app(settings: Settings, *, kernel: Kernel | None = None, carrier: Carrier | None = None) -> API:
+    """Build the application. Its owner calls ``services_of(app).close()``, which leaves a given kernel or carrier open.
+
+    Raises:
+        ConfigurationRefused: the ledger, a family or an optional hook does not fit the settings.
+        LedgerUnavailable: the ledger cannot be reached.
+    """
+    app = API(
+        "app",
+        info=INFO,
+        security_schemes=SECURITY_SCHEMES,
+        operation_id_callback=_operation_id,
+        validation_error_model=Problem,
+        doc_ui=False,
+        static_folder=None,
+    )
+    app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes
+    services = open_services(settings, kernel=kernel, carrier=carrier)
+    app.extensions[EXTENSION] = services
+    add_converters(app.url_map)
+    register_error_handlers(app)
+    register_middleware(app, services)
+    register_authentication(app, services)
+    for concern in _CONCERNS:
+        app.register_api(concern.bp)
+    models = [model for concern in _CONCERNS for model in concern.MODELS]
+    register_streams(app, _stream_services(services))
+    app.register_blueprint(docs_blueprint(app, services, models=models))
+    return app
+
+
+def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carrier | None) -> Services:
+    """Open what the views need, and own what was not given."""
+    with ExitStack() as opening:
+        telemetry = configure_telemetry(settings, service="switchyard-web")
+        opening.callback(telemetry.close)
+        specs = load_specs(settings.extra_families)
+        if kernel is None:
+            kernel = open_kernel(settings, pool_size=_POOL_SIZE)
+            opening.callback(kernel.close)
+        if carrier is None:
+            carrier = Carrier(celery, kernel.ledger)
+            opening.callback(carrier.close)
+        hub = Hub(kernel)
+        opening.callback(hub.close)
+        return Services(
+            settings=settings,
+            kernel=kernel,
+            carrier=carrier,
+            specs=specs,
+            forms=MappingProxyType({kind: form_of(spec) for kind, spec in specs.items()}),
+            waiter=HubWaiter(hub, kernel.ledger),
+            hub=hub,
+            keyring=Keyring(kernel.ledger),
+            workers=LiveWorkers(kernel.ledger),
+            metrics=Metrics(kernel.ledger),
+            telemetry=telemetry,
+            owned=opening.pop_all(),
+        )
+
+
+def _stream_services(services: Services) -> StreamServices:
+    return StreamServices(
+        kernel=services.kernel,
+        hub=services.hub,
+        tokens=StreamTokens(signing_key(services.settings), ttl_s=services.settings.stream_token_ttl_s),
+        tenant_of_request=lambda: bearer_tenant(services),
+        record_of=lambda job: record_of(services, job).model_dump(mode="json"),
+    )
+
+
+def _operation_id(*, name: str, path: str, method: str) -> str:  # noqa: ARG001  # flask-openapi3 passes all three
+    return name

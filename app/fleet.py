@@ -1,0 +1,127 @@
+"""How the queues stand and which workers serve them."""
+
+from datetime import timedelta
+
+from flask import Response
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from pydantic import BaseModel, Field
+
+from app.answers import json_answer
+from app.auth import tenant_id
+from app.inputs import checked
+from app.openapi import SECURITY, answer, problems
+from app.services import services
+from tasks.core.clock import now
+from tasks.core.ledger import fleet, queries
+from tasks.core.ledger.fleet import WorkerState
+from tasks.core.ledger.queries import QueueDepth
+from tasks.core.records import JobState
+from tasks.core.spec import Queue
+
+bp = APIBlueprint("fleet", __name__, abp_tags=[Tag(name="fleet")], abp_security=SECURITY)
+
+
+class QueueRecord(BaseModel):
+    """How a queue stands, over all tenants."""
+
+    queue: Queue
+    waiting: int = Field(description="Due jobs that no worker has claimed.")
+    delayed: int = Field(description="Jobs that wait for their time.")
+    published: int = Field(description="Of the waiting ones, those in the broker.")
+    running: int
+    oldest_waiting_s: float | None
+    workers: int = Field(description="Live workers that serve it.")
+    slots: int = Field(description="Jobs that these can run at a time.")
+    succeeded_1h: int
+    failed_1h: int
+    cancelled_1h: int
+
+
+class QueueList(BaseModel):
+    """All six queues."""
+
+    queues: list[QueueRecord]
+
+
+class WorkerRecord(BaseModel):
+    """A live worker."""
+
+    name: str
+    host: str
+    pid: int
+    state: str
+    queues: list[str]
+    slots: int
+    capabilities: list[str]
+    version: str
+    uptime_s: float
+    rss_bytes: int
+    beat_age_s: float
+    jobs: list[str] = Field(description="Ids of the caller's own running jobs.")
+
+
+class WorkerList(BaseModel):
+    """Live workers, by name."""
+
+    workers: list[WorkerRecord]
+
+
+MODELS: tuple[type[BaseModel], ...] = (QueueList, WorkerList)
+
+
+@bp.get("/api/queues", responses={200: answer(QueueList, "All six."), **problems(401, 503)})
+@checked
+def list_queues() -> Response:
+    """List the queues with their depth, age, workers and what ended in the last hour."""
+    at, ledger = now(), services().kernel.ledger
+    depths = queries.queue_depths(ledger, at=at)
+    ended = queries.finished_counts(ledger, since=at - timedelta(hours=1))
+    workers = [worker for worker in fleet.live_workers(ledger) if worker.state == WorkerState.UP]
+    queues = []
+    for queue in Queue:
+        depth = depths.get(queue) or QueueDepth(queue, 0, 0, 0, 0, None)
+        since = depth.oldest_waiting_at
+        serving = [worker for worker in workers if queue in worker.queues]
+        queues.append(
+            QueueRecord(
+                queue=queue,
+                waiting=depth.waiting,
+                delayed=depth.delayed,
+                published=depth.published,
+                running=depth.running,
+                oldest_waiting_s=None if since is None else round(max(0.0, (at - since).total_seconds()), 3),
+                workers=len(serving),
+                slots=sum(worker.slots for worker in serving),
+                succeeded_1h=ended.get((queue, JobState.SUCCEEDED), 0),
+                failed_1h=ended.get((queue, JobState.FAILED), 0),
+                cancelled_1h=ended.get((queue, JobState.CANCELLED), 0),
+            )
+        )
+    return json_answer(QueueList(queues=queues))
+
+
+@bp.get("/api/workers", responses={200: answer(WorkerList, "The live ones."), **problems(401, 503)})
+@checked
+def list_workers() -> Response:
+    """List the live workers."""
+    at, ledger = now(), services().kernel.ledger
+    held = fleet.held_by_tenant(ledger, tenant_id())
+    workers = [
+        WorkerRecord(
+            name=worker.name,
+            host=worker.host,
+            pid=worker.pid,
+            state=worker.state,
+            queues=worker.queues,
+            slots=worker.slots,
+            capabilities=worker.capabilities,
+            version=worker.version,
+            uptime_s=round(max(0.0, (at - worker.started_at).total_seconds()), 1),
+            rss_bytes=worker.rss_bytes,
+            beat_age_s=round(max(0.0, (at - worker.beat_at).total_seconds()), 1),
+            jobs=held.get(worker.name, []),
+        )
+        for worker in fleet.live_workers(ledger)
+    ]
+    return json_answer(WorkerList(workers=workers))

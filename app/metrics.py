@@ -1,0 +1,88 @@
+"""Prometheus metrics of this process, and of the queues as the ledger knows them when it is asked."""
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tasks.core.clock import now
+from tasks.core.errors import LedgerUnavailable
+from tasks.core.ledger import Ledger, fleet, queries
+from tasks.core.ledger.queries import QueueDepth
+from tasks.core.spec import Queue
+
+# From what an accept takes to what a long poll may.
+_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+
+
+class Metrics:
+    """What this process counts. ``open_streams`` is set by whoever serves streams, by transport."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "switchyard_http_requests",
+            "HTTP requests answered.",
+            ("method", "route", "status"),
+            registry=self._registry,
+        )
+        self.request_seconds = Histogram(
+            "switchyard_http_request_seconds",
+            "Time to the answer's first byte.",
+            ("method", "route"),
+            buckets=_BUCKETS_S,
+            registry=self._registry,
+        )
+        self.accepted = Counter("switchyard_jobs_accepted", "Jobs accepted.", ("kind",), registry=self._registry)
+        self.replayed = Counter(
+            "switchyard_jobs_replayed", "Submissions answered with an earlier job.", ("kind",), registry=self._registry
+        )
+        self.open_streams = Gauge(
+            "switchyard_open_streams", "Streams that clients hold open here.", ("transport",), registry=self._registry
+        )
+        self._registry.register(_LedgerCollector(ledger))
+
+    def exposition(self) -> bytes:
+        """Return every metric in the text format."""
+        return generate_latest(self._registry)
+
+
+class _LedgerCollector(Collector):
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def describe(self) -> Iterable[Metric]:
+        """Name nothing, so that registering reads no ledger."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Read the ledger; when it is down, say only that."""
+        up = GaugeMetricFamily("switchyard_ledger_up", "Whether the ledger answered this scrape.")
+        try:
+            metrics = list(self._from_ledger())
+        except LedgerUnavailable:
+            up.add_metric((), 0)
+            return [up]
+        up.add_metric((), 1)
+        return [up, *metrics]
+
+    def _from_ledger(self) -> Iterable[Metric]:
+        at = now()
+        depths = queries.queue_depths(self._ledger, at=at)
+        workers = fleet.live_workers(self._ledger)
+        jobs = GaugeMetricFamily("switchyard_queue_jobs", "Active jobs.", labels=("queue", "state"))
+        oldest = GaugeMetricFamily("switchyard_queue_oldest_seconds", "Age of the oldest due job.", labels=("queue",))
+        up = GaugeMetricFamily("switchyard_workers", "Workers that beat.", labels=("queue", "state"))
+        slots = GaugeMetricFamily("switchyard_worker_slots", "Jobs that live workers can run.", labels=("queue",))
+        for queue in Queue:
+            depth = depths.get(queue) or QueueDepth(queue, 0, 0, 0, 0, None)
+            for state in ("waiting", "delayed", "published", "running"):
+                jobs.add_metric((queue, state), getattr(depth, state))
+            since = depth.oldest_waiting_at
+            oldest.add_metric((queue,), 0.0 if since is None else max(0.0, (at - since).total_seconds()))
+            serving = [worker for worker in workers if queue in worker.queues]
+            for state in sorted(fleet.LIVE):
+                up.add_metric((queue, state), sum(worker.state == state for worker in serving))
+            slots.add_metric((queue,), sum(worker.slots for worker in serving))
+        return (jobs, oldest, up, slots)

@@ -1,0 +1,133 @@
+"""The machine-readable interface: what flask-openapi3 collects from the views, completed with what it cannot know."""
+
+import copy
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.info import Info
+from flask_openapi3.openapi import OpenAPI
+from flask_openapi3.types import ResponseDict
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from app.errors import Problem
+from app.forms import named_form_of
+from tasks.core.spec import JobSpec
+from tasks.core.version import VERSION
+
+INFO = Info(
+    title="Switchyard",
+    version=VERSION,
+    description="One front door for long-running jobs: submit, watch, cancel, fetch. `docs/api.md` says the rest.",
+)
+SECURITY: list[dict[str, list[str]]] = [{"bearer": []}]
+SECURITY_SCHEMES: dict[str, Any] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key: `Authorization: Bearer <key>`."}
+}
+_COMPONENTS = "#/components/schemas/"
+_HEADERS: Mapping[str, dict[str, Any]] = {
+    "ETag": {"description": "Changes whenever the record does.", "schema": {"type": "string"}},
+    "Location": {"description": "The job's path.", "schema": {"type": "string"}},
+    "Idempotency-Replayed": {
+        "description": "`true` when an earlier submission with this key made the job.",
+        "schema": {"type": "string"},
+    },
+    "Preference-Applied": {"description": "The part of `Prefer` that was kept to.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}},
+    "WWW-Authenticate": {"description": "How to sign in.", "schema": {"type": "string"}},
+}
+_HEADERS_OF_STATUS = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
+
+
+class API(OpenAPI):
+    """The application class of flask-openapi3, which loses operations when two blueprints share a path."""
+
+    def register_api(self, api: APIBlueprint, **options: Any) -> None:
+        """Register a blueprint and keep what others have at the same paths."""
+        others = {path: self.paths[path] for path in api.paths if path in self.paths}
+        super().register_api(api, **options)
+        for path, item in others.items():
+            ours = api.paths[path]
+            self.paths[path] = item.model_copy(update={name: getattr(ours, name) for name in ours.model_fields_set})
+
+
+def answer(model: type[BaseModel], description: str, *, headers: Iterable[str] = ()) -> dict[str, Any]:
+    """Describe a JSON answer; ``model`` must be among the concern's ``MODELS``."""
+    return {
+        "description": description,
+        "headers": {name: _HEADERS[name] for name in headers},
+        "content": {"application/json": {"schema": {"$ref": _COMPONENTS + model.__name__}}},
+    }
+
+
+def raw_answer(description: str, media_type: str) -> dict[str, Any]:
+    """Describe an answer that is a file."""
+    return {"description": description, "content": {media_type: {"schema": {"type": "string"}}}}
+
+
+def bare_answer(description: str) -> dict[str, Any]:
+    """Describe an answer without a body."""
+    return {"description": description}
+
+
+def problems(*statuses: int) -> ResponseDict:
+    """Describe problem documents, by status."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "headers": {name: _HEADERS[name] for name in _HEADERS_OF_STATUS.get(status, ())},
+            "content": {"application/problem+json": {"schema": {"$ref": _COMPONENTS + Problem.__name__}}},
+        }
+        for status in statuses
+    }
+
+
+def describe_api(
+    app: API,
+    *,
+    specs: Mapping[str, JobSpec],
+    forms: Mapping[str, type[BaseModel]],
+    models: Sequence[type[BaseModel]],
+) -> bytes:
+    """Return the OpenAPI 3.1 document of ``app``: each kind has a path of its own, with its schema and example."""
+    document: dict[str, Any] = copy.deepcopy(app.api_doc)
+    named = {kind: named_form_of(spec, forms[kind]) for kind, spec in specs.items()}
+    inputs: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (form, "validation") for form in (*forms.values(), *named.values())
+    ]
+    answers: dict[type[BaseModel], None] = dict.fromkeys((*models, Problem))
+    outputs: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "serialization") for model in answers]
+    _, definitions = models_json_schema([*inputs, *outputs], ref_template=_COMPONENTS + "{model}")
+    document["components"]["schemas"] = definitions["$defs"]
+    _document_kinds(document["paths"], specs, forms)
+    document["paths"]["/api/jobs"]["post"]["requestBody"] = _any_kind(specs, named)
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _document_kinds(paths: dict[str, Any], specs: Mapping[str, JobSpec], forms: Mapping[str, type[BaseModel]]) -> None:
+    # This template would be the same as that of `/api/jobs/{job_id}`, which OpenAPI does not allow.
+    template = paths.pop("/api/jobs/{kind}")["post"]
+    for kind, spec in specs.items():
+        operation = copy.deepcopy(template)
+        operation["parameters"] = [one for one in operation["parameters"] if one["in"] != "path"]
+        operation |= {"operationId": f"submit_{kind.replace('.', '_')}", "summary": spec.summary}
+        schema = {"$ref": _COMPONENTS + forms[kind].__name__}
+        operation["requestBody"] = _body(schema, {kind: {"params": dict(spec.example)}})
+        paths[f"/api/jobs/{kind}"] = {"post": operation}
+
+
+def _any_kind(specs: Mapping[str, JobSpec], named: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
+    refs = {kind: _COMPONENTS + form.__name__ for kind, form in named.items()}
+    schema = {
+        "oneOf": [{"$ref": ref} for ref in refs.values()],
+        "discriminator": {"propertyName": "kind", "mapping": refs},
+    }
+    return _body(schema, {kind: {"kind": kind, "params": dict(spec.example)} for kind, spec in specs.items()})
+
+
+def _body(schema: dict[str, Any], examples: dict[str, Any]) -> dict[str, Any]:
+    content = {"schema": schema, "examples": {name: {"value": value} for name, value in examples.items()}}
+    return {"required": True, "content": {"application/json": content}}

@@ -1,0 +1,100 @@
+"""From a row of the ledger to what a client sees of the job."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from app.services import Services
+from tasks.core.clock import now
+from tasks.core.ledger import queries
+from tasks.core.records import Job, JobError, JobRecord, JobState, JobSummary, Progress, Timings
+
+
+def record_of(services: Services, job: Job) -> JobRecord:
+    """Return the whole record of ``job``."""
+    kernel = services.kernel
+    has_run = job.fence > 0
+    live = kernel.events.progress([job.id]) if has_run else {}
+    return JobRecord(
+        **_summary_fields(services, job, live.get(job.id)),
+        queue_position=queries.queue_position(kernel.ledger, job) if job.state is JobState.QUEUED else None,
+        request=job.request,
+        result=job.result,
+        attempts=queries.attempts_of(kernel.ledger, job.id) if has_run else [],
+        artifacts=kernel.artifacts.list(job.id, job.fence, job.attempt) if has_run else [],
+    )
+
+
+def summaries_of(services: Services, jobs: Sequence[Job]) -> list[JobSummary]:
+    """Return what a page of jobs shows."""
+    live = services.kernel.events.progress([job.id for job in jobs if job.state is JobState.RUNNING])
+    return [JobSummary(**_summary_fields(services, job, live.get(job.id))) for job in jobs]
+
+
+def etag_of(record: JobRecord) -> str:
+    """Return a value that changes whenever anything but the passing of time changes in the record."""
+    steady = record.model_dump(mode="json", exclude={"timings", "request", "result"})
+    return hashlib.sha256(json.dumps(steady, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _summary_fields(services: Services, job: Job, live: tuple[int, dict[str, Any]] | None) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "queue": job.queue,
+        "state": job.state,
+        "version": job.version,
+        "dead": job.dead,
+        "cause": job.cause,
+        "priority": job.priority,
+        "attempt": job.attempt,
+        "max_attempts": job.max_attempts,
+        "timeout_s": job.timeout_s,
+        "reference": job.reference,
+        "labels": job.labels,
+        "site": job.site,
+        "correlation_id": job.correlation_id,
+        "worker": job.worker,
+        "waiting_for": _waiting_for(services, job),
+        "progress": _progress(job, live),
+        "timings": _timings(job, at=now()),
+        "created_at": job.created_at,
+        "not_before": job.not_before,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "cancel_requested_at": job.cancel_requested_at,
+        "error": None if job.error is None else JobError(**job.error),
+        "links": _links(job.id),
+    }
+
+
+def _waiting_for(services: Services, job: Job) -> str | None:
+    spec = services.specs.get(job.kind)
+    return services.workers.missing_for(spec) if spec is not None and job.state is JobState.QUEUED else None
+
+
+def _progress(job: Job, live: tuple[int, dict[str, Any]] | None) -> Progress | None:
+    # A job's last report is written with its end, so the stream can only be newer before that.
+    newest = live[1] if live is not None and live[0] == job.fence and not job.state.is_terminal else job.progress
+    return None if newest is None else Progress(**newest)
+
+
+def _timings(job: Job, *, at: datetime) -> Timings:
+    ended = job.finished_at or at
+    return Timings(
+        queued_s=_seconds(job.created_at, job.started_at or ended),
+        running_s=None if job.claimed_at is None else _seconds(job.claimed_at, ended),
+        total_s=_seconds(job.created_at, ended),
+    )
+
+
+def _seconds(begin: datetime, end: datetime) -> float:
+    return round(max(0.0, (end - begin).total_seconds()), 3)
+
+
+def _links(job_id: str) -> dict[str, str]:
+    path = f"/api/jobs/{job_id}"
+    links = {name: f"{path}/{name}" for name in ("events", "logs", "artifacts", "cancel")}
+    return {"self": path, **links, "websocket": f"/ws/jobs/{job_id}"}

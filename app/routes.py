@@ -1,0 +1,27 @@
+"""Converters of path parts, so that a job's id and a kind never take each other's routes."""
+
+from werkzeug.routing import BaseConverter, Map
+
+
+class JobIdConverter(BaseConverter):
+    """A UUID in canonical form."""
+
+    regex = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+
+class KindConverter(BaseConverter):
+    """``family.verb``."""
+
+    regex = r"[a-z][a-z0-9_]{0,49}\.[a-z0-9_.]{1,49}"
+
+
+class ArtifactNameConverter(BaseConverter):
+    """A relative path of plain names."""
+
+    part_isolating = False
+    regex = "[A-Za-z0-9_][A-Za-z0-9._/-]{0,199}"
+
+
+def add_converters(url_map: Map) -> None:
+    """Make ``<job:…>``, ``<kind:…>`` and ``<artifact:…>`` known."""
+    url_map.converters |= {"job": JobIdConverter, "kind": KindConverter, "artifact": ArtifactNameConverter}

@@ -1,0 +1,68 @@
+"""What the views of one process may use: opened once by the factory, closed by one call."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from threading import Event
+
+from flask import Flask, current_app
+from pydantic import BaseModel
+
+from app.keyring import Keyring
+from app.live import LiveWorkers
+from app.metrics import Metrics
+from app.streams.hub import Hub
+from app.waiting import Waiter
+from tasks.core.carrier import Carrier
+from tasks.core.kernel import Kernel
+from tasks.core.settings import Settings
+from tasks.core.spec import JobSpec
+from tasks.core.telemetry import Telemetry
+
+EXTENSION = "switchyard"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The owner of this process's resources.
+
+    Args:
+        forms: the model of a submission, by kind.
+        draining: set when this process was told to stop; waits end early, ``/health/ready`` says 503.
+        owned: closes, in reverse order of opening, what was opened for this application.
+    """
+
+    settings: Settings
+    kernel: Kernel
+    carrier: Carrier
+    specs: Mapping[str, JobSpec]
+    forms: Mapping[str, type[BaseModel]]
+    waiter: Waiter
+    hub: Hub
+    keyring: Keyring
+    workers: LiveWorkers
+    metrics: Metrics
+    telemetry: Telemetry
+    draining: Event = field(default_factory=Event)
+    owned: ExitStack = field(default_factory=ExitStack)
+
+    def drain(self) -> None:
+        """Let waiting requests go, and end every stream."""
+        self.draining.set()
+        self.hub.drain()
+
+    def close(self) -> None:
+        """Drain, and close every resource."""
+        self.drain()
+        self.owned.close()
+
+
+def services_of(app: Flask) -> Services:
+    """Return the services of ``app``."""
+    found: Services = app.extensions[EXTENSION]
+    return found
+
+
+def services() -> Services:
+    """Return the services of the application that serves this request."""
+    return services_of(current_app)

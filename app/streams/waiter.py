@@ -1,0 +1,56 @@
+"""How a request waits for a job: woken by the hub, sure by the ledger."""
+
+import time
+
+from app.streams.feed import Bell, Feed
+from app.streams.hub import Hub
+from tasks.core.ledger import Ledger, queries
+from tasks.core.records import TERMINAL
+
+# What the hub misses, the ledger tells after this long.
+_STEP_S = 1.0
+
+
+class HubWaiter:
+    """Waits on the hub's one connection, with one small read of the ledger a second and at each transition."""
+
+    def __init__(self, hub: Hub, ledger: Ledger) -> None:
+        self._hub = hub
+        self._ledger = ledger
+
+    def wait(self, job_id: str, version_seen: int | None, timeout_s: float) -> None:
+        """Return when the job has ended or is gone; with ``version_seen``, at another version or a new report, too.
+
+        At the latest after ``timeout_s``, and at once while this process drains. The caller looks for itself.
+
+        Raises:
+            LedgerUnavailable: the ledger does not answer.
+        """
+        bell = Bell()
+        deadline = time.monotonic() + timeout_s
+        with self._hub.watching(job_id, bell, states_only=version_seen is None) as feed:
+            if version_seen is None:
+                self._wait_for_end(job_id, bell, deadline=deadline)
+            else:
+                self._wait_for_change(feed, bell, version_seen=version_seen, deadline=deadline)
+
+    def _wait_for_end(self, job_id: str, bell: Bell, *, deadline: float) -> None:
+        while not self._hub.is_draining:
+            pulse = queries.pulse(self._ledger, job_id)
+            left = deadline - time.monotonic()
+            if pulse is None or pulse.state in TERMINAL or left <= 0:
+                return
+            bell.wait(min(_STEP_S, left))
+
+    def _wait_for_change(self, feed: Feed, bell: Bell, *, version_seen: int, deadline: float) -> None:
+        changes = feed.changes
+        job = first = queries.job(self._ledger, feed.job_id)
+        looked_at = time.monotonic()
+        while job is not None and first is not None and job.version == version_seen and job.progress == first.progress:
+            left = deadline - time.monotonic()
+            if left <= 0 or feed.changes != changes or self._hub.is_draining:
+                return
+            bell.wait(min(_STEP_S, left))
+            if time.monotonic() - looked_at >= _STEP_S:
+                job = queries.job(self._ledger, feed.job_id)
+                looked_at = time.monotonic()

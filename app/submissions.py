@@ -1,0 +1,135 @@
+"""Accept: a typed job becomes a row of the ledger, then an answer."""
+
+import re
+from difflib import get_close_matches
+from typing import Annotated, Any
+
+import structlog
+from flask import Response, g
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.types import ResponseDict
+from pydantic import BaseModel, Field
+
+from app.answers import job_answer
+from app.auth import tenant_id
+from app.errors import FieldsRejected, Refusal
+from app.forms import read_form
+from app.inputs import Input, checked, read_json, validate_body
+from app.openapi import SECURITY, answer, problems
+from app.services import Services, services
+from app.waiting import wait_until
+from tasks.core.errors import NotFound
+from tasks.core.ledger import queries
+from tasks.core.ledger.transitions import Accepted
+from tasks.core.records import Job, JobRecord
+from tasks.dispatch import Submission, submit
+
+log = structlog.get_logger()
+
+bp = APIBlueprint("submissions", __name__, abp_tags=[Tag(name="jobs")], abp_security=SECURITY)
+MODELS: tuple[type[BaseModel], ...] = (JobRecord,)
+
+# RFC 7240: preferences are separated by commas or semicolons; what we do not know is ignored.
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?=[,;]|$)", re.IGNORECASE)
+_ACCEPTED_HEADERS = ("Location", "Idempotency-Replayed", "Preference-Applied")
+_ANSWERS: ResponseDict = {
+    200: answer(JobRecord, "The job ended within `Prefer: wait`, whatever its end.", headers=_ACCEPTED_HEADERS),
+    202: answer(JobRecord, "Accepted.", headers=_ACCEPTED_HEADERS),
+    **problems(400, 401, 404, 413, 415, 422, 503),
+}
+
+
+class KindPath(Input):
+    """Which kind."""
+
+    kind: str = Field(description="`family.verb`, as `/api/kinds` lists it.")
+
+
+class SubmitHeaders(Input):
+    """What may come beside the body."""
+
+    prefer: Annotated[str, Field(max_length=200)] | None = Field(
+        None, alias="Prefer", description="`wait=20`: answer when the job has ended, or after that many seconds."
+    )
+    idempotency_key: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,255}$")] | None = Field(
+        None, alias="Idempotency-Key", description="The same key with the same body never makes a second job."
+    )
+
+
+@bp.post("/api/jobs", responses=_ANSWERS)
+@checked
+def submit_any(header: SubmitHeaders) -> Response:
+    """Submit a job; the body names its kind."""
+    body = read_json()
+    kind = body.pop("kind", None)
+    if not isinstance(kind, str):
+        raise FieldsRejected([Refusal(field="kind", message="Required: add it, as `/api/kinds` lists it.")])
+    return _accept(services(), kind, body=body, header=header)
+
+
+@bp.post("/api/jobs/<kind:kind>", responses=_ANSWERS)
+@checked
+def submit_kind(path: KindPath, header: SubmitHeaders) -> Response:
+    """Submit a job of this kind."""
+    return _accept(services(), path.kind, body=None, header=header)
+
+
+def _accept(at: Services, kind: str, *, body: dict[str, Any] | None, header: SubmitHeaders) -> Response:
+    spec = at.specs.get(kind)
+    if spec is None:
+        raise unknown_kind(at, kind)
+    form = read_form(validate_body(at.forms[kind], read_json() if body is None else body))
+    submission = Submission(
+        tenant_id=tenant_id(),
+        request=form.params.model_dump(mode="json"),
+        priority=form.priority,
+        timeout_s=form.timeout_s,
+        max_attempts=form.max_attempts,
+        reference=form.reference,
+        labels=form.labels,
+        site=form.site,
+        correlation_id=g.correlation_id,
+        traceparent=g.span.traceparent,
+        idempotency_key=header.idempotency_key,
+    )
+    accepted = submit(at.kernel, at.carrier, spec, submission)
+    (at.metrics.replayed if accepted.replayed else at.metrics.accepted).labels(kind).inc()
+    log.info("job_accepted", job_id=accepted.job.id, kind=kind, replayed=accepted.replayed)
+    return _answer_accepted(at, accepted, wait_s=_wanted_wait_s(header.prefer))
+
+
+def unknown_kind(at: Services, kind: str) -> NotFound:
+    """Make the error for a kind that nobody registered, with the nearest one as a hint."""
+    near = get_close_matches(kind[:100], at.specs, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "`GET /api/kinds` lists what there is."
+    return NotFound(f"No kind {kind[:100]!r}: {hint}", field="kind", code="unknown_kind")
+
+
+def _answer_accepted(at: Services, accepted: Accepted, *, wait_s: float | None) -> Response:
+    job = accepted.job
+    if wait_s is not None:
+        job = _wait_for_end(at, job, wait_s)
+    ended_in_time = wait_s is not None and job.state.is_terminal
+    response = job_answer(at, job, status=200 if ended_in_time else 202)
+    response.headers["Location"] = f"/api/jobs/{job.id}"
+    if accepted.replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    if wait_s is not None:
+        response.headers["Preference-Applied"] = f"wait={wait_s:g}"
+    return response
+
+
+def _wait_for_end(at: Services, job: Job, wait_s: float) -> Job:
+    def look() -> bool:
+        nonlocal job
+        job = queries.job(at.kernel.ledger, job.id) or job
+        return job.state.is_terminal
+
+    wait_until(look, job.id, waiter=at.waiter, draining=at.draining, version_seen=None, timeout_s=wait_s)
+    return job
+
+
+def _wanted_wait_s(prefer: str | None) -> float | None:
+    found = _WAIT.search(prefer or "")
+    return float(found.group(1)) if found else None

@@ -1,0 +1,199 @@
+"""The asyncio client: ``Switchyard`` with ``await``."""
+
+import asyncio
+import os
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack, overload
+
+from pydantic import BaseModel
+
+from client import address, calls
+from client.calls import Call, JobFilters, SubmitOptions
+from client.downloading import downloaded, target_path
+from client.following import Choice, Follower
+from client.limits import Limits
+from client.models import Artifact, Job, Kind, LogLine, Page, QueueInfo, WorkerInfo
+from client.nonblocking import AsyncEventStream, AsyncShell
+from client.patience import performed, waited
+from client.steps import Notice
+from client.switchyard import LOG_POLL_S
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+
+class AsyncSwitchyard:
+    """A Switchyard server, over HTTP, for one event loop. An async context manager, or ``await close()``.
+
+    Takes the arguments of ``Switchyard``, and each method does the same: lists and records are awaited, ``events()``,
+    ``jobs()`` and ``logs()`` are async iterators. Cancelling a task that awaits leaves no request behind.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        limits: Limits | None = None,
+        tls: ssl.SSLContext | None = None,
+        on_notice: Callable[[Notice], object] | None = None,
+    ) -> None:
+        self._limits = limits or Limits()
+        self._shell = AsyncShell(address.resolve(url, api_key), tls=tls, on_notice=on_notice)
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return self._shell.address.url
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._shell.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def submit(
+        self, kind: str, params: Mapping[str, Any] | BaseModel | None = None, **options: Unpack[SubmitOptions]
+    ) -> Job:
+        """Submit a job; return its record as soon as the server has it for good.
+
+        A lost connection or a 503 is tried again: the same idempotency key goes with every try, so one submit makes
+        one job.
+
+        Raises:
+            InputRejected: a field was refused; ``errors`` names each.
+            UnknownKind: there is no such kind.
+            IdempotencyKeyReused: your key stands for another request.
+            ConnectionFailed, Unavailable: not accepted within the limit.
+        """
+        return await self._perform(calls.submit(kind, params, options))
+
+    async def run(
+        self,
+        kind: str,
+        params: Mapping[str, Any] | BaseModel | None = None,
+        *,
+        run_timeout_s: float | None = None,
+        check: bool = True,
+        **options: Unpack[SubmitOptions],
+    ) -> Job:
+        """Submit and wait for the end; ``run_timeout_s`` limits the waiting, ``timeout_s`` the job itself."""
+        job = await self.submit(kind, params, **options)
+        return await self.wait(job.id, timeout_s=run_timeout_s, check=check)
+
+    async def wait(self, job_id: str, timeout_s: float | None = None, *, check: bool = True) -> Job:
+        """Wait for a job's end; return its final record.
+
+        Raises:
+            WaitTimedOut: the time is over. The job goes on, and nothing of the waiting is left behind.
+            JobFailed, JobCancelled: it ended so, and ``check`` is true.
+        """
+        return await self._shell.run(waited(job_id, timeout_s=timeout_s, check=check, limits=self._limits))
+
+    @overload
+    async def result(self, job_id: str, *, timeout_s: float | None = None) -> dict[str, Any]: ...
+
+    @overload
+    async def result(self, job_id: str, *, timeout_s: float | None = None, model: type[M]) -> M: ...
+
+    async def result(
+        self, job_id: str, *, timeout_s: float | None = None, model: type[M] | None = None
+    ) -> dict[str, Any] | M:
+        """Wait for a job's result; return it as a dict, or as the given pydantic model. Raises what ``wait`` does."""
+        job = await self.wait(job_id, timeout_s)
+        return job.result_as(model) if model else dict(job.result or {})
+
+    def events(self, job_id: str, after: str | None = None, *, transport: Choice = "auto") -> AsyncEventStream:
+        """Follow a job: an iterator of its events, without gap or repeat, until the one that ends it.
+
+        Args:
+            after: an event's id to go on from, or ``"0"`` for everything that is kept; else a snapshot comes first.
+            transport: ``auto`` tries SSE, then WebSocket, then polling; ``stream.transport`` tells which it is.
+        """
+        return AsyncEventStream(self._shell, Follower(job_id, after=after, transport=transport, limits=self._limits))
+
+    async def job(self, job_id: str) -> Job:
+        """Read a job's record now."""
+        return await self._perform(calls.job(job_id))
+
+    async def jobs(self, **filters: Unpack[JobFilters]) -> AsyncIterator[Job]:
+        """Iterate over all jobs that match, newest first; pages are read as needed."""
+        cursor: str | None = None
+        while True:
+            page = await self.page(limit=200, cursor=cursor, **filters)
+            for job in page.jobs:
+                yield job
+            cursor = page.next_cursor
+            if not cursor:
+                return
+
+    async def page(self, *, limit: int = 50, cursor: str | None = None, **filters: Unpack[JobFilters]) -> Page:
+        """Read one page of jobs, with the true total."""
+        return await self._perform(calls.page(filters, limit=limit, cursor=cursor))
+
+    async def cancel(self, job_id: str) -> Job:
+        """Ask for a job to be cancelled; a running one stops within seconds.
+
+        Raises:
+            Conflict: it has ended otherwise.
+        """
+        return await self._perform(calls.cancel(job_id))
+
+    async def delete(self, job_id: str) -> Job | None:
+        """Erase a finished job with all it left (None), or cancel an active one (its record)."""
+        return await self._perform(calls.delete(job_id))
+
+    async def logs(self, job_id: str, *, level: str | None = None, follow: bool = False) -> AsyncIterator[LogLine]:
+        """Iterate over a job's log lines from ``level`` up; with ``follow``, until the job ends."""
+        offset, is_last_look = 0, not follow
+        while True:
+            page = await self._perform(calls.log_page(job_id, level=level, offset=offset))
+            for line in page.lines:
+                yield line
+            offset = page.next_offset or offset + len(page.lines)
+            if page.next_offset is not None:
+                continue
+            if is_last_look:
+                return
+            is_last_look = (await self.job(job_id)).is_terminal
+            if not is_last_look:
+                await asyncio.sleep(LOG_POLL_S)
+
+    async def artifacts(self, job_id: str) -> list[Artifact]:
+        """List the files that a job left."""
+        return await self._perform(calls.artifacts(job_id))
+
+    async def download(self, job_id: str, name: str, path: str | os.PathLike[str] | None = None) -> Path:
+        """Fetch one artifact to ``path`` (a file or a folder; else the current folder); return where it is.
+
+        It appears under its name only when it is whole; a dropped connection is resumed.
+        """
+        return await self._shell.run(downloaded(calls.artifact(job_id, name), target_path(name, path), self._limits))
+
+    async def kinds(self) -> list[Kind]:
+        """List the kinds of job that the server offers."""
+        return await self._perform(calls.kinds())
+
+    async def kind(self, name: str) -> Kind:
+        """Read one kind, with its schemas and an example."""
+        return await self._perform(calls.kind(name))
+
+    async def queues(self) -> list[QueueInfo]:
+        """List the queues and how busy they are."""
+        return await self._perform(calls.queues())
+
+    async def workers(self) -> list[WorkerInfo]:
+        """List the live workers."""
+        return await self._perform(calls.workers())
+
+    async def _perform(self, call: Call[T]) -> T:
+        return await self._shell.run(performed(call, self._limits))

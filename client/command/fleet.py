@@ -1,0 +1,92 @@
+"""Commands about what the server offers and how busy it is."""
+
+import json
+
+import click
+
+from client.command.exits import Exit
+from client.command.jobs import pass_session
+from client.command.plain import clean, seconds, size
+from client.command.session import Session, json_flag
+from client.models import Kind
+
+
+@click.command()
+@click.argument("name", metavar="[KIND]", required=False)
+@json_flag
+@pass_session
+def kinds(session: Session, name: str | None) -> Exit:
+    """List the kinds of job, or show one KIND with its schema and an example."""
+    with session.client() as client:
+        if name:
+            kind = client.kind(name)
+            session.show(kind, _described(kind))
+            return Exit.OK
+        rows = client.kinds()
+    session.table("kinds", rows, _KIND_COLUMNS)
+    return Exit.OK
+
+
+def _described(kind: Kind) -> str:
+    example = json.dumps(kind.example, indent=2, ensure_ascii=False)
+    schema = json.dumps(kind.request_schema, indent=2, ensure_ascii=False)
+    facts = f"queue {kind.queue}, at most {seconds(kind.hard_limit_s)} and {kind.max_attempts} attempts"
+    runs = "" if kind.runnable else f"\nno live worker offers {clean(kind.waiting_for)}"
+    head = f"{clean(kind.kind)}: {clean(kind.summary)}\n{clean(facts)}{runs}"
+    return f"{head}\n\nexample params:\n{example}\n\nrequest schema:\n{schema}"
+
+
+_KIND_COLUMNS = {
+    "kind": lambda row: row.kind,
+    "queue": lambda row: row.queue,
+    "runs now": lambda row: "yes" if row.runnable else f"no: {row.waiting_for}",
+    "summary": lambda row: row.summary,
+}
+
+
+@click.command()
+@json_flag
+@pass_session
+def queues(session: Session) -> Exit:
+    """List the queues and how busy they are."""
+    with session.client() as client:
+        rows = client.queues()
+    session.table("queues", rows, _QUEUE_COLUMNS)
+    return Exit.OK
+
+
+_QUEUE_COLUMNS = {
+    "queue": lambda row: row.queue,
+    "waiting": lambda row: row.waiting,
+    "delayed": lambda row: row.delayed,
+    "running": lambda row: row.running,
+    "oldest": lambda row: seconds(row.oldest_waiting_s),
+    "workers": lambda row: row.workers,
+    "slots": lambda row: row.slots,
+    "succeeded 1h": lambda row: row.succeeded_1h,
+    "failed 1h": lambda row: row.failed_1h,
+}
+
+
+@click.command()
+@json_flag
+@pass_session
+def workers(session: Session) -> Exit:
+    """List the live workers."""
+    with session.client() as client:
+        rows = client.workers()
+    session.table("workers", rows, _WORKER_COLUMNS)
+    return Exit.OK
+
+
+_WORKER_COLUMNS = {
+    "name": lambda row: row.name,
+    "state": lambda row: row.state,
+    "pid": lambda row: row.pid if row.pid is not None else "-",
+    "queues": lambda row: ",".join(row.queues),
+    "slots": lambda row: row.slots,
+    "jobs": lambda row: len(row.jobs),
+    "uptime": lambda row: seconds(row.uptime_s),
+    "memory": lambda row: size(row.rss_bytes),
+    "offers": lambda row: ",".join(row.capabilities),
+}

@@ -1,0 +1,231 @@
+"""Commands about single jobs."""
+
+import click
+
+from client.calls import SubmitOptions
+from client.command import params
+from client.command.exits import Exit
+from client.command.follow import follow, result, summary, wait
+from client.command.plain import clean, job_line, log_line, moment, progress_line, seconds, size
+from client.command.session import Session, dumped, json_flag, output_option
+from client.models import Artifact, Job
+
+pass_session = click.make_pass_decorator(Session)
+wait_option = click.option(
+    "--wait", "wait_s", type=click.FloatRange(min=0), metavar="S", help="Wait at most S seconds."
+)
+
+
+@click.command()
+@click.argument("kind")
+@click.option("--param", "pairs", multiple=True, metavar="K=V", help="One input; JSON if it parses; a.b=1 nests.")
+@click.option("--json", "file", metavar="FILE", help="All input from a JSON file, or - for stdin.")
+@click.option("--follow", "is_followed", is_flag=True, help="Show progress and logs until the end.")
+@wait_option
+@click.option("--priority", type=click.IntRange(0, 100), help="Higher goes first.")
+@click.option("--timeout", "timeout_s", type=float, metavar="S", help="Limit of one attempt.")
+@click.option("--max-attempts", type=click.IntRange(min=1), help="How often to try.")
+@click.option("--reference", help="Your own name for it.")
+@click.option("--label", "labels", multiple=True, metavar="K=V", help="A label to find it by.")
+@click.option("--site", help="The site it belongs to.")
+@click.option("--idempotency-key", help="The same key makes the same job once.")
+@output_option
+@pass_session
+def submit(
+    session: Session,
+    /,
+    kind: str,
+    *,
+    pairs: tuple[str, ...],
+    file: str | None,
+    is_followed: bool,
+    wait_s: float | None,
+    labels: tuple[str, ...],
+    **options: str | float | None,
+) -> Exit:
+    """Submit a job of KIND and print its id. Here --json names the input; use -o json for JSON output."""
+    if pairs and file is not None:
+        raise click.UsageError("give the input with --param or with --json FILE, not both")
+    given = params.from_file(file) if file is not None else params.from_pairs(pairs)
+    chosen: SubmitOptions = {name: value for name, value in options.items() if value is not None}  # type: ignore[assignment]  # click's names are the keys of SubmitOptions
+    if labels:
+        chosen["labels"] = params.labels(labels)
+    with session.client() as client:
+        job = client.submit(kind, given, **chosen)
+    if is_followed:
+        return follow(session, job.id, limit_s=wait_s)
+    if wait_s is not None:
+        return wait(session, job.id, limit_s=wait_s)
+    session.show(job, job.id)
+    return Exit.OK
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@json_flag
+@pass_session
+def status(session: Session, job_id: str) -> Exit:
+    """Print a job's record. Ends with 0 whatever the job's state is."""
+    with session.client() as client:
+        job = client.job(job_id)
+    session.show(job, "\n".join(_described(job)))
+    return Exit.OK
+
+
+def _described(job: Job) -> list[str]:
+    lines = {
+        "job": job.id,
+        "kind": job.kind,
+        "queue": job.queue,
+        "state": job_line(job).removeprefix(job.id + " "),
+        "attempt": f"{job.attempt} of {job.max_attempts}",
+        "progress": progress_line(job.progress) if job.progress else None,
+        "worker": job.worker,
+        "waiting for": job.waiting_for,
+        "reference": job.reference,
+        "created": moment(job.created_at),
+        "finished": moment(job.finished_at) if job.finished_at else None,
+        "took": seconds(job.timings.total_s) if job.timings else None,
+        "artifacts": ", ".join(artifact.name for artifact in job.artifacts) or None,
+    }
+    return [clean(f"{name:<12}{value}") for name, value in lines.items() if value]
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@wait_option
+@json_flag
+@pass_session
+def watch(session: Session, job_id: str, *, wait_s: float | None) -> Exit:
+    """Show a job's progress and logs until its end."""
+    return follow(session, job_id, limit_s=wait_s)
+
+
+@click.command(name="result")
+@click.argument("job_id", metavar="ID")
+@wait_option
+@json_flag
+@pass_session
+def print_result(session: Session, job_id: str, *, wait_s: float | None) -> Exit:
+    """Wait for a job's end and print its result as JSON. With --wait 0 it does not wait."""
+    return result(session, job_id, limit_s=wait_s)
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.option("--follow", "is_followed", is_flag=True, help="Go on until the job ends.")
+@click.option("--level", type=click.Choice(["debug", "info", "warning", "error"]), help="The least level shown.")
+@json_flag
+@pass_session
+def logs(session: Session, job_id: str, *, is_followed: bool, level: str | None) -> Exit:
+    """Print a job's log lines."""
+    with session.client() as client:
+        for line in client.logs(job_id, level=level, follow=is_followed):
+            session.show(line, log_line(line))
+    return Exit.OK
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@wait_option
+@json_flag
+@pass_session
+def cancel(session: Session, job_id: str, *, wait_s: float | None) -> Exit:
+    """Ask for a job to be cancelled; with --wait, until it has stopped."""
+    with session.client() as client:
+        job = client.cancel(job_id)
+        if wait_s is not None and not job.is_terminal:
+            job = client.wait(job_id, wait_s, check=False)
+    session.show(job, summary(job) if job.is_terminal else f"{job.id} was told to stop")
+    return Exit.OK
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@json_flag
+@pass_session
+def delete(session: Session, job_id: str) -> Exit:
+    """Erase a finished job with its files, logs and events; an active one is cancelled instead."""
+    with session.client() as client:
+        job = client.delete(job_id)
+    session.show(job, f"{job_id} was told to stop" if job else f"{job_id} erased")
+    return Exit.OK
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@json_flag
+@pass_session
+def artifacts(session: Session, job_id: str) -> Exit:
+    """List the files that a job left."""
+    with session.client() as client:
+        rows = client.artifacts(job_id)
+    session.table("artifacts", rows, _ARTIFACT_COLUMNS)
+    return Exit.OK
+
+
+_ARTIFACT_COLUMNS = {
+    "name": lambda row: row.name,
+    "size": lambda row: size(row.size_bytes),
+    "type": lambda row: row.media_type,
+    "attempt": lambda row: row.attempt,
+}
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.argument("name")
+@click.option("--to", "path", type=click.Path(), help="A file or a folder; else the current folder.")
+@json_flag
+@pass_session
+def download(session: Session, job_id: str, name: str, path: str | None) -> Exit:
+    """Fetch one file that a job left; print where it is."""
+    with session.client() as client:
+        target = client.download(job_id, name, path)
+    artifact = Artifact(name=name, size_bytes=target.stat().st_size)
+    click.echo(dumped(artifact.model_copy(update={"path": str(target)})) if session.as_json else str(target))
+    return Exit.OK
+
+
+@click.command(name="list")
+@click.option("--state", multiple=True, help="May be repeated.")
+@click.option("--kind")
+@click.option("--queue")
+@click.option("--site")
+@click.option("--reference")
+@click.option("--label", "labels", multiple=True, metavar="K=V", help="May be repeated.")
+@click.option("--text", help="Words to look for.")
+@click.option("--from", "created_from", metavar="TIME", help="Created at or after (RFC 3339).")
+@click.option("--to", "created_to", metavar="TIME", help="Created before.")
+@click.option("--dead", is_flag=True, default=None, help="Only jobs whose attempts were used up.")
+@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
+@click.option("--cursor", help="Where the page before ended.")
+@json_flag
+@pass_session
+def list_jobs(
+    session: Session, /, *, labels: tuple[str, ...], limit: int, cursor: str | None, **filters: object
+) -> Exit:
+    """List jobs, newest first."""
+    given = {name: value for name, value in filters.items() if value}
+    if labels:
+        given["labels"] = params.labels(labels)
+    with session.client() as client:
+        page = client.page(limit=limit, cursor=cursor, **given)  # type: ignore[arg-type]  # click's names are the keys of JobFilters
+    if session.as_json:
+        click.echo(page.model_dump_json())
+        return Exit.OK
+    session.table("jobs", page.jobs, _JOB_COLUMNS)
+    if page.next_cursor:
+        click.echo(f"{len(page.jobs)} of {page.total}; more with --cursor {clean(page.next_cursor)}", err=True)
+    return Exit.OK
+
+
+_JOB_COLUMNS = {
+    "id": lambda job: job.id,
+    "kind": lambda job: job.kind,
+    "state": lambda job: job.state,
+    "attempt": lambda job: f"{job.attempt}/{job.max_attempts}",
+    "created": lambda job: moment(job.created_at),
+    "took": lambda job: seconds(job.timings.total_s if job.timings else None),
+    "progress": lambda job: progress_line(job.progress) if job.progress and not job.is_terminal else "",
+}

@@ -1,0 +1,242 @@
+"""What the server answers, typed. Unknown fields are kept, so that a newer server never breaks an older client."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+T = TypeVar("T", bound=BaseModel)
+
+TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
+
+
+class Record(BaseModel):
+    """A frozen answer; fields this client does not know yet stay readable as attributes and in ``model_dump()``."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class Progress(Record):
+    """The newest report of a running job."""
+
+    percent: float | None = None
+    """0 to 100; None while the total is unknown."""
+    stage: str = ""
+    step: float = 0
+    total: float | None = None
+    message: str = ""
+    eta_s: float | None = None
+
+
+class JobError(Record):
+    """Why a job or an attempt failed."""
+
+    code: str
+    message: str = ""
+    field: str | None = None
+
+
+class Attempt(Record):
+    """One try: when, where, why it ended."""
+
+    attempt: int
+    worker: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    outcome: str | None = None
+    cause: str | None = None
+    error: JobError | None = None
+    seconds: float | None = None
+
+
+class Artifact(Record):
+    """A file that a job left."""
+
+    name: str
+    size_bytes: int = 0
+    media_type: str = "application/octet-stream"
+    sha256: str | None = None
+    attempt: int = 0
+    created_at: datetime | None = None
+    href: str | None = None
+
+
+class Timings(Record):
+    """Where the time went, in seconds."""
+
+    queued_s: float = 0
+    running_s: float | None = None
+    total_s: float = 0
+
+
+class Job(Record):
+    """One job's record. In lists, ``request``, ``result`` and ``attempts`` are left out."""
+
+    id: str
+    kind: str
+    state: str
+    """``queued``, ``running``, ``succeeded``, ``failed`` or ``cancelled``; the last three are final."""
+    queue: str = ""
+    version: int = 0
+    dead: bool = False
+    cause: str = ""
+    priority: int = 0
+    attempt: int = 0
+    max_attempts: int = 0
+    timeout_s: float | None = None
+    reference: str | None = None
+    labels: dict[str, str] = {}
+    site: str | None = None
+    correlation_id: str | None = None
+    worker: str | None = None
+    waiting_for: str | None = None
+    queue_position: int | None = None
+    progress: Progress | None = None
+    timings: Timings | None = None
+    created_at: datetime | None = None
+    not_before: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    request: dict[str, Any] = {}
+    result: dict[str, Any] | None = None
+    error: JobError | None = None
+    attempts: tuple[Attempt, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    links: dict[str, str] = {}
+    replayed: bool = False
+    """Only after a submit: the idempotency key was known, and this is the job it made the first time."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """The job has ended; nothing of it changes any more."""
+        return self.state in TERMINAL
+
+    def result_as(self, model: type[T]) -> T:
+        """Return the result as the given pydantic model.
+
+        Raises:
+            pydantic.ValidationError: the result has another shape, or there is none.
+        """
+        return model.model_validate(self.result)
+
+
+class LogLine(Record):
+    """One line that a job wrote."""
+
+    line: str
+    level: str = "info"
+    stream: str = ""
+    at: datetime | None = None
+    attempt: int = 0
+    n: int | None = None
+
+
+class Event(Record):
+    """One entry of a job's stream: ``snapshot``, ``state``, ``progress``, ``log``, ``artifact`` or ``delta``.
+
+    Events made by polling have no ``id`` and no ``seq``.
+    """
+
+    type: str
+    id: str | None = None
+    """The cursor: give it as ``after`` to go on from here."""
+    seq: int | None = None
+    at: datetime | None = None
+    job_id: str = ""
+    attempt: int = 0
+    data: dict[str, Any] = {}
+
+    @property
+    def state(self) -> str | None:
+        """The job's state, of a ``state`` event or a snapshot."""
+        if self.type == "state":
+            return str(self.data.get("state"))
+        return self.job.state if self.job else None
+
+    @property
+    def job(self) -> Job | None:
+        """The whole record, of a snapshot."""
+        record = self.data.get("record")
+        return Job.model_validate(record) if self.type == "snapshot" and isinstance(record, Mapping) else None
+
+    @property
+    def progress(self) -> Progress | None:
+        """The report, of a ``progress`` event or a running job's snapshot."""
+        if self.type == "progress":
+            return Progress.model_validate(self.data)
+        return self.job.progress if self.job else None
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether this is the ``state`` event that ends the job."""
+        return self.type == "state" and self.state in TERMINAL
+
+
+class Kind(Record):
+    """A kind of job that the server offers."""
+
+    kind: str
+    family: str = ""
+    queue: str = ""
+    summary: str = ""
+    request_schema: dict[str, Any] = {}
+    result_schema: dict[str, Any] = {}
+    example: Any = None
+    soft_limit_s: float | None = None
+    hard_limit_s: float | None = None
+    retry: Any = None
+    max_attempts: int | None = None
+    capabilities: tuple[str, ...] = ()
+    runnable: bool = True
+    waiting_for: str | None = None
+
+
+class QueueInfo(Record):
+    """How busy one queue is."""
+
+    queue: str
+    waiting: int = 0
+    delayed: int = 0
+    published: int = 0
+    running: int = 0
+    oldest_waiting_s: float | None = None
+    workers: int = 0
+    slots: int = 0
+    succeeded_1h: int = 0
+    failed_1h: int = 0
+    cancelled_1h: int = 0
+
+
+class WorkerInfo(Record):
+    """One live worker."""
+
+    name: str
+    host: str = ""
+    pid: int | None = None
+    state: str = ""
+    queues: tuple[str, ...] = ()
+    slots: int = 0
+    capabilities: tuple[str, ...] = ()
+    version: str | None = None
+    uptime_s: float | None = None
+    rss_bytes: int | None = None
+    beat_age_s: float | None = None
+    jobs: tuple[str, ...] = ()
+
+
+class Page(Record):
+    """One page of jobs, newest first."""
+
+    jobs: tuple[Job, ...] = ()
+    total: int = 0
+    next_cursor: str | None = None
+
+
+class LogPage(Record):
+    """One page of log lines, oldest first."""
+
+    lines: tuple[LogLine, ...] = ()
+    total: int = 0
+    next_offset: int | None = None

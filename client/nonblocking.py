@@ -1,0 +1,214 @@
+"""Performs flows on an asyncio loop: httpx and, for WebSockets, websockets. Mirrors ``blocking`` line by line."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+
+from client import wire
+from client.address import Address
+from client.errors import AnswerTimedOut, ConnectionFailed
+from client.following import Follower
+from client.models import Event
+from client.steps import (
+    Answer,
+    CloseChannel,
+    Exchange,
+    Flow,
+    Notice,
+    OpenSocket,
+    OpenStream,
+    Pause,
+    ReadChunk,
+    ReadFrame,
+    Reply,
+    SendFrame,
+    Step,
+)
+
+T = TypeVar("T")
+
+
+class AsyncShell:
+    """Owns the connection pool; runs flows on it. For one event loop."""
+
+    def __init__(
+        self, address: Address, *, tls: ssl.SSLContext | None, on_notice: Callable[[Notice], object] | None
+    ) -> None:
+        self.address = address
+        self.tls = tls
+        self.on_notice = on_notice
+        self.http = httpx.AsyncClient(base_url=address.url, headers=address.headers, verify=wire.trusted(address, tls))
+
+    async def close(self) -> None:
+        """Close every pooled connection."""
+        await self.http.aclose()
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Perform a flow's steps; return what it returns."""
+        channel = _Channel(self)
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    reply = await channel.perform(step)
+                except ConnectionFailed as exc:
+                    step = flow.throw(exc)
+                else:
+                    step = flow.send(reply)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        finally:
+            flow.close()
+            await channel.close()
+
+
+class AsyncEventStream(AsyncIterator[Event]):
+    """A job's events, one after the other, until the one that ends it. Closing it closes its connection."""
+
+    def __init__(self, shell: AsyncShell, follower: Follower) -> None:
+        self._shell = shell
+        self._follower = follower
+        self._events = self._run()
+
+    @property
+    def transport(self) -> str:
+        """What carries the events now: ``sse``, ``websocket`` or ``polling``."""
+        return self._follower.transport
+
+    async def close(self) -> None:
+        """Stop; leave no connection behind."""
+        await self._events.aclose()
+
+    async def __anext__(self) -> Event:
+        return await anext(self._events)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _run(self) -> AsyncGenerator[Event, None]:
+        channel = _Channel(self._shell)
+        flow = self._follower.flow()
+        try:
+            step = next(flow)
+            while True:
+                if isinstance(step, Event):
+                    yield step
+                    step = next(flow)
+                    continue
+                try:
+                    reply = await channel.perform(step)
+                except ConnectionFailed as exc:
+                    step = flow.throw(exc)
+                else:
+                    step = flow.send(reply)
+        except StopIteration:
+            return
+        finally:
+            flow.close()
+            await channel.close()
+
+
+class _Channel:
+    """Performs one flow's steps, and owns the stream or socket that the flow has open."""
+
+    def __init__(self, shell: AsyncShell) -> None:
+        self._shell = shell
+        self._response: httpx.Response | None = None
+        self._chunks: AsyncIterator[bytes] = _nothing()
+        self._socket: ClientConnection | None = None
+
+    async def perform(self, step: Step) -> Reply:
+        match step:
+            case Exchange():
+                return await self._exchange(step)
+            case OpenStream():
+                return await self._open_stream(step)
+            case ReadChunk():
+                with wire.translated():
+                    return await anext(self._chunks, b"")
+            case OpenSocket():
+                return await self._open_socket(step)
+            case ReadFrame():
+                return await self._read_frame(step)
+            case SendFrame():
+                await self._send_frame(step)
+            case CloseChannel():
+                await self.close()
+            case Pause():
+                await asyncio.sleep(step.seconds)
+            case Notice():
+                if self._shell.on_notice:
+                    self._shell.on_notice(step)
+        return None
+
+    async def close(self) -> None:
+        response, self._response = self._response, None
+        socket, self._socket = self._socket, None
+        self._chunks = _nothing()
+        if response:
+            await response.aclose()
+        if socket:
+            await socket.close()
+
+    async def _exchange(self, step: Exchange) -> Answer:
+        with wire.translated():
+            response = await self._shell.http.send(wire.built(self._shell.http, step))
+            return Answer(response.status_code, response.headers, response.content)
+
+    async def _open_stream(self, step: OpenStream) -> Answer:
+        await self.close()
+        with wire.translated():
+            response = await self._shell.http.send(wire.built(self._shell.http, step), stream=True)
+            self._response = response
+            if response.status_code not in wire.STREAMED:
+                await response.aread()
+                await self.close()
+                return Answer(response.status_code, response.headers, response.content)
+            self._chunks = response.aiter_bytes()
+            return Answer(response.status_code, response.headers)
+
+    async def _open_socket(self, step: OpenSocket) -> Answer:
+        await self.close()
+        options = wire.socket_options(self._shell.address, step, self._shell.tls)
+        try:
+            self._socket = await connect(wire.socket_url(self._shell.address, step), **options)
+        except InvalidStatus as exc:
+            return wire.refused(exc)
+        except (InvalidHandshake, InvalidURI, OSError) as exc:
+            raise wire.socket_failure(exc) from exc
+        return Answer(101)
+
+    async def _read_frame(self, step: ReadFrame) -> str | int:
+        if self._socket is None:
+            raise ConnectionFailed("the WebSocket is closed")
+        try:
+            return wire.text(await asyncio.wait_for(self._socket.recv(), step.read_s))
+        except TimeoutError as exc:
+            raise AnswerTimedOut(f"nothing came over the WebSocket for {step.read_s:g} s") from exc
+        except ConnectionClosed as exc:
+            return wire.close_code(exc)
+
+    async def _send_frame(self, step: SendFrame) -> None:
+        try:
+            if self._socket:
+                await self._socket.send(step.text)
+        except ConnectionClosed as exc:
+            raise ConnectionFailed("the WebSocket broke") from exc
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    nothing: tuple[bytes, ...] = ()
+    for chunk in nothing:
+        yield chunk

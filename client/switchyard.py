@@ -1,0 +1,204 @@
+"""The blocking client."""
+
+import os
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack, overload
+
+from pydantic import BaseModel
+
+from client import address, calls
+from client.blocking import BlockingShell, EventStream
+from client.calls import Call, JobFilters, SubmitOptions
+from client.downloading import downloaded, target_path
+from client.following import Choice, Follower
+from client.limits import Limits
+from client.models import Artifact, Job, Kind, LogLine, Page, QueueInfo, WorkerInfo
+from client.patience import performed, waited
+from client.steps import Notice
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+# Between two looks for new log lines of a running job.
+LOG_POLL_S = 1.0
+
+
+class Switchyard:
+    """A Switchyard server, over HTTP. Safe to share between threads; a context manager, or call ``close()``.
+
+    Args:
+        url: the server; else ``SWITCHYARD_URL``, else what ``make up`` left in ``var/up.json``, else port 8000 here.
+        api_key: sent as a bearer token; else ``SWITCHYARD_API_KEY``, else from the same file.
+        limits: how long to wait and how often to try again.
+        tls: for a private certificate authority or a client certificate.
+        on_notice: called with each ``Notice`` about a connection that was made, lost, found again or refused.
+    Raises:
+        ConfigurationRefused: the address makes no sense. Nothing is connected before the first call.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        limits: Limits | None = None,
+        tls: ssl.SSLContext | None = None,
+        on_notice: Callable[[Notice], object] | None = None,
+    ) -> None:
+        self._limits = limits or Limits()
+        self._shell = BlockingShell(address.resolve(url, api_key), tls=tls, on_notice=on_notice)
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return self._shell.address.url
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._shell.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def submit(
+        self, kind: str, params: Mapping[str, Any] | BaseModel | None = None, **options: Unpack[SubmitOptions]
+    ) -> Job:
+        """Submit a job; return its record as soon as the server has it for good.
+
+        A lost connection or a 503 is tried again: the same idempotency key goes with every try, so one submit makes
+        one job.
+
+        Raises:
+            InputRejected: a field was refused; ``errors`` names each.
+            UnknownKind: there is no such kind.
+            IdempotencyKeyReused: your key stands for another request.
+            ConnectionFailed, Unavailable: not accepted within the limit.
+        """
+        return self._perform(calls.submit(kind, params, options))
+
+    def run(
+        self,
+        kind: str,
+        params: Mapping[str, Any] | BaseModel | None = None,
+        *,
+        run_timeout_s: float | None = None,
+        check: bool = True,
+        **options: Unpack[SubmitOptions],
+    ) -> Job:
+        """Submit and wait for the end; ``run_timeout_s`` limits the waiting, ``timeout_s`` the job itself."""
+        return self.wait(self.submit(kind, params, **options).id, timeout_s=run_timeout_s, check=check)
+
+    def wait(self, job_id: str, timeout_s: float | None = None, *, check: bool = True) -> Job:
+        """Wait for a job's end; return its final record.
+
+        Raises:
+            WaitTimedOut: the time is over. The job goes on, and nothing of the waiting is left behind.
+            JobFailed, JobCancelled: it ended so, and ``check`` is true.
+        """
+        return self._shell.run(waited(job_id, timeout_s=timeout_s, check=check, limits=self._limits))
+
+    @overload
+    def result(self, job_id: str, *, timeout_s: float | None = None) -> dict[str, Any]: ...
+
+    @overload
+    def result(self, job_id: str, *, timeout_s: float | None = None, model: type[M]) -> M: ...
+
+    def result(
+        self, job_id: str, *, timeout_s: float | None = None, model: type[M] | None = None
+    ) -> dict[str, Any] | M:
+        """Wait for a job's result; return it as a dict, or as the given pydantic model. Raises what ``wait`` does."""
+        job = self.wait(job_id, timeout_s)
+        return job.result_as(model) if model else dict(job.result or {})
+
+    def events(self, job_id: str, after: str | None = None, *, transport: Choice = "auto") -> EventStream:
+        """Follow a job: an iterator of its events, without gap or repeat, until the one that ends it.
+
+        Args:
+            after: an event's id to go on from, or ``"0"`` for everything that is kept; else a snapshot comes first.
+            transport: ``auto`` tries SSE, then WebSocket, then polling; ``stream.transport`` tells which it is.
+        """
+        return EventStream(self._shell, Follower(job_id, after=after, transport=transport, limits=self._limits))
+
+    def job(self, job_id: str) -> Job:
+        """Read a job's record now."""
+        return self._perform(calls.job(job_id))
+
+    def jobs(self, **filters: Unpack[JobFilters]) -> Iterator[Job]:
+        """Iterate over all jobs that match, newest first; pages are read as needed."""
+        cursor: str | None = None
+        while True:
+            page = self.page(limit=200, cursor=cursor, **filters)
+            yield from page.jobs
+            cursor = page.next_cursor
+            if not cursor:
+                return
+
+    def page(self, *, limit: int = 50, cursor: str | None = None, **filters: Unpack[JobFilters]) -> Page:
+        """Read one page of jobs, with the true total."""
+        return self._perform(calls.page(filters, limit=limit, cursor=cursor))
+
+    def cancel(self, job_id: str) -> Job:
+        """Ask for a job to be cancelled; a running one stops within seconds.
+
+        Raises:
+            Conflict: it has ended otherwise.
+        """
+        return self._perform(calls.cancel(job_id))
+
+    def delete(self, job_id: str) -> Job | None:
+        """Erase a finished job with all it left (None), or cancel an active one (its record)."""
+        return self._perform(calls.delete(job_id))
+
+    def logs(self, job_id: str, *, level: str | None = None, follow: bool = False) -> Iterator[LogLine]:
+        """Iterate over a job's log lines from ``level`` up; with ``follow``, until the job ends."""
+        offset, is_last_look = 0, not follow
+        while True:
+            page = self._perform(calls.log_page(job_id, level=level, offset=offset))
+            yield from page.lines
+            offset = page.next_offset or offset + len(page.lines)
+            if page.next_offset is not None:
+                continue
+            if is_last_look:
+                return
+            is_last_look = self.job(job_id).is_terminal
+            if not is_last_look:
+                time.sleep(LOG_POLL_S)
+
+    def artifacts(self, job_id: str) -> list[Artifact]:
+        """List the files that a job left."""
+        return self._perform(calls.artifacts(job_id))
+
+    def download(self, job_id: str, name: str, path: str | os.PathLike[str] | None = None) -> Path:
+        """Fetch one artifact to ``path`` (a file or a folder; else the current folder); return where it is.
+
+        It appears under its name only when it is whole; a dropped connection is resumed.
+        """
+        return self._shell.run(downloaded(calls.artifact(job_id, name), target_path(name, path), self._limits))
+
+    def kinds(self) -> list[Kind]:
+        """List the kinds of job that the server offers."""
+        return self._perform(calls.kinds())
+
+    def kind(self, name: str) -> Kind:
+        """Read one kind, with its schemas and an example."""
+        return self._perform(calls.kind(name))
+
+    def queues(self) -> list[QueueInfo]:
+        """List the queues and how busy they are."""
+        return self._perform(calls.queues())
+
+    def workers(self) -> list[WorkerInfo]:
+        """List the live workers."""
+        return self._perform(calls.workers())
+
+    def _perform(self, call: Call[T]) -> T:
+        return self._shell.run(performed(call, self._limits))

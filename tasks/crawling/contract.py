@@ -1,0 +1,273 @@
+"""What a crawl is asked and what it answers. Light to import: the web process loads this module."""
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from tasks.core.spec import Contract, JobSpec, Queue
+
+KIND = "crawling.site"
+PAGES_NAME: Literal["pages.jsonl"] = "pages.jsonl"
+PAGES_MEDIA_TYPE = "application/x-ndjson"
+# Seconds between two requests to one host when neither the request nor the site says: two pages a second.
+DEFAULT_DELAY_S = 0.5
+# Below this many seconds between requests, a crawl must at least obey robots.txt.
+MIN_DELAY_WITHOUT_ROBOTS_S = 0.5
+# Each star makes matching slower by one scan of the URL; no honest pattern needs more.
+MAX_STARS = 8
+MAX_ERRORS_SHOWN = 20
+
+_GLOB_STARTS = ("/", "*", "http://", "https://")
+_FORBIDDEN = frozenset(chr(code) for code in (*range(33), 127))  # controls and the space
+
+Glob = Annotated[str, Field(min_length=1, max_length=300)]
+Count = Annotated[int, Field(ge=0, le=10_000_000)]
+
+
+class Scope(StrEnum):
+    """Which discovered URLs belong to the site. The host is the one that the start URL leads to."""
+
+    HOST = "host"
+    """The same host and port."""
+    PATH = "path"
+    """The same host and port, at or below the start URL's folder."""
+    SUBDOMAINS = "subdomains"
+    """The host and every host below it."""
+    ANY = "any"
+    """Every http and https URL; depth and the page cap are the only bounds."""
+
+
+class StopReason(StrEnum):
+    """Why a crawl that succeeded went no further."""
+
+    EXHAUSTED = "exhausted"
+    """Nothing within the depth, the scope and the patterns was left."""
+    MAX_PAGES = "max_pages"
+    """The page cap was reached."""
+    MAX_DURATION = "max_duration"
+    """The time allowed by ``max_duration_s`` was used up."""
+    MAX_REQUESTS = "max_requests"
+    """Too many requests brought no new page: failures, duplicates and other types have their own cap."""
+    SITE_DOWN = "site_down"
+    """Many requests in a row found nobody answering."""
+
+
+class FailureReason(StrEnum):
+    """Why one page could not be fetched or read."""
+
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    HTTP_4XX = "http_4xx"
+    HTTP_5XX = "http_5xx"
+    REDIRECTS = "redirects"
+    PROTOCOL = "protocol"
+    REFUSED = "refused"
+    TOO_LARGE = "too_large"
+    EXTRACTION = "extraction"
+
+
+class CrawlRequest(Contract):
+    """Crawl one site, breadth first, from a start URL.
+
+    Patterns are globs over the canonical URL: ``*`` stands for any run of characters (also ``/`` and ``?``), all
+    else is literal, and the whole must match. A pattern with ``://`` is held against the whole URL, any other
+    against path and query. The start URL itself is always fetched.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"url": "https://docs.example.org/", "depth": 2, "max_pages": 50, "exclude": ["/old/*"]}]
+        }
+    )
+
+    url: str = Field(min_length=8, max_length=2048, description="Where the crawl starts; http or https.")
+    depth: int = Field(3, ge=0, le=10, description="Links followed from the start URL; 0 fetches only that page.")
+    max_pages: int = Field(100, ge=1, le=50_000, description="Pages kept at most.")
+    include: tuple[Glob, ...] = Field((), max_length=50, description="Globs, one of which a URL must match.")
+    exclude: tuple[Glob, ...] = Field((), max_length=50, description="Globs, none of which a URL may match.")
+    scope: Scope = Field(Scope.HOST, description="Which URLs belong to the site.")
+    concurrency: int = Field(8, ge=1, le=32, description="Pages fetched or read at the same time.")
+    delay_s: float | None = Field(
+        None,
+        ge=0,
+        le=60,
+        allow_inf_nan=False,
+        description="Least seconds between the starts of two requests to one host; 0.5 if absent. A longer "
+        "Crawl-delay of the site always wins while robots.txt is respected.",
+    )
+    respect_robots: bool = Field(True, description="Obey robots.txt; if not, delay_s must be at least 0.5.")
+    use_sitemap: bool = Field(True, description="Also take URLs from the site's sitemaps, as depth 1.")
+    user_agent: str | None = Field(
+        None, min_length=1, max_length=200, pattern=r"^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$"
+    )
+    max_page_bytes: int = Field(4 * 2**20, ge=1024, le=20 * 2**20, description="A larger page fails, decoded.")
+    max_duration_s: int = Field(3600, ge=1, le=14_000, description="After this long the crawl ends with what it has.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_crawlable(cls, url: str) -> str:
+        if _FORBIDDEN & set(url):
+            raise ValueError("url must not contain spaces or control characters; percent-encode them")
+        try:
+            parts = urlsplit(url)
+            host, user = parts.hostname, parts.username
+        except ValueError as exc:
+            raise ValueError(f"url cannot be read: {exc}") from exc
+        if parts.scheme not in {"http", "https"} or not host:
+            raise ValueError("url must start with http:// or https:// and name a host")
+        if user is not None or "@" in parts.netloc:
+            raise ValueError("url must not carry a user name or password")
+        return url
+
+    @field_validator("include", "exclude")
+    @classmethod
+    def _are_globs(cls, globs: tuple[str, ...]) -> tuple[str, ...]:
+        for glob in globs:
+            if not glob.startswith(_GLOB_STARTS):
+                raise ValueError(f"pattern {glob!r} must start with '/', '*', 'http://' or 'https://'")
+            if _FORBIDDEN & set(glob):
+                raise ValueError(f"pattern {glob!r} must not contain spaces or control characters")
+            if glob.count("*") > MAX_STARS:
+                raise ValueError(f"pattern {glob!r} has more than {MAX_STARS} stars")
+        return globs
+
+    @model_validator(mode="after")
+    def _is_polite(self) -> Self:
+        if not self.respect_robots and self.delay_s is not None and self.delay_s < MIN_DELAY_WITHOUT_ROBOTS_S:
+            raise ValueError(f"delay_s must be at least {MIN_DELAY_WITHOUT_ROBOTS_S} where respect_robots is false")
+        return self
+
+
+class CrawledPage(Contract):
+    """One line of ``pages.jsonl``."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "url": "https://docs.example.org/intro",
+                    "requested_url": "https://docs.example.org/intro",
+                    "canonical": None,
+                    "status": 200,
+                    "depth": 1,
+                    "title": "Introduction",
+                    "text": "# Introduction\n\nStart here.",
+                    "links": ["https://docs.example.org/"],
+                    "hash": "9c1f8c5e4a3b2d1009f8e7d6c5b4a39281706f5e4d3c2b1a0998877665544332",
+                    "size_bytes": 5120,
+                }
+            ]
+        }
+    )
+
+    url: str = Field(max_length=2048, description="Canonical spelling of the address that answered, after redirects.")
+    requested_url: str = Field(max_length=2048, description="The address that was asked for.")
+    canonical: str | None = Field(max_length=2048, description="What the page's own canonical link names.")
+    status: int = Field(ge=200, le=299)
+    depth: int = Field(ge=0, le=10)
+    title: str = Field(max_length=500)
+    text: str = Field(max_length=20 * 2**20, description="Main text as Markdown; empty where none was found.")
+    links: tuple[str, ...] = Field(max_length=2000, description="Distinct http and https links, absolute.")
+    hash: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the text in UTF-8.")
+    size_bytes: Count = Field(description="Decoded bytes of the body.")
+
+
+class PageError(Contract):
+    """One page that failed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "url": "https://docs.example.org/gone",
+                    "reason": "http_4xx",
+                    "status": 404,
+                    "message": "answered 404",
+                }
+            ]
+        }
+    )
+
+    url: str = Field(max_length=2048)
+    reason: FailureReason
+    status: int | None = Field(None, ge=100, le=999)
+    message: str = Field(max_length=300)
+
+
+class SkippedPages(Contract):
+    """Distinct URLs that were found and not kept."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"robots": 2, "scope": 31, "type": 4, "duplicate": 1}]})
+
+    robots: Count = Field(0, description="Disallowed by robots.txt, or on a host whose robots.txt cannot be read.")
+    scope: Count = Field(0, description="Outside of the scope or of the patterns.")
+    type: Count = Field(0, description="Not an HTML page.")
+    duplicate: Count = Field(0, description="Led to a page already kept, by redirect or canonical link.")
+    overflow: Count = Field(0, description="Beyond the half a million distinct URLs that one crawl remembers.")
+
+
+class CrawlResult(Contract):
+    """Summary of a crawl; its pages are the artifact named by ``artifact``."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "start_url": "https://docs.example.org/",
+                    "pages_ok": 50,
+                    "pages_failed": 1,
+                    "failed_by_reason": {"http_4xx": 1},
+                    "skipped": {"robots": 2, "scope": 31, "type": 4, "duplicate": 1},
+                    "deepest": 2,
+                    "sitemap_urls": 48,
+                    "fetched_bytes": 1_204_224,
+                    "duration_s": 26.1,
+                    "pages_per_second": 1.92,
+                    "delay_s": 0.5,
+                    "stopped_by": "max_pages",
+                    "is_mostly_failed": False,
+                    "errors": [
+                        {
+                            "url": "https://docs.example.org/gone",
+                            "reason": "http_4xx",
+                            "status": 404,
+                            "message": "answered 404",
+                        }
+                    ],
+                }
+            ]
+        }
+    )
+
+    start_url: str = Field(max_length=2048, description="Where the start URL led to.")
+    pages_ok: Count
+    pages_failed: Count
+    failed_by_reason: dict[FailureReason, Count] = Field(default_factory=dict, max_length=len(FailureReason))
+    skipped: SkippedPages = SkippedPages()
+    deepest: int = Field(ge=0, le=10, description="Depth of the deepest page kept.")
+    sitemap_urls: Count = Field(description="URLs taken from sitemaps, before scope, patterns and duplicates.")
+    fetched_bytes: int = Field(ge=0, description="Decoded bytes of all pages kept.", le=50_000 * 20 * 2**20)
+    duration_s: float = Field(ge=0, le=1e6)
+    pages_per_second: float = Field(ge=0, le=1e6)
+    delay_s: float = Field(ge=0, le=1e6, description="Seconds kept between requests to the start URL's host.")
+    stopped_by: StopReason
+    is_mostly_failed: bool = Field(description="More pages failed than were kept.")
+    errors: tuple[PageError, ...] = Field((), max_length=MAX_ERRORS_SHOWN, description="The first failures.")
+    artifact: Literal["pages.jsonl"] = Field(PAGES_NAME, description="The artifact that holds the pages.")
+
+
+SPECS = (
+    JobSpec(
+        kind=KIND,
+        queue=Queue.CRAWLER,
+        request=CrawlRequest,
+        result=CrawlResult,
+        summary="Crawl a site politely; its pages' titles, main text and links become a JSON Lines artifact.",
+        # Above the largest max_duration_s, so that a long crawl ends by itself and keeps its pages.
+        soft_limit_s=14_400,
+        hard_limit_s=14_700,
+        example={"url": "https://docs.example.org/", "depth": 2, "max_pages": 50, "exclude": ["/old/*"]},
+    ),
+)

@@ -1,0 +1,1 @@
+"""The crawler, one noun per file. Start reading at ``site``; empty, so that the extraction process loads little."""

@@ -1,0 +1,51 @@
+"""One spelling per URL, so that a page is fetched once."""
+
+import re
+
+import ada_url
+
+MAX_URL_CHARS = 2048
+
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+def canonical(url: str, *, base: str | None = None) -> str | None:
+    """Return the canonical spelling of an http(s) URL, or None for what a crawler cannot fetch.
+
+    Parsed as browsers do (WHATWG URL): lower-case scheme and host, punycode, no default port, dot segments
+    resolved. Then RFC 3986 6.2.2: escapes of unreserved characters decoded, the others upper case. The fragment and
+    an empty query are dropped. None for other schemes, user names, broken URLs and those over 2048 characters.
+    """
+    try:
+        parsed = ada_url.URL(url.strip(), base)
+        if parsed.protocol not in {"http:", "https:"} or parsed.username or parsed.password:
+            return None
+        spelled = parsed.origin + _normal_escapes(parsed.pathname) + _normal_escapes(parsed.search)
+    except ValueError:  # also UnicodeEncodeError, for lone surrogates
+        return None
+    return spelled if len(spelled) <= MAX_URL_CHARS else None
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of a canonical URL; robots.txt and politeness hold per origin."""
+    return "/".join(url.split("/", 3)[:3])
+
+
+def host_of(url: str) -> str:
+    """Return host and port (where not the default) of a canonical URL."""
+    return url.split("/", 3)[2]
+
+
+def target_of(url: str) -> str:
+    """Return path and query of a canonical URL."""
+    return "/" + url.split("/", 3)[3]
+
+
+def _normal_escapes(text: str) -> str:
+    return _ESCAPE.sub(_normal_escape, text) if "%" in text else text
+
+
+def _normal_escape(match: re.Match[str]) -> str:
+    char = chr(int(match[1], 16))
+    return char if char in _UNRESERVED else match[0].upper()

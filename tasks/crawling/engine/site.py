@@ -1,0 +1,260 @@
+"""Crawling one site: the engine of ``crawling.site``."""
+
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from tasks.core.errors import InputRejected, Permanent
+from tasks.core.job import JobContext
+from tasks.crawling.contract import (
+    DEFAULT_DELAY_S,
+    PAGES_MEDIA_TYPE,
+    PAGES_NAME,
+    CrawledPage,
+    CrawlRequest,
+    CrawlResult,
+    PageError,
+    StopReason,
+)
+from tasks.crawling.engine.address import canonical, host_of
+from tasks.crawling.engine.extraction import Extraction, ExtractionFailed
+from tasks.crawling.engine.fetch import Fetcher, FetchFailed, FetchLimits, FetchSkipped
+from tasks.crawling.engine.frontier import Frontier, Visit
+from tasks.crawling.engine.pages_file import PagesFile
+from tasks.crawling.engine.politeness import Politeness
+from tasks.crawling.engine.robots import RobotsBook
+from tasks.crawling.engine.scope import SiteScope
+from tasks.crawling.engine.sitemaps import SitemapReader
+from tasks.crawling.engine.start import robots_refusal, start_error
+from tasks.crawling.engine.tally import SkipReason, Tally
+from tasks.crawling.engine.visitor import Outcome, Skipped, Visitor
+
+USER_AGENT = "SwitchyardCrawler/0.1"
+# Reading a page costs more CPU than fetching it; see docs/crawling.md for what one, two and none were measured at.
+EXTRACTION_PROCESSES = 2
+# How long a cancel may go unnoticed while every request is slow.
+TICK_S = 0.2
+MAX_SITEMAP_URLS = 50_000
+UNANSWERED_UNTIL_DOWN = 25
+
+ResultT = TypeVar("ResultT")
+
+
+def crawl(request: CrawlRequest, job: JobContext, *, limits: FetchLimits | None = None) -> CrawlResult:
+    """Crawl the site and keep its pages as the artifact ``pages.jsonl``, one ``CrawledPage`` a line.
+
+    A new attempt starts from the first page: nothing of an earlier one is used yet.
+
+    Args:
+        job: gets a ``crawling`` report per page, and is asked at least every 0.2 s whether to go on.
+    Raises:
+        InputRejected: the start URL is no page (404, another type, no such host). Permanent.
+        EgressRefused: the start URL is where requests must not go. Permanent.
+        Permanent: robots.txt disallows the start URL, or its Crawl-delay is longer than the time allowed.
+        Transient: the start URL or its robots.txt did not answer, or answered 429 or 5xx.
+    """
+    if job.attempt > 1:
+        job.log(f"attempt {job.attempt} starts again from the first page")
+    with asyncio.Runner() as runner:
+        runner.get_loop().set_default_executor(_ImpatientExecutor())
+        return runner.run(_crawl(request, job, limits=limits or FetchLimits()))
+
+
+class _ImpatientExecutor(ThreadPoolExecutor):
+    """Lets the event loop close while a name lookup still hangs, which cannot be interrupted and may take 30 s."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - overrides
+        super().shutdown(wait=False, cancel_futures=True)
+
+
+async def _crawl(request: CrawlRequest, job: JobContext, *, limits: FetchLimits) -> CrawlResult:
+    user_agent = request.user_agent or USER_AGENT
+    delay_s = DEFAULT_DELAY_S if request.delay_s is None else request.delay_s
+    politeness = Politeness(delay_s=delay_s, concurrency=request.concurrency)
+    async with (
+        job.http.async_client(max_connections=request.concurrency) as client,
+        Extraction(processes=min(EXTRACTION_PROCESSES, request.max_pages)) as extraction,
+    ):
+        fetcher = Fetcher(client, politeness, user_agent=user_agent, limits=limits)
+        robots = RobotsBook(fetcher, politeness, user_agent=user_agent, is_obeyed=request.respect_robots)
+        visitor = Visitor(request, fetcher=fetcher, robots=robots, extraction=extraction)
+        with PagesFile(job.workdir) as pages:
+            site = _Site(request, job, fetcher=fetcher, robots=robots, visitor=visitor, pages=pages)
+            try:
+                start_url, stopped_by = await site.crawl()
+            finally:
+                await site.abandon()
+        job.save(PAGES_NAME, pages.path, PAGES_MEDIA_TYPE)
+        kept_delay_s = politeness.gate(host_of(start_url)).delay_s
+        return site.tally.result(start_url=start_url, delay_s=kept_delay_s, stopped_by=stopped_by)
+
+
+class _OutOfTime(Exception):
+    """``max_duration_s`` is used up."""
+
+
+class _Site:
+    """One crawl under way. Everything but the visits happens in one coroutine, so nothing needs a lock."""
+
+    def __init__(
+        self,
+        request: CrawlRequest,
+        job: JobContext,
+        *,
+        fetcher: Fetcher,
+        robots: RobotsBook,
+        visitor: Visitor,
+        pages: PagesFile,
+    ) -> None:
+        self.tally = Tally()
+        self._request = request
+        self._job = job
+        self._fetcher = fetcher
+        self._robots = robots
+        self._visitor = visitor
+        self._pages = pages
+        self._under_way: dict[asyncio.Task[Outcome], Visit] = {}
+        self._without_links: set[Visit] = set()
+        self._max_visits = 4 * request.max_pages + 100
+
+    async def crawl(self) -> tuple[str, StopReason]:
+        """Return where the start URL led to, and why the crawl ended."""
+        try:
+            first = await self._await(self._first_page())
+        except _OutOfTime as exc:
+            raise Permanent(f"no page within {self._request.max_duration_s} s; raise max_duration_s") from exc
+        self._scope = SiteScope(self._request, start_url=first.url)
+        self._frontier = Frontier(self._scope, max_depth=self._request.depth, tally=self.tally)
+        for url in (first.requested_url, first.url):
+            self._frontier.claim(url)
+        visit = Visit(first.requested_url, depth=0, order=0)
+        self._add_links(visit, first.links)
+        self._settle(visit, first)
+        try:
+            await self._read_sitemaps(first.url)
+            return first.url, await self._crawl_levels()
+        except _OutOfTime:
+            return first.url, StopReason.MAX_DURATION
+
+    async def abandon(self) -> None:
+        """End every visit under way, whatever it waits for."""
+        await _end(*self._under_way)
+
+    async def _first_page(self) -> CrawledPage:
+        url = canonical(self._request.url)
+        if url is None:
+            raise InputRejected(f"cannot be fetched: {self._request.url}", field="url")
+        rules = await self._robots.rules_for(url)
+        if rules.unreachable is not None:
+            raise start_error(rules.unreachable, url=f"robots.txt of {url}") from rules.unreachable
+        if not rules.allows(url):
+            raise robots_refusal(url=url)
+        try:
+            # Wherever the start URL redirects to is the site; robots.txt still has its say.
+            return await self._visitor.page(
+                Visit(url, depth=0, order=0), gatekeeper=lambda _target: None, on_links=lambda _links: None
+            )
+        except FetchFailed as exc:
+            raise start_error(exc, url=url) from exc
+        except FetchSkipped as exc:
+            if exc.reason == "robots":
+                raise robots_refusal(url=f"{url} ({exc.message})") from exc
+            raise InputRejected(f"{url}: {exc.message}, not an HTML page", field="url") from exc
+        except ExtractionFailed as exc:
+            raise Permanent(f"{url}: {exc.message}") from exc
+
+    async def _read_sitemaps(self, start_url: str) -> None:
+        if not self._request.use_sitemap or self._request.depth == 0 or self._request.max_pages == 1:
+            return
+        listed = (await self._await(self._robots.rules_for(start_url))).sitemaps
+        reader = SitemapReader(self._fetcher, max_urls=MAX_SITEMAP_URLS)
+        urls = await self._await(reader.pages(start_url, listed=listed))
+        for problem in reader.problems:
+            self._job.log(problem, level="warning")
+        self.tally.sitemap_urls = len(urls)
+        self._frontier.add(urls, found_by=1)
+
+    async def _crawl_levels(self) -> StopReason:
+        while True:
+            if self.tally.pages_ok >= self._request.max_pages:
+                return StopReason.MAX_PAGES
+            if self.tally.unanswered_in_a_row >= UNANSWERED_UNTIL_DOWN:
+                return StopReason.SITE_DOWN
+            if self._frontier.is_level_given_out and not self._without_links and not self._frontier.is_deepest:
+                self._frontier.descend()
+            self._start_visits()
+            if not self._under_way:
+                used_up = self.tally.visits >= self._max_visits
+                return StopReason.MAX_REQUESTS if used_up else StopReason.EXHAUSTED
+            for task in await self._wait(set(self._under_way)):
+                self._settle(self._under_way.pop(task), task.result())
+
+    def _start_visits(self) -> None:
+        room = min(
+            self._request.concurrency - len(self._under_way),
+            self._request.max_pages - self.tally.pages_ok - len(self._under_way),
+            self._max_visits - self.tally.visits - len(self._under_way),
+        )
+        while room > 0 and (visit := self._frontier.take()):
+            room -= 1
+            self._without_links.add(visit)
+            work = self._visitor.visit(visit, gatekeeper=self._judge_redirect, on_links=partial(self._add_links, visit))
+            self._under_way[asyncio.create_task(work)] = visit
+
+    def _add_links(self, visit: Visit, links: tuple[str, ...]) -> None:
+        self._frontier.add(links, found_by=visit.order)
+        self._without_links.discard(visit)
+
+    def _judge_redirect(self, target: str) -> SkipReason | None:
+        if not self._scope.covers(target):
+            return "scope"
+        return None if self._frontier.claim(target) else "duplicate"
+
+    def _settle(self, visit: Visit, outcome: Outcome) -> None:
+        self._without_links.discard(visit)
+        match outcome:
+            case Skipped("robots"):
+                self.tally.skip("robots")  # cost no request, so it is no visit
+                return
+            case Skipped(reason):
+                self.tally.visits += 1
+                self.tally.skip(reason)
+                return
+            case PageError():
+                self.tally.visits += 1
+                self.tally.fail(outcome)
+                self._job.log(f"{outcome.url}: {outcome.message}", level="warning")
+            case CrawledPage():
+                self.tally.visits += 1
+                if self._pages.add(outcome):
+                    self.tally.keep(size_bytes=outcome.size_bytes, depth=outcome.depth)
+                else:
+                    self.tally.skip("duplicate")
+        known = self.tally.pages_ok + len(self._under_way) + len(self._frontier)
+        self._job.report("crawling", self.tally.pages_ok, min(self._request.max_pages, known), message=visit.url)
+
+    async def _await(self, work: Coroutine[object, object, ResultT]) -> ResultT:
+        """Return what ``work`` returns, while the job may still interrupt it."""
+        task = asyncio.create_task(work)
+        try:
+            while not await self._wait({task}):
+                pass
+            return task.result()
+        finally:
+            await _end(task)
+
+    async def _wait(self, tasks: set[asyncio.Task[ResultT]]) -> set[asyncio.Task[ResultT]]:
+        """Return the tasks that are done after a tick at most."""
+        done, _ = await asyncio.wait(tasks, timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED)
+        self._job.checkpoint()
+        if self.tally.elapsed_s > self._request.max_duration_s:
+            raise _OutOfTime
+        return done
+
+
+async def _end(*tasks: asyncio.Task[ResultT]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

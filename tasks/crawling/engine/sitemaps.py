@@ -1,0 +1,136 @@
+"""Sitemaps: sitemaps.org protocol 0.9, index files and gzip included."""
+
+import asyncio
+import zlib
+from collections import deque
+from dataclasses import dataclass
+
+from lxml import etree
+
+from tasks.core.errors import EngineFailed
+from tasks.crawling.engine.address import canonical, origin_of
+from tasks.crawling.engine.fetch import Fetcher, FetchFailed
+
+# The protocol allows 50 MB; a file this large holds some 100,000 URLs.
+MAX_SITEMAP_BYTES = 20 * 2**20
+MAX_FILES = 50
+CHUNK_BYTES = 64 * 1024
+_ENTRIES = frozenset({"url", "sitemap"})
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+class SitemapBroken(EngineFailed):
+    """The file is no sitemap, or is over its cap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sitemap:
+    """One file: the pages it lists, and the sitemaps it lists if it is an index."""
+
+    pages: tuple[str, ...]
+    sitemaps: tuple[str, ...]
+
+
+def parse_sitemap(body: bytes, *, max_urls: int, max_bytes: int = MAX_SITEMAP_BYTES) -> Sitemap:
+    """Return the locations of a ``urlset`` or ``sitemapindex``, plain or gzipped, in order, at most ``max_urls``.
+
+    Entities are not expanded, nothing is loaded from elsewhere, and what follows an XML error is lost.
+
+    Raises:
+        SitemapBroken: neither of the two, or larger than the cap when unpacked.
+    """
+    parser = etree.XMLPullParser(
+        ("start", "end"),
+        remove_comments=True,
+        remove_pis=True,
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        huge_tree=False,
+        recover=True,
+    )
+    found: list[str] = []
+    root = ""
+    text = memoryview(_unpacked(body, max_bytes=max_bytes))
+    for at in range(0, len(text), CHUNK_BYTES):
+        parser.feed(bytes(text[at : at + CHUNK_BYTES]))
+        for event, element in parser.read_events():
+            name = etree.QName(element).localname
+            if event == "start":
+                root = root or name
+            elif name == "loc" and _is_entry(element.getparent()):
+                found.append((element.text or "").strip())
+            elif name in _ENTRIES:
+                element.clear()  # a large file is never held whole as a tree
+        if len(found) >= max_urls:
+            break
+    if root not in {"urlset", "sitemapindex"}:
+        raise SitemapBroken("is neither a urlset nor a sitemapindex")
+    is_index = root == "sitemapindex"
+    return Sitemap(
+        pages=() if is_index else tuple(found[:max_urls]), sitemaps=tuple(found[:max_urls]) if is_index else ()
+    )
+
+
+def _is_entry(element: etree._Element | None) -> bool:
+    return element is not None and etree.QName(element).localname in _ENTRIES
+
+
+def _unpacked(body: bytes, *, max_bytes: int) -> bytes:
+    if not body.startswith(_GZIP_MAGIC):
+        return body
+    unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        text = unzip.decompress(body, max_bytes + 1)
+    except zlib.error as exc:
+        raise SitemapBroken(f"its gzip is broken: {exc}") from exc
+    if len(text) > max_bytes:
+        raise SitemapBroken(f"unpacks to more than {max_bytes} bytes")
+    return text
+
+
+class SitemapReader:
+    """Collects page URLs from a site's sitemaps."""
+
+    def __init__(self, fetcher: Fetcher, *, max_urls: int) -> None:
+        self._fetcher = fetcher
+        self._max_urls = max_urls
+        self.problems: list[str] = []
+        """One line for each sitemap that could not be read."""
+
+    async def pages(self, start_url: str, *, listed: tuple[str, ...]) -> list[str]:
+        """Return canonical page URLs, distinct, in order.
+
+        Args:
+            listed: the Sitemap lines of robots.txt; where there are none, ``/sitemap.xml`` is tried.
+        """
+        waiting = deque(url for line in listed if (url := canonical(line, base=start_url)))
+        is_guess = not waiting
+        if is_guess:
+            waiting.append(f"{origin_of(start_url)}/sitemap.xml")
+        seen = set(waiting)
+        pages: dict[str, None] = {}
+        files = 0
+        while waiting and files < MAX_FILES and len(pages) < self._max_urls:
+            url = waiting.popleft()
+            files += 1
+            sitemap = await self._read(url, is_guess=is_guess)
+            pages.update(dict.fromkeys(page for loc in sitemap.pages if (page := canonical(loc, base=url))))
+            for loc in sitemap.sitemaps:
+                child = canonical(loc, base=url)
+                if child and child not in seen:
+                    seen.add(child)
+                    waiting.append(child)
+        return list(pages)[: self._max_urls]
+
+    async def _read(self, url: str, *, is_guess: bool) -> Sitemap:
+        try:
+            answer = await self._fetcher.fetch(url, max_bytes=MAX_SITEMAP_BYTES)
+            # Parsing a large file takes a second; lxml releases the interpreter lock for most of it.
+            return await asyncio.to_thread(parse_sitemap, answer.body, max_urls=self._max_urls)
+        except FetchFailed as exc:
+            if not (is_guess and exc.status in {404, 410}):
+                self.problems.append(f"sitemap {url}: {exc.message}")
+        except SitemapBroken as exc:
+            self.problems.append(f"sitemap {url}: {exc.message}")
+        return Sitemap(pages=(), sitemaps=())

@@ -1,0 +1,66 @@
+"""``crawling.site`` from one HTTP request to clean text."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from client import Switchyard
+from tests.acceptance.conftest import Yard
+from tests.acceptance.site import PAGES, Site
+from tests.integration.processes import await_true
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("yard")]
+
+
+def _params(site: Site, **more: object) -> dict[str, object]:
+    return {"url": site.url, "max_pages": 100, "delay_s": 0.0, **more}
+
+
+def test_a_site_becomes_clean_text(client: Switchyard, site: Site, tmp_path: Path) -> None:
+    """Every page is kept once, with its main text and without its navigation."""
+    job = client.wait(client.submit("crawling.site", _params(site)).id, timeout_s=90)
+    lines = client.download(job.id, "pages.jsonl", tmp_path / "pages.jsonl").read_text().splitlines()
+    pages = {page["url"]: page for page in map(json.loads, lines)}
+    assert PAGES == len(pages) == len(lines)
+    assert "This is page number 7." in pages[f"{site.url}page/7"]["text"]
+    assert "page 28" not in pages[f"{site.url}page/7"]["text"]
+
+
+def test_the_record_sums_up_the_crawl(client: Switchyard, site: Site) -> None:
+    """Pages, the dead link and what robots.txt forbids are all counted."""
+    job = client.wait(client.submit("crawling.site", _params(site)).id, timeout_s=90)
+    assert job.result is not None
+    assert (PAGES, 1, 1) == (job.result["pages_ok"], job.result["pages_failed"], job.result["skipped"]["robots"])
+    assert ["pages.jsonl"] == [artifact.name for artifact in client.artifacts(job.id)]
+
+
+@pytest.mark.parametrize("transport", ["sse", "websocket", "polling"])
+def test_a_crawl_is_watched_to_its_end(client: Switchyard, site: Site, transport: str) -> None:
+    """Each transport shows progress and the end."""
+    job = client.submit("crawling.site", _params(site))
+    events = list(client.events(job.id, transport=transport))  # type: ignore[arg-type]
+    states = [event.data["state"] for event in events if event.type == "state"]
+    assert "succeeded" == states[-1]
+    assert any(event.type == "progress" for event in events)
+
+
+def test_a_crawl_is_cancelled_at_any_page(client: Switchyard, site: Site) -> None:
+    """A running crawl ends as cancelled and holds no worker afterwards."""
+    site.slow_s = 0.4
+    try:
+        job = client.submit("crawling.site", _params(site, concurrency=1))
+        await_true(lambda: client.job(job.id).progress or None, what="the crawl reports")
+        client.cancel(job.id)
+        final = client.wait(job.id, timeout_s=30, check=False)
+    finally:
+        site.slow_s = 0.0
+    assert ("cancelled", "cancel_requested") == (final.state, final.cause)
+
+
+def test_loopback_is_refused_unless_it_is_allowed(client: Switchyard, yard: Yard) -> None:
+    """The guard answers without saying what it found."""
+    final = client.wait(client.submit("crawling.site", {"url": yard.url + "/docs"}).id, timeout_s=30, check=False)
+    assert final.error is not None
+    assert ("failed", "egress_refused") == (final.state, final.error.code)
+    assert "127.0.0.1" not in final.error.message

@@ -1,0 +1,59 @@
+"""How often one host is asked."""
+
+import asyncio
+import itertools
+import time
+
+from tasks.crawling.engine.politeness import Politeness
+
+
+def starts(politeness: Politeness, *hosts: str, hold_s: float = 0.0) -> list[float]:
+    """Take a turn at each host, all at once; return seconds from the first start, sorted."""
+
+    async def run() -> list[float]:
+        times: list[float] = []
+
+        async def turn(host: str) -> None:
+            async with politeness.gate(host).turn():
+                times.append(time.monotonic())
+                await asyncio.sleep(hold_s)
+
+        await asyncio.gather(*(turn(host) for host in hosts))
+        return [at - min(times) for at in sorted(times)]
+
+    return asyncio.run(run())
+
+
+def test_requests_to_one_host_start_a_delay_apart() -> None:
+    """However many want to start at once."""
+    times = starts(Politeness(delay_s=0.05, concurrency=8), "a", "a", "a", "a")
+    assert all(later - earlier >= 0.05 for earlier, later in itertools.pairwise(times))
+
+
+def test_hosts_do_not_wait_for_each_other() -> None:
+    """The delay is the host's own."""
+    assert starts(Politeness(delay_s=5, concurrency=8), "a", "b", "c")[-1] < 1
+
+
+def test_only_so_many_requests_are_under_way() -> None:
+    """Slow answers slow the crawl down, even without a delay."""
+    times = starts(Politeness(delay_s=0, concurrency=2), "a", "a", "a", hold_s=0.05)
+    assert times[1] < 0.05 <= times[2]
+
+
+def test_stated_delay_only_ever_slows() -> None:
+    """A shorter Crawl-delay does not hurry a crawl that was asked to go slowly."""
+    gate = Politeness(delay_s=1, concurrency=1).gate("a")
+    gate.slow_to(0.5)
+    assert gate.delay_s == 1
+    gate.slow_to(2)
+    assert gate.delay_s == 2
+
+
+def test_pause_holds_back_the_next_start() -> None:
+    """What a Retry-After asked for holds for the whole host."""
+    politeness = Politeness(delay_s=0, concurrency=2)
+    began = time.monotonic()
+    politeness.gate("a").pause(0.1)
+    starts(politeness, "a")
+    assert time.monotonic() - began >= 0.1

@@ -1,0 +1,69 @@
+"""A job context without a worker: records what an engine does to its job."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tasks.core.egress import Egress
+from tasks.core.errors import InputRejected, JobCancelled
+
+
+@dataclass
+class FakeResume:
+    """Keeps the state in memory."""
+
+    state: dict[str, object] | None = None
+
+    def load(self) -> dict[str, object] | None:
+        return self.state
+
+    def save(self, state: dict[str, object]) -> None:
+        self.state = state
+
+
+@dataclass(frozen=True)
+class Report:
+    """One call of ``report``."""
+
+    stage: str
+    done: float
+    total: float | None
+    message: str
+
+
+@dataclass
+class FakeJob:
+    """A ``JobContext``. ``cancel_after`` reports, or setting ``is_cancelled`` from any thread, cancels it."""
+
+    workdir: Path
+    http: Egress
+    id: str = "01890000-0000-7000-8000-000000000000"
+    attempt: int = 1
+    fence: int = 1
+    cancel_after: int | None = None
+    is_cancelled: bool = False
+    resume: FakeResume = field(default_factory=FakeResume)
+    reports: list[Report] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    saved: dict[str, bytes] = field(default_factory=dict)
+    media_types: dict[str, str] = field(default_factory=dict)
+    checkpoints: int = 0
+
+    def report(self, stage: str, done: float, total: float | None = None, message: str = "") -> None:
+        self.reports.append(Report(stage, done, total, message))
+        if self.cancel_after is not None and len(self.reports) >= self.cancel_after:
+            self.is_cancelled = True
+        self.checkpoint()
+
+    def log(self, line: str, *, level: str = "info", stream: str = "engine") -> None:
+        self.lines.append(f"{level} {line}")
+
+    def save(self, name: str, content: bytes | Path, media_type: str) -> None:
+        if name.startswith("/") or ".." in name.split("/") or not 0 < len(name) <= 200:
+            raise InputRejected(f"{name!r} is no plain relative path", field="name")
+        self.saved[name] = content.read_bytes() if isinstance(content, Path) else content
+        self.media_types[name] = media_type
+
+    def checkpoint(self) -> None:
+        self.checkpoints += 1
+        if self.is_cancelled:
+            raise JobCancelled

@@ -1,0 +1,53 @@
+"""The request of the one kind that misbehaves to order."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tasks.core.spec import FAST, Contract, JobSpec, Queue
+
+ACT = "faulty.act"
+# A job submitted with ``timeout_s`` has its hard limit this much later.
+HARD_AFTER_SOFT_S = 2.0
+
+
+class ActRequest(Contract):
+    """How an attempt behaves. Every attempt first appends ``<job> <attempt> <fence>`` to ``effects``."""
+
+    act: Literal[
+        "succeed",
+        "fail",  # raises a permanent error
+        "transient",  # raises a transient error
+        "exit",  # the child calls os._exit
+        "segfault",  # the child dereferences null
+        "sleep",  # in small steps, with a checkpoint between them
+        "stubborn",  # sleeps on whatever is raised in it
+        "hang",  # sleeps in C with every signal blocked and the interpreter locked
+        "grandchild",  # starts a process in a session of its own, then sleeps
+        "tell",  # reports, logs and saves an artifact
+    ]
+    effects: str = Field(max_length=500)
+    seconds: float = Field(1.0, ge=0, le=1000)
+    until_attempt: int = Field(1000, ge=0, le=1000, description="Later attempts succeed at once.")
+
+
+class ActResult(Contract):
+    """Which attempt got through."""
+
+    attempt: int
+    fence: int
+
+
+SPECS = (
+    JobSpec(
+        kind=ACT,
+        queue=Queue.ANALYTICS,
+        request=ActRequest,
+        result=ActResult,
+        summary="Misbehave to order.",
+        soft_limit_s=120,
+        hard_limit_s=120 + HARD_AFTER_SOFT_S,
+        retry=FAST,
+        example={"act": "succeed", "effects": "/dev/null"},
+    ),
+)

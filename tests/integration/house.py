@@ -1,0 +1,294 @@
+"""A whole house for one test module: ledger, Redis, workers, dispatcher, and an app in this process that submits."""
+
+import os
+import runpy
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+from pytest_celery import CeleryBrokerCluster, CeleryTestBroker, CeleryTestSetup, CeleryTestWorker, CeleryWorkerCluster
+
+from tasks.celery import SwitchyardCelery
+from tasks.core.carrier import Carrier
+from tasks.core.clock import now
+from tasks.core.kernel import Kernel, open_kernel
+from tasks.core.ledger import queries, tenants, transitions
+from tasks.core.ledger.fleet import Worker, WorkerState
+from tasks.core.ledger.schema import attempts, workers
+from tasks.core.records import AttemptRecord, Job, JobState
+from tasks.core.settings import load_settings
+from tasks.dispatch import Submission, cancel, submit
+from tasks.registry import load_specs
+from tests.faulty.contract import ACT
+from tests.integration.processes import REPOSITORY, CommandContainer, RedisContainer, await_true
+from workers.orphans import CHILD_MARK
+
+Settings = Mapping[str, str]
+
+
+def environment(folder: Path, redis_url: str, settings: Settings) -> dict[str, str]:
+    """Return the environment of every process of a house; nothing of the caller's own settings gets through."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("SWITCHYARD_", "CELERY_"))}
+    return inherited | {
+        "SWITCHYARD_STATE_DIR": str(folder / "var"),
+        "SWITCHYARD_REDIS_URL": redis_url,
+        "SWITCHYARD_EXTRA_FAMILIES": "tests.faulty",
+        "SWITCHYARD_BEAT_S": "0.5",
+        "SWITCHYARD_CARRY_AGAIN_S": "2",
+        "SWITCHYARD_CANCEL_GRACE_S": "1",
+        **{f"SWITCHYARD_{name.upper()}": value for name, value in settings.items()},
+    }
+
+
+class LocalBroker(CeleryTestBroker):
+    """The private Redis."""
+
+    container: RedisContainer
+
+    @property
+    def url(self) -> str:
+        """The address for clients."""
+        return self.container.url
+
+
+class LocalWorker(CeleryTestWorker):
+    """One ``celery -A tasks worker`` process."""
+
+    container: CommandContainer
+
+    @property
+    def pid(self) -> int:
+        """The pid of the worker's parent process."""
+        return self.container.pid
+
+    def children(self) -> list[psutil.Process]:
+        """List the processes below the parent."""
+        return psutil.Process(self.pid).children(recursive=True)
+
+
+class LocalWorkers(CeleryWorkerCluster):
+    """The house's workers."""
+
+    def add(self, worker: LocalWorker) -> None:
+        """Let the cluster grow."""
+        self.nodes = (*self.nodes, worker)
+
+
+class House(CeleryTestSetup):
+    """pytest-celery's setup, and what a test does with it."""
+
+    folder: Path
+    env: Mapping[str, str]
+
+    @property
+    def broker(self) -> LocalBroker:
+        """The private Redis."""
+        return super().broker
+
+    @property
+    def worker(self) -> LocalWorker:
+        """The first worker."""
+        return super().worker
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel of the test's own process."""
+        return self.app.kernel
+
+    def furnish(self, folder: Path, env: Mapping[str, str]) -> None:
+        """Note where the house stands, and open what submits."""
+        self.folder, self.env = folder, env
+        self.carrier = Carrier(self.app, self.kernel.ledger)
+        self._others: list[CommandContainer] = []
+        tenants.create_key(self.kernel.ledger, tenant="tests", name="tests", key="tests-key")
+        tenant = tenants.tenant_of(self.kernel.ledger, "tests-key")
+        assert tenant is not None
+        self.tenant_id = tenant.id
+
+    def teardown(self) -> None:
+        """Stop what the test started besides the first worker, and close the rest."""
+        for container in self._others:
+            container.teardown()
+        self.carrier.close()
+        self.kernel.close()
+        self.app.close()
+
+    # ---- processes
+
+    def start(self, name: str, *arguments: str, prompt: str | None, env: Settings | None = None) -> CommandContainer:
+        """Start a process of ours and wait until it is ready."""
+        merged = {**self.env, **(env or {})}
+        container = CommandContainer(name, arguments, env=merged, folder=self.folder, prompt=prompt)
+        self._others.append(container)
+        container.ready()
+        return container
+
+    def start_worker(self, *options: str, settings: Settings | None = None) -> LocalWorker:
+        """Start another worker."""
+        env = {f"SWITCHYARD_{name.upper()}": value for name, value in (settings or {}).items()}
+        container = self.start("worker", *worker_arguments(*options), prompt="ready.", env=env)
+        worker = LocalWorker(container, self.app)
+        self.worker_cluster.add(worker)
+        self.row(worker)
+        return worker
+
+    def start_dispatcher(self) -> CommandContainer:
+        """Start a dispatcher."""
+        return self.start("dispatcher", "-m", "workers", "dispatcher", prompt="dispatcher_started")
+
+    def row(self, worker: LocalWorker) -> Worker:
+        """Return the worker's row, once it is there."""
+        return await_true(lambda: self._row(worker.pid), what="the worker registers")
+
+    def _row(self, pid: int) -> Worker | None:
+        with self.kernel.ledger.read() as connection:
+            row = connection.execute(workers.select().where(workers.c.pid == pid)).one_or_none()
+        return None if row is None else Worker(**row._mapping)
+
+    def await_row(self, worker: LocalWorker, state: WorkerState, *, within_s: float = 60.0) -> None:
+        """Wait until the worker's row says ``state``."""
+        await_true(lambda: self.row(worker).state == state, what=f"the worker is {state}", within_s=within_s)
+
+    def await_beat(self, worker: LocalWorker, *, after: int) -> None:
+        """Wait until the worker's counter has passed ``after``."""
+        await_true(lambda: self.row(worker).beat > after, what="the worker beats")
+
+    def flush_redis(self) -> None:
+        """Wipe Redis."""
+        with self.broker.container.client as redis:
+            redis.flushall()
+
+    # ---- jobs
+
+    def submit(self, act: str = "succeed", **options: Any) -> Job:
+        """Submit a ``faulty.act``; ``timeout_s``, ``max_attempts`` and the like go to the job, the rest to the act."""
+        of_job = {name: options.pop(name) for name in ("timeout_s", "max_attempts", "priority") if name in options}
+        request = {"act": act, "effects": str(self.folder / "effects"), **options}
+        spec = load_specs(self.kernel.settings.extra_families)[ACT]
+        spec.request.model_validate(request)
+        submission = Submission(tenant_id=self.tenant_id, request=request, **of_job)
+        return submit(self.kernel, self.carrier, spec, submission).job
+
+    def deliver(self, job: Job, *, carry: int) -> None:
+        """Put the job's message into the broker by hand."""
+        self.app.send_task(job.kind, args=(job.id,), task_id=job.id, queue=job.queue, headers={"carry": carry})
+
+    def take_carry(self, job: Job) -> None:
+        """Take the published job's next carry and send nothing, as a carrier does that dies before it publishes."""
+        taken = transitions.take_stale(self.kernel.ledger, job.queue, published_before=now())
+        assert job.id in [one.id for one in taken]
+
+    def child_of(self, job: Job) -> int:
+        """Return the pid of the pool child that ran the job's newest attempt."""
+        newest = attempts.select().where(attempts.c.job_id == job.id).order_by(attempts.c.fence.desc())
+        with self.kernel.ledger.read() as connection:
+            return int(connection.execute(newest).first().child_pid)
+
+    def cancel(self, job: Job) -> Job:
+        """Cancel the job."""
+        return cancel(self.kernel, job.id, tenant_id=self.tenant_id)
+
+    def job(self, job: Job) -> Job:
+        """Read the job again."""
+        found = queries.job(self.kernel.ledger, job.id)
+        assert found is not None
+        return found
+
+    def attempts(self, job: Job) -> list[AttemptRecord]:
+        """List the job's attempts."""
+        return queries.attempts_of(self.kernel.ledger, job.id)
+
+    def await_state(self, job: Job, *states: JobState, within_s: float = 90.0) -> Job:
+        """Wait until the job is in one of ``states``."""
+        return self.await_job(job, lambda seen: seen.state in states, what=f"{states}", within_s=within_s)
+
+    def await_end(self, job: Job, *, within_s: float = 90.0) -> Job:
+        """Wait until the job has ended."""
+        return self.await_job(job, lambda seen: seen.state.is_terminal, what="an end", within_s=within_s)
+
+    def await_job(self, job: Job, claim: Callable[[Job], bool], *, what: str, within_s: float = 90.0) -> Job:
+        """Wait until ``claim`` holds for the job."""
+        found: list[Job] = []
+
+        def holds() -> bool:
+            found[:] = [self.job(job)]
+            return claim(found[0])
+
+        try:
+            await_true(holds, what=what, within_s=within_s)
+        except AssertionError as late:
+            raise AssertionError(f"{late}; the job is {found[0]}") from None
+        return found[0]
+
+    def await_start(self, job: Job, *, starts: int = 1) -> Job:
+        """Wait until the engine was entered ``starts`` times."""
+        await_true(lambda: len(self.effects(job)) >= starts, what=f"{job.id} starts")
+        return self.job(job)
+
+    def effects(self, job: Job) -> list[tuple[int, int]]:
+        """List ``(attempt, fence)`` of each time the engine was entered."""
+        path = self.folder / "effects"
+        lines = path.read_text().splitlines() if path.exists() else []
+        rows = [line.split() for line in lines]
+        return [(int(attempt), int(fence)) for job_id, attempt, fence in rows if job_id == job.id]
+
+    def events(self, job: Job) -> list[str]:
+        """List the states that the ledger's events tell, oldest first."""
+        return [event.data["state"] for event in transitions.events_of(self.kernel.ledger, job.id)]
+
+    def streamed_states(self, job: Job) -> list[str]:
+        """List the states that the Redis stream tells, oldest first."""
+        return [event.data["state"] for event in self.kernel.events.read(job.id) if event.type == "state"]
+
+    def await_idle(self, *, within_s: float = 60.0) -> None:
+        """Wait until no job is queued or running, so that a test cannot disturb the next one."""
+        active = (JobState.QUEUED, JobState.RUNNING)
+        wanted = queries.Filter(self.tenant_id, states=active)
+        await_true(
+            lambda: queries.listing(self.kernel.ledger, wanted, limit=1).total == 0,
+            what="all jobs ended",
+            within_s=within_s,
+        )
+
+    def marked(self, child_pid: int) -> list[int]:
+        """List the living processes that carry the child's mark."""
+        return [process.pid for process in psutil.process_iter() if _carries(process, f":{child_pid}")]
+
+
+def _carries(process: psutil.Process, ending: str) -> bool:
+    try:
+        alive = process.status() != psutil.STATUS_ZOMBIE
+        return alive and process.environ().get(CHILD_MARK, "").endswith(ending)
+    except psutil.Error:
+        return False
+
+
+def worker_arguments(*options: str) -> list[str]:
+    """Return the command that a person would type."""
+    return ["-m", "celery", "-A", "tasks", "worker", "--loglevel", "INFO", *options]
+
+
+def open_app(env: Mapping[str, str], patch: Any) -> SwitchyardCelery:
+    """Return our Celery app, with its kernel, as a process with this environment would have it."""
+    for name, value in env.items():
+        if name.startswith("SWITCHYARD_"):
+            patch.setenv(name, value)
+    app = SwitchyardCelery(f"tests-{secrets.token_hex(2)}", set_as_current=False)
+    config = runpy.run_path(str(REPOSITORY / "celeryconfig.py"))
+    app.config_from_object({name: value for name, value in config.items() if name[0].islower()})
+    app.kernel = open_kernel(load_settings())
+    return app
+
+
+__all__ = [
+    "CeleryBrokerCluster",
+    "House",
+    "LocalBroker",
+    "LocalWorker",
+    "LocalWorkers",
+    "environment",
+    "open_app",
+    "worker_arguments",
+]

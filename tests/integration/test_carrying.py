@@ -1,0 +1,88 @@
+"""The broker carries; losing what it carries loses no job."""
+
+import pytest
+
+from tasks.core.records import JobState
+from tests.integration.house import House
+
+pytestmark = pytest.mark.slow
+
+
+def test_job_runs_once_and_leaves_its_result(house: House) -> None:
+    """A submitted job reaches a plain worker and comes back with its result."""
+    job = house.submit()
+
+    ended = house.await_end(job)
+
+    assert (JobState.SUCCEEDED, {"attempt": 1, "fence": 1}) == (ended.state, ended.result)
+    assert [(1, 1)] == house.effects(job)
+
+
+def test_wiping_redis_with_100_jobs_waiting_loses_none(house: House) -> None:
+    """After FLUSHALL all hundred jobs still run, each once."""
+    blocker = house.submit("sleep", seconds=100)
+    house.await_start(blocker)
+    jobs = [house.submit() for _ in range(100)]
+
+    house.flush_redis()
+    house.cancel(blocker)
+
+    ended = [house.await_end(job) for job in jobs]
+    assert [JobState.SUCCEEDED] * 100 == [job.state for job in ended]
+    assert [[(1, 1)]] * 100 == [house.effects(job) for job in jobs]
+
+
+def test_progress_log_and_artifact_reach_the_stream(house: House) -> None:
+    """What an engine tells is in the job's stream, in the order of telling, between its states."""
+    job = house.await_end(house.submit("tell"))
+
+    told = [event.type for event in house.kernel.events.read(job.id)]
+
+    assert {"state": 3, "log": 1, "artifact": 1} == {type_: told.count(type_) for type_ in ("state", "log", "artifact")}
+    assert (
+        100.0 == [event.data for event in house.kernel.events.read(job.id) if event.type == "progress"][-1]["percent"]
+    )
+    assert ["state", "state"] == [told[0], told[-1]]
+
+
+def test_duplicate_delivery_runs_the_engine_once(house: House) -> None:
+    """The same message delivered three times, twice before and once after the run, starts one attempt."""
+    blocker = house.submit("sleep", seconds=100)
+    house.await_start(blocker)
+    job = house.submit()
+    house.deliver(job, carry=job.carry)
+    house.cancel(blocker)
+    house.await_end(job)
+
+    house.deliver(job, carry=job.carry)
+    house.await_end(house.submit())
+
+    assert [(1, 1)] == house.effects(job)
+    assert ["queued", "running", "succeeded"] == house.events(job)
+
+
+def test_old_carry_is_refused(house: House) -> None:
+    """A message from before the job was carried again is void; only the newest carry is claimed."""
+    blocker = house.submit("sleep", seconds=100)
+    house.await_start(blocker)
+    job = house.submit()
+    house.take_carry(job)
+    house.cancel(blocker)
+
+    ended = house.await_end(job)
+
+    assert JobState.SUCCEEDED == ended.state
+    assert ended.carry > job.carry + 1
+    assert [(1, 1)] == house.effects(job)
+
+
+def test_child_replaced_between_jobs_goes_on_claiming(house: House) -> None:
+    """When a child dies between two jobs, its successor claims the next one."""
+    first = house.await_end(house.submit())
+    (dead,) = [child for child in house.worker.children() if child.pid == house.child_of(first)]
+    dead.kill()
+
+    second = house.await_end(house.submit())
+
+    assert JobState.SUCCEEDED == second.state
+    assert house.child_of(second) != house.child_of(first)
