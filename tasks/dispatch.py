@@ -53,7 +53,7 @@ def submit(kernel: Kernel, carrier: Carrier, spec: JobSpec, submission: Submissi
     if accepted.published:
         carrier.offer(accepted.job)
     else:
-        kernel.events.ring()
+        carrier.soon(kernel.events.ring)
     return accepted
 
 

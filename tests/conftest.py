@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from celery import Celery
 
 from tasks.core.artifacts import Artifacts
 from tasks.core.events import Events
@@ -82,6 +83,16 @@ def redis_server(redis_process: RedisServer) -> Iterator[RedisServer]:
     redis_process.restore()
     yield redis_process
     redis_process.restore()
+
+
+@pytest.fixture
+def sender(redis_server: RedisServer) -> Iterator[Celery]:
+    """Celery as our processes have it, with ``redis_server`` as its broker."""
+    app = Celery("sender", set_as_current=False)
+    app.config_from_object("celeryconfig")
+    app.conf.update(broker_url=redis_server.url)
+    yield app
+    app.close()
 
 
 @pytest.fixture

@@ -50,7 +50,11 @@ class Beat:
     _process: psutil.Process = field(default_factory=psutil.Process)
 
     def start(self) -> None:
-        """Begin beating."""
+        """Register the worker, so that its row is there before its first claim, and begin beating."""
+        try:
+            self._register()
+        except AppError as exc:
+            log.warning("beat_missed", code=exc.code)
         self._thread = Thread(target=self._run, name="beat", daemon=True)
         self._thread.start()
 
@@ -77,8 +81,7 @@ class Beat:
         ledger = self.kernel.ledger
         state = self._state()
         if not self._registered:
-            fleet.register(ledger, self.worker)
-            self._registered = True
+            self._register()
         else:
             fleet.beat(ledger, self.worker.name, rss_bytes=self._process.memory_info().rss, state=state)
         held = fleet.held_by(ledger, self.worker.name)
@@ -90,6 +93,10 @@ class Beat:
             self._swept_at = time.monotonic()
             if killed := kill_orphans():
                 log.warning("orphans_killed", pids=killed)
+
+    def _register(self) -> None:
+        fleet.register(self.kernel.ledger, self.worker)
+        self._registered = True
 
     def _state(self) -> WorkerState:
         if not self.is_stopping():

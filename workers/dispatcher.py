@@ -151,8 +151,10 @@ class Dispatcher:
 
     def _rescue(self) -> None:
         ledger = self._kernel.ledger
+        # Holders first: who registers and claims between the two questions must not look like a holder without a row.
+        holders = fleet.holders(ledger)
         beats = {worker.name: worker.beat for worker in fleet.live_workers(ledger)}
-        gone = self._census.gone(beats, fleet.holders(ledger), lease_s=self._kernel.settings.lease_s)
+        gone = self._census.gone(beats, holders, lease_s=self._kernel.settings.lease_s)
         for name in gone:
             for held in fleet.held_by(ledger, name):
                 job = settle_lost(

@@ -52,7 +52,7 @@ class Supervised:
         self.process = None
         self.refused = code == _REFUSED
         self.restarts = 0 if lived_s >= _HEALTHY_AFTER_S else self.restarts + 1
-        pause_s = min(_LONGEST_PAUSE_S, 2.0 ** (self.restarts - 1)) if self.restarts > 1 else 0.0
+        pause_s = min(_LONGEST_PAUSE_S, 2.0 ** (self.restarts - 1)) if self.restarts else 0.0
         self.start_after = time.monotonic() + pause_s
         log.error("process_died", name=self.name, exit_code=code, lived_s=round(lived_s, 1), refused=self.refused)
 

@@ -87,8 +87,17 @@ class Artifacts:
 
 def _write_aside(target: Path, content: bytes | Path) -> tuple[int, str]:
     aside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        digest, size = _write(aside, content)
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+    return size, digest
+
+
+def _write(path: Path, content: bytes | Path) -> tuple[str, int]:
     digest, size = hashlib.sha256(), 0
-    with aside.open("wb") as out:
+    with path.open("wb") as out:
         if isinstance(content, bytes):
             out.write(content)
             digest.update(content)
@@ -101,8 +110,7 @@ def _write_aside(target: Path, content: bytes | Path) -> tuple[int, str]:
                     size += len(block)
         out.flush()
         os.fsync(out.fileno())
-    aside.replace(target)
-    return size, digest.hexdigest()
+    return digest.hexdigest(), size
 
 
 def _record(job_id: str, row: dict[str, Any], attempt: int) -> ArtifactRecord:

@@ -4,10 +4,10 @@ The ledger is written first (a carry is taken), then the message is sent; a carr
 back at once, and if this process dies in between, the dispatcher finds the job published and Redis without it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, Full, Queue
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 import structlog
@@ -22,6 +22,8 @@ from tasks.core.ledger import Ledger, transitions
 from tasks.core.records import Job
 
 log = structlog.get_logger()
+
+Errand = Callable[[], None]
 
 # Publishing to a live Redis takes a millisecond; anything over a second is a Redis that does not answer.
 _PUBLISH_LIMIT_S = 1.0
@@ -87,10 +89,11 @@ class Carrier:
     def __init__(self, celery: Celery, ledger: Ledger) -> None:
         self._publisher = Publisher(celery)
         self._ledger = ledger
-        self._waiting: Queue[Job] = Queue(maxsize=_BACKLOG)
+        self._waiting: Queue[Job | Errand] = Queue(maxsize=_BACKLOG)
         self._breaker = Breaker()
         self._stopping = Event()
         self._thread: Thread | None = None
+        self._starting = Lock()
 
     @property
     def is_open(self) -> bool:
@@ -99,14 +102,23 @@ class Carrier:
 
     def offer(self, job: Job) -> None:
         """Publish a job whose carry the caller has taken; returns at once."""
-        try:
-            self._waiting.put_nowait(job)
-        except Full:
+        if not self._hand_over(job):
             self._put_back([job])
-            return
-        if self._thread is None:
-            self._thread = Thread(target=self._run, name="carrier", daemon=True)
-            self._thread.start()
+
+    def soon(self, errand: Errand) -> None:
+        """Run ``errand`` on this thread, unless the backlog is full; returns at once."""
+        self._hand_over(errand)
+
+    def _hand_over(self, item: "Job | Errand") -> bool:
+        try:
+            self._waiting.put_nowait(item)
+        except Full:
+            return False
+        with self._starting:  # many requests may come first at the same time
+            if self._thread is None:
+                self._thread = Thread(target=self._run, name="carrier", daemon=True)
+                self._thread.start()
+        return True
 
     def close(self) -> None:
         """Publish what is left (for at most two seconds), then stop."""
@@ -117,7 +129,10 @@ class Carrier:
 
     def _run(self) -> None:
         while not (self._stopping.is_set() and self._waiting.empty()):
-            batch = self._next_batch()
+            items = self._next_batch()
+            batch = [item for item in items if isinstance(item, Job)]
+            for errand in dict.fromkeys(item for item in items if not isinstance(item, Job)):
+                errand()
             if not batch:
                 continue
             try:
@@ -128,7 +143,7 @@ class Carrier:
                 log.warning("publish_failed", jobs=len(batch), reason=exc.message)
                 self._put_back(batch)
 
-    def _next_batch(self) -> list[Job]:
+    def _next_batch(self) -> "list[Job | Errand]":
         try:
             batch = [self._waiting.get(timeout=0.2)]
         except Empty:

@@ -141,10 +141,10 @@ def _call_engine(
 
 
 def _bounded(spec: JobSpec, result: BaseModel) -> dict[str, Any]:
-    text = result.model_dump_json()
-    if len(text) > spec.max_result_bytes:
+    size = len(result.model_dump_json().encode())
+    if size > spec.max_result_bytes:
         raise TooLarge(
-            f"The result is {len(text)} bytes, over the kind's {spec.max_result_bytes}; save an artifact instead."
+            f"The result is {size} bytes, over the kind's {spec.max_result_bytes}; save an artifact instead."
         )
     return result.model_dump(mode="json")
 

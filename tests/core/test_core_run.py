@@ -1,0 +1,252 @@
+"""``core.run`` around small engines, called as Celery calls it but without a worker."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
+from celery.exceptions import Ignore
+from structlog.testing import capture_logs
+
+from tasks.core.errors import (
+    AttemptEnded,
+    EngineUnavailable,
+    InputRejected,
+    JobSuperseded,
+    LedgerUnavailable,
+    Permanent,
+    Transient,
+)
+from tasks.core.job import JobContext
+from tasks.core.kernel import Kernel
+from tasks.core.ledger import queries, transitions
+from tasks.core.ledger.tenants import Tenant
+from tasks.core.records import Cause, Job, JobState
+from tasks.core.run import run_job
+from tasks.maintenance.contract import SPECS, PingRequest, PingResult
+from tasks.maintenance.engine import ping
+from tests.samples import carried, claimed, ledger_away
+
+Engine = Callable[[PingRequest, JobContext], PingResult]
+
+
+@pytest.fixture
+def job(kernel: Kernel, tenant: Tenant) -> Job:
+    return carried(kernel.ledger, tenant)
+
+
+def run(kernel: Kernel, job: Job, engine: Engine) -> dict[str, Any]:
+    """Deliver the job's message to a child that has ``engine``."""
+    request = SimpleNamespace(id=job.id, carry=job.carry, hostname="maintenance@here#1")
+    task = SimpleNamespace(app=SimpleNamespace(kernel=kernel), request=request)
+    with capture_logs():
+        return run_job(task, SPECS[0], lambda: engine)
+
+
+def ended(kernel: Kernel, job: Job, engine: Engine) -> Job:
+    with pytest.raises(AttemptEnded):
+        run(kernel, job, engine)
+    found = queries.job(kernel.ledger, job.id)
+    assert found is not None
+    return found
+
+
+def raising(error: BaseException) -> Engine:
+    def engine(request: PingRequest, job: JobContext) -> PingResult:
+        raise error
+
+    return engine
+
+
+def states(kernel: Kernel, job: Job) -> list[str]:
+    return [event.data["state"] for event in kernel.events.read(job.id) if event.type == "state"]
+
+
+def test_result_is_written_and_returned(kernel: Kernel, job: Job) -> None:
+    """One write ends the job, and the stream shows the whole way."""
+    assert run(kernel, job, ping) == {"message": "hello"}
+    found = queries.job(kernel.ledger, job.id)
+    assert found is not None
+    assert (found.state, found.result, found.cause) == (JobState.SUCCEEDED, {"message": "hello"}, Cause.COMPLETED)
+    assert states(kernel, job) == ["queued", "running", "succeeded"]
+
+
+def test_last_report_of_a_success_is_complete(kernel: Kernel, job: Job) -> None:
+    """Nobody is left at 99 percent."""
+
+    def engine(request: PingRequest, job: JobContext) -> PingResult:
+        job.report("pages", 1, 3)
+        return PingResult(message="x")
+
+    run(kernel, job, engine)
+    found = queries.job(kernel.ledger, job.id)
+    assert found is not None
+    assert found.progress is not None
+    assert (found.progress["percent"], found.progress["eta_s"]) == (100.0, 0.0)
+
+
+def test_workdir_is_the_attempts_own_and_removed(kernel: Kernel, job: Job) -> None:
+    """Empty at the start, gone at the end."""
+    seen = []
+
+    def engine(request: PingRequest, job: JobContext) -> PingResult:
+        seen.append((job.workdir, list(job.workdir.iterdir())))
+        (job.workdir / "left").write_text("x")
+        return PingResult(message="x")
+
+    run(kernel, job, engine)
+    ((workdir, content),) = seen
+    assert (content, workdir.exists()) == ([], False)
+
+
+@pytest.mark.parametrize("error", [Transient("503"), LedgerUnavailable("gone"), SoftTimeLimitExceeded()])
+def test_passing_failure_goes_back_to_the_queue(kernel: Kernel, job: Job, error: BaseException) -> None:
+    """Attempts remain, so it is tried again."""
+    found = ended(kernel, job, raising(error))
+    code = {Transient: "transient", LedgerUnavailable: "ledger_unavailable"}.get(type(error), "timeout")
+    assert (found.state, found.cause, found.dead) == (JobState.QUEUED, code, False)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Permanent("no"), "permanent"),
+        (InputRejected("bad", field="url"), "input_rejected"),
+        (EngineUnavailable("no R"), "engine_unavailable"),
+        (ZeroDivisionError("division by zero"), "engine_error"),
+        (MemoryError(), "engine_error"),
+    ],
+)
+def test_lasting_failure_ends_the_job(kernel: Kernel, job: Job, error: Exception, code: str) -> None:
+    """No second attempt, and the engine's bug is named without a traceback."""
+    found = ended(kernel, job, raising(error))
+    assert found.error is not None
+    assert (found.state, found.error["code"], found.dead) == (JobState.FAILED, code, False)
+    assert "Traceback" not in found.error["message"]
+
+
+def test_failure_is_in_the_jobs_log(kernel: Kernel, job: Job) -> None:
+    """Who reads the log sees why it ends."""
+    ended(kernel, job, raising(ZeroDivisionError("division by zero")))
+    (line,) = [event.data for event in kernel.events.read(job.id) if event.type == "log"]
+    assert (line["level"], line["stream"], line["line"]) == ("error", "kernel", "ZeroDivisionError: division by zero")
+
+
+def test_engine_that_does_not_load_ends_its_job(kernel: Kernel, job: Job) -> None:
+    """A missing library is not the worker's end."""
+
+    def load() -> Engine:
+        raise ModuleNotFoundError("No module named 'rpy2'")
+
+    request = SimpleNamespace(id=job.id, carry=job.carry, hostname="w")
+    task = SimpleNamespace(app=SimpleNamespace(kernel=kernel), request=request)
+    with capture_logs(), pytest.raises(AttemptEnded):
+        run_job(task, SPECS[0], load)
+    assert queries.job(kernel.ledger, job.id).error["code"] == "engine_error"
+
+
+def test_large_result_is_refused_by_its_bytes(kernel: Kernel, job: Job) -> None:
+    """Letters beyond ASCII count as what they take."""
+
+    def engine(request: PingRequest, job: JobContext) -> PingResult:
+        return PingResult.model_construct(message="ü" * 140_000)
+
+    found = ended(kernel, job, engine)
+    assert (found.state, found.cause) == (JobState.FAILED, "too_large")
+    assert found.result is None
+
+
+def test_cancelled_engine_ends_cancelled(kernel: Kernel, job: Job) -> None:
+    """At its next checkpoint."""
+
+    def engine(request: PingRequest, job: JobContext) -> PingResult:
+        transitions.request_cancel(kernel.ledger, job.id, tenant_id=queries.job(kernel.ledger, job.id).tenant_id)
+        while True:
+            job.checkpoint()
+            time.sleep(0.05)
+
+    assert ended(kernel, job, engine).state == JobState.CANCELLED
+    assert states(kernel, job)[-1] == "cancelled"
+
+
+def test_failure_of_a_cancelled_job_is_a_cancel(kernel: Kernel, job: Job, tenant: Tenant) -> None:
+    """A tool that was killed on request may well raise before the next checkpoint."""
+
+    def engine(request: PingRequest, job: JobContext) -> PingResult:
+        transitions.request_cancel(kernel.ledger, job.id, tenant_id=tenant.id)
+        raise Transient("the subprocess was killed")
+
+    assert ended(kernel, job, engine).state == JobState.CANCELLED
+
+
+@pytest.mark.parametrize("late", ["result", "error", "checkpoint"])
+def test_superseded_attempt_changes_nothing(kernel: Kernel, job: Job, late: str) -> None:
+    """Another claim owns the job: whatever comes of this one is dropped."""
+
+    def engine(request: PingRequest, context: JobContext) -> PingResult:
+        transitions.requeue(kernel.ledger, job.id, fence=context.fence, cause=Cause.WORKER_LOST)
+        claimed(kernel.ledger, *transitions.take_due(kernel.ledger, job.queue))
+        if late == "error":
+            raise Permanent("late")
+        if late == "checkpoint":
+            raise JobSuperseded
+        return PingResult(message="late")
+
+    with pytest.raises(Ignore):
+        run(kernel, job, engine)
+    found = queries.job(kernel.ledger, job.id)
+    assert found is not None
+    assert (found.state, found.fence, found.result) == (JobState.RUNNING, 2, None)
+
+
+def test_second_delivery_runs_nothing(kernel: Kernel, job: Job) -> None:
+    """A duplicate leaves quietly."""
+    run(kernel, job, ping)
+    with pytest.raises(Ignore):
+        run(kernel, job, raising(AssertionError("ran twice")))
+
+
+def test_delivery_without_ledger_is_dropped(kernel: Kernel, job: Job) -> None:
+    """It is still published there, so it will be carried again."""
+    with ledger_away(kernel.ledger), pytest.raises(Ignore):
+        run(kernel, job, raising(AssertionError("ran unclaimed")))
+    assert queries.job(kernel.ledger, job.id) == job
+
+
+def test_end_waits_for_the_ledger(kernel: Kernel, job: Job) -> None:
+    """Finished work is written when the ledger returns."""
+    outage = ExitStack()
+
+    def engine(request: PingRequest, job: JobContext) -> PingResult:
+        outage.enter_context(ledger_away(kernel.ledger))
+        threading.Timer(0.8, outage.close).start()
+        return PingResult(message="done")
+
+    assert run(kernel, job, engine) == {"message": "done"}
+    assert queries.job(kernel.ledger, job.id).state == JobState.SUCCEEDED
+
+
+def test_dead_redis_does_not_matter(kernel: Kernel, job: Job, redis_server) -> None:
+    """The ledger decides; viewers hear of it later."""
+    redis_server.stop()
+    assert run(kernel, job, ping) == {"message": "hello"}
+
+
+def test_logs_carry_the_jobs_identity(kernel: Kernel, tenant: Tenant) -> None:
+    """Every line of an attempt can be found by job and by correlation id."""
+    import structlog
+
+    seen = []
+
+    def engine(request: PingRequest, job: JobContext) -> PingResult:
+        seen.append(structlog.contextvars.get_contextvars())
+        return PingResult(message="x")
+
+    job = carried(kernel.ledger, tenant, correlation_id="c-1")
+    run(kernel, job, engine)
+    assert seen == [{"job_id": job.id, "kind": job.kind, "attempt": 1, "correlation_id": "c-1"}]
+    assert structlog.contextvars.get_contextvars() == {}

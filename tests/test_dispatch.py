@@ -1,0 +1,157 @@
+"""Submit and cancel: the ledger first, the carrier next, and no waiting for Redis."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from celery import Celery
+from structlog.testing import capture_logs
+
+from tasks.core.carrier import Carrier
+from tasks.core.errors import IdempotencyKeyReused, InputRejected, LedgerUnavailable, NotFound
+from tasks.core.events import BELL_KEY
+from tasks.core.kernel import Kernel
+from tasks.core.ledger import queries
+from tasks.core.ledger.tenants import Tenant
+from tasks.core.records import JobState
+from tasks.dispatch import Submission, cancel, submit
+from tasks.maintenance.contract import SPECS
+from tests.samples import eventually, ledger_away, running
+from tests.servers import RedisServer
+
+SPEC = SPECS[0]
+
+
+@pytest.fixture
+def carrier(sender: Celery, kernel: Kernel) -> Iterator[Carrier]:
+    carrier = Carrier(sender, kernel.ledger)
+    with capture_logs():
+        yield carrier
+        carrier.close()
+
+
+@pytest.fixture
+def submission(tenant: Tenant) -> Submission:
+    return Submission(tenant.id, {"message": "hello"}, idempotency_key="k", labels={"a": "b"})
+
+
+def test_submitted_job_is_in_the_ledger_then_in_the_broker(
+    kernel: Kernel, carrier: Carrier, submission: Submission, redis_server: RedisServer
+) -> None:
+    """With the limits of its kind where it asks for none."""
+    answer = submit(kernel, carrier, SPEC, submission)
+    job = queries.job(kernel.ledger, answer.job.id)
+    assert job == answer.job
+    assert (job.kind, job.queue, job.request) == (SPEC.kind, SPEC.queue, {"message": "hello"})
+    assert (job.timeout_s, job.hard_limit_s, job.max_attempts) == (10.0, 15.0, 3)
+    assert eventually(lambda: redis_server.client.llen("sy:maintenance") == 1)
+
+
+def test_shorter_limits_keep_the_distance_to_the_hard_one(
+    kernel: Kernel, carrier: Carrier, submission: Submission
+) -> None:
+    """The engine always has the same time to clean up."""
+    job = submit(kernel, carrier, SPEC, replace(submission, timeout_s=2.5, max_attempts=1)).job
+    assert (job.timeout_s, job.hard_limit_s, job.max_attempts) == (2.5, 7.5, 1)
+
+
+@pytest.mark.parametrize("over", [{"timeout_s": 10.5}, {"max_attempts": 4}])
+def test_limit_over_the_kinds_is_refused(
+    kernel: Kernel, carrier: Carrier, submission: Submission, over: dict[str, float]
+) -> None:
+    """The message names the field and the limit."""
+    with pytest.raises(InputRejected, match="over the limit of maintenance") as refusal:
+        submit(kernel, carrier, SPEC, replace(submission, **over))
+    assert refusal.value.field == next(iter(over))
+
+
+def test_repeat_is_neither_accepted_nor_published_again(
+    kernel: Kernel, carrier: Carrier, submission: Submission, redis_server: RedisServer
+) -> None:
+    """The first job answers, also where only who asks differs."""
+    first = submit(kernel, carrier, SPEC, submission)
+    again = submit(kernel, carrier, SPEC, replace(submission, correlation_id="other", traceparent="other"))
+    assert (again.job.id, again.replayed) == (first.job.id, True)
+    carrier.close()
+    assert redis_server.client.llen("sy:maintenance") == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"request": {"message": "other"}},
+        {"priority": 51},
+        {"timeout_s": 5},
+        {"max_attempts": 2},
+        {"reference": "r"},
+        {"labels": {"a": "c"}},
+        {"site": "s"},
+    ],
+)
+def test_key_covers_everything_that_shapes_the_job(
+    kernel: Kernel, carrier: Carrier, submission: Submission, changes: dict[str, object]
+) -> None:
+    """A changed field is another request."""
+    submit(kernel, carrier, SPEC, submission)
+    with pytest.raises(IdempotencyKeyReused):
+        submit(kernel, carrier, SPEC, replace(submission, **changes))
+
+
+def test_key_does_not_see_the_order_of_fields(kernel: Kernel, carrier: Carrier, submission: Submission) -> None:
+    """JSON objects have none."""
+    first = submit(kernel, carrier, SPEC, replace(submission, request={"a": 1, "b": 2}))
+    assert submit(kernel, carrier, SPEC, replace(submission, request={"b": 2, "a": 1})).job.id == first.job.id
+
+
+def test_frozen_redis_holds_no_submit_up(
+    kernel: Kernel, carrier: Carrier, submission: Submission, redis_server: RedisServer
+) -> None:
+    """Accepted jobs wait in the ledger, whether or not the carrier has noticed yet."""
+    submit(kernel, carrier, SPEC, replace(submission, idempotency_key=None))
+    redis_server.freeze()
+    slowest = 0.0
+    for _ in range(40):
+        began = time.monotonic()
+        submit(kernel, carrier, SPEC, replace(submission, idempotency_key=None))
+        slowest = max(slowest, time.monotonic() - began)
+        time.sleep(0.03)
+    redis_server.thaw()
+    assert slowest < 0.3
+
+
+def test_job_that_is_not_published_here_rings_the_dispatcher(
+    kernel: Kernel, carrier: Carrier, submission: Submission, redis_server: RedisServer
+) -> None:
+    """It need not wait for the dispatcher's next tick."""
+    for _ in range(33):
+        submit(kernel, carrier, SPEC, replace(submission, idempotency_key=None))
+    assert eventually(lambda: redis_server.client.llen(BELL_KEY) == 1)
+
+
+def test_nothing_is_accepted_without_the_ledger(kernel: Kernel, carrier: Carrier, submission: Submission) -> None:
+    """The caller hears it and tries again."""
+    with ledger_away(kernel.ledger), pytest.raises(LedgerUnavailable):
+        submit(kernel, carrier, SPEC, submission)
+    assert not submit(kernel, carrier, SPEC, submission).replayed
+
+
+def test_cancel_of_a_queued_job_is_seen_in_its_stream(kernel: Kernel, carrier: Carrier, submission: Submission) -> None:
+    """Viewers hear the end at once."""
+    job = submit(kernel, carrier, SPEC, submission).job
+    assert cancel(kernel, job.id, tenant_id=job.tenant_id).state == JobState.CANCELLED
+    assert kernel.events.read(job.id)[-1].is_terminal
+
+
+def test_cancel_of_a_running_job_waits_for_its_worker(kernel: Kernel, tenant: Tenant) -> None:
+    """Only the flag is set."""
+    job = running(kernel.ledger, tenant)
+    flagged = cancel(kernel, job.id, tenant_id=tenant.id)
+    assert (flagged.state, flagged.cancel_requested_at is None) == (JobState.RUNNING, False)
+    assert kernel.events.read(job.id) == []
+
+
+def test_cancel_of_a_foreign_job_finds_none(kernel: Kernel, tenant: Tenant) -> None:
+    """As if it did not exist."""
+    with pytest.raises(NotFound):
+        cancel(kernel, running(kernel.ledger, tenant).id, tenant_id="other")
