@@ -78,7 +78,6 @@ def test_development_key_is_private(settings: Settings, kernel: Kernel) -> None:
 def test_development_key_survives_a_new_ledger(settings: Settings, kernel: Kernel) -> None:
     """Scripts that know the key go on working after the ledger was thrown away."""
     path = settings.state_dir / "dev-key"
-    path.parent.mkdir(exist_ok=True)
     path.write_text("sy_kept\n")
     assert ensure_key(settings, kernel.ledger) == "sy_kept"
 
