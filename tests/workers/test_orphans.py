@@ -96,8 +96,8 @@ def test_owner_younger_than_what_it_owns_is_another_process(start: Start) -> Non
 def test_only_our_own_children_are_killed_by_pid(start: Start) -> None:
     """A pid from the ledger that is not a child of ours belongs to a stranger by now."""
     own = start()
-    # -3 is DEVNULL: the sleeper must not hold the pipe that we read to its end.
-    script = "import subprocess; print(subprocess.Popen(['sleep', '100'], stdout=-3).pid)"
+    # -3 is DEVNULL: the sleeper must not hold the pipes that we read to its end.
+    script = "import subprocess; print(subprocess.Popen(['sleep', '100'], stdout=-3, stderr=-3).pid)"
     stranger = int(subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout)
 
     assert (True, False) == (is_own_child(own.pid), is_own_child(stranger))
