@@ -118,7 +118,8 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
         del responses["422"]
     if path.startswith("/api/"):
         operation.setdefault("security", SECURITY)
-        for status, described in problems(401, 503).items():
+        statuses = (401, 404, 503) if "{" in path else (401, 503)
+        for status, described in problems(*statuses).items():
             responses.setdefault(str(status), described)
 
 
