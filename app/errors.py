@@ -131,7 +131,8 @@ def _on_app_error(exc: errors.AppError) -> Response:
     if status == 500:
         return _on_unknown(exc)
     if status == 503:
-        log.warning("request_refused", code=exc.code, exc_info=exc.__cause__)
+        # The driver's own words: SQLAlchemy's would repeat the statement and what the caller sent.
+        log.warning("request_refused", code=exc.code, reason=str(getattr(exc.__cause__, "orig", exc.__cause__))[:300])
     return problem(status=status, code=exc.code, detail=exc.message, refusals=_refusals(exc, status))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import http.client
 import json
 import os
 import resource
@@ -53,6 +54,14 @@ def _await_port(port: int) -> None:
     raise TimeoutError(f"nothing listens on port {port}")
 
 
+def _await_answer(port: int) -> None:
+    # The port is open before the worker has loaded the application; this waits until it has.
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_START_LIMIT_S)
+    connection.request("GET", "/nothing", headers={"Connection": "close"})
+    connection.getresponse().read()
+    connection.close()
+
+
 @contextmanager
 def redis_server(folder: Path) -> Iterator[str]:
     """Run a private redis-server and give its URL."""
@@ -70,7 +79,7 @@ class Jobs:
     """Jobs that the bench moves by hand, in a ledger of its own."""
 
     def __init__(self, folder: Path, redis_url: str) -> None:
-        self.settings = Settings(state_dir=folder, redis_url=redis_url)  # type: ignore[call-arg]  # rest has defaults
+        self.settings = Settings(state_dir=folder, redis_url=redis_url)
         self.kernel: Kernel = open_kernel(self.settings)
         key = tenants.create_key(self.kernel.ledger, tenant="bench", name="bench")
         tenant = tenants.tenant_of(self.kernel.ledger, key)
@@ -89,7 +98,7 @@ class Jobs:
 def _job(tenant_id: str) -> Job:
     unset = ["reference", "site", "correlation_id", "traceparent", "not_before", "published_at", "started_at", "worker"]
     unset += ["claimed_at", "finished_at", "cancel_requested_at", "child_pid", "progress", "resume", "result", "error"]
-    return Job(  # type: ignore[arg-type]  # the unset ones are None
+    return Job(
         id=new_id(),
         tenant_id=tenant_id,
         kind="maintenance.ping",
@@ -154,6 +163,7 @@ def web(worker_class: str, jobs: Jobs, *, viewers: int) -> Iterator[Web]:
         try:
             _await_port(port)
             worker = _worker_of(process.pid)
+            _await_answer(port)
             yield Web(port, worker, int(jobs.settings.redis_url.rpartition(":")[2].partition("/")[0]))
         finally:
             process.terminate()
@@ -164,7 +174,6 @@ def _worker_of(master_pid: int) -> psutil.Process:
     while time.monotonic() < deadline:
         children = psutil.Process(master_pid).children()
         if children:
-            time.sleep(2)  # until it has imported the application
             return children[0]
         time.sleep(0.05)
     raise TimeoutError("gunicorn started no worker")

@@ -19,7 +19,7 @@ from tasks.core.settings import Settings
 def main() -> None:
     """Run the plan on stdin; print when each job ended."""
     plan = json.loads(sys.stdin.readline())
-    kernel = open_kernel(Settings(state_dir=Path(plan["state_dir"]), redis_url=plan["redis_url"]))  # type: ignore[call-arg]
+    kernel = open_kernel(Settings(state_dir=Path(plan["state_dir"]), redis_url=plan["redis_url"]))
     ended: dict[str, float] = {}
     began = time.monotonic()
     reports = ends = 0

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from celery import Celery
 
 from tasks.core.artifacts import Artifacts
@@ -19,9 +20,24 @@ from tests.servers import RedisServer
 DEAD_REDIS_URL = "redis://127.0.0.1:1/0"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _plain_logs() -> None:
+    # structlog's default draws tracebacks with every local variable, which takes seconds.
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
+        ]
+    )
+
+
 @pytest.fixture
-def make_settings(tmp_path: Path) -> Callable[..., Settings]:
-    """Settings on this test's folder and, unless one is given, on no Redis."""
+def make_settings(tmp_path: Path, sqlite_template: Path) -> Callable[..., Settings]:
+    """Settings on this test's folder, with an empty ledger in it, and without a Redis unless one is given."""
+    (tmp_path / "state").mkdir()
+    shutil.copy(sqlite_template, tmp_path / "state" / "ledger.db")
 
     def make(**values: object) -> Settings:
         return Settings(**({"state_dir": tmp_path / "state", "redis_url": DEAD_REDIS_URL} | values))

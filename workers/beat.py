@@ -139,7 +139,8 @@ class Beat:
         assert self._draining_since is not None  # noqa: S101  # set by _state
         if time.monotonic() - self._draining_since < self.kernel.settings.drain_grace_s:
             return
-        for job in held:
+        # A job that is to be cancelled is not handed back: Celery's parent ends it as cancelled once its child is dead.
+        for job in (job for job in held if not job.cancel_requested):
             back = transitions.requeue(
                 self.kernel.ledger, job.job_id, fence=job.fence, cause=Cause.DRAINED, counted=False
             )

@@ -41,8 +41,10 @@ class Hub:
     def join(self, job_id: str, bell: Bell, *, states_only: bool = False) -> Feed:
         """Watch the job: ``bell`` is rung at whatever happens. Every ``join`` needs its ``leave``."""
         feed = self._watchlist.join(job_id, bell, states_only=states_only)
-        if feed.cursor is None and not self.is_draining:
-            self._running_reader().wake()
+        if not self.is_draining:
+            reader = self._running_reader()
+            if feed.cursor is None:
+                reader.wake()
         return feed
 
     def leave(self, feed: Feed, bell: Bell) -> None:

@@ -5,7 +5,6 @@ from threading import Lock
 
 import structlog
 
-from app.streams.cursor import NOWHERE
 from app.streams.feed import Bell
 from app.streams.watchlist import Inquiry, Round, Watchlist
 from tasks.core.errors import LedgerUnavailable
@@ -86,8 +85,6 @@ class Reader:
             some = inquiries[start : start + _MOST_QUESTIONS]
             positions = self._stream.positions([inquiry.question() for inquiry in some])
             for inquiry, position in zip(some, positions, strict=True):
-                if inquiry.feed.cursor == NOWHERE:  # what was born since will all come through the feed
-                    position.since.clear()
                 inquiry.next_number = inquiry.feed.end
                 inquiry.position = position
                 inquiry.bell.ring()

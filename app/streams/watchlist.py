@@ -13,7 +13,8 @@ from tasks.core.event_reader import Position, Question
 class Inquiry:
     """A viewer's question about entries that only Redis still has.
 
-    ``next_number`` is set with ``position``: the feed's number of the first frame that ``position.since`` lacks.
+    ``next_number`` is set with ``position``: from there on the feed has what comes next, and perhaps a few frames that
+    are in ``position.since`` as well.
     """
 
     feed: Feed
@@ -24,10 +25,8 @@ class Inquiry:
     is_closed: bool = False
 
     def question(self) -> Question:
-        """Put it to Redis. What comes after the feed's own place will reach the viewer through the feed."""
-        after = event_reader.OLDEST if self.after == OLDEST else str(self.after)
-        until = "+" if self.feed.cursor is None or not self.feed.cursor.is_streamed else str(self.feed.cursor)
-        return Question(self.feed.job_id, after=after, until=until)
+        """Put it to Redis."""
+        return Question(self.feed.job_id, after=event_reader.OLDEST if self.after == OLDEST else str(self.after))
 
 
 @dataclass(slots=True)

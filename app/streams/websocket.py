@@ -28,6 +28,8 @@ _CLOSE_CODES = {End.COMPLETE: _NORMAL, End.INTERRUPTED: _RESTARTING}
 # A client says `ping` and nothing else.
 _LONGEST_MESSAGE_BYTES = 4096
 _PONG = '{"type":"pong"}'
+# A client that leaves a ping unanswered until the next one is cut off; a busy one may need some seconds.
+_LEAST_PING_S = 10.0
 # How long a client gets to answer our close.
 _CLOSE_LIMIT_S = 2.0
 _GONE = (ConnectionClosed, OSError, LocalProtocolError)
@@ -122,7 +124,7 @@ def _accept(bell: Bell, *, heartbeat_s: float | None) -> "_Socket":
     try:
         return _Socket(
             whole(request.environ),
-            ping_interval=heartbeat_s,
+            ping_interval=heartbeat_s and max(heartbeat_s, _LEAST_PING_S),
             max_message_size=_LONGEST_MESSAGE_BYTES,
             thread_class=partial(Thread, daemon=True),
             event_class=partial(_RingingEvent, bell),

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,14 +79,16 @@ class Attempt:
         self._narrator.progress(progress)
         if at - self._kept_at >= _KEEP_PROGRESS_S:
             self._kept_at = at
-            self._keep_progress(progress)
+            self._keep(progress)
         self.checkpoint()
 
-    def _keep_progress(self, progress: dict[str, Any]) -> None:
-        # A ledger that is away does not stop work that needs none: the fence decides at the end whether it counts.
-        with suppress(LedgerUnavailable):
-            if not transitions.note_progress(self._kernel.ledger, self.id, fence=self.fence, progress=progress):
-                raise JobSuperseded
+    def _keep(self, progress: dict[str, Any]) -> None:
+        try:
+            owned = transitions.note_progress(self._kernel.ledger, self.id, fence=self.fence, progress=progress)
+        except LedgerUnavailable:
+            return  # the next report is kept, or the last one with the end
+        if not owned:
+            raise JobSuperseded
 
     def _eta_s(self, at: float, done: float, total: float | None) -> float | None:
         assert self._stage is not None  # noqa: S101  # set by report
@@ -118,7 +119,7 @@ class Attempt:
         try:
             pulse = queries.pulse(self._kernel.ledger, self.id)
         except LedgerUnavailable:
-            return
+            return  # the work goes on; nobody can cancel it or take it over while the ledger is away
         if pulse is None or pulse.state != JobState.RUNNING or pulse.fence != self.fence:
             raise JobSuperseded
         if pulse.cancel_requested:

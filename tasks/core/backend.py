@@ -62,8 +62,8 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc]  # Celery has no types
                 carry=int(request.carry),
             )
         except LedgerUnavailable as exc:
-            # Raising would hurt the worker's parent. Its beat finds the dead child once the ledger is back.
-            log.warning("settling_failed", job_id=task_id, cause=cause, code=exc.code)
+            # Raised from here, it would keep Celery from killing a child over its hard limit. The beat settles later.
+            log.warning("settling_put_off", job_id=task_id, cause=cause, code=exc.code)
             return result
         if job is not None:
             log.warning("attempt_settled", job_id=task_id, cause=cause, state=str(job.state))

@@ -19,11 +19,10 @@ OLDEST = "-"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Where does the job's stream stand, and which entries has it after ``after`` (None: not asked) up to ``until``?"""
+    """Where does the job's stream stand, and which entries has it after ``after`` (None: not asked)?"""
 
     job_id: str
     after: str | None = None
-    until: str = "+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ def _ask(pipe: Any, question: Question) -> None:
     if question.after is None:
         pipe.exists(key)  # keeps four answers to a question
     else:
-        pipe.xrange(key, min=OLDEST if question.after == OLDEST else f"({question.after}", max=question.until)
+        pipe.xrange(key, min=OLDEST if question.after == OLDEST else f"({question.after}", max="+")
 
 
 def _position(job_id: str, first: list[Any], last: list[Any], n: str | None, since: Any) -> Position:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from billiard.einfo import ExceptionInfo
+from celery.exceptions import Ignore
 from celery.worker.request import Request
 
 from tasks.core.errors import LedgerUnavailable
@@ -16,18 +18,33 @@ class JobRequest(Request):  # type: ignore[misc]  # Celery has no types
     """
 
     def send_event(self, type: str, **fields: Any) -> None:  # upstream's name
-        """Send ``task-failed`` as ``task-revoked`` or ``task-retried`` where that is what happened."""
-        if type == "task-failed":
+        """Send ``task-failed`` as what happened: a failure, a retry or a cancel, with the ledger's words for it."""
+        if type != "task-failed":
+            super().send_event(type, **fields)
+            return
+        job = self._job()
+        if job is None or job.state is JobState.FAILED:
+            error = (job and job.error) or {}
+            told = {"exception": f"{error['code']}: {error['message']}", "traceback": None} if error else {}
+            super().send_event("task-failed", **(fields | told))
+        elif job.state is JobState.CANCELLED:
+            self._send_cancelled()
+        elif job.state is not JobState.SUCCEEDED:  # a late report of an attempt that another has made good is no news
+            super().send_event("task-retried", **fields)
+
+    def on_failure(self, exc_info: ExceptionInfo, **options: Any) -> None:
+        """Tell also of a job that was cancelled while it waited, which Celery takes for a task to be ignored."""
+        super().on_failure(exc_info, **options)
+        if isinstance(exc_info.exception, Ignore):
             job = self._job()
             if job is not None and job.state is JobState.CANCELLED:
-                super().send_event("task-revoked", terminated=True, signum="SIGKILL", expired=False)
-                return
-            if job is not None and not job.state.is_terminal:
-                type = "task-retried"
-        super().send_event(type, **fields)
+                self._send_cancelled()
+
+    def _send_cancelled(self) -> None:
+        super().send_event("task-revoked", terminated=True, signum="SIGKILL", expired=False)
 
     def _job(self) -> Job | None:
         try:
             return queries.job(self._app.kernel.ledger, self.id)
         except LedgerUnavailable:
-            return None  # then Celery's own word must do
+            return None

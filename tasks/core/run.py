@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-# How long a finished attempt keeps trying to tell a ledger that is down.
-_LEDGER_PATIENCE_S = 300.0
+# Pause between tries to tell a ledger that is down how an attempt ended.
+_LEDGER_PAUSE_S = 0.5
 
 
 class JobTask(Task):  # type: ignore[misc]  # Celery has no types
@@ -181,15 +181,13 @@ def _write_end(
 
 
 def _patiently(write: Callable[[], Job | None]) -> Job | None:
-    deadline = time.monotonic() + _LEDGER_PATIENCE_S
+    # Without a limit of its own: giving up would leave the job running for ever, and the hard limit ends this as well.
     while True:
         try:
             return write()
         except LedgerUnavailable:
-            if time.monotonic() > deadline:
-                raise
             log.warning("ledger_awaited")
-            time.sleep(0.5)
+            time.sleep(_LEDGER_PAUSE_S)
 
 
 @contextmanager

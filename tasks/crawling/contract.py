@@ -205,7 +205,9 @@ class SkippedPages(Contract):
     scope: Count = Field(0, description="Outside of the scope or of the patterns.")
     type: Count = Field(0, description="Not an HTML page.")
     duplicate: Count = Field(0, description="Led to a page already kept, by redirect or canonical link.")
-    overflow: Count = Field(0, description="Beyond the half a million distinct URLs that one crawl remembers.")
+    overflow: Count = Field(
+        0, description="Links found after half a million distinct URLs, all that one crawl remembers."
+    )
 
 
 class CrawlResult(Contract):

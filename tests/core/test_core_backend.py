@@ -133,7 +133,7 @@ def test_report_during_a_ledger_outage_does_not_harm_the_parent(celery: Celery, 
     request = SimpleNamespace(id=job.id, carry=job.carry, hostname=WORKER)
     with ledger_away(kernel.ledger), capture_logs() as logs:
         celery.backend.store_result(job.id, WorkerLostError("x"), states.FAILURE, request=request)
-    assert [log["event"] for log in logs] == ["settling_failed"]
+    assert [log["event"] for log in logs] == ["settling_put_off"]
 
 
 def test_forgetting_is_not_the_brokers_business(celery: Celery, job: Job) -> None:

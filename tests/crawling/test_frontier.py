@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.crawling.contract import CrawlRequest
+from tasks.crawling.contract import CrawlRequest, StopReason
 from tasks.crawling.engine import frontier as module
 from tasks.crawling.engine.frontier import Frontier
 from tasks.crawling.engine.scope import SiteScope
@@ -77,3 +77,5 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     front = Frontier(SiteScope(CrawlRequest(url=f"{BASE}/"), start_url=f"{BASE}/"), max_depth=1, tally=tally)
     front.add(urls("/1", "/2", "/3"), found_by=0)
     assert len(front) == 2
+    result = tally.result(start_url=f"{BASE}/", delay_s=0, stopped_by=StopReason.EXHAUSTED)
+    assert result.skipped.overflow == 1

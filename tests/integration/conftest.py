@@ -86,6 +86,17 @@ def celery_worker(
 
 
 @pytest.fixture(scope="module")
+def dispatcher(
+    folder: Path, house_env: dict[str, str], celery_setup_app: SwitchyardCelery
+) -> Iterator[CommandContainer]:
+    """The dispatcher's process, which starts while the worker does."""
+    arguments = ("-m", "workers", "dispatcher")
+    container = CommandContainer("dispatcher", arguments, env=house_env, folder=folder, prompt="dispatcher_started")
+    yield container
+    container.teardown()
+
+
+@pytest.fixture(scope="module")
 def celery_worker_cluster(celery_worker: LocalWorker) -> LocalWorkers:
     """The first worker; a test may add others."""
     return LocalWorkers(celery_worker)
@@ -106,6 +117,7 @@ def celery_setup(
     celery_worker_cluster: LocalWorkers,
     celery_broker_cluster: CeleryBrokerCluster,
     celery_backend_cluster: None,
+    dispatcher: CommandContainer,
 ) -> Iterator[House]:
     """The house with its first worker, ready."""
     house = celery_setup_cls(
@@ -120,17 +132,22 @@ def celery_setup(
     house.teardown()
 
 
-@pytest.fixture(scope="module")
-def dispatcher(celery_setup: House) -> CommandContainer:
-    """The dispatcher's process."""
-    return celery_setup.start_dispatcher()
-
-
 @pytest.fixture
 def house(celery_setup: House, dispatcher: CommandContainer) -> Iterator[House]:
     """The house of this module: Redis, a worker, a dispatcher, and nothing to do."""
+    dispatcher.ready()
     yield celery_setup
     celery_setup.await_idle()
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all of it as slow, and keep a module's tests in one process, where they share a house."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.timeout(300))
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.hookimpl(hookwrapper=True)

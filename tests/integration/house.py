@@ -134,10 +134,6 @@ class House(CeleryTestSetup):
         self.row(worker)
         return worker
 
-    def start_dispatcher(self) -> CommandContainer:
-        """Start a dispatcher."""
-        return self.start("dispatcher", "-m", "workers", "dispatcher", prompt="dispatcher_started")
-
     def row(self, worker: LocalWorker) -> Worker:
         """Return the worker's row, once it is there."""
         return await_true(lambda: self._row(worker.pid), what="the worker registers")
@@ -179,6 +175,10 @@ class House(CeleryTestSetup):
         """Take the published job's next carry and send nothing, as a carrier does that dies before it publishes."""
         taken = transitions.take_stale(self.kernel.ledger, job.queue, published_before=now())
         assert job.id in [one.id for one in taken]
+
+    def take_away(self, running: Job) -> None:
+        """Queue a running job again, as a dispatcher does that takes its worker for gone."""
+        assert transitions.requeue(self.kernel.ledger, running.id, fence=running.fence, cause="worker_lost") is not None
 
     def child_of(self, job: Job) -> int:
         """Return the pid of the pool child that ran the job's newest attempt."""
@@ -241,6 +241,10 @@ class House(CeleryTestSetup):
     def streamed_states(self, job: Job) -> list[str]:
         """List the states that the Redis stream tells, oldest first."""
         return [event.data["state"] for event in self.kernel.events.read(job.id) if event.type == "state"]
+
+    def await_relayed(self) -> None:
+        """Wait until the dispatcher has noted every state event as sent."""
+        await_true(lambda: not transitions.unsent_events(self.kernel.ledger, before=now()), what="all is relayed")
 
     def await_idle(self, *, within_s: float = 60.0) -> None:
         """Wait until no job is queued or running, so that a test cannot disturb the next one."""

@@ -1,12 +1,8 @@
 """Cancelling: at once while queued, soon while running, and nothing of the job lives on."""
 
-import pytest
-
 from tasks.core.records import JobState
 from tests.integration.house import House
 from tests.integration.processes import await_true
-
-pytestmark = pytest.mark.slow
 
 
 def test_cancelled_queued_job_never_runs(house: House) -> None:

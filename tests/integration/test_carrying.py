@@ -1,11 +1,7 @@
 """The broker carries; losing what it carries loses no job."""
 
-import pytest
-
 from tasks.core.records import JobState
 from tests.integration.house import House
-
-pytestmark = pytest.mark.slow
 
 
 def test_job_runs_once_and_leaves_its_result(house: House) -> None:

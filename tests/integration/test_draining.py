@@ -6,8 +6,6 @@ from tasks.core.ledger.fleet import WorkerState
 from tasks.core.records import JobState
 from tests.integration.house import House
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def house_settings() -> dict[str, str]:
@@ -78,3 +76,17 @@ def test_cancelled_job_of_a_draining_worker_is_cancelled(house: House) -> None:
 
     assert 0 == worker.container.wait()
     assert JobState.CANCELLED == house.await_end(job).state
+
+
+def test_drain_does_not_wait_for_work_that_was_taken_away(house: House) -> None:
+    """A child that still works on a job another claim owns is killed at the end of the grace time as well."""
+    worker = house.start_worker("-Q", "analytics", settings={"drain_grace_s": "1"})
+    job = house.submit("stubborn", seconds=1000, until_attempt=1)
+    started = house.await_start(job)
+    house.take_away(started)
+
+    worker.kill("SIGTERM")
+
+    assert 0 == worker.container.wait()
+    house.await_row(worker, WorkerState.STOPPED)
+    house.cancel(job)

@@ -7,8 +7,6 @@ from tasks.core.records import JobState
 from tests.integration.house import House
 from tests.integration.processes import await_true
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.mark.parametrize("act", ["exit", "segfault"])
 def test_killed_child_costs_attempts_until_the_job_is_dead(house: House, act: str) -> None:

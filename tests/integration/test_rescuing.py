@@ -10,8 +10,6 @@ from tasks.core.records import JobState
 from tests.integration.house import House
 from tests.integration.processes import await_true
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def house_settings() -> dict[str, str]:

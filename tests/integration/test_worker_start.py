@@ -14,8 +14,6 @@ from tests.integration.house import House, LocalBroker, worker_arguments
 from tests.integration.processes import REPOSITORY, RedisContainer
 from workers.preflight import find_capabilities
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def worker_options() -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from websockets.sync.client import connect
 
@@ -47,9 +48,10 @@ def _await(address: str) -> None:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
-            return
+            break
         time.sleep(0.05)
-    raise TimeoutError("gunicorn did not start")
+    # The port is open before the worker has loaded the application; this waits until it has.
+    assert httpx.get(f"http://{address}/nothing", timeout=20).status_code == 404
 
 
 def test_both_dialects_work_behind_gunicorn(house: House, address: str) -> None:

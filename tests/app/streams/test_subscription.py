@@ -126,6 +126,31 @@ def test_resume_after_the_job_was_not_watched_reads_redis(house: House) -> None:
     assert ids[1:] == [view.next()["id"], view.next()["id"]]
 
 
+def test_resume_while_the_hub_lags_behind_redis_still_gives_the_end(house: House) -> None:
+    """A terminal event that this process has not read yet is not taken for one that the client has."""
+    job = house.running()
+    cursor = house.watch(job).next()["id"]
+    house.hub._reader.stop()
+    house.hub._thread.join(timeout=5)
+    house.report(job, 10)
+    house.finish(job)
+    assert types(house.watch(job, cursor).rest()) == ["progress", "state"]
+
+
+def test_what_redis_and_the_feed_both_have_comes_once(house: House) -> None:
+    """A resumed viewer reads ahead of the hub; the hub catching up repeats nothing."""
+    job = house.running()
+    cursor = house.report(job, 0)
+    ids = [house.report(job, 1)]
+    house.watch(job).next()
+    house.hub._reader.stop()
+    house.hub._thread.join(timeout=5)
+    ids += [house.report(job, step) for step in range(2, 5)]
+    view = house.watch(job, cursor)
+    ids.append(house.report(job, 5))
+    assert ids == [view.next()["id"] for _ in ids]
+
+
 def test_after_zero_gives_stream_from_its_oldest_entry(house: House) -> None:
     """No snapshot: the whole story."""
     job = house.finish(house.running())

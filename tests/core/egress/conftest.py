@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from loopback import Loopback
+
+from tests.core.egress.loopback import Loopback
 
 
 @pytest.fixture

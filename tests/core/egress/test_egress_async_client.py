@@ -12,7 +12,6 @@ import anyio
 import httpcore
 import httpx
 import pytest
-from loopback import Loopback
 from structlog.testing import capture_logs
 
 from tasks.core.egress import Egress, EgressPolicy
@@ -20,6 +19,7 @@ from tasks.core.egress.backends import AsyncGuardedBackend, GuardedBackend
 from tasks.core.egress.guard import Guard
 from tasks.core.egress.lookups import Lookups, system_resolver
 from tasks.core.errors import EgressRefused, TooLarge, Transient
+from tests.core.egress.loopback import Loopback
 
 PUBLIC = "93.184.216.34"
 Work = Callable[[httpx.AsyncClient], Awaitable[Any]]

@@ -11,11 +11,11 @@ from typing import Any
 
 import httpx
 import pytest
-from loopback import Loopback, respond
 from structlog.testing import capture_logs
 
 from tasks.core.egress import Egress, EgressPolicy
 from tasks.core.errors import EgressRefused, TooLarge, Transient
+from tests.core.egress.loopback import Loopback, respond
 
 PUBLIC = "93.184.216.34"
 

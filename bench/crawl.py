@@ -1,0 +1,98 @@
+"""Pages per second of our crawler and of Scrapy, on one local site.
+
+``python -m bench.crawl [--data FOLDER] [--pages N] [--rounds N] [--concurrency N] [--json]``
+
+The site is a folder of HTML (by default Debian's ``python3-doc``), served from memory by another process. Each round
+runs every crawler once, in turn, each in a fresh process, with no delay between requests, the same concurrency, page
+cap and depth, and robots.txt obeyed; the median of the rounds counts. ``scrapy+text`` does the same work as ours,
+``scrapy`` leaves out the main text, which is most of the work.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.crawlers import CRAWLERS
+
+ROOT = Path(__file__).parents[1]
+DEFAULT_SITE = Path("/usr/share/doc/python3-doc/html")
+
+Runs = dict[str, list[dict[str, float]]]
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve ``folder`` from another process and give its start URL."""
+    command = [sys.executable, "-m", "bench.static_server", str(folder)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        if server.stdin is None or server.stdout is None:
+            raise RuntimeError("the server was started without pipes")
+        port = int(server.stdout.readline())
+        yield f"http://127.0.0.1:{port}/index.html"
+        server.stdin.close()
+
+
+def run(name: str, url: str, *, pages: int, concurrency: int) -> dict[str, float]:
+    """Return what one crawl in a fresh process measured."""
+    command = [sys.executable, "-m", "bench.crawlers", name, url, str(pages), str(concurrency)]
+    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return measured
+
+
+def summarize(runs: Runs) -> dict[str, dict[str, float]]:
+    """Return, by crawler, the median pages per second and what the median run got."""
+    summary = {}
+    for name, measured in runs.items():
+        rates = [one["pages"] / one["seconds"] for one in measured]
+        summary[name] = {
+            "pages_per_second": round(statistics.median(rates), 2),
+            "slowest": round(min(rates), 2),
+            "fastest": round(max(rates), 2),
+            "pages": measured[0]["pages"],
+            "megabytes": round(measured[0]["bytes"] / 1e6, 1),
+            "text_chars": measured[0]["text_chars"],
+        }
+    return summary
+
+
+def print_table(summary: dict[str, dict[str, float]]) -> None:
+    """Print one line for each crawler."""
+    print(f"{'crawler':<14}{'pages/s':>9}{'slowest':>9}{'fastest':>9}{'pages':>7}{'MB':>8}{'text chars':>12}")
+    for name, row in summary.items():
+        print(
+            f"{name:<14}{row['pages_per_second']:>9.2f}{row['slowest']:>9.2f}{row['fastest']:>9.2f}"
+            f"{row['pages']:>7.0f}{row['megabytes']:>8.1f}{row['text_chars']:>12.0f}"
+        )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=DEFAULT_SITE, help="folder with an index.html")
+    parser.add_argument("--pages", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--concurrency", type=int, default=8)
+    parser.add_argument("--json", action="store_true", help="print a JSON object as the last line")
+    options = parser.parse_args()
+    if not (options.data / "index.html").is_file():
+        parser.error(f"{options.data} has no index.html; name another folder with --data or install python3-doc")
+    runs: Runs = {name: [] for name in CRAWLERS}
+    with served(options.data) as url:
+        for _ in range(options.rounds):
+            for name in CRAWLERS:
+                runs[name].append(run(name, url, pages=options.pages, concurrency=options.concurrency))
+    summary = summarize(runs)
+    print_table(summary)
+    if options.json:
+        settings = {"pages": options.pages, "rounds": options.rounds, "concurrency": options.concurrency}
+        print(json.dumps({"bench": "crawl", **settings, "crawlers": summary}))
+
+
+if __name__ == "__main__":
+    main()
