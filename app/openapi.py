@@ -101,26 +101,19 @@ def describe_api(
     answers: dict[type[BaseModel], None] = dict.fromkeys((*models, Problem))
     outputs: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "serialization") for model in answers]
     _, definitions = models_json_schema([*inputs, *outputs], ref_template=_COMPONENTS + "{model}")
-    # Pydantic's own schemas say more than what flask-openapi3 copies of them.
-    document["components"]["schemas"] |= definitions["$defs"]
-    for path, item in document["paths"].items():
+    document["components"]["schemas"] = definitions["$defs"]
+    for item in document["paths"].values():
         for operation in item.values():
-            _complete(path, operation)
+            _drop_foreign_refusal(operation["responses"])
     _document_kinds(document["paths"], specs, forms)
     document["paths"]["/api/jobs"]["post"]["requestBody"] = _any_kind(specs, named)
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def _complete(path: str, operation: dict[str, Any]) -> None:
+def _drop_foreign_refusal(responses: dict[str, Any]) -> None:
     # flask-openapi3 says of every operation that it may answer 422, and with an array.
-    responses = operation["responses"]
     if "application/json" in responses.get("422", {}).get("content", {}):
         del responses["422"]
-    if path.startswith("/api/"):
-        operation.setdefault("security", SECURITY)
-        statuses = (401, 404, 503) if "{" in path else (401, 503)
-        for status, described in problems(*statuses).items():
-            responses.setdefault(str(status), described)
 
 
 def _document_kinds(paths: dict[str, Any], specs: Mapping[str, JobSpec], forms: Mapping[str, type[BaseModel]]) -> None:
