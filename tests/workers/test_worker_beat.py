@@ -1,0 +1,152 @@
+"""A worker's beat over a real ledger, with small processes in the place of pool children."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from structlog.testing import capture_logs
+
+from tasks.core.kernel import Kernel
+from tasks.core.ledger import fleet, queries, transitions
+from tasks.core.ledger.fleet import WorkerState
+from tasks.core.ledger.tenants import Tenant
+from tasks.core.places import workdir_of
+from tasks.core.records import Cause, JobState
+from tests.samples import WORKER, a_worker, eventually, ledger_away, running
+from workers import beat as beat_module
+from workers.beat import Beat
+
+
+@pytest.fixture(autouse=True)
+def no_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other test runs share this machine: orphans are not this file's business."""
+    monkeypatch.setattr(beat_module, "kill_orphans", list)
+
+
+@pytest.fixture
+def stopping() -> list[bool]:
+    """Not empty: Celery was told to stop."""
+    return []
+
+
+@pytest.fixture
+def quick(kernel: Kernel) -> Kernel:
+    """The kernel, with a quick beat and little grace."""
+    changes = {"beat_s": 0.1, "cancel_grace_s": 0.2, "drain_grace_s": 0.2}
+    settings = kernel.settings.model_copy(update=changes)
+    return Kernel(settings, kernel.ledger, kernel.events, kernel.artifacts)
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that leads its own group, as pool children do."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], process_group=0) as process:
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def beat(quick: Kernel, stopping: list[bool], child: subprocess.Popen[bytes]) -> Iterator[Beat]:
+    beat = Beat(quick, a_worker(), is_stopping=lambda: bool(stopping), children=lambda: [child.pid])
+    with capture_logs():
+        yield beat
+        beat.stop()
+
+
+def row(kernel: Kernel) -> fleet.Worker | None:
+    return next(iter(fleet.live_workers(kernel.ledger)), None)
+
+
+def test_worker_is_registered_before_it_can_claim(beat: Beat, quick: Kernel) -> None:
+    """``start`` returns with the row in the ledger."""
+    beat.start()
+    assert row(quick) is not None
+
+
+def test_counter_grows_until_the_stop(beat: Beat, quick: Kernel) -> None:
+    """Then the row says that the worker left."""
+    beat.start()
+    assert eventually(lambda: row(quick).beat >= 3)
+    assert row(quick).rss_bytes > 1_000_000
+    beat.stop()
+    assert row(quick) is None
+
+
+def test_beat_outlives_a_ledger_outage(beat: Beat, quick: Kernel) -> None:
+    """From its very start, and later."""
+    with ledger_away(quick.ledger):
+        beat.start()
+        time.sleep(0.3)
+    assert eventually(lambda: row(quick) is not None)
+    with ledger_away(quick.ledger):
+        time.sleep(0.3)
+    before = row(quick).beat
+    assert eventually(lambda: row(quick).beat > before)
+
+
+def test_cancelled_job_is_killed_after_its_grace(
+    beat: Beat, quick: Kernel, tenant: Tenant, child: subprocess.Popen[bytes]
+) -> None:
+    """Only the one that was told to stop."""
+    job = running(quick.ledger, tenant, child_pid=child.pid)
+    beat.start()
+    time.sleep(0.4)
+    assert child.poll() is None
+    asked_at = time.monotonic()
+    transitions.request_cancel(quick.ledger, job.id, tenant_id=tenant.id)
+    assert child.wait(timeout=5) == -9
+    assert time.monotonic() - asked_at >= 0.2
+
+
+def test_draining_worker_says_so_and_hands_its_jobs_back(
+    beat: Beat, quick: Kernel, tenant: Tenant, child: subprocess.Popen[bytes], stopping: list[bool]
+) -> None:
+    """After the grace, without counting the attempt, and without leftovers."""
+    job = running(quick.ledger, tenant, child_pid=child.pid)
+    workdir_of(quick.settings.state_dir, job).mkdir(parents=True)
+    beat.start()
+    stopping.append(True)
+    assert eventually(lambda: row(quick).state == WorkerState.DRAINING)
+    assert child.wait(timeout=5) == -9
+    assert eventually(lambda: not workdir_of(quick.settings.state_dir, job).exists())
+    back = queries.job(quick.ledger, job.id)
+    assert (JobState.QUEUED, Cause.DRAINED, 0) == (back.state, back.cause, back.attempt)
+    assert eventually(lambda: kernel_states(quick, job.id)[-1:] == ["queued"])
+
+
+def kernel_states(kernel: Kernel, job_id: str) -> list[str]:
+    return [event.data["state"] for event in kernel.events.read(job_id)]
+
+
+def test_drain_ends_a_job_that_was_told_to_stop(
+    beat: Beat, quick: Kernel, tenant: Tenant, child: subprocess.Popen[bytes], stopping: list[bool]
+) -> None:
+    """It does not come back on another worker."""
+    job = running(quick.ledger, tenant, child_pid=child.pid)
+    transitions.request_cancel(quick.ledger, job.id, tenant_id=tenant.id)
+    stopping.append(True)
+    beat.start()
+    assert child.wait(timeout=5) == -9
+    assert eventually(lambda: queries.job(quick.ledger, job.id).state == JobState.CANCELLED)
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settle after less than the five seconds that Celery's parent gets."""
+    monkeypatch.setattr(beat_module, "_CHILDLESS_FOR_S", 0.3)
+
+
+def test_child_that_nobody_reported_is_settled(
+    beat: Beat, quick: Kernel, tenant: Tenant, child: subprocess.Popen[bytes], brief: None
+) -> None:
+    """Its death came while the ledger was away, so the report was lost."""
+    job, other = (running(quick.ledger, tenant, child_pid=child.pid, worker=name) for name in (WORKER, "other"))
+    beat.start()
+    time.sleep(0.6)
+    assert queries.job(quick.ledger, job.id) == job
+    child.kill()
+    child.wait()
+    assert eventually(lambda: queries.job(quick.ledger, job.id).state == JobState.QUEUED)
+    assert queries.job(quick.ledger, other.id) == other

@@ -1,0 +1,271 @@
+"""The dispatcher with a real ledger and Redis and no workers: carries, carries again, rescues, relays, outlives."""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import pytest
+from celery import Celery
+from structlog.testing import capture_logs
+
+from tasks.core.events import BELL_KEY
+from tasks.core.kernel import Kernel
+from tasks.core.ledger import fleet, queries, transitions
+from tasks.core.ledger.queries import Filter
+from tasks.core.ledger.schema import jobs, workers
+from tasks.core.ledger.tenants import Tenant
+from tasks.core.records import Cause, JobState
+from tests.samples import WORKER, a_job, a_worker, accepted, ago, claimed, eventually, ledger_away, running
+from tests.servers import RedisServer
+from workers.dispatcher import Dispatcher
+
+
+@pytest.fixture
+def dispatcher(kernel: Kernel, sender: Celery) -> Iterator[Dispatcher]:
+    dispatcher = Dispatcher(kernel, sender)
+    with capture_logs():
+        yield dispatcher
+    dispatcher._publisher.close()
+    dispatcher._redis.close()
+
+
+def messages(redis_server: RedisServer, queue: str = "maintenance") -> list[tuple[str, int]]:
+    found = [json.loads(message)["headers"] for message in redis_server.client.lrange(f"sy:{queue}", 0, -1)]
+    return [(headers["id"], headers["carry"]) for headers in found][::-1]
+
+
+def backlog(kernel: Kernel, tenant: Tenant, size: int) -> None:
+    with kernel.ledger.write() as connection:
+        connection.execute(jobs.insert(), [asdict(a_job(tenant)) for _ in range(size)])
+
+
+def age(kernel: Kernel, seconds: float = 30) -> None:
+    """Let everything have been published a while ago."""
+    with kernel.ledger.write() as connection:
+        connection.execute(jobs.update().where(jobs.c.published_at.is_not(None)).values(published_at=ago(seconds)))
+
+
+def test_waiting_jobs_are_carried_in_order(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """Priority first, each queue for itself."""
+    low, high = (accepted(kernel.ledger, tenant, priority=priority) for priority in (10, 90))
+    other = accepted(kernel.ledger, tenant, queue="ai")
+    dispatcher.tick()
+    assert messages(redis_server) == [(high.id, 1), (low.id, 1)]
+    assert messages(redis_server, "ai") == [(other.id, 1)]
+
+
+def test_no_more_than_the_window_is_carried(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """The rest waits in the ledger, where order can still change."""
+    backlog(kernel, tenant, 50)
+    for _ in range(3):
+        dispatcher.tick()
+    assert len(messages(redis_server)) == 32
+
+
+def test_job_under_way_is_not_carried_again(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """However old its message is, as long as Redis holds it."""
+    job = accepted(kernel.ledger, tenant)
+    dispatcher.tick()
+    age(kernel)
+    dispatcher.tick()
+    assert messages(redis_server) == [(job.id, 1)]
+
+
+def test_lost_message_is_carried_again(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """A wiped Redis loses no job; one that is just published gets its time."""
+    job = accepted(kernel.ledger, tenant)
+    dispatcher.tick()
+    redis_server.client.flushall()
+    dispatcher.tick()
+    assert messages(redis_server) == []
+    age(kernel)
+    dispatcher.tick()
+    assert messages(redis_server) == [(job.id, 2)]
+
+
+def test_wiped_redis_with_a_hundred_waiting_loses_none(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """All of them run in the end, each once."""
+    backlog(kernel, tenant, 100)
+    ran: Counter[str] = Counter()
+    dispatcher.tick()
+    redis_server.client.flushall()
+    age(kernel)
+    while work(dispatcher, kernel, redis_server, ran):
+        pass
+    assert (100, {1}) == (len(ran), set(ran.values()))
+
+
+def work(dispatcher: Dispatcher, kernel: Kernel, redis_server: RedisServer, ran: Counter[str]) -> bool:
+    """One tick, then a worker's part: take and end whatever lies in the broker."""
+    dispatcher.tick()
+    took = messages(redis_server)
+    redis_server.client.delete("sy:maintenance")
+    for job_id, carry in took:
+        job = transitions.claim(kernel.ledger, job_id, carry=carry, worker=WORKER, child_pid=1)
+        if job is not None:
+            ran[job_id] += 1
+            state = JobState.SUCCEEDED
+            transitions.finish(kernel.ledger, job.id, fence=job.fence, state=state, cause=Cause.COMPLETED)
+    return bool(took)
+
+
+@pytest.mark.slow
+def test_long_backlog_is_published_once_each(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """Ten thousand jobs through a broker that never holds more than the window, and no message twice."""
+    backlog(kernel, tenant, 10_000)
+    fleet.register(kernel.ledger, a_worker(slots=125))
+    sent: Counter[tuple[str, int]] = Counter()
+    for _ in range(20):
+        fleet.beat(kernel.ledger, WORKER, rss_bytes=1, state="up")
+        dispatcher.tick()
+        took = messages(redis_server)
+        redis_server.client.delete("sy:maintenance")
+        assert len(took) == 500
+        sent.update(took)
+        with kernel.ledger.write() as connection:
+            connection.execute(
+                jobs.update()
+                .where(jobs.c.published_at.is_not(None))
+                .values(state=JobState.SUCCEEDED, published_at=None, finished_at=ago(0))
+            )
+    assert queries.listing(kernel.ledger, Filter(tenant.id, states=["queued"]), limit=1).total == 0
+    assert (10_000, {1}, {1}) == (len(sent), set(sent.values()), {carry for _, carry in sent})
+
+
+def test_unsent_states_are_relayed(dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant) -> None:
+    """Also those that nobody announced; the newest two seconds are left to whoever made them."""
+    old, fresh = accepted(kernel.ledger, tenant, created_at=ago(3)), accepted(kernel.ledger, tenant)
+    dispatcher.tick()
+    assert [["queued"], []] == [[event.data["state"] for event in kernel.events.read(job.id)] for job in (old, fresh)]
+    assert transitions.unsent_events(kernel.ledger, before=ago(2)) == []
+
+
+def test_redis_may_stop_and_come_back(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """Jobs stay due meanwhile, and ticks stay quick."""
+    redis_server.stop()
+    job = accepted(kernel.ledger, tenant)
+    for _ in range(3):
+        began = time.monotonic()
+        dispatcher.tick()
+        assert time.monotonic() - began < 3
+    assert queries.job(kernel.ledger, job.id).published_at is None
+    redis_server.start()
+    dispatcher._breaker.succeeded()
+    dispatcher.tick()
+    assert [job.id] == [job_id for job_id, _ in messages(redis_server)]
+
+
+def expire(dispatcher: Dispatcher) -> None:
+    """Let a lease pass on the census's clock."""
+    clock = dispatcher._census.clock
+    dispatcher._census.clock = lambda: clock() + 11
+
+
+def test_jobs_of_a_worker_that_stands_still_are_rescued(dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant) -> None:
+    """They are queued again, the worker is gone, and the stream shows why."""
+    fleet.register(kernel.ledger, a_worker())
+    job = running(kernel.ledger, tenant)
+    dispatcher.tick()
+    assert queries.job(kernel.ledger, job.id).state == JobState.RUNNING
+    expire(dispatcher)
+    dispatcher.tick()
+    back = queries.job(kernel.ledger, job.id)
+    assert (JobState.QUEUED, Cause.WORKER_LOST) == (back.state, back.cause)
+    assert fleet.live_workers(kernel.ledger) == []
+    assert kernel.events.read(job.id)[-1].data["cause"] == Cause.WORKER_LOST
+
+
+def test_jobs_of_a_beating_worker_stay(dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant) -> None:
+    """However long they run, and whatever its clock says."""
+    fleet.register(kernel.ledger, a_worker(beat_at=ago(3600)))
+    job = running(kernel.ledger, tenant)
+    for _ in range(3):
+        dispatcher.tick()
+        expire(dispatcher)
+        fleet.beat(kernel.ledger, WORKER, rss_bytes=1, state="up")
+    assert queries.job(kernel.ledger, job.id) == job
+
+
+def test_poison_job_dies_after_its_attempts(dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant) -> None:
+    """Each worker it takes with it counts; the last cause is kept."""
+    job = running(kernel.ledger, tenant, max_attempts=2, worker="first")
+    dispatcher.tick()
+    expire(dispatcher)
+    dispatcher.tick()
+    with kernel.ledger.write() as connection:
+        connection.execute(jobs.update().values(not_before=None))
+    dispatcher.tick()
+    claimed(kernel.ledger, queries.job(kernel.ledger, job.id), worker="second")
+    dispatcher.tick()
+    dead = queries.job(kernel.ledger, job.id)
+    assert (JobState.FAILED, True, "worker_lost") == (dead.state, dead.dead, dead.error["code"])
+
+
+def test_old_rows_are_swept_after_a_rescue(dispatcher: Dispatcher, kernel: Kernel) -> None:
+    """A fleet that changes daily leaves no list without end."""
+    fleet.register(kernel.ledger, a_worker("old", state="stopped", beat_at=ago(2 * 86400)))
+    fleet.register(kernel.ledger, a_worker())
+    dispatcher.tick()
+    expire(dispatcher)
+    dispatcher.tick()
+    with kernel.ledger.read() as connection:
+        assert [WORKER] == list(connection.execute(workers.select()).scalars())
+
+
+def test_bell_wakes_the_dispatcher(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """Sooner than its second; a stop ends it."""
+    thread = threading.Thread(target=dispatcher.run)
+    thread.start()
+    try:
+        for _ in range(3):
+            assert eventually(lambda: redis_server.client.info("clients")["blocked_clients"] == 1)
+            job = accepted(kernel.ledger, tenant)
+            began = time.monotonic()
+            kernel.events.ring()
+            assert eventually(lambda: job.id in dict(messages(redis_server)))  # noqa: B023  # called at once
+            assert time.monotonic() - began < 0.9
+    finally:
+        dispatcher.stop()
+        thread.join(timeout=5)
+    assert not thread.is_alive()
+    assert redis_server.client.llen(BELL_KEY) == 0
+
+
+def test_ledger_outage_is_outlived_and_blamed_on_nobody(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """Workers could not beat either, so each gets a new lease."""
+    fleet.register(kernel.ledger, a_worker())
+    job = running(kernel.ledger, tenant)
+    thread = threading.Thread(target=dispatcher.run)
+    thread.start()
+    try:
+        assert eventually(lambda: dispatcher._census._seen != {})
+        with ledger_away(kernel.ledger):
+            kernel.events.ring()
+            assert eventually(lambda: dispatcher._census._seen == {})
+            expire(dispatcher)
+        assert eventually(lambda: dispatcher._census._seen != {})
+    finally:
+        dispatcher.stop()
+        thread.join(timeout=5)
+    assert queries.job(kernel.ledger, job.id) == job

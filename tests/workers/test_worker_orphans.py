@@ -1,0 +1,142 @@
+"""Orphans: real processes with our marks, killed when whoever their mark names is dead, and only then."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from tests.samples import eventually
+from workers.orphans import CHILD_MARK, WORKER_MARK, is_own_child, kill_group, kill_orphans
+
+_SLEEP = "import time; time.sleep(60)"
+# Starts a process in a session of its own, which outlives the kill of this one's group, then says its pid.
+_LEAVE_BEHIND = f"""
+import subprocess, sys, time
+left = subprocess.Popen([sys.executable, "-c", {_SLEEP!r}], start_new_session=True, stdout=subprocess.DEVNULL)
+print(left.pid, flush=True)
+time.sleep(60)
+"""
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[int]]:
+    """Pids of this test's processes, the only ones it sees: other test runs share the machine."""
+    ours: set[int] = set()
+    monkeypatch.setattr(psutil, "pids", lambda: sorted(ours))
+    yield ours
+    for pid in ours:
+        if is_alive(pid):
+            psutil.Process(pid).kill()
+
+
+@pytest.fixture
+def start(started: set[int]) -> Iterator[Start]:
+    processes = []
+
+    def start(code: str = _SLEEP, **marks: str) -> subprocess.Popen[str]:
+        environ = {**os.environ, **marks}
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], env=environ, stdout=subprocess.PIPE, text=True, process_group=0
+        )
+        processes.append(process)
+        started.add(process.pid)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def dead_pid(start: Start) -> int:
+    process = start("")
+    process.wait()
+    return process.pid
+
+
+def test_process_of_a_dead_child_is_killed(start: Start) -> None:
+    """Whatever a killed child had started."""
+    orphan = start(**{CHILD_MARK: f"boot:{dead_pid(start)}"})
+    assert [orphan.pid] == kill_orphans()
+    assert orphan.wait(timeout=5) == -9
+
+
+def test_child_of_a_dead_worker_is_killed(start: Start) -> None:
+    """A pool child whose parent was killed would go on working unheard."""
+    orphan = start(**{WORKER_MARK: f"boot:{dead_pid(start)}"})
+    assert [orphan.pid] == kill_orphans()
+
+
+def test_process_of_a_living_child_is_left_alone(start: Start) -> None:
+    """Marked, and owned."""
+    owner = start()
+    start(**{CHILD_MARK: f"boot:{owner.pid}", WORKER_MARK: f"boot:{os.getpid()}"})
+    assert [] == kill_orphans()
+
+
+def test_unmarked_process_is_left_alone(start: Start) -> None:
+    """Nothing of ours, whoever's it is."""
+    other, garbled = start(), start(**{CHILD_MARK: "nonsense", WORKER_MARK: "boot:x1"})
+    assert [] == kill_orphans()
+    assert [True, True] == [is_alive(other.pid), is_alive(garbled.pid)]
+
+
+def test_process_that_is_marked_with_itself_is_left_alone(start: Start) -> None:
+    """A child carries its own mark, so that what it starts inherits it."""
+    mark = f"{{**os.environ, {CHILD_MARK!r}: f'boot:{{os.getpid()}}'}}"
+    child = start(f"import os, sys; os.execve(sys.executable, [sys.executable, '-c', {_SLEEP!r}], {mark})")
+    assert eventually(lambda: CHILD_MARK in psutil.Process(child.pid).environ())
+    assert [] == kill_orphans()
+
+
+def test_number_that_was_given_out_again_is_no_owner(start: Start) -> None:
+    """The pid lives, but it is a process of another boot."""
+    newcomer = start(**{WORKER_MARK: f"later:{os.getpid()}"})
+    orphan = start(**{CHILD_MARK: f"earlier:{newcomer.pid}", WORKER_MARK: f"earlier:{os.getpid()}"})
+    assert [orphan.pid] == kill_orphans()
+
+
+def test_grandchild_in_its_own_session_does_not_escape(start: Start, started: set[int]) -> None:
+    """Killing the child's group does not reach it; its inherited mark does."""
+    owner = start(_LEAVE_BEHIND)
+    worker_mark = f"boot:{os.getpid()}"
+    child = start(_LEAVE_BEHIND, **{WORKER_MARK: worker_mark, CHILD_MARK: f"boot:{owner.pid}"})
+    started |= {grandchild := int(child.stdout.readline()), int(owner.stdout.readline())}
+    kill_group(child.pid)
+    child.wait(timeout=5)
+    assert is_alive(grandchild)
+    kill_group(owner.pid)
+    owner.wait(timeout=5)
+    assert [grandchild] == kill_orphans()
+    assert eventually(lambda: not is_alive(grandchild))
+
+
+def test_group_of_a_child_is_killed_with_it(start: Start, started: set[int]) -> None:
+    """An engine's tools go with their engine."""
+    code = _LEAVE_BEHIND.replace("start_new_session=True, ", "")
+    child = start(code)
+    started.add(tool := int(child.stdout.readline()))
+    kill_group(child.pid)
+    assert child.wait(timeout=5) == -9
+    assert eventually(lambda: not is_alive(tool))
+
+
+def test_strangers_group_is_not_killed(start: Start, started: set[int]) -> None:
+    """A dead child's number may belong to somebody else by now."""
+    child = start(_LEAVE_BEHIND)
+    started.add(stranger := int(child.stdout.readline()))
+    kill_group(stranger)
+    kill_group(dead_pid(start))
+    assert [True, False, True] == [is_own_child(child.pid), is_own_child(stranger), is_alive(stranger)]
