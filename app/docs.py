@@ -28,7 +28,7 @@ _PAGE_OPTIONS = {
 }
 _PAGE = """<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><title>{title}</title></head>
+<head><meta charset="utf-8"><title>{title}</title><link rel="icon" href="data:,"></head>
 <body>
 <script id="api-reference" data-url="/openapi/openapi.json" data-configuration="{options}"></script>
 <script src="/docs/scalar.js"></script>

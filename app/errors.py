@@ -37,6 +37,7 @@ _CODE_OF_STATUS = {
     413: "too_large",
     415: "unsupported_media_type",
     416: "range_not_satisfiable",
+    426: "upgrade_required",
 }
 _RETRY_AFTER_S = {"ledger_busy": 2, "ledger_unavailable": 5, "draining": 1}
 _REMEDIES = {"missing": "Required: add it.", "extra_forbidden": "Unknown: remove it or check its spelling."}
@@ -151,7 +152,7 @@ def _on_http_exception(exc: HTTPException) -> Response:
         return Response(original.get_data(), status, headers=list(original.headers))
     code = _CODE_OF_STATUS.get(status, "internal_error" if status >= 500 else "malformed")
     response = problem(status=status, code=code, detail=_detail(status, exc))
-    for name in ("Allow", "Content-Range"):
+    for name in ("Allow", "Content-Range", "Upgrade"):
         if name in original.headers:
             response.headers[name] = original.headers[name]
     return response

@@ -16,7 +16,12 @@ from app.openapi import API, INFO, SECURITY_SCHEMES
 from app.record import record_of
 from app.routes import add_converters
 from app.services import EXTENSION, Services
-from app.streams import Hub, HubWaiter, StreamServices, StreamTokens, register_streams, signing_key
+from app.streams import sse
+from app.streams.hub import Hub
+from app.streams.routes import register_streams
+from app.streams.services import StreamServices
+from app.streams.tokens import StreamTokens, signing_key
+from app.streams.waiter import HubWaiter
 from tasks.celery import app as celery
 from tasks.core.carrier import Carrier
 from tasks.core.kernel import Kernel, open_kernel
@@ -54,8 +59,8 @@ def create_app(settings: Settings, *, kernel: Kernel | None = None, carrier: Car
     register_authentication(app, services)
     for concern in _CONCERNS:
         app.register_api(concern.bp)
-    models = [model for concern in _CONCERNS for model in concern.MODELS]
     register_streams(app, _stream_services(services))
+    models = [model for concern in (*_CONCERNS, sse) for model in concern.MODELS]
     app.register_blueprint(docs_blueprint(app, services, models=models))
     return app
 
@@ -80,8 +85,8 @@ def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carrier
             carrier=carrier,
             specs=specs,
             forms=MappingProxyType({kind: form_of(spec) for kind, spec in specs.items()}),
-            waiter=HubWaiter(hub, kernel.ledger),
             hub=hub,
+            waiter=HubWaiter(hub, kernel.ledger),
             keyring=Keyring(kernel.ledger),
             workers=LiveWorkers(kernel.ledger),
             metrics=Metrics(kernel.ledger),
@@ -97,6 +102,7 @@ def _stream_services(services: Services) -> StreamServices:
         tokens=StreamTokens(signing_key(services.settings), ttl_s=services.settings.stream_token_ttl_s),
         tenant_of_request=lambda: bearer_tenant(services),
         record_of=lambda job: record_of(services, job).model_dump(mode="json"),
+        counted=lambda transport: services.metrics.open_streams.labels(transport).track_inprogress(),
     )
 
 

@@ -119,7 +119,7 @@ def _redis(at: Services) -> Check:
 
 
 def _accepting(at: Services) -> Check:
-    draining = at.draining.is_set()
+    draining = at.is_draining
     return Check(status="failed" if draining else "ok", latency_ms=0.0, detail="draining" if draining else None)
 
 

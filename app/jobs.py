@@ -123,7 +123,7 @@ def read_job(path: JobPath, query: RecordQuery, header: RecordHeaders) -> Respon
 
     if query.wait:
         seen = job.version if watches else None
-        wait_until(look, job.id, waiter=at.waiter, draining=at.draining, version_seen=seen, timeout_s=query.wait)
+        wait_until(look, job.id, waiter=at.waiter, version_seen=seen, timeout_s=query.wait)
     response = record_answer(record)
     if watches and known.contains_weak(etag_of(record)):
         return Response(status=304, headers={"ETag": response.headers["ETag"]})

@@ -17,7 +17,7 @@ _BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60
 
 
 class Metrics:
-    """What this process counts. ``open_streams`` is set by whoever serves streams, by transport."""
+    """What this process counts. ``open_streams`` is counted by whoever serves streams, by transport."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._registry = CollectorRegistry()

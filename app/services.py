@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from threading import Event
 
 from flask import Flask, current_app
 from pydantic import BaseModel
@@ -12,7 +11,7 @@ from app.keyring import Keyring
 from app.live import LiveWorkers
 from app.metrics import Metrics
 from app.streams.hub import Hub
-from app.waiting import Waiter
+from app.streams.waiter import HubWaiter
 from tasks.core.carrier import Carrier
 from tasks.core.kernel import Kernel
 from tasks.core.settings import Settings
@@ -28,7 +27,6 @@ class Services:
 
     Args:
         forms: the model of a submission, by kind.
-        draining: set when this process was told to stop; waits end early, ``/health/ready`` says 503.
         owned: closes, in reverse order of opening, what was opened for this application.
     """
 
@@ -37,18 +35,21 @@ class Services:
     carrier: Carrier
     specs: Mapping[str, JobSpec]
     forms: Mapping[str, type[BaseModel]]
-    waiter: Waiter
     hub: Hub
+    waiter: HubWaiter
     keyring: Keyring
     workers: LiveWorkers
     metrics: Metrics
     telemetry: Telemetry
-    draining: Event = field(default_factory=Event)
     owned: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether this process was told to stop: waits end early, ``/health/ready`` says 503."""
+        return self.hub.is_draining
 
     def drain(self) -> None:
         """Let waiting requests go, and end every stream."""
-        self.draining.set()
         self.hub.drain()
 
     def close(self) -> None:

@@ -126,7 +126,7 @@ def _wait_for_end(at: Services, job: Job, wait_s: float) -> Job:
         job = queries.job(at.kernel.ledger, job.id) or job
         return job.state.is_terminal
 
-    wait_until(look, job.id, waiter=at.waiter, draining=at.draining, version_seen=None, timeout_s=wait_s)
+    wait_until(look, job.id, waiter=at.waiter, version_seen=None, timeout_s=wait_s)
     return job
 
 

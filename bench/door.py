@@ -1,12 +1,18 @@
 """A front door for measuring: the real streams, waits and accepts behind gunicorn, without keys."""
 
 import os
+from contextlib import nullcontext
 from typing import Any
 
 from flask import Response, jsonify, request
 from flask_openapi3.openapi import OpenAPI
 
-from app.streams import Hub, HubWaiter, StreamServices, StreamTokens, register_streams
+from app.routes import add_converters
+from app.streams.hub import Hub
+from app.streams.routes import register_streams
+from app.streams.services import StreamServices
+from app.streams.tokens import StreamTokens
+from app.streams.waiter import HubWaiter
 from tasks.celery import app as celery
 from tasks.core.carrier import Carrier
 from tasks.core.kernel import Kernel, open_kernel
@@ -27,7 +33,11 @@ def create_app() -> OpenAPI:
     hub = Hub(kernel)
     tokens = StreamTokens("only for measuring, hence no secret", ttl_s=60)
     app = OpenAPI("bench")
-    register_streams(app, StreamServices(kernel, hub, tokens, lambda: tenant, lambda job: _record(kernel, job)))
+    add_converters(app.url_map)
+    register_streams(
+        app,
+        StreamServices(kernel, hub, tokens, lambda: tenant, lambda job: _record(kernel, job), lambda _: nullcontext()),
+    )
     _add_accept(app, kernel, tenant)
     _add_poll(app, kernel, hub)
     return app

@@ -110,6 +110,7 @@ def _job(tenant_id: str) -> Job:
         labels={},
         created_at=now(),
         timeout_s=10,
+        hard_limit_s=15,
         retry="fast",
         attempt=0,
         max_attempts=3,

@@ -16,10 +16,10 @@ import statistics
 import tempfile
 import time
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.caller import Caller, steadily
 from bench.house import Crowd, Jobs, Reporter, Web, percentiles, raise_file_limit, redis_server, web
 
 CLASSES = ("gthread", "gevent")
@@ -29,52 +29,6 @@ _LOCKED_S = 2.0
 _ACCEPT = b'{"message": "hello"}'
 
 Figures = dict[str, float]
-
-
-@dataclass(slots=True)
-class Caller:
-    """One kept-alive connection for plain requests."""
-
-    port: int
-    _pair: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = field(default=None)
-
-    async def call(self, head: str, body: bytes = b"") -> int:
-        """Send one request and read the whole answer; return its status."""
-        if self._pair is None:
-            self._pair = await asyncio.open_connection("127.0.0.1", self.port)
-        reader, writer = self._pair
-        lines = (
-            f"{head} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        writer.write(lines.encode() + body)
-        answer = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        await reader.readexactly(int(answer.partition("content-length:")[2].partition("\r\n")[0]))
-        if "connection: close" in answer:
-            self._pair = None
-            writer.close()
-        return int(answer.split(" ", 2)[1])
-
-
-async def accept_steadily(port: int, *, seconds: float) -> list[float]:
-    """Accept at a steady rate, whether or not earlier ones were answered; return how long each took."""
-    free = [Caller(port) for _ in range(20)]
-    took: list[float] = []
-
-    async def one() -> None:
-        caller = free.pop() if free else Caller(port)
-        began = time.monotonic()
-        status = await caller.call("POST /accept", _ACCEPT)
-        took.append(time.monotonic() - began)
-        assert status == 202, status
-        free.append(caller)
-
-    began = time.monotonic()
-    running = []
-    for number in range(int(seconds * _ACCEPTS_PER_S)):
-        await asyncio.sleep(max(0.0, began + number / _ACCEPTS_PER_S - time.monotonic()))
-        running.append(asyncio.create_task(one()))
-    await asyncio.gather(*running)
-    return took
 
 
 async def poll_all(port: int, job_ids: list[str], arrived: dict[str, float]) -> None:
@@ -109,7 +63,8 @@ async def measure(server: Web, jobs: Jobs, *, seconds: float) -> dict[str, Figur
     }
     reporter = Reporter(jobs, plan)
     accepts, ended = await asyncio.gather(
-        accept_steadily(server.port, seconds=seconds), asyncio.to_thread(reporter.finish)
+        steadily(server.port, "POST /accept", _ACCEPT, rate_per_s=_ACCEPTS_PER_S, seconds=seconds),
+        asyncio.to_thread(reporter.finish),
     )
     await asyncio.sleep(0.5)
     events = percentiles(crowd.latencies_s)
@@ -135,7 +90,9 @@ async def measure_locked(server: Web, jobs: Jobs, crowd: Crowd, plan: dict[str, 
     crowd.latencies_s.clear()
     with closing(sqlite3.connect(jobs.settings.state_dir / "ledger.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        accepts = asyncio.create_task(accept_steadily(server.port, seconds=_LOCKED_S))
+        accepts = asyncio.create_task(
+            steadily(server.port, "POST /accept", _ACCEPT, rate_per_s=_ACCEPTS_PER_S, seconds=_LOCKED_S)
+        )
         await asyncio.sleep(_LOCKED_S)
         other.execute("ROLLBACK")
     await accepts

@@ -25,7 +25,7 @@ from deploy.redis_server import NoRedisServer
 from deploy.stack import Running, Stack, StackFailed
 
 _DOCUMENTATION = Path("/usr/share/doc/python3-doc/html")
-_PAGES = 200
+_PAGES = 150
 # Megabytes of links each, and no text: they would be half of the demo.
 _INDEXES = ["/genindex*", "/contents.html", "/py-modindex.html", "/whatsnew/changelog.html"]
 
@@ -162,9 +162,8 @@ def _crawl(running: Running, url: str, arguments: argparse.Namespace, console: C
         final = viewer.follow(job)
         seconds = time.monotonic() - began
         folder = Path(running.state_dir) / "results" / job.id
-        files = [
-            client.download(job.id, artifact.name, folder / artifact.name) for artifact in client.artifacts(job.id)
-        ]
+        folder.mkdir(parents=True, exist_ok=True)
+        files = [client.download(job.id, kept.name, folder / kept.name) for kept in client.artifacts(job.id)]
         lost = client.page(limit=1).total - sum(item.is_terminal for item in client.jobs())
         _summary(console, final, viewer, seconds=seconds, lost=lost, files=files)
     return 0 if final.state == "succeeded" and lost == 0 else 1

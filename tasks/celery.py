@@ -1,11 +1,13 @@
 """The Celery application: ``celery -A tasks worker -Q crawler`` finds it here."""
 
+import atexit
 from functools import cached_property
 
 from celery import Celery
 
 from tasks.core.kernel import Kernel, open_kernel
 from tasks.core.settings import load_settings
+from tasks.core.telemetry import Telemetry, configure_telemetry
 
 
 class SwitchyardCelery(Celery):  # type: ignore[misc]  # Celery has no types
@@ -15,6 +17,13 @@ class SwitchyardCelery(Celery):  # type: ignore[misc]  # Celery has no types
     def kernel(self) -> Kernel:
         """The kernel, opened on first use in this process; closed when the process ends."""
         return open_kernel(load_settings())
+
+    @cached_property
+    def telemetry(self) -> Telemetry:
+        """Traces and error reports of this process; off unless the settings name where they go."""
+        telemetry = configure_telemetry(load_settings(), service="switchyard-worker")
+        atexit.register(telemetry.close)
+        return telemetry
 
 
 app = SwitchyardCelery("switchyard")

@@ -40,6 +40,7 @@ class Beat:
     worker: fleet.Worker
     is_stopping: Callable[[], bool]
     children: Callable[[], list[int]]
+    _listening: bool = False
     _stopped: Event = field(default_factory=Event)
     _thread: Thread | None = None
     _registered: bool = False
@@ -57,6 +58,10 @@ class Beat:
             log.warning("beat_missed", code=exc.code)
         self._thread = Thread(target=self._run, name="beat", daemon=True)
         self._thread.start()
+
+    def listening(self) -> None:
+        """Note that the worker takes jobs from now on."""
+        self._listening = True
 
     def stop(self) -> None:
         """Stop beating and write that the worker has left."""
@@ -100,7 +105,7 @@ class Beat:
 
     def _state(self) -> WorkerState:
         if not self.is_stopping():
-            return WorkerState.UP
+            return WorkerState.UP if self._listening else WorkerState.STARTING
         if self._draining_since is None:
             self._draining_since = time.monotonic()
             log.info("worker_draining", worker=self.worker.name)

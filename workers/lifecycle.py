@@ -98,10 +98,14 @@ class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no 
         )
         beat.start()
 
+        def listening(**_: Any) -> None:
+            beat.listening()
+
         def stop_beating(**_: Any) -> None:
             beat.stop()
 
         # Celery stops steps in reverse order, this one before the pool, and jobs still run then: hence the signal.
+        signals.worker_ready.connect(listening, weak=False)
         signals.worker_shutdown.connect(stop_beating, weak=False)
 
     def stop(self, parent: Any) -> None:
@@ -125,7 +129,7 @@ def _describe(parent: Any) -> fleet.Worker:
         beat=0,
         beat_at=now(),
         rss_bytes=0,
-        state=fleet.WorkerState.UP,
+        state=fleet.WorkerState.STARTING,
     )
 
 

@@ -43,7 +43,11 @@ def kill_orphans() -> list[int]:
         if pid == os.getpid():
             continue
         marks = _marks(pid)
-        if marks and _is_in_our_namespace(pid) and not all(_is_alive(owner, boot=boot) for boot, owner in marks):
+        if (
+            marks
+            and _is_in_our_namespace(pid)
+            and not all(_is_alive(owner, boot=boot, since=pid) for boot, owner in marks)
+        ):
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
@@ -77,11 +81,14 @@ def _environ(pid: int) -> dict[str, str]:
     return {name.decode(): value.decode(errors="replace") for name, _, value in pairs}
 
 
-def _is_alive(pid: int, *, boot: str) -> bool:
-    """Tell whether ``pid`` is still the process that was marked, and not a later one that got its number."""
+def _is_alive(pid: int, *, boot: str, since: int) -> bool:
+    """Tell whether ``pid`` is still the process that was marked, and not a later one that got its number.
+
+    ``since`` is a process that it started, directly or not: a later one would be younger than that.
+    """
     try:
         process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
+        if process.status() == psutil.STATUS_ZOMBIE or process.create_time() > psutil.Process(since).create_time():
             return False
     except psutil.Error:
         return False

@@ -6,7 +6,10 @@ from typing import Self
 
 from tasks.core.errors import InputRejected
 
-_FORM = re.compile(r"(\d{1,15})-(\d{1,15})", re.ASCII)
+CURSOR_PATTERN = "^(0|[0-9]{1,15}-[0-9]{1,15})?$"
+"""What a client may send, as a schema says it; empty is as if none was sent."""
+
+_FORM = re.compile(r"([0-9]{1,15})-([0-9]{1,15})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What the stream views need of the application around them."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,6 @@ from app.streams.snapshots import Snapshots
 from app.streams.subscription import Subscription, subscribe
 from app.streams.tokens import StreamTokens
 from tasks.core.errors import NotFound
-from tasks.core.ids import is_id
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries
 from tasks.core.ledger.tenants import Tenant
@@ -26,6 +26,7 @@ class StreamServices:
     Args:
         tenant_of_request: says whose API key the current request carries; raises ``NotAuthenticated``.
         record_of: makes the JSON-ready record for snapshots; called outside of any request, too.
+        counted: counts a stream of a transport (``sse``, ``websocket``) as open for as long as the block lasts.
     """
 
     kernel: Kernel
@@ -33,6 +34,7 @@ class StreamServices:
     tokens: StreamTokens
     tenant_of_request: Callable[[], Tenant]
     record_of: Callable[[Job], dict[str, Any]]
+    counted: Callable[[str], AbstractContextManager[object]]
 
     def visible_job(self, job_id: str, *, tenant_id: str) -> Job:
         """Return the tenant's job.
@@ -40,9 +42,9 @@ class StreamServices:
         Raises:
             NotFound: there is none.
         """
-        job = queries.job(self.kernel.ledger, job_id, tenant_id=tenant_id) if is_id(job_id) else None
+        job = queries.job(self.kernel.ledger, job_id, tenant_id=tenant_id)
         if job is None:
-            raise NotFound(f"No job {job_id[:40]}.")
+            raise NotFound(f"No job {job_id}.")
         return job
 
     def viewer_of(self, job_id: str) -> str:

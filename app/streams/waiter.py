@@ -18,6 +18,11 @@ class HubWaiter:
         self._hub = hub
         self._ledger = ledger
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether this process was told to stop, so that nobody should wait here any more."""
+        return self._hub.is_draining
+
     def wait(self, job_id: str, version_seen: int | None, timeout_s: float) -> None:
         """Return when the job has ended or is gone; with ``version_seen``, at another version or a new report, too.
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import ExitStack
 from functools import partial
 from http import HTTPStatus
 from threading import Event, Thread
@@ -85,12 +86,12 @@ def websocket_blueprint(services: StreamServices) -> Blueprint:
     blueprint = Blueprint("websocket", __name__)
 
     # Werkzeug routes upgrades and plain requests apart.
-    @blueprint.get("/ws/jobs/<job_id>")
+    @blueprint.get("/ws/jobs/<job:job_id>")
     def refuse(job_id: str) -> Response:  # noqa: ARG001  # part of the route
         """Tell a client that came in plain HTTP."""
         raise UpgradeRequired
 
-    @blueprint.get("/ws/jobs/<job_id>", websocket=True)
+    @blueprint.get("/ws/jobs/<job:job_id>", websocket=True)
     def watch(job_id: str) -> Response:
         """Stream the job's events as JSON text frames."""
         if not lends_socket(request.environ):
@@ -104,11 +105,11 @@ def websocket_blueprint(services: StreamServices) -> Blueprint:
         job = services.visible_job(job_id, tenant_id=tenant_id)
         after = parse_cursor(request.args.get("after"), field="after")
         subscription = services.subscribe(job, after=after)
-        try:
-            return _converse(subscription, heartbeat_s=services.kernel.settings.heartbeat_s)
-        finally:
+        with ExitStack() as closing:
             if subscription is not None:
-                subscription.close()
+                closing.callback(subscription.close)
+            closing.enter_context(services.counted("websocket"))
+            return _converse(subscription, heartbeat_s=services.kernel.settings.heartbeat_s)
 
     return blueprint
 

@@ -36,6 +36,7 @@ from tasks.core.places import workdir_of
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.relay import announce
 from tasks.core.spec import JobSpec
+from tasks.core.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from tasks.core.egress import Egress
@@ -63,17 +64,23 @@ def run_job(task: JobTask, spec: JobSpec, load_engine: Callable[[], Engine[Any]]
     """
     kernel: Kernel = task.app.kernel
     job = _claim(kernel, task)
-    with structlog.contextvars.bound_contextvars(
-        job_id=job.id, kind=job.kind, attempt=job.attempt, correlation_id=job.correlation_id
+    telemetry: Telemetry = task.app.telemetry
+    with (
+        structlog.contextvars.bound_contextvars(
+            job_id=job.id, kind=job.kind, attempt=job.attempt, correlation_id=job.correlation_id
+        ),
+        telemetry.attempt_span(job) as span,
     ):
         announce(kernel.ledger, kernel.events, job)
         log.info("attempt_started", worker=job.worker, fence=job.fence)
-        ended = _run_claimed(kernel, spec, job, load_engine)
+        ended = _run_claimed(kernel, spec, job, load_engine, telemetry)
         if ended is None:
             log.warning("attempt_superseded", fence=job.fence)
             raise Ignore("another claim owns the job")
         announce(kernel.ledger, kernel.events, ended)
         log.info("attempt_ended", state=str(ended.state), cause=ended.cause)
+        if ended.state is not JobState.SUCCEEDED:
+            span.fail(ended.cause)
     if ended.state is not JobState.SUCCEEDED:
         raise AttemptEnded(f"{ended.state}: {ended.cause}")
     return ended.result or {}
@@ -95,12 +102,14 @@ def _claim(kernel: Kernel, task: JobTask) -> Job:
     return job
 
 
-def _run_claimed(kernel: Kernel, spec: JobSpec, job: Job, load_engine: Callable[[], Engine[Any]]) -> Job | None:
+def _run_claimed(
+    kernel: Kernel, spec: JobSpec, job: Job, load_engine: Callable[[], Engine[Any]], telemetry: Telemetry
+) -> Job | None:
     workdir = workdir_of(kernel.settings.state_dir, job)
     workdir.mkdir(parents=True, exist_ok=True)
     attempt = Attempt(kernel, job, workdir=workdir, http=_egress(kernel))
     try:
-        outcome = _call_engine(spec, job, attempt, load_engine)
+        outcome = _call_engine(spec, job, attempt, load_engine, telemetry)
     finally:
         with _soft_limit_ignored():
             attempt.close()
@@ -118,7 +127,7 @@ def _egress(kernel: Kernel) -> "Egress":
 
 
 def _call_engine(
-    spec: JobSpec, job: Job, attempt: Attempt, load_engine: Callable[[], Engine[Any]]
+    spec: JobSpec, job: Job, attempt: Attempt, load_engine: Callable[[], Engine[Any]], telemetry: Telemetry
 ) -> dict[str, Any] | AppError | JobInterrupted:
     try:
         engine = load_engine()
@@ -136,6 +145,7 @@ def _call_engine(
     except Exception as exc:
         # The one place that catches everything: an engine's bug must end its job, not its worker.
         log.exception("engine_raised")
+        telemetry.capture(exc)
         attempt.log(f"{type(exc).__name__}: {exc}", level="error", stream="kernel")
         return Permanent(f"The engine raised {type(exc).__name__}: {exc}"[:500], code="engine_error")
 

@@ -45,6 +45,7 @@ def yard(tmp_path_factory: pytest.TempPathFactory, site: Site) -> Iterator[Yard]
         "SWITCHYARD_REDIS_URL": redis.url,
         "SWITCHYARD_PORT": str(port),
         "SWITCHYARD_EGRESS_ALLOW": site.endpoint,
+        "SWITCHYARD_CORS_ORIGINS": site.origin,
         "SWITCHYARD_EXTRA_FAMILIES": "tests.faulty",
         "SWITCHYARD_HEARTBEAT_S": "1",
         "SWITCHYARD_DRAIN_GRACE_S": "1",

@@ -27,6 +27,11 @@ class Site:
         """The start page."""
         return f"http://{self.endpoint}/"
 
+    @property
+    def origin(self) -> str:
+        """Where its pages come from, as a browser says it."""
+        return f"http://{self.endpoint}"
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self

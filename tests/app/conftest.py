@@ -32,6 +32,9 @@ class ClosedCarrier:
         """Refuse."""
         raise AssertionError(f"a closed carrier was offered {job.id}")
 
+    def soon(self, act: Callable[[], None]) -> None:
+        """Leave it out: nobody listens."""
+
     def close(self) -> None:
         """Hold nothing to close."""
 

@@ -77,7 +77,7 @@ def test_all_is_well_with_redis(make_app: Callable[..., API], redis_server: str)
 
 def test_draining_process_is_unready_but_lives(client: FlaskClient, services: Services) -> None:
     """A balancer sends nothing more; nobody kills it meanwhile."""
-    services.draining.set()
+    services.drain()
     ready = client.get("/health/ready")
     assert (ready.status_code, ready.json["checks"]["accepting"]["detail"]) == (503, "draining")
     assert client.get("/health/live").status_code == 200
@@ -173,4 +173,4 @@ def test_closing_leaves_what_was_given(make_app: Callable[..., API]) -> None:
     services = services_of(make_app())
     services.close()
     services.close()
-    assert services.draining.is_set()
+    assert services.is_draining

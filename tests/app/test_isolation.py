@@ -14,6 +14,9 @@ JOB_ROUTES = [
     ("GET", "/logs"),
     ("GET", "/artifacts"),
     ("GET", "/artifacts/a.txt"),
+    ("GET", "/events"),
+    ("GET", "/progress"),
+    ("POST", "/stream-token"),
 ]
 
 
@@ -36,7 +39,7 @@ def test_another_tenants_job_is_not_found(bob: Caller, finished_id: str, method:
 @pytest.mark.parametrize(("method", "suffix"), JOB_ROUTES)
 def test_own_job_is_found(alice: Caller, finished_id: str, method: str, suffix: str) -> None:
     """The same routes answer the job's tenant."""
-    expected = {"POST": 409, "DELETE": 204}.get(method, 200)
+    expected = {"/cancel": 409, "/stream-token": 201}.get(suffix, 204 if method == "DELETE" else 200)
     assert alice.open(method, f"/api/jobs/{finished_id}{suffix}").status_code == expected
 
 
@@ -82,6 +85,9 @@ def test_workers_name_only_own_jobs(alice: Caller, bob: Caller, services: Servic
         ("GET", "/api/jobs/01890000-0000-7000-8000-000000000000/logs"),
         ("GET", "/api/jobs/01890000-0000-7000-8000-000000000000/artifacts"),
         ("GET", "/api/jobs/01890000-0000-7000-8000-000000000000/artifacts/x"),
+        ("GET", "/api/jobs/01890000-0000-7000-8000-000000000000/events"),
+        ("GET", "/api/jobs/01890000-0000-7000-8000-000000000000/progress"),
+        ("POST", "/api/jobs/01890000-0000-7000-8000-000000000000/stream-token"),
         ("GET", "/api/kinds"),
         ("GET", "/api/kinds/maintenance.ping"),
         ("GET", "/api/queues"),

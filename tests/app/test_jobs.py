@@ -136,7 +136,7 @@ def test_wait_with_etag_answers_304_when_time_is_over(alice: Caller) -> None:
 def test_wait_ends_early_while_draining(alice: Caller, services: Services) -> None:
     """A server that stops lets its long polls go."""
     path = f"/api/jobs/{alice.submit()['id']}"
-    threading.Timer(0.1, services.draining.set).start()
+    threading.Timer(0.1, services.drain).start()
     began = time.monotonic()
     assert alice.get(f"{path}?wait=30").status_code == 200
     assert time.monotonic() - began < 5

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import DEAD_REDIS_URL, free_port
+from tests.conftest import DEAD_REDIS_URL
+from tests.servers import free_port
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from tasks.core.ledger import queries, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.run import run_job
+from tasks.core.telemetry import Telemetry
 from tasks.maintenance.contract import SPECS, PingRequest, PingResult
 from tasks.maintenance.engine import ping
 from tests.samples import carried, claimed, ledger_away
@@ -42,7 +43,7 @@ def job(kernel: Kernel, tenant: Tenant) -> Job:
 def run(kernel: Kernel, job: Job, engine: Engine) -> dict[str, Any]:
     """Deliver the job's message to a child that has ``engine``."""
     request = SimpleNamespace(id=job.id, carry=job.carry, hostname="maintenance@here#1")
-    task = SimpleNamespace(app=SimpleNamespace(kernel=kernel), request=request)
+    task = SimpleNamespace(app=SimpleNamespace(kernel=kernel, telemetry=Telemetry()), request=request)
     with capture_logs():
         return run_job(task, SPECS[0], lambda: engine)
 
@@ -143,7 +144,7 @@ def test_engine_that_does_not_load_ends_its_job(kernel: Kernel, job: Job) -> Non
         raise ModuleNotFoundError("No module named 'rpy2'")
 
     request = SimpleNamespace(id=job.id, carry=job.carry, hostname="w")
-    task = SimpleNamespace(app=SimpleNamespace(kernel=kernel), request=request)
+    task = SimpleNamespace(app=SimpleNamespace(kernel=kernel, telemetry=Telemetry()), request=request)
     with capture_logs(), pytest.raises(AttemptEnded):
         run_job(task, SPECS[0], load)
     assert queries.job(kernel.ledger, job.id).error["code"] == "engine_error"

@@ -1,7 +1,17 @@
 """The broker carries; losing what it carries loses no job."""
 
+import pytest
+
 from tasks.core.records import JobState
 from tests.integration.house import House
+
+_JOBS_PER_CHILD = 40
+
+
+@pytest.fixture(scope="module")
+def worker_options() -> tuple[str, ...]:
+    """A worker whose children are replaced now and then."""
+    return ("-Q", "analytics", "--max-tasks-per-child", str(_JOBS_PER_CHILD))
 
 
 def test_job_runs_once_and_leaves_its_result(house: House) -> None:
@@ -70,6 +80,14 @@ def test_old_carry_is_refused(house: House) -> None:
     assert JobState.SUCCEEDED == ended.state
     assert ended.carry > job.carry + 1
     assert [(1, 1)] == house.effects(job)
+
+
+def test_child_replaced_after_its_share_of_jobs_loses_none(house: House) -> None:
+    """A child that has run as many jobs as it may is replaced, and its successors run the rest, each once."""
+    jobs = [house.await_end(house.submit()) for _ in range(_JOBS_PER_CHILD + 1)]
+
+    assert {(JobState.SUCCEEDED, 1)} == {(job.state, len(house.effects(job))) for job in jobs}
+    assert len({house.child_of(job) for job in jobs}) >= 2
 
 
 def test_child_replaced_between_jobs_goes_on_claiming(house: House) -> None:

@@ -21,6 +21,8 @@ _WINDOW_PER_SLOT = 4
 class WorkerState(StrEnum):
     """What a worker says of itself, or what the dispatcher found."""
 
+    STARTING = "starting"
+    """Beats, and does not listen to its queues yet."""
     UP = "up"
     """Takes jobs."""
     DRAINING = "draining"
@@ -31,7 +33,7 @@ class WorkerState(StrEnum):
     """Its counter stood still for a lease; its jobs were rescued."""
 
 
-LIVE = frozenset({WorkerState.UP, WorkerState.DRAINING})
+LIVE = frozenset({WorkerState.STARTING, WorkerState.UP, WorkerState.DRAINING})
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,6 +197,7 @@ def claim(ledger: Ledger, job_id: str, *, carry: int, worker: str, child_pid: in
             claimed_at=at,
             started_at=sa.func.coalesce(jobs.c.started_at, sa.literal(at, type_=jobs.c.started_at.type)),
             error=None,
+            progress=None,
         )
         if job is not None:
             connection.execute(

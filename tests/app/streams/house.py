@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,8 +13,12 @@ from flask import request
 from flask_openapi3.openapi import OpenAPI
 from werkzeug.serving import make_server
 
-from app.streams import Hub, StreamServices, StreamTokens, register_streams
+from app.routes import add_converters
+from app.streams.hub import Hub
+from app.streams.routes import register_streams
+from app.streams.services import StreamServices
 from app.streams.subscription import Subscription
+from app.streams.tokens import StreamTokens
 from tasks.core.clock import now
 from tasks.core.errors import AppError, InputRejected, LedgerUnavailable, NotAuthenticated, NotFound
 from tasks.core.ids import new_id
@@ -27,7 +32,7 @@ from tasks.core.settings import load_settings
 KEY = "sy_alice"
 OTHER_KEY = "sy_bob"
 TOKEN_KEY = "a key of more than thirty-two characters"
-_STATUS = {InputRejected: 422, NotAuthenticated: 401, NotFound: 404, LedgerUnavailable: 503}
+_STATUS = ((InputRejected, 422), (NotAuthenticated, 401), (NotFound, 404), (LedgerUnavailable, 503))
 
 
 def record_of(job: Job) -> dict[str, Any]:
@@ -42,7 +47,16 @@ class House:
         self.hub = Hub(kernel, **hub_options)
         self.tenant = _tenant(kernel, "alice", KEY)
         self.tokens = StreamTokens(TOKEN_KEY, ttl_s=60)
-        self.services = StreamServices(kernel, self.hub, self.tokens, self._tenant_of_request, record_of)
+        self.open_streams: Counter[str] = Counter()
+        self.services = StreamServices(kernel, self.hub, self.tokens, self._tenant_of_request, record_of, self._counted)
+
+    @contextmanager
+    def _counted(self, transport: str) -> Iterator[None]:
+        self.open_streams[transport] += 1
+        try:
+            yield
+        finally:
+            self.open_streams[transport] -= 1
 
     def _tenant_of_request(self) -> Tenant:
         key = request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -53,6 +67,7 @@ class House:
 
     def app(self) -> OpenAPI:
         app = OpenAPI("house")
+        add_converters(app.url_map)
         app.register_error_handler(AppError, _problem)
         register_streams(app, self.services)
         return app
@@ -175,7 +190,8 @@ def add_other_tenant(kernel: Kernel) -> Tenant:
 
 
 def _problem(exc: AppError) -> tuple[dict[str, Any], int]:
-    return {"code": exc.code, "detail": exc.message, "field": exc.field}, _STATUS[type(exc)]
+    status = next(status for class_, status in _STATUS if isinstance(exc, class_))
+    return {"code": exc.code, "detail": exc.message, "field": exc.field}, status
 
 
 def create_app() -> OpenAPI:

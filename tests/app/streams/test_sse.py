@@ -146,5 +146,5 @@ def test_routes_are_documented(house: House) -> None:
     """With their parameters."""
     document = house.app().api_doc["paths"]
     parameters = document["/api/jobs/{job_id}/events"]["get"]["parameters"]
-    assert {"job_id", "after", "token"} == {parameter["name"] for parameter in parameters}
+    assert {"job_id", "after", "token", "Last-Event-ID"} == {parameter["name"] for parameter in parameters}
     assert "post" in document["/api/jobs/{job_id}/stream-token"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.streams import StreamTokens, signing_key
+from app.streams.tokens import StreamTokens, signing_key
 from tasks.core.errors import NotAuthenticated
 from tasks.core.settings import Settings
 from tests.app.streams.house import KEY, OTHER_KEY, TOKEN_KEY, House, add_other_tenant

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from app.streams import HubWaiter
+from app.streams.waiter import HubWaiter
 from tasks.core.ledger import transitions
 from tests.app.streams.house import House, eventually
 from tests.app.streams.redis_server import RedisServer
