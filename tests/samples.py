@@ -1,11 +1,13 @@
 """Jobs, workers and walks through the states, for tests of what is around them."""
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
+
+import sqlalchemy as sa
 
 from tasks.core.clock import now
 from tasks.core.ids import new_id
@@ -115,14 +117,14 @@ class FakeClock:
 
 @contextmanager
 def ledger_away(ledger: Ledger) -> Iterator[None]:
-    """Put a folder where the SQLite file was, so that every connection is refused; bring it back afterwards."""
+    """Refuse every connection to the ledger, as a server that is down would, and drop those that are open."""
+
+    def refuse(*_: object) -> None:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    sa.event.listen(ledger._engine, "do_connect", refuse)
     ledger.close()
-    path = Path(ledger.url.removeprefix("sqlite:///"))
-    aside = path.rename(path.with_suffix(".aside"))
-    path.mkdir()
     try:
         yield
     finally:
-        ledger.close()
-        path.rmdir()
-        aside.rename(path)
+        sa.event.remove(ledger._engine, "do_connect", refuse)

@@ -55,6 +55,12 @@ def beat(quick: Kernel, stopping: list[bool], child: subprocess.Popen[bytes]) ->
         beat.stop()
 
 
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settle after less than the five seconds that Celery's parent gets."""
+    monkeypatch.setattr(beat_module, "_CHILDLESS_FOR_S", 0.3)
+
+
 def row(kernel: Kernel) -> fleet.Worker | None:
     return next(iter(fleet.live_workers(kernel.ledger)), None)
 
@@ -121,7 +127,7 @@ def kernel_states(kernel: Kernel, job_id: str) -> list[str]:
 
 
 def test_drain_ends_a_job_that_was_told_to_stop(
-    beat: Beat, quick: Kernel, tenant: Tenant, child: subprocess.Popen[bytes], stopping: list[bool]
+    beat: Beat, quick: Kernel, tenant: Tenant, child: subprocess.Popen[bytes], stopping: list[bool], brief: None
 ) -> None:
     """It does not come back on another worker."""
     job = running(quick.ledger, tenant, child_pid=child.pid)
@@ -130,12 +136,6 @@ def test_drain_ends_a_job_that_was_told_to_stop(
     beat.start()
     assert child.wait(timeout=5) == -9
     assert eventually(lambda: queries.job(quick.ledger, job.id).state == JobState.CANCELLED)
-
-
-@pytest.fixture
-def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settle after less than the five seconds that Celery's parent gets."""
-    monkeypatch.setattr(beat_module, "_CHILDLESS_FOR_S", 0.3)
 
 
 def test_child_that_nobody_reported_is_settled(
