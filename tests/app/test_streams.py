@@ -27,7 +27,7 @@ class Door:
     def shows(self, **open_streams: int) -> bool:
         """Tell whether it says this soon."""
         wanted = {f'switchyard_open_streams{{transport="{name}"}} {n}.0' for name, n in open_streams.items()}
-        return eventually(lambda: wanted == self.open_streams())
+        return eventually(lambda: wanted == self.open_streams(), within_s=20)
 
 
 @pytest.fixture

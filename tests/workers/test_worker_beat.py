@@ -126,12 +126,6 @@ def kernel_states(kernel: Kernel, job_id: str) -> list[str]:
     return [event.data["state"] for event in kernel.events.read(job_id)]
 
 
-@pytest.fixture
-def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settle after less than the five seconds that Celery's parent gets."""
-    monkeypatch.setattr(beat_module, "_CHILDLESS_FOR_S", 0.3)
-
-
 @pytest.mark.usefixtures("brief")
 def test_drain_ends_a_job_that_was_told_to_stop(
     beat: Beat, quick: Kernel, tenant: Tenant, child: subprocess.Popen[bytes], stopping: list[bool], brief: None
