@@ -189,7 +189,7 @@ def _summary(console: Console, job: Job, viewer: Viewer, *, seconds: float, lost
     table.add_row("attempts", f"{job.attempt}{killed}")
     table.add_row("lost", f"lost {lost}")
     for path in files:
-        table.add_row("result file", str(path))
+        table.add_row("result file", os.path.relpath(path))
     console.print(table, soft_wrap=True)
 
 
