@@ -26,12 +26,12 @@ def test_beat_grows_and_carries_news(ledger: Ledger) -> None:
 
 
 def test_stopped_and_gone_workers_are_not_live(ledger: Ledger) -> None:
-    """Draining ones are: they still hold jobs."""
+    """Draining ones are: they still hold jobs; so are those that begin."""
     for state in WorkerState:
         fleet.register(ledger, a_worker(state, state=state))
-    assert [worker.name for worker in fleet.live_workers(ledger)] == ["draining", "up"]
+    assert [worker.name for worker in fleet.live_workers(ledger)] == ["draining", "starting", "up"]
     fleet.set_state(ledger, "up", WorkerState.STOPPED)
-    assert [worker.name for worker in fleet.live_workers(ledger)] == ["draining"]
+    assert [worker.name for worker in fleet.live_workers(ledger)] == ["draining", "starting"]
 
 
 def test_beat_brings_a_worker_back_that_was_taken_for_gone(ledger: Ledger) -> None:
