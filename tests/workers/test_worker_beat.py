@@ -71,6 +71,14 @@ def test_worker_is_registered_before_it_can_claim(beat: Beat, quick: Kernel) -> 
     assert row(quick) is not None
 
 
+def test_worker_is_up_once_it_listens(beat: Beat, quick: Kernel) -> None:
+    """Until then it is starting, and counts for no window."""
+    beat.start()
+    assert eventually(lambda: row(quick).state == WorkerState.STARTING)
+    beat.listening()
+    assert eventually(lambda: row(quick).state == WorkerState.UP)
+
+
 def test_counter_grows_until_the_stop(beat: Beat, quick: Kernel) -> None:
     """Then the row says that the worker left."""
     beat.start()
