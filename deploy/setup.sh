@@ -59,7 +59,7 @@ if [ ! -x .venv/bin/python ]; then
 fi
 if ! cmp -s "$pins" "$stamp" || ! cmp -s pyproject.toml .venv/.installed-project; then
   say "installing Python packages ($pins)"
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$pins"
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$pins" 2>&1 | { grep -v "^WARNING: Location" >&2 || true; }
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
   cp "$pins" "$stamp"
   cp pyproject.toml .venv/.installed-project
