@@ -63,6 +63,7 @@ def register_middleware(app: Flask, services: Services) -> None:
         closing: ExitStack | None = g.pop("closing", None)
         if closing is not None:
             closing.close()
+        structlog.contextvars.clear_contextvars()
 
     app.before_request(begin)
     app.after_request(finish)

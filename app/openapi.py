@@ -105,6 +105,8 @@ def describe_api(
     for item in document["paths"].values():
         for operation in item.values():
             _drop_foreign_refusal(operation["responses"])
+            for parameter in operation.get("parameters", ()):
+                parameter["schema"] = _without_null(parameter["schema"])
     _document_kinds(document["paths"], specs, forms)
     document["paths"]["/api/jobs"]["post"]["requestBody"] = _any_kind(specs, named)
     return json.dumps(document, separators=(",", ":")).encode()
@@ -114,6 +116,14 @@ def _drop_foreign_refusal(responses: dict[str, Any]) -> None:
     # flask-openapi3 says of every operation that it may answer 422, and with an array.
     if "application/json" in responses.get("422", {}).get("content", {}):
         del responses["422"]
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    # An optional parameter is left out: a path, a query and a header have no null, only the text "null".
+    if {"type": "null"} not in schema.get("anyOf", ()):
+        return schema
+    only: dict[str, Any] = next(one for one in schema["anyOf"] if one != {"type": "null"})
+    return only | {name: value for name, value in schema.items() if name not in {"anyOf", "default"}}
 
 
 def _document_kinds(paths: dict[str, Any], specs: Mapping[str, JobSpec], forms: Mapping[str, type[BaseModel]]) -> None:

@@ -108,7 +108,7 @@ class Malformed(InputRejected):
 
 
 class NotSupported(SwitchyardError):
-    """The server does not know this method or media type: most likely it is older or newer than the client."""
+    """The server does not serve this call in this form: most likely it is older or newer than the client."""
 
     code = "not_supported"
 
@@ -247,7 +247,17 @@ BY_CODE: dict[str, type[SwitchyardError]] = {
         LedgerBusy,
         Draining,
     )
-} | dict.fromkeys(("method_not_allowed", "not_acceptable", "unsupported_media_type"), NotSupported)
+} | dict.fromkeys(
+    (
+        "method_not_allowed",
+        "not_acceptable",
+        "unsupported_media_type",
+        "precondition_failed",
+        "range_not_satisfiable",
+        "upgrade_required",
+    ),
+    NotSupported,
+)
 
 BY_STATUS: dict[int, type[SwitchyardError]] = {
     400: Malformed,

@@ -1,5 +1,6 @@
 """What several parts of the suite share: a ledger, a private Redis, a kernel on both, a tenant."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,14 @@ from tests.servers import RedisServer
 
 # Nothing listens here, so that connecting fails at once.
 DEAD_REDIS_URL = "redis://127.0.0.1:1/0"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the settings of whoever runs the suite out of it; no fixture, because collecting already reads them."""
+    patch = pytest.MonkeyPatch()
+    config.add_cleanup(patch.undo)
+    for name in [name for name in os.environ if name.startswith("SWITCHYARD_")]:
+        patch.delenv(name)
 
 
 @pytest.fixture(scope="session", autouse=True)

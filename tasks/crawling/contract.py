@@ -22,7 +22,9 @@ MAX_ERRORS_SHOWN = 20
 _GLOB_STARTS = ("/", "*", "http://", "https://")
 _FORBIDDEN = frozenset(chr(code) for code in (*range(33), 127))  # controls and the space
 
-Glob = Annotated[str, Field(min_length=1, max_length=300)]
+# What `_are_globs` checks, and says more clearly when it refuses.
+_GLOB_PATTERN = r"^((/|https?://)([^*\x00-\x20\x7f]*\*){0,8}|\*([^*\x00-\x20\x7f]*\*){0,7})[^*\x00-\x20\x7f]*$"
+Glob = Annotated[str, Field(min_length=1, max_length=300, json_schema_extra={"pattern": _GLOB_PATTERN})]
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
 
 

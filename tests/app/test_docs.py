@@ -51,6 +51,21 @@ def test_every_operation_has_its_own_id_and_a_summary(document: dict[str, Any]) 
     assert all(summary for _, summary in found)
 
 
+def test_parameters_have_no_null(document: dict[str, Any]) -> None:
+    """An optional one is left out; `?wait=null` would be a text."""
+    schemas = [one["schema"] for _, _, operation in operations(document) for one in operation.get("parameters", ())]
+    assert schemas
+    assert not [schema for schema in schemas if "'null'" in str(schema) or schema.get("default", "") is None]
+
+
+def test_streams_are_documented_with_their_problems(document: dict[str, Any]) -> None:
+    """Like every other operation; the token's record is among the components."""
+    paths = document["paths"]
+    assert set(paths["/api/jobs/{job_id}/events"]["get"]["responses"]) == {"200", "204", "401", "404", "422", "503"}
+    token = paths["/api/jobs/{job_id}/stream-token"]["post"]["responses"]["201"]["content"]["application/json"]
+    assert token["schema"]["$ref"].rpartition("/")[2] in document["components"]["schemas"]
+
+
 def test_each_kind_has_a_path_with_schema_and_example(document: dict[str, Any]) -> None:
     """A kind's own parameters are part of the interface."""
     content = document["paths"]["/api/jobs/maintenance.ping"]["post"]["requestBody"]["content"]["application/json"]

@@ -123,6 +123,14 @@ def test_range_gives_a_part(alice: Caller, services: Services, job: Job) -> None
     assert response.headers["Content-Range"] == "bytes 2-4/10"
 
 
+@pytest.mark.parametrize("wanted", ["lines=1-2", "bytes=0-1,4-5", "bytes=4-2-1", "line", ""])
+def test_range_of_another_kind_is_ignored(alice: Caller, services: Services, job: Job, wanted: str) -> None:
+    """An unknown unit must be (RFC 9110, 14.2); several parts may be, and the client gets the whole file."""
+    path = save(services, job, "a.txt", b"0123456789", "text/plain")
+    response = alice.get(path, headers={"Range": wanted})
+    assert (response.status_code, response.data) == (200, b"0123456789")
+
+
 def test_range_beyond_the_end_is_416(alice: Caller, services: Services, job: Job) -> None:
     """What is not there cannot be sent."""
     path = save(services, job, "a.txt", b"0123456789", "text/plain")

@@ -87,3 +87,9 @@ def test_plain_http_at_the_sockets_address_is_told_to_upgrade(alice: Caller) -> 
     answer = alice.get(f"/ws/jobs/{alice.submit()['id']}")
     assert (answer.status_code, answer.headers["Upgrade"]) == (426, "websocket")
     assert answer.json["code"] == "upgrade_required"
+
+
+def test_malformed_after_is_refused_even_where_the_header_wins(alice: Caller) -> None:
+    """A client that sends nonsense is told so, whatever else it sends."""
+    path = f"/api/jobs/{alice.submit()['id']}/events?after=x"
+    assert alice.get(path, headers={"Last-Event-ID": "0"}).status_code == 422

@@ -131,7 +131,7 @@ class House(CeleryTestSetup):
         container = self.start("worker", *worker_arguments(*options), prompt="ready.", env=env)
         worker = LocalWorker(container, self.app)
         self.worker_cluster.add(worker)
-        self.row(worker)
+        self.await_row(worker, WorkerState.UP)
         return worker
 
     def row(self, worker: LocalWorker) -> Worker:

@@ -23,6 +23,7 @@ def worker_options() -> tuple[str, ...]:
 
 def test_worker_without_queues_takes_all_six(celery_setup: House) -> None:
     """With no -Q the worker registers the six queues and what its machine offers, and beats."""
+    celery_setup.await_row(celery_setup.worker, WorkerState.UP)
     row = celery_setup.row(celery_setup.worker)
 
     assert sorted(queue.value for queue in Queue) == row.queues

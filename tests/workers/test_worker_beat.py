@@ -134,10 +134,11 @@ def kernel_states(kernel: Kernel, job_id: str) -> list[str]:
     return [event.data["state"] for event in kernel.events.read(job_id)]
 
 
+@pytest.mark.usefixtures("brief")
 def test_drain_ends_a_job_that_was_told_to_stop(
-    beat: Beat, quick: Kernel, tenant: Tenant, child: subprocess.Popen[bytes], stopping: list[bool], brief: None
+    beat: Beat, quick: Kernel, tenant: Tenant, child: subprocess.Popen[bytes], stopping: list[bool]
 ) -> None:
-    """It does not come back on another worker."""
+    """It does not come back on another worker, and is cancelled once its child is dead."""
     job = running(quick.ledger, tenant, child_pid=child.pid)
     transitions.request_cancel(quick.ledger, job.id, tenant_id=tenant.id)
     stopping.append(True)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 import psutil
@@ -66,17 +67,25 @@ def dead_pid(start: Start) -> int:
     return process.pid
 
 
+def assert_swept(orphan: subprocess.Popen[str]) -> None:
+    """A real worker on this machine may sweep first, so its end counts and not who brought it.
+
+    More than one sweep, because a process that has only just begun shows no environment yet.
+    """
+    assert eventually(lambda: bool(kill_orphans()) or orphan.poll() is not None)
+    assert orphan.wait(timeout=5) == -9
+
+
 def test_process_of_a_dead_child_is_killed(start: Start) -> None:
     """Whatever a killed child had started."""
     orphan = start(**{CHILD_MARK: f"boot:{dead_pid(start)}"})
-    assert [orphan.pid] == kill_orphans()
-    assert orphan.wait(timeout=5) == -9
+    assert_swept(orphan)
 
 
 def test_child_of_a_dead_worker_is_killed(start: Start) -> None:
     """A pool child whose parent was killed would go on working unheard."""
     orphan = start(**{WORKER_MARK: f"boot:{dead_pid(start)}"})
-    assert [orphan.pid] == kill_orphans()
+    assert_swept(orphan)
 
 
 def test_process_of_a_living_child_is_left_alone(start: Start) -> None:
@@ -105,7 +114,20 @@ def test_number_that_was_given_out_again_is_no_owner(start: Start) -> None:
     """The pid lives, but it is a process of another boot."""
     newcomer = start(**{WORKER_MARK: f"later:{os.getpid()}"})
     orphan = start(**{CHILD_MARK: f"earlier:{newcomer.pid}", WORKER_MARK: f"earlier:{os.getpid()}"})
-    assert [orphan.pid] == kill_orphans()
+    assert_swept(orphan)
+
+
+def test_process_younger_than_what_it_would_own_is_no_owner(start: Start, started: set[int]) -> None:
+    """The pid lives, but it was given out again after the owner's death, to a process without any mark."""
+    # The mark must stand in the environment that exec leaves in /proc, so a shell waits for the number it is to carry.
+    script = f"read pid; {CHILD_MARK}=boot:$pid exec sleep 60"
+    orphan = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, text=True)
+    started.add(orphan.pid)
+    time.sleep(0.1)  # the kernel counts start times in hundredths of a second
+    newcomer = start()
+    with orphan.stdin as stdin:
+        stdin.write(f"{newcomer.pid}\n")
+    assert_swept(orphan)
 
 
 def test_grandchild_in_its_own_session_does_not_escape(start: Start, started: set[int]) -> None:
@@ -119,7 +141,7 @@ def test_grandchild_in_its_own_session_does_not_escape(start: Start, started: se
     assert is_alive(grandchild)
     kill_group(owner.pid)
     owner.wait(timeout=5)
-    assert [grandchild] == kill_orphans()
+    assert eventually(lambda: bool(kill_orphans()) or not is_alive(grandchild))
     assert eventually(lambda: not is_alive(grandchild))
 
 

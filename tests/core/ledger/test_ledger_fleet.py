@@ -26,7 +26,7 @@ def test_beat_grows_and_carries_news(ledger: Ledger) -> None:
 
 
 def test_stopped_and_gone_workers_are_not_live(ledger: Ledger) -> None:
-    """Draining ones are: they still hold jobs; so are those that begin."""
+    """Those that start or drain are: they beat, and may hold jobs."""
     for state in WorkerState:
         fleet.register(ledger, a_worker(state, state=state))
     assert [worker.name for worker in fleet.live_workers(ledger)] == ["draining", "starting", "up"]
