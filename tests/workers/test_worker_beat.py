@@ -136,7 +136,7 @@ def kernel_states(kernel: Kernel, job_id: str) -> list[str]:
 
 @pytest.mark.usefixtures("brief")
 def test_drain_ends_a_job_that_was_told_to_stop(
-    beat: Beat, quick: Kernel, tenant: Tenant, child: subprocess.Popen[bytes], stopping: list[bool], brief: None
+    beat: Beat, quick: Kernel, tenant: Tenant, child: subprocess.Popen[bytes], stopping: list[bool]
 ) -> None:
     """It does not come back on another worker, and is cancelled once its child is dead."""
     job = running(quick.ledger, tenant, child_pid=child.pid)
