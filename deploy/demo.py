@@ -52,7 +52,7 @@ class Viewer:
             TaskProgressColumn(),
             TextColumn("{task.completed:.0f}/{task.total:.0f} pages  {task.fields[rate]}"),
             TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[url]}", table_column=None),
+            TextColumn("[dim]{task.fields[url]}"),
         )
         with Progress(*columns, console=self.console, transient=False) as progress:
             bar = progress.add_task("crawl", total=_PAGES, stage="waiting", rate="", url="")
@@ -174,6 +174,8 @@ def _summary(console: Console, job: Job, viewer: Viewer, *, seconds: float, lost
     pages = int(result.get("pages_ok", 0))
     running_s = float(result.get("duration_s", 0.0)) or seconds
     table = Table(title="summary", show_header=False, title_justify="left")
+    table.add_column()
+    table.add_column(overflow="fold")
     table.add_row("job", job.id)
     table.add_row("state", f"[{'green' if job.state == 'succeeded' else 'red'}]{job.state}[/]")
     if job.error is not None:
