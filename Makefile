@@ -33,7 +33,7 @@ check: setup  ## format, lint, types, import rules, fast tests: under a minute
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy --no-error-summary
 	@.venv/bin/lint-imports --no-logo >/dev/null || .venv/bin/lint-imports --no-logo
-	@$(PY) -m pytest -n $(J) --dist loadgroup -m "not slow" tests/core tests/client tests/workers tests/crawling tests/test_*.py
+	@$(PY) -m pytest -n $(J) --dist loadgroup -m "not slow" tests/core tests/test_*.py
 
 format:  ## put the code into its form
 	@.venv/bin/ruff format --quiet . && .venv/bin/ruff check --fix --quiet .
