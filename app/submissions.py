@@ -18,7 +18,7 @@ from app.forms import read_form
 from app.inputs import Input, checked, read_json, validate_body
 from app.openapi import SECURITY, answer, problems
 from app.services import Services, services
-from app.waiting import wait_until
+from app.waiting import LONGEST_WAIT_S, wait_until
 from tasks.core.errors import NotFound
 from tasks.core.ledger import queries
 from tasks.core.ledger.transitions import Accepted
@@ -116,7 +116,7 @@ def _answer_accepted(at: Services, accepted: Accepted, *, wait_s: float | None) 
     if accepted.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     if wait_s is not None:
-        response.headers["Preference-Applied"] = f"wait={wait_s:g}"
+        response.headers["Preference-Applied"] = f"wait={min(wait_s, LONGEST_WAIT_S):g}"
     return response
 
 

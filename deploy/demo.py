@@ -70,7 +70,7 @@ class Viewer:
         shown = str(data["message"])[-60:]
         progress.update(bar, completed=done, total=total, stage=data["stage"], rate=f"{rate:.1f}/s", url=shown)  # type: ignore[arg-type]
         if total and done >= total / 2 and not self.calm and self.killed_pid is None:
-            self._kill(progress)
+            self._kill(progress, event.job_id)
 
     def _note(self, progress: Progress, event: Event) -> None:
         if event.data["state"] == "running":
@@ -83,11 +83,11 @@ class Viewer:
         elif event.data["state"] == "queued" and event.data["cause"] != "accepted":
             progress.console.print(f"[yellow]the job is queued again[/]: {event.data['cause']}")
 
-    def _kill(self, progress: Progress) -> None:
-        crawlers = [worker for worker in self.client.workers() if "crawler" in worker.queues and worker.state == "up"]
-        if not crawlers or crawlers[0].pid is None:
+    def _kill(self, progress: Progress, job_id: str) -> None:
+        holder = next((worker for worker in self.client.workers() if job_id in worker.jobs), None)
+        if holder is None or holder.pid is None:
             return
-        self.killed_pid = crawlers[0].pid
+        self.killed_pid = holder.pid
         self.killed_at = time.monotonic()
         os.kill(self.killed_pid, signal.SIGKILL)
         progress.console.print(f"[red]killed the crawler worker with SIGKILL[/] (pid {self.killed_pid})")
@@ -164,7 +164,7 @@ def _crawl(running: Running, url: str, arguments: argparse.Namespace, console: C
         folder = Path(running.state_dir) / "results" / job.id
         folder.mkdir(parents=True, exist_ok=True)
         files = [client.download(job.id, kept.name, folder / kept.name) for kept in client.artifacts(job.id)]
-        lost = client.page(limit=1).total - sum(item.is_terminal for item in client.jobs())
+        lost = 0 if final.is_terminal else 1
         _summary(console, final, viewer, seconds=seconds, lost=lost, files=files)
     return 0 if final.state == "succeeded" and lost == 0 else 1
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # One image, several roles: PROCESS_TYPE says which; with arguments, run those instead.
 set -eu
+[ -d .venv/bin ] && PATH="$PWD/.venv/bin:$PATH"
 [ $# -gt 0 ] && exec "$@"
 case "${PROCESS_TYPE:-}" in
   web) exec python -m app ;;

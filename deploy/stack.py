@@ -1,6 +1,6 @@
 """Everything on one machine: ``python -m deploy.stack up | down | status``.
 
-Starts Redis, the web server, the dispatcher, a worker per queue, and Flower, each as a process of its own with its log
+Starts Redis, the web server, a supervisor of the dispatcher and a worker per queue, and Flower, each with its log
 in ``<state>/log``, on free loopback ports, and writes their addresses and pids to ``<state>/up.json``.
 """
 
@@ -101,15 +101,15 @@ class Stack:
             **self._environment,
         }
         python = sys.executable
+        began = time.monotonic()
         self._spawn("redis", redis_command(redis_port, self.state_dir / "redis"), settings)
         self._spawn("web", [python, "-m", "app"], settings)
         url = f"http://127.0.0.1:{web_port}"
         self._await("web", lambda: httpx.get(f"{url}/health/ready", timeout=2).status_code == httpx.codes.OK)
         key = (self.state_dir / "dev-key").read_text().strip()
-        self._spawn("dispatcher", [python, "-m", "workers", "dispatcher"], settings)
-        self._spawn("workers", [python, "-m", "workers"], settings)
+        self._spawn("workers", [python, "-m", "workers", "--with-dispatcher"], settings)
         self._spawn("flower", [python, "-m", "workers", "flower", "--port", str(flower_port)], settings)
-        self._await("workers", lambda: _workers_up(url, key) >= _QUEUES)
+        self._await("workers", lambda: _workers_up(url, key, since=began) >= _QUEUES)
         flower_url = f"http://127.0.0.1:{flower_port}"
         self._await("flower", lambda: httpx.get(flower_url, timeout=2).status_code == httpx.codes.UNAUTHORIZED)
         user = settings.get("SWITCHYARD_FLOWER_USER", "operator")
@@ -194,9 +194,12 @@ def _find(entry: Mapping[str, float]) -> psutil.Process | None:
         return None
 
 
-def _workers_up(url: str, key: str) -> int:
+def _workers_up(url: str, key: str, *, since: float) -> int:
+    # Rows of a stack that was killed stay for a lease; they are older than this start.
+    age_s = time.monotonic() - since
     answer = httpx.get(f"{url}/api/workers", headers={"Authorization": f"Bearer {key}"}, timeout=5)
-    return sum(worker["state"] == "up" for worker in answer.json().get("workers", []))
+    workers = answer.json().get("workers", [])
+    return sum(worker["state"] == "up" and worker["uptime_s"] <= age_s + 1 for worker in workers)
 
 
 def _write_private(path: Path, text: str) -> None:

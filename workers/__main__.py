@@ -16,8 +16,9 @@ from workers.supervisor import Supervised, Supervisor, worker_command
 
 @click.group(invoke_without_command=True)
 @click.option("-Q", "--queues", default="", help="Comma-separated queues to serve; all six by default.")
+@click.option("--with-dispatcher", is_flag=True, help="Supervise a dispatcher, too.")
 @click.pass_context
-def main(context: click.Context, queues: str) -> None:
+def main(context: click.Context, queues: str, with_dispatcher: bool) -> None:
     """Start and supervise one worker per queue."""
     if context.invoked_subcommand is not None:
         return
@@ -27,6 +28,8 @@ def main(context: click.Context, queues: str) -> None:
     if unknown:
         raise click.UsageError(f"unknown queues {unknown}; the queues are {[queue.value for queue in Queue]}")
     supervised = [Supervised(name, worker_command(name)) for name in names]
+    if with_dispatcher:
+        supervised.append(Supervised("dispatcher", [sys.executable, "-m", "workers", "dispatcher"]))
     sys.exit(Supervisor(supervised, stop_limit_s=settings.drain_grace_s + 10).run())
 
 

@@ -1,5 +1,6 @@
 """A worker's heart: a thread in its parent that says it lives, enforces cancels and drains, and cleans up."""
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,11 +11,11 @@ import structlog
 
 from tasks.core.errors import AppError
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import fleet, transitions
+from tasks.core.ledger import fleet, queries, transitions
 from tasks.core.ledger.fleet import Held, WorkerState
 from tasks.core.outcome import settle_lost
-from tasks.core.places import remove_workdirs
-from tasks.core.records import Cause, Job
+from tasks.core.places import remove_workdirs, workdirs
+from tasks.core.records import Cause, Job, JobState
 from tasks.core.relay import announce
 from workers.orphans import is_own_child, kill_group, kill_orphans
 
@@ -80,15 +81,16 @@ class Beat:
             except AppError as exc:
                 # The ledger is away. The dispatcher cannot judge us either, and nothing runs without a claim.
                 log.warning("beat_missed", code=exc.code)
+            except Exception:  # a worker whose heart stops is taken for dead while it goes on working
+                log.exception("beat_failed")
             self._stopped.wait(self.kernel.settings.beat_s)
 
     def _once(self) -> None:
         ledger = self.kernel.ledger
         state = self._state()
-        if not self._registered:
-            self._register()
-        else:
-            fleet.beat(ledger, self.worker.name, rss_bytes=self._process.memory_info().rss, state=state)
+        rss_bytes = self._process.memory_info().rss
+        if not self._registered or not fleet.beat(ledger, self.worker.name, rss_bytes=rss_bytes, state=state):
+            self._register()  # the first time, or after a restored ledger forgot us
         held = fleet.held_by(ledger, self.worker.name)
         self._enforce_cancels(held)
         self._settle_childless(held)
@@ -98,6 +100,13 @@ class Beat:
             self._swept_at = time.monotonic()
             if killed := kill_orphans():
                 log.warning("orphans_killed", pids=killed)
+            self._remove_abandoned_workdirs()
+
+    def _remove_abandoned_workdirs(self) -> None:
+        for job_id, fence, folder in workdirs(self.kernel.settings.state_dir):
+            pulse = queries.pulse(self.kernel.ledger, job_id)
+            if pulse is None or pulse.state is not JobState.RUNNING or pulse.fence != fence:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _register(self) -> None:
         fleet.register(self.kernel.ledger, self.worker)
@@ -137,7 +146,12 @@ class Beat:
                 fence=fence,
             )
             if settled is not None:
-                log.warning("childless_job_settled", job_id=job_id, state=str(settled.state))
+                log.warning(
+                    "childless_job_settled",
+                    job_id=job_id,
+                    correlation_id=settled.correlation_id,
+                    state=str(settled.state),
+                )
                 self._tell(settled)
 
     def _enforce_drain(self, held: list[Held]) -> None:
@@ -150,7 +164,7 @@ class Beat:
                 self.kernel.ledger, job.job_id, fence=job.fence, cause=Cause.DRAINED, counted=False
             )
             if back is not None:
-                log.info("job_handed_back", job_id=job.job_id)
+                log.info("job_handed_back", job_id=job.job_id, correlation_id=back.correlation_id)
                 self._tell(back)
         # All of them, because one may still work on what was taken from it, and Celery would wait for that.
         for child_pid in self.children():

@@ -33,6 +33,7 @@ _TICK_S = 1.0
 # State events younger than this are still on their way by the hand of whoever made them.
 _RELAY_AFTER_S = 2.0
 _FORGET_WORKERS_AFTER_S = 24 * 3600.0
+_FORGET_EVERY_S = 600.0
 
 
 @dataclass(slots=True)
@@ -74,6 +75,7 @@ class Dispatcher:
         self._breaker = Breaker()
         self._census = Census()
         self._stopping = Event()
+        self._forgot_at = 0.0
 
     def run(self) -> None:
         """Tick until ``stop``."""
@@ -84,6 +86,8 @@ class Dispatcher:
             except LedgerUnavailable as exc:
                 log.warning("dispatcher_without_ledger", code=exc.code)
                 self._census.reset()
+            except Exception:  # without a dispatcher nothing is rescued: it must outlive a surprise
+                log.exception("tick_failed")
             self._await_bell()
         self._publisher.close()
         self._redis.close()
@@ -166,10 +170,17 @@ class Dispatcher:
                     fence=held.fence,
                 )
                 if job is not None:
-                    log.warning("job_rescued", job_id=job.id, worker=name, state=str(job.state))
+                    log.warning(
+                        "job_rescued",
+                        job_id=job.id,
+                        correlation_id=job.correlation_id,
+                        worker=name,
+                        state=str(job.state),
+                    )
                     announce(ledger, self._kernel.events, job)
             if name in beats:
                 fleet.set_state(ledger, name, WorkerState.GONE)
                 log.warning("worker_gone", worker=name)
-        if gone:
+        if time.monotonic() - self._forgot_at > _FORGET_EVERY_S:
+            self._forgot_at = time.monotonic()
             fleet.forget(ledger, older_than_s=_FORGET_WORKERS_AFTER_S)

@@ -17,7 +17,7 @@ from celery.worker import state as worker_state
 
 from tasks.celery import app
 from tasks.core.clock import now
-from tasks.core.errors import AppError
+from tasks.core.errors import AppError, LedgerUnavailable
 from tasks.core.ledger import fleet
 from tasks.core.log import configure_logging
 from tasks.core.settings import load_settings
@@ -31,6 +31,7 @@ from workers.refusals import unknown_queues, unsafe_options, unsafe_redis, unsaf
 
 log = structlog.get_logger()
 
+_EXIT_TRY_AGAIN = 1
 _EXIT_REFUSED = 2
 
 
@@ -48,6 +49,9 @@ def _prepare(instance: Any, conf: Any, options: dict[str, Any], **_: Any) -> Non
     reasons += unsafe_redis(conf.broker_url)
     try:
         app.kernel  # noqa: B018  # opens the ledger, migrating it where that is allowed
+    except LedgerUnavailable as exc:
+        sys.stderr.write(f"This worker does not start yet: {exc.code}: {exc.message}\n")
+        sys.exit(_EXIT_TRY_AGAIN)
     except AppError as exc:
         reasons.append(f"{exc.code}: {exc.message}")
     if reasons:

@@ -78,7 +78,7 @@ def _environ(pid: int) -> dict[str, str]:
     except OSError:
         return {}
     pairs = (part.partition(b"=") for part in raw.split(b"\0") if part.startswith(b"SWITCHYARD_"))
-    return {name.decode(): value.decode(errors="replace") for name, _, value in pairs}
+    return {name.decode(errors="replace"): value.decode(errors="replace") for name, _, value in pairs}
 
 
 def _is_alive(pid: int, *, boot: str, since: int) -> bool:

@@ -69,10 +69,10 @@ class Attempt:
             self._stage = (stage, at, done)
         progress = {
             "percent": round(min(100.0, max(0.0, 100.0 * done / total)), 2) if total else None,
-            "stage": stage[:100],
+            "stage": _storable(stage)[:100],
             "step": done,
             "total": total,
-            "message": message[:500],
+            "message": _storable(message)[:500],
             "eta_s": self._eta_s(at, done, total),
         }
         self.last_progress = progress
@@ -99,7 +99,7 @@ class Attempt:
 
     def log(self, line: str, *, level: str = "info", stream: str = "engine") -> None:
         """Add one line to the job's log."""
-        self._narrator.log(line, level=level, stream=stream)
+        self._narrator.log(_storable(line), level=level, stream=stream)
 
     def save(self, name: str, content: bytes | Path, media_type: str) -> None:
         """Keep an artifact; see ``tasks.core.job.JobContext``."""
@@ -128,3 +128,8 @@ class Attempt:
     def close(self) -> None:
         """Send what is still to be told: the last report and every log line."""
         self._narrator.close()
+
+
+def _storable(text: str) -> str:
+    """Replace what neither UTF-8 nor PostgreSQL can hold, such as the surrogates of a badly named file."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -7,7 +7,7 @@ already, because ``core.run`` wrote it, with one exception: a killed child can w
 from typing import Any
 
 import structlog
-from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
+from billiard.exceptions import SoftTimeLimitExceeded, Terminated, TimeLimitExceeded, WorkerLostError
 from celery import states
 from celery.backends.base import BaseBackend
 from celery.exceptions import Ignore, TaskRevokedError
@@ -66,7 +66,13 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc]  # Celery has no types
             log.warning("settling_put_off", job_id=task_id, cause=cause, code=exc.code)
             return result
         if job is not None:
-            log.warning("attempt_settled", job_id=task_id, cause=cause, state=str(job.state))
+            log.warning(
+                "attempt_settled",
+                job_id=task_id,
+                correlation_id=job.correlation_id,
+                cause=cause,
+                state=str(job.state),
+            )
             announce(self._kernel.ledger, self._kernel.events, job)
             remove_workdirs(self._kernel.settings.state_dir, task_id)
         return result
@@ -102,6 +108,8 @@ def _result_of(job: Job) -> Any:
 
 
 def _cause_of(error: BaseException) -> tuple[str, str]:
+    if isinstance(error, SoftTimeLimitExceeded):  # between the engine and the writing of its end
+        return Cause.TIMEOUT, "The attempt ran into its soft time limit."
     if isinstance(error, TimeLimitExceeded):
         return Cause.TIMEOUT, "The attempt ran into its hard time limit and its processes were killed."
     if isinstance(error, (WorkerLostError, Terminated)):

@@ -129,19 +129,24 @@ class Carrier:
 
     def _run(self) -> None:
         while not (self._stopping.is_set() and self._waiting.empty()):
-            items = self._next_batch()
-            batch = [item for item in items if isinstance(item, Job)]
-            for errand in dict.fromkeys(item for item in items if not isinstance(item, Job)):
-                errand()
-            if not batch:
-                continue
             try:
-                self._publisher.publish(batch)
-                self._breaker.succeeded()
-            except DispatchFailed as exc:
-                self._breaker.failed()
-                log.warning("publish_failed", jobs=len(batch), reason=exc.message)
-                self._put_back(batch)
+                self._carry(self._next_batch())
+            except Exception:  # the only thread that carries here: it must outlive a surprise
+                log.exception("carrying_failed")
+
+    def _carry(self, items: "list[Job | Errand]") -> None:
+        batch = [item for item in items if isinstance(item, Job)]
+        for errand in dict.fromkeys(item for item in items if not isinstance(item, Job)):
+            errand()
+        if not batch:
+            return
+        try:
+            self._publisher.publish(batch)
+            self._breaker.succeeded()
+        except DispatchFailed as exc:
+            self._breaker.failed()
+            log.warning("publish_failed", jobs=len(batch), reason=exc.message)
+            self._put_back(batch)
 
     def _next_batch(self) -> "list[Job | Errand]":
         try:

@@ -17,5 +17,15 @@ def remove_workdirs(state_dir: Path, job_id: str) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
+def workdirs(state_dir: Path) -> list[tuple[str, int, Path]]:
+    """List ``(job id, fence, folder)`` of every attempt's folder on this machine, in use or not."""
+    found = []
+    for folder in _root(state_dir).glob("*-*"):
+        job_id, _, fence = folder.name.rpartition("-")
+        if fence.isdecimal():
+            found.append((job_id, int(fence), folder))
+    return found
+
+
 def _root(state_dir: Path) -> Path:
     return (state_dir / "work").absolute()

@@ -108,14 +108,14 @@ def _run_claimed(
     workdir = workdir_of(kernel.settings.state_dir, job)
     workdir.mkdir(parents=True, exist_ok=True)
     attempt = Attempt(kernel, job, workdir=workdir, http=_egress(kernel))
-    try:
-        outcome = _call_engine(spec, job, attempt, load_engine, telemetry)
-    finally:
-        with _soft_limit_ignored():
+    with _soft_limit_restored():
+        try:
+            outcome = _call_engine(spec, job, attempt, load_engine, telemetry)
+        finally:
+            _ignore_soft_limit()
             attempt.close()
             attempt.http.close()
             shutil.rmtree(workdir, ignore_errors=True)
-    with _soft_limit_ignored():
         return _patiently(lambda: _write_end(kernel, job, attempt, outcome))
 
 
@@ -132,6 +132,7 @@ def _call_engine(
     try:
         engine = load_engine()
         result = engine(spec.request.model_validate(job.request), attempt)
+        _ignore_soft_limit()
         return _bounded(spec, result)
     except SoftTimeLimitExceeded:
         return SoftLimitReached(
@@ -200,10 +201,15 @@ def _patiently(write: Callable[[], Job | None]) -> Job | None:
             time.sleep(_LEDGER_PAUSE_S)
 
 
-@contextmanager
-def _soft_limit_ignored() -> Iterator[None]:
+def _ignore_soft_limit() -> None:
     """Keep a late soft-limit signal from tearing the writing of the end."""
-    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+@contextmanager
+def _soft_limit_restored() -> Iterator[None]:
+    """Give the next job of this child the handler that this one may switch off."""
+    before = signal.getsignal(signal.SIGUSR1)
     try:
         yield
     finally:

@@ -134,7 +134,8 @@ class Settings(BaseSettings):
     )
     flower_user: str = Field("operator", min_length=1, description="Name for Flower's basic authentication.")
     flower_password: SecretStr | None = Field(
-        None, description="Password for Flower. Development makes one in the state folder; production needs one set."
+        None,
+        description="Password for Flower, which does not start without one. `make up` makes one.",
     )
     metrics_token: SecretStr | None = Field(None, description="If set, `/metrics` asks for it as a bearer token.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")

@@ -48,7 +48,7 @@ RETRY_PRESETS: Mapping[str, RetryPreset] = {preset.name: preset for preset in (F
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long what a job leaves behind is kept, in seconds."""
+    """How long what a job leaves behind is to be kept, in seconds. Nothing but the stream ages out yet."""
 
     stream_s: int = 24 * 3600
     artifacts_s: int = 7 * 24 * 3600
@@ -63,7 +63,7 @@ class JobSpec:
         kind: ``family.verb``; also the name of the Celery task.
         soft_limit_s: after this long the engine gets ``SoftLimitReached`` (transient).
         hard_limit_s: after this long the child's process group is killed; larger than the soft limit.
-        capabilities: what a worker must have found at start, such as ``chromium``.
+        capabilities: what a worker must have found at start, such as ``chromium``; shown as ``waiting_for``.
         example: a valid request, shown in the catalogue and used by tests.
     """
 

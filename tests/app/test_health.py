@@ -107,6 +107,15 @@ def test_metrics_show_queues_workers_and_accepts(alice: Caller, client: FlaskCli
     assert 'switchyard_queue_oldest_seconds{queue="maintenance"}' in text
 
 
+def test_made_up_methods_share_one_label(alice: Caller, client: FlaskClient) -> None:
+    """What anybody can send must not make series without end."""
+    for number in range(3):
+        client.open("/nowhere", method=f"MADEUP{number}")
+    text = client.get("/metrics").text
+    assert 'method="other"' in text
+    assert "MADEUP" not in text
+
+
 def test_metrics_ask_for_their_token(make_app: Callable[..., API]) -> None:
     """With a token set, a scrape needs it."""
     client = make_app(metrics_token="sesame").test_client()

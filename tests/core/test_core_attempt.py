@@ -39,6 +39,13 @@ def supersede(kernel: Kernel, job: Job) -> None:
     claimed(kernel.ledger, *transitions.take_due(kernel.ledger, job.queue))
 
 
+def test_text_that_nothing_can_store_is_made_storable(attempt: Attempt) -> None:
+    """A badly named file must not spoil the record."""
+    attempt.report("pages", 1, 10, "caf\udce9\0")
+    assert attempt.last_progress is not None
+    assert "caf?\ufffd" == attempt.last_progress["message"]
+
+
 def test_report_tells_percent_and_time_to_the_end(attempt: Attempt, clock: FakeClock) -> None:
     """The estimate follows the pace of this stage."""
     attempt.report("pages", 0, 10)

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import fleet, queries, transitions
 from tasks.core.ledger.fleet import WorkerState
+from tasks.core.ledger.schema import workers
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.places import workdir_of
 from tasks.core.records import Cause, JobState
@@ -159,3 +160,38 @@ def test_child_that_nobody_reported_is_settled(
     child.wait()
     assert eventually(lambda: queries.job(quick.ledger, job.id).state == JobState.QUEUED)
     assert queries.job(quick.ledger, other.id) == other
+
+
+def test_a_row_that_the_ledger_lost_is_written_again(beat: Beat, quick: Kernel) -> None:
+    """Else every job that the worker claims would be taken for a dead worker's."""
+    beat.start()
+    with quick.ledger.write() as connection:
+        connection.execute(workers.delete())
+    assert eventually(lambda: row(quick) is not None)
+
+
+def test_the_heart_outlives_a_surprise(beat: Beat, quick: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that nobody foresaw costs one beat."""
+    surprises = iter([RuntimeError("nobody foresaw this")])
+
+    def surprising() -> list[int]:
+        for surprise in surprises:
+            raise surprise
+        return []
+
+    monkeypatch.setattr(beat_module, "kill_orphans", surprising)
+    beat.start()
+    counted = row(quick)
+    assert counted is not None
+    assert eventually(lambda: row(quick) is not None and row(quick).beat > counted.beat + 1)
+
+
+def test_folders_of_attempts_that_ended_are_removed(beat: Beat, quick: Kernel, tenant: Tenant) -> None:
+    """A killed worker's leftovers go; the folder of a running attempt stays."""
+    job = running(quick.ledger, tenant, worker="another")
+    kept, left = workdir_of(quick.settings.state_dir, job), quick.settings.state_dir / "work" / f"{job.id}-99"
+    for folder in (kept, left):
+        folder.mkdir(parents=True)
+    beat.start()
+    assert eventually(lambda: not left.exists())
+    assert kept.exists()

@@ -7,7 +7,7 @@ from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -94,8 +94,9 @@ def _translated() -> Iterator[None]:
     except PoolTimeoutError as exc:
         raise LedgerBusy("Too many requests wait for the ledger. Try again in a few seconds.") from exc
     except DBAPIError as exc:
+        # PostgreSQL says InternalError when it fails over and is read-only for a moment.
         # A file that is damaged or no database at all raises the class itself, not one of its kinds.
-        if exc.connection_invalidated or type(exc) is DatabaseError:
+        if exc.connection_invalidated or isinstance(exc, InternalError) or type(exc) is DatabaseError:
             raise LedgerUnavailable("The ledger cannot be reached. Try again in a few seconds.") from exc
         raise
 

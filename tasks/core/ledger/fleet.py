@@ -65,19 +65,21 @@ class Held:
 
 
 def register(ledger: Ledger, worker: Worker) -> None:
-    """Write the worker's row at its start. Names carry a boot id, so a row is never taken over."""
+    """Write the worker's row, at its start or when the ledger has lost it; its boot id makes the name its own."""
     with ledger.write() as connection:
+        connection.execute(workers.delete().where(workers.c.name == worker.name))
         connection.execute(workers.insert().values(asdict(worker)))
 
 
-def beat(ledger: Ledger, name: str, *, rss_bytes: int, state: str) -> None:
-    """Let the counter grow by one."""
+def beat(ledger: Ledger, name: str, *, rss_bytes: int, state: str) -> bool:
+    """Let the counter grow by one. False: there is no such row."""
     with ledger.write() as connection:
-        connection.execute(
+        beaten = connection.execute(
             workers.update()
             .where(workers.c.name == name)
             .values(beat=workers.c.beat + 1, beat_at=now(), rss_bytes=rss_bytes, state=state)
         )
+        return beaten.rowcount == 1
 
 
 def set_state(ledger: Ledger, name: str, state: str) -> None:
