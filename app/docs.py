@@ -45,6 +45,7 @@ def docs_blueprint(app: API, services: Services, *, models: Sequence[type[BaseMo
     def document() -> bytes:
         return describe_api(app, specs=services.specs, forms=services.forms, models=models)
 
+    @bp.get("/openapi")
     @bp.get("/openapi/openapi.json")
     def read_document() -> Response:
         response = Response(document(), mimetype="application/json")

@@ -114,7 +114,9 @@ def test_other_origin_may_not(make_app, origin: str) -> None:
         assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-@pytest.mark.parametrize("path", ["/health/live", "/api/nothing", "/api/jobs", "/docs", "/openapi/openapi.json"])
+@pytest.mark.parametrize(
+    "path", ["/health/live", "/api/nothing", "/api/jobs", "/docs", "/openapi", "/openapi/openapi.json"]
+)
 def test_every_answer_has_security_headers(client: FlaskClient, path: str) -> None:
     """Whatever the route and the status."""
     headers = client.get(path).headers
