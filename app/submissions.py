@@ -21,7 +21,7 @@ from app.services import Services, services
 from app.waiting import LONGEST_WAIT_S, wait_until
 from tasks.core.errors import NotFound
 from tasks.core.ledger import queries
-from tasks.core.ledger.transitions import Accepted
+from tasks.core.ledger.accepting import Accepted
 from tasks.core.records import Job, JobRecord
 from tasks.dispatch import Submission, submit
 

@@ -18,13 +18,13 @@ from pathlib import Path
 import psutil
 
 from bench.door import TENANT_VARIABLE
-from tasks.core.clock import now
-from tasks.core.ids import new_id
+from tasks import dispatch
 from tasks.core.kernel import Kernel, open_kernel
-from tasks.core.ledger import tenants, transitions
-from tasks.core.records import Cause, Job, JobState
+from tasks.core.ledger import accepting, tenants, transitions
+from tasks.core.records import Job
 from tasks.core.relay import announce
 from tasks.core.settings import Settings
+from tasks.maintenance.contract import SPECS
 
 ROOT = Path(__file__).parents[1]
 _START_LIMIT_S = 30
@@ -88,7 +88,7 @@ class Jobs:
 
     def running(self) -> Job:
         """Return a new job that runs."""
-        job = transitions.accept(self.kernel.ledger, _job(self.tenant_id)).job
+        job = accepting.accept(self.kernel.ledger, _job(self.tenant_id)).job
         claimed = transitions.claim(self.kernel.ledger, job.id, carry=job.carry, worker="bench", child_pid=1)
         assert claimed is not None
         announce(self.kernel.ledger, self.kernel.events, claimed)
@@ -96,30 +96,7 @@ class Jobs:
 
 
 def _job(tenant_id: str) -> Job:
-    unset = ["reference", "site", "correlation_id", "traceparent", "not_before", "published_at", "started_at", "worker"]
-    unset += ["claimed_at", "finished_at", "cancel_requested_at", "child_pid", "progress", "resume", "result", "error"]
-    return Job(
-        id=new_id(),
-        tenant_id=tenant_id,
-        kind="maintenance.ping",
-        queue="maintenance",
-        state=JobState.QUEUED,
-        version=1,
-        priority=50,
-        request={"message": "hello"},
-        labels={},
-        created_at=now(),
-        timeout_s=10,
-        hard_limit_s=15,
-        retry="fast",
-        attempt=0,
-        max_attempts=3,
-        fence=0,
-        carry=0,
-        dead=False,
-        cause=Cause.ACCEPTED,
-        **dict.fromkeys(unset),
-    )
+    return dispatch.new_job(SPECS[0], dispatch.Submission(tenant_id=tenant_id, request={"message": "hello"}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from tasks.core.errors import InputRejected
 from tasks.core.events import EventsUnavailable
 from tasks.core.ids import new_id
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import transitions
-from tasks.core.ledger.transitions import Accepted, Idempotency
+from tasks.core.ledger import accepting, transitions
+from tasks.core.ledger.accepting import Accepted, Idempotency
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.relay import announce
 from tasks.core.spec import JobSpec
@@ -47,7 +47,7 @@ def submit(kernel: Kernel, carrier: Carrier, spec: JobSpec, submission: Submissi
     """
     job = new_job(spec, submission)
     key = _idempotency(kernel, spec, submission)
-    accepted = transitions.accept(kernel.ledger, job, idempotency=key, may_publish=carrier.is_open)
+    accepted = accepting.accept(kernel.ledger, job, idempotency=key, may_publish=carrier.is_open)
     if accepted.replayed:
         return accepted
     if accepted.published:
@@ -114,6 +114,8 @@ def new_job(spec: JobSpec, submission: Submission) -> Job:
         cancel_requested_at=None,
         timeout_s=timeout_s,
         hard_limit_s=timeout_s + spec.hard_limit_s - spec.soft_limit_s,
+        silence_s=spec.silence_s,
+        expires_at=None,
         retry=spec.retry.name,
         attempt=0,
         max_attempts=int(attempts),
@@ -123,6 +125,7 @@ def new_job(spec: JobSpec, submission: Submission) -> Job:
         child_pid=None,
         dead=False,
         cause=Cause.ACCEPTED,
+        signs=0,
         progress=None,
         resume=None,
         result=None,

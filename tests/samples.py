@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from tasks.core.clock import now
 from tasks.core.ids import new_id
-from tasks.core.ledger import Ledger, fleet, transitions
+from tasks.core.ledger import Ledger, accepting, fleet, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobState
 from tasks.maintenance.contract import PING
@@ -19,7 +19,18 @@ from tasks.maintenance.contract import PING
 WORKER = "maintenance@here#1234"
 _EMPTY = (
     *("reference", "site", "correlation_id", "traceparent", "not_before", "published_at", "started_at", "claimed_at"),
-    *("finished_at", "cancel_requested_at", "worker", "child_pid", "progress", "resume", "result", "error"),
+    *(
+        "finished_at",
+        "cancel_requested_at",
+        "worker",
+        "child_pid",
+        "progress",
+        "resume",
+        "result",
+        "error",
+        "silence_s",
+        "expires_at",
+    ),
 )
 
 
@@ -44,6 +55,7 @@ def a_job(tenant: Tenant, **changes: Any) -> Job:
         "fence": 0,
         "carry": 0,
         "dead": False,
+        "signs": 0,
         "cause": Cause.ACCEPTED,
     }
     return Job(**(values | changes))
@@ -51,12 +63,12 @@ def a_job(tenant: Tenant, **changes: Any) -> Job:
 
 def accepted(ledger: Ledger, tenant: Tenant, **changes: Any) -> Job:
     """Put a job into the ledger; it waits."""
-    return transitions.accept(ledger, a_job(tenant, **changes)).job
+    return accepting.accept(ledger, a_job(tenant, **changes)).job
 
 
 def carried(ledger: Ledger, tenant: Tenant, **changes: Any) -> Job:
     """Put a job into the ledger and take its first carry."""
-    return transitions.accept(ledger, a_job(tenant, **changes), may_publish=True).job
+    return accepting.accept(ledger, a_job(tenant, **changes), may_publish=True).job
 
 
 def claimed(ledger: Ledger, job: Job, *, worker: str = WORKER, child_pid: int = 1) -> Job:

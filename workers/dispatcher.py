@@ -20,7 +20,7 @@ from tasks.core.clock import now
 from tasks.core.errors import DispatchFailed, LedgerUnavailable
 from tasks.core.events import BELL_KEY, EventsUnavailable, connect
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import fleet, queries, transitions
+from tasks.core.ledger import carrying, fleet, queries, state_events
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.outcome import settle_lost
 from tasks.core.records import Cause, Job
@@ -125,16 +125,16 @@ class Dispatcher:
             self._stopping.wait(_TICK_S)
 
     def _carry(self, queue: Queue) -> None:
-        self._publish(transitions.take_due(self._kernel.ledger, queue))
+        self._publish(carrying.take_due(self._kernel.ledger, queue))
         cutoff = now() - timedelta(seconds=self._kernel.settings.carry_again_s)
         with self._kernel.ledger.read() as connection:
             oldest = queries.oldest_published(connection, queue)
-            published = transitions.published_count(connection, queue)
+            published = carrying.published_count(connection, queue)
         if oldest is None or oldest > cutoff:
             return
         held = int(self._redis.llen(self._key_prefix + queue))
         if held < published:
-            again = transitions.take_stale(self._kernel.ledger, queue, published_before=cutoff)
+            again = carrying.take_stale(self._kernel.ledger, queue, published_before=cutoff)
             log.warning("carried_again", queue=queue.value, jobs=len(again), published=published, in_redis=held)
             self._publish(again)
 
@@ -144,12 +144,12 @@ class Dispatcher:
         try:
             self._publisher.publish(carried)
         except DispatchFailed:
-            transitions.put_back(self._kernel.ledger, [(job.id, job.carry) for job in carried])
+            carrying.put_back(self._kernel.ledger, [(job.id, job.carry) for job in carried])
             raise
 
     def _relay(self) -> None:
         before = now() - timedelta(seconds=_RELAY_AFTER_S)
-        unsent = transitions.unsent_events(self._kernel.ledger, before=before)
+        unsent = state_events.unsent_events(self._kernel.ledger, before=before)
         if unsent:
             relay_unsent(self._kernel.ledger, self._kernel.events, unsent)
 

@@ -11,7 +11,7 @@ from app.streams.feed import Feed, Frame
 from tasks.core.clock import now, rfc3339
 from tasks.core.errors import NotFound
 from tasks.core.events import Event
-from tasks.core.ledger import Ledger, queries, transitions
+from tasks.core.ledger import Ledger, queries, state_events
 from tasks.core.records import Job
 
 Reason = Literal["start", "gap", "new_stream"]
@@ -110,7 +110,7 @@ def end_from_ledger(ledger: Ledger, job: Job) -> Frame:
     Raises:
         NotFound: the job was erased.
     """
-    for event in transitions.events_of(ledger, job.id, after=job.version - 1):
+    for event in state_events.events_of(ledger, job.id, after=job.version - 1):
         data_json = json.dumps(event.data, separators=(",", ":"), ensure_ascii=False)
         return Frame.of(
             Event(f"0-{event.n}", job.id, "state", rfc3339(event.at), event.attempt, data_json, n=event.n),

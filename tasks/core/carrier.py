@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from tasks.core.breaker import Breaker
 from tasks.core.errors import DispatchFailed, LedgerUnavailable
-from tasks.core.ledger import Ledger, transitions
+from tasks.core.ledger import Ledger, carrying
 from tasks.core.records import Job
 
 log = structlog.get_logger()
@@ -160,7 +160,7 @@ class Carrier:
 
     def _put_back(self, batch: Sequence[Job]) -> None:
         try:
-            transitions.put_back(self._ledger, [(job.id, job.carry) for job in batch])
+            carrying.put_back(self._ledger, [(job.id, job.carry) for job in batch])
         except LedgerUnavailable as exc:
             # They stay published in the ledger; the dispatcher finds that Redis lacks them.
             log.warning("put_back_failed", jobs=len(batch), code=exc.code)

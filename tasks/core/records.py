@@ -81,6 +81,8 @@ class Job:
     cancel_requested_at: datetime | None
     timeout_s: float
     hard_limit_s: float
+    silence_s: float | None
+    expires_at: datetime | None
     retry: str
     attempt: int
     max_attempts: int
@@ -90,6 +92,7 @@ class Job:
     child_pid: int | None
     dead: bool
     cause: str
+    signs: int
     progress: dict[str, Any] | None
     resume: dict[str, Any] | None
     result: dict[str, Any] | None

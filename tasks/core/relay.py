@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tasks.core.errors import LedgerUnavailable
 from tasks.core.events import Events, EventsUnavailable
-from tasks.core.ledger import Ledger, transitions
+from tasks.core.ledger import Ledger, state_events
 from tasks.core.records import Job, StateEvent
 
 
@@ -14,7 +14,7 @@ def announce(ledger: Ledger, events: Events, job: Job) -> None:
     Quiet when Redis is away, or the ledger when it is needed: the dispatcher relays it later.
     """
     try:
-        relay_job(ledger, events, [transitions.state_event_of(job)])
+        relay_job(ledger, events, [state_events.state_event_of(job)])
     except (EventsUnavailable, LedgerUnavailable):
         return
 
@@ -27,7 +27,7 @@ def relay_job(ledger: Ledger, events: Events, pending: Sequence[StateEvent]) -> 
     """
     have = events.append_states(pending)
     if have < pending[-1].n:
-        events.append_states(transitions.events_of(ledger, pending[0].job_id, after=have))
+        events.append_states(state_events.events_of(ledger, pending[0].job_id, after=have))
 
 
 def relay_unsent(ledger: Ledger, events: Events, unsent: Sequence[StateEvent]) -> int:
@@ -45,5 +45,5 @@ def relay_unsent(ledger: Ledger, events: Events, unsent: Sequence[StateEvent]) -
             relay_job(ledger, events, pending)
             sent += pending
     finally:
-        transitions.mark_sent(ledger, sent)
+        state_events.mark_sent(ledger, sent)
     return len(sent)

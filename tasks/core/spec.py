@@ -63,6 +63,7 @@ class JobSpec:
         kind: ``family.verb``; also the name of the Celery task.
         soft_limit_s: after this long the engine gets ``SoftLimitReached`` (transient).
         hard_limit_s: after this long the child's process group is killed; larger than the soft limit.
+        silence_s: an attempt without a sign of life (report, log line, checkpoint) for so long is stuck; None: never.
         capabilities: what a worker must have found at start, such as ``chromium``; shown as ``waiting_for``.
         example: a valid request, shown in the catalogue and used by tests.
     """
@@ -74,6 +75,7 @@ class JobSpec:
     summary: str
     soft_limit_s: float
     hard_limit_s: float
+    silence_s: float | None = None
     retry: RetryPreset = STANDARD
     retention: Retention = Retention()
     capabilities: frozenset[str] = frozenset()

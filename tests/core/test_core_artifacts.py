@@ -8,7 +8,7 @@ import pytest
 from tasks.core.artifacts import LOG_NAME
 from tasks.core.errors import InputRejected, JobSuperseded, NotFound
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import transitions
+from tasks.core.ledger import carrying, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import ArtifactRecord, Job
 from tests.samples import claimed, running
@@ -83,7 +83,7 @@ def test_unsafe_media_type_is_refused(kernel: Kernel, job: Job, media_type: str)
 def test_superseded_attempt_saves_nothing(kernel: Kernel, job: Job) -> None:
     """Its file is in nobody's list, and the new attempt's is untouched."""
     transitions.requeue(kernel.ledger, job.id, fence=job.fence, cause="worker_lost")
-    second = claimed(kernel.ledger, *transitions.take_due(kernel.ledger, job.queue))
+    second = claimed(kernel.ledger, *carrying.take_due(kernel.ledger, job.queue))
     newest = save(kernel, second, "a", b"new")
     with pytest.raises(JobSuperseded):
         save(kernel, job, "a", b"late")

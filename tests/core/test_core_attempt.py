@@ -9,7 +9,7 @@ from tasks.core.attempt import Attempt
 from tasks.core.egress import Egress, EgressPolicy
 from tasks.core.errors import InputRejected, JobCancelled, JobSuperseded
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import queries, transitions
+from tasks.core.ledger import carrying, queries, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job
 from tests.samples import FakeClock, claimed, ledger_away, running
@@ -36,7 +36,7 @@ def attempt(kernel: Kernel, job: Job, clock: FakeClock, tmp_path: Path) -> Itera
 
 def supersede(kernel: Kernel, job: Job) -> None:
     transitions.requeue(kernel.ledger, job.id, fence=job.fence, cause=Cause.WORKER_LOST)
-    claimed(kernel.ledger, *transitions.take_due(kernel.ledger, job.queue))
+    claimed(kernel.ledger, *carrying.take_due(kernel.ledger, job.queue))
 
 
 def test_text_that_nothing_can_store_is_made_storable(attempt: Attempt) -> None:

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from tasks.core.carrier import Carrier, Publisher
 from tasks.core.errors import DispatchFailed
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import queries, transitions
+from tasks.core.ledger import carrying, queries
 from tasks.core.ledger.tenants import Tenant
 from tests.samples import carried, eventually
 from tests.servers import RedisServer
@@ -123,7 +123,7 @@ def test_jobs_that_redis_did_not_take_are_due_again(
     assert time.monotonic() - began < 0.1
     assert eventually(lambda: queries.job(kernel.ledger, job.id).published_at is None)
     assert not carrier.is_open
-    assert [(job.id, 2)] == [(due.id, due.carry) for due in transitions.take_due(kernel.ledger, job.queue)]
+    assert [(job.id, 2)] == [(due.id, due.carry) for due in carrying.take_due(kernel.ledger, job.queue)]
 
 
 def test_offer_over_the_backlog_goes_back(

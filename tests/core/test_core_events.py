@@ -6,7 +6,7 @@ import pytest
 
 from tasks.core.events import BELL_KEY, Events, EventsUnavailable, meta_key, stream_key
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import transitions
+from tasks.core.ledger import state_events, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import JobState
 from tasks.core.relay import announce, relay_unsent
@@ -71,14 +71,14 @@ def test_stale_fence_is_refused(kernel: Kernel) -> None:
 def test_state_event_of_a_new_claim_silences_the_old_one(kernel: Kernel, tenant: Tenant) -> None:
     """From the claim on, only the new fence is heard."""
     job = running(kernel.ledger, tenant)
-    kernel.events.append_states(transitions.events_of(kernel.ledger, job.id))
+    kernel.events.append_states(state_events.events_of(kernel.ledger, job.id))
     assert tell(kernel.events, job.id, fence=0) is None
 
 
 def test_repeated_state_is_not_appended_again(kernel: Kernel, tenant: Tenant) -> None:
     """Whoever made it and the dispatcher may both append it."""
     job = running(kernel.ledger, tenant)
-    events = transitions.events_of(kernel.ledger, job.id)
+    events = state_events.events_of(kernel.ledger, job.id)
     assert [kernel.events.append_states(events) for _ in range(2)] == [2, 2]
     assert states(kernel, job.id) == ["queued", "running"]
 
@@ -86,7 +86,7 @@ def test_repeated_state_is_not_appended_again(kernel: Kernel, tenant: Tenant) ->
 def test_state_after_a_gap_is_refused_until_the_gap_is_filled(kernel: Kernel, tenant: Tenant) -> None:
     """The answer tells which the stream has."""
     job = running(kernel.ledger, tenant)
-    first, second = transitions.events_of(kernel.ledger, job.id)
+    first, second = state_events.events_of(kernel.ledger, job.id)
     assert kernel.events.append_states([second]) == 0
     assert states(kernel, job.id) == []
     assert kernel.events.append_states([first, second]) == 2
@@ -219,9 +219,9 @@ def test_relay_sends_what_is_unsent_and_notes_it(kernel: Kernel, tenant: Tenant)
     jobs = [claimed(kernel.ledger, carried(kernel.ledger, tenant)) for _ in range(2)]
     accepted(kernel.ledger, tenant)
     announce(kernel.ledger, kernel.events, jobs[0])
-    unsent = transitions.unsent_events(kernel.ledger, before=ago(-1))
+    unsent = state_events.unsent_events(kernel.ledger, before=ago(-1))
     assert relay_unsent(kernel.ledger, kernel.events, unsent) == 5
-    assert transitions.unsent_events(kernel.ledger, before=ago(-1)) == []
+    assert state_events.unsent_events(kernel.ledger, before=ago(-1)) == []
     assert [states(kernel, job.id) for job in jobs] == [["queued", "running"]] * 2
 
 
@@ -238,7 +238,7 @@ def test_relay_notes_what_it_sent_before_redis_went_away(
         return have
 
     monkeypatch.setattr(kernel.events, "append_states", append_once)
-    unsent = transitions.unsent_events(kernel.ledger, before=ago(-1))
+    unsent = state_events.unsent_events(kernel.ledger, before=ago(-1))
     with pytest.raises(EventsUnavailable):
         relay_unsent(kernel.ledger, kernel.events, unsent)
-    assert [jobs[1].id] == [event.job_id for event in transitions.unsent_events(kernel.ledger, before=ago(-1))]
+    assert [jobs[1].id] == [event.job_id for event in state_events.unsent_events(kernel.ledger, before=ago(-1))]

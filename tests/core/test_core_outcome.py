@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import queries, transitions
+from tasks.core.ledger import carrying, queries, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.outcome import backoff_s, end_attempt, settle_lost
 from tasks.core.records import Cause, Job, JobState
@@ -26,7 +26,7 @@ def again(kernel: Kernel, job: Job) -> Job:
         from tasks.core.ledger.schema import jobs
 
         connection.execute(jobs.update().values(not_before=None))
-    return claimed(kernel.ledger, *transitions.take_due(kernel.ledger, job.queue))
+    return claimed(kernel.ledger, *carrying.take_due(kernel.ledger, job.queue))
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from tasks.core.errors import (
 )
 from tasks.core.job import JobContext
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import queries, transitions
+from tasks.core.ledger import carrying, queries, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.run import run_job
@@ -190,7 +190,7 @@ def test_superseded_attempt_changes_nothing(kernel: Kernel, job: Job, late: str)
 
     def engine(request: PingRequest, context: JobContext) -> PingResult:
         transitions.requeue(kernel.ledger, job.id, fence=context.fence, cause=Cause.WORKER_LOST)
-        claimed(kernel.ledger, *transitions.take_due(kernel.ledger, job.queue))
+        claimed(kernel.ledger, *carrying.take_due(kernel.ledger, job.queue))
         if late == "error":
             raise Permanent("late")
         if late == "checkpoint":

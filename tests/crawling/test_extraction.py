@@ -15,6 +15,7 @@ from tasks.crawling.engine.extraction import Extraction, ExtractionFailed
 from tasks.crawling.engine.page import parse_page, read_outline, read_text
 from tasks.crawling.engine.page_content import MainText, Outline
 from tests.crawling.local_site import html
+from tests.samples import eventually
 
 URL = "https://example.org/x"
 
@@ -46,6 +47,11 @@ def readers() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "extraction_process" in " ".join(child.cmdline())]
 
 
+def reader() -> psutil.Process:
+    assert eventually(lambda: len(readers()) == 1)
+    return readers()[0]
+
+
 def test_process_reads_what_the_function_reads() -> None:
     """Several pages at once, over two processes, each with its own answer."""
     bodies = {f"{URL}{n}": html(f"/x{n}", f"/link{n}") for n in range(6)}
@@ -53,7 +59,7 @@ def test_process_reads_what_the_function_reads() -> None:
     async def work(extraction: Extraction) -> None:
         found = await asyncio.gather(*(read(extraction, body=body, url=url) for url, body in bodies.items()))
         assert [here(body, url) for url, body in bodies.items()] == found
-        assert len(readers()) == 2
+        assert eventually(lambda: len(readers()) == 2)
 
     with_extraction(work, processes=2)
     assert readers() == []
@@ -64,7 +70,7 @@ def test_death_of_the_process_costs_one_page() -> None:
 
     async def work(extraction: Extraction) -> None:
         await read(extraction)
-        readers()[0].kill()
+        reader().kill()
         with pytest.raises(ExtractionFailed, match="died"):
             await read(extraction)
         assert (await read(extraction))[0].title == "Page /x"
@@ -76,12 +82,13 @@ def test_page_that_takes_too_long_fails_alone() -> None:
     """Its process is killed and replaced."""
 
     async def work(extraction: Extraction) -> None:
-        stopped = readers()[0]
+        stopped = reader()
         stopped.send_signal(signal.SIGSTOP)
         with pytest.raises(ExtractionFailed, match=r"over 0\.1 s"):
             await read(extraction)
         assert not stopped.is_running()
-        assert len(readers()) == 1
+        # A process that was just started shows no command line for a moment.
+        assert eventually(lambda: len(readers()) == 1)
 
     with_extraction(work, limit_s=0.1)
 
@@ -90,7 +97,7 @@ def test_cancelled_reading_leaves_no_process() -> None:
     """However it ends, nothing stays behind."""
 
     async def work(extraction: Extraction) -> None:
-        readers()[0].send_signal(signal.SIGSTOP)
+        reader().send_signal(signal.SIGSTOP)
         task = asyncio.create_task(read(extraction))
         await asyncio.sleep(0.05)
         task.cancel()

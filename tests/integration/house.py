@@ -14,7 +14,7 @@ from tasks.celery import SwitchyardCelery
 from tasks.core.carrier import Carrier
 from tasks.core.clock import now
 from tasks.core.kernel import Kernel, open_kernel
-from tasks.core.ledger import queries, tenants, transitions
+from tasks.core.ledger import carrying, queries, state_events, tenants, transitions
 from tasks.core.ledger.fleet import Worker, WorkerState
 from tasks.core.ledger.schema import attempts, workers
 from tasks.core.records import AttemptRecord, Job, JobState
@@ -173,7 +173,7 @@ class House(CeleryTestSetup):
 
     def take_carry(self, job: Job) -> None:
         """Take the published job's next carry and send nothing, as a carrier does that dies before it publishes."""
-        taken = transitions.take_stale(self.kernel.ledger, job.queue, published_before=now())
+        taken = carrying.take_stale(self.kernel.ledger, job.queue, published_before=now())
         assert job.id in [one.id for one in taken]
 
     def take_away(self, running: Job) -> None:
@@ -236,7 +236,7 @@ class House(CeleryTestSetup):
 
     def events(self, job: Job) -> list[str]:
         """List the states that the ledger's events tell, oldest first."""
-        return [event.data["state"] for event in transitions.events_of(self.kernel.ledger, job.id)]
+        return [event.data["state"] for event in state_events.events_of(self.kernel.ledger, job.id)]
 
     def streamed_states(self, job: Job) -> list[str]:
         """List the states that the Redis stream tells, oldest first."""
@@ -244,7 +244,7 @@ class House(CeleryTestSetup):
 
     def await_relayed(self) -> None:
         """Wait until the dispatcher has noted every state event as sent."""
-        await_true(lambda: not transitions.unsent_events(self.kernel.ledger, before=now()), what="all is relayed")
+        await_true(lambda: not state_events.unsent_events(self.kernel.ledger, before=now()), what="all is relayed")
 
     def await_idle(self, *, within_s: float = 60.0) -> None:
         """Wait until no job is queued or running, so that a test cannot disturb the next one."""

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from tasks.core.events import BELL_KEY
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import fleet, queries, transitions
+from tasks.core.ledger import fleet, queries, state_events, transitions
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.schema import jobs, workers
 from tasks.core.ledger.tenants import Tenant
@@ -152,7 +152,7 @@ def test_unsent_states_are_relayed(dispatcher: Dispatcher, kernel: Kernel, tenan
     old, fresh = accepted(kernel.ledger, tenant, created_at=ago(3)), accepted(kernel.ledger, tenant)
     dispatcher.tick()
     assert [["queued"], []] == [[event.data["state"] for event in kernel.events.read(job.id)] for job in (old, fresh)]
-    assert transitions.unsent_events(kernel.ledger, before=ago(2)) == []
+    assert state_events.unsent_events(kernel.ledger, before=ago(2)) == []
 
 
 def test_redis_may_stop_and_come_back(

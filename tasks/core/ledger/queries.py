@@ -13,8 +13,8 @@ from sqlalchemy.engine import Connection
 from tasks.core.errors import InputRejected
 from tasks.core.ids import is_id
 from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import attempts, job_labels, jobs
-from tasks.core.ledger.transitions import job_from_row
 from tasks.core.records import TERMINAL, AttemptRecord, Job, JobError, JobState
 
 

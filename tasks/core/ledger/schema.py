@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 # The newest revision in `migrations/versions`; a test compares.
-REVISION = "0001"
+REVISION = "0002"
 
 metadata = sa.MetaData(
     naming_convention={
@@ -90,6 +90,8 @@ jobs = sa.Table(
     sa.Column("cancel_requested_at", UTCDateTime),
     sa.Column("timeout_s", sa.Float, nullable=False),
     sa.Column("hard_limit_s", sa.Float, nullable=False),
+    sa.Column("silence_s", sa.Float),
+    sa.Column("expires_at", UTCDateTime),
     sa.Column("retry", sa.String(20), nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("max_attempts", sa.Integer, nullable=False),
@@ -99,6 +101,8 @@ jobs = sa.Table(
     sa.Column("child_pid", sa.Integer),
     sa.Column("dead", sa.Boolean, nullable=False),
     sa.Column("cause", sa.String(60), nullable=False),
+    # Grows while the attempt shows signs of life; the dispatcher watches it where the kind has a ``silence_s``.
+    sa.Column("signs", sa.Integer, nullable=False, server_default="0"),
     sa.Column("progress", sa.JSON(none_as_null=True)),
     sa.Column("resume", sa.JSON(none_as_null=True)),
     sa.Column("result", sa.JSON(none_as_null=True)),
@@ -107,6 +111,12 @@ jobs = sa.Table(
     sa.Index("ix_jobs_order", "queue", "state", "published_at", "priority", "id"),
     sa.Index("ix_jobs_running", "state", "worker"),
     sa.Index("ix_jobs_finished", "finished_at"),
+    sa.Index(
+        "ix_jobs_expiring",
+        "expires_at",
+        sqlite_where=sa.text("expires_at IS NOT NULL AND state = 'queued'"),
+        postgresql_where=sa.text("expires_at IS NOT NULL AND state = 'queued'"),
+    ),
     sa.Index("ix_jobs_listing", "tenant_id", "id"),
     sa.Index("ix_jobs_tenant_state", "tenant_id", "state", "id"),
 )
@@ -192,4 +202,67 @@ workers = sa.Table(
     sa.Column("beat_at", UTCDateTime, nullable=False),
     sa.Column("rss_bytes", sa.BigInteger, nullable=False),
     sa.Column("state", sa.String(12), nullable=False),  # up, draining, stopped, gone
+)
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.String(60), primary_key=True),
+    sa.Column("holder", sa.String(200), nullable=False),
+    sa.Column("term", sa.BigInteger, nullable=False),  # grows with each change of holder
+    sa.Column("beat", sa.BigInteger, nullable=False),  # grows while the holder lives
+    sa.Column("beat_at", UTCDateTime, nullable=False),  # for people; nothing compares it
+)
+
+# A tenant's domain events, written with the state change that caused them. ``seq`` is given by the dispatcher.
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    _id("id", primary_key=True),
+    sa.Column("seq", sa.BigInteger, unique=True),
+    sa.Column("tenant_id", sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("type", sa.String(100), nullable=False),
+    _id("job_id"),
+    sa.Column("at", UTCDateTime, nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_try_at", UTCDateTime),
+    sa.Column("relayed_at", UTCDateTime),
+    sa.Column("dead", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("error", sa.String(500)),
+    sa.Index("ix_outbox_of_tenant", "tenant_id", "seq"),
+    sa.Index("ix_outbox_at", "at"),
+    sa.Index(
+        "ix_outbox_unrelayed",
+        "id",
+        sqlite_where=sa.text("relayed_at IS NULL AND dead = 0"),
+        postgresql_where=sa.text("relayed_at IS NULL AND NOT dead"),
+    ),
+)
+
+# The live streams of a profile without Redis: what the stream and its hash are there.
+stream_heads = sa.Table(
+    "stream_heads",
+    metadata,
+    _id("job_id", primary_key=True),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("fence", sa.Integer, nullable=False),
+    sa.Column("n", sa.Integer, nullable=False),
+    sa.Column("progress", sa.JSON(none_as_null=True)),
+    sa.Column("progress_fence", sa.Integer),
+    sa.Column("expires_at", UTCDateTime, nullable=False, index=True),
+)
+
+stream_entries = sa.Table(
+    "stream_entries",
+    metadata,
+    _id("job_id", primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("at", sa.String(40), nullable=False),
+    sa.Column("type", sa.String(20), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("n", sa.Integer, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+    sa.ForeignKeyConstraint(["job_id"], ["stream_heads.job_id"], ondelete="CASCADE"),
 )

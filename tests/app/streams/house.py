@@ -19,15 +19,15 @@ from app.streams.routes import register_streams
 from app.streams.services import StreamServices
 from app.streams.subscription import Subscription
 from app.streams.tokens import StreamTokens
-from tasks.core.clock import now
+from tasks import dispatch
 from tasks.core.errors import AppError, InputRejected, LedgerUnavailable, NotAuthenticated, NotFound
-from tasks.core.ids import new_id
 from tasks.core.kernel import Kernel, open_kernel
-from tasks.core.ledger import queries, tenants, transitions
+from tasks.core.ledger import accepting, queries, tenants, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.relay import announce
 from tasks.core.settings import load_settings
+from tasks.maintenance.contract import SPECS
 
 KEY = "sy_alice"
 OTHER_KEY = "sy_bob"
@@ -73,7 +73,7 @@ class House:
         return app
 
     def accept(self, *, announced: bool = True) -> Job:
-        job = transitions.accept(self.kernel.ledger, new_job(self.tenant.id)).job
+        job = accepting.accept(self.kernel.ledger, new_job(self.tenant.id)).job
         return self._announced(job) if announced else job
 
     def claim(self, job: Job, *, announced: bool = True) -> Job:
@@ -150,31 +150,7 @@ class View:
 
 
 def new_job(tenant_id: str) -> Job:
-    unset = ["reference", "site", "correlation_id", "traceparent", "not_before", "published_at", "started_at", "worker"]
-    unset += ["claimed_at", "finished_at", "cancel_requested_at", "child_pid", "progress", "resume", "result", "error"]
-    nothing: dict[str, Any] = dict.fromkeys(unset)
-    return Job(
-        id=new_id(),
-        tenant_id=tenant_id,
-        kind="maintenance.ping",
-        queue="maintenance",
-        state=JobState.QUEUED,
-        version=1,
-        priority=50,
-        request={},
-        labels={},
-        created_at=now(),
-        timeout_s=10,
-        hard_limit_s=15,
-        retry="fast",
-        attempt=0,
-        max_attempts=3,
-        fence=0,
-        carry=0,
-        dead=False,
-        cause=Cause.ACCEPTED,
-        **nothing,
-    )
+    return dispatch.new_job(SPECS[0], dispatch.Submission(tenant_id=tenant_id, request={}))
 
 
 def _tenant(kernel: Kernel, name: str, key: str) -> Tenant:

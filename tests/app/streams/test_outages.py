@@ -4,7 +4,7 @@ import time
 
 from tasks.core.clock import now
 from tasks.core.events import EventsUnavailable, meta_key, stream_key
-from tasks.core.ledger import transitions
+from tasks.core.ledger import state_events
 from tasks.core.relay import relay_unsent
 from tests.app.streams.house import House, View, eventually
 from tests.app.streams.redis_server import RedisServer
@@ -41,7 +41,9 @@ def test_states_are_not_repeated_after_wipe(house: House) -> None:
     job = house.running()
     view = watch_from_start(house, job)
     house.kernel.events._redis.flushall()
-    relay_unsent(house.kernel.ledger, house.kernel.events, transitions.unsent_events(house.kernel.ledger, before=now()))
+    relay_unsent(
+        house.kernel.ledger, house.kernel.events, state_events.unsent_events(house.kernel.ledger, before=now())
+    )
     house.report(job, 50)
     house.finish(job)
     events = view.rest()

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tasks.core.errors import IdempotencyKeyReused
-from tasks.core.ledger import Ledger, fleet, queries, transitions
+from tasks.core.ledger import Ledger, accepting, fleet, queries, transitions
+from tasks.core.ledger.accepting import Idempotency
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
-from tasks.core.ledger.transitions import Idempotency
 from tests.samples import a_job, a_worker, accepted, ago, carried
 
 KEY = Idempotency("key-1", "a" * 64, ttl_s=60)
@@ -21,37 +21,37 @@ def count(ledger: Ledger, tenant: Tenant) -> int:
 def test_accepted_job_reads_back_as_it_was_written(ledger: Ledger, tenant: Tenant) -> None:
     """No value changes its type or its time zone on the way through the database."""
     job = a_job(tenant, reference="r-1", labels={"team": "blue"}, site="example.org", request={"n": [1, {"ü": None}]})
-    transitions.accept(ledger, job)
+    accepting.accept(ledger, job)
     assert queries.job(ledger, job.id) == job
 
 
 def test_same_key_and_body_answer_with_the_first_job(ledger: Ledger, tenant: Tenant) -> None:
     """A repeated request makes no second job."""
-    first = transitions.accept(ledger, a_job(tenant), idempotency=KEY)
-    again = transitions.accept(ledger, a_job(tenant), idempotency=KEY)
+    first = accepting.accept(ledger, a_job(tenant), idempotency=KEY)
+    again = accepting.accept(ledger, a_job(tenant), idempotency=KEY)
     assert (again.job, again.replayed, again.published) == (first.job, True, False)
     assert count(ledger, tenant) == 1
 
 
 def test_replay_shows_the_job_as_it_is_now(ledger: Ledger, tenant: Tenant) -> None:
     """A replay is the record of today, not of its acceptance."""
-    first = transitions.accept(ledger, a_job(tenant), idempotency=KEY).job
+    first = accepting.accept(ledger, a_job(tenant), idempotency=KEY).job
     cancelled = transitions.request_cancel(ledger, first.id, tenant_id=tenant.id)
-    assert transitions.accept(ledger, a_job(tenant), idempotency=KEY).job == cancelled
+    assert accepting.accept(ledger, a_job(tenant), idempotency=KEY).job == cancelled
 
 
 def test_same_key_with_another_body_is_refused(ledger: Ledger, tenant: Tenant) -> None:
     """A key stands for one request; the refused one leaves no job."""
-    transitions.accept(ledger, a_job(tenant), idempotency=KEY)
+    accepting.accept(ledger, a_job(tenant), idempotency=KEY)
     with pytest.raises(IdempotencyKeyReused):
-        transitions.accept(ledger, a_job(tenant), idempotency=Idempotency(KEY.key, "b" * 64, ttl_s=60))
+        accepting.accept(ledger, a_job(tenant), idempotency=Idempotency(KEY.key, "b" * 64, ttl_s=60))
     assert count(ledger, tenant) == 1
 
 
 def test_expired_key_is_free_again(ledger: Ledger, tenant: Tenant) -> None:
     """After its time a key may stand for another request."""
-    old = transitions.accept(ledger, a_job(tenant, created_at=ago(61)), idempotency=KEY)
-    new = transitions.accept(ledger, a_job(tenant), idempotency=Idempotency(KEY.key, "b" * 64, ttl_s=60))
+    old = accepting.accept(ledger, a_job(tenant, created_at=ago(61)), idempotency=KEY)
+    new = accepting.accept(ledger, a_job(tenant), idempotency=Idempotency(KEY.key, "b" * 64, ttl_s=60))
     assert not new.replayed
     assert new.job.id != old.job.id
 
@@ -60,8 +60,8 @@ def test_key_belongs_to_its_tenant(ledger: Ledger, tenant: Tenant) -> None:
     """Two tenants may use one key without hearing of each other."""
     other = tenant_of(ledger, create_key(ledger, tenant="other", name="test"))
     assert other is not None
-    mine = transitions.accept(ledger, a_job(tenant), idempotency=KEY)
-    theirs = transitions.accept(ledger, a_job(other), idempotency=KEY)
+    mine = accepting.accept(ledger, a_job(tenant), idempotency=KEY)
+    theirs = accepting.accept(ledger, a_job(other), idempotency=KEY)
     assert not theirs.replayed
     assert theirs.job.id != mine.job.id
 
@@ -69,7 +69,7 @@ def test_key_belongs_to_its_tenant(ledger: Ledger, tenant: Tenant) -> None:
 def test_concurrent_requests_with_one_key_make_one_job(ledger: Ledger, tenant: Tenant) -> None:
     """Eight at once: one is first and the others hear of it."""
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda _: transitions.accept(ledger, a_job(tenant), idempotency=KEY), range(8)))
+        answers = list(threads.map(lambda _: accepting.accept(ledger, a_job(tenant), idempotency=KEY), range(8)))
     assert len({answer.job.id for answer in answers}) == 1
     assert [answer.replayed for answer in answers].count(False) == 1
     assert count(ledger, tenant) == 1
@@ -77,28 +77,28 @@ def test_concurrent_requests_with_one_key_make_one_job(ledger: Ledger, tenant: T
 
 def test_first_carry_is_taken_when_nothing_waits(ledger: Ledger, tenant: Tenant) -> None:
     """An idle queue needs no dispatcher."""
-    answer = transitions.accept(ledger, a_job(tenant), may_publish=True)
+    answer = accepting.accept(ledger, a_job(tenant), may_publish=True)
     assert answer.published
     assert (answer.job.carry, answer.job.published_at) == (1, answer.job.created_at)
 
 
 def test_no_carry_is_taken_without_permission(ledger: Ledger, tenant: Tenant) -> None:
     """A process whose carrier is closed leaves the job to the dispatcher."""
-    answer = transitions.accept(ledger, a_job(tenant), may_publish=False)
+    answer = accepting.accept(ledger, a_job(tenant), may_publish=False)
     assert (answer.published, answer.job.carry) == (False, 0)
 
 
 def test_no_carry_is_taken_past_a_waiting_job(ledger: Ledger, tenant: Tenant) -> None:
     """Who came first is carried first."""
     accepted(ledger, tenant)
-    assert not transitions.accept(ledger, a_job(tenant), may_publish=True).published
+    assert not accepting.accept(ledger, a_job(tenant), may_publish=True).published
 
 
 def test_jobs_of_other_queues_and_of_later_do_not_hold_it_back(ledger: Ledger, tenant: Tenant) -> None:
     """Only due jobs of the same queue count as waiting."""
     accepted(ledger, tenant, queue="ai")
     accepted(ledger, tenant, not_before=ago(-60))
-    assert transitions.accept(ledger, a_job(tenant), may_publish=True).published
+    assert accepting.accept(ledger, a_job(tenant), may_publish=True).published
 
 
 def test_no_carry_is_taken_past_the_window(ledger: Ledger, tenant: Tenant) -> None:

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tasks.core.ledger import Ledger, queries, transitions
+from tasks.core.ledger import Ledger, carrying, queries, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobError, JobState
 from tests.samples import WORKER, accepted, carried, claimed, running
@@ -75,7 +75,7 @@ def test_finish_under_a_stale_fence_is_refused(ledger: Ledger, tenant: Tenant) -
     old = running(ledger, tenant)
     back = transitions.requeue(ledger, old.id, fence=old.fence, cause=Cause.WORKER_LOST)
     assert back is not None
-    new = claimed(ledger, *transitions.take_due(ledger, "maintenance"))
+    new = claimed(ledger, *carrying.take_due(ledger, "maintenance"))
     assert finish(ledger, old, result={"late": True}) is None
     assert queries.job(ledger, old.id) == new
 
@@ -86,7 +86,7 @@ def test_terminal_state_is_final(ledger: Ledger, tenant: Tenant) -> None:
     done = finish(ledger, job, result={})
     assert finish(ledger, job, state=JobState.FAILED, cause="engine_error") is None
     assert transitions.requeue(ledger, job.id, fence=job.fence, cause=Cause.WORKER_LOST) is None
-    assert transitions.take_due(ledger, "maintenance") == []
+    assert carrying.take_due(ledger, "maintenance") == []
     assert queries.job(ledger, job.id) == done
 
 
@@ -98,7 +98,7 @@ def test_requeued_job_waits_for_its_delay(ledger: Ledger, tenant: Tenant) -> Non
     assert back is not None
     assert (JobState.QUEUED, 1, error, None) == (back.state, back.attempt, back.error, back.worker)
     assert back.not_before is not None
-    assert transitions.take_due(ledger, "maintenance") == []
+    assert carrying.take_due(ledger, "maintenance") == []
 
 
 def test_uncounted_requeue_gives_the_attempt_back(ledger: Ledger, tenant: Tenant) -> None:
@@ -106,7 +106,7 @@ def test_uncounted_requeue_gives_the_attempt_back(ledger: Ledger, tenant: Tenant
     job = running(ledger, tenant)
     back = transitions.requeue(ledger, job.id, fence=job.fence, cause=Cause.DRAINED, counted=False)
     assert back is not None
-    again = claimed(ledger, *transitions.take_due(ledger, "maintenance"))
+    again = claimed(ledger, *carrying.take_due(ledger, "maintenance"))
     assert (back.attempt, again.attempt, again.fence) == (0, 1, 2)
 
 
@@ -132,7 +132,7 @@ def test_started_at_is_of_the_first_attempt(ledger: Ledger, tenant: Tenant) -> N
     """The time in the queue ends with the first claim."""
     first = running(ledger, tenant)
     transitions.requeue(ledger, first.id, fence=first.fence, cause=Cause.WORKER_LOST)
-    second = claimed(ledger, *transitions.take_due(ledger, "maintenance"))
+    second = claimed(ledger, *carrying.take_due(ledger, "maintenance"))
     assert second.started_at == first.started_at
     assert second.claimed_at != first.claimed_at
 
@@ -142,9 +142,9 @@ def test_every_attempt_leaves_a_row(ledger: Ledger, tenant: Tenant) -> None:
     job = running(ledger, tenant)
     error = {"code": "worker_lost", "message": "gone"}
     transitions.requeue(ledger, job.id, fence=1, cause="worker_lost", error=error)
-    job = claimed(ledger, *transitions.take_due(ledger, "maintenance"), worker="second")
+    job = claimed(ledger, *carrying.take_due(ledger, "maintenance"), worker="second")
     transitions.requeue(ledger, job.id, fence=2, cause=Cause.DRAINED, counted=False)
-    job = claimed(ledger, *transitions.take_due(ledger, "maintenance"), worker="third")
+    job = claimed(ledger, *carrying.take_due(ledger, "maintenance"), worker="third")
     rows = queries.attempts_of(ledger, job.id)
     assert [(row.attempt, row.fence, row.worker, row.outcome) for row in rows] == [
         (1, 1, WORKER, "retried"),
@@ -161,7 +161,7 @@ def test_resume_state_survives_into_the_next_attempt(ledger: Ledger, tenant: Ten
     job = running(ledger, tenant)
     assert transitions.keep_resume_state(ledger, job.id, fence=job.fence, resume={"page": 3})
     transitions.requeue(ledger, job.id, fence=job.fence, cause=Cause.WORKER_LOST)
-    assert claimed(ledger, *transitions.take_due(ledger, "maintenance")).resume == {"page": 3}
+    assert claimed(ledger, *carrying.take_due(ledger, "maintenance")).resume == {"page": 3}
 
 
 @pytest.mark.parametrize("kept", ["resume", "progress"])

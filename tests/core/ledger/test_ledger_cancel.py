@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.core.errors import Conflict, NotFound
-from tasks.core.ledger import Ledger, queries, transitions
+from tasks.core.ledger import Ledger, carrying, queries, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, JobState
 from tests.samples import accepted, carried, running
@@ -15,7 +15,7 @@ def test_queued_job_is_cancelled_at_once(ledger: Ledger, tenant: Tenant, bring) 
     job = transitions.request_cancel(ledger, bring(ledger, tenant).id, tenant_id=tenant.id)
     assert (job.state, job.cause) == (JobState.CANCELLED, Cause.CANCEL_REQUESTED)
     assert job.finished_at == job.cancel_requested_at
-    assert transitions.take_due(ledger, "maintenance") == []
+    assert carrying.take_due(ledger, "maintenance") == []
 
 
 def test_running_job_is_flagged(ledger: Ledger, tenant: Tenant) -> None:

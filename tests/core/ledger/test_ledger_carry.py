@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tasks.core.ledger import Ledger, queries, transitions
+from tasks.core.ledger import Ledger, carrying, queries, transitions
 from tasks.core.ledger.tenants import Tenant
 from tests.samples import accepted, ago, carried, claimed
 
@@ -11,16 +11,16 @@ def test_due_jobs_are_taken_by_priority_then_age(ledger: Ledger, tenant: Tenant)
     """Higher priority first; among equals the older."""
     jobs = [accepted(ledger, tenant, priority=priority) for priority in (50, 90, 50, 10, 90)]
     expected = [jobs[index].id for index in (1, 4, 0, 2, 3)]
-    assert expected == [job.id for job in transitions.take_due(ledger, "maintenance")]
+    assert expected == [job.id for job in carrying.take_due(ledger, "maintenance")]
 
 
 def test_due_jobs_are_taken_up_to_the_window(ledger: Ledger, tenant: Tenant) -> None:
     """What is published already counts; the best of the rest go first."""
     published = [carried(ledger, tenant) for _ in range(30)]
     waiting = [accepted(ledger, tenant, priority=priority) for priority in (1, 3, 2)]
-    taken = transitions.take_due(ledger, "maintenance")
+    taken = carrying.take_due(ledger, "maintenance")
     assert [waiting[1].id, waiting[2].id] == [job.id for job in taken]
-    assert transitions.take_due(ledger, "maintenance") == []
+    assert carrying.take_due(ledger, "maintenance") == []
     assert len(published) == 30
 
 
@@ -28,9 +28,9 @@ def test_claimed_job_makes_room_in_the_window(ledger: Ledger, tenant: Tenant) ->
     """A running job is in nobody's way."""
     published = [carried(ledger, tenant) for _ in range(32)]
     late = accepted(ledger, tenant)
-    assert transitions.take_due(ledger, "maintenance") == []
+    assert carrying.take_due(ledger, "maintenance") == []
     claimed(ledger, published[0])
-    assert [late.id] == [job.id for job in transitions.take_due(ledger, "maintenance")]
+    assert [late.id] == [job.id for job in carrying.take_due(ledger, "maintenance")]
 
 
 def test_job_of_later_or_of_another_queue_is_not_taken(ledger: Ledger, tenant: Tenant) -> None:
@@ -38,14 +38,14 @@ def test_job_of_later_or_of_another_queue_is_not_taken(ledger: Ledger, tenant: T
     accepted(ledger, tenant, not_before=ago(-60))
     accepted(ledger, tenant, queue="ai")
     due = accepted(ledger, tenant, not_before=ago(1))
-    assert [due.id] == [job.id for job in transitions.take_due(ledger, "maintenance")]
+    assert [due.id] == [job.id for job in carrying.take_due(ledger, "maintenance")]
 
 
 def test_concurrent_takers_share_the_jobs(ledger: Ledger, tenant: Tenant) -> None:
     """Two dispatchers never take one carry twice."""
     jobs = {accepted(ledger, tenant).id for _ in range(20)}
     with ThreadPoolExecutor(4) as threads:
-        batches = list(threads.map(lambda _: transitions.take_due(ledger, "maintenance"), range(4)))
+        batches = list(threads.map(lambda _: carrying.take_due(ledger, "maintenance"), range(4)))
     taken = [job.id for batch in batches for job in batch]
     assert sorted(jobs) == sorted(taken)
 
@@ -54,7 +54,7 @@ def test_stale_jobs_get_another_carry(ledger: Ledger, tenant: Tenant) -> None:
     """The message that was lost is void from then on; a fresh one stays."""
     lost = carried(ledger, tenant, created_at=ago(30))
     fresh = carried(ledger, tenant)
-    again = transitions.take_stale(ledger, "maintenance", published_before=ago(20))
+    again = carrying.take_stale(ledger, "maintenance", published_before=ago(20))
     assert [(lost.id, 2)] == [(job.id, job.carry) for job in again]
     assert transitions.claim(ledger, lost.id, carry=1, worker="w", child_pid=1) is None
     assert queries.job(ledger, fresh.id) == fresh
@@ -63,23 +63,23 @@ def test_stale_jobs_get_another_carry(ledger: Ledger, tenant: Tenant) -> None:
 def test_put_back_job_is_due_again(ledger: Ledger, tenant: Tenant) -> None:
     """A message that did not reach the broker is sent by the dispatcher."""
     job = carried(ledger, tenant)
-    transitions.put_back(ledger, [(job.id, job.carry)])
-    assert [(job.id, 2)] == [(taken.id, taken.carry) for taken in transitions.take_due(ledger, "maintenance")]
+    carrying.put_back(ledger, [(job.id, job.carry)])
+    assert [(job.id, 2)] == [(taken.id, taken.carry) for taken in carrying.take_due(ledger, "maintenance")]
 
 
 def test_put_back_of_an_old_carry_changes_nothing(ledger: Ledger, tenant: Tenant) -> None:
     """Who hears late that a publish failed must not undo a newer one."""
     job = carried(ledger, tenant)
-    transitions.put_back(ledger, [(job.id, job.carry)])
-    (newer,) = transitions.take_due(ledger, "maintenance")
-    transitions.put_back(ledger, [(job.id, job.carry)])
+    carrying.put_back(ledger, [(job.id, job.carry)])
+    (newer,) = carrying.take_due(ledger, "maintenance")
+    carrying.put_back(ledger, [(job.id, job.carry)])
     assert queries.job(ledger, job.id) == newer
 
 
 def test_put_back_leaves_a_claimed_job_alone(ledger: Ledger, tenant: Tenant) -> None:
     """The broker may have taken the message although it said nothing."""
     job = claimed(ledger, carried(ledger, tenant))
-    transitions.put_back(ledger, [(job.id, job.carry)])
+    carrying.put_back(ledger, [(job.id, job.carry)])
     assert queries.job(ledger, job.id) == job
 
 
@@ -88,6 +88,6 @@ def test_published_are_counted_until_they_are_claimed(ledger: Ledger, tenant: Te
     jobs = [carried(ledger, tenant) for _ in range(3)]
     claimed(ledger, jobs[0])
     with ledger.read() as connection:
-        assert transitions.published_count(connection, "maintenance") == 2
+        assert carrying.published_count(connection, "maintenance") == 2
         assert queries.oldest_published(connection, "maintenance") == jobs[1].published_at
         assert queries.oldest_published(connection, "ai") is None

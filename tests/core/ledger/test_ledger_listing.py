@@ -4,7 +4,7 @@ import pytest
 
 from tasks.core.clock import now
 from tasks.core.errors import InputRejected
-from tasks.core.ledger import Ledger, queries, transitions
+from tasks.core.ledger import Ledger, carrying, queries, transitions
 from tasks.core.ledger.queries import Filter, QueueDepth
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobState
@@ -153,9 +153,9 @@ def test_read_transaction_sees_one_snapshot(ledger: Ledger, tenant: Tenant) -> N
     """A page and its total belong together although others write."""
     accepted(ledger, tenant)
     with ledger.read() as connection:
-        before = transitions.published_count(connection, "maintenance")
-        transitions.take_due(ledger, "maintenance")
-        assert before == transitions.published_count(connection, "maintenance") == 0
+        before = carrying.published_count(connection, "maintenance")
+        carrying.take_due(ledger, "maintenance")
+        assert before == carrying.published_count(connection, "maintenance") == 0
 
 
 def test_cause_of_a_listed_job_is_the_newest(ledger: Ledger, tenant: Tenant) -> None:

@@ -9,10 +9,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from tasks.core.errors import ConfigurationRefused
-from tasks.core.ledger import Ledger, fleet, queries, transitions
+from tasks.core.ledger import Ledger, accepting, fleet, queries
+from tasks.core.ledger.accepting import Idempotency
 from tasks.core.ledger.schema import metadata
 from tasks.core.ledger.tenants import create_key, tenant_of
-from tasks.core.ledger.transitions import Idempotency
 from tasks.core.ledger.upgrade import ensure_schema, migrate
 from tests.samples import a_job, a_worker, running
 
@@ -43,7 +43,7 @@ def fill(ledger: Ledger) -> str:
             ),
             {"id": job.id},
         )
-    transitions.accept(ledger, a_job(tenant), idempotency=Idempotency("k", "b" * 64, ttl_s=60))
+    accepting.accept(ledger, a_job(tenant), idempotency=Idempotency("k", "b" * 64, ttl_s=60))
     return job.id
 
 

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from tasks.core.errors import LedgerBusy, LedgerUnavailable
-from tasks.core.ledger import Ledger, database, queries, transitions
+from tasks.core.ledger import Ledger, accepting, database, queries
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
 from tests.samples import a_job, accepted
@@ -20,7 +20,7 @@ from tests.servers import PostgreSQL
 _WRITER = """
 import sys
 from tests.samples import accepted, claimed
-from tasks.core.ledger import Ledger, database, transitions
+from tasks.core.ledger import Ledger, carrying, database, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import JobState
 
@@ -30,7 +30,7 @@ ledger = Ledger(sys.argv[1])
 ledger.prepare()
 for _ in range(6):
     job = accepted(ledger, Tenant(sys.argv[2], "acme"))
-    for due in transitions.take_due(ledger, "maintenance"):
+    for due in carrying.take_due(ledger, "maintenance"):
         began = transitions.claim(ledger, due.id, carry=due.carry, worker="w", child_pid=1)
         if began is not None:
             transitions.finish(ledger, began.id, fence=began.fence, state=JobState.SUCCEEDED, cause="completed")
@@ -152,7 +152,7 @@ def test_stopped_postgresql_is_unavailable_and_comes_back(postgresql: PostgreSQL
     job = accepted(ledger, tenant)
     postgresql.stop()
     try:
-        for attempt in (lambda: queries.job(ledger, job.id), lambda: transitions.accept(ledger, a_job(tenant))):
+        for attempt in (lambda: queries.job(ledger, job.id), lambda: accepting.accept(ledger, a_job(tenant))):
             with pytest.raises(LedgerUnavailable) as refusal:
                 attempt()
             assert refusal.value.code == "ledger_unavailable"

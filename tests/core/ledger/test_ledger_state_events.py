@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tasks.core.ledger import Ledger, queries, transitions
+from tasks.core.ledger import Ledger, carrying, queries, state_events, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, JobState
 from tests.samples import accepted, ago, carried, claimed, running
@@ -31,14 +31,14 @@ class TornLedger:
 
 
 def events(ledger: Ledger, job_id: str) -> list[tuple[int, str, str]]:
-    return [(event.n, event.data["state"], event.data["cause"]) for event in transitions.events_of(ledger, job_id)]
+    return [(event.n, event.data["state"], event.data["cause"]) for event in state_events.events_of(ledger, job_id)]
 
 
 def test_each_transition_writes_one_event(ledger: Ledger, tenant: Tenant) -> None:
     """Numbered as the job's version, with state and cause."""
     job = running(ledger, tenant)
     transitions.requeue(ledger, job.id, fence=1, cause=Cause.WORKER_LOST)
-    job = claimed(ledger, *transitions.take_due(ledger, "maintenance"))
+    job = claimed(ledger, *carrying.take_due(ledger, "maintenance"))
     done = transitions.finish(ledger, job.id, fence=2, state=JobState.SUCCEEDED, cause=Cause.COMPLETED, result={})
     assert done is not None
     assert done.version == 5
@@ -95,22 +95,22 @@ def test_unsent_events_come_oldest_first_until_they_are_marked(ledger: Ledger, t
     """The dispatcher relays them until Redis has them."""
     first, second = accepted(ledger, tenant, created_at=ago(9)), accepted(ledger, tenant, created_at=ago(8))
     accepted(ledger, tenant)
-    unsent = transitions.unsent_events(ledger, before=ago(2))
+    unsent = state_events.unsent_events(ledger, before=ago(2))
     assert [first.id, second.id] == [event.job_id for event in unsent]
-    transitions.mark_sent(ledger, unsent[:1])
-    assert unsent[1:] == transitions.unsent_events(ledger, before=ago(2))
+    state_events.mark_sent(ledger, unsent[:1])
+    assert unsent[1:] == state_events.unsent_events(ledger, before=ago(2))
 
 
 def test_unsent_events_are_limited(ledger: Ledger, tenant: Tenant) -> None:
     """A long outage is worked off in pieces."""
     jobs = [accepted(ledger, tenant, created_at=ago(9 - number)) for number in range(3)]
-    unsent = transitions.unsent_events(ledger, before=ago(2), limit=2)
+    unsent = state_events.unsent_events(ledger, before=ago(2), limit=2)
     assert [jobs[0].id, jobs[1].id] == [event.job_id for event in unsent]
 
 
 def test_marking_nothing_is_allowed(ledger: Ledger) -> None:
     """An empty relay writes nothing."""
-    transitions.mark_sent(ledger, [])
+    state_events.mark_sent(ledger, [])
 
 
 def test_event_of_the_end_names_error_and_result(ledger: Ledger, tenant: Tenant) -> None:
@@ -119,8 +119,8 @@ def test_event_of_the_end_names_error_and_result(ledger: Ledger, tenant: Tenant)
     error = {"code": "timeout", "message": "too long"}
     done = transitions.finish(ledger, job.id, fence=1, state=JobState.FAILED, cause="timeout", error=error, dead=True)
     assert done is not None
-    last = transitions.events_of(ledger, job.id, after=2)
-    assert last == [transitions.state_event_of(done)]
+    last = state_events.events_of(ledger, job.id, after=2)
+    assert last == [state_events.state_event_of(done)]
     assert last[0].data == {
         "state": "failed",
         "cause": "timeout",
@@ -136,4 +136,4 @@ def test_event_of_a_retry_tells_when_it_is_due(ledger: Ledger, tenant: Tenant) -
     back = transitions.requeue(ledger, job.id, fence=1, cause="transient", delay_s=5)
     assert back is not None
     assert back.not_before is not None
-    assert transitions.events_of(ledger, job.id, after=2)[0].data["not_before"] == back.not_before.isoformat()
+    assert state_events.events_of(ledger, job.id, after=2)[0].data["not_before"] == back.not_before.isoformat()

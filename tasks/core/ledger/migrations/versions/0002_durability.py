@@ -1,0 +1,93 @@
+"""Leases, domain events, signs of life, expiry, and streams for a profile without Redis."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from tasks.core.ledger.schema import UTCDateTime
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+_EXPIRING = sa.text("expires_at IS NOT NULL AND state = 'queued'")
+
+
+def upgrade() -> None:
+    """Apply."""
+    op.add_column("jobs", sa.Column("silence_s", sa.Float(), nullable=True))
+    op.add_column("jobs", sa.Column("expires_at", UTCDateTime(), nullable=True))
+    op.add_column("jobs", sa.Column("signs", sa.Integer(), nullable=False, server_default="0"))
+    op.create_index("ix_jobs_expiring", "jobs", ["expires_at"], sqlite_where=_EXPIRING, postgresql_where=_EXPIRING)
+    op.create_table(
+        "leases",
+        sa.Column("name", sa.String(length=60), nullable=False),
+        sa.Column("holder", sa.String(length=200), nullable=False),
+        sa.Column("term", sa.BigInteger(), nullable=False),
+        sa.Column("beat", sa.BigInteger(), nullable=False),
+        sa.Column("beat_at", UTCDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
+    )
+    op.create_table(
+        "outbox",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=True),
+        sa.Column("tenant_id", sa.String(length=36), nullable=False),
+        sa.Column("type", sa.String(length=100), nullable=False),
+        sa.Column("job_id", sa.String(length=36), nullable=True),
+        sa.Column("at", UTCDateTime(), nullable=False),
+        sa.Column("data", sa.JSON(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("next_try_at", UTCDateTime(), nullable=True),
+        sa.Column("relayed_at", UTCDateTime(), nullable=True),
+        sa.Column("dead", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("error", sa.String(length=500), nullable=True),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_outbox_tenant_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
+        sa.UniqueConstraint("seq", name=op.f("uq_outbox_seq")),
+    )
+    op.create_index("ix_outbox_of_tenant", "outbox", ["tenant_id", "seq"])
+    op.create_index("ix_outbox_at", "outbox", ["at"])
+    op.create_index(
+        "ix_outbox_unrelayed",
+        "outbox",
+        ["id"],
+        sqlite_where=sa.text("relayed_at IS NULL AND dead = 0"),
+        postgresql_where=sa.text("relayed_at IS NULL AND NOT dead"),
+    )
+    op.create_table(
+        "stream_heads",
+        sa.Column("job_id", sa.String(length=36), nullable=False),
+        sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("fence", sa.Integer(), nullable=False),
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.Column("progress", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("progress_fence", sa.Integer(), nullable=True),
+        sa.Column("expires_at", UTCDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_stream_heads")),
+    )
+    op.create_index(op.f("ix_stream_heads_expires_at"), "stream_heads", ["expires_at"])
+    op.create_table(
+        "stream_entries",
+        sa.Column("job_id", sa.String(length=36), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("at", sa.String(length=40), nullable=False),
+        sa.Column("type", sa.String(length=20), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["job_id"], ["stream_heads.job_id"], name=op.f("fk_stream_entries_job_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("job_id", "seq", name=op.f("pk_stream_entries")),
+    )
+
+
+def downgrade() -> None:
+    """Undo."""
+    for table in ("stream_entries", "stream_heads", "outbox", "leases"):
+        op.drop_table(table)
+    op.drop_index("ix_jobs_expiring", "jobs")
+    for column in ("signs", "expires_at", "silence_s"):
+        op.drop_column("jobs", column)
