@@ -25,6 +25,7 @@ from tasks.core.errors import Conflict, IdempotencyKeyReused, NotFound
 from tasks.core.ledger import Ledger, accepting, carrying, fleet, queries, state_events, transitions
 from tasks.core.ledger import schema as tables
 from tasks.core.ledger.accepting import Idempotency
+from tasks.core.ledger.database import ledger_now as product_ledger_now
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
 from tasks.core.outcome import end_attempt, settle_lost
 from tasks.core.records import Cause, Job, JobState
@@ -41,7 +42,7 @@ _WORKERS = st.sampled_from(["one", "two"])
 # How far back in a list, from its newest: mostly near, at times long ago.
 _BACK = st.integers(0, 3) | st.integers(0, 20)
 _ENDS = ("succeed", "fail", "retry", "lose by carry", "lose by fence", "drain")
-_ACTS = st.sampled_from((*_ENDS, "resume", "progress", "look"))
+_ACTS = st.sampled_from((*_ENDS, "resume", "progress", "sign", "look"))
 _NEW_JOBS = st.fixed_dictionaries(
     {
         "key": st.sampled_from([None, None, "k1", "k2"]),
@@ -49,6 +50,7 @@ _NEW_JOBS = st.fixed_dictionaries(
         "may_publish": st.booleans(),
         "priority": st.sampled_from([10, 50]),
         "max_attempts": st.sampled_from([1, 2, 3, 9]),
+        "expires_in_s": st.sampled_from([None, None, None, 10]),
     }
 )
 Event = tuple[str, dict[str, Any]]
@@ -63,7 +65,7 @@ _EVENTS = st.one_of(
     *(_event("work", worker=_WORKERS) for _ in range(2)),
     *(st.tuples(st.just("submit"), _NEW_JOBS) for _ in range(2)),
     *(_event("carry", arrives=st.booleans()) for _ in range(2)),
-    *(_event("carry_again", after_s=st.sampled_from([0, 20]), arrives=st.booleans()) for _ in range(2)),
+    *(_event("carry_again", back=_BACK, every=st.booleans(), arrives=st.booleans()) for _ in range(2)),
     *(_event("put_back", back=_BACK, late=st.booleans()) for _ in range(2)),
     *(_event("deliver", back=_BACK, worker=_WORKERS) for _ in range(4)),
     *(_event("act", back=_BACK, act=_ACTS) for _ in range(6)),
@@ -73,6 +75,7 @@ _EVENTS = st.one_of(
     _event("rescue", name=_WORKERS),
     *(_event("cancel", back=_BACK) for _ in range(2)),
     _event("erase", back=_BACK),
+    _event("expire"),
     _event("time_passes", seconds=st.sampled_from([1, 5, 30, 2 * reference.KEY_TTL_S])),
     _event("reload"),
     _event("relay", limit=st.integers(1, 20)),
@@ -87,6 +90,10 @@ class Clock:
 
     def __call__(self) -> datetime:
         return self.at
+
+    def of_the_ledger(self, _connection: object, *, plus_s: float = 0.0) -> sa.ColumnElement[datetime]:
+        """Stand in for ``ledger_now``: PostgreSQL has a clock of its own."""
+        return sa.literal(self.at + timedelta(seconds=plus_s), tables.UTCDateTime())
 
     def pass_s(self, seconds: float) -> None:
         self.at += timedelta(seconds=seconds)
@@ -123,7 +130,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @initialize(first=_NEW_JOBS, worker=_WORKERS)
     def begin(self, first: dict[str, Any], worker: str) -> None:
         """Something runs, so that no event finds nothing at all."""
-        self.submit(**first | {"may_publish": True})
+        self.submit(**first | {"key": None, "may_publish": True})
         self.deliver(back=0, worker=worker)
 
     # One rule, because Hypothesis leaves half of the rules out of each run, and most events need most others.
@@ -135,11 +142,14 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # ---- events: into the ledger, into the broker
 
-    def submit(self, *, key: str | None, body: str, may_publish: bool, priority: int, max_attempts: int) -> None:
+    def submit(
+        self, *, key: str | None, body: str, may_publish: bool, expires_in_s: float | None, **values: int
+    ) -> None:
         """Somebody submits a job, or one that is there already."""
         job_id = str(UUID(int=len(self.ids) + 1))
-        job = ReferenceJob(job_id, priority=priority, max_attempts=max_attempts)
-        real = a_job(self.tenant, id=job_id, priority=priority, max_attempts=max_attempts)
+        expires_at = None if expires_in_s is None else self.clock() + timedelta(seconds=expires_in_s)
+        job = ReferenceJob(job_id, expires_at=expires_at, **values)
+        real = a_job(self.tenant, id=job_id, expires_at=expires_at, **values)
         idempotency = None if key is None else Idempotency(key, body * 64, ttl_s=reference.KEY_TTL_S)
         self.ids.append(job_id)
         try:
@@ -161,11 +171,11 @@ class LedgerMachine(RuleBasedStateMachine):
         assert expected == [(job.id, job.carry) for job in taken]
         self.messages += expected if arrives else []
 
-    def carry_again(self, *, after_s: float, arrives: bool) -> None:
-        """The dispatcher takes messages for lost, rightly or not."""
-        before = self.clock() - timedelta(seconds=after_s)
-        expected = self.model.take_stale(self.clock(), published_before=before)
-        taken = carrying.take_stale(self.ledger, QUEUE, published_before=before)
+    def carry_again(self, *, back: int, every: bool, arrives: bool) -> None:
+        """The dispatcher takes a message, or all that are published, for lost: rightly or not, or too late."""
+        lost = [(job.id, job.carry) for job in self.model.published()] if every else [_recent(self.messages, back)]
+        expected = self.model.take_again(lost, self.clock())
+        taken = carrying.take_again(self.ledger, lost)
         assert expected == [(job.id, job.carry) for job in taken]
         self.messages += expected if arrives else []
 
@@ -174,7 +184,7 @@ class LedgerMachine(RuleBasedStateMachine):
         queued = {job.id for job in self.model.published()}
         message = _recent([message for message in self.messages if message[0] in queued] or self.messages, back)
         if late:
-            self.carry_again(after_s=0, arrives=True)
+            self.carry_again(back=0, every=True, arrives=True)
         self.model.put_back(*message)
         carrying.put_back(self.ledger, [message])
 
@@ -243,6 +253,10 @@ class LedgerMachine(RuleBasedStateMachine):
             self.unsent = {event for event in self.unsent if event[0] != job_id}
             del self.effects[job_id]
 
+    def expire(self) -> None:
+        """The dispatcher ends what nobody started in time."""
+        assert self.model.expire(self.clock()) == {job.id for job in transitions.expire(self.ledger)}
+
     def time_passes(self, *, seconds: float) -> None:
         """Nothing happens for a while."""
         self.clock.pass_s(seconds)
@@ -275,12 +289,13 @@ class LedgerMachine(RuleBasedStateMachine):
             "drain": self._drain,
             "resume": lambda job: self._keep(job, "resume"),
             "progress": lambda job: self._keep(job, "progress"),
+            "sign": lambda job: self._keep(job, "sign"),
             "look": self._stop_if_asked,
         }
         acts[act](job)
 
     def _claim(self, job_id: str, carry: int, worker: str) -> None:
-        expected = self.model.claim(job_id, carry=carry, worker=worker)
+        expected = self.model.claim(job_id, carry=carry, worker=worker, at=self.clock())
         job = transitions.claim(self.ledger, job_id, carry=carry, worker=worker, child_pid=len(self.attempts))
         assert expected == (job is not None)
         if job is not None:
@@ -325,8 +340,12 @@ class LedgerMachine(RuleBasedStateMachine):
     def _keep(self, job: Job, name: str) -> None:
         value = {"of": job.fence}
         expected = self.model.keep(job.id, fence=job.fence, name=name, value=value)
-        keep: Callable[..., bool] = transitions.keep_resume_state if name == "resume" else transitions.note_progress
-        assert expected == keep(self.ledger, job.id, fence=job.fence, **{name: value})
+        real = {
+            "resume": lambda: transitions.keep_resume_state(self.ledger, job.id, fence=job.fence, resume=value),
+            "progress": lambda: transitions.note_progress(self.ledger, job.id, fence=job.fence, progress=value),
+            "sign": lambda: transitions.note_sign(self.ledger, job.id, fence=job.fence),
+        }
+        assert expected == real[name]()
 
     def _stop_if_asked(self, job: Job) -> None:
         pulse = queries.pulse(self.ledger, job.id)
@@ -364,6 +383,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self._effects_count_once()
         self._keys_agree(rows["idempotency_keys"])
         self._depths_agree()
+        published = {(job.id, job.carry) for job in self.model.published()}
+        assert published == carrying.published(self.ledger, [QUEUE]).get(QUEUE, set())
         self.clock.pass_s(0.001)
 
     def _rows_agree(self, rows: list[dict[str, Any]]) -> None:
@@ -450,6 +471,8 @@ def _use(clock: Clock, patch: pytest.MonkeyPatch) -> None:
     for name, module in list(sys.modules.items()):
         if name.startswith(("tasks.core", "tests.samples")) and vars(module).get("now") is product_now:
             patch.setattr(module, "now", clock)
+        if name.startswith("tasks.core") and vars(module).get("ledger_now") is product_ledger_now:
+            patch.setattr(module, "ledger_now", clock.of_the_ledger)
     patch.setattr(fleet, "_LEAST_WINDOW", reference.LEAST_WINDOW)
     patch.setattr(fleet, "_WINDOW_PER_SLOT", reference.WINDOW_PER_SLOT)
 

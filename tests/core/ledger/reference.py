@@ -1,5 +1,6 @@
 """What the ledger promises, in plain Python: one dict of jobs, no transactions, no SQL. The model test compares."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -39,6 +40,7 @@ class ReferenceJob:
     id: str
     priority: int
     max_attempts: int
+    expires_at: datetime | None = None
     state: str = "queued"
     attempt: int = 0
     fence: int = 0
@@ -53,6 +55,7 @@ class ReferenceJob:
     result: Any = None
     resume: Any = None
     progress: Any = None
+    signs: int = 0
     seen: list[tuple[str, str]] = field(default_factory=lambda: [("queued", "accepted")])
     attempts: dict[int, ReferenceAttempt] = field(default_factory=dict)
 
@@ -61,6 +64,10 @@ class ReferenceJob:
         values = asdict(self)
         del values["seen"], values["attempts"]
         return values | {"version": len(self.seen)}
+
+    def may_start(self, at: datetime) -> bool:
+        """Tell whether it is queued and has not expired."""
+        return self.state == "queued" and (self.expires_at is None or self.expires_at > at)
 
     def move(self, state: str, cause: str) -> None:
         self.state, self.cause = state, cause
@@ -120,7 +127,7 @@ class Reference:
         return [job for job in self.jobs.values() if job.state == "queued" and job.published_at is not None]
 
     def _due(self, at: datetime) -> list[ReferenceJob]:
-        waiting = [job for job in self.jobs.values() if job.state == "queued" and job.published_at is None]
+        waiting = [job for job in self.jobs.values() if job.may_start(at) and job.published_at is None]
         due = [job for job in waiting if job.not_before is None or job.not_before <= at]
         return sorted(due, key=lambda job: (-job.priority, job.id))
 
@@ -128,11 +135,11 @@ class Reference:
         room = max(0, self.window - len(self.published()))
         return [self._carry(job, at) for job in self._due(at)[:room]]
 
-    def take_stale(self, at: datetime, *, published_before: datetime) -> list[tuple[str, int]]:
-        stale = [
-            job for job in self.published() if job.published_at is not None and job.published_at < published_before
-        ]
-        return [self._carry(job, at) for job in sorted(stale, key=lambda job: (-job.priority, job.id))]
+    def take_again(self, lost: Iterable[tuple[str, int]], at: datetime) -> list[tuple[str, int]]:
+        """Carry again what was published under just these carries."""
+        asked = set(lost)
+        found = [job for job in self.published() if (job.id, job.carry) in asked and job.may_start(at)]
+        return [self._carry(job, at) for job in sorted(found, key=lambda job: (-job.priority, job.id))]
 
     def _carry(self, job: ReferenceJob, at: datetime) -> tuple[str, int]:
         job.carry, job.published_at = job.carry + 1, at
@@ -145,9 +152,9 @@ class Reference:
 
     # ---- attempts
 
-    def claim(self, job_id: str, *, carry: int, worker: str) -> bool:
+    def claim(self, job_id: str, *, carry: int, worker: str, at: datetime) -> bool:
         job = self.jobs.get(job_id)
-        if job is None or job.state != "queued" or job.carry != carry:
+        if job is None or not job.may_start(at) or job.carry != carry:
             return False
         job.move("running", "claimed")
         job.attempt, job.fence, job.worker = job.attempt + 1, job.fence + 1, worker
@@ -208,11 +215,13 @@ class Reference:
         job.end_attempt(outcome)
 
     def keep(self, job_id: str, *, fence: int, name: str, value: Any) -> bool:
-        """Keep ``resume`` or ``progress``."""
+        """Keep ``resume``, ``progress`` or a bare sign of life."""
         job = self.owned(job_id, fence=fence)
         if job is None:
             return False
-        setattr(job, name, value)
+        if name != "sign":
+            setattr(job, name, value)
+        job.signs += name in ("progress", "sign")
         return True
 
     def held_by(self, worker: str) -> set[tuple[str, int]]:
@@ -220,6 +229,15 @@ class Reference:
         return {(job.id, job.fence) for job in self.jobs.values() if job.state == "running" and job.worker == worker}
 
     # ---- from outside
+
+    def expire(self, at: datetime) -> set[str]:
+        """End what nobody started in time; return the ids."""
+        late = {job.id for job in self.jobs.values() if job.state == "queued" and not job.may_start(at)}
+        for job_id in late:
+            job = self.jobs[job_id]
+            job.move("failed", "expired")
+            job.error, job.resume = "expired", None
+        return late
 
     def cancel(self, job_id: str) -> None:
         job = self._existing(job_id)
