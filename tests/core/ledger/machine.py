@@ -454,10 +454,9 @@ def _recent(items: Sequence[Any], back: int) -> Any:
 
 
 def _comparable(row: dict[str, Any]) -> dict[str, Any]:
-    names = ReferenceJob("", priority=0, max_attempts=1).row().keys() - {"cancel_requested", "error"}
-    values = {name: row[name] for name in names}
+    known = row | {"cancel_requested": row["cancel_requested_at"] is not None}
     error = row["error"] and row["error"]["code"]
-    return values | {"cancel_requested": row["cancel_requested_at"] is not None, "error": error}
+    return {name: known[name] for name in reference.COLUMNS} | {"error": error, "version": row["version"]}
 
 
 def _all_rows(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
