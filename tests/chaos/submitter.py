@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,14 +99,15 @@ class Submitter:
 
     # ---- a steady stream of jobs, on a thread of its own
 
-    def start(self, *, every_s: float, **request: Any) -> None:
-        """Submit a job every ``every_s`` until ``stop``."""
+    def start(self, *, every_s: float, unless: Callable[[], bool] = lambda: False, **request: Any) -> None:
+        """Submit a job every ``every_s`` until ``stop``, but none while ``unless`` holds."""
 
         def run() -> None:
             due = time.monotonic()
             while not self._stopping.is_set():
                 try:
-                    self.submit(**request)
+                    if not unless():
+                        self.submit(**request)
                 except InterruptedError:
                     return
                 due = max(due + every_s, time.monotonic() - every_s)

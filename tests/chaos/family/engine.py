@@ -34,6 +34,7 @@ def _work(request: EffectRequest, job: JobContext) -> None:
 def _tell(request: EffectRequest, job: JobContext, phase: str) -> Answer:
     answer = tell(request.sink, job=job.id, attempt=job.attempt, fence=job.fence, phase=phase)
     if not answer.accepted:
-        job.checkpoint()
+        if request.act != "blind":
+            job.checkpoint()
         raise Permanent(f"The sink refused the {phase} of fence {job.fence}: it has seen a newer one.", code="refused")
     return answer
