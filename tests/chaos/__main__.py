@@ -25,6 +25,7 @@ def main() -> int:
     scenarios = load_scenarios()
     arguments = _arguments(scenarios)
     _stop_in_order()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # progress is to be seen in a pipe, too
     console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=_WIDTH)
     only = [part for part in arguments.only.split(",") if part]
     runner = Runner(console, scenarios, arguments)

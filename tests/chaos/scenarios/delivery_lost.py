@@ -35,6 +35,7 @@ def play(trial: Trial) -> Verdict:
             taken += _die_with_messages(house, worker, whole=whole)
             if whole:
                 worker = house.start_worker()
+            house.drain(within_s=90)
         submitter.submit_many(trial.pick(quick=5, full=50), seconds=0.1)
         house.drain(within_s=trial.pick(quick=60, full=120))
         recoveries_s = next_starts(house, taken)
