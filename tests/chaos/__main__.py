@@ -78,11 +78,9 @@ class Runner:
             if mutant in scenario.mutants
         ]
         print_table(self._console, verdicts)
-        survived = [f"{verdict.scenario} without {verdict.mutant}" for verdict in verdicts if verdict.passed]
-        self._console.print(
-            f"mutants: {len(verdicts) - len(survived)} of {len(verdicts)} turned red; green: {survived}"
-        )
-        return not survived
+        caught = [f"{one.scenario} without {one.mutant}" for one in verdicts if one.is_complete and not one.passed]
+        self._console.print(f"{len(caught)} of {len(verdicts)} mutant runs turned red: {', '.join(caught)}")
+        return len(caught) == len(verdicts)
 
 
 def _teller(console: Console, name: str) -> Callable[[str], None]:

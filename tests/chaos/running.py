@@ -30,7 +30,7 @@ def play(
         verdict = scenario.play(trial)
     except OutOfTime as late:
         claims = [Claim("it ended within its bounds", str(late), holds=False)]
-        verdict = Verdict(scenario.id, seed, Findings(), claims, mutant=mutant)
+        verdict = Verdict(scenario.id, seed, Findings(), claims, mutant=mutant, is_complete=False)
     verdict.took_s = time.monotonic() - trial.began_at
     if keep or not verdict.passed:
         verdict.notes.append(f"logs and ledger: {folder}")

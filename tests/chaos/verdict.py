@@ -21,11 +21,13 @@ class Verdict:
     notes: list[str] = field(default_factory=list)
     took_s: float = 0.0
     mutant: str | None = None
+    is_complete: bool = True
+    """Whether the oracle came to look: not where a wait outlasted its limit before that."""
 
     @property
     def passed(self) -> bool:
         """Whether every invariant and every claim holds."""
-        return not self.findings.violations and all(claim.holds for claim in self.claims)
+        return self.is_complete and not self.findings.violations and all(claim.holds for claim in self.claims)
 
     @property
     def contradictions(self) -> list[str]:

@@ -59,7 +59,7 @@ def _without_fence() -> None:
 
 def _without_rescue() -> None:
     """Let the dispatcher take no worker for gone."""
-    from workers.dispatcher import Census
+    from workers.census import Census
 
     Census.gone = lambda *_, **__: set()  # type: ignore[method-assign]
 

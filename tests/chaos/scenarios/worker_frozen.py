@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Callable
 
 from tests.chaos.house import House, open_house
 from tests.chaos.ledger_reading import Running, running_jobs
@@ -22,9 +23,8 @@ def play(trial: Trial) -> Verdict:
         worker = house.start_worker()
         house.submitter(resend_every=0)
         zombies: list[tuple[Running, float]] = []
-        # The first are over when the worker thaws, their second attempts are not; the others are over twice.
-        for seconds in (0.9 * frozen_s, trial.pick(quick=1.5, full=5.0)):
-            zombies += _freeze(house, worker, frozen_s=frozen_s, seconds=seconds)
+        zombies += _freeze(house, worker, frozen_s=frozen_s, seconds=0.9 * frozen_s, until=_have_started)
+        zombies += _freeze(house, worker, frozen_s=frozen_s, seconds=1.5, until=_have_ended)
         house.drain(within_s=trial.pick(quick=40, full=120))
         trial.sleep(2 * trial.pace.beat_s)
         recoveries_s = next_starts(house, [(zombie.job, at) for zombie, at in zombies])
@@ -60,7 +60,7 @@ def _freeze(house: House, worker: LocalProcess, *, frozen_s: float, seconds: flo
     def all_run() -> bool:
         return ours <= {start.job for start in house.sink.starts()}
 
-    trial.await_true(all_run, "the worker is full", within_s=30)
+    trial.await_true(all_run, "the worker is full", within_s=90)
     held = [one for one in running_jobs(house.ledger) if one.job in ours]
     tree = family_of(worker.pid)
     for process in tree:
@@ -70,6 +70,7 @@ def _freeze(house: House, worker: LocalProcess, *, frozen_s: float, seconds: flo
     other = house.start_worker()
     submitter.submit_many(trial.pick(quick=3, full=20), seconds=0.2)
     trial.sleep(at + frozen_s - time.time())
+    trial.await_true(lambda: until(house, held), "other attempts take over", within_s=120)
     for process in tree:
         process.send_signal(signal.SIGCONT)
     trial.say("the worker goes on")
