@@ -11,7 +11,6 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, seed, settings
-from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -30,6 +29,7 @@ from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
 from tasks.core.outcome import end_attempt, settle_lost
 from tasks.core.records import Cause, Job, JobState
 from tests.core.ledger import reference
+from tests.core.ledger.events import EVENTS, NEW_JOBS, WORKERS, Event
 from tests.core.ledger.reference import Reference, ReferenceJob, ReferenceWorker
 from tests.samples import a_job, a_worker
 
@@ -37,49 +37,6 @@ QUEUE = "maintenance"
 STEPS_PER_EXAMPLE = 50
 # The longest wait that FAST's backoff, or a lost worker's, can draw here.
 _LONGEST_BACKOFF_S = 4.0
-
-_WORKERS = st.sampled_from(["one", "two"])
-# How far back in a list, from its newest: mostly near, at times long ago.
-_BACK = st.integers(0, 3) | st.integers(0, 20)
-_ENDS = ("succeed", "fail", "retry", "lose by carry", "lose by fence", "drain")
-_ACTS = st.sampled_from((*_ENDS, "resume", "progress", "sign", "look"))
-_NEW_JOBS = st.fixed_dictionaries(
-    {
-        "key": st.sampled_from([None, None, "k1", "k2"]),
-        "body": st.sampled_from(["a", "b"]),
-        "may_publish": st.booleans(),
-        "priority": st.sampled_from([10, 50]),
-        "max_attempts": st.sampled_from([1, 2, 3, 9]),
-        "expires_in_s": st.sampled_from([None, None, None, 10]),
-    }
-)
-Event = tuple[str, dict[str, Any]]
-
-
-def _event(name: str, /, **values: st.SearchStrategy[Any]) -> st.SearchStrategy[Event]:
-    return st.tuples(st.just(name), st.fixed_dictionaries(values))
-
-
-# Each about as often as it stands here; Hypothesis is fond of the first.
-_EVENTS = st.one_of(
-    *(_event("work", worker=_WORKERS) for _ in range(2)),
-    *(st.tuples(st.just("submit"), _NEW_JOBS) for _ in range(2)),
-    *(_event("carry", arrives=st.booleans()) for _ in range(2)),
-    *(_event("carry_again", back=_BACK, every=st.booleans(), arrives=st.booleans()) for _ in range(2)),
-    *(_event("put_back", back=_BACK, late=st.booleans()) for _ in range(2)),
-    *(_event("deliver", back=_BACK, worker=_WORKERS) for _ in range(4)),
-    *(_event("act", back=_BACK, act=_ACTS) for _ in range(6)),
-    *(_event("freeze", frozen=_WORKERS, other=_WORKERS, acts=st.lists(_ACTS, max_size=2)) for _ in range(2)),
-    _event("start_worker", name=_WORKERS, slots=st.integers(1, 2)),
-    _event("beat", name=_WORKERS, state=st.sampled_from(["up", "up", "draining"])),
-    _event("rescue", name=_WORKERS),
-    *(_event("cancel", back=_BACK) for _ in range(2)),
-    _event("erase", back=_BACK),
-    _event("expire"),
-    _event("time_passes", seconds=st.sampled_from([1, 5, 30, 2 * reference.KEY_TTL_S])),
-    _event("reload"),
-    _event("relay", limit=st.integers(1, 20)),
-)
 
 
 class Clock:
@@ -127,14 +84,14 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger.close()
         self.patch.undo()
 
-    @initialize(first=_NEW_JOBS, worker=_WORKERS)
+    @initialize(first=NEW_JOBS, worker=WORKERS)
     def begin(self, first: dict[str, Any], worker: str) -> None:
         """Something runs, so that no event finds nothing at all."""
         self.submit(**first | {"key": None, "may_publish": True})
         self.deliver(back=0, worker=worker)
 
     # One rule, because Hypothesis leaves half of the rules out of each run, and most events need most others.
-    @rule(event=_EVENTS)
+    @rule(event=EVENTS)
     def happens(self, event: Event) -> None:
         """One of the events below."""
         name, values = event
