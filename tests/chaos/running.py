@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,9 +29,11 @@ def play(
     trial = Trial(scenario.id, seed, folder, bound_s, quick=quick, ledger=ledger, mutant=mutant, say=say)
     try:
         verdict = scenario.play(trial)
-    except OutOfTime as late:
-        claims = [Claim("it ended within its bounds", str(late), holds=False)]
-        verdict = Verdict(scenario.id, seed, Findings(), claims, mutant=mutant, is_complete=False)
+    except Exception as broken:  # noqa: BLE001  # whatever a fault brings about in the suite itself, the next row is played
+        asked = "it ended within its bounds" if isinstance(broken, OutOfTime) else "the suite itself works"
+        claim = Claim(asked, f"{type(broken).__name__}: {broken}", holds=False)
+        say(traceback.format_exc())
+        verdict = Verdict(scenario.id, seed, Findings(), [claim], mutant=mutant, is_complete=False)
     verdict.took_s = time.monotonic() - trial.began_at
     if keep or not verdict.passed:
         verdict.notes.append(f"logs and ledger: {folder}")

@@ -49,7 +49,23 @@ def play(trial: Trial) -> Verdict:
         )
 
 
-def _freeze(house: House, worker: LocalProcess, *, frozen_s: float, seconds: float) -> list[tuple[Running, float]]:
+def _have_started(house: House, zombies: list[Running]) -> bool:
+    starts = {(start.job, start.fence) for start in house.sink.starts()}
+    return all((zombie.job, zombie.fence + 1) in starts for zombie in zombies)
+
+
+def _have_ended(house: House, zombies: list[Running]) -> bool:
+    return house.watch.have_ended(zombie.job for zombie in zombies)
+
+
+def _freeze(
+    house: House,
+    worker: LocalProcess,
+    *,
+    frozen_s: float,
+    seconds: float,
+    until: Callable[[House, list[Running]], bool],
+) -> list[tuple[Running, float]]:
     """Freeze the only worker in the middle of its jobs, start another, thaw; return what was frozen, and when."""
     trial, submitter = house.trial, house.submitters[0]
     slots = house.await_up(worker.pid).slots
