@@ -1,6 +1,5 @@
 """F19: of two dispatchers, the one that leads is killed just when something is due by the clock."""
 
-import signal
 import time
 from collections import Counter
 
