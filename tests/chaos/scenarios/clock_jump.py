@@ -20,8 +20,9 @@ _SOURCE = Path(__file__).parents[1] / "shifted_clock.c"
 
 def play(trial: Trial) -> Verdict:
     """Shift one of two workers' clocks while both run jobs, and wait for more than two leases each time."""
-    while_s = trial.pick(quick=6.0, full=25.0)
-    with open_house(trial) as house:
+    lease_s = trial.pick(quick=5.0, full=trial.pace.lease_s)
+    while_s = 2.5 * lease_s
+    with open_house(trial, settings={"lease_s": f"{lease_s:g}"}) as house:
         house.start_web()
         house.start_dispatcher()
         shift = trial.folder / "shift"

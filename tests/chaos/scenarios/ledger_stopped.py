@@ -28,8 +28,9 @@ def play(trial: Trial) -> Verdict:
 
 
 def _play(trial: Trial) -> Verdict:
-    away_s = trial.pick(quick=8.0, full=_AWAY_S)
-    with open_house(trial) as house:
+    lease_s = trial.pick(quick=5.0, full=trial.pace.lease_s)
+    away_s = trial.pick(quick=12.0, full=_AWAY_S)
+    with open_house(trial, settings={"lease_s": f"{lease_s:g}"}) as house:
         house.start_web()
         house.start_dispatcher()
         house.start_workers(2)
