@@ -105,7 +105,7 @@ def _claim(kernel: Kernel, task: JobTask) -> Job:
 def _run_claimed(
     kernel: Kernel, spec: JobSpec, job: Job, load_engine: Callable[[], Engine[Any]], telemetry: Telemetry
 ) -> Job | None:
-    workdir = workdir_of(kernel.settings.state_dir, job)
+    workdir = workdir_of(kernel.settings.state_dir, job.id, job.fence)
     workdir.mkdir(parents=True, exist_ok=True)
     attempt = Attempt(kernel, job, workdir=workdir, http=_egress(kernel))
     with _soft_limit_restored():
