@@ -49,10 +49,11 @@ class Leftovers:
             if place.owns or place.worker != self.worker or place.child_pid in busy:
                 continue
             self._superseded_seen[key] = before.get(key, at)
-            if at - self._superseded_seen[key] >= self.kernel.settings.cancel_grace_s:
-                # Celery's parent reports the dead child, and the ledger ignores it: carry or state do not match.
-                if kill_group_if(place.child_pid, self._folders[key].exists):
-                    log.warning("superseded_child_killed", job_id=key[0], fence=key[1], child_pid=place.child_pid)
+            if at - self._superseded_seen[key] < self.kernel.settings.cancel_grace_s:
+                continue
+            # Celery's parent reports the dead child, and the ledger ignores it: carry or state do not match.
+            if kill_group_if(place.child_pid, self._folders[key].exists):
+                log.warning("superseded_child_killed", job_id=key[0], fence=key[1], child_pid=place.child_pid)
 
     def remove(self) -> None:
         """Remove the folders that ``look`` found and nobody works in."""

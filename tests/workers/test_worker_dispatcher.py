@@ -285,6 +285,53 @@ def test_poison_job_dies_after_its_attempts(dispatcher: Dispatcher, kernel: Kern
     assert (JobState.FAILED, True, "worker_lost") == (dead.state, dead.dead, dead.error["code"])
 
 
+def test_silent_attempt_is_taken_for_stuck(dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant) -> None:
+    """Its kind says after how long; one that shows signs of life stays, and so does one whose kind may be silent."""
+    silent, lively = (running(kernel.ledger, tenant, silence_s=8.0) for _ in range(2))
+    free = running(kernel.ledger, tenant)
+    fleet.register(kernel.ledger, a_worker())
+    dispatcher.tick()
+    clock = dispatcher._listening.clock
+    dispatcher._listening.clock = lambda: clock() + 8
+    transitions.note_sign(kernel.ledger, lively.id, fence=lively.fence)
+    dispatcher.tick()
+    ended = queries.job(kernel.ledger, silent.id)
+    assert (JobState.QUEUED, Cause.SILENT, 1) == (ended.state, ended.cause, ended.attempt)
+    states = [queries.job(kernel.ledger, job.id).state for job in (lively, free)]
+    assert [JobState.RUNNING, JobState.RUNNING] == states
+
+
+def test_job_that_is_too_old_is_ended_and_told(dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant) -> None:
+    """Before it could be carried; also while Redis is away."""
+    late = accepted(kernel.ledger, tenant, expires_at=ago(1))
+    dispatcher.tick()
+    ended = queries.job(kernel.ledger, late.id)
+    assert (JobState.FAILED, Cause.EXPIRED, 0) == (ended.state, ended.cause, ended.carry)
+    assert kernel.events.read(late.id)[-1].data["cause"] == Cause.EXPIRED
+
+
+def test_ledger_work_goes_on_while_redis_is_frozen(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """Each tick waits for it for a moment only, and what is silent, lost or too old is settled."""
+    lost = running(kernel.ledger, tenant)
+    silent = running(kernel.ledger, tenant, silence_s=1.0, worker="beats")
+    fleet.register(kernel.ledger, a_worker("beats"))
+    late = accepted(kernel.ledger, tenant, expires_at=ago(-0.1))
+    dispatcher.tick()
+    redis_server.freeze()
+    expire(dispatcher)
+    fleet.beat(kernel.ledger, "beats", rss_bytes=1, state="up")
+    clock = dispatcher._listening.clock
+    dispatcher._listening.clock = lambda: clock() + 2
+    for _ in range(3):
+        began = time.monotonic()
+        dispatcher.tick()
+        assert time.monotonic() - began < 5
+    causes = [queries.job(kernel.ledger, job.id).cause for job in (lost, silent, late)]
+    assert [Cause.WORKER_LOST, Cause.SILENT, Cause.EXPIRED] == causes
+
+
 def test_old_rows_are_swept_after_a_rescue(dispatcher: Dispatcher, kernel: Kernel) -> None:
     """A fleet that changes daily leaves no list without end."""
     fleet.register(kernel.ledger, a_worker("old", state="stopped", beat_at=ago(2 * 86400)))
