@@ -109,6 +109,7 @@ def test_cancelled_job_is_killed_after_its_grace(
 ) -> None:
     """Only the one that was told to stop."""
     job = running(quick.ledger, tenant, child_pid=child.pid)
+    make_workdir(quick, job)
     beat.start()
     time.sleep(0.4)
     assert child.poll() is None
@@ -116,6 +117,20 @@ def test_cancelled_job_is_killed_after_its_grace(
     transitions.request_cancel(quick.ledger, job.id, tenant_id=tenant.id)
     assert child.wait(timeout=5) == -9
     assert time.monotonic() - asked_at >= 0.2
+
+
+def test_cancel_spares_a_child_that_works_on_another_job(
+    beat: Beat, quick: Kernel, tenant: Tenant, child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cancelled attempt has just ended, or was never begun: it is ended without a kill."""
+    monkeypatch.setattr(beat_module, "_IDLE_FOR_S", 0.6)
+    job, other = (running(quick.ledger, tenant, child_pid=child.pid) for _ in range(2))
+    make_workdir(quick, other)
+    transitions.request_cancel(quick.ledger, job.id, tenant_id=tenant.id)
+    beat.start()
+    assert eventually(lambda: queries.job(quick.ledger, job.id).state == JobState.CANCELLED)
+    assert child.poll() is None
+    assert queries.job(quick.ledger, other.id) == other
 
 
 def test_draining_worker_says_so_and_hands_its_jobs_back(

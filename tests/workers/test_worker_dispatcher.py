@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from celery import Celery
@@ -18,6 +18,7 @@ from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.schema import jobs, workers
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, JobState
+from tasks.maintenance.contract import SPECS
 from tests.samples import WORKER, a_job, a_worker, accepted, ago, carried, claimed, eventually, ledger_away, running
 from tests.servers import RedisServer
 from workers.dispatcher import Dispatcher, _Every
@@ -59,6 +60,21 @@ def test_waiting_jobs_are_carried_in_order(
     dispatcher.tick()
     assert messages(redis_server) == [(high.id, 1), (low.id, 1)]
     assert messages(redis_server, "ai") == [(other.id, 1)]
+
+
+def test_kind_that_no_live_worker_can_run_waits(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """In the ledger, until a worker of its queue has what it needs; kinds without needs are carried meanwhile."""
+    dispatcher._needy = [replace(SPECS[0], kind="maintenance.needy", capabilities=frozenset({"chromium"}))]
+    fleet.register(kernel.ledger, a_worker("plain"))
+    fleet.register(kernel.ledger, a_worker("elsewhere", queues=["ai"], capabilities=["chromium"]))
+    needy, plain = accepted(kernel.ledger, tenant, kind="maintenance.needy"), accepted(kernel.ledger, tenant)
+    dispatcher.tick()
+    assert messages(redis_server) == [(plain.id, 1)]
+    fleet.register(kernel.ledger, a_worker("able", capabilities=["chromium", "r"]))
+    dispatcher.tick()
+    assert messages(redis_server) == [(plain.id, 1), (needy.id, 1)]
 
 
 def test_no_more_than_the_window_is_carried(
