@@ -25,7 +25,6 @@ from tasks.core.events import EventsUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import carrying, fleet, state_events, transitions
 from tasks.core.ledger.carrying import Backlog
-from tasks.core.ledger.fleet import WorkerState
 from tasks.core.outcome import settle_lost
 from tasks.core.records import Cause, Job
 from tasks.core.relay import announce, relay_unsent
@@ -196,12 +195,15 @@ class Dispatcher:
         self._unserved = unserved(self._needy, live)
         beats = {worker.name: worker.beat for worker in live}
         for name in self._census.gone(beats, holders, lease_s=self._kernel.settings.lease_s):
-            for held in fleet.held_by(ledger, name):
+            # Listed before the last look at the counter: whoever was frozen here must not take what was begun since.
+            lost = fleet.held_by(ledger, name)
+            if name in beats:
+                if not fleet.mark_gone(ledger, name, beat=beats[name]):
+                    continue
+                log.warning("worker_gone", worker=name)
+            for held in lost:
                 message = f"The worker {name} stopped beating."
                 self._settle(held.job_id, held.fence, worker=name, cause=Cause.WORKER_LOST, message=message)
-            if name in beats:
-                fleet.set_state(ledger, name, WorkerState.GONE)
-                log.warning("worker_gone", worker=name)
 
     def _retry_silent(self) -> None:
         for attempt in self._listening.silent(fleet.watched(self._kernel.ledger)):

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from tasks.core.events import BELL_KEY
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import fleet, queries, state_events, transitions
+from tasks.core.ledger import Ledger, fleet, queries, state_events, transitions
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.schema import jobs, workers
 from tasks.core.ledger.tenants import Tenant
@@ -284,6 +284,27 @@ def test_jobs_of_a_beating_worker_stay(dispatcher: Dispatcher, kernel: Kernel, t
         expire(dispatcher)
         fleet.beat(kernel.ledger, WORKER, rss_bytes=1, state="up")
     assert queries.job(kernel.ledger, job.id) == job
+
+
+def test_worker_that_beats_again_in_the_last_moment_keeps_its_jobs(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dispatcher that was frozen between its judgement and the act looks once more."""
+    fleet.register(kernel.ledger, a_worker())
+    job = running(kernel.ledger, tenant)
+    dispatcher.tick()
+    expire(dispatcher)
+    held_by = fleet.held_by
+
+    def thawed(ledger: Ledger, name: str) -> list[fleet.Held]:
+        held = held_by(ledger, name)
+        fleet.beat(ledger, name, rss_bytes=1, state="up")
+        return held
+
+    monkeypatch.setattr(fleet, "held_by", thawed)
+    dispatcher.tick()
+    assert queries.job(kernel.ledger, job.id) == job
+    assert [WORKER] == [worker.name for worker in fleet.live_workers(kernel.ledger)]
 
 
 def test_poison_job_dies_after_its_attempts(dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant) -> None:
