@@ -82,9 +82,7 @@ def erase_many(query: ManyQuery) -> Response:
     return _act_on(query, act, batches.ERASABLE, verb="erase")
 
 
-def _act_on(
-    query: ManyQuery, act: Callable[[Filter], int], eligible: batches.Eligible, *, verb: str
-) -> Response:
+def _act_on(query: ManyQuery, act: Callable[[Filter], int], eligible: batches.Eligible, *, verb: str) -> Response:
     wanted = filter_of(query)
     found = batches.reach(services().kernel.ledger, wanted, eligible)
     if not query.confirm:

@@ -26,6 +26,7 @@ from tasks.core.outcome import settle_lost
 from tasks.core.records import Cause, Job
 from tasks.core.relay import announce, relay_unsent
 from tasks.core.spec import Queue
+from workers.sweeps import SweepTimer
 
 log = structlog.get_logger()
 
@@ -76,6 +77,7 @@ class Dispatcher:
         self._census = Census()
         self._stopping = Event()
         self._forgot_at = 0.0
+        self._sweeps = SweepTimer(kernel)
 
     def run(self) -> None:
         """Tick until ``stop``."""
@@ -104,6 +106,7 @@ class Dispatcher:
             LedgerUnavailable: nothing can be done without the ledger.
         """
         self._rescue()
+        self._sweeps.tick()
         if not self._breaker.is_open:
             try:
                 for queue in Queue:

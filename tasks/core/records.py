@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class JobState(StrEnum):
-    """Where a job is in its life. The last three are final, unless somebody asks for a failed or cancelled job again."""
+    """Where a job is in its life. The last three are final, unless a failed or cancelled job is retried on request."""
 
     QUEUED = "queued"
     """Accepted and waiting: for its time, its turn, a worker, or its next attempt."""

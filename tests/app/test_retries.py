@@ -142,5 +142,7 @@ def test_finished_jobs_are_erased_with_their_files(alice: Caller, services: Serv
 @pytest.mark.parametrize("query", ["limit=0", "limit=10001", "confirm=yes", "states=failed", "cursor=x"])
 def test_wrong_batch_parameters_are_refused(alice: Caller, query: str) -> None:
     """A misspelt filter must not widen what is touched."""
-    response = alice.post(f"/api/jobs/cancel?confirm=true&{query}" if "confirm" not in query else f"/api/jobs/cancel?{query}")
+    response = alice.post(
+        f"/api/jobs/cancel?confirm=true&{query}" if "confirm" not in query else f"/api/jobs/cancel?{query}"
+    )
     assert (response.status_code, response.json["code"]) == (422, "input_rejected")

@@ -97,7 +97,9 @@ class House:
         return self._announced(ended) if announced else ended
 
     def fail(self, job: Job, *, announced: bool = True) -> Job:
-        ended = transitions.finish(self.kernel.ledger, job.id, fence=job.fence, state=JobState.FAILED, cause="permanent")
+        ended = transitions.finish(
+            self.kernel.ledger, job.id, fence=job.fence, state=JobState.FAILED, cause="permanent"
+        )
         assert ended is not None
         return self._announced(ended) if announced else ended
 

@@ -73,7 +73,11 @@ def test_filter_and_tenant_are_kept_to(ledger: Ledger, tenant: Tenant) -> None:
     """What does not match is not touched."""
     stranger = tenant_of(ledger, create_key(ledger, tenant="stranger", name="key"))
     assert stranger is not None
-    jobs = [accepted(ledger, tenant, site="a"), accepted(ledger, tenant, site="b"), accepted(ledger, stranger, site="a")]
+    jobs = [
+        accepted(ledger, tenant, site="a"),
+        accepted(ledger, tenant, site="b"),
+        accepted(ledger, stranger, site="a"),
+    ]
     list(batches.cancel(ledger, Filter(tenant.id, site="a"), limit=10))
     assert ["cancelled", "queued", "queued"] == states(ledger, jobs)
 
