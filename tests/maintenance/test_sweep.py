@@ -46,7 +46,11 @@ def clear(kernel: Kernel, system: Tenant, tmp_path: Path) -> Callable[..., Sweep
     """Sweep as a job of ``by``, the system unless another tenant is named."""
 
     def run(
-        kinds: Mapping[str, JobSpec] | None = None, *, by: Tenant = system, job: FakeJob | None = None, **request: object
+        kinds: Mapping[str, JobSpec] | None = None,
+        *,
+        by: Tenant = system,
+        job: FakeJob | None = None,
+        **request: object,
     ) -> SweepResult:
         mine = accepting.accept(kernel.ledger, a_job(by)).job
         context = job or FakeJob(tmp_path, Egress(EgressPolicy()))
