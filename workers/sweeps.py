@@ -1,6 +1,6 @@
 """The clock that has ``maintenance.sweep`` run: an ordinary job, submitted once per period by whoever dispatches."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -20,12 +20,16 @@ _SPEC = next(spec for spec in SPECS if spec.kind == SWEEP)
 class SweepTimer:
     """Submits one sweep when a period of ``SWITCHYARD_SWEEP_EVERY_S`` begins.
 
-    The period that this process starts in is not its own to sweep: a start does no work, and a leader that takes over
-    waits for the next. Two that see the same period begin submit one job, because its number is the idempotency key.
+    The period that this process starts in is not its own to sweep, so that a start does no work. Two that see the same
+    period begin submit one job, because the period's number is its idempotency key: a leader that takes over submits
+    again what the one before it may have submitted.
     """
 
     kernel: Kernel
-    _period: int | None = None
+    _period: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._period = self._now()
 
     def tick(self) -> None:
         """Submit a sweep if a new period has begun since the last tick.
@@ -33,19 +37,19 @@ class SweepTimer:
         Raises:
             LedgerUnavailable: it is submitted at the next tick.
         """
-        every_s = self.kernel.settings.sweep_every_s
-        if every_s == 0:
-            return
-        period = int(now().timestamp() // every_s)
-        if self._period is None:
-            self._period = period
+        period = self._now()
         if period <= self._period:
             return
+        every_s = self.kernel.settings.sweep_every_s
         job = new_job(_SPEC, self._submission())
         key = Idempotency(f"sweep-{every_s}-{period}", "sweep", ttl_s=2 * every_s)
         accepted = accepting.accept(self.kernel.ledger, job, idempotency=key)
         self._period = period
         log.info("sweep_submitted", job_id=accepted.job.id, replayed=accepted.replayed)
+
+    def _now(self) -> int:
+        every_s = self.kernel.settings.sweep_every_s
+        return int(now().timestamp() // every_s) if every_s else 0
 
     def _submission(self) -> Submission:
         tenant = tenants.named(self.kernel.ledger, tenants.SYSTEM)

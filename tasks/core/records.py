@@ -44,6 +44,8 @@ class Cause(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     DRAINED = "drained"
     REPLAYED = "replayed"
+    EXPIRED = "expired"
+    SILENT = "silent"
 
 
 @dataclass(frozen=True, slots=True)

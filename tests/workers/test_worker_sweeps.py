@@ -65,6 +65,14 @@ def test_two_dispatchers_submit_one_sweep(kernel: Kernel, wall: Wall) -> None:
     assert len(submitted(kernel)) == 1
 
 
+def test_standby_that_takes_over_sweeps_for_the_period_that_began_meanwhile(kernel: Kernel, wall: Wall) -> None:
+    """It did not tick while another led, and knows all the same when it started."""
+    standby = SweepTimer(kernel)
+    wall.move(hours=1)
+    standby.tick()
+    assert len(submitted(kernel)) == 1
+
+
 def test_ledger_outage_puts_the_sweep_off(kernel: Kernel, wall: Wall) -> None:
     """The period is not ticked off before its sweep is accepted."""
     timer = SweepTimer(kernel)
