@@ -19,13 +19,15 @@ from tasks.core.ledger.fleet import Worker, WorkerState
 from tasks.core.ledger.schema import attempts, workers
 from tasks.core.records import AttemptRecord, Job, JobState
 from tasks.core.settings import load_settings
-from tasks.dispatch import Submission, cancel, submit
+from tasks.dispatch import Submission, cancel, retry, submit
 from tasks.registry import load_specs
 from tests.faulty.contract import ACT
 from tests.integration.processes import REPOSITORY, CommandContainer, RedisContainer, await_true
 from workers.orphans import CHILD_MARK
 
 Settings = Mapping[str, str]
+
+_OF_JOB = ("timeout_s", "max_attempts", "priority", "expires_in_s")
 
 
 def environment(folder: Path, redis_url: str, settings: Settings) -> dict[str, str]:
@@ -158,11 +160,11 @@ class House(CeleryTestSetup):
 
     # ---- jobs
 
-    def submit(self, act: str = "succeed", **options: Any) -> Job:
+    def submit(self, act: str = "succeed", *, kind: str = ACT, **options: Any) -> Job:
         """Submit a ``faulty.act``; ``timeout_s``, ``max_attempts`` and the like go to the job, the rest to the act."""
-        of_job = {name: options.pop(name) for name in ("timeout_s", "max_attempts", "priority") if name in options}
+        of_job = {name: options.pop(name) for name in _OF_JOB if name in options}
         request = {"act": act, "effects": str(self.folder / "effects"), **options}
-        spec = load_specs(self.kernel.settings.extra_families)[ACT]
+        spec = load_specs(self.kernel.settings.extra_families)[kind]
         spec.request.model_validate(request)
         submission = Submission(tenant_id=self.tenant_id, request=request, **of_job)
         return submit(self.kernel, self.carrier, spec, submission).job
@@ -189,6 +191,10 @@ class House(CeleryTestSetup):
     def cancel(self, job: Job) -> Job:
         """Cancel the job."""
         return cancel(self.kernel, job.id, tenant_id=self.tenant_id)
+
+    def retry(self, job: Job) -> Job:
+        """Run the ended job again."""
+        return retry(self.kernel, self.carrier, job.id, tenant_id=self.tenant_id)
 
     def job(self, job: Job) -> Job:
         """Read the job again."""
