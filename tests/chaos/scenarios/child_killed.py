@@ -20,9 +20,7 @@ def play(trial: Trial) -> Verdict:
     """Kill the child of a random running job again and again, under load."""
     count, kills = trial.pick(quick=24, full=300), trial.pick(quick=4, full=40)
     with open_house(trial) as house:
-        house.start_web()
-        house.start_dispatcher()
-        house.start_workers(2)
+        house.furnish()
         submitter = house.submitter()
         for _ in range(count):
             submitter.submit(seconds=trial.chance.uniform(0.3, 1.2))

@@ -16,9 +16,7 @@ _RECOVERED_WITHIN_S = 30.0
 def play(trial: Trial) -> Verdict:
     """Kill Redis under load, once with its file (not in the quick run) and once without; accept all the while."""
     with open_house(trial) as house:
-        house.start_web()
-        house.start_dispatcher()
-        house.start_workers(2)
+        house.furnish()
         submitter = house.submitter()
         # More than is done meanwhile, so that the broker holds messages when it dies.
         submitter.submit_many(trial.pick(quick=20, full=100), seconds=0.3)
