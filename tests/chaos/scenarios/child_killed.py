@@ -56,7 +56,7 @@ def _victim(house: House, killed: dict[tuple[str, int], float]) -> Running:
         ]
         return house.trial.chance.choice(mortal) if mortal else None
 
-    found: Running = house.trial.await_true(find, "a job runs", within_s=20)
+    found: Running = house.trial.await_true(find, "a job runs", within_s=60)
     return found
 
 
