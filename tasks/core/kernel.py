@@ -1,21 +1,23 @@
 """What one process needs of the kernel, opened once and closed by its owner."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tasks.core.artifacts import Artifacts
 from tasks.core.events import Events
 from tasks.core.ledger import Ledger
+from tasks.core.memory import MemoryKills
 from tasks.core.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """Settings, ledger, events and artifacts of this process."""
+    """Settings, ledger, events and artifacts of this process, and what it knows of the machine's memory."""
 
     settings: Settings
     ledger: Ledger
     events: Events
     artifacts: Artifacts
+    memory_kills: MemoryKills = field(default_factory=MemoryKills)
 
     def close(self) -> None:
         """Close every connection."""
