@@ -11,7 +11,7 @@ from rich.console import Console
 
 from tests.chaos.mutants.guards import MUTANTS
 from tests.chaos.registry import Scenario, load_scenarios
-from tests.chaos.report import as_line, print_claims, print_table
+from tests.chaos.report import as_line, as_markdown, print_claims, print_table
 from tests.chaos.running import play
 from tests.chaos.verdict import Verdict
 
@@ -40,6 +40,8 @@ def main() -> int:
     passed = bool(verdicts) and all(verdict.passed for verdict in verdicts)
     if passed and not only and not arguments.mutant:
         passed = runner.play_mutants()
+    if arguments.markdown:
+        print(as_markdown(verdicts), flush=True)
     if arguments.json:
         print(as_line(verdicts), flush=True)
     return 0 if passed else 1
@@ -93,6 +95,7 @@ def _arguments(scenarios: Mapping[str, Scenario]) -> argparse.Namespace:
     parser.add_argument("--only", default="", help="comma-separated scenario ids")
     parser.add_argument("--seed", type=int, default=1, help="what is drawn by chance follows from it")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.add_argument("--markdown", action="store_true", help="print the table as docs/reliability.md has it")
     parser.add_argument("--mutant", choices=["", *MUTANTS, _ALL], default="", help="switch a guard off")
     parser.add_argument("--ledger", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--quick", action="store_true", help="few jobs, short leases: what `make test` runs")

@@ -25,6 +25,8 @@ from tests.servers import PostgreSQL
 QUEUE = Queue.CRITICAL
 _FAMILIES = ("tests.chaos.family", "tests.faulty")
 _START_LIMIT_S = 90.0
+# What a dispatcher logs once it is the one that acts.
+_LEADS = "dispatcher_leads"
 
 
 @dataclass(slots=True)
@@ -55,20 +57,44 @@ class House:
         self.processes.append(process)
         return process
 
+    def furnish(self, *, workers: int = 2) -> list[LocalProcess]:
+        """Start a front door, a dispatcher and workers at the same time; return the workers, which take jobs."""
+        web, url = self._spawn_web({})
+        dispatcher = self._spawn_dispatcher({})
+        started = [self.spawn_worker() for _ in range(workers)]
+        self._await_ready(web, url)
+        self.await_logged(dispatcher, _LEADS)
+        for process in started:
+            self.await_up(process.pid)
+        return started
+
     def start_web(self, *, env: Mapping[str, str] | None = None) -> LocalProcess:
         """Start a front door and wait until it is ready; the newest one's address is ``url``."""
-        port = free_port()
-        process = self.start("web", "-m", "app", env={"SWITCHYARD_PORT": str(port)} | dict(env or {}))
-        url = f"http://127.0.0.1:{port}"
-        self.trial.await_true(lambda: is_ready(url), "the web process is ready", within_s=_START_LIMIT_S)
-        self.url = url
+        process, url = self._spawn_web(env or {})
+        self._await_ready(process, url)
         return process
 
+    def _spawn_web(self, env: Mapping[str, str]) -> tuple[LocalProcess, str]:
+        port = free_port()
+        process = self.start("web", "-m", "app", env={"SWITCHYARD_PORT": str(port), **env})
+        return process, f"http://127.0.0.1:{port}"
+
+    def _await_ready(self, process: LocalProcess, url: str) -> None:
+        def ready() -> bool:
+            assert process.status == "running", f"web ended: {process.logs().decode()[-2000:]}"
+            return is_ready(url)
+
+        self.trial.await_true(ready, "the web process is ready", within_s=_START_LIMIT_S)
+        self.url = url
+
     def start_dispatcher(self, *, env: Mapping[str, str] | None = None) -> LocalProcess:
-        """Start a dispatcher and wait until it has started."""
-        process = self.start("dispatcher", "-m", "workers", "dispatcher", env=env)
+        """Start a dispatcher and wait until it has started; whether it leads is up to the others."""
+        process = self._spawn_dispatcher(env or {})
         self.await_logged(process, "dispatcher_started")
         return process
+
+    def _spawn_dispatcher(self, env: Mapping[str, str]) -> LocalProcess:
+        return self.start("dispatcher", "-m", "workers", "dispatcher", env=env)
 
     def start_worker(self, *options: str, env: Mapping[str, str] | None = None) -> LocalProcess:
         """Start a plain Celery worker of the suite's queue and wait until it takes jobs."""

@@ -61,6 +61,15 @@ def _cells(verdict: Verdict) -> list[str]:
     ]
 
 
+def as_markdown(verdicts: Sequence[Verdict]) -> str:
+    """Return the table of ``docs/reliability.md``."""
+    lines = ["| " + " | ".join(_COLUMNS) + " |", "|---" + "|--:" * (len(_COLUMNS) - 2) + "|---|"]
+    for verdict in verdicts:
+        cells = [cell.replace("[green]", "").replace("[red]", "").replace("[/]", "") for cell in _cells(verdict)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def as_line(verdicts: Sequence[Verdict]) -> str:
     """Return the report as one line of JSON."""
     return json.dumps({"scenarios": [verdict.as_json() for verdict in verdicts]})

@@ -29,6 +29,9 @@ def play(
     trial = Trial(scenario.id, seed, folder, bound_s, quick=quick, ledger=ledger, mutant=mutant, say=say)
     try:
         verdict = scenario.play(trial)
+    except (KeyboardInterrupt, SystemExit):
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     except Exception as broken:  # noqa: BLE001  # whatever a fault brings about in the suite itself, the next row is played
         asked = "it ended within its bounds" if isinstance(broken, OutOfTime) else "the suite itself works"
         claim = Claim(asked, f"{type(broken).__name__}: {broken}", holds=False)

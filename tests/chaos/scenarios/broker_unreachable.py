@@ -86,9 +86,7 @@ def play_half_open(trial: Trial) -> Verdict:
 
 
 def _furnish(house: House) -> Proxy:
-    house.start_web()
-    house.start_dispatcher()
-    house.start_workers(2)
+    house.furnish()
     assert house.proxy is not None
     return house.proxy
 

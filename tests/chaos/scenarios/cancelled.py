@@ -33,8 +33,7 @@ def play(trial: Trial) -> Verdict:
     """Cancel queued jobs without a worker and with one, running ones, some that wait to be tried again, and a batch."""
     each, many = trial.pick(quick=4, full=20), trial.pick(quick=50, full=500)
     with open_house(trial) as house:
-        house.start_web()
-        house.start_dispatcher()
+        house.furnish(workers=0)
         submitter = house.submitter()
         with house.client() as client:
             asked = [_cancel(house, client, "queued, no worker", submitter.submit_many(each, seconds=0.1))]
@@ -45,7 +44,7 @@ def play(trial: Trial) -> Verdict:
             asked.append(_batch(house, client, submitter, count=many))
         kept = submitter.submit_many(10, seconds=0.1)
         house.drain(within_s=trial.pick(quick=60, full=120))
-        trial.sleep(2 * _RUNNING_LIMIT_S)  # whoever would go on after the cancel does so now
+        trial.sleep(trial.pick(quick=4, full=10))  # whoever would go on after the cancel does so now
         ends = house.watch.ends
         return judge(
             house,

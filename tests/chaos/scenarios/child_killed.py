@@ -20,9 +20,7 @@ def play(trial: Trial) -> Verdict:
     """Kill the child of a random running job again and again, under load."""
     count, kills = trial.pick(quick=24, full=300), trial.pick(quick=4, full=40)
     with open_house(trial) as house:
-        house.start_web()
-        house.start_dispatcher()
-        house.start_workers(2)
+        house.furnish()
         submitter = house.submitter()
         for _ in range(count):
             submitter.submit(seconds=trial.chance.uniform(0.3, 1.2))
@@ -58,7 +56,7 @@ def _victim(house: House, killed: dict[tuple[str, int], float]) -> Running:
         ]
         return house.trial.chance.choice(mortal) if mortal else None
 
-    found: Running = house.trial.await_true(find, "a job runs", within_s=20)
+    found: Running = house.trial.await_true(find, "a job runs", within_s=60)
     return found
 
 

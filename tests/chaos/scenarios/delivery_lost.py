@@ -23,9 +23,7 @@ def play(trial: Trial) -> Verdict:
     """Freeze the pool children, so that the parent takes messages that nobody claims; then kill."""
     rounds = trial.pick(quick=2, full=8)
     with open_house(trial) as house:
-        house.start_web()
-        house.start_dispatcher()
-        worker = house.start_worker()
+        worker = house.furnish(workers=1)[0]
         submitter = house.submitter(resend_every=0)
         submitter.submit(seconds=0.1)  # the children have loaded everything once
         house.drain(within_s=60)

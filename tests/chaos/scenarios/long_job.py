@@ -24,8 +24,7 @@ def play(trial: Trial) -> Verdict:
     settings = SCALED.settings() | {"redis_timeout_s": "1", "carry_again_s": "60"}
     with open_house(trial, settings=settings) as house:
         house.env["CHAOS_VISIBILITY_TIMEOUT_S"] = f"{_TIMEOUT_S:g}"
-        house.start_web()
-        house.start_dispatcher()
+        house.furnish(workers=0)
         submitter = house.submitter()
         submitter.submit_many(_JOBS, seconds=seconds)
         house.view(submitter.ids[0])

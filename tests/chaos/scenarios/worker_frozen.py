@@ -18,9 +18,7 @@ def play(trial: Trial) -> Verdict:
     """Thaw once while the second attempts still run, and once when they have ended."""
     frozen_s = trial.pick(quick=8.0, full=60.0)
     with open_house(trial) as house:
-        house.start_web()
-        house.start_dispatcher()
-        worker = house.start_worker()
+        worker = house.furnish(workers=1)[0]
         house.submitter(resend_every=0)
         zombies: list[tuple[Running, float]] = []
         zombies += _freeze(house, worker, frozen_s=frozen_s, seconds=0.9 * frozen_s, until=_have_started)

@@ -28,9 +28,8 @@ def play(trial: Trial) -> Verdict:
     runs, kills = trial.pick(quick=1, full=3), trial.pick(quick=1, full=3)
     calm_s, every_s = trial.pick(quick=5.0, full=40.0), trial.pick(quick=8.0, full=_KILL_EVERY_S)
     with open_house(trial) as house:
-        house.start_web()
-        house.start_dispatcher()
         victim, _ = [_supervised(house) for _ in range(2)]
+        house.furnish(workers=0)
         house.trial.await_true(lambda: len(_up(house)) == 2, "both workers are up", within_s=90)
         submitter = house.submitter()
         submitter.submit_many(_BACKLOG, seconds=_JOB_S)
