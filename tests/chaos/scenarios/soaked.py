@@ -27,7 +27,7 @@ _DECIDES_FROM_S = 3600.0
 _MOST_MIB_PER_H = 1.0
 _RESET_S = 4.0
 # How long a finished job's stream stays, so that Redis' keys come to a level within the run.
-_STREAM_TTL_S = 20
+_STREAM_TTL_S = 60
 # What stays when all is done: bindings, queues, the bell, the outbox's stream.
 _MOST_KEYS_LEFT = 50
 _MOST_WAITING = 60
