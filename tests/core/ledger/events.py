@@ -42,6 +42,7 @@ EVENTS = st.one_of(
     _event("beat", name=WORKERS, state=st.sampled_from(["up", "up", "draining"])),
     _event("rescue", name=WORKERS),
     *(_event("cancel", back=_BACK) for _ in range(2)),
+    *(_event("replay", back=_BACK, may_publish=st.booleans()) for _ in range(2)),
     _event("erase", back=_BACK),
     _event("expire"),
     _event("time_passes", seconds=st.sampled_from([1, 5, 30, 2 * reference.KEY_TTL_S])),

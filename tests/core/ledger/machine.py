@@ -1,5 +1,6 @@
 """A Hypothesis state machine that drives the real ledger and a reference side by side, in any order that may happen."""
 
+import functools
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ from hypothesis.stateful import (
 
 from tasks.core.clock import now as product_now
 from tasks.core.errors import Conflict, IdempotencyKeyReused, NotFound
-from tasks.core.ledger import Ledger, accepting, carrying, fleet, queries, state_events, transitions
+from tasks.core.ledger import Ledger, accepting, carrying, fleet, queries, replaying, state_events, transitions
 from tasks.core.ledger import schema as tables
 from tasks.core.ledger.accepting import Idempotency
 from tasks.core.ledger.database import ledger_now as product_ledger_now
@@ -209,6 +210,17 @@ class LedgerMachine(RuleBasedStateMachine):
             self.ended.pop(job_id, None)
             self.unsent = {event for event in self.unsent if event[0] != job_id}
             del self.effects[job_id]
+
+    def replay(self, *, back: int, may_publish: bool) -> None:
+        """Somebody wants a failed or cancelled job to run again."""
+        job_id = _recent(self.ids, back)
+        real = functools.partial(replaying.replay, may_publish=may_publish)
+        model = functools.partial(self.model.replay, may_publish=may_publish, at=self.clock())
+        if self._ask(real, model, job_id):
+            del self.ended[job_id]
+            replayed = self.model.jobs[job_id]
+            if replayed.published_at is not None:
+                self.messages.append((job_id, replayed.carry))
 
     def expire(self) -> None:
         """The dispatcher ends what nobody started in time."""

@@ -56,8 +56,12 @@ class ReferenceJob:
     resume: Any = None
     progress: Any = None
     signs: int = 0
+    given_attempts: int = field(init=False)
     seen: list[tuple[str, str]] = field(default_factory=lambda: [("queued", "accepted")])
     attempts: dict[int, ReferenceAttempt] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.given_attempts = self.max_attempts
 
     def row(self) -> dict[str, Any]:
         """Return what the job's row must say."""
@@ -77,7 +81,7 @@ class ReferenceJob:
 
 
 # Columns that mean the same in the table; the model has no time of a cancel and only the code of an error.
-COLUMNS = tuple(one.name for one in fields(ReferenceJob) if one.name not in {"seen", "attempts"})
+COLUMNS = tuple(one.name for one in fields(ReferenceJob) if one.name not in {"seen", "attempts", "given_attempts"})
 
 
 @dataclass
@@ -109,10 +113,13 @@ class Reference:
                 return first_id
         if key is not None:
             self.keys[key] = (body, job.id, at)
-        if may_publish and not self._due(at) and len(self.published()) < self.window:
+        if may_publish and self._nothing_waits(at):
             job.carry, job.published_at = 1, at
         self.jobs[job.id] = job
         return job.id
+
+    def _nothing_waits(self, at: datetime) -> bool:
+        return not self._due(at) and len(self.published()) < self.window
 
     def active(self) -> list[ReferenceJob]:
         """List the jobs that have not ended."""
@@ -249,6 +256,17 @@ class Reference:
             job.move("cancelled", "cancel_requested")
             job.resume = None
         job.cancel_requested = True
+
+    def replay(self, job_id: str, *, may_publish: bool, at: datetime) -> None:
+        """Queue a failed or cancelled job again, with as many attempts as it was given at first."""
+        job = self._existing(job_id)
+        if job.state not in ("failed", "cancelled"):
+            raise Illegal
+        published_at = at if may_publish and self._nothing_waits(at) else None
+        job.move("queued", "replayed")
+        job.max_attempts, job.carry, job.published_at = job.attempt + job.given_attempts, job.carry + 1, published_at
+        job.not_before = job.expires_at = job.worker = job.error = job.progress = None
+        job.dead = job.cancel_requested = False
 
     def erase(self, job_id: str) -> None:
         job = self._existing(job_id)
