@@ -20,6 +20,7 @@ _CHUNK_BYTES = 64 * 1024
 # Clients that connect at the same moment; more of them would only wait in the listener's backlog.
 _CONNECTING = 50
 _SILENT_S = 60.0
+_COME_WITHIN_S = 15.0
 
 
 class Refused(Exception):
@@ -79,9 +80,12 @@ class Crowd:
             self._go(functools.partial(self._watch, job_id, seen, drop_every_s))
 
     def poll(self, paths: list[str], count: int) -> None:
-        """Let ``count`` clients ask for the paths in turn, each on one kept connection, until ``close``."""
+        """Let ``count`` clients come little by little, and each ask for one of the paths again and again, until ``close``.
+
+        Each keeps its connection, and waits as long as a ``Retry-After`` asks it to.
+        """
         for number in range(count):
-            self._go(functools.partial(self._poll, paths[number % len(paths)]))
+            self._go(functools.partial(self._poll, paths[number % len(paths)], self._chance.uniform(0, _COME_WITHIN_S)))
 
     def close(self) -> None:
         """Leave, all of them."""
@@ -138,8 +142,8 @@ class Crowd:
 
     # ---- pollers
 
-    async def _poll(self, path: str) -> None:
-        await asyncio.sleep(self._chance.uniform(0, 5))
+    async def _poll(self, path: str, after_s: float) -> None:
+        await asyncio.sleep(after_s)
         while True:
             try:
                 await self._connected(lambda *ends: self._poll_on(path, *ends))
@@ -152,6 +156,8 @@ class Crowd:
             answer = await self._ask(reader, writer, path, {})
             await answer.body()
             self.answers[str(answer.status)] += 1
+            if "retry-after" in answer.headers:
+                await asyncio.sleep(float(answer.headers["retry-after"]) * self._chance.uniform(1, 2))
             if answer.headers.get("connection") == "close":
                 return
 

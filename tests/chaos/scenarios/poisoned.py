@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
@@ -35,8 +35,7 @@ def play(trial: Trial) -> Verdict:
         ratios, shown = [], []
         for number in range(runs):
             calm = _while(house, good, while_s)
-            poisons = [(act, bad.submit(act=act, options=_options(act))) for act in CAUSES]
-            poisoned = _while(house, good, while_s)
+            poisoned = _while(house, good, while_s, lambda act: bad.submit(act=act, options=_options(act)))
             house.drain(within_s=180)
             calm_s, poisoned_s = _p95(house, calm), _p95(house, poisoned)
             ratios.append(poisoned_s / calm_s)
@@ -59,7 +58,7 @@ def play(trial: Trial) -> Verdict:
                 + (" (does not decide in a quick run)" if trial.quick else ""),
                 trial.quick or ratio <= _MOST_RATIO,
             ),
-            notes=[f"{len(poisons) * runs} poison jobs with {ATTEMPTS} attempts each"],
+            notes=[f"{len(CAUSES) * runs} poison jobs with {ATTEMPTS} attempts each"],
             all_succeed=False,
         )
 
@@ -68,11 +67,15 @@ def _options(act: str) -> dict[str, float]:
     return {"max_attempts": ATTEMPTS} | ({"timeout_s": 2.0} if act == "spin" else {})
 
 
-def _while(house: House, submitter: Submitter, seconds: float) -> Sequence[Told]:
-    """Submit good jobs steadily for a while; return those."""
+def _while(
+    house: House, submitter: Submitter, seconds: float, poison: Callable[[str], object] = lambda _: None
+) -> Sequence[Told]:
+    """Submit good jobs steadily for a while, and each poison at its time in it; return the good ones."""
     before = len(submitter.told)
     submitter.start(every_s=0.4, seconds=_JOB_S)
-    house.trial.sleep(seconds)
+    for act in CAUSES:
+        poison(act)
+        house.trial.sleep(seconds / len(CAUSES))
     submitter.stop()
     return submitter.told[before:]
 

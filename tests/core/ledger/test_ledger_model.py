@@ -36,7 +36,7 @@ def fresh_file(sqlite_template: Path, tmp_path: Path) -> Callable[[], str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_sqlite_ledger_does_what_the_model_does(fresh_file: Callable[[], str]) -> None:
     """No order of events makes them differ, and none breaks what always holds."""
     print(f"MODEL_SEED={SEED} MODEL_STEPS={STEPS}")
@@ -44,7 +44,7 @@ def test_sqlite_ledger_does_what_the_model_does(fresh_file: Callable[[], str]) -
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_postgresql_ledger_does_what_the_model_does(postgresql_ledger: Ledger) -> None:
     """The same on PostgreSQL."""
     steps = STEPS // POSTGRESQL_SHARE
@@ -102,7 +102,7 @@ MUTANTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_machine_finds_what_is_broken(
     fresh_file: Callable[[], str], monkeypatch: pytest.MonkeyPatch, mutant: str
