@@ -80,7 +80,7 @@ class Crowd:
             self._go(functools.partial(self._watch, job_id, seen, drop_every_s))
 
     def poll(self, paths: list[str], count: int) -> None:
-        """Let ``count`` clients come little by little, and each ask for one of the paths again and again, until ``close``.
+        """Let ``count`` clients come little by little, each asking for a path again and again, until ``close``.
 
         Each keeps its connection, and waits as long as a ``Retry-After`` asks it to.
         """
