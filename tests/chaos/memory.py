@@ -24,8 +24,13 @@ class Slope:
 
 @dataclass(slots=True)
 class Memory:
-    """Samples of what named processes and everything below them hold."""
+    """Samples of what named processes hold.
 
+    Args:
+        with_children: and everything below them.
+    """
+
+    with_children: bool = True
     samples: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     """By name: (monotonic seconds, MiB)."""
 
@@ -35,7 +40,8 @@ class Memory:
         for name, pid in pids.items():
             with suppress(psutil.Error):
                 process = psutil.Process(pid)
-                held = sum(one.memory_info().rss for one in (process, *process.children(recursive=True)))
+                below = process.children(recursive=True) if self.with_children else []
+                held = sum(one.memory_info().rss for one in (process, *below))
                 self.samples.setdefault(name, []).append((at, held / _MIB))
 
     def growth_mib(self, name: str) -> float:
