@@ -18,6 +18,10 @@ from tests.proxy import Proxy, ports_of
 
 _STOP_LIMIT_S = 60.0
 _JOB_S = 0.3
+# Readers, and the pause of each. A server that closes its door before the proxy has noticed, a tenth of a second later,
+# must meet many new connections in that time.
+_KEPT, _ANEW = 2, 8
+_PAUSE_S = 0.02
 
 
 @dataclass(slots=True)
@@ -32,14 +36,14 @@ class Readers:
 
     def start(self, path: str) -> None:
         """Read ``path`` again and again."""
-        for keeps in (True, False):
+        for keeps in (*(True,) * _KEPT, *(False,) * _ANEW):
             thread = threading.Thread(target=self._run, args=(path, keeps), name="reader", daemon=True)
             self._threads.append(thread)
             thread.start()
 
     def _run(self, path: str, keeps: bool) -> None:
         with httpx.Client(base_url=self.url, headers=self.headers, timeout=30) as kept:
-            while not self._stopping.wait(0.1):
+            while not self._stopping.wait(_PAUSE_S):
                 try:
                     answer = kept.get(path) if keeps else httpx.get(self.url + path, headers=self.headers, timeout=30)
                 except httpx.TransportError as exc:
