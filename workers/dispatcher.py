@@ -22,10 +22,12 @@ from tasks.core.events import BELL_KEY, EventsUnavailable, connect
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import carrying, fleet, queries, state_events
 from tasks.core.ledger.fleet import WorkerState
+from tasks.core.outbox_relay import OutboxRelay
 from tasks.core.outcome import settle_lost
 from tasks.core.records import Cause, Job
 from tasks.core.relay import announce, relay_unsent
 from tasks.core.spec import Queue
+from tasks.core.tenant_streams import TenantStreams
 
 log = structlog.get_logger()
 
@@ -72,6 +74,8 @@ class Dispatcher:
         self._publisher = Publisher(celery)
         self._key_prefix = str(celery.conf.broker_transport_options.get("global_keyprefix", ""))
         self._redis = connect(kernel.settings.redis_url, timeout_s=_TICK_S + 1.0)
+        self._streams = TenantStreams(kernel.settings.redis_url)
+        self._outbox = OutboxRelay(kernel.ledger, self._streams)
         self._breaker = Breaker()
         self._census = Census()
         self._stopping = Event()
@@ -91,6 +95,7 @@ class Dispatcher:
             self._await_bell()
         self._publisher.close()
         self._redis.close()
+        self._streams.close()
         log.info("dispatcher_stopped")
 
     def stop(self) -> None:
@@ -104,6 +109,7 @@ class Dispatcher:
             LedgerUnavailable: nothing can be done without the ledger.
         """
         self._rescue()
+        self._outbox.tick()
         if not self._breaker.is_open:
             try:
                 for queue in Queue:
