@@ -202,5 +202,5 @@ def _type_is_like(pattern: str) -> sa.ColumnElement[bool]:
     return outbox.c.type == pattern
 
 
-def _event(row: Row[Any]) -> DomainEvent:
+def _event(row: "Row[*tuple[Any, ...]]") -> DomainEvent:
     return DomainEvent(row.seq, row.id, row.tenant_id, row.type, row.job_id, row.at, row.data)
