@@ -15,12 +15,13 @@ from pydantic import BaseModel, Field
 
 from app.answers import json_answer
 from app.auth import tenant_id
-from app.inputs import WHOLE_NUMBER, Input, checked
+from app.inputs import SECONDS, WHOLE_NUMBER, Input, checked
 from app.openapi import SECURITY, answer, problems
 from app.services import Services, services
 from app.streams.sockets import limit_stalls
 from app.streams.sse import HEARTBEAT, STREAM_HEADERS, retry_line
 from app.streams.tenant_hub import TenantViewer
+from app.waiting import LONGEST_WAIT_S
 from tasks.core.clock import now, rfc3339
 from tasks.core.domain_events import DomainEvent
 from tasks.core.errors import LedgerUnavailable
@@ -41,8 +42,12 @@ class DomainEventQuery(Input):
 
     type: list[_TypePattern] = Field([], max_length=20, description="`site.crawled`, or `site.*`; repeatable.")
     job_id: _JobID | None = Field(None, description="Only what this job has brought about.")
-    after: _Cursor | None = Field(
-        None, description="The last event id seen. Without it a stream begins now, a page with the oldest event kept."
+    after: _Cursor | Literal["latest"] | None = Field(
+        None,
+        description="The last event id seen, or `latest`. Without it a stream begins now, a page with the oldest kept.",
+    )
+    wait: Annotated[float, Field(ge=0, le=LONGEST_WAIT_S), SECONDS] = Field(
+        0.0, description="Seconds to wait for a first event of a page."
     )
     limit: Annotated[int, Field(ge=1, le=1000), WHOLE_NUMBER] = Field(100, description="Most events of a page.")
     format: Literal["sse", "json"] | None = Field(None, description="Decides instead of the `Accept` header.")
@@ -89,12 +94,12 @@ _RESPONSES: ResponseDict = {
 def follow_domain_events(query: DomainEventQuery, header: DomainEventHeaders) -> Response:
     """Stream the tenant's domain events, or read a page of them with `Accept: application/json`."""
     wanted = Wanted(types=query.type, job_id=query.job_id)
-    after = query.after if header.last_event_id is None else header.last_event_id
     if _wants_json(query):
-        return _page(services(), wanted, after, limit=query.limit)
+        return _page(services(), wanted, query)
     if request.method == "HEAD":
         return Response(mimetype=_STREAM, headers=STREAM_HEADERS)
-    return _stream(services(), wanted, after)
+    begun = None if query.after == "latest" else query.after
+    return _stream(services(), wanted, begun if header.last_event_id is None else header.last_event_id)
 
 
 def _wants_json(query: DomainEventQuery) -> bool:
@@ -103,19 +108,38 @@ def _wants_json(query: DomainEventQuery) -> bool:
     return request.accept_mimetypes.best_match([_STREAM, _JSON], default=_STREAM) == _JSON
 
 
-def _page(at: Services, wanted: Wanted, after: int | None, *, limit: int) -> Response:
+def _page(at: Services, wanted: Wanted, query: DomainEventQuery) -> Response:
     ledger = at.kernel.ledger
     oldest, newest = outbox.kept(ledger)
-    begin = oldest - 1 if after is None else min(max(after, oldest - 1), newest)
-    events = outbox.events_after(ledger, tenant_id(), begin, wanted=wanted, limit=limit)
+    asked = newest if query.after == "latest" else query.after
+    begin = oldest - 1 if asked is None else min(max(asked, oldest - 1), newest)
+    events = outbox.events_after(ledger, tenant_id(), begin, wanted=wanted, limit=query.limit)
+    if not events and query.wait:
+        newest = _awaited(at, wanted, begin, timeout_s=query.wait)
+        events = outbox.events_after(ledger, tenant_id(), begin, wanted=wanted, limit=query.limit)
     # What was not chosen need not be looked through again.
-    next_cursor = events[-1].seq if len(events) == limit else max(newest, *(event.seq for event in events), begin)
+    next_cursor = events[-1].seq if len(events) == query.limit else max(newest, begin, *(one.seq for one in events))
     page = DomainEventPage(
         events=[_record(event) for event in events],
         next_cursor=str(next_cursor),
-        missed=after not in {None, begin},
+        missed=asked not in {None, begin},
     )
     return json_answer(page)
+
+
+def _awaited(at: Services, wanted: Wanted, after: int, *, timeout_s: float) -> int:
+    """Wait until there is a wanted event; return the number up to which all were looked through."""
+    deadline = time.monotonic() + timeout_s
+    viewer = at.tenant_hub.view(tenant_id(), wanted, after=after)
+    try:
+        while True:
+            reached = viewer.position
+            left_s = deadline - time.monotonic()
+            if viewer.take() or viewer.is_over or left_s <= 0:
+                return reached
+            viewer.wait(left_s)
+    finally:
+        viewer.close()
 
 
 def _record(event: DomainEvent) -> DomainEventRecord:

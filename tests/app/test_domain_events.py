@@ -1,73 +1,22 @@
 """`GET /api/events`: a tenant's domain events as a stream and in pages, whatever Redis does."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+import threading
+import time
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from app.openapi import API
-from app.services import Services, services_of
+from app.services import Services
 from tasks.core.clock import now
 from tasks.core.domain_events import Emission
 from tasks.core.ledger import outbox
 from tasks.core.ledger.schema import outbox as rows
 from tasks.core.outbox_relay import OutboxRelay
-from tasks.core.tenant_streams import TenantStreams
-from tests.app.conftest import Caller, claim, finish, sign_in
-from tests.app.streams.house import EventSource, event_source, eventually, served
+from tests.app.conftest import Caller, claim, finish
+from tests.app.desk import Desk
+from tests.app.streams.house import EventSource, eventually
 from tests.samples import ledger_away
 from tests.servers import RedisServer
-
-
-@dataclass
-class Desk:
-    """The front door on a server, two tenants, and the dispatcher's hand."""
-
-    address: str
-    services: Services
-    alice: Caller
-    bob: Caller
-    relay: OutboxRelay
-
-    def emit(self, *types: str, by: Caller | None = None) -> str:
-        """Let a job emit these, and the dispatcher relay them; return the job's id."""
-        job = claim(self.services.kernel, (by or self.alice).submit()["id"])
-        finish(self.services.kernel, job, emitted=[Emission(type_, {"of": type_}) for type_ in types])
-        self.relay.tick()
-        return job.id
-
-    def follow(self, query: str = "", *, last: str | None = None, by: Caller | None = None) -> Any:
-        """Open the stream."""
-        headers = {"Authorization": f"Bearer {(by or self.alice).key}"}
-        if last is not None:
-            headers["Last-Event-ID"] = last
-        source: AbstractContextManager[EventSource] = event_source(
-            f"http://{self.address}/api/events{query}", headers=headers
-        )
-        return source
-
-    def page(self, query: str = "", *, by: Caller | None = None) -> dict[str, Any]:
-        """Read a page."""
-        response = (by or self.alice).get(f"/api/events{query}", headers={"Accept": "application/json"})
-        assert response.status_code == 200, response.text
-        page: dict[str, Any] = response.json
-        return page
-
-
-@pytest.fixture
-def desk(make_app: Callable[..., API], redis_process: RedisServer) -> Iterator[Desk]:
-    redis_process.restore()
-    app = make_app(redis_url=redis_process.url, heartbeat_s=0.3)
-    services = services_of(app)
-    streams = TenantStreams(redis_process.url)
-    with served(app) as address:
-        relay = OutboxRelay(services.kernel.ledger, streams)
-        yield Desk(address, services, sign_in(app, "alice"), sign_in(app, "bob"), relay)
-    streams.close()
-    redis_process.restore()
 
 
 def seqs(source: EventSource, count: int) -> list[int]:
@@ -192,6 +141,20 @@ def test_pages_follow_each_other(desk: Desk) -> None:
     assert ([1, 2, 3], [4, 5], []) == tuple([e["seq"] for e in page["events"]] for page in (first, second, third))
     assert ("3", "5", "5") == (first["next_cursor"], second["next_cursor"], third["next_cursor"])
     assert first["events"][0]["id"] == "1"
+
+
+def test_page_waits_for_an_event(desk: Desk) -> None:
+    """And returns at once with it, with nothing when the time is over, and early when the server drains."""
+    cursor = desk.page("?after=latest")["next_cursor"]
+    threading.Timer(0.5, desk.emit, ("page.found", "site.crawled")).start()
+    page = desk.page(f"?after={cursor}&wait=30&type=site.*")
+    assert ([2], "2") == ([event["seq"] for event in page["events"]], page["next_cursor"])
+    empty = desk.page("?after=2&wait=0.2")
+    assert ([], "2") == (empty["events"], empty["next_cursor"])
+    threading.Timer(0.3, desk.services.drain).start()
+    began = time.monotonic()
+    assert [] == desk.page("?after=2&wait=60")["events"]
+    assert time.monotonic() - began < 30
 
 
 def test_forgotten_events_are_announced(desk: Desk) -> None:
