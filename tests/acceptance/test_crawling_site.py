@@ -35,6 +35,14 @@ def test_the_record_sums_up_the_crawl(client: Switchyard, site: Site) -> None:
     assert ["pages.jsonl"] == [artifact.name for artifact in client.artifacts(job.id)]
 
 
+def test_the_end_of_a_crawl_is_a_domain_event(client: Switchyard, site: Site) -> None:
+    """Emitted by the worker's child, numbered by the dispatcher, awaited by the client."""
+    cursor = client.event_cursor()
+    job = client.submit("crawling.site", _params(site))
+    event = client.wait_for_event("site.crawled", lambda event: event.job_id == job.id, 90, after=cursor)
+    assert (PAGES, job.id, "127.0.0.1") == (event.data["pages"], event.data["job_id"], event.data["site"])
+
+
 @pytest.mark.parametrize("transport", ["sse", "websocket", "polling"])
 def test_a_crawl_is_watched_to_its_end(client: Switchyard, site: Site, transport: str) -> None:
     """Each transport shows progress and the end."""
