@@ -13,6 +13,7 @@ from flask_openapi3.models.tag import Tag
 from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel, Field
 
+from app import waiting
 from app.answers import json_answer
 from app.auth import tenant_id
 from app.inputs import SECONDS, WHOLE_NUMBER, Input, checked
@@ -21,7 +22,6 @@ from app.services import Services, services
 from app.streams.sockets import limit_stalls
 from app.streams.sse import HEARTBEAT, STREAM_HEADERS, retry_line
 from app.streams.tenant_hub import TenantViewer
-from app.waiting import LONGEST_WAIT_S
 from tasks.core.clock import now, rfc3339
 from tasks.core.domain_events import DomainEvent
 from tasks.core.errors import LedgerUnavailable
@@ -46,7 +46,7 @@ class DomainEventQuery(Input):
         None,
         description="The last event id seen, or `latest`. Without it a stream begins now, a page with the oldest kept.",
     )
-    wait: Annotated[float, Field(ge=0, le=LONGEST_WAIT_S), SECONDS] = Field(
+    wait: Annotated[float, Field(ge=0, le=waiting.LONGEST_WAIT_S), SECONDS] = Field(
         0.0, description="Seconds to wait for a first event of a page."
     )
     limit: Annotated[int, Field(ge=1, le=1000), WHOLE_NUMBER] = Field(100, description="Most events of a page.")
@@ -129,7 +129,7 @@ def _page(at: Services, wanted: Wanted, query: DomainEventQuery) -> Response:
 
 def _awaited(at: Services, wanted: Wanted, after: int, *, timeout_s: float) -> int:
     """Wait until there is a wanted event; return the number up to which all were looked through."""
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + min(timeout_s, waiting.LONGEST_WAIT_S)
     viewer = at.tenant_hub.view(tenant_id(), wanted, after=after)
     try:
         while True:
