@@ -10,10 +10,11 @@ import structlog
 from celery import Celery
 
 from tasks.core.artifacts import Artifacts
-from tasks.core.events import Events
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import Ledger
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
+from tasks.core.ledger_events import LedgerEvents
+from tasks.core.redis_events import RedisEvents
 from tasks.core.settings import Settings
 from tests.servers import RedisServer
 
@@ -124,6 +125,20 @@ def sender(redis_server: RedisServer) -> Iterator[Celery]:
 def kernel(ledger: Ledger, redis_server: RedisServer, tmp_path: Path) -> Iterator[Kernel]:
     """A kernel on ``ledger`` and ``redis_server``."""
     settings = Settings(state_dir=tmp_path, ledger_url=ledger.url, redis_url=redis_server.url)
-    events = Events(settings.redis_url, maxlen=settings.stream_maxlen, ttl_s=settings.stream_ttl_s)
+    events = RedisEvents(settings.redis_url, maxlen=settings.stream_maxlen, ttl_s=settings.stream_ttl_s)
     yield Kernel(settings, ledger, events, Artifacts(settings.resolved_storage_dir, ledger))
     events.close()
+
+
+@pytest.fixture
+def local_kernel(ledger: Ledger, tmp_path: Path) -> Kernel:
+    """A kernel on ``ledger`` alone, as profile ``local`` has it."""
+    settings = Settings(state_dir=tmp_path, ledger_url=ledger.url, redis_url=DEAD_REDIS_URL, profile="local")
+    events = LedgerEvents(ledger, maxlen=settings.stream_maxlen, ttl_s=settings.stream_ttl_s)
+    return Kernel(settings, ledger, events, Artifacts(settings.resolved_storage_dir, ledger))
+
+
+@pytest.fixture(params=["redis", "ledger"])
+def either_kernel(request: pytest.FixtureRequest) -> Kernel:
+    """A kernel with its live events in Redis, then one with them in the ledger."""
+    return request.getfixturevalue({"redis": "kernel", "ledger": "local_kernel"}[request.param])

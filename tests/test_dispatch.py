@@ -10,11 +10,11 @@ from structlog.testing import capture_logs
 
 from tasks.core.carrier import Carrier
 from tasks.core.errors import IdempotencyKeyReused, InputRejected, LedgerUnavailable, NotFound
-from tasks.core.events import BELL_KEY
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import JobState
+from tasks.core.redis_events import BELL_KEY
 from tasks.dispatch import Submission, cancel, submit
 from tasks.maintenance.contract import SPECS
 from tests.samples import eventually, ledger_away, running

@@ -18,12 +18,13 @@ from tasks.core.breaker import Breaker
 from tasks.core.carrier import Publisher
 from tasks.core.clock import now
 from tasks.core.errors import DispatchFailed, LedgerUnavailable
-from tasks.core.events import BELL_KEY, EventsUnavailable, connect
+from tasks.core.events import EventsUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import carrying, fleet, queries, state_events
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.outcome import settle_lost
 from tasks.core.records import Cause, Job
+from tasks.core.redis_events import BELL_KEY, connect
 from tasks.core.relay import announce, relay_unsent
 from tasks.core.spec import Queue
 

@@ -11,13 +11,13 @@ import pytest
 from celery import Celery
 from structlog.testing import capture_logs
 
-from tasks.core.events import BELL_KEY
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import fleet, queries, state_events, transitions
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.schema import jobs, workers
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, JobState
+from tasks.core.redis_events import BELL_KEY
 from tests.samples import WORKER, a_job, a_worker, accepted, ago, claimed, eventually, ledger_away, running
 from tests.servers import RedisServer
 from workers.dispatcher import Dispatcher
