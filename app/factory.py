@@ -22,8 +22,7 @@ from app.streams.routes import register_streams
 from app.streams.services import StreamServices
 from app.streams.tokens import StreamTokens, signing_key
 from app.streams.waiter import HubWaiter
-from tasks.celery import app as celery
-from tasks.core.carrier import Carrier
+from tasks.core.carriage import Carriage, NoCarriage
 from tasks.core.kernel import Kernel, open_kernel
 from tasks.core.settings import Settings
 from tasks.core.telemetry import configure_telemetry
@@ -34,7 +33,7 @@ _CONCERNS = (submissions, jobs, logs, artifacts, catalogue, fleet, health)
 _POOL_SIZE = 16
 
 
-def create_app(settings: Settings, *, kernel: Kernel | None = None, carrier: Carrier | None = None) -> API:
+def create_app(settings: Settings, *, kernel: Kernel | None = None, carrier: Carriage | None = None) -> API:
     """Build the application. Its owner calls ``services_of(app).close()``, which leaves a given kernel or carrier open.
 
     Raises:
@@ -65,7 +64,7 @@ def create_app(settings: Settings, *, kernel: Kernel | None = None, carrier: Car
     return app
 
 
-def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carrier | None) -> Services:
+def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carriage | None) -> Services:
     """Open what the views need, and own what was not given."""
     with ExitStack() as opening:
         telemetry = configure_telemetry(settings, service="switchyard-web")
@@ -75,7 +74,7 @@ def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carrier
             kernel = open_kernel(settings, pool_size=_POOL_SIZE)
             opening.callback(kernel.close)
         if carrier is None:
-            carrier = Carrier(celery, kernel.ledger)
+            carrier = _open_carriage(kernel)
             opening.callback(carrier.close)
         hub = Hub(kernel)
         opening.callback(hub.close)
@@ -93,6 +92,15 @@ def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carrier
             telemetry=telemetry,
             owned=opening.pop_all(),
         )
+
+
+def _open_carriage(kernel: Kernel) -> Carriage:
+    if not kernel.settings.needs_redis:
+        return NoCarriage()
+    from tasks.celery import app as celery  # noqa: PLC0415  # each profile loads only its own
+    from tasks.core.carrier import Carrier  # noqa: PLC0415
+
+    return Carrier(celery, kernel.ledger)
 
 
 def _stream_services(services: Services) -> StreamServices:

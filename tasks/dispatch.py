@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.core.carrier import Carrier
+from tasks.core.carriage import Carriage
 from tasks.core.clock import now
 from tasks.core.errors import InputRejected
 from tasks.core.events import EventsUnavailable
@@ -37,7 +37,7 @@ class Submission:
     idempotency_key: str | None = None
 
 
-def submit(kernel: Kernel, carrier: Carrier, spec: JobSpec, submission: Submission) -> Accepted:
+def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submission) -> Accepted:
     """Accept the job: one transaction, then 'published soon' if nothing else waits in its queue.
 
     Raises:
