@@ -16,7 +16,6 @@ from app.openapi import API, INFO, SECURITY_SCHEMES
 from app.record import record_of
 from app.routes import add_converters
 from app.services import EXTENSION, Services
-from app.streams import sse
 from app.streams.hub import Hub
 from app.streams.routes import register_streams
 from app.streams.services import StreamServices
@@ -58,8 +57,8 @@ def create_app(settings: Settings, *, kernel: Kernel | None = None, carrier: Car
     register_authentication(app, services)
     for concern in _CONCERNS:
         app.register_api(concern.bp)
-    register_streams(app, _stream_services(services))
-    models = [model for concern in (*_CONCERNS, sse) for model in concern.MODELS]
+    models = [model for concern in _CONCERNS for model in concern.MODELS]
+    models += register_streams(app, _stream_services(services))
     app.register_blueprint(docs_blueprint(app, services, models=models))
     return app
 

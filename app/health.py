@@ -78,7 +78,10 @@ def ready() -> Response:
 def health() -> Response:
     """Tell how the process and all that it depends on are."""
     at = services()
-    return _verdict({"ledger": _ledger(at), "accepting": _accepting(at), "redis": _redis(at)})
+    checks = {"ledger": _ledger(at), "accepting": _accepting(at)}
+    if at.settings.needs_redis:
+        checks["redis"] = _redis(at)
+    return _verdict(checks)
 
 
 @bp.get("/version", responses={200: answer(Version, "The version.")})

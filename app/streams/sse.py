@@ -3,20 +3,18 @@
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import datetime
 from typing import Annotated
 
 from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.types import ResponseDict
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from app.answers import json_answer
 from app.credentials import signs_in_itself
 from app.inputs import Input, checked
 from app.jobs import JobPath
-from app.openapi import SECURITY, answer, bare_answer, problems
+from app.openapi import SECURITY, bare_answer, problems
 from app.streams.cursor import CURSOR_PATTERN, Cursor, parse_cursor
 from app.streams.services import StreamServices
 from app.streams.sockets import limit_stalls
@@ -46,15 +44,6 @@ class StreamHeaders(Input):
     )
 
 
-class StreamTokenRecord(BaseModel):
-    """Opens one job's two streams as `?token=`."""
-
-    token: str
-    expires_at: datetime
-
-
-MODELS: tuple[type[BaseModel], ...] = (StreamTokenRecord,)
-
 _STREAM: ResponseDict = {
     # OpenAPI 3.1 cannot say what one event of a stream is like; docs/api.md does.
     200: {"description": "The events, until the job has ended.", "content": {"text/event-stream": {}}},
@@ -64,7 +53,7 @@ _STREAM: ResponseDict = {
 
 
 def events_blueprint(services: StreamServices) -> APIBlueprint:
-    """Return the routes of the event stream and its tokens."""
+    """Return the routes of the event stream."""
     bp = APIBlueprint("streams", __name__, abp_tags=[Tag(name="streams")], abp_security=SECURITY)
 
     @bp.get("/api/jobs/<job:job_id>/events", responses=_STREAM)
@@ -80,20 +69,6 @@ def events_blueprint(services: StreamServices) -> APIBlueprint:
     def watch_progress(path: JobPath, query: StreamQuery, header: StreamHeaders) -> Response:
         """Stream a job's events: the same as `/events`."""
         return _stream(services, path.job_id, after=_cursor(query, header))
-
-    @bp.post(
-        "/api/jobs/<job:job_id>/stream-token",
-        responses={201: answer(StreamTokenRecord, "A token."), **problems(401, 404, 503)},
-    )
-    @checked
-    def make_stream_token(path: JobPath) -> Response:
-        """Make a short-lived token that opens a job's two streams from a browser."""
-        tenant = services.tenant_of_request()
-        job = services.visible_job(path.job_id, tenant_id=tenant.id)
-        issued = services.tokens.issue(job.id, tenant_id=tenant.id)
-        response = json_answer(StreamTokenRecord(token=issued.token, expires_at=issued.expires_at), status=201)
-        response.headers["Cache-Control"] = "no-store"
-        return response
 
     return bp
 
