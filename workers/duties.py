@@ -1,51 +1,69 @@
-"""temporary"""
+"""A dispatcher's duties in a house without Redis, beside a local runner: everything but carrying."""
 
-from datetime import timedelta
+import platform
+import secrets
 from threading import Event, Thread
 
-from tasks.core.clock import now
+import structlog
+
 from tasks.core.errors import LedgerUnavailable
-from tasks.core.ledger import fleet, state_events, streams
-from tasks.core.outcome import settle_lost
-from tasks.core.records import Cause
-from tasks.core.relay import announce, relay_unsent
-from workers.dispatcher import Census
+from tasks.core.events import EventsUnavailable
+from tasks.core.kernel import Kernel
+from tasks.core.ledger import streams
+from workers.census import WatchedTime
+from workers.judge import Every, Judge, relay_late
+from workers.leadership import Leadership
+
+log = structlog.get_logger()
+
+_LONGEST_TICK_S = 1.0
+_SWEEP_EVERY_S = 60.0
 
 
 class Duties:
-    def __init__(self, kernel):
-        self.kernel = kernel
-        self._stopped = Event()
-        self._thread = Thread(target=self._run, daemon=True)
-        self.census = Census()
+    """A thread of its own. Of several runners on one ledger, the holder of the dispatcher's lease acts."""
 
-    def start(self):
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        lease_s = kernel.settings.lease_s
+        # A short lease must still be watched several times before it is over.
+        self._tick_s = min(_LONGEST_TICK_S, lease_s / 8)
+        holder = f"local@{platform.node()}#{secrets.token_hex(4)}"
+        self._leadership = Leadership(kernel.ledger, holder=holder, lease_s=lease_s)
+        self._judge = Judge(kernel, clock=WatchedTime(longest_step_s=2 * self._tick_s))
+        self._sweeps = Every(_SWEEP_EVERY_S)
+        self._term: int | None = None
+        self._stopping = Event()
+        self._thread = Thread(target=self._run, name="duties", daemon=True)
+
+    def start(self) -> None:
+        """Lead when it is our turn, and act while we do, until ``stop``."""
         self._thread.start()
 
-    def stop(self):
-        self._stopped.set()
+    def stop(self) -> None:
+        """Finish the present round and give the lease back."""
+        self._stopping.set()
         self._thread.join(timeout=5)
 
-    def _run(self):
-        while not self._stopped.wait(0.5):
+    def _run(self) -> None:
+        while not self._stopping.is_set():
             try:
-                self._once()
-            except LedgerUnavailable:
-                self.census.reset()
+                self._act()
+            except (LedgerUnavailable, EventsUnavailable) as exc:
+                log.warning("duties_without_ledger", reason=str(exc))
+                self._judge.reset()
+            except Exception:  # without this thread nothing is rescued: it must outlive a surprise
+                log.exception("duties_failed")
+            self._stopping.wait(self._tick_s)
+        self._leadership.resign()
 
-    def _once(self):
-        ledger = self.kernel.ledger
-        holders = fleet.holders(ledger)
-        beats = {w.name: w.beat for w in fleet.live_workers(ledger)}
-        for name in self.census.gone(beats, holders, lease_s=self.kernel.settings.lease_s):
-            for held in fleet.held_by(ledger, name):
-                job = settle_lost(
-                    ledger, held.job_id, worker=name, cause=Cause.WORKER_LOST, message="gone", fence=held.fence
-                )
-                if job:
-                    announce(ledger, self.kernel.events, job)
-            fleet.set_state(ledger, name, "gone")
-        unsent = state_events.unsent_events(ledger, before=now() - timedelta(seconds=2))
-        if unsent:
-            relay_unsent(ledger, self.kernel.events, unsent)
-        streams.sweep(ledger)
+    def _act(self) -> None:
+        if not self._leadership.holds():
+            return
+        if self._leadership.term != self._term:
+            self._term = self._leadership.term
+            self._judge.reset()
+        self._judge.act()
+        relay_late(self._kernel)
+        if self._sweeps.is_due():
+            streams.sweep(self._kernel.ledger)

@@ -64,10 +64,8 @@ def test_stream_that_is_off_is_no_path_at_all(make_app: Callable[..., API]) -> N
     """The answer's code tells it from a job that is not there, and the record names no such link."""
     caller = sign_in(make_app(profile="api"), "alice")
     record = caller.submit()
-    answers = [
-        caller.get(f"{prefix}/{record['id']}{suffix}")
-        for prefix, suffix in (("/api/jobs", "/events"), ("/ws/jobs", ""))
-    ]
+    streams = (f"/api/jobs/{record['id']}/events", f"/ws/jobs/{record['id']}")
+    answers = [caller.get(path) for path in streams]
     assert [(404, "no_such_path")] * 2 == [(answer.status_code, answer.json["code"]) for answer in answers]
     assert {"self", "logs", "artifacts", "cancel"} == set(record["links"])
 
@@ -97,8 +95,11 @@ def test_client_follows_a_job_by_polling_where_there_are_no_streams(make_app: Ca
     kernel = services_of(app).kernel
     record = caller.submit()
     finish(kernel, claim(kernel, record["id"]))
-    with served(app) as address, Switchyard(f"http://{address}", caller.key) as client:
-        with client.events(record["id"]) as stream:
-            events = list(stream)
-            assert "polling" == stream.transport
+    with (
+        served(app) as address,
+        Switchyard(f"http://{address}", caller.key) as client,
+        client.events(record["id"]) as stream,
+    ):
+        events = list(stream)
+        assert "polling" == stream.transport
     assert "succeeded" == events[-1].data["state"]

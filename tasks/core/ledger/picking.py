@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from tasks.core.clock import now
-from tasks.core.ledger.carrying import is_due
-from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.carrying import is_due, not_expired
+from tasks.core.ledger.database import Ledger, ledger_now
 from tasks.core.ledger.schema import jobs
 from tasks.core.records import JobState
 
@@ -34,17 +33,19 @@ def due_jobs(
         but: ids of jobs that the caller has under way already.
     """
     columns = (jobs.c.id, jobs.c.kind, jobs.c.carry, jobs.c.timeout_s, jobs.c.hard_limit_s)
-    statement = (
-        sa.select(*columns)
-        .where(
-            jobs.c.queue.in_(queues),
-            jobs.c.state == JobState.QUEUED,
-            jobs.c.kind.in_(kinds),
-            jobs.c.id.not_in(but),
-            is_due(now()),
-        )
-        .order_by(jobs.c.priority.desc(), jobs.c.id)
-        .limit(limit)
-    )
     with ledger.read() as connection:
+        at = ledger_now(connection)
+        statement = (
+            sa.select(*columns)
+            .where(
+                jobs.c.queue.in_(queues),
+                jobs.c.state == JobState.QUEUED,
+                jobs.c.kind.in_(kinds),
+                jobs.c.id.not_in(but),
+                is_due(at),
+                not_expired(at),
+            )
+            .order_by(jobs.c.priority.desc(), jobs.c.id)
+            .limit(limit)
+        )
         return [Due(*row) for row in connection.execute(statement)]
