@@ -3,15 +3,20 @@
 Tests imported from other modules run here against the local runner.
 """
 
+import ast
 import os
+import re
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from client import Job, Switchyard, SwitchyardError
 from tasks.core.carriage import NoCarriage
 from tasks.core.kernel import open_kernel
 from tasks.core.ledger import tenants
@@ -20,9 +25,9 @@ from tasks.core.ledger.schema import workers
 from tasks.core.records import JobState
 from tasks.core.settings import load_settings
 from tests.conftest import DEAD_REDIS_URL
-from tests.integration.house import environment
+from tests.integration.house import environment, worker_arguments
 from tests.integration.jobs import Jobs
-from tests.integration.processes import CommandContainer, await_true
+from tests.integration.processes import REPOSITORY, CommandContainer, await_true, free_port
 from tests.integration.test_cancelling import *  # noqa: F403
 from tests.integration.test_dying import *  # noqa: F403
 
@@ -186,3 +191,65 @@ def test_drain_hands_back_what_does_not_end(house: LocalHouse) -> None:
     assert not is_alive(child)
     house.cancel(job)
     house.start()
+
+
+def test_one_command_runs_web_and_runner(tmp_path: Path) -> None:
+    """A developer's whole house: submit over HTTP, follow the events, read the result; no Redis anywhere."""
+    port = free_port()
+    env = environment(tmp_path, DEAD_REDIS_URL, {"profile": "local", "port": str(port)})
+    command = ("-m", "workers", "local", "--with-web", "--slots", "1")
+    both = CommandContainer("both", command, env=env, folder=tmp_path, prompt="local_runner_ready")
+    try:
+        both.ready()
+        key = await_true(lambda: re.search(r"development key: (\S+)", both.logs()), what="the web server starts")
+        with Switchyard(f"http://127.0.0.1:{port}", key[1]) as client:
+            job = await_true(lambda: submitted(client), what="the web server answers")
+            with client.events(job.id) as stream:
+                states = [event.state for event in stream if event.state]
+            assert ("sse", "succeeded") == (stream.transport, states[-1])
+            assert {"message": "hi"} == client.job(job.id).result
+        assert [] == [peer for peer in connections_of(both.pid) if peer.raddr and peer.raddr.port == 1]
+        os.kill(both.pid, signal.SIGTERM)
+        assert 0 == both.wait()
+    finally:
+        both.teardown()
+
+
+def submitted(client: Switchyard) -> Job | None:
+    try:
+        return client.submit("maintenance.ping", {"message": "hi"})
+    except SwitchyardError:
+        return None  # it does not listen yet
+
+
+@pytest.mark.parametrize("command", [(), ("dispatcher",)])
+def test_what_needs_a_broker_refuses_to_start(local_house: LocalHouse, command: tuple[str, ...]) -> None:
+    """And says what to run instead."""
+    answer = run("-m", "workers", *command, env=local_house.env)
+    assert (2, True) == (answer.returncode, "python -m workers local" in answer.stderr)
+
+
+def test_celery_worker_refuses_to_start(local_house: LocalHouse) -> None:
+    """It would wait for a broker that nobody publishes to."""
+    answer = run(*worker_arguments("-Q", "analytics"), env=local_house.env)
+    assert (2, True) == (answer.returncode, "python -m workers local" in answer.stderr)
+
+
+def test_runner_refuses_another_profile(local_house: LocalHouse) -> None:
+    """Beside a dispatcher it would take jobs that lie in the broker."""
+    answer = run(*RUNNER, env={**local_house.env, "SWITCHYARD_PROFILE": "dashboard"})
+    assert (2, True) == (answer.returncode, "SWITCHYARD_PROFILE" in answer.stderr)
+
+
+def run(*command: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *command], env=env, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("module", ["workers.local", "workers.local_child"])
+def test_runner_and_child_load_no_redis(module: str) -> None:
+    """A fresh interpreter has what each needs, and no Redis client among it; the runner has no Celery either."""
+    told = run("-c", f"import sys, {module}; print(sorted(sys.modules))", env=os.environ).stdout
+    unwanted = {"redis", "kombu.transport.redis"} | ({"celery"} if module == "workers.local" else set())
+    assert set() == unwanted & set(ast.literal_eval(told))
