@@ -6,17 +6,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import structlog
 from celery import Celery
 
 from tasks.core.artifacts import Artifacts
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import Ledger
+from tasks.core.ledger.schema import metadata
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
 from tasks.core.ledger_events import LedgerEvents
 from tasks.core.redis_events import RedisEvents
 from tasks.core.settings import Settings
-from tests.servers import RedisServer
+from tests.servers import PostgreSQL, RedisServer
 
 # Nothing listens here, so that connecting fails at once.
 DEAD_REDIS_URL = "redis://127.0.0.1:1/0"
@@ -81,9 +83,39 @@ def sqlite_ledger(sqlite_template: Path, tmp_path: Path) -> Iterator[Ledger]:
     ledger.close()
 
 
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A private PostgreSQL cluster; without the server's programs its tests are skipped, and say so."""
+    if not PostgreSQL.is_installed():
+        pytest.skip("no PostgreSQL server (initdb, postgres) on the PATH")
+    server = PostgreSQL()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_ledger(postgresql: PostgreSQL) -> Iterator[Ledger]:
+    """A prepared PostgreSQL ledger, kept for the whole run."""
+    ledger = Ledger(postgresql.create("ledger"))
+    ledger.prepare()
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_ledger(request: pytest.FixtureRequest) -> Ledger:
+    """A prepared and empty ledger, on each database."""
+    if request.param == "sqlite":
+        return request.getfixturevalue("sqlite_ledger")
+    ledger: Ledger = request.getfixturevalue("postgresql_ledger")
+    with ledger.write() as connection:
+        connection.execute(sa.text("TRUNCATE " + ", ".join(metadata.tables) + " CASCADE"))
+    return ledger
+
+
 @pytest.fixture
 def ledger(sqlite_ledger: Ledger) -> Ledger:
-    """A prepared ledger; ``tests/core/ledger`` runs it on PostgreSQL too."""
+    """A prepared ledger; ``tests/core/ledger`` and modules that ask for ``either_ledger`` run on PostgreSQL too."""
     return sqlite_ledger
 
 

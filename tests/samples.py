@@ -137,8 +137,10 @@ def ledger_away(ledger: Ledger) -> Iterator[None]:
         raise sa.exc.OperationalError("connect", None, refused)
 
     sa.event.listen(ledger._engine, "do_connect", refuse)
+    pool = ledger._engine.pool
     ledger.close()
     try:
         yield
     finally:
+        pool.dispose()  # what other threads had borrowed came back to it
         sa.event.remove(ledger._engine, "do_connect", refuse)

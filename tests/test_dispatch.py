@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from tasks.core.carrier import Carrier
 from tasks.core.errors import IdempotencyKeyReused, InputRejected, LedgerUnavailable, NotFound
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import queries
+from tasks.core.ledger import Ledger, queries
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import JobState
 from tasks.core.redis_events import BELL_KEY
@@ -21,6 +21,11 @@ from tests.samples import eventually, ledger_away, running
 from tests.servers import RedisServer
 
 SPEC = SPECS[0]
+
+
+@pytest.fixture
+def ledger(either_ledger: Ledger) -> Ledger:
+    return either_ledger
 
 
 @pytest.fixture

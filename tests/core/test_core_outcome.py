@@ -3,12 +3,17 @@
 import pytest
 
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import carrying, queries, transitions
+from tasks.core.ledger import Ledger, carrying, queries, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.outcome import backoff_s, end_attempt, settle_lost
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.spec import FAST, HEAVY, NONE, STANDARD
 from tests.samples import WORKER, claimed, running
+
+
+@pytest.fixture
+def ledger(either_ledger: Ledger) -> Ledger:
+    return either_ledger
 
 
 @pytest.fixture

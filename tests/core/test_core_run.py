@@ -23,7 +23,7 @@ from tasks.core.errors import (
 )
 from tasks.core.job import JobContext
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import carrying, queries, transitions
+from tasks.core.ledger import Ledger, carrying, queries, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.run import run_job
@@ -33,6 +33,11 @@ from tasks.maintenance.engine import ping
 from tests.samples import carried, claimed, ledger_away
 
 Engine = Callable[[PingRequest, JobContext], PingResult]
+
+
+@pytest.fixture
+def ledger(either_ledger: Ledger) -> Ledger:
+    return either_ledger
 
 
 @pytest.fixture

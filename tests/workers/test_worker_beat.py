@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import fleet, queries, transitions
+from tasks.core.ledger import Ledger, fleet, queries, transitions
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.ledger.schema import workers
 from tasks.core.ledger.tenants import Tenant
@@ -18,6 +18,11 @@ from tasks.core.records import Cause, JobState
 from tests.samples import WORKER, a_worker, eventually, ledger_away, running
 from workers import beat as beat_module
 from workers.beat import Beat
+
+
+@pytest.fixture
+def ledger(either_ledger: Ledger) -> Ledger:
+    return either_ledger
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from celery import Celery
 from structlog.testing import capture_logs
 
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import fleet, queries, state_events, transitions
+from tasks.core.ledger import Ledger, fleet, queries, state_events, transitions
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.schema import jobs, workers
 from tasks.core.ledger.tenants import Tenant
@@ -22,6 +22,11 @@ from tests.samples import WORKER, a_job, a_worker, accepted, ago, carried, claim
 from tests.servers import RedisServer
 from workers.dispatcher import Dispatcher
 from workers.judge import Every
+
+
+@pytest.fixture
+def ledger(either_ledger: Ledger) -> Ledger:
+    return either_ledger
 
 
 @pytest.fixture
