@@ -113,11 +113,9 @@ class Settings(BaseSettings):
     )
     stream_token_ttl_s: int = Field(300, ge=10, le=86400, description="How long a stream token opens a stream.")
     stream_maxlen: int = Field(
-        2000, ge=100, le=100_000, description="Entries kept in Redis per job's event stream; older ones give a `gap`."
+        2000, ge=100, le=100_000, description="Entries kept per job's event stream; older ones give a `gap`."
     )
-    stream_ttl_s: int = Field(
-        86400, ge=60, le=30 * 86400, description="How long a finished job's stream stays in Redis."
-    )
+    stream_ttl_s: int = Field(86400, ge=60, le=30 * 86400, description="How long a finished job's stream is kept.")
     heartbeat_s: float = Field(15.0, ge=0.2, le=60, description="Pause between heartbeat comments on idle streams.")
     idempotency_ttl_s: int = Field(
         86400, ge=60, le=30 * 86400, description="How long an idempotency key is remembered."

@@ -16,12 +16,10 @@ from tests.integration.test_dying import (
     test_job_survives_a_killed_child,
     test_killed_child_costs_attempts_until_the_job_is_dead,
 )
-from tests.integration.test_rescuing import test_job_of_a_killed_worker_is_finished_by_another
 from tests.servers import PostgreSQL
 
 __all__ = [
     "test_hard_limit_ends_a_hung_job_as_timeout",
-    "test_job_of_a_killed_worker_is_finished_by_another",
     "test_job_survives_a_killed_child",
     "test_killed_child_costs_attempts_until_the_job_is_dead",
 ]
@@ -46,3 +44,14 @@ def test_finished_work_is_written_when_the_server_is_back(house: House, postgres
         postgresql.start()
     ended = house.await_end(job)
     assert (JobState.SUCCEEDED, 1, [(1, 1)]) == (ended.state, ended.attempt, house.effects(job))
+
+
+def test_job_of_a_killed_worker_is_finished_by_another(house: House) -> None:
+    """After kill -9 of the worker's parent in the middle of a job, another worker ends it: one success."""
+    job = house.submit("sleep", seconds=1000, until_attempt=1)
+    house.await_start(job)
+    house.worker.kill()
+    house.start_worker("-Q", "analytics")
+    ended = house.await_end(job)
+    assert (JobState.SUCCEEDED, 2) == (ended.state, ended.attempt)
+    assert ["retried", "succeeded"] == [row.outcome for row in house.attempts(job)]
