@@ -1,9 +1,10 @@
 """Builds the application: opens its services, registers its blueprints, puts the edge around them."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import MappingProxyType
 
-from app import artifacts, catalogue, fleet, health, jobs, logs, submissions
+from app import artifacts, catalogue, domain_events, fleet, health, jobs, logs, submissions
 from app.auth import bearer_tenant, register_authentication
 from app.docs import docs_blueprint
 from app.errors import Problem, register_error_handlers
@@ -19,6 +20,7 @@ from app.services import EXTENSION, Services
 from app.streams.hub import Hub
 from app.streams.routes import register_streams
 from app.streams.services import StreamServices
+from app.streams.tenant_hub import TenantHub, Waiter
 from app.streams.tokens import StreamTokens, signing_key
 from app.streams.waiter import HubWaiter
 from tasks.core.carriage import Carriage, NoCarriage
@@ -27,7 +29,7 @@ from tasks.core.settings import Settings
 from tasks.core.telemetry import configure_telemetry
 from tasks.registry import load_specs
 
-_CONCERNS = (submissions, jobs, logs, artifacts, catalogue, fleet, health)
+_CONCERNS = (submissions, jobs, logs, artifacts, domain_events, catalogue, fleet, health)
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16
 
@@ -78,6 +80,8 @@ def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carriag
         dispatcher = LiveDispatcher(kernel.ledger, lease_s=settings.lease_s)
         hub = Hub(kernel)
         opening.callback(hub.close)
+        tenant_hub = TenantHub(kernel.ledger, _tenant_reader(settings))
+        opening.callback(tenant_hub.close)
         return Services(
             settings=settings,
             kernel=kernel,
@@ -85,6 +89,7 @@ def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carriag
             specs=specs,
             forms=MappingProxyType({kind: form_of(spec) for kind, spec in specs.items()}),
             hub=hub,
+            tenant_hub=tenant_hub,
             waiter=HubWaiter(hub, kernel.ledger),
             keyring=Keyring(kernel.ledger),
             workers=LiveWorkers(kernel.ledger),
@@ -93,6 +98,14 @@ def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carriag
             telemetry=telemetry,
             owned=opening.pop_all(),
         )
+
+
+def _tenant_reader(settings: Settings) -> Callable[[], Waiter] | None:
+    if not settings.needs_redis:
+        return None
+    from tasks.core.tenant_streams import TenantReader  # noqa: PLC0415  # each profile loads only its own
+
+    return lambda: TenantReader(settings.redis_url)
 
 
 def _open_carriage(kernel: Kernel) -> Carriage:

@@ -42,6 +42,8 @@ class Beat:
     is_stopping: Callable[[], bool]
     children: Callable[[], list[int]]
     _listening: bool = False
+    _told_to_stop: bool = False
+    _hurry: Event = field(default_factory=Event)
     _stopped: Event = field(default_factory=Event)
     _thread: Thread | None = None
     _registered: bool = False
@@ -64,9 +66,15 @@ class Beat:
         """Note that the worker takes jobs from now on."""
         self._listening = True
 
+    def drain(self) -> None:
+        """Note that the worker was told to stop, and write so at once. Safe in a signal handler of another thread."""
+        self._told_to_stop = True
+        self._hurry.set()
+
     def stop(self) -> None:
         """Stop beating and write that the worker has left."""
         self._stopped.set()
+        self._hurry.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
         try:
@@ -83,7 +91,8 @@ class Beat:
                 log.warning("beat_missed", code=exc.code)
             except Exception:  # a worker whose heart stops is taken for dead while it goes on working
                 log.exception("beat_failed")
-            self._stopped.wait(self.kernel.settings.beat_s)
+            self._hurry.wait(self.kernel.settings.beat_s)
+            self._hurry.clear()
 
     def _once(self) -> None:
         ledger = self.kernel.ledger
@@ -113,7 +122,7 @@ class Beat:
         self._registered = True
 
     def _state(self) -> WorkerState:
-        if not self.is_stopping():
+        if not (self._told_to_stop or self.is_stopping()):
             return WorkerState.UP if self._listening else WorkerState.STARTING
         if self._draining_since is None:
             self._draining_since = time.monotonic()

@@ -1,4 +1,4 @@
-"""The process that carries what waits, carries again what Redis lost, rescues, expires, and relays state events.
+"""The process that carries what waits, carries again what Redis lost, rescues, expires, and relays events.
 
 Several may run; the holder of the lease in the ledger acts. It judges by its own monotonic clock and only by what it
 saw itself, so it judges nobody during its first lease, or during the first lease after the ledger was away. Whatever it
@@ -23,8 +23,10 @@ from tasks.core.events import EventsUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import carrying
 from tasks.core.ledger.carrying import Backlog
+from tasks.core.outbox_relay import OutboxRelay
 from tasks.core.records import Job
 from tasks.core.spec import Queue
+from tasks.core.tenant_streams import TenantStreams
 from workers.broker import Broker, Losses
 from workers.census import WatchedTime
 from workers.judge import Every, Judge, relay_late
@@ -59,6 +61,9 @@ class Dispatcher:
         self._stopping = Event()
         self._judges = Every(self._tick_s / 2)
         self._relays = Every(_RELAY_EVERY_S)
+        self._streams = TenantStreams(settings.redis_url)
+        self._outbox = OutboxRelay(kernel.ledger, self._streams)
+        self._relays_outbox = Every(_RELAY_EVERY_S)
         self._looks_for_losses = Every(settings.carry_again_s / 10)
 
     def run(self) -> None:
@@ -85,6 +90,7 @@ class Dispatcher:
         self._leadership.resign()
         self._publisher.close()
         self._broker.close()
+        self._streams.close()
         log.info("dispatcher_stopped")
 
     def stop(self) -> None:
@@ -99,6 +105,8 @@ class Dispatcher:
         """
         if self._judges.is_due():
             self._judge.act()
+        if self._relays_outbox.is_due():
+            self._outbox.tick()
         self._pause_s = self._tick_s
         if not self._breaker.is_open:
             try:

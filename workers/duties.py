@@ -10,6 +10,7 @@ from tasks.core.errors import LedgerUnavailable
 from tasks.core.events import EventsUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import streams
+from tasks.core.outbox_relay import OutboxRelay
 from workers.census import WatchedTime
 from workers.judge import Every, Judge, relay_late
 from workers.leadership import Leadership
@@ -31,6 +32,7 @@ class Duties:
         holder = f"local@{platform.node()}#{secrets.token_hex(4)}"
         self._leadership = Leadership(kernel.ledger, holder=holder, lease_s=lease_s)
         self._judge = Judge(kernel, clock=WatchedTime(longest_step_s=2 * self._tick_s))
+        self._outbox = OutboxRelay(kernel.ledger, None)
         self._sweeps = Every(_SWEEP_EVERY_S)
         self._term: int | None = None
         self._stopping = Event()
@@ -64,6 +66,7 @@ class Duties:
             self._term = self._leadership.term
             self._judge.reset()
         self._judge.act()
+        self._outbox.tick()
         relay_late(self._kernel)
         if self._sweeps.is_due():
             streams.sweep(self._kernel.ledger)

@@ -44,6 +44,7 @@ for command in (
     fleet.kinds,
     fleet.queues,
     fleet.workers,
+    fleet.events,
     settings.settings,
 ):
     cli.add_command(command)

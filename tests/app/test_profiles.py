@@ -32,7 +32,7 @@ _TOKEN = "/api/jobs/{job_id}/stream-token"
 # What each mode brings: modules, and paths that the document names.
 _OF_SSE = {"app.streams.sse"}
 _OF_WEBSOCKET = {"app.streams.websocket", "simple_websocket", "wsproto"}
-_OF_REDIS = {"redis", "celery", "kombu", "tasks.core.carrier", "tasks.core.redis_events"}
+_OF_REDIS = {"redis", "celery", "kombu", "tasks.core.carrier", "tasks.core.redis_events", "tasks.core.tenant_streams"}
 _OF_LEDGER_EVENTS = {"tasks.core.ledger_events"}
 
 
