@@ -104,7 +104,8 @@ def follow_domain_events(query: DomainEventQuery, header: DomainEventHeaders) ->
 
 def _wants_json(query: DomainEventQuery) -> bool:
     if not services().settings.serves_sse:
-        if query.format == "sse" or request.accept_mimetypes.best_match([_JSON]) is None:
+        accepted = request.accept_mimetypes
+        if query.format == "sse" or (accepted and accepted.best_match([_JSON]) is None):
             raise InputRejected("This server serves no streams: ask for application/json.", code="not_acceptable")
         return True
     if query.format is not None:

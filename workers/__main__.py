@@ -13,6 +13,7 @@ from tasks.core.settings import Settings, load_settings
 from tasks.core.spec import Queue
 from tasks.registry import load_specs
 from workers.outbox import outbox
+from workers.preflight import find_capabilities
 from workers.readiness import Readiness, readiness
 from workers.supervisor import Supervised, Supervisor, worker_command
 
@@ -63,8 +64,11 @@ def local(queues: str, slots: int, with_web: bool) -> None:
         sys.exit(Supervisor(supervised, stop_limit_s=settings.drain_grace_s + 10).run())
     from workers.local import LocalRunner  # noqa: PLC0415  # the supervisor has no use for it
 
+    found = set(find_capabilities())
+    # What this machine lacks something for waits, as it does where a dispatcher carries.
+    kinds = [kind for kind, spec in load_specs(settings.extra_families).items() if spec.capabilities <= found]
     kernel = open_kernel(settings)
-    runner_here = LocalRunner(kernel, names, load_specs(settings.extra_families).keys(), slots=slots)
+    runner_here = LocalRunner(kernel, names, kinds, slots=slots)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: runner_here.stop())
     runner_here.run()

@@ -71,6 +71,16 @@ def test_stream_that_is_off_is_no_path_at_all(make_app: Callable[..., API]) -> N
     assert {"self", "logs", "artifacts", "cancel"} == set(record["links"])
 
 
+def test_domain_events_come_in_pages_where_there_are_no_streams(make_app: Callable[..., API]) -> None:
+    """Whoever asks for a stream is told; whoever does not care gets a page; the document names no stream."""
+    caller = sign_in(make_app(profile="api"), "alice")
+    assert [] == caller.get("/api/events").json["events"]
+    for wish in ({"query_string": {"format": "sse"}}, {"headers": {"Accept": "text/event-stream"}}):
+        answer = caller.get("/api/events", **wish)
+        assert (406, "not_acceptable") == (answer.status_code, answer.json["code"])
+    assert "text/event-stream" not in caller.get("/openapi").text
+
+
 def test_local_profile_is_healthy_without_redis(make_app: Callable[..., API]) -> None:
     """It depends on the ledger, and on a runner that leads; with Redis it has nothing to do."""
     app = make_app(profile="local")
