@@ -27,8 +27,9 @@ from tasks.core.outbox_relay import OutboxRelay
 from tasks.core.records import Job
 from tasks.core.spec import Queue
 from tasks.core.tenant_streams import TenantStreams
+from tasks.registry import load_specs
 from workers.broker import Broker, Losses
-from workers.census import WatchedTime
+from workers.census import WatchedTime, unserved
 from workers.judge import Every, Judge, relay_late
 from workers.leadership import Leadership
 from workers.pace import SHORTEST_S, Pace
@@ -56,6 +57,8 @@ class Dispatcher:
         watched = WatchedTime(longest_step_s=2 * self._tick_s)
         self._judge = Judge(kernel, clock=watched)
         self._losses = Losses(settings.carry_again_s, clock=watched)
+        self._needy = [spec for spec in load_specs(settings.extra_families).values() if spec.capabilities]
+        self._unserved: frozenset[str] = frozenset()
         self._pace = Pace(self._tick_s)
         self._pause_s = self._tick_s
         self._stopping = Event()
@@ -105,6 +108,7 @@ class Dispatcher:
         """
         if self._judges.is_due():
             self._judge.act()
+            self._unserved = unserved(self._needy, self._judge.live)
         if self._relays_outbox.is_due():
             self._outbox.tick()
         self._pause_s = self._tick_s
@@ -137,7 +141,7 @@ class Dispatcher:
             self._carry_again(wiped=wiped)
         if wiped:
             self._broker.mark()
-        waiting = carrying.backlogs(self._kernel.ledger, list(Queue))
+        waiting = carrying.backlogs(self._kernel.ledger, list(Queue), without=self._unserved)
         self._pause_s = self._pace.pause_s([(backlog, self._carry(backlog)) for backlog in waiting])
         if self._relays.is_due():
             relay_late(self._kernel)
@@ -145,7 +149,7 @@ class Dispatcher:
     def _carry(self, backlog: Backlog) -> int:
         if not backlog.room:
             return 0
-        carried = carrying.take_due(self._kernel.ledger, backlog.queue)
+        carried = carrying.take_due(self._kernel.ledger, backlog.queue, without=self._unserved)
         self._publish(carried)
         return len(carried)
 

@@ -9,7 +9,7 @@ import structlog
 from tasks.core.clock import now
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import fleet, state_events, transitions
-from tasks.core.ledger.fleet import WorkerState
+from tasks.core.ledger.fleet import Worker
 from tasks.core.outcome import settle_lost
 from tasks.core.records import Cause
 from tasks.core.relay import announce, relay_unsent
@@ -34,6 +34,8 @@ class Judge:
         self._kernel = kernel
         self.census = Census(clock=clock)
         self.listening = Listening(clock=clock)
+        self.live: list[Worker] = []
+        """The live workers, as of the newest ``act``."""
         self._forgets = Every(_FORGET_EVERY_S)
 
     def reset(self) -> None:
@@ -57,14 +59,18 @@ class Judge:
         ledger = self._kernel.ledger
         # Holders first: who registers and claims between the two questions must not look like a holder without a row.
         holders = fleet.holders(ledger)
-        beats = {worker.name: worker.beat for worker in fleet.live_workers(ledger)}
+        self.live = fleet.live_workers(ledger)
+        beats = {worker.name: worker.beat for worker in self.live}
         for name in self.census.gone(beats, holders, lease_s=self._kernel.settings.lease_s):
-            for held in fleet.held_by(ledger, name):
+            # Listed before the last look at the counter: whoever was frozen here must not take what was begun since.
+            lost = fleet.held_by(ledger, name)
+            if name in beats:
+                if not fleet.mark_gone(ledger, name, beat=beats[name]):
+                    continue
+                log.warning("worker_gone", worker=name)
+            for held in lost:
                 message = f"The worker {name} stopped beating."
                 self._settle(held.job_id, held.fence, worker=name, cause=Cause.WORKER_LOST, message=message)
-            if name in beats:
-                fleet.set_state(ledger, name, WorkerState.GONE)
-                log.warning("worker_gone", worker=name)
 
     def _retry_silent(self) -> None:
         for attempt in self.listening.silent(fleet.watched(self._kernel.ledger)):

@@ -27,7 +27,7 @@ def settle_for_child(kernel: Kernel, job_id: str, *, worker: str, carry: int, ca
         return
     log.warning("attempt_settled", job_id=job_id, correlation_id=job.correlation_id, cause=cause, state=str(job.state))
     announce(kernel.ledger, kernel.events, job)
-    remove_workdirs(kernel.settings.state_dir, job_id)
+    remove_workdirs(kernel.settings.state_dir, job_id, up_to=job.fence)
 
 
 def cause_of(error: BaseException) -> tuple[str, str]:

@@ -25,7 +25,7 @@ def test_best_comes_first(ledger: Ledger, tenant: Tenant) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"not_before": ago(-60)},
+        {"not_before": ago(-86400)},
         {"expires_at": ago(1)},
         {"queue": Queue.CRAWLER},
         {"kind": "another.kind"},
