@@ -161,9 +161,7 @@ class Settings(BaseSettings):
         le=7 * 86400,
         description="How often the dispatcher submits `maintenance.sweep`, which removes what is old. 0: never.",
     )
-    outbox_keep_s: int = Field(
-        7 * 86400, ge=3600, le=365 * 86400, description="How long domain events are kept once they were relayed."
-    )
+    outbox_keep_s: int = Field(7 * 86400, ge=3600, le=365 * 86400, description="How long domain events are kept.")
     egress_allow: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated exact `host:port` pairs that jobs may reach although the guard forbids them."
     )
