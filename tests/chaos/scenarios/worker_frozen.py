@@ -99,7 +99,6 @@ SCENARIOS = (
         "SIGSTOP a worker for 60 s, then SIGCONT",
         play,
         bound_s=480,
-        quick_bound_s=120,
         mutants=("fence",),
     ),
 )

@@ -111,7 +111,6 @@ SCENARIOS = (
         "kill -9 a worker's parent every 20 s, one of two workers",
         play,
         bound_s=600,
-        quick_bound_s=120,
         mutants=("rescue",),
     ),
 )
