@@ -60,6 +60,15 @@ def test_submitted_job_is_in_the_ledger_then_in_the_broker(
     assert eventually(lambda: redis_server.client.llen("sy:maintenance") == 1)
 
 
+def test_kind_with_needs_is_left_to_the_dispatcher(
+    kernel: Kernel, carrier: Carrier, submission: Submission, redis_server: RedisServer
+) -> None:
+    """Which knows whether a live worker meets them; the bell wakes it."""
+    needy = replace(SPEC, capabilities=frozenset({"chromium"}))
+    assert not submit(kernel, carrier, needy, submission).published
+    assert eventually(lambda: redis_server.client.llen(BELL_KEY) == 1)
+
+
 def test_shorter_limits_keep_the_distance_to_the_hard_one(
     kernel: Kernel, carrier: Carrier, submission: Submission
 ) -> None:

@@ -187,6 +187,7 @@ class JobSummary(BaseModel):
     timings: Timings
     created_at: datetime
     not_before: datetime | None = None
+    expires_at: datetime | None = Field(None, description="Still queued then, the job ends as failed: `expired`.")
     started_at: datetime | None = None
     finished_at: datetime | None = None
     cancel_requested_at: datetime | None = None

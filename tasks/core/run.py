@@ -105,7 +105,9 @@ def _claim(kernel: Kernel, task: JobTask) -> Job:
 def _run_claimed(
     kernel: Kernel, spec: JobSpec, job: Job, load_engine: Callable[[], Engine[Any]], telemetry: Telemetry
 ) -> Job | None:
-    workdir = workdir_of(kernel.settings.state_dir, job)
+    # The beat takes the folder for the sign that the attempt goes on, so an engine that tidies up must not remove it.
+    folder = workdir_of(kernel.settings.state_dir, job.id, job.fence)
+    workdir = folder / "own"
     workdir.mkdir(parents=True, exist_ok=True)
     attempt = Attempt(kernel, job, workdir=workdir, http=_egress(kernel))
     with _soft_limit_restored():
@@ -115,7 +117,7 @@ def _run_claimed(
             _ignore_soft_limit()
             attempt.close()
             attempt.http.close()
-            shutil.rmtree(workdir, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
         return _patiently(lambda: _write_end(kernel, job, attempt, outcome))
 
 

@@ -73,7 +73,8 @@ class JobSpec:
         hard_limit_s: after this long the child's process group is killed; larger than the soft limit.
         retention: how long what a job leaves is kept.
         silence_s: an attempt without a sign of life (report, log line, checkpoint) for so long is stuck; None: never.
-        capabilities: what a worker must have found at start, such as ``chromium``; shown as ``waiting_for``.
+        capabilities: what a worker must have found at start, such as ``chromium``. A job waits, and shows it as
+            ``waiting_for``, while no live worker of the queue has all of it; workers of one queue should not differ.
         example: a valid request, shown in the catalogue and used by tests.
     """
 
@@ -94,6 +95,8 @@ class JobSpec:
     def __post_init__(self) -> None:
         if not 0 < self.soft_limit_s < self.hard_limit_s:
             raise ValueError(f"{self.kind}: need 0 < soft_limit_s < hard_limit_s")
+        if self.silence_s is not None and self.silence_s <= 0:
+            raise ValueError(f"{self.kind}: need 0 < silence_s, or None")
 
     @property
     def family(self) -> str:

@@ -97,12 +97,21 @@ def test_job_that_waits_for_its_next_attempt_is_in_retry(celery: Celery, kernel:
 )
 def test_death_of_a_child_is_settled(celery: Celery, job: Job, error: BaseException, cause: str) -> None:
     """The parent writes what the child could not; the working folder goes too."""
-    workdir = workdir_of(celery.kernel.settings.state_dir, job)
+    workdir = workdir_of(celery.kernel.settings.state_dir, job.id, job.fence)
     workdir.mkdir(parents=True)
     found = store(celery, job, error)
     assert found is not None
     assert (found.state, found.cause) == (JobState.QUEUED, cause)
     assert not workdir.exists()
+
+
+def test_death_of_a_child_leaves_the_next_attempts_folder(celery: Celery, job: Job) -> None:
+    """It may have begun on this machine before the parent heard of the death."""
+    folders = [workdir_of(celery.kernel.settings.state_dir, job.id, job.fence + n) for n in (0, 1)]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    store(celery, job, WorkerLostError("signal 9"))
+    assert [False, True] == [folder.exists() for folder in folders]
 
 
 @pytest.mark.parametrize(("kills", "cause"), [(7, Cause.OUT_OF_MEMORY), (3, Cause.WORKER_LOST)])
