@@ -49,10 +49,13 @@ def _victim(house: House, killed: dict[tuple[str, int], float]) -> Running:
     times = Counter(job for job, _ in killed)
 
     def find() -> Running | None:
+        started = {(start.job, start.fence) for start in house.sink.starts()}
         mortal = [
             one
             for one in running_jobs(house.ledger)
-            if times[one.job] < _MOST_KILLS_OF_ONE and (one.job, one.fence) not in killed
+            if (one.job, one.fence) in started
+            and times[one.job] < _MOST_KILLS_OF_ONE
+            and (one.job, one.fence) not in killed
         ]
         return house.trial.chance.choice(mortal) if mortal else None
 
