@@ -118,7 +118,10 @@ def _run_claimed(
             attempt.close()
             attempt.http.close()
             shutil.rmtree(folder, ignore_errors=True)
-        return _patiently(lambda: _write_end(kernel, job, attempt, outcome))
+        ended = _patiently(lambda: _write_end(kernel, job, attempt, outcome))
+    if attempt.emissions.emitted and ended is not None:
+        kernel.events.ring()  # the dispatcher numbers them, which their readers wait for
+    return ended
 
 
 def _egress(kernel: Kernel) -> "Egress":
@@ -193,6 +196,7 @@ def _write_end(
         cause=Cause.COMPLETED,
         result=outcome,
         progress=progress,
+        emitted=attempt.emissions.emitted,
     )
 
 
