@@ -1,6 +1,7 @@
 """A whole house of real processes: Redis, ledger, web, dispatchers, workers, and the sink beside them."""
 
 import os
+import random
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -151,7 +152,8 @@ class House:
 
     def view(self, job_id: str, *, drop_every_s: float = 2.0) -> Viewer:
         """Follow a job's stream, with drops."""
-        viewer = Viewer(self.url, self.headers, job_id, drop_every_s=drop_every_s, chance=self.trial.chance)
+        chance = random.Random(self.trial.chance.random())  # its own: it draws on another thread
+        viewer = Viewer(self.url, self.headers, job_id, drop_every_s=drop_every_s, chance=chance)
         self.viewers.append(viewer)
         return viewer
 
