@@ -20,7 +20,7 @@ _CHUNK_BYTES = 64 * 1024
 # Clients that connect at the same moment; more of them would only wait in the listener's backlog.
 _CONNECTING = 50
 _SILENT_S = 60.0
-_COME_WITHIN_S = 15.0
+_COME_WITHIN_S = 30.0
 
 
 class Refused(Exception):

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from tasks.core.ledger.schema import jobs, state_events
+from tasks.core.domain_events import JOB_DEAD
+from tasks.core.ledger.schema import jobs, outbox, state_events
 from tasks.core.records import TERMINAL
 from tests.chaos.house import House
 from tests.chaos.sink import Arrival
@@ -132,9 +133,11 @@ def _one_end_per_job(found: Findings, house: House) -> None:
     # Callbacks are made from terminal events; until there are callbacks, one event is what can be counted.
     with house.ledger.read() as connection:
         rows = connection.execute(sa.select(state_events.c.job_id, state_events.c.data)).all()
+        told = connection.execute(sa.select(outbox.c.job_id).where(outbox.c.type == JOB_DEAD)).scalars().all()
     ends = Counter(row.job_id for row in rows if row.data["state"] in TERMINAL)
     wrong = [job_id for job_id in house.watch.ends if ends[job_id] != 1]
     _violated(found, "I6", "ended jobs have not exactly one terminal event", wrong)
+    _violated(found, "I6", f"jobs were told twice as {JOB_DEAD}", [job for job, n in Counter(told).items() if n > 1])
 
 
 def _nothing_after_cancelled(found: Findings, house: House, effects: dict[str, list[Arrival]]) -> None:

@@ -10,7 +10,7 @@ FAST = ("F1", "F2", "F4", "F5", "F8", "F12")
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(290)
 @pytest.mark.xdist_group("chaos")
 @pytest.mark.parametrize("scenario", FAST)
 def test_nothing_is_lost_or_done_twice(scenario: str) -> None:

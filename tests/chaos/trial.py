@@ -30,7 +30,8 @@ class Pace:
 
 
 PRODUCTION = Pace(beat_s=1.0, lease_s=10.0, carry_again_s=20.0, cancel_grace_s=2.0)
-SCALED = Pace(beat_s=0.5, lease_s=2.0, carry_again_s=2.0, cancel_grace_s=1.0)
+# A lease that a starved machine does not let run out; where a worker must be missed soon, the scenario shortens it.
+SCALED = Pace(beat_s=0.5, lease_s=5.0, carry_again_s=2.0, cancel_grace_s=1.0)
 
 
 @dataclass(slots=True)

@@ -92,6 +92,5 @@ SCENARIOS = (
         "a worker dies between taking a message and recording it",
         play,
         bound_s=480,
-        quick_bound_s=120,
     ),
 )

@@ -73,7 +73,6 @@ SCENARIOS = (
         "a job five times longer than every broker timeout, two workers",
         play,
         bound_s=180,
-        quick_bound_s=120,
         mutants=("claim",),
     ),
 )

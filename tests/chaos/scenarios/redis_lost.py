@@ -76,6 +76,5 @@ SCENARIOS = (
         "Redis kill -9 and restart, with AOF and wiped empty",
         play,
         bound_s=300,
-        quick_bound_s=90,
     ),
 )

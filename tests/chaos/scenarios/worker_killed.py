@@ -27,7 +27,8 @@ def play(trial: Trial) -> Verdict:
     """Keep two supervised workers busy; compare an undisturbed while with one in which a worker is killed again."""
     runs, kills = trial.pick(quick=1, full=3), trial.pick(quick=1, full=3)
     calm_s, every_s = trial.pick(quick=5.0, full=40.0), trial.pick(quick=8.0, full=_KILL_EVERY_S)
-    with open_house(trial) as house:
+    settings = {"lease_s": "2"} if trial.quick else {}
+    with open_house(trial, settings=settings) as house:
         victim, _ = [_supervised(house) for _ in range(2)]
         house.furnish(workers=0)
         house.trial.await_true(lambda: len(_up(house)) == 2, "both workers are up", within_s=90)
@@ -111,7 +112,6 @@ SCENARIOS = (
         "kill -9 a worker's parent every 20 s, one of two workers",
         play,
         bound_s=600,
-        quick_bound_s=120,
         mutants=("rescue",),
     ),
 )
