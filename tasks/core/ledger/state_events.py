@@ -16,16 +16,23 @@ from tasks.core.records import TERMINAL, Job, JobState, StateEvent
 
 def state_event_of(job: Job) -> StateEvent:
     """Describe the transition that brought ``job`` to its present state."""
-    data: dict[str, Any] = {"state": job.state, "cause": job.cause}
-    if job.error is not None:
-        data["error"] = job.error
+    if job.state in TERMINAL:
+        data = end_data(job.id, state=job.state, cause=job.cause, error=job.error, dead=job.dead)
+    else:
+        data = _data(job.state, job.cause, job.error)
     if job.state is JobState.QUEUED and job.not_before is not None:
         data["not_before"] = job.not_before.isoformat()
-    if job.state in TERMINAL:
-        data["dead"] = job.dead
-        data["result_ref"] = f"/api/jobs/{job.id}"
     at = job.finished_at or job.claimed_at or (job.created_at if job.version == 1 else now())
     return StateEvent(job_id=job.id, n=job.version, at=at, fence=job.fence, attempt=job.attempt, data=data)
+
+
+def end_data(job_id: str, *, state: JobState, cause: str, error: dict[str, Any] | None, dead: bool) -> dict[str, Any]:
+    """Describe the end of a job, as its last event does."""
+    return _data(state, cause, error) | {"dead": dead, "result_ref": f"/api/jobs/{job_id}"}
+
+
+def _data(state: JobState, cause: str, error: dict[str, Any] | None) -> dict[str, Any]:
+    return {"state": state, "cause": cause} | ({"error": error} if error is not None else {})
 
 
 def write_event(connection: Connection, job: Job) -> None:

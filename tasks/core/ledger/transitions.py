@@ -13,44 +13,92 @@ from sqlalchemy.engine import Connection
 from tasks.core.clock import now
 from tasks.core.errors import Conflict, NotFound
 from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.prepared import Move, Moved
 from tasks.core.ledger.rows import job_from_row
-from tasks.core.ledger.schema import attempts, jobs
-from tasks.core.ledger.state_events import write_event
+from tasks.core.ledger.schema import attempts, jobs, state_events
+from tasks.core.ledger.state_events import end_data, write_event
 from tasks.core.records import TERMINAL, Cause, Job, JobState
+
+
+def _attempt_of(moved: Moved) -> sa.Insert:
+    names = ["job_id", "fence", "attempt", "worker", "child_pid", "started_at"]
+    sources = ("id", "fence", "attempt", "worker", "child_pid", "claimed_at")
+    return attempts.insert().from_select(names, sa.select(*(moved[name] for name in sources)))
+
+
+def _attempt_ended(moved: Moved) -> sa.Update:
+    return (
+        attempts.update()
+        .where(attempts.c.job_id == moved["id"], attempts.c.fence == moved["fence"])
+        .values(
+            ended_at=moved["finished_at"],
+            outcome=sa.bindparam("state"),
+            cause=sa.bindparam("cause"),
+            error=sa.bindparam("error"),
+        )
+    )
+
+
+def _event_of(moved: Moved) -> sa.Insert:
+    names = ["job_id", "n", "at", "fence", "attempt", "data", "in_stream"]
+    at, data = sa.bindparam("at", type_=jobs.c.created_at.type), sa.bindparam("event", type_=state_events.c.data.type)
+    row = (moved["id"], moved["version"], at, moved["fence"], moved["attempt"], data, sa.false())
+    return state_events.insert().from_select(names, sa.select(*row))
+
+
+_CLAIM = Move(
+    jobs.update()
+    .where(
+        jobs.c.id == sa.bindparam("job_id"),
+        jobs.c.state == JobState.QUEUED,
+        jobs.c.carry == sa.bindparam("carry_taken"),
+    )
+    .values(
+        state=JobState.RUNNING,
+        cause=Cause.CLAIMED,
+        version=jobs.c.version + 1,
+        attempt=jobs.c.attempt + 1,
+        fence=jobs.c.fence + 1,
+        worker=sa.bindparam("by"),
+        child_pid=sa.bindparam("pid"),
+        published_at=None,
+        not_before=None,
+        claimed_at=sa.bindparam("at"),
+        started_at=sa.func.coalesce(jobs.c.started_at, sa.bindparam("at", type_=jobs.c.started_at.type)),
+        error=sa.null(),
+        progress=sa.null(),
+    ),
+    _attempt_of,
+    _event_of,
+)
+
+_FINISH = Move(
+    jobs.update()
+    .where(
+        jobs.c.id == sa.bindparam("job_id"),
+        jobs.c.state == JobState.RUNNING,
+        jobs.c.fence == sa.bindparam("under"),
+    )
+    .values(
+        state=sa.bindparam("state"),
+        cause=sa.bindparam("cause"),
+        version=jobs.c.version + 1,
+        finished_at=sa.bindparam("at"),
+        resume=sa.null(),
+        result=sa.bindparam("result"),
+        error=sa.bindparam("error"),
+        dead=sa.bindparam("dead"),
+        progress=sa.func.coalesce(sa.bindparam("progress", type_=jobs.c.progress.type), jobs.c.progress),
+    ),
+    _attempt_ended,
+    _event_of,
+)
 
 
 def claim(ledger: Ledger, job_id: str, *, carry: int, worker: str, child_pid: int) -> Job | None:
     """Begin an attempt: ``queued -> running`` with a new fence. None: a duplicate, or cancelled meanwhile."""
-    at = now()
-    with ledger.write() as connection:
-        job = _move(
-            connection,
-            (jobs.c.id == job_id) & (jobs.c.state == JobState.QUEUED) & (jobs.c.carry == carry),
-            state=JobState.RUNNING,
-            cause=Cause.CLAIMED,
-            attempt=jobs.c.attempt + 1,
-            fence=jobs.c.fence + 1,
-            worker=worker,
-            child_pid=child_pid,
-            published_at=None,
-            not_before=None,
-            claimed_at=at,
-            started_at=sa.func.coalesce(jobs.c.started_at, sa.literal(at, type_=jobs.c.started_at.type)),
-            error=None,
-            progress=None,
-        )
-        if job is not None:
-            connection.execute(
-                attempts.insert().values(
-                    job_id=job_id,
-                    fence=job.fence,
-                    attempt=job.attempt,
-                    worker=worker,
-                    child_pid=child_pid,
-                    started_at=at,
-                )
-            )
-        return job
+    values = {"job_id": job_id, "carry_taken": carry, "by": worker, "pid": child_pid, "at": now()}
+    return _CLAIM.run(ledger, values | {"event": {"state": JobState.RUNNING, "cause": Cause.CLAIMED}})
 
 
 def finish(
@@ -66,10 +114,10 @@ def finish(
     progress: dict[str, Any] | None = None,
 ) -> Job | None:
     """End the job: ``running -> succeeded | failed | cancelled``. None: this fence no longer owns it."""
-    values: dict[str, Any] = {"progress": progress} if progress is not None else {}
-    owned = (jobs.c.id == job_id) & (jobs.c.state == JobState.RUNNING) & (jobs.c.fence == fence)
-    with ledger.write() as connection:
-        return _end(connection, owned, state=state, cause=cause, error=error, result=result, dead=dead, **values)
+    values = {"job_id": job_id, "under": fence, "state": state, "cause": cause, "at": now()}
+    values |= {"result": result, "error": error, "dead": dead, "progress": progress}
+    event = end_data(job_id, state=state, cause=cause, error=error, dead=dead)
+    return _FINISH.run(ledger, values | {"event": event})
 
 
 def _end(
