@@ -1,11 +1,15 @@
 """What one process needs of the kernel, opened once and closed by its owner."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tasks.core.artifacts import Artifacts
 from tasks.core.events import Events
 from tasks.core.ledger import Ledger
 from tasks.core.settings import Settings
+from tasks.core.soon import Soon
+
+# How long the news that an attempt has begun may wait for the rest of the story.
+_SOON_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,7 @@ class Kernel:
     ledger: Ledger
     events: Events
     artifacts: Artifacts
+    soon: Soon = field(default_factory=lambda: Soon(_SOON_S))
 
     def close(self) -> None:
         """Close every connection."""

@@ -28,7 +28,7 @@ def job(kernel: Kernel, tenant: Tenant) -> Job:
 @pytest.fixture
 def attempt(kernel: Kernel, job: Job, clock: FakeClock, tmp_path: Path) -> Iterator[Attempt]:
     http = Egress(EgressPolicy())
-    attempt = Attempt(kernel, job, workdir=tmp_path, http=http, clock=clock)
+    attempt = Attempt(kernel, job, workdir=tmp_path / "work", open_http=lambda: http, clock=clock)
     yield attempt
     attempt.close()
     http.close()

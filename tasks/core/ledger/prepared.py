@@ -97,7 +97,7 @@ def _cursor(connection: Connection, text: str) -> Iterator[Any]:
     cursor = driver.cursor()
     try:
         yield cursor
-    except dialect.dbapi.Error as exc:  # type: ignore[union-attr]  # every dialect that runs has its driver
+    except dialect.loaded_dbapi.Error as exc:
         lost = dialect.is_disconnect(exc, driver, cursor)
         if lost:
             connection.invalidate(exc)
@@ -105,9 +105,9 @@ def _cursor(connection: Connection, text: str) -> Iterator[Any]:
             text,
             None,
             exc,
-            dialect.dbapi.Error,
+            dialect.loaded_dbapi.Error,
             dialect=dialect,
-            connection_invalidated=lost,  # type: ignore[union-attr]
+            connection_invalidated=lost,
         ) from exc
     finally:
         cursor.close()

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection, Row
 from tasks.core.clock import now
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.schema import state_events
-from tasks.core.records import TERMINAL, Job, JobState, StateEvent
+from tasks.core.records import TERMINAL, Cause, Job, JobState, StateEvent
 
 
 def state_event_of(job: Job) -> StateEvent:
@@ -33,6 +33,15 @@ def end_data(job_id: str, *, state: JobState, cause: str, error: dict[str, Any] 
 
 def _data(state: JobState, cause: str, error: dict[str, Any] | None) -> dict[str, Any]:
     return {"state": state, "cause": cause} | ({"error": error} if error is not None else {})
+
+
+def so_far(claimed: Job) -> list[StateEvent]:
+    """Describe the transition that ``claimed`` has just made, and its acceptance if that was the one before."""
+    event = state_event_of(claimed)
+    if claimed.version > 2:
+        return [event]
+    accepted = _data(JobState.QUEUED, Cause.ACCEPTED, None)
+    return [StateEvent(job_id=claimed.id, n=1, at=claimed.created_at, fence=0, attempt=0, data=accepted), event]
 
 
 def write_event(connection: Connection, job: Job) -> None:
@@ -69,10 +78,14 @@ def mark_sent(ledger: Ledger, events: Sequence[StateEvent]) -> None:
     """Note that Redis has these state events."""
     if not events:
         return
+    newest: dict[str, int] = {}
+    for event in events:
+        newest[event.job_id] = max(event.n, newest.get(event.job_id, 0))
+    # Redis takes a job's events in order, so it has all before its newest.
     mark = (
         state_events.update()
-        .where(state_events.c.job_id == sa.bindparam("id"), state_events.c.n == sa.bindparam("number"))
+        .where(state_events.c.job_id == sa.bindparam("id"), state_events.c.n <= sa.bindparam("number"))
         .values(in_stream=True)
     )
     with ledger.write() as connection:
-        connection.execute(mark, [{"id": event.job_id, "number": event.n} for event in events])
+        connection.execute(mark, [{"id": job_id, "number": number} for job_id, number in newest.items()])
