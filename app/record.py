@@ -62,6 +62,7 @@ def _summary_fields(services: Services, job: Job, live: tuple[int, dict[str, Any
         "timings": _timings(job, at=now()),
         "created_at": job.created_at,
         "not_before": job.not_before,
+        "expires_at": job.expires_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
         "cancel_requested_at": job.cancel_requested_at,

@@ -86,6 +86,7 @@ def _accept(at: Services, kind: str, *, body: dict[str, Any] | None, header: Sub
         priority=form.priority,
         timeout_s=form.timeout_s,
         max_attempts=form.max_attempts,
+        expires_in_s=form.expires_in_s,
         reference=form.reference,
         labels=form.labels,
         site=form.site,

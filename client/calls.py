@@ -25,6 +25,8 @@ class SubmitOptions(TypedDict, total=False):
     """0 to 100, higher first."""
     timeout_s: float
     max_attempts: int
+    expires_in_s: float
+    """A job still queued after so long ends as failed, with the code ``expired``."""
     reference: str
     labels: Mapping[str, str]
     site: str
@@ -95,7 +97,7 @@ def submit(kind: str, params: Mapping[str, Any] | BaseModel | None, options: Sub
     return Call(request, _accepted, limit="submit", extra_s=wait_s)
 
 
-_BODY_OPTIONS = ("priority", "timeout_s", "max_attempts", "reference", "labels", "site")
+_BODY_OPTIONS = ("priority", "timeout_s", "max_attempts", "expires_in_s", "reference", "labels", "site")
 
 
 def _accepted(answer: Answer) -> Job:

@@ -96,6 +96,7 @@ class Job(Record):
     timings: Timings | None = None
     created_at: datetime | None = None
     not_before: datetime | None = None
+    expires_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     cancel_requested_at: datetime | None = None

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from tasks.core.carrier import Carrier
@@ -29,6 +30,7 @@ class Submission:
     priority: int = 50
     timeout_s: float | None = None
     max_attempts: int | None = None
+    expires_in_s: float | None = None
     reference: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     site: str | None = None
@@ -91,6 +93,7 @@ def new_job(spec: JobSpec, submission: Submission) -> Job:
     """
     timeout_s = _within(submission.timeout_s, spec.soft_limit_s, name="timeout_s", kind=spec.kind)
     attempts = _within(submission.max_attempts, spec.retry.max_attempts, name="max_attempts", kind=spec.kind)
+    at, expires_in_s = now(), submission.expires_in_s
     return Job(
         id=new_id(),
         tenant_id=submission.tenant_id,
@@ -105,7 +108,7 @@ def new_job(spec: JobSpec, submission: Submission) -> Job:
         site=submission.site,
         correlation_id=submission.correlation_id,
         traceparent=submission.traceparent,
-        created_at=now(),
+        created_at=at,
         not_before=None,
         published_at=None,
         started_at=None,
@@ -115,7 +118,7 @@ def new_job(spec: JobSpec, submission: Submission) -> Job:
         timeout_s=timeout_s,
         hard_limit_s=timeout_s + spec.hard_limit_s - spec.soft_limit_s,
         silence_s=spec.silence_s,
-        expires_at=None,
+        expires_at=None if expires_in_s is None else at + timedelta(seconds=expires_in_s),
         retry=spec.retry.name,
         attempt=0,
         max_attempts=int(attempts),
@@ -150,6 +153,7 @@ def _idempotency(kernel: Kernel, spec: JobSpec, submission: Submission) -> Idemp
         "priority": submission.priority,
         "timeout_s": submission.timeout_s,
         "max_attempts": submission.max_attempts,
+        "expires_in_s": submission.expires_in_s,
         "reference": submission.reference,
         "labels": dict(submission.labels),
         "site": submission.site,

@@ -1,6 +1,5 @@
 """A worker's heart: a thread in its parent that says it lives, enforces cancels and drains, and cleans up."""
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,12 +10,13 @@ import structlog
 
 from tasks.core.errors import AppError
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import fleet, queries, transitions
+from tasks.core.ledger import fleet, transitions
 from tasks.core.ledger.fleet import Held, WorkerState
 from tasks.core.outcome import settle_lost
-from tasks.core.places import remove_workdirs, workdirs
-from tasks.core.records import Cause, Job, JobState
+from tasks.core.places import remove_workdirs, workdir_of
+from tasks.core.records import Cause, Job
 from tasks.core.relay import announce
+from workers.leftovers import Leftovers
 from workers.orphans import is_own_child, kill_group, kill_orphans
 
 log = structlog.get_logger()
@@ -26,6 +26,9 @@ _SWEEP_EVERY_S = 3.0
 # Celery's parent reports a dead child within a second or two. If it has not by then (the ledger was away just then,
 # say), the job would be held for ever by a worker that lives.
 _CHILDLESS_FOR_S = 5.0
+# A child that works on a job has made its folder, and only writes the end after it has removed it. One that was told
+# that its claim failed, although the ledger had committed it, does neither: nobody works on that job.
+_IDLE_FOR_S = 15.0
 
 
 @dataclass(slots=True)
@@ -46,10 +49,14 @@ class Beat:
     _thread: Thread | None = None
     _registered: bool = False
     _cancel_seen: dict[tuple[str, int], float] = field(default_factory=dict)
-    _childless_seen: dict[tuple[str, int], float] = field(default_factory=dict)
+    _idle_seen: dict[tuple[str, int], float] = field(default_factory=dict)
     _draining_since: float | None = None
     _swept_at: float = 0.0
     _process: psutil.Process = field(default_factory=psutil.Process)
+    _leftovers: Leftovers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._leftovers = Leftovers(self.kernel, self.worker.name)
 
     def start(self) -> None:
         """Register the worker, so that its row is there before its first claim, and begin beating."""
@@ -94,19 +101,14 @@ class Beat:
         held = fleet.held_by(ledger, self.worker.name)
         self._enforce_cancels(held)
         self._settle_childless(held)
+        self._leftovers.look(held)
         if state is WorkerState.DRAINING:
             self._enforce_drain(held)
         if time.monotonic() - self._swept_at > _SWEEP_EVERY_S:
             self._swept_at = time.monotonic()
             if killed := kill_orphans():
                 log.warning("orphans_killed", pids=killed)
-            self._remove_abandoned_workdirs()
-
-    def _remove_abandoned_workdirs(self) -> None:
-        for job_id, fence, folder in workdirs(self.kernel.settings.state_dir):
-            pulse = queries.pulse(self.kernel.ledger, job_id)
-            if pulse is None or pulse.state is not JobState.RUNNING or pulse.fence != fence:
-                shutil.rmtree(folder, ignore_errors=True)
+            self._leftovers.remove()
 
     def _register(self) -> None:
         fleet.register(self.kernel.ledger, self.worker)
@@ -132,17 +134,17 @@ class Beat:
 
     def _settle_childless(self, held: list[Held]) -> None:
         now = time.monotonic()
-        childless = {(job.job_id, job.fence) for job in held if not is_own_child(job.child_pid)}
-        self._childless_seen = {key: self._childless_seen.get(key, now) for key in childless}
-        for (job_id, fence), since in self._childless_seen.items():
-            if now - since < _CHILDLESS_FOR_S:
+        limits = {(job.job_id, job.fence): self._idle_limit_s(job) for job in held}
+        self._idle_seen = {key: self._idle_seen.get(key, now) for key, limit_s in limits.items() if limit_s is not None}
+        for (job_id, fence), since in self._idle_seen.items():
+            if now - since < (limits[job_id, fence] or 0.0):
                 continue
             settled = settle_lost(
                 self.kernel.ledger,
                 job_id,
                 worker=self.worker.name,
                 cause=Cause.WORKER_LOST,
-                message="The worker's child process was lost.",
+                message="The worker's child process was lost, or never began.",
                 fence=fence,
             )
             if settled is not None:
@@ -153,6 +155,13 @@ class Beat:
                     state=str(settled.state),
                 )
                 self._tell(settled)
+
+    def _idle_limit_s(self, job: Held) -> float | None:
+        """Tell how long nobody may seem to work on the job; None: somebody does."""
+        if not is_own_child(job.child_pid):
+            return _CHILDLESS_FOR_S
+        folder = workdir_of(self.kernel.settings.state_dir, job.job_id, job.fence)
+        return None if folder.exists() else _IDLE_FOR_S
 
     def _enforce_drain(self, held: list[Held]) -> None:
         assert self._draining_since is not None  # noqa: S101  # set by _state
@@ -170,7 +179,7 @@ class Beat:
         for child_pid in self.children():
             kill_group(child_pid)
         for job in held:
-            remove_workdirs(self.kernel.settings.state_dir, job.job_id)
+            remove_workdirs(self.kernel.settings.state_dir, job.job_id, up_to=job.fence)
 
     def _tell(self, job: Job) -> None:
         announce(self.kernel.ledger, self.kernel.events, job)

@@ -24,6 +24,7 @@ from tasks.core.settings import load_settings
 from tasks.core.spec import Queue
 from tasks.core.version import VERSION
 from workers.beat import Beat
+from workers.monitoring import BatchEventsStep
 from workers.orphans import CHILD_MARK, WORKER_MARK
 from workers.preflight import find_capabilities
 from workers.profiles import strictest
@@ -138,3 +139,4 @@ def _describe(parent: Any) -> fleet.Worker:
 
 
 app.steps["worker"].add(BeatStep)
+app.steps["consumer"].add(BatchEventsStep)

@@ -25,6 +25,7 @@ wait_option = click.option(
 @click.option("--priority", type=click.IntRange(0, 100), help="Higher goes first.")
 @click.option("--timeout", "timeout_s", type=float, metavar="S", help="Limit of one attempt.")
 @click.option("--max-attempts", type=click.IntRange(min=1), help="How often to try.")
+@click.option("--expires-in", "expires_in_s", type=float, metavar="S", help="Fail it if nobody starts it by then.")
 @click.option("--reference", help="Your own name for it.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="A label to find it by.")
 @click.option("--site", help="The site it belongs to.")

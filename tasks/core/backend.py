@@ -74,7 +74,7 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc]  # Celery has no types
                 state=str(job.state),
             )
             announce(self._kernel.ledger, self._kernel.events, job)
-            remove_workdirs(self._kernel.settings.state_dir, task_id)
+            remove_workdirs(self._kernel.settings.state_dir, task_id, up_to=job.fence)
         return result
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class Cause(StrEnum):
     TIMEOUT = "timeout"
     WORKER_LOST = "worker_lost"
     DRAINED = "drained"
+    EXPIRED = "expired"
+    SILENT = "silent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,7 @@ class JobSummary(BaseModel):
     timings: Timings
     created_at: datetime
     not_before: datetime | None = None
+    expires_at: datetime | None = Field(None, description="Still queued then, the job ends as failed: `expired`.")
     started_at: datetime | None = None
     finished_at: datetime | None = None
     cancel_requested_at: datetime | None = None

@@ -111,7 +111,7 @@ def _run_claimed(
     *,
     opening: Opening,
 ) -> Job | None:
-    workdir = workdir_of(kernel.settings.state_dir, job)
+    workdir = workdir_of(kernel.settings.state_dir, job.id, job.fence)
     attempt = Attempt(kernel, job, workdir=workdir, open_http=lambda: _egress(kernel), opening=opening)
     with _soft_limit_restored():
         try:

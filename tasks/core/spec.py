@@ -85,6 +85,8 @@ class JobSpec:
     def __post_init__(self) -> None:
         if not 0 < self.soft_limit_s < self.hard_limit_s:
             raise ValueError(f"{self.kind}: need 0 < soft_limit_s < hard_limit_s")
+        if self.silence_s is not None and self.silence_s <= 0:
+            raise ValueError(f"{self.kind}: need 0 < silence_s, or None")
 
     @property
     def family(self) -> str:

@@ -68,6 +68,8 @@ def test_limits_of_the_kind_are_the_defaults(alice: Caller) -> None:
         ({"params": {}, "timeout_s": 0}, "timeout_s"),
         ({"params": {}, "timeout_s": 11}, "timeout_s"),
         ({"params": {}, "max_attempts": 4}, "max_attempts"),
+        ({"params": {}, "expires_in_s": 0}, "expires_in_s"),
+        ({"params": {}, "expires_in_s": 1e9}, "expires_in_s"),
         ({"params": {}, "labels": {"UP": "x"}}, "labels.UP.[key]"),
         ({"params": {}, "labels": {f"k{n}": "" for n in range(17)}}, "labels"),
         ({"params": {}, "site": "a b"}, "site"),

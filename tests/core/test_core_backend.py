@@ -94,7 +94,7 @@ def test_job_that_waits_for_its_next_attempt_is_in_retry(celery: Celery, kernel:
 )
 def test_death_of_a_child_is_settled(celery: Celery, job: Job, error: BaseException, cause: str) -> None:
     """The parent writes what the child could not; the working folder goes too."""
-    workdir = workdir_of(celery.kernel.settings.state_dir, job)
+    workdir = workdir_of(celery.kernel.settings.state_dir, job.id, job.fence)
     workdir.mkdir(parents=True)
     found = store(celery, job, error)
     assert found is not None

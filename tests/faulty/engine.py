@@ -71,6 +71,13 @@ def _grandchild(request: ActRequest, job: JobContext) -> None:
     _stubborn(request, job)
 
 
+def _mute(request: ActRequest, job: JobContext) -> None:
+    until = time.monotonic() + request.seconds
+    while time.monotonic() < until:
+        with suppress(BaseException):
+            time.sleep(0.05)
+
+
 def _tell(request: ActRequest, job: JobContext) -> None:
     for done in range(1, 4):
         job.report("telling", done, 3)
@@ -88,5 +95,6 @@ _ACTS: Mapping[str, Callable[[ActRequest, JobContext], None]] = {
     "stubborn": _stubborn,
     "hang": _hang,
     "grandchild": _grandchild,
+    "mute": _mute,
     "tell": _tell,
 }

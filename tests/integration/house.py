@@ -27,6 +27,8 @@ from workers.orphans import CHILD_MARK
 
 Settings = Mapping[str, str]
 
+_OF_JOB = ("timeout_s", "max_attempts", "priority", "expires_in_s")
+
 
 def environment(folder: Path, redis_url: str, settings: Settings) -> dict[str, str]:
     """Return the environment of every process of a house; nothing of the caller's own settings gets through."""
@@ -158,11 +160,11 @@ class House(CeleryTestSetup):
 
     # ---- jobs
 
-    def submit(self, act: str = "succeed", **options: Any) -> Job:
+    def submit(self, act: str = "succeed", *, kind: str = ACT, **options: Any) -> Job:
         """Submit a ``faulty.act``; ``timeout_s``, ``max_attempts`` and the like go to the job, the rest to the act."""
-        of_job = {name: options.pop(name) for name in ("timeout_s", "max_attempts", "priority") if name in options}
+        of_job = {name: options.pop(name) for name in _OF_JOB if name in options}
         request = {"act": act, "effects": str(self.folder / "effects"), **options}
-        spec = load_specs(self.kernel.settings.extra_families)[ACT]
+        spec = load_specs(self.kernel.settings.extra_families)[kind]
         spec.request.model_validate(request)
         submission = Submission(tenant_id=self.tenant_id, request=request, **of_job)
         return submit(self.kernel, self.carrier, spec, submission).job
@@ -173,7 +175,7 @@ class House(CeleryTestSetup):
 
     def take_carry(self, job: Job) -> None:
         """Take the published job's next carry and send nothing, as a carrier does that dies before it publishes."""
-        taken = carrying.take_stale(self.kernel.ledger, job.queue, published_before=now())
+        taken = carrying.take_again(self.kernel.ledger, [(job.id, job.carry)])
         assert job.id in [one.id for one in taken]
 
     def take_away(self, running: Job) -> None:

@@ -120,12 +120,12 @@ def test_draining_worker_says_so_and_hands_its_jobs_back(
 ) -> None:
     """After the grace, without counting the attempt, and without leftovers."""
     job = running(quick.ledger, tenant, child_pid=child.pid)
-    workdir_of(quick.settings.state_dir, job).mkdir(parents=True)
+    workdir_of(quick.settings.state_dir, job.id, job.fence).mkdir(parents=True)
     beat.start()
     stopping.append(True)
     assert eventually(lambda: row(quick).state == WorkerState.DRAINING)
     assert child.wait(timeout=5) == -9
-    assert eventually(lambda: not workdir_of(quick.settings.state_dir, job).exists())
+    assert eventually(lambda: not workdir_of(quick.settings.state_dir, job.id, job.fence).exists())
     back = queries.job(quick.ledger, job.id)
     assert (JobState.QUEUED, Cause.DRAINED, 0) == (back.state, back.cause, back.attempt)
     assert eventually(lambda: kernel_states(quick, job.id)[-1:] == ["queued"])
@@ -189,7 +189,10 @@ def test_the_heart_outlives_a_surprise(beat: Beat, quick: Kernel, monkeypatch: p
 def test_folders_of_attempts_that_ended_are_removed(beat: Beat, quick: Kernel, tenant: Tenant) -> None:
     """A killed worker's leftovers go; the folder of a running attempt stays."""
     job = running(quick.ledger, tenant, worker="another")
-    kept, left = workdir_of(quick.settings.state_dir, job), quick.settings.state_dir / "work" / f"{job.id}-99"
+    kept, left = (
+        workdir_of(quick.settings.state_dir, job.id, job.fence),
+        quick.settings.state_dir / "work" / f"{job.id}-99",
+    )
     for folder in (kept, left):
         folder.mkdir(parents=True)
     beat.start()

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,10 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DatabaseError, DBAPIError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.functions import FunctionElement
 
+from tasks.core.clock import now
 from tasks.core.errors import LedgerBusy, LedgerUnavailable
-from tasks.core.ledger.schema import REVISION
+from tasks.core.ledger.schema import REVISION, UTCDateTime
 
 _BUSY_TIMEOUT_S = 5
 # A commit holds SQLite's write lock for about a millisecond.
@@ -90,6 +94,34 @@ class Ledger:
     def close(self) -> None:
         """Close every pooled connection."""
         self._engine.dispose()
+
+
+def ledger_now(connection: Connection, *, plus_s: float = 0.0) -> sa.ColumnElement[datetime]:
+    """Return the present by the ledger's clock, ``plus_s`` later, for use in a statement.
+
+    Times that one machine writes and another compares go by this one clock: PostgreSQL's own. With SQLite there is but
+    one machine.
+    """
+    if connection.dialect.name == "sqlite":
+        return sa.literal(now() + timedelta(seconds=plus_s), UTCDateTime())
+    return sa.type_coerce(sa.func.now() + sa.literal(timedelta(seconds=plus_s), sa.Interval()), UTCDateTime())
+
+
+class LedgerNow(FunctionElement[datetime]):
+    """The present by the ledger's clock, for statements that are built before there is a connection."""
+
+    type = UTCDateTime()
+    inherit_cache = True
+
+
+@compiles(LedgerNow)
+def _now(_element: LedgerNow, _compiler: object, **_options: object) -> str:
+    return "now()"
+
+
+@compiles(LedgerNow, "sqlite")
+def _now_of_sqlite(_element: LedgerNow, _compiler: object, **_options: object) -> str:
+    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"  # as SQLAlchemy writes times there
 
 
 def _revision(engine: Engine) -> str | None:

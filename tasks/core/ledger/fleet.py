@@ -1,5 +1,6 @@
 """The workers as the ledger knows them: a row each, a counter that beats, and what each has found on its machine."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
 from tasks.core.ledger.database import Ledger
-from tasks.core.ledger.schema import jobs, workers
+from tasks.core.ledger.schema import attempts, jobs, workers
 from tasks.core.records import JobState
 
 # The broker holds at most this many published and unclaimed jobs per queue, or four for each live slot if that is more.
@@ -64,6 +65,26 @@ class Held:
     cancel_requested: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A running attempt that must give signs of life, at least one in ``silence_s``."""
+
+    job_id: str
+    fence: int
+    worker: str
+    signs: int
+    silence_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptPlace:
+    """Where an attempt was begun, and whether it still owns its job."""
+
+    worker: str
+    child_pid: int
+    owns: bool
+
+
 def register(ledger: Ledger, worker: Worker) -> None:
     """Write the worker's row, at its start or when the ledger has lost it; its boot id makes the name its own."""
     with ledger.write() as connection:
@@ -98,6 +119,29 @@ def held_by(ledger: Ledger, name: str) -> list[Held]:
             Held(row.id, row.fence, row.child_pid, row.cancel_requested_at is not None)
             for row in connection.execute(statement)
         ]
+
+
+def watched(ledger: Ledger) -> list[Watched]:
+    """List the running attempts of kinds that may not be silent for long."""
+    statement = sa.select(jobs.c.id, jobs.c.fence, jobs.c.worker, jobs.c.signs, jobs.c.silence_s).where(
+        jobs.c.state == JobState.RUNNING, jobs.c.silence_s.is_not(None)
+    )
+    with ledger.read() as connection:
+        return [Watched(*row) for row in connection.execute(statement)]
+
+
+def places_of(ledger: Ledger, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], AttemptPlace]:
+    """Tell of each attempt, given by job id and fence, where it was begun; those of erased jobs are left out."""
+    owns = (jobs.c.state == JobState.RUNNING) & (jobs.c.fence == attempts.c.fence)
+    statement = (
+        sa.select(attempts.c.job_id, attempts.c.fence, attempts.c.worker, attempts.c.child_pid, owns)
+        .join_from(attempts, jobs, jobs.c.id == attempts.c.job_id)
+        .where(attempts.c.job_id.in_({job_id for job_id, _ in keys}))
+    )
+    with ledger.read() as connection:
+        rows = connection.execute(statement).all()
+    found = {(row[0], row[1]): AttemptPlace(row[2], row[3], bool(row[4])) for row in rows}
+    return {key: found[key] for key in keys if key in found}
 
 
 def live_workers(ledger: Ledger) -> list[Worker]:

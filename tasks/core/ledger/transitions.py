@@ -4,7 +4,6 @@ A function that returns ``None`` changed nothing, because the job was not in the
 that the caller believed. That is an answer, not an error: somebody else was faster.
 """
 
-from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,93 +11,18 @@ from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
 from tasks.core.errors import Conflict, NotFound
-from tasks.core.ledger.database import Ledger
-from tasks.core.ledger.prepared import Move, Moved
+from tasks.core.ledger.database import Ledger, ledger_now
+from tasks.core.ledger.moves import CLAIM, FINISH
 from tasks.core.ledger.rows import job_from_row
-from tasks.core.ledger.schema import attempts, jobs, state_events
+from tasks.core.ledger.schema import attempts, jobs
 from tasks.core.ledger.state_events import end_data, write_event
 from tasks.core.records import TERMINAL, Cause, Job, JobState
 
 
-def _attempt_of(moved: Moved) -> sa.Insert:
-    names = ["job_id", "fence", "attempt", "worker", "child_pid", "started_at"]
-    sources = ("id", "fence", "attempt", "worker", "child_pid", "claimed_at")
-    return attempts.insert().from_select(names, sa.select(*(moved[name] for name in sources)))
-
-
-def _attempt_ended(moved: Moved) -> sa.Update:
-    return (
-        attempts.update()
-        .where(attempts.c.job_id == moved["id"], attempts.c.fence == moved["fence"])
-        .values(
-            ended_at=moved["finished_at"],
-            outcome=sa.bindparam("state"),
-            cause=sa.bindparam("cause"),
-            error=sa.bindparam("error"),
-        )
-    )
-
-
-def _event_of(moved: Moved) -> sa.Insert:
-    names = ["job_id", "n", "at", "fence", "attempt", "data", "in_stream"]
-    at, data = sa.bindparam("at", type_=jobs.c.created_at.type), sa.bindparam("event", type_=state_events.c.data.type)
-    row = (moved["id"], moved["version"], at, moved["fence"], moved["attempt"], data, sa.false())
-    return state_events.insert().from_select(names, sa.select(*row))
-
-
-_CLAIM = Move(
-    jobs.update()
-    .where(
-        jobs.c.id == sa.bindparam("job_id"),
-        jobs.c.state == JobState.QUEUED,
-        jobs.c.carry == sa.bindparam("carry_taken"),
-    )
-    .values(
-        state=JobState.RUNNING,
-        cause=Cause.CLAIMED,
-        version=jobs.c.version + 1,
-        attempt=jobs.c.attempt + 1,
-        fence=jobs.c.fence + 1,
-        worker=sa.bindparam("by"),
-        child_pid=sa.bindparam("pid"),
-        published_at=None,
-        not_before=None,
-        claimed_at=sa.bindparam("at"),
-        started_at=sa.func.coalesce(jobs.c.started_at, sa.bindparam("at", type_=jobs.c.started_at.type)),
-        error=sa.null(),
-        progress=sa.null(),
-    ),
-    _attempt_of,
-    _event_of,
-)
-
-_FINISH = Move(
-    jobs.update()
-    .where(
-        jobs.c.id == sa.bindparam("job_id"),
-        jobs.c.state == JobState.RUNNING,
-        jobs.c.fence == sa.bindparam("under"),
-    )
-    .values(
-        state=sa.bindparam("state"),
-        cause=sa.bindparam("cause"),
-        version=jobs.c.version + 1,
-        finished_at=sa.bindparam("at"),
-        resume=sa.null(),
-        result=sa.bindparam("result"),
-        error=sa.bindparam("error"),
-        dead=sa.bindparam("dead"),
-        progress=sa.func.coalesce(sa.bindparam("progress", type_=jobs.c.progress.type), jobs.c.progress),
-    ),
-    _attempt_ended,
-    _event_of,
-)
-
-
 def claim(ledger: Ledger, job_id: str, *, carry: int, worker: str, child_pid: int) -> Job | None:
-    """Begin an attempt: ``queued -> running`` with a new fence. None: a duplicate, or cancelled meanwhile."""
+    """Begin an attempt: ``queued -> running`` with a new fence. None: a duplicate, cancelled meanwhile, or expired."""
     values = {"job_id": job_id, "carry_taken": carry, "by": worker, "pid": child_pid, "at": now()}
-    return _CLAIM.run(ledger, values | {"event": {"state": JobState.RUNNING, "cause": Cause.CLAIMED}})
+    return CLAIM.run(ledger, values | {"event": {"state": JobState.RUNNING, "cause": Cause.CLAIMED}})
 
 
 def finish(
@@ -117,7 +41,7 @@ def finish(
     values = {"job_id": job_id, "under": fence, "state": state, "cause": cause, "at": now()}
     values |= {"result": result, "error": error, "dead": dead, "progress": progress}
     event = end_data(job_id, state=state, cause=cause, error=error, dead=dead)
-    return _FINISH.run(ledger, values | {"event": event})
+    return FINISH.run(ledger, values | {"event": event})
 
 
 def _end(
@@ -163,12 +87,42 @@ def requeue(
             worker=None,
             child_pid=None,
             claimed_at=None,
-            not_before=now() + timedelta(seconds=delay_s) if delay_s else None,
+            not_before=ledger_now(connection, plus_s=delay_s) if delay_s else None,
             attempt=jobs.c.attempt if counted else jobs.c.attempt - 1,
         )
         if job is not None:
             _end_attempt(connection, job, outcome="retried" if counted else "drained", cause=cause, error=error)
         return job
+
+
+def expire(ledger: Ledger, *, limit: int = 200) -> list[Job]:
+    """End jobs that nobody started in time: ``queued -> failed``, at most ``limit`` of them, the oldest first."""
+    with ledger.read() as connection:
+        late = (
+            sa.select(jobs.c.id)
+            .where(jobs.c.state == JobState.QUEUED, jobs.c.expires_at <= ledger_now(connection))
+            .order_by(jobs.c.expires_at)
+            .limit(limit)
+        )
+        ids = connection.execute(late).scalars().all()
+    if not ids:
+        return []
+    with ledger.write() as connection:
+        ended = [_expire(connection, job_id) for job_id in ids]
+    return [job for job in ended if job is not None]
+
+
+def _expire(connection: Connection, job_id: str) -> Job | None:
+    late = (jobs.c.id == job_id) & (jobs.c.state == JobState.QUEUED) & (jobs.c.expires_at <= ledger_now(connection))
+    return _move(
+        connection,
+        late,
+        state=JobState.FAILED,
+        cause=Cause.EXPIRED,
+        error={"code": Cause.EXPIRED, "message": "The job was still queued when its time was over."},
+        finished_at=now(),
+        resume=None,
+    )
 
 
 def request_cancel(ledger: Ledger, job_id: str, *, tenant_id: str) -> Job:
@@ -228,7 +182,12 @@ def _cancel_queued(connection: Connection, job_id: str) -> Job:
 
 def note_progress(ledger: Ledger, job_id: str, *, fence: int, progress: dict[str, Any]) -> bool:
     """Keep the newest report where a wiped Redis cannot take it. False: this fence no longer owns the job."""
-    return _set_while_running(ledger, job_id, fence=fence, progress=progress)
+    return _set_while_running(ledger, job_id, fence=fence, progress=progress, signs=jobs.c.signs + 1)
+
+
+def note_sign(ledger: Ledger, job_id: str, *, fence: int) -> bool:
+    """Note that the attempt shows a sign of life. False: this fence no longer owns the job."""
+    return _set_while_running(ledger, job_id, fence=fence, signs=jobs.c.signs + 1)
 
 
 def keep_resume_state(ledger: Ledger, job_id: str, *, fence: int, resume: dict[str, Any]) -> bool:
