@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -56,6 +56,20 @@ def submit(kernel: Kernel, carrier: Carrier, spec: JobSpec, submission: Submissi
         carrier.offer(accepted.job)
     else:
         carrier.soon(kernel.events.ring)
+    return accepted
+
+
+def submit_many(kernel: Kernel, carrier: Carrier, items: Sequence[tuple[JobSpec, Submission]]) -> list[Accepted]:
+    """Accept many jobs in one transaction, all or none; answer in the same order. The dispatcher carries them.
+
+    Raises:
+        InputRejected: ``timeout_s`` or ``max_attempts`` of an item is over its kind's limit.
+        IdempotencyKeyReused: the key of an item stands for another request.
+        LedgerUnavailable: nothing was accepted.
+    """
+    jobs = [(new_job(spec, submission), _idempotency(kernel, spec, submission)) for spec, submission in items]
+    accepted = accepting.accept_many(kernel.ledger, jobs)
+    carrier.soon(kernel.events.ring)
     return accepted
 
 

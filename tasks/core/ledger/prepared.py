@@ -65,23 +65,36 @@ class Prepared:
             cursor.execute(compiled.text, compiled.parameters(values))
 
     def run_many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Run it once for each of ``rows``."""
+        """Run it once for each of ``rows``, if there are any."""
+        if not rows:
+            return
         compiled = self._for(connection.dialect)
         with _cursor(connection, compiled.text) as cursor:
             cursor.executemany(compiled.text, [compiled.parameters(values) for values in rows])
 
     def first(self, connection: Connection, values: Mapping[str, Any]) -> list[Any] | None:
         """Run it and return its first row, or None."""
+        rows = self._fetch(connection, values, most=1)
+        return rows[0] if rows else None
+
+    def all(self, connection: Connection, values: Mapping[str, Any]) -> list[list[Any]]:
+        """Run it and return every row."""
+        return self._fetch(connection, values)
+
+    def _fetch(self, connection: Connection, values: Mapping[str, Any], *, most: int | None = None) -> list[list[Any]]:
         compiled = self._for(connection.dialect)
         with _cursor(connection, compiled.text) as cursor:
             cursor.execute(compiled.text, compiled.parameters(values))
-            raw = cursor.fetchone()
-            if raw is None:
-                return None
+            rows = cursor.fetchall() if most is None else cursor.fetchmany(most)
+            if not rows:
+                return []
             decoders = self._decoders.get(connection.dialect.name)
             if decoders is None:
                 decoders = self._decoders[connection.dialect.name] = compiled.decoders(cursor, connection.dialect)
-        return [value if decode is None else decode(value) for value, decode in zip(raw, decoders, strict=True)]
+        return [
+            [value if decode is None else decode(value) for value, decode in zip(row, decoders, strict=True)]
+            for row in rows
+        ]
 
     def _for(self, dialect: Dialect) -> _Compiled:
         compiled = self._compiled.get(dialect.name)

@@ -1,7 +1,6 @@
 """The ``state`` events: written with each transition, read by whoever brings them into the live streams."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +9,8 @@ from sqlalchemy.engine import Connection, Row
 
 from tasks.core.clock import now
 from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.prepared import Prepared
+from tasks.core.ledger.rows import values_of
 from tasks.core.ledger.schema import state_events
 from tasks.core.records import TERMINAL, Cause, Job, JobState, StateEvent
 
@@ -47,9 +48,17 @@ def so_far(claimed: Job) -> list[StateEvent]:
     return [StateEvent(job_id=claimed.id, n=1, at=claimed.created_at, fence=0, attempt=0, data=accepted), event]
 
 
+_INSERT = Prepared(state_events.insert())
+
+
 def write_event(connection: Connection, job: Job) -> None:
     """Write the event of the transition that ``job`` has just made, in the transaction that made it."""
-    connection.execute(state_events.insert().values(**asdict(state_event_of(job)), in_stream=False))
+    write_events(connection, [job])
+
+
+def write_events(connection: Connection, moved: Sequence[Job]) -> None:
+    """Write the events of the transitions that these jobs have just made, in the transaction that made them."""
+    _INSERT.run_many(connection, [values_of(state_event_of(job)) | {"in_stream": False} for job in moved])
 
 
 def _event_from_row(row: Row[Any]) -> StateEvent:
