@@ -24,6 +24,7 @@ class Kernel:
 
     def close(self) -> None:
         """Close every connection."""
+        self.soon.close()
         self.events.close()
         self.ledger.close()
 

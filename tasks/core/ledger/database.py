@@ -206,7 +206,7 @@ def _begin_sqlite(connection: Connection) -> None:
     try:
         _begin_writing(driver, until=time.monotonic() + _BUSY_TIMEOUT_S)
     finally:
-        driver.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_S * 1000}")
+        driver.execute(f"PRAGMA busy_timeout={int(_BUSY_TIMEOUT_S * 1000)}")
 
 
 def _begin_writing(driver: Any, *, until: float) -> None:
