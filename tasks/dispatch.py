@@ -49,7 +49,9 @@ def submit(kernel: Kernel, carrier: Carrier, spec: JobSpec, submission: Submissi
     """
     job = new_job(spec, submission)
     key = _idempotency(kernel, spec, submission)
-    accepted = accepting.accept(kernel.ledger, job, idempotency=key, may_publish=carrier.is_open)
+    # Whether a live worker has what the kind needs is the dispatcher's to know.
+    may_publish = carrier.is_open and not spec.capabilities
+    accepted = accepting.accept(kernel.ledger, job, idempotency=key, may_publish=may_publish)
     if accepted.replayed:
         return accepted
     if accepted.published:

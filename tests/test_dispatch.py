@@ -68,6 +68,15 @@ def test_one_item_over_its_limit_refuses_them_all(kernel: Kernel, carrier: Carri
     assert not queries.listing(kernel.ledger, Filter(submission.tenant_id), limit=1).total
 
 
+def test_kind_with_needs_is_left_to_the_dispatcher(
+    kernel: Kernel, carrier: Carrier, submission: Submission, redis_server: RedisServer
+) -> None:
+    """Which knows whether a live worker meets them; the bell wakes it."""
+    needy = replace(SPEC, capabilities=frozenset({"chromium"}))
+    assert not submit(kernel, carrier, needy, submission).published
+    assert eventually(lambda: redis_server.client.llen(BELL_KEY) == 1)
+
+
 def test_shorter_limits_keep_the_distance_to_the_hard_one(
     kernel: Kernel, carrier: Carrier, submission: Submission
 ) -> None:

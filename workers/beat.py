@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Event, Thread
 
 import psutil
@@ -17,7 +18,7 @@ from tasks.core.places import remove_workdirs, workdir_of
 from tasks.core.records import Cause, Job
 from tasks.core.relay import announce
 from workers.leftovers import Leftovers
-from workers.orphans import is_own_child, kill_group, kill_orphans
+from workers.orphans import is_own_child, kill_group, kill_group_if, kill_orphans
 
 log = structlog.get_logger()
 
@@ -127,10 +128,12 @@ class Beat:
         asked = {(job.job_id, job.fence): job for job in held if job.cancel_requested}
         self._cancel_seen = {key: self._cancel_seen.get(key, now) for key in asked}
         for key, job in asked.items():
-            if now - self._cancel_seen[key] >= self.kernel.settings.cancel_grace_s:
-                # Celery's parent notices the dead child and ends the attempt, as cancelled, through the result backend.
+            if now - self._cancel_seen[key] < self.kernel.settings.cancel_grace_s:
+                continue
+            # The attempt may have ended meanwhile, and its child may work on another job: the folder tells.
+            # Celery's parent notices the dead child and ends the attempt, as cancelled, through the result backend.
+            if kill_group_if(job.child_pid, self._folder_of(job).exists):
                 log.info("cancel_enforced", job_id=job.job_id, child_pid=job.child_pid)
-                kill_group(job.child_pid)
 
     def _settle_childless(self, held: list[Held]) -> None:
         now = time.monotonic()
@@ -160,8 +163,10 @@ class Beat:
         """Tell how long nobody may seem to work on the job; None: somebody does."""
         if not is_own_child(job.child_pid):
             return _CHILDLESS_FOR_S
-        folder = workdir_of(self.kernel.settings.state_dir, job.job_id, job.fence)
-        return None if folder.exists() else _IDLE_FOR_S
+        return None if self._folder_of(job).exists() else _IDLE_FOR_S
+
+    def _folder_of(self, job: Held) -> Path:
+        return workdir_of(self.kernel.settings.state_dir, job.job_id, job.fence)
 
     def _enforce_drain(self, held: list[Held]) -> None:
         assert self._draining_since is not None  # noqa: S101  # set by _state

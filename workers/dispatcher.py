@@ -25,13 +25,13 @@ from tasks.core.events import EventsUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import carrying, fleet, state_events, transitions
 from tasks.core.ledger.carrying import Backlog
-from tasks.core.ledger.fleet import WorkerState
 from tasks.core.outcome import settle_lost
 from tasks.core.records import Cause, Job
 from tasks.core.relay import announce, relay_unsent
 from tasks.core.spec import Queue
+from tasks.registry import load_specs
 from workers.broker import Broker, Losses
-from workers.census import Census, Listening, WatchedTime
+from workers.census import Census, Listening, WatchedTime, unserved
 from workers.leadership import Leadership
 from workers.pace import SHORTEST_S, Pace
 
@@ -63,6 +63,8 @@ class Dispatcher:
         self._census = Census(clock=watched)
         self._listening = Listening(clock=watched)
         self._losses = Losses(settings.carry_again_s, clock=watched)
+        self._needy = [spec for spec in load_specs(settings.extra_families).values() if spec.capabilities]
+        self._unserved: frozenset[str] = frozenset()
         self._pace = Pace(self._tick_s)
         self._pause_s = self._tick_s
         self._stopping = Event()
@@ -146,7 +148,7 @@ class Dispatcher:
             self._carry_again(wiped=wiped)
         if wiped:
             self._broker.mark()
-        waiting = carrying.backlogs(self._kernel.ledger, list(Queue))
+        waiting = carrying.backlogs(self._kernel.ledger, list(Queue), without=self._unserved)
         self._pause_s = self._pace.pause_s([(backlog, self._carry(backlog)) for backlog in waiting])
         if self._relays.is_due():
             self._relay()
@@ -154,7 +156,7 @@ class Dispatcher:
     def _carry(self, backlog: Backlog) -> int:
         if not backlog.room:
             return 0
-        carried = carrying.take_due(self._kernel.ledger, backlog.queue)
+        carried = carrying.take_due(self._kernel.ledger, backlog.queue, without=self._unserved)
         self._publish(carried)
         return len(carried)
 
@@ -189,14 +191,19 @@ class Dispatcher:
         ledger = self._kernel.ledger
         # Holders first: who registers and claims between the two questions must not look like a holder without a row.
         holders = fleet.holders(ledger)
-        beats = {worker.name: worker.beat for worker in fleet.live_workers(ledger)}
+        live = fleet.live_workers(ledger)
+        self._unserved = unserved(self._needy, live)
+        beats = {worker.name: worker.beat for worker in live}
         for name in self._census.gone(beats, holders, lease_s=self._kernel.settings.lease_s):
-            for held in fleet.held_by(ledger, name):
+            # Listed before the last look at the counter: whoever was frozen here must not take what was begun since.
+            lost = fleet.held_by(ledger, name)
+            if name in beats:
+                if not fleet.mark_gone(ledger, name, beat=beats[name]):
+                    continue
+                log.warning("worker_gone", worker=name)
+            for held in lost:
                 message = f"The worker {name} stopped beating."
                 self._settle(held.job_id, held.fence, worker=name, cause=Cause.WORKER_LOST, message=message)
-            if name in beats:
-                fleet.set_state(ledger, name, WorkerState.GONE)
-                log.warning("worker_gone", worker=name)
 
     def _retry_silent(self) -> None:
         for attempt in self._listening.silent(fleet.watched(self._kernel.ledger)):

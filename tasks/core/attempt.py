@@ -1,7 +1,6 @@
 """One attempt as its engine sees it: the ``JobContext`` that ``core.run`` passes in."""
 
 import json
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -171,8 +170,6 @@ class Attempt:
         self._narrator.close()
         if self._http is not None:
             self._http.close()
-        if self._workdir.exists():
-            shutil.rmtree(self._workdir, ignore_errors=True)
 
 
 def _storable(text: str) -> str:

@@ -1,10 +1,12 @@
 """The only policy around an engine: claim, run, end. Engines know nothing of it; tasks do nothing else."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -111,15 +113,25 @@ def _run_claimed(
     *,
     opening: Opening,
 ) -> Job | None:
-    workdir = workdir_of(kernel.settings.state_dir, job.id, job.fence)
-    attempt = Attempt(kernel, job, workdir=workdir, open_http=lambda: _egress(kernel), opening=opening)
+    # The beat takes the folder for the sign that the attempt goes on, so an engine that tidies up must not remove it.
+    folder = workdir_of(kernel.settings.state_dir, job.id, job.fence)
+    folder.mkdir(parents=True, exist_ok=True)
+    attempt = Attempt(kernel, job, workdir=folder / "own", open_http=lambda: _egress(kernel), opening=opening)
     with _soft_limit_restored():
         try:
             outcome = _call_engine(spec, job, attempt, load_engine, telemetry)
         finally:
             _ignore_soft_limit()
             attempt.close()
+            _remove(folder)
         return _patiently(lambda: _write_end(kernel, job, attempt, outcome))
+
+
+def _remove(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:  # not empty
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _egress(kernel: Kernel) -> "Egress":

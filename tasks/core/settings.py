@@ -109,13 +109,22 @@ class Settings(BaseSettings):
         1.0, ge=0.1, le=10, description="Period of a worker's beat (cancel flags, orphans, liveness)."
     )
     lease_s: float = Field(
-        10.0, ge=1, le=120, description="A worker whose beat counter stands still this long is taken for gone."
+        10.0,
+        ge=1,
+        le=120,
+        description="A worker or leading dispatcher whose beat counter stands still this long is taken for gone.",
     )
     carry_again_s: float = Field(
-        20.0, ge=1, le=600, description="Age at which a published job may be carried again if Redis lost its message."
+        20.0,
+        ge=1,
+        le=600,
+        description="How long a published job's message must be missing in Redis before it is carried again.",
     )
     cancel_grace_s: float = Field(
-        2.0, ge=0, le=60, description="Time a running job gets to stop by itself before its processes are killed."
+        2.0,
+        ge=0,
+        le=60,
+        description="Time a cancelled or superseded attempt gets to stop by itself before its processes are killed.",
     )
     drain_grace_s: float = Field(
         30.0, ge=0, le=3600, description="Time running jobs get to finish after a worker is told to stop."

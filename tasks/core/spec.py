@@ -64,7 +64,8 @@ class JobSpec:
         soft_limit_s: after this long the engine gets ``SoftLimitReached`` (transient).
         hard_limit_s: after this long the child's process group is killed; larger than the soft limit.
         silence_s: an attempt without a sign of life (report, log line, checkpoint) for so long is stuck; None: never.
-        capabilities: what a worker must have found at start, such as ``chromium``; shown as ``waiting_for``.
+        capabilities: what a worker must have found at start, such as ``chromium``. A job waits, and shows it as
+            ``waiting_for``, while no live worker of the queue has all of it; workers of one queue should not differ.
         example: a valid request, shown in the catalogue and used by tests.
     """
 

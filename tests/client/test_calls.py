@@ -31,9 +31,10 @@ class CrawlResult(BaseModel):
 
 def test_submit_sends_options_and_params(server: ScriptedServer, client: Switchyard) -> None:
     """What is given goes into the body, what is not stays out."""
-    job = client.submit("crawling.site", {"url": "http://a"}, priority=70, labels={"team": "x"})
+    job = client.submit("crawling.site", {"url": "http://a"}, priority=70, expires_in_s=60, labels={"team": "x"})
     assert (job.kind, job.replayed) == ("crawling.site", False)
-    assert server.submits[0][1] == {"params": {"url": "http://a"}, "priority": 70, "labels": {"team": "x"}}
+    options = {"priority": 70, "expires_in_s": 60, "labels": {"team": "x"}}
+    assert server.submits[0][1] == {"params": {"url": "http://a"}, **options}
 
 
 def test_submit_takes_a_model(server: ScriptedServer, client: Switchyard) -> None:

@@ -102,6 +102,15 @@ def test_death_of_a_child_is_settled(celery: Celery, job: Job, error: BaseExcept
     assert not workdir.exists()
 
 
+def test_death_of_a_child_leaves_the_next_attempts_folder(celery: Celery, job: Job) -> None:
+    """It may have begun on this machine before the parent heard of the death."""
+    folders = [workdir_of(celery.kernel.settings.state_dir, job.id, job.fence + n) for n in (0, 1)]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    store(celery, job, WorkerLostError("signal 9"))
+    assert [False, True] == [folder.exists() for folder in folders]
+
+
 def test_hard_limit_reported_twice_counts_once(celery: Celery, job: Job) -> None:
     """Celery does that."""
     first = store(celery, job, TimeLimitExceeded(15))

@@ -1,23 +1,26 @@
 """A worker's beat over a real ledger, with small processes in the place of pool children."""
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import fleet, queries, transitions
+from tasks.core.ledger import carrying, fleet, queries, transitions
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.ledger.schema import workers
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.places import workdir_of
-from tasks.core.records import Cause, JobState
-from tests.samples import WORKER, a_worker, eventually, ledger_away, running
+from tasks.core.records import Cause, Job, JobState
+from tests.samples import WORKER, a_worker, claimed, eventually, ledger_away, running
 from workers import beat as beat_module
 from workers.beat import Beat
+from workers.orphans import WORKER_MARK
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +109,7 @@ def test_cancelled_job_is_killed_after_its_grace(
 ) -> None:
     """Only the one that was told to stop."""
     job = running(quick.ledger, tenant, child_pid=child.pid)
+    make_workdir(quick, job)
     beat.start()
     time.sleep(0.4)
     assert child.poll() is None
@@ -113,6 +117,20 @@ def test_cancelled_job_is_killed_after_its_grace(
     transitions.request_cancel(quick.ledger, job.id, tenant_id=tenant.id)
     assert child.wait(timeout=5) == -9
     assert time.monotonic() - asked_at >= 0.2
+
+
+def test_cancel_spares_a_child_that_works_on_another_job(
+    beat: Beat, quick: Kernel, tenant: Tenant, child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cancelled attempt has just ended, or was never begun: it is ended without a kill."""
+    monkeypatch.setattr(beat_module, "_IDLE_FOR_S", 0.6)
+    job, other = (running(quick.ledger, tenant, child_pid=child.pid) for _ in range(2))
+    make_workdir(quick, other)
+    transitions.request_cancel(quick.ledger, job.id, tenant_id=tenant.id)
+    beat.start()
+    assert eventually(lambda: queries.job(quick.ledger, job.id).state == JobState.CANCELLED)
+    assert child.poll() is None
+    assert queries.job(quick.ledger, other.id) == other
 
 
 def test_draining_worker_says_so_and_hands_its_jobs_back(
@@ -198,3 +216,79 @@ def test_folders_of_attempts_that_ended_are_removed(beat: Beat, quick: Kernel, t
     beat.start()
     assert eventually(lambda: not left.exists())
     assert kept.exists()
+
+
+def superseded(kernel: Kernel, job: Job) -> Job:
+    """Let another worker begin the job again."""
+    transitions.requeue(kernel.ledger, job.id, fence=job.fence, cause=Cause.SILENT)
+    return claimed(kernel.ledger, *carrying.take_due(kernel.ledger, job.queue), worker="another", child_pid=2)
+
+
+def make_workdir(kernel: Kernel, job: Job) -> Path:
+    """Do as a child does that begins the job's attempt."""
+    folder = workdir_of(kernel.settings.state_dir, job.id, job.fence)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_child_that_works_on_a_superseded_attempt_is_killed(
+    beat: Beat, quick: Kernel, tenant: Tenant, child: subprocess.Popen[bytes]
+) -> None:
+    """After the grace; its folder goes, and the next attempt is not touched."""
+    job = running(quick.ledger, tenant, child_pid=child.pid)
+    left = make_workdir(quick, job)
+    beat.start()
+    time.sleep(0.5)
+    assert child.poll() is None
+    following = superseded(quick, job)
+    kept = make_workdir(quick, following)
+    assert child.wait(timeout=5) == -9
+    assert eventually(lambda: not left.exists())
+    assert kept.exists()
+    assert queries.job(quick.ledger, job.id) == following
+
+
+def test_child_that_has_moved_on_is_not_killed(
+    beat: Beat, quick: Kernel, tenant: Tenant, child: subprocess.Popen[bytes]
+) -> None:
+    """It holds another job: of the old attempt only the folder stayed. Nor is one whose folder is gone."""
+    old, older = (running(quick.ledger, tenant, child_pid=child.pid) for _ in range(2))
+    make_workdir(quick, old)
+    for job in (old, older):
+        superseded(quick, job)
+    present = running(quick.ledger, tenant, child_pid=child.pid)
+    make_workdir(quick, present)
+    beat.start()
+    time.sleep(0.8)
+    assert child.poll() is None
+    assert queries.job(quick.ledger, present.id) == present
+
+
+def test_folder_stays_while_its_child_lives(beat: Beat, quick: Kernel, tenant: Tenant) -> None:
+    """Another worker of this machine has still to end its child; the folder tells it that the child goes on."""
+    mark = {WORKER_MARK: f"abcd:{os.getpid()}"}
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=mark) as process:
+        job = running(quick.ledger, tenant, worker="other@here#abcd", child_pid=process.pid)
+        left = make_workdir(quick, job)
+        superseded(quick, job)
+        for _ in range(2):
+            beat._leftovers.look([])
+            beat._leftovers.remove()
+        assert left.exists()
+        process.kill()
+    beat._leftovers.look([])
+    beat._leftovers.remove()
+    assert not left.exists()
+
+
+def test_claim_that_the_child_never_heard_of_is_settled(
+    beat: Beat, quick: Kernel, tenant: Tenant, child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger committed it and the answer got lost: the child lives, made no folder, and nobody works on the job."""
+    monkeypatch.setattr(beat_module, "_IDLE_FOR_S", 0.3)
+    unheard, busy = (running(quick.ledger, tenant, child_pid=child.pid) for _ in range(2))
+    make_workdir(quick, busy)
+    beat.start()
+    assert eventually(lambda: queries.job(quick.ledger, unheard.id).state == JobState.QUEUED)
+    assert queries.job(quick.ledger, busy.id) == busy
+    assert child.poll() is None

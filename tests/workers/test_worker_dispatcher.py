@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from celery import Celery
@@ -13,11 +13,12 @@ from structlog.testing import capture_logs
 
 from tasks.core.events import BELL_KEY
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import fleet, queries, state_events, transitions
+from tasks.core.ledger import Ledger, fleet, queries, state_events, transitions
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.schema import jobs, workers
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, JobState
+from tasks.maintenance.contract import SPECS
 from tests.samples import WORKER, a_job, a_worker, accepted, ago, carried, claimed, eventually, ledger_away, running
 from tests.servers import RedisServer
 from workers.dispatcher import Dispatcher, _Every
@@ -59,6 +60,21 @@ def test_waiting_jobs_are_carried_in_order(
     dispatcher.tick()
     assert messages(redis_server) == [(high.id, 1), (low.id, 1)]
     assert messages(redis_server, "ai") == [(other.id, 1)]
+
+
+def test_kind_that_no_live_worker_can_run_waits(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """In the ledger, until a worker of its queue has what it needs; kinds without needs are carried meanwhile."""
+    dispatcher._needy = [replace(SPECS[0], kind="maintenance.needy", capabilities=frozenset({"chromium"}))]
+    fleet.register(kernel.ledger, a_worker("plain"))
+    fleet.register(kernel.ledger, a_worker("elsewhere", queues=["ai"], capabilities=["chromium"]))
+    needy, plain = accepted(kernel.ledger, tenant, kind="maintenance.needy"), accepted(kernel.ledger, tenant)
+    dispatcher.tick()
+    assert messages(redis_server) == [(plain.id, 1)]
+    fleet.register(kernel.ledger, a_worker("able", capabilities=["chromium", "r"]))
+    dispatcher.tick()
+    assert messages(redis_server) == [(plain.id, 1), (needy.id, 1)]
 
 
 def test_no_more_than_the_window_is_carried(
@@ -268,6 +284,27 @@ def test_jobs_of_a_beating_worker_stay(dispatcher: Dispatcher, kernel: Kernel, t
         expire(dispatcher)
         fleet.beat(kernel.ledger, WORKER, rss_bytes=1, state="up")
     assert queries.job(kernel.ledger, job.id) == job
+
+
+def test_worker_that_beats_again_in_the_last_moment_keeps_its_jobs(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dispatcher that was frozen between its judgement and the act looks once more."""
+    fleet.register(kernel.ledger, a_worker())
+    job = running(kernel.ledger, tenant)
+    dispatcher.tick()
+    expire(dispatcher)
+    held_by = fleet.held_by
+
+    def thawed(ledger: Ledger, name: str) -> list[fleet.Held]:
+        held = held_by(ledger, name)
+        fleet.beat(ledger, name, rss_bytes=1, state="up")
+        return held
+
+    monkeypatch.setattr(fleet, "held_by", thawed)
+    dispatcher.tick()
+    assert queries.job(kernel.ledger, job.id) == job
+    assert [WORKER] == [worker.name for worker in fleet.live_workers(kernel.ledger)]
 
 
 def test_poison_job_dies_after_its_attempts(dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant) -> None:

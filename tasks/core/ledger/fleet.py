@@ -105,9 +105,16 @@ def beat(ledger: Ledger, name: str, *, rss_bytes: int, state: str) -> bool:
 
 
 def set_state(ledger: Ledger, name: str, state: str) -> None:
-    """Write that the worker is gone or has stopped."""
+    """Write what the worker says of itself."""
     with ledger.write() as connection:
         connection.execute(workers.update().where(workers.c.name == name).values(state=state))
+
+
+def mark_gone(ledger: Ledger, name: str, *, beat: int) -> bool:
+    """Write that the worker is gone. False: its counter does not stand at ``beat`` any more, so it lives."""
+    with ledger.write() as connection:
+        still = (workers.c.name == name) & (workers.c.beat == beat) & workers.c.state.in_(LIVE)
+        return connection.execute(workers.update().where(still).values(state=WorkerState.GONE)).rowcount == 1
 
 
 def held_by(ledger: Ledger, name: str) -> list[Held]:
