@@ -97,5 +97,5 @@ def _seconds(begin: datetime, end: datetime) -> float:
 
 def _links(job_id: str) -> dict[str, str]:
     path = f"/api/jobs/{job_id}"
-    links = {name: f"{path}/{name}" for name in ("events", "logs", "artifacts", "cancel")}
+    links = {name: f"{path}/{name}" for name in ("events", "logs", "artifacts", "cancel", "retry")}
     return {"self": path, **links, "websocket": f"/ws/jobs/{job_id}"}

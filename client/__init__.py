@@ -34,7 +34,7 @@ from client.errors import (
     WaitTimedOut,
 )
 from client.limits import Limits
-from client.models import Artifact, Event, Job, Kind, LogLine, Page, Progress, QueueInfo, WorkerInfo
+from client.models import Artifact, Change, Event, Job, Kind, LogLine, Page, Progress, QueueInfo, WorkerInfo
 from client.steps import Notice
 from client.switchyard import Switchyard
 
@@ -52,6 +52,7 @@ __all__ = [
     "QueueInfo",
     "WorkerInfo",
     "Page",
+    "Change",
     "SwitchyardError",
     "ConfigurationRefused",
     "ConnectionFailed",

@@ -15,7 +15,7 @@ from client.calls import Call, JobFilters, SubmitOptions
 from client.downloading import downloaded, target_path
 from client.following import Choice, Follower
 from client.limits import Limits
-from client.models import Artifact, Job, Kind, LogLine, Page, QueueInfo, WorkerInfo
+from client.models import Artifact, Change, Job, Kind, LogLine, Page, QueueInfo, WorkerInfo
 from client.nonblocking import AsyncEventStream, AsyncShell
 from client.patience import performed, waited
 from client.steps import Notice
@@ -147,6 +147,38 @@ class AsyncSwitchyard:
             Conflict: it has ended otherwise.
         """
         return await self._perform(calls.cancel(job_id))
+
+    async def retry(self, job_id: str) -> Job:
+        """Run a failed or cancelled job again: the same id, a new attempt, as many attempts as it had at first.
+
+        Raises:
+            Conflict: it is queued or running already, or it has succeeded.
+        """
+        return await self._perform(calls.retry(job_id))
+
+    async def retry_many(
+        self, *, confirm: bool = False, limit: int | None = None, **filters: Unpack[JobFilters]
+    ) -> Change:
+        """Run failed and cancelled jobs again.
+
+        Args:
+            confirm: without it nothing is done, and ``InputRejected`` says how many jobs it would be.
+            limit: at most so many, the oldest first; the server's own is 1,000.
+            filters: as for ``page``; without any, all of your jobs are meant.
+        """
+        return await self._perform(calls.change("retry", filters, limit=limit, confirm=confirm))
+
+    async def cancel_many(
+        self, *, confirm: bool = False, limit: int | None = None, **filters: Unpack[JobFilters]
+    ) -> Change:
+        """Cancel queued jobs, and tell running ones to stop. See ``retry_many``."""
+        return await self._perform(calls.change("cancel", filters, limit=limit, confirm=confirm))
+
+    async def erase_many(
+        self, *, confirm: bool = False, limit: int | None = None, **filters: Unpack[JobFilters]
+    ) -> Change:
+        """Erase finished jobs with all they left. See ``retry_many``."""
+        return await self._perform(calls.change("erase", filters, limit=limit, confirm=confirm))
 
     async def delete(self, job_id: str) -> Job | None:
         """Erase a finished job with all it left (None), or cancel an active one (its record)."""

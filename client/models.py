@@ -111,7 +111,7 @@ class Job(Record):
 
     @property
     def is_terminal(self) -> bool:
-        """The job has ended; nothing of it changes any more."""
+        """The job has ended; nothing of it changes any more, unless it is retried."""
         return self.state in TERMINAL
 
     def result_as(self, model: type[T]) -> T:
@@ -233,6 +233,17 @@ class Page(Record):
     jobs: tuple[Job, ...] = ()
     total: int = 0
     next_cursor: str | None = None
+
+
+class Change(Record):
+    """What an act on many jobs did."""
+
+    matched: int = 0
+    changed: int = 0
+    skipped: int = 0
+    """Matched, but not in a state that the act applies to."""
+    more: bool = False
+    """The limit left some out: ask again."""
 
 
 class LogPage(Record):

@@ -1,4 +1,4 @@
-"""Submit, cancel and erase: the ledger first, then the carrier, without waiting for it."""
+"""Submit, cancel, retry and erase: the ledger first, then the carrier, without waiting for it."""
 
 import hashlib
 import json
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from tasks.core.carrier import Carrier
@@ -14,10 +15,11 @@ from tasks.core.errors import InputRejected
 from tasks.core.events import EventsUnavailable
 from tasks.core.ids import new_id
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import accepting, transitions
+from tasks.core.ledger import accepting, batches, replaying, transitions
 from tasks.core.ledger.accepting import Accepted, Idempotency
+from tasks.core.ledger.queries import Filter
 from tasks.core.records import Cause, Job, JobState
-from tasks.core.relay import announce
+from tasks.core.relay import announce, announce_all
 from tasks.core.spec import JobSpec
 
 
@@ -88,6 +90,22 @@ def cancel(kernel: Kernel, job_id: str, *, tenant_id: str) -> Job:
     return job
 
 
+def retry(kernel: Kernel, carrier: Carrier, job_id: str, *, tenant_id: str) -> Job:
+    """Run a failed or cancelled job again, as a new attempt of the same job.
+
+    Raises:
+        NotFound: no such job for this tenant.
+        Conflict: it is queued or running (so a second retry at the same time changes nothing), or it has succeeded.
+    """
+    job = replaying.replay(kernel.ledger, job_id, tenant_id=tenant_id, may_publish=carrier.is_open)
+    carrier.soon(partial(announce, kernel.ledger, kernel.events, job))
+    if job.published_at is not None:
+        carrier.offer(job)
+    else:
+        carrier.soon(kernel.events.ring)
+    return job
+
+
 def erase(kernel: Kernel, job_id: str, *, tenant_id: str) -> None:
     """Erase a finished job: its rows, then its files, then its stream (which expires by itself if Redis is away).
 
@@ -96,9 +114,45 @@ def erase(kernel: Kernel, job_id: str, *, tenant_id: str) -> None:
         Conflict: the job has not ended.
     """
     transitions.erase(kernel.ledger, job_id, tenant_id=tenant_id)
-    kernel.artifacts.erase(job_id)
+    remove_remains(kernel, [job_id])
+
+
+def remove_remains(kernel: Kernel, job_ids: Sequence[str]) -> None:
+    """Delete the files and streams of jobs whose rows are gone; streams expire by themselves if Redis is away."""
+    for job_id in job_ids:
+        kernel.artifacts.erase(job_id)
     with suppress(EventsUnavailable):
-        kernel.events.erase(job_id)
+        for job_id in job_ids:
+            kernel.events.erase(job_id)
+
+
+def cancel_matching(kernel: Kernel, carrier: Carrier, wanted: Filter, *, limit: int) -> int:
+    """Cancel at most ``limit`` jobs, queued ones now and running ones through their workers; return how many."""
+    changed = 0
+    for batch in batches.cancel(kernel.ledger, wanted, limit=limit):
+        cancelled = [job for job in batch if job.state is JobState.CANCELLED]
+        carrier.soon(partial(announce_all, kernel.ledger, kernel.events, cancelled))
+        changed += len(batch)
+    return changed
+
+
+def retry_matching(kernel: Kernel, carrier: Carrier, wanted: Filter, *, limit: int) -> int:
+    """Run at most ``limit`` failed or cancelled jobs again, as the dispatcher finds room for them; return how many."""
+    changed = 0
+    for batch in batches.replay(kernel.ledger, wanted, limit=limit):
+        carrier.soon(partial(announce_all, kernel.ledger, kernel.events, batch))
+        carrier.soon(kernel.events.ring)
+        changed += len(batch)
+    return changed
+
+
+def erase_matching(kernel: Kernel, wanted: Filter, *, limit: int) -> int:
+    """Erase at most ``limit`` finished jobs with all they left; return how many."""
+    changed = 0
+    for batch in batches.erase(kernel.ledger, wanted, limit=limit):
+        remove_remains(kernel, [job.id for job in batch])
+        changed += len(batch)
+    return changed
 
 
 def new_job(spec: JobSpec, submission: Submission) -> Job:

@@ -18,6 +18,7 @@ from tasks.core.places import remove_workdirs, workdir_of
 from tasks.core.records import Cause, Job
 from tasks.core.relay import announce
 from workers.leftovers import Leftovers
+from workers.memory import held_bytes
 from workers.orphans import is_own_child, kill_group, kill_group_if, kill_orphans
 
 log = structlog.get_logger()
@@ -99,8 +100,10 @@ class Beat:
         rss_bytes = self._process.memory_info().rss
         if not self._registered or not fleet.beat(ledger, self.worker.name, rss_bytes=rss_bytes, state=state):
             self._register()  # the first time, or after a restored ledger forgot us
+        self.kernel.memory_kills.look()
         held = fleet.held_by(ledger, self.worker.name)
         self._enforce_cancels(held)
+        self._enforce_memory(held)
         self._settle_childless(held)
         self._leftovers.look(held)
         if state is WorkerState.DRAINING:
@@ -135,6 +138,29 @@ class Beat:
             if kill_group_if(job.child_pid, self._folder_of(job).exists):
                 log.info("cancel_enforced", job_id=job.job_id, child_pid=job.child_pid)
 
+    def _enforce_memory(self, held: list[Held]) -> None:
+        limit_mb = self.kernel.settings.child_memory_mb
+        if limit_mb == 0:
+            return
+        for job in (job for job in held if not job.cancel_requested and is_own_child(job.child_pid)):
+            held_mb = held_bytes(job.child_pid) >> 20
+            if held_mb <= limit_mb:
+                continue
+            # Settled first: once the child is dead, Celery's parent would settle it without knowing why.
+            message = f"The attempt's processes held {held_mb} MiB, over the limit of {limit_mb}; they were killed."
+            settled = self._settle(job.job_id, fence=job.fence, cause=Cause.OUT_OF_MEMORY, message=message)
+            if settled is None:  # it has just ended, and its child may be on the next one
+                continue
+            kill_group_if(job.child_pid, self._folder_of(job).exists)
+            remove_workdirs(self.kernel.settings.state_dir, job.job_id, up_to=job.fence)
+            log.warning("memory_limit_enforced", job_id=job.job_id, child_pid=job.child_pid, held_mb=held_mb)
+            self._tell(settled)
+
+    def _settle(self, job_id: str, *, fence: int, cause: str, message: str) -> Job | None:
+        return settle_lost(
+            self.kernel.ledger, job_id, worker=self.worker.name, cause=cause, message=message, fence=fence
+        )
+
     def _settle_childless(self, held: list[Held]) -> None:
         now = time.monotonic()
         limits = {(job.job_id, job.fence): self._idle_limit_s(job) for job in held}
@@ -142,14 +168,8 @@ class Beat:
         for (job_id, fence), since in self._idle_seen.items():
             if now - since < (limits[job_id, fence] or 0.0):
                 continue
-            settled = settle_lost(
-                self.kernel.ledger,
-                job_id,
-                worker=self.worker.name,
-                cause=Cause.WORKER_LOST,
-                message="The worker's child process was lost, or never began.",
-                fence=fence,
-            )
+            message = "The worker's child process was lost, or never began."
+            settled = self._settle(job_id, fence=fence, cause=Cause.WORKER_LOST, message=message)
             if settled is not None:
                 log.warning(
                     "childless_job_settled",

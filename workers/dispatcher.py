@@ -34,6 +34,7 @@ from workers.broker import Broker, Losses
 from workers.census import Census, Listening, WatchedTime, unserved
 from workers.leadership import Leadership
 from workers.pace import SHORTEST_S, Pace
+from workers.sweeps import SweepTimer
 
 log = structlog.get_logger()
 
@@ -68,6 +69,7 @@ class Dispatcher:
         self._pace = Pace(self._tick_s)
         self._pause_s = self._tick_s
         self._stopping = Event()
+        self._sweeps = SweepTimer(kernel)
         self._judges = _Every(self._tick_s / 2)
         self._relays = _Every(_RELAY_EVERY_S)
         self._looks_for_losses = _Every(settings.carry_again_s / 10)
@@ -114,6 +116,7 @@ class Dispatcher:
             self._retry_silent()
             self._expire()
             self._forget_old_workers()
+            self._sweeps.tick()
         self._pause_s = self._tick_s
         if not self._breaker.is_open:
             try:

@@ -15,12 +15,16 @@ from celery.exceptions import Ignore, TaskRevokedError
 from tasks.core.errors import AttemptEnded, LedgerUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries
+from tasks.core.memory import MemoryKills
 from tasks.core.outcome import settle_lost
 from tasks.core.places import remove_workdirs
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.relay import announce
 
 log = structlog.get_logger()
+
+# Celery's parent notices a dead child within about a second.
+_KILLED_FOR_S = 10.0
 
 _CELERY_STATE = {
     JobState.QUEUED: states.PENDING,
@@ -51,7 +55,7 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc]  # Celery has no types
         if request is None or getattr(request, "carry", None) is None:
             log.warning("result_without_request", job_id=task_id, error=repr(result))
             return result
-        cause, message = _cause_of(result)
+        cause, message = _cause_of(result, self._kernel.memory_kills)
         try:
             job = settle_lost(
                 self._kernel.ledger,
@@ -107,11 +111,13 @@ def _result_of(job: Job) -> Any:
     return job.result
 
 
-def _cause_of(error: BaseException) -> tuple[str, str]:
+def _cause_of(error: BaseException, memory_kills: MemoryKills) -> tuple[str, str]:
     if isinstance(error, SoftTimeLimitExceeded):  # between the engine and the writing of its end
         return Cause.TIMEOUT, "The attempt ran into its soft time limit."
     if isinstance(error, TimeLimitExceeded):
         return Cause.TIMEOUT, "The attempt ran into its hard time limit and its processes were killed."
+    if isinstance(error, WorkerLostError) and "SIGKILL" in str(error) and memory_kills.happened_within(_KILLED_FOR_S):
+        return Cause.OUT_OF_MEMORY, "The kernel killed the attempt's process because memory had run out."
     if isinstance(error, (WorkerLostError, Terminated)):
         return Cause.WORKER_LOST, f"The worker's child process was lost: {error}"
     return "internal_error", f"{type(error).__name__}: {error}"[:500]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from tasks.core.artifacts import Artifacts
 from tasks.core.events import Events
 from tasks.core.ledger import Ledger
+from tasks.core.memory import MemoryKills
 from tasks.core.settings import Settings
 from tasks.core.soon import Soon
 
@@ -14,13 +15,14 @@ _SOON_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """Settings, ledger, events and artifacts of this process."""
+    """Settings, ledger, events and artifacts of this process, and what it knows of the machine's memory."""
 
     settings: Settings
     ledger: Ledger
     events: Events
     artifacts: Artifacts
     soon: Soon = field(default_factory=lambda: Soon(_SOON_S))
+    memory_kills: MemoryKills = field(default_factory=MemoryKills)
 
     def close(self) -> None:
         """Close every connection."""

@@ -158,6 +158,9 @@ def _call_engine(
     except AppError as exc:
         attempt.log(f"{exc.code}: {exc.message}", level="error", stream="kernel")
         return exc
+    except MemoryError as exc:
+        attempt.log(f"MemoryError: {exc}", level="error", stream="kernel")
+        return Transient("The engine asked for more memory than there was.", code=Cause.OUT_OF_MEMORY)
     except Exception as exc:
         # The one place that catches everything: an engine's bug must end its job, not its worker.
         log.exception("engine_raised")

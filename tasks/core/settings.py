@@ -129,6 +129,20 @@ class Settings(BaseSettings):
     drain_grace_s: float = Field(
         30.0, ge=0, le=3600, description="Time running jobs get to finish after a worker is told to stop."
     )
+    child_memory_mb: int = Field(
+        0,
+        ge=0,
+        description="Memory in MiB that one job's processes may hold together before they are killed. 0: no limit.",
+    )
+    sweep_every_s: int = Field(
+        3600,
+        ge=0,
+        le=7 * 86400,
+        description="How often the dispatcher submits `maintenance.sweep`, which removes what is old. 0: never.",
+    )
+    outbox_keep_s: int = Field(
+        7 * 86400, ge=3600, le=365 * 86400, description="How long domain events are kept once they were relayed."
+    )
     egress_allow: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated exact `host:port` pairs that jobs may reach although the guard forbids them."
     )

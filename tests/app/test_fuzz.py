@@ -27,6 +27,7 @@ _CONFIG = {
 }
 # Nor which cursors were given out, whether a host's name is one, and how a kind's parameters go together.
 _JUDGED_BY_MEANING = {"cursor", "params", "params.url"}
+_REFUSED_BY_MEANING = {"idempotency_key_reused", "confirmation_required"}
 
 
 @pytest.fixture
@@ -96,4 +97,4 @@ def _is_refused_for_its_meaning(response: Response) -> bool:
         return False
     problem = response.json()
     refusals = [one for one in problem["errors"] if "NUL" not in one["message"]]  # said once, in docs/api.md
-    return problem["code"] == "idempotency_key_reused" or {one["field"] for one in refusals} <= _JUDGED_BY_MEANING
+    return problem["code"] in _REFUSED_BY_MEANING or {one["field"] for one in refusals} <= _JUDGED_BY_MEANING

@@ -119,7 +119,6 @@ def test_passing_failure_goes_back_to_the_queue(kernel: Kernel, job: Job, error:
         (InputRejected("bad", field="url"), "input_rejected"),
         (EngineUnavailable("no R"), "engine_unavailable"),
         (ZeroDivisionError("division by zero"), "engine_error"),
-        (MemoryError(), "engine_error"),
     ],
 )
 def test_lasting_failure_ends_the_job(kernel: Kernel, job: Job, error: Exception, code: str) -> None:
@@ -251,3 +250,9 @@ def test_logs_carry_the_jobs_identity(kernel: Kernel, tenant: Tenant) -> None:
     run(kernel, job, engine)
     assert seen == [{"job_id": job.id, "kind": job.kind, "attempt": 1, "correlation_id": "c-1"}]
     assert structlog.contextvars.get_contextvars() == {}
+
+
+def test_engine_that_runs_out_of_memory_is_tried_again(kernel: Kernel, job: Job) -> None:
+    """Another moment, or another machine, may have more; the cause is named."""
+    back = ended(kernel, job, raising(MemoryError()))
+    assert (back.state, back.cause) == (JobState.QUEUED, Cause.OUT_OF_MEMORY)

@@ -23,6 +23,9 @@ class ActRequest(Contract):
         "transient",  # raises a transient error
         "exit",  # the child calls os._exit
         "segfault",  # the child dereferences null
+        "kill",  # the child gets SIGKILL from nobody that says why
+        "gobble",  # the child takes ``mebibytes`` of memory, then sleeps
+        "unmemorable",  # raises MemoryError
         "sleep",  # in small steps, with a checkpoint between them
         "stubborn",  # sleeps on whatever is raised in it
         "hang",  # sleeps in C with every signal blocked and the interpreter locked
@@ -32,6 +35,7 @@ class ActRequest(Contract):
     ]
     effects: str = Field(max_length=500)
     seconds: float = Field(1.0, ge=0, le=1000)
+    mebibytes: int = Field(0, ge=0, le=1000)
     until_attempt: int = Field(1000, ge=0, le=1000, description="Later attempts succeed at once.")
 
 

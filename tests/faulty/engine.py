@@ -44,6 +44,21 @@ def _segfault(request: ActRequest, job: JobContext) -> None:
     ctypes.string_at(0)
 
 
+def _kill(request: ActRequest, job: JobContext) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _gobble(request: ActRequest, job: JobContext) -> None:
+    hoard = bytearray()
+    for _ in range(request.mebibytes):
+        hoard += b"x" * (1 << 20)
+    _sleep(request, job)
+
+
+def _unmemorable(request: ActRequest, job: JobContext) -> None:
+    bytearray(1 << 60)
+
+
 def _sleep(request: ActRequest, job: JobContext) -> None:
     until = time.monotonic() + request.seconds
     while time.monotonic() < until:
@@ -91,6 +106,9 @@ _ACTS: Mapping[str, Callable[[ActRequest, JobContext], None]] = {
     "transient": _transient,
     "exit": _exit,
     "segfault": _segfault,
+    "kill": _kill,
+    "gobble": _gobble,
+    "unmemorable": _unmemorable,
     "sleep": _sleep,
     "stubborn": _stubborn,
     "hang": _hang,

@@ -19,7 +19,7 @@ from tasks.core.ledger.fleet import Worker, WorkerState
 from tasks.core.ledger.schema import attempts, workers
 from tasks.core.records import AttemptRecord, Job, JobState
 from tasks.core.settings import load_settings
-from tasks.dispatch import Submission, cancel, submit
+from tasks.dispatch import Submission, cancel, retry, submit
 from tasks.registry import load_specs
 from tests.faulty.contract import ACT
 from tests.integration.processes import REPOSITORY, CommandContainer, RedisContainer, await_true
@@ -191,6 +191,10 @@ class House(CeleryTestSetup):
     def cancel(self, job: Job) -> Job:
         """Cancel the job."""
         return cancel(self.kernel, job.id, tenant_id=self.tenant_id)
+
+    def retry(self, job: Job) -> Job:
+        """Run the ended job again."""
+        return retry(self.kernel, self.carrier, job.id, tenant_id=self.tenant_id)
 
     def job(self, job: Job) -> Job:
         """Read the job again."""

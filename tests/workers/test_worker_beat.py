@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tasks.core.records import Cause, Job, JobState
 from tests.samples import WORKER, a_worker, claimed, eventually, ledger_away, running
 from workers import beat as beat_module
 from workers.beat import Beat
+from workers.memory import held_bytes
 from workers.orphans import WORKER_MARK
 
 
@@ -292,3 +294,34 @@ def test_claim_that_the_child_never_heard_of_is_settled(
     assert eventually(lambda: queries.job(quick.ledger, unheard.id).state == JobState.QUEUED)
     assert queries.job(quick.ledger, busy.id) == busy
     assert child.poll() is None
+
+
+def test_job_over_the_memory_limit_is_killed_with_its_cause(
+    quick: Kernel, tenant: Tenant, child: subprocess.Popen[bytes]
+) -> None:
+    """The attempt ends as out of memory, not as a child that was lost."""
+    job = running(quick.ledger, tenant, child_pid=child.pid)
+    make_workdir(quick, job)
+    limited = replace(quick, settings=quick.settings.model_copy(update={"child_memory_mb": 1}))
+    beat = Beat(limited, a_worker(), is_stopping=lambda: False, children=lambda: [child.pid])
+    with capture_logs():
+        beat.start()
+        assert child.wait(timeout=30) == -9
+        assert eventually(lambda: (found := queries.job(quick.ledger, job.id)) is not None and found.error is not None)
+        beat.stop()
+    found = queries.job(quick.ledger, job.id)
+    assert found is not None
+    assert found.error is not None
+    assert (found.state, found.cause) == (JobState.QUEUED, Cause.OUT_OF_MEMORY)
+    assert "over the limit of 1" in found.error["message"]
+
+
+def test_memory_of_a_job_is_that_of_all_its_processes(child: subprocess.Popen[bytes]) -> None:
+    """What a grandchild takes counts; a process that is gone holds nothing."""
+    script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'x = b\"y\" * (64 << 20); input()'])"
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, process_group=0) as parent:
+        assert eventually(lambda: held_bytes(parent.pid) > 64 << 20, within_s=30)
+        assert held_bytes(child.pid) < 64 << 20
+        assert parent.stdin is not None
+        parent.stdin.close()
+    assert held_bytes(parent.pid) == 0

@@ -76,7 +76,8 @@ class Ledger:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a read transaction."""
-        with _translated(), self._reader.connect() as connection, connection.begin():
+        with _translated(), self._reader.connect() as connection:
+            connection.begin()
             yield connection
 
     @contextmanager
