@@ -27,7 +27,7 @@ _STATUS: tuple[tuple[type[errors.AppError], int], ...] = (
     (errors.AppError, 500),
 )
 # Codes that an instance narrows its class's to, where that also changes the status.
-_STATUS_OF_CODE = {"malformed": 400, "unsupported_media_type": 415, "not_acceptable": 406, "draining": 503}
+_STATUS_OF_CODE = {"malformed": 400, "unsupported_media_type": 415, "not_acceptable": 406}
 _CODE_OF_STATUS = {
     400: "malformed",
     404: "not_found",
@@ -39,7 +39,7 @@ _CODE_OF_STATUS = {
     416: "range_not_satisfiable",
     426: "upgrade_required",
 }
-_RETRY_AFTER_S = {"ledger_busy": 2, "ledger_unavailable": 5, "draining": 1}
+_RETRY_AFTER_S = {"ledger_busy": 2, "ledger_unavailable": 5}
 _REMEDIES = {"missing": "Required: add it.", "extra_forbidden": "Unknown: remove it or check its spelling."}
 _SECRET_WORDS = ("password", "passwd", "secret", "token", "authorization", "credential", "api_key", "apikey")
 _VALUE_LIMIT = 200

@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from types import MappingProxyType
 
-from app import artifacts, batches, catalogue, fleet, health, jobs, logs, retries, submissions
+from app import artifacts, batches, catalogue, domain_events, fleet, health, jobs, logs, retries, submissions
 from app.auth import bearer_tenant, register_authentication
 from app.docs import docs_blueprint
 from app.errors import Problem, register_error_handlers
@@ -20,6 +20,7 @@ from app.streams import sse
 from app.streams.hub import Hub
 from app.streams.routes import register_streams
 from app.streams.services import StreamServices
+from app.streams.tenant_hub import TenantHub
 from app.streams.tokens import StreamTokens, signing_key
 from app.streams.waiter import HubWaiter
 from tasks.celery import app as celery
@@ -27,9 +28,10 @@ from tasks.core.carrier import Carrier
 from tasks.core.kernel import Kernel, open_kernel
 from tasks.core.settings import Settings
 from tasks.core.telemetry import configure_telemetry
+from tasks.core.tenant_streams import TenantReader
 from tasks.registry import load_specs
 
-_CONCERNS = (submissions, jobs, retries, batches, logs, artifacts, catalogue, fleet, health)
+_CONCERNS = (submissions, jobs, retries, batches, logs, artifacts, domain_events, catalogue, fleet, health)
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16
 
@@ -80,6 +82,9 @@ def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carrier
         dispatcher = LiveDispatcher(kernel.ledger, lease_s=settings.lease_s)
         hub = Hub(kernel)
         opening.callback(hub.close)
+        redis_url = settings.redis_url
+        tenant_hub = TenantHub(kernel.ledger, lambda: TenantReader(redis_url))
+        opening.callback(tenant_hub.close)
         return Services(
             settings=settings,
             kernel=kernel,
@@ -87,6 +92,7 @@ def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carrier
             specs=specs,
             forms=MappingProxyType({kind: form_of(spec) for kind, spec in specs.items()}),
             hub=hub,
+            tenant_hub=tenant_hub,
             waiter=HubWaiter(hub, kernel.ledger),
             keyring=Keyring(kernel.ledger),
             workers=LiveWorkers(kernel.ledger),

@@ -165,7 +165,7 @@ class RawCelery(_KeyPerResult):
             command = ["-A", "bench.noop.celery_app:celery", "worker", "-c", str(children), "-n", f"{number}@bench"]
             self.run(sys.executable, "-m", "celery", *command)
 
-    def submit(self, count: int, *, bulk: bool) -> float:
+    def submit(self, count: int, *, bulk: bool) -> float:  # noqa: ARG002  # see ``has_bulk``
         """Call ``apply_async``; there is no bulk call."""
         began = time.perf_counter()
         self._keys += [f"celery-task-meta-{self._ping.apply_async(args=('hello',)).id}" for _ in range(count)]
@@ -193,7 +193,7 @@ class Dramatiq(_KeyPerResult):
         command = ["bench.noop.dramatiq_app", "--processes", str(processes), "--threads", "1"]
         self.run(sys.executable, "-m", "dramatiq", *command)
 
-    def submit(self, count: int, *, bulk: bool) -> float:
+    def submit(self, count: int, *, bulk: bool) -> float:  # noqa: ARG002  # see ``has_bulk``
         """Call ``send``; there is no bulk call."""
         began = time.perf_counter()
         sent = [self._app.ping.send("hello") for _ in range(count)]

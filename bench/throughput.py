@@ -22,7 +22,7 @@ import statistics
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,7 +41,7 @@ _PAUSE_S = 0.02
 _MEASURE = "celery"
 
 Figures = dict[str, float | None]
-Make = Callable[[Path, str], Contestant]
+Make = Callable[[Path, str], AbstractContextManager[Contestant]]
 
 
 @contextmanager
@@ -57,33 +57,41 @@ def redis_in_service(folder: Path) -> Iterator[int]:
             server.terminate()
 
 
-def find_contestants(stack: ExitStack, folder: Path, only: Sequence[str]) -> dict[str, Make]:
+@contextmanager
+def _on_sqlite(folder: Path, redis_url: str) -> Iterator[Contestant]:
+    with closing(Switchyard("switchyard sqlite", folder, redis_url, f"sqlite:///{folder / 'ledger.db'}")) as ours:
+        yield ours
+
+
+@contextmanager
+def _on_postgresql(folder: Path, redis_url: str) -> Iterator[Contestant]:
+    with (
+        postgresql.cluster() as ledger_url,
+        closing(Switchyard("switchyard postgresql", folder, redis_url, ledger_url)) as ours,
+    ):
+        yield ours
+
+
+def find_contestants(folder: Path, only: Sequence[str]) -> dict[str, Make]:
     """Return who can take part, and say who cannot."""
-    found: dict[str, Make] = {
-        "switchyard sqlite": lambda where, url: Switchyard(
-            "switchyard sqlite", where, url, f"sqlite:///{where / 'ledger.db'}"
-        ),
-        "celery": RawCelery,
-    }
+    found: dict[str, Make] = {"switchyard sqlite": _on_sqlite, "celery": lambda *at: closing(RawCelery(*at))}
     absent = {}
     if postgresql.is_installed():
-
-        def on_postgresql(where: Path, url: str) -> Contestant:
-            ledger = stack.enter_context(postgresql.cluster())
-            return Switchyard("switchyard postgresql", where, url, ledger)
-
-        found["switchyard postgresql"] = on_postgresql
+        found["switchyard postgresql"] = _on_postgresql
     else:
         absent["switchyard postgresql"] = "no initdb and postgres on the PATH"
-    for name, module, make in (("dramatiq", "dramatiq", Dramatiq), ("rq", "rq", RQ)):
-        if find_spec(module) is None:
-            absent[name] = f"{module} is not installed"
-        else:
-            found[name] = make
+    if find_spec("dramatiq") is not None:
+        found["dramatiq"] = lambda *at: closing(Dramatiq(*at))
+    else:
+        absent["dramatiq"] = "install the bench extra"
+    if find_spec("rq") is not None:
+        found["rq"] = lambda *at: closing(RQ(*at))
+    else:
+        absent["rq"] = "install the bench extra"
     if not only or "bullmq" in only:
         reason = BullMQ.install(folder / "node")
         if reason is None:
-            found["bullmq"] = BullMQ
+            found["bullmq"] = lambda *at: closing(BullMQ(*at))
         else:
             absent["bullmq"] = reason
     for name, reason in absent.items():
@@ -118,7 +126,6 @@ def measure(contestant: Contestant, *, processes: int, jobs: int) -> Figures:
 def run_rounds(
     folder: Path,
     makers: dict[str, Make],
-    stack: ExitStack,
     *,
     processes: int,
     jobs: int,
@@ -134,9 +141,8 @@ def run_rounds(
             with redis_in_service(where / "redis") as port, ExitStack() as inner:
                 if latency_ms:
                     port = inner.enter_context(Proxy(port, latency_ms=latency_ms)).port  # noqa: PLW2901
-                contestant = inner.enter_context(closing(makers[name](where, f"redis://127.0.0.1:{port}/0")))
+                contestant = inner.enter_context(makers[name](where, f"redis://127.0.0.1:{port}/0"))
                 taken[name].append(measure(contestant, processes=processes, jobs=jobs))
-            stack.pop_all().close()  # the round's PostgreSQL, if it had one
             print(f"  round {number + 1} {name}: {_line(taken[name][-1])}", flush=True)
     return {name: _medians(rows) for name, rows in taken.items()}
 
@@ -187,15 +193,14 @@ def main() -> None:
     settings = [(int(processes), 0.0) for processes in options.processes.split(",")]
     settings += [(2, float(delay)) for delay in options.latency_ms.split(",") if float(delay)]
     everything: dict[str, object] = {"jobs": options.jobs, "rounds": options.rounds}
-    with tempfile.TemporaryDirectory(dir=options.data) as name, ExitStack() as stack:
+    with tempfile.TemporaryDirectory(dir=options.data) as name:
         folder = Path(name)
-        makers = find_contestants(stack, folder, only)
+        makers = find_contestants(folder, only)
         for processes, latency_ms in settings:
             title = f"{processes} worker processes, {latency_ms:g} ms to Redis, {options.jobs} jobs"
             found = run_rounds(
                 folder,
                 makers,
-                stack,
                 processes=processes,
                 jobs=options.jobs,
                 rounds=options.rounds,

@@ -204,6 +204,17 @@ class WaitTimedOut(SwitchyardError):
         self.job = job
 
 
+class EventNotSeen(SwitchyardError):
+    """The time to wait for an event is over. ``cursor`` is up to where was looked: wait on from there."""
+
+    code = "event_not_seen"
+
+    def __init__(self, timeout_s: float, *, cursor: str | None = None) -> None:
+        super().__init__(f"no such event within {timeout_s:g} s")
+        self.timeout_s = timeout_s
+        self.cursor = cursor
+
+
 class JobEnded(SwitchyardError):
     """The job ended without a result; ``job`` is its final record."""
 

@@ -175,6 +175,29 @@ class Event(Record):
         return self.type == "state" and self.state in TERMINAL
 
 
+class DomainEvent(Record):
+    """Something that a job has brought about for its tenant, such as ``site.crawled``, or ``gap``: some are lost.
+
+    A gap has no ``id``; its data's ``after`` is the cursor after which events are not kept any more.
+    """
+
+    type: str
+    id: str | None = None
+    """The cursor: give it as ``after`` to go on from here."""
+    seq: int | None = None
+    at: datetime | None = None
+    job_id: str | None = None
+    data: dict[str, Any] = {}
+
+
+class DomainEventPage(Record):
+    """Domain events, oldest first."""
+
+    events: tuple[DomainEvent, ...]
+    next_cursor: str
+    missed: bool = False
+
+
 class Kind(Record):
     """A kind of job that the server offers."""
 

@@ -5,12 +5,14 @@ import sys
 
 import click
 
-from tasks.core.errors import ConfigurationRefused
+from tasks.core.errors import AppError, ConfigurationRefused
 from tasks.core.kernel import open_kernel
 from tasks.core.ledger import Ledger
 from tasks.core.log import configure_logging
 from tasks.core.settings import Settings, load_settings
 from tasks.core.spec import Queue
+from workers.outbox import outbox
+from workers.readiness import Readiness, readiness
 from workers.supervisor import Supervised, Supervisor, worker_command
 
 
@@ -54,6 +56,26 @@ def flower(address: str, port: int) -> None:
     from workers.flower import run_flower  # noqa: PLC0415  # the supervisor has no use for Tornado
 
     run_flower(_start(), address=address, port=port)
+
+
+@main.command()
+@click.option("--name", help="Only the worker of this name.")
+@click.option("--pid", type=int, help="Only the worker with this process id.")
+def ready(name: str | None, pid: int | None) -> None:
+    """End with 0 when this machine's workers take jobs, else with 1: a probe for orchestrators."""
+    settings = _start()
+    ledger = Ledger(settings.resolved_ledger_url, auto_migrate=False, pool_size=1)
+    try:
+        verdict = readiness(ledger, lease_s=settings.lease_s, name=name, pid=pid)
+    except AppError as exc:
+        verdict = Readiness(is_ready=False, reason=exc.message)
+    finally:
+        ledger.close()
+    click.echo(verdict.reason)
+    sys.exit(0 if verdict.is_ready else 1)
+
+
+main.add_command(outbox)
 
 
 @main.command()

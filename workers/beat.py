@@ -47,6 +47,8 @@ class Beat:
     is_stopping: Callable[[], bool]
     children: Callable[[], list[int]]
     _listening: bool = False
+    _told_to_stop: bool = False
+    _hurry: Event = field(default_factory=Event)
     _stopped: Event = field(default_factory=Event)
     _thread: Thread | None = None
     _registered: bool = False
@@ -73,9 +75,15 @@ class Beat:
         """Note that the worker takes jobs from now on."""
         self._listening = True
 
+    def drain(self) -> None:
+        """Note that the worker was told to stop, and write so at once. Safe in a signal handler of another thread."""
+        self._told_to_stop = True
+        self._hurry.set()
+
     def stop(self) -> None:
         """Stop beating and write that the worker has left."""
         self._stopped.set()
+        self._hurry.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
         try:
@@ -92,7 +100,8 @@ class Beat:
                 log.warning("beat_missed", code=exc.code)
             except Exception:  # a worker whose heart stops is taken for dead while it goes on working
                 log.exception("beat_failed")
-            self._stopped.wait(self.kernel.settings.beat_s)
+            self._hurry.wait(self.kernel.settings.beat_s)
+            self._hurry.clear()
 
     def _once(self) -> None:
         ledger = self.kernel.ledger
@@ -119,7 +128,7 @@ class Beat:
         self._registered = True
 
     def _state(self) -> WorkerState:
-        if not self.is_stopping():
+        if not (self._told_to_stop or self.is_stopping()):
             return WorkerState.UP if self._listening else WorkerState.STARTING
         if self._draining_since is None:
             self._draining_since = time.monotonic()

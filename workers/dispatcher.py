@@ -1,4 +1,4 @@
-"""The process that carries what waits, carries again what Redis lost, rescues, expires, and relays state events.
+"""The process that carries what waits, carries again what Redis lost, rescues, expires, and relays events.
 
 Several may run; the holder of the lease in the ledger acts. It judges by its own monotonic clock and only by what it
 saw itself, so it judges nobody during its first lease, or during the first lease after the ledger was away. Whatever it
@@ -25,10 +25,12 @@ from tasks.core.events import EventsUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import carrying, fleet, state_events, transitions
 from tasks.core.ledger.carrying import Backlog
+from tasks.core.outbox_relay import OutboxRelay
 from tasks.core.outcome import settle_lost
 from tasks.core.records import Cause, Job
 from tasks.core.relay import announce, relay_unsent
 from tasks.core.spec import Queue
+from tasks.core.tenant_streams import TenantStreams
 from tasks.registry import load_specs
 from workers.broker import Broker, Losses
 from workers.census import Census, Listening, WatchedTime, unserved
@@ -72,6 +74,9 @@ class Dispatcher:
         self._sweeps = SweepTimer(kernel)
         self._judges = _Every(self._tick_s / 2)
         self._relays = _Every(_RELAY_EVERY_S)
+        self._streams = TenantStreams(settings.redis_url)
+        self._outbox = OutboxRelay(kernel.ledger, self._streams)
+        self._relays_outbox = _Every(_RELAY_EVERY_S)
         self._looks_for_losses = _Every(settings.carry_again_s / 10)
         self._forgets = _Every(_FORGET_EVERY_S)
 
@@ -99,6 +104,7 @@ class Dispatcher:
         self._leadership.resign()
         self._publisher.close()
         self._broker.close()
+        self._streams.close()
         log.info("dispatcher_stopped")
 
     def stop(self) -> None:
@@ -117,6 +123,8 @@ class Dispatcher:
             self._expire()
             self._forget_old_workers()
             self._sweeps.tick()
+        if self._relays_outbox.is_due():
+            self._outbox.tick()
         self._pause_s = self._tick_s
         if not self._breaker.is_open:
             try:

@@ -106,11 +106,15 @@ class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no 
         def listening(**_: Any) -> None:
             beat.listening()
 
+        def draining(**_: Any) -> None:
+            beat.drain()
+
         def stop_beating(**_: Any) -> None:
             beat.stop()
 
         # Celery stops steps in reverse order, this one before the pool, and jobs still run then: hence the signal.
         signals.worker_ready.connect(listening, weak=False)
+        signals.worker_shutting_down.connect(draining, weak=False)
         signals.worker_shutdown.connect(stop_beating, weak=False)
 
     def stop(self, parent: Any) -> None:

@@ -20,10 +20,10 @@ from app.openapi import SECURITY, answer, bare_answer, problems
 from app.streams.cursor import CURSOR_PATTERN, Cursor, parse_cursor
 from app.streams.services import StreamServices
 from app.streams.sockets import limit_stalls
-from app.streams.subscription import Subscription
+from app.streams.subscription import Draining, End, Subscription
 
-_HEARTBEAT = b": heartbeat\n\n"
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+HEARTBEAT = b": heartbeat\n\n"
+STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 # How long an EventSource waits before it reconnects; spread, so that a restart does not bring all back at once.
 _RETRY_MS = (1000, 3000)
 
@@ -107,27 +107,36 @@ def _cursor(query: StreamQuery, header: StreamHeaders) -> Cursor | None:
 def _stream(services: StreamServices, job_id: str, *, after: Cursor | None) -> Response:
     job = services.visible_job(job_id, tenant_id=services.viewer_of(job_id))
     if request.method == "HEAD":
-        return Response(mimetype="text/event-stream", headers=_HEADERS)
+        return Response(mimetype="text/event-stream", headers=STREAM_HEADERS)
     with ExitStack() as opening:
-        subscription = services.subscribe(job, after=after)
+        try:
+            subscription = services.subscribe(job, after=after)
+        except Draining:
+            return Response(retry_line(), mimetype="text/event-stream", headers=STREAM_HEADERS)
         if subscription is None:
-            return Response(status=204, headers=_HEADERS)
+            return Response(status=204, headers=STREAM_HEADERS)
         opening.callback(subscription.close)
         opening.enter_context(services.counted("sse"))
         limit_stalls(request.environ)
         body = _body(subscription, services.kernel.settings.heartbeat_s)
-        response = Response(body, mimetype="text/event-stream", headers=_HEADERS)
+        response = Response(body, mimetype="text/event-stream", headers=STREAM_HEADERS)
         # Not the generator's own end: a client that left before the first frame never starts it.
         response.call_on_close(opening.pop_all().close)
         return response
 
 
+def retry_line() -> bytes:
+    """Return the line that tells an EventSource when to come back."""
+    return b"retry: %d\n\n" % random.randint(*_RETRY_MS)  # noqa: S311  # spreads reconnects, hides nothing
+
+
 def _body(subscription: Subscription, heartbeat_s: float) -> Iterator[bytes]:
-    first = b"retry: %d\n\n" % random.randint(*_RETRY_MS)  # noqa: S311  # spreads reconnects, hides nothing
-    yield first + b"".join(frame.sse for frame in subscription.take())
+    yield retry_line() + b"".join(frame.sse for frame in subscription.take())
     while subscription.end is None:
         frames = subscription.frames(heartbeat_s)
         if frames:
             yield b"".join(frame.sse for frame in frames)
         elif subscription.end is None:
-            yield _HEARTBEAT
+            yield HEARTBEAT
+    if subscription.end is End.INTERRUPTED:
+        yield retry_line()

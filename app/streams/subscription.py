@@ -26,6 +26,10 @@ class End(Enum):
     """This server cannot go on; the client should resume from its cursor, elsewhere or later."""
 
 
+class Draining(Exception):
+    """This process is about to stop: the client should come back, and will find another."""
+
+
 def subscribe(hub: Hub, snapshots: Snapshots, job: Job, *, after: Cursor | None) -> "Subscription | None":
     """Return a new viewer of the job; None when it resumes from the terminal event. The caller must ``close`` it.
 
@@ -33,10 +37,11 @@ def subscribe(hub: Hub, snapshots: Snapshots, job: Job, *, after: Cursor | None)
         job: as the ledger has it now; whoever asks may see it.
         after: the last event that the client has; None for a fresh one.
     Raises:
-        LedgerUnavailable: there is nothing to show a snapshot of, or this process drains (code ``draining``).
+        Draining: this process takes no new viewers.
+        LedgerUnavailable: there is nothing to show a snapshot of.
     """
     if hub.is_draining:
-        raise LedgerUnavailable("This server is restarting. Try again in a second.", code="draining")
+        raise Draining
     subscription = Subscription(hub, snapshots, job.id)
     try:
         if subscription.begin(job, after):

@@ -46,6 +46,7 @@ for command in (
     fleet.kinds,
     fleet.queues,
     fleet.workers,
+    fleet.events,
     settings.settings,
 ):
     cli.add_command(command)

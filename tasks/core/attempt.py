@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.core.domain_events import Emissions
 from tasks.core.errors import InputRejected, JobCancelled, JobSuperseded, LedgerUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries, transitions
@@ -63,6 +64,7 @@ class Attempt:
         self.attempt = job.attempt
         self.fence = job.fence
         self.resume = ResumeState(kernel, job)
+        self.emissions = Emissions()
         self.last_progress: dict[str, Any] | None = None
         self._kernel = kernel
         self._clock = clock
@@ -148,6 +150,10 @@ class Attempt:
         self._narrator.artifact(
             {"name": name, "size_bytes": record.size_bytes, "media_type": media_type, "href": record.href}
         )
+
+    def emit(self, type_: str, data: dict[str, Any]) -> None:
+        """Keep a domain event for the end; see ``tasks.core.job.JobContext``."""
+        self.emissions.add(type_, data)
 
     def checkpoint(self) -> None:
         """Stop here if the attempt must not go on; see ``tasks.core.job.JobContext``."""

@@ -124,7 +124,10 @@ def _run_claimed(
             _ignore_soft_limit()
             attempt.close()
             _remove(folder)
-        return _patiently(lambda: _write_end(kernel, job, attempt, outcome))
+        ended = _patiently(lambda: _write_end(kernel, job, attempt, outcome))
+    if attempt.emissions.emitted and ended is not None:
+        kernel.events.ring()  # the dispatcher numbers them, which their readers wait for
+    return ended
 
 
 def _remove(folder: Path) -> None:
@@ -206,6 +209,7 @@ def _write_end(
         cause=Cause.COMPLETED,
         result=outcome,
         progress=progress,
+        emitted=attempt.emissions.emitted,
     )
 
 

@@ -126,6 +126,12 @@ class Settings(BaseSettings):
         le=60,
         description="Time a cancelled or superseded attempt gets to stop by itself before its processes are killed.",
     )
+    drain_s: float = Field(
+        5.0,
+        ge=0,
+        le=300,
+        description="Time the web server goes on answering, unready, between the order to stop and stopping.",
+    )
     drain_grace_s: float = Field(
         30.0, ge=0, le=3600, description="Time running jobs get to finish after a worker is told to stop."
     )

@@ -325,3 +325,19 @@ def test_memory_of_a_job_is_that_of_all_its_processes(child: subprocess.Popen[by
         assert parent.stdin is not None
         parent.stdin.close()
     assert held_bytes(parent.pid) == 0
+
+
+def test_order_to_stop_is_written_at_once(kernel: Kernel, child: subprocess.Popen[bytes]) -> None:
+    """Not only at the next beat, and before Celery's own flag is set."""
+    settings = kernel.settings.model_copy(update={"beat_s": 10.0, "lease_s": 100.0})
+    slow = Kernel(settings, kernel.ledger, kernel.events, kernel.artifacts)
+    beat = Beat(slow, a_worker(), is_stopping=lambda: False, children=list)
+    beat.start()
+    try:
+        beat.listening()
+        assert eventually(lambda: [] != fleet.live_workers(kernel.ledger))
+        beat.drain()
+        wanted = [WorkerState.DRAINING]
+        assert eventually(lambda: wanted == [row.state for row in fleet.live_workers(kernel.ledger)])
+    finally:
+        beat.stop()

@@ -158,6 +158,13 @@ def live_workers(ledger: Ledger) -> list[Worker]:
         return _select(connection, workers.c.state.in_(LIVE))
 
 
+def beating(ledger: Ledger, *, host: str, within_s: float) -> list[Worker]:
+    """List this machine's workers that have not left and whose last beat is no older than ``within_s``, by name."""
+    is_recent = workers.c.beat_at >= now() - timedelta(seconds=within_s)  # that machine's clock wrote it
+    with ledger.read() as connection:
+        return _select(connection, workers.c.state.in_(LIVE) & (workers.c.host == host) & is_recent)
+
+
 def _select(connection: Connection, where: sa.ColumnElement[bool]) -> list[Worker]:
     rows = connection.execute(workers.select().where(where).order_by(workers.c.name))
     return [Worker(**_values(row)) for row in rows]

@@ -4,15 +4,18 @@ A function that returns ``None`` changed nothing, because the job was not in the
 that the caller believed. That is an answer, not an error: somebody else was faster.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
+from tasks.core.domain_events import Emission
 from tasks.core.errors import Conflict, NotFound
 from tasks.core.ledger.database import Ledger, ledger_now
 from tasks.core.ledger.moves import CLAIM, FINISH
+from tasks.core.ledger.outbox import write_dead, write_emitted
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import attempts, jobs
 from tasks.core.ledger.state_events import end_data, write_event
@@ -36,12 +39,25 @@ def finish(
     error: dict[str, Any] | None = None,
     dead: bool = False,
     progress: dict[str, Any] | None = None,
+    emitted: Sequence[Emission] = (),
 ) -> Job | None:
-    """End the job: ``running -> succeeded | failed | cancelled``. None: this fence no longer owns it."""
+    """End the job: ``running -> succeeded | failed | cancelled``. None: this fence no longer owns it.
+
+    ``emitted`` are the domain events that the job has brought about.
+    """
     values = {"job_id": job_id, "under": fence, "state": state, "cause": cause, "at": now()}
     values |= {"result": result, "error": error, "dead": dead, "progress": progress}
-    event = end_data(job_id, state=state, cause=cause, error=error, dead=dead)
-    return FINISH.run(ledger, values | {"event": event})
+    values["event"] = end_data(job_id, state=state, cause=cause, error=error, dead=dead)
+    if not emitted and not dead:
+        return FINISH.run(ledger, values)
+
+    def tell(connection: Connection, job: Job) -> None:
+        if emitted:
+            write_emitted(connection, job, emitted)
+        if job.dead and job.state is JobState.FAILED:
+            write_dead(connection, job)
+
+    return FINISH.run(ledger, values, tell)
 
 
 def _end(
@@ -215,6 +231,8 @@ def _move(
         return None
     job = job_from_row(row)
     write_event(connection, job)
+    if job.dead and job.state is JobState.FAILED:
+        write_dead(connection, job)
     return job
 
 
