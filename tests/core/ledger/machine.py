@@ -3,14 +3,12 @@
 import functools
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -30,6 +28,7 @@ from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
 from tasks.core.outcome import end_attempt, settle_lost
 from tasks.core.records import Cause, Job, JobState
 from tests.core.ledger import reference
+from tests.core.ledger.clock import CLOCKS, Clock, sqlite_of_ours
 from tests.core.ledger.events import EVENTS, NEW_JOBS, WORKERS, Event
 from tests.core.ledger.reference import Reference, ReferenceJob, ReferenceWorker
 from tests.samples import a_job, a_worker
@@ -38,32 +37,6 @@ QUEUE = "maintenance"
 STEPS_PER_EXAMPLE = 50
 # The longest wait that FAST's backoff, or a lost worker's, can draw here.
 _LONGEST_BACKOFF_S = 4.0
-
-
-class Clock:
-    """Stands still within a step, so that model and ledger agree on what is due."""
-
-    def __init__(self) -> None:
-        self.at = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.at
-
-    def of_the_ledger(self, _connection: object, *, plus_s: float = 0.0) -> sa.ColumnElement[datetime]:
-        """Stand in for ``ledger_now``: PostgreSQL has a clock of its own."""
-        return sa.literal(self.at + timedelta(seconds=plus_s), tables.UTCDateTime())
-
-    def pass_s(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
-
-
-# The clock of the machine that runs now: SQLite asks for the time in SQL as well.
-_clocks: list[Clock] = []
-
-
-def _now_in_sqlite(_format: str, _what: str) -> str:
-    at = _clocks[-1].at if _clocks else product_now()
-    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}000"
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -81,7 +54,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.clock = Clock()
         _use(self.clock, self.patch)
-        _clocks[:] = [self.clock]
+        CLOCKS[:] = [self.clock]
         self.tenant = _tenant(self.ledger)
         self.model = Reference()
         self.ids: list[str] = []
@@ -96,7 +69,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.ledger.close()
         self.patch.undo()
-        _clocks.clear()
+        CLOCKS.clear()
 
     @initialize(first=NEW_JOBS, worker=WORKERS)
     def begin(self, first: dict[str, Any], worker: str) -> None:
@@ -466,24 +439,6 @@ def _tenant(ledger: Ledger) -> Tenant:
     return tenant
 
 
-@contextmanager
-def _sqlite_of_ours() -> Iterator[None]:
-    """Let SQLite not wait for the disk, because only connections are restarted here, and go by the machine's clock."""
-
-    def relax(connection: Any, _entry: object) -> None:
-        if hasattr(connection, "set_progress_handler"):  # SQLite's alone
-            connection.execute("PRAGMA synchronous=OFF")
-            connection.create_function("strftime", 2, _now_in_sqlite)
-
-    sa.event.listen(sa.pool.Pool, "first_connect", relax)
-    sa.event.listen(sa.pool.Pool, "connect", relax)
-    try:
-        yield
-    finally:
-        sa.event.remove(sa.pool.Pool, "first_connect", relax)
-        sa.event.remove(sa.pool.Pool, "connect", relax)
-
-
 def run(fresh_url: Callable[[], str], *, steps: int, first_seed: int, shrink: bool = True, expires: bool = True) -> int:
     """Run the machine from ``first_seed`` on until it has made ``steps`` steps; return how many it made.
 
@@ -491,7 +446,7 @@ def run(fresh_url: Callable[[], str], *, steps: int, first_seed: int, shrink: bo
     """
     counted: Counter[str] = Counter()
     number = first_seed
-    with _sqlite_of_ours():
+    with sqlite_of_ours():
         while counted["run"] < steps:
             machine = type(
                 "Machine",
