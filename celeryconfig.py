@@ -32,6 +32,8 @@ imports = (*(f"{family}.task" for family in (*FAMILIES, *_settings.extra_familie
 broker_url = _settings.redis_url
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
+# A full Redis answers writes with an error that is no lost connection; without this it would end every worker.
+broker_channel_error_retry = True
 broker_transport_options = {**_limits, "global_keyprefix": "sy:"}
 result_backend = "tasks.core.backend:LedgerBackend"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DatabaseError, DBAPIError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -224,3 +225,10 @@ def _begin_writing(driver: Any) -> None:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         else:
             return
+
+
+def insert_if_new(connection: Connection, table: sa.Table, **values: object) -> bool:
+    """Insert a row unless one with a unique value of it is there; waits for another's insert to be decided first."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table).values(**values).on_conflict_do_nothing().returning(sa.literal(1))
+    return connection.execute(statement).first() is not None

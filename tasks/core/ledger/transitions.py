@@ -88,6 +88,7 @@ def requeue(
     """Send a running job back: ``running -> queued``, due after ``delay_s``.
 
     ``counted=False`` (a drain) gives the attempt back. A job that was told to stop ends here as cancelled instead.
+    The carry grows, so that neither a second delivery nor a late report of the ended attempt can touch the next one.
     """
     owned = (jobs.c.id == job_id) & (jobs.c.state == JobState.RUNNING) & (jobs.c.fence == fence)
     with ledger.write() as connection:
@@ -103,6 +104,7 @@ def requeue(
             worker=None,
             child_pid=None,
             claimed_at=None,
+            carry=jobs.c.carry + 1,
             not_before=ledger_now(connection, plus_s=delay_s) if delay_s else None,
             attempt=jobs.c.attempt if counted else jobs.c.attempt - 1,
         )
