@@ -19,12 +19,12 @@ from app.auth import tenant_id
 from app.inputs import SECONDS, WHOLE_NUMBER, Input, checked
 from app.openapi import SECURITY, answer, problems
 from app.services import Services, services
+from app.streams.event_stream import HEARTBEAT, STREAM_HEADERS, retry_line
 from app.streams.sockets import limit_stalls
-from app.streams.sse import HEARTBEAT, STREAM_HEADERS, retry_line
 from app.streams.tenant_hub import TenantViewer
 from tasks.core.clock import now, rfc3339
 from tasks.core.domain_events import DomainEvent
-from tasks.core.errors import LedgerUnavailable
+from tasks.core.errors import InputRejected, LedgerUnavailable
 from tasks.core.ledger import outbox
 from tasks.core.ledger.outbox import Wanted
 
@@ -103,6 +103,11 @@ def follow_domain_events(query: DomainEventQuery, header: DomainEventHeaders) ->
 
 
 def _wants_json(query: DomainEventQuery) -> bool:
+    if not services().settings.serves_sse:
+        accepted = request.accept_mimetypes
+        if query.format == "sse" or (accepted and accepted.best_match([_JSON]) is None):
+            raise InputRejected("This server serves no streams: ask for application/json.", code="not_acceptable")
+        return True
     if query.format is not None:
         return query.format == "json"
     return request.accept_mimetypes.best_match([_STREAM, _JSON], default=_STREAM) == _JSON

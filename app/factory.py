@@ -1,5 +1,6 @@
 """Builds the application: opens its services, registers its blueprints, puts the edge around them."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import MappingProxyType
 
@@ -16,19 +17,16 @@ from app.openapi import API, INFO, SECURITY_SCHEMES
 from app.record import record_of
 from app.routes import add_converters
 from app.services import EXTENSION, Services
-from app.streams import sse
 from app.streams.hub import Hub
 from app.streams.routes import register_streams
 from app.streams.services import StreamServices
-from app.streams.tenant_hub import TenantHub
+from app.streams.tenant_hub import TenantHub, Waiter
 from app.streams.tokens import StreamTokens, signing_key
 from app.streams.waiter import HubWaiter
-from tasks.celery import app as celery
-from tasks.core.carrier import Carrier
+from tasks.core.carriage import Carriage, NoCarriage
 from tasks.core.kernel import Kernel, open_kernel
 from tasks.core.settings import Settings
 from tasks.core.telemetry import configure_telemetry
-from tasks.core.tenant_streams import TenantReader
 from tasks.registry import load_specs
 
 _CONCERNS = (submissions, jobs, retries, batches, logs, artifacts, domain_events, catalogue, fleet, health)
@@ -36,7 +34,7 @@ _CONCERNS = (submissions, jobs, retries, batches, logs, artifacts, domain_events
 _POOL_SIZE = 16
 
 
-def create_app(settings: Settings, *, kernel: Kernel | None = None, carrier: Carrier | None = None) -> API:
+def create_app(settings: Settings, *, kernel: Kernel | None = None, carrier: Carriage | None = None) -> API:
     """Build the application. Its owner calls ``services_of(app).close()``, which leaves a given kernel or carrier open.
 
     Raises:
@@ -61,13 +59,13 @@ def create_app(settings: Settings, *, kernel: Kernel | None = None, carrier: Car
     register_authentication(app, services)
     for concern in _CONCERNS:
         app.register_api(concern.bp)
-    register_streams(app, _stream_services(services))
-    models = [model for concern in (*_CONCERNS, sse) for model in concern.MODELS]
+    models = [model for concern in _CONCERNS for model in concern.MODELS]
+    models += register_streams(app, _stream_services(services))
     app.register_blueprint(docs_blueprint(app, services, models=models))
     return app
 
 
-def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carrier | None) -> Services:
+def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carriage | None) -> Services:
     """Open what the views need, and own what was not given."""
     with ExitStack() as opening:
         telemetry = configure_telemetry(settings, service="switchyard-web")
@@ -77,13 +75,12 @@ def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carrier
             kernel = open_kernel(settings, pool_size=_POOL_SIZE)
             opening.callback(kernel.close)
         if carrier is None:
-            carrier = Carrier(celery, kernel.ledger)
+            carrier = _open_carriage(kernel)
             opening.callback(carrier.close)
         dispatcher = LiveDispatcher(kernel.ledger, lease_s=settings.lease_s)
         hub = Hub(kernel)
         opening.callback(hub.close)
-        redis_url = settings.redis_url
-        tenant_hub = TenantHub(kernel.ledger, lambda: TenantReader(redis_url))
+        tenant_hub = TenantHub(kernel.ledger, _tenant_reader(settings))
         opening.callback(tenant_hub.close)
         return Services(
             settings=settings,
@@ -101,6 +98,23 @@ def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carrier
             telemetry=telemetry,
             owned=opening.pop_all(),
         )
+
+
+def _tenant_reader(settings: Settings) -> Callable[[], Waiter] | None:
+    if not settings.needs_redis:
+        return None
+    from tasks.core.tenant_streams import TenantReader  # noqa: PLC0415  # each profile loads only its own
+
+    return lambda: TenantReader(settings.redis_url)
+
+
+def _open_carriage(kernel: Kernel) -> Carriage:
+    if not kernel.settings.needs_redis:
+        return NoCarriage()
+    from tasks.celery import app as celery  # noqa: PLC0415  # each profile loads only its own
+    from tasks.core.carrier import Carrier  # noqa: PLC0415
+
+    return Carrier(celery, kernel.ledger)
 
 
 def _stream_services(services: Services) -> StreamServices:

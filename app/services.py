@@ -13,7 +13,7 @@ from app.metrics import Metrics
 from app.streams.hub import Hub
 from app.streams.tenant_hub import TenantHub
 from app.streams.waiter import HubWaiter
-from tasks.core.carrier import Carrier
+from tasks.core.carriage import Carriage
 from tasks.core.kernel import Kernel
 from tasks.core.settings import Settings
 from tasks.core.spec import JobSpec
@@ -33,7 +33,7 @@ class Services:
 
     settings: Settings
     kernel: Kernel
-    carrier: Carrier
+    carrier: Carriage
     specs: Mapping[str, JobSpec]
     forms: Mapping[str, type[BaseModel]]
     hub: Hub

@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from tasks.core.carrier import Carrier
+from tasks.core.carriage import Carriage
 from tasks.core.clock import now
 from tasks.core.errors import InputRejected
 from tasks.core.events import EventsUnavailable
@@ -41,7 +41,7 @@ class Submission:
     idempotency_key: str | None = None
 
 
-def submit(kernel: Kernel, carrier: Carrier, spec: JobSpec, submission: Submission) -> Accepted:
+def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submission) -> Accepted:
     """Accept the job: one transaction, then 'published soon' if nothing else waits in its queue.
 
     Raises:
@@ -76,7 +76,7 @@ def cancel(kernel: Kernel, job_id: str, *, tenant_id: str) -> Job:
     return job
 
 
-def retry(kernel: Kernel, carrier: Carrier, job_id: str, *, tenant_id: str) -> Job:
+def retry(kernel: Kernel, carrier: Carriage, job_id: str, *, tenant_id: str) -> Job:
     """Run a failed or cancelled job again, as a new attempt of the same job.
 
     Raises:
@@ -112,7 +112,7 @@ def remove_remains(kernel: Kernel, job_ids: Sequence[str]) -> None:
             kernel.events.erase(job_id)
 
 
-def cancel_matching(kernel: Kernel, carrier: Carrier, wanted: Filter, *, limit: int) -> int:
+def cancel_matching(kernel: Kernel, carrier: Carriage, wanted: Filter, *, limit: int) -> int:
     """Cancel at most ``limit`` jobs, queued ones now and running ones through their workers; return how many."""
     changed = 0
     for batch in batches.cancel(kernel.ledger, wanted, limit=limit):
@@ -122,7 +122,7 @@ def cancel_matching(kernel: Kernel, carrier: Carrier, wanted: Filter, *, limit: 
     return changed
 
 
-def retry_matching(kernel: Kernel, carrier: Carrier, wanted: Filter, *, limit: int) -> int:
+def retry_matching(kernel: Kernel, carrier: Carriage, wanted: Filter, *, limit: int) -> int:
     """Run at most ``limit`` failed or cancelled jobs again, as the dispatcher finds room for them; return how many."""
     changed = 0
     for batch in batches.replay(kernel.ledger, wanted, limit=limit):

@@ -12,12 +12,12 @@ from structlog.testing import capture_logs
 
 from tasks.core.carrier import Carrier
 from tasks.core.errors import IdempotencyKeyReused, InputRejected, LedgerUnavailable, NotFound
-from tasks.core.events import BELL_KEY
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import Ledger, queries, transitions
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Job, JobState
+from tasks.core.redis_events import BELL_KEY
 from tasks.core.relay import announce
 from tasks.dispatch import (
     Submission,
@@ -33,6 +33,11 @@ from tests.samples import accepted, eventually, ledger_away, running
 from tests.servers import RedisServer
 
 SPEC = SPECS[0]
+
+
+@pytest.fixture
+def ledger(either_ledger: Ledger) -> Ledger:
+    return either_ledger
 
 
 @pytest.fixture

@@ -87,3 +87,7 @@ class DomainEvent:
             "data": self.data,
         }
         return json.dumps(wire, separators=(",", ":"), ensure_ascii=False)
+
+
+class EntryRefused(Exception):
+    """Redis answered, and does not take this event."""

@@ -6,7 +6,7 @@ from tasks.core.artifacts import Artifacts
 from tasks.core.events import Events
 from tasks.core.ledger import Ledger
 from tasks.core.memory import MemoryKills
-from tasks.core.settings import Settings
+from tasks.core.settings import Profile, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,5 +34,15 @@ def open_kernel(settings: Settings, *, pool_size: int = 8) -> Kernel:
     """
     ledger = Ledger(settings.resolved_ledger_url, auto_migrate=settings.auto_migrate, pool_size=pool_size)
     ledger.prepare()
-    events = Events(settings.redis_url, maxlen=settings.stream_maxlen, ttl_s=settings.stream_ttl_s)
-    return Kernel(settings, ledger, events, Artifacts(settings.resolved_storage_dir, ledger))
+    return Kernel(settings, ledger, open_events(settings, ledger), Artifacts(settings.resolved_storage_dir, ledger))
+
+
+def open_events(settings: Settings, ledger: Ledger) -> Events:
+    """Open the live streams where the profile keeps them: in the ledger without Redis, else in Redis."""
+    if settings.profile is Profile.LOCAL:
+        from tasks.core.ledger_events import LedgerEvents  # noqa: PLC0415  # each profile loads only its own
+
+        return LedgerEvents(ledger, maxlen=settings.stream_maxlen, ttl_s=settings.stream_ttl_s)
+    from tasks.core.redis_events import RedisEvents  # noqa: PLC0415
+
+    return RedisEvents(settings.redis_url, maxlen=settings.stream_maxlen, ttl_s=settings.stream_ttl_s)

@@ -7,10 +7,9 @@ import structlog
 
 from tasks.core.breaker import Breaker
 from tasks.core.clock import now
-from tasks.core.domain_events import DomainEvent
+from tasks.core.domain_events import DomainEvent, EntryRefused
 from tasks.core.events import EventsUnavailable
 from tasks.core.ledger import Ledger, outbox
-from tasks.core.tenant_streams import EntryRefused
 
 log = structlog.get_logger()
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import redis
 
-from tasks.core.domain_events import DomainEvent
-from tasks.core.events import EventsUnavailable, connect
+from tasks.core.domain_events import DomainEvent, EntryRefused
+from tasks.core.events import EventsUnavailable
+from tasks.core.redis_events import connect
 
 # More would help nobody: a reader that was away reads the ledger.
 _MAXLEN = 100
@@ -19,10 +20,6 @@ _TTL_S = 24 * 3600
 _LIMIT_S = 0.5
 # Redis's own troubles, which say nothing about an entry, and for which redis-py has no class.
 _OWN_TROUBLES = ("MISCONF", "BUSY", "NOREPLICAS")
-
-
-class EntryRefused(Exception):
-    """Redis answered, and does not take this entry."""
 
 
 def stream_key(tenant_id: str) -> str:

@@ -41,7 +41,7 @@ def shelves_for(
     return (
         *of_jobs,
         Leftovers("idempotency_keys", kernel.ledger, aging.expired_keys(before=keys_before)),
-        Leftovers("domain_events", kernel.ledger, aging.relayed_events(before=events_before)),
+        Leftovers("domain_events", kernel.ledger, aging.old_events(before=events_before)),
         Leftovers("workers", kernel.ledger, aging.ended_workers(before=ages.at - _WORKERS_FOR)),
         Leftovers("ledger_streams", kernel.ledger, aging.expired_streams(at=ages.at)),
         Orphans(kernel.ledger, kernel.artifacts),

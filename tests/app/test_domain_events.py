@@ -10,6 +10,7 @@ from app.services import Services
 from tasks.core.clock import now
 from tasks.core.domain_events import Emission
 from tasks.core.ledger import outbox
+from tasks.core.ledger.aging import old_events
 from tasks.core.ledger.schema import outbox as rows
 from tasks.core.outbox_relay import OutboxRelay
 from tests.app.conftest import Caller, claim, finish
@@ -163,7 +164,7 @@ def test_forgotten_events_are_announced(desk: Desk) -> None:
     ledger = desk.services.kernel.ledger
     with ledger.write() as connection:
         connection.execute(rows.update().where(rows.c.seq <= 2).values(at=now() - timedelta(days=60)))
-    outbox.forget(ledger, before=now() - timedelta(days=30))
+    old_events(before=now() - timedelta(days=30)).delete(ledger, limit=9)
     with desk.follow(last="1") as source:
         gap = source.next()
         assert ("gap", "2", {"after": 1, "goes_on_after": 2}) == (gap["event"], gap["id"], gap["data"]["data"])

@@ -9,10 +9,15 @@ from tasks.core.attempt import Attempt
 from tasks.core.egress import Egress, EgressPolicy
 from tasks.core.errors import InputRejected, JobCancelled, JobSuperseded
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import carrying, queries, transitions
+from tasks.core.ledger import Ledger, carrying, queries, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job
 from tests.samples import FakeClock, claimed, ledger_away, running
+
+
+@pytest.fixture
+def ledger(either_ledger: Ledger) -> Ledger:
+    return either_ledger
 
 
 @pytest.fixture

@@ -12,12 +12,17 @@ from structlog.testing import capture_logs
 
 from tasks.core.errors import AttemptEnded
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import queries, transitions
+from tasks.core.ledger import Ledger, queries, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.memory import MemoryKills
 from tasks.core.places import workdir_of
 from tasks.core.records import Cause, Job, JobState
 from tests.samples import WORKER, accepted, ledger_away, running
+
+
+@pytest.fixture
+def ledger(either_ledger: Ledger) -> Ledger:
+    return either_ledger
 
 
 @pytest.fixture

@@ -18,6 +18,11 @@ from tests.samples import WORKER, accepted, claimed, running
 
 
 @pytest.fixture
+def ledger(either_ledger: Ledger) -> Ledger:
+    return either_ledger
+
+
+@pytest.fixture
 def job(kernel: Kernel, tenant: Tenant) -> Job:
     return running(kernel.ledger, tenant, max_attempts=2)
 

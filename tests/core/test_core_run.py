@@ -22,13 +22,13 @@ from tasks.core.errors import (
     Permanent,
     Transient,
 )
-from tasks.core.events import BELL_KEY
 from tasks.core.job import JobContext
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import carrying, outbox, queries, transitions
+from tasks.core.ledger import Ledger, carrying, outbox, queries, transitions
 from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobState
+from tasks.core.redis_events import BELL_KEY
 from tasks.core.run import run_job
 from tasks.core.telemetry import Telemetry
 from tasks.maintenance.contract import SPECS, PingRequest, PingResult
@@ -36,6 +36,11 @@ from tasks.maintenance.engine import ping
 from tests.samples import carried, claimed, ledger_away
 
 Engine = Callable[[PingRequest, JobContext], PingResult]
+
+
+@pytest.fixture
+def ledger(either_ledger: Ledger) -> Ledger:
+    return either_ledger
 
 
 @pytest.fixture

@@ -1,5 +1,11 @@
 """What sweeps SQL runs on SQLite and on PostgreSQL, as the ledger's own tests do."""
 
-from tests.core.ledger.conftest import ledger, postgresql, postgresql_ledger
+import pytest
 
-__all__ = ["ledger", "postgresql", "postgresql_ledger"]
+from tasks.core.ledger import Ledger
+
+
+@pytest.fixture
+def ledger(either_ledger: Ledger) -> Ledger:
+    """A prepared and empty ledger, on each database."""
+    return either_ledger

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import carrying, fleet, queries, transitions
+from tasks.core.ledger import Ledger, carrying, fleet, queries, transitions
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.ledger.schema import workers
 from tasks.core.ledger.tenants import Tenant
@@ -23,6 +23,11 @@ from workers import beat as beat_module
 from workers.beat import Beat
 from workers.memory import held_bytes
 from workers.orphans import WORKER_MARK
+
+
+@pytest.fixture
+def ledger(either_ledger: Ledger) -> Ledger:
+    return either_ledger
 
 
 @pytest.fixture(autouse=True)

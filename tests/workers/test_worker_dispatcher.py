@@ -11,23 +11,29 @@ import pytest
 from celery import Celery
 from structlog.testing import capture_logs
 
-from tasks.core.events import BELL_KEY
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import Ledger, fleet, queries, state_events, transitions
 from tasks.core.ledger.queries import Filter
-from tasks.core.ledger.schema import jobs, workers
+from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, JobState
+from tasks.core.redis_events import BELL_KEY
 from tasks.maintenance.contract import SPECS
 from tests.samples import WORKER, a_job, a_worker, accepted, ago, carried, claimed, eventually, ledger_away, running
 from tests.servers import RedisServer
-from workers.dispatcher import Dispatcher, _Every
+from workers.dispatcher import Dispatcher
+from workers.judge import Every
+
+
+@pytest.fixture
+def ledger(either_ledger: Ledger) -> Ledger:
+    return either_ledger
 
 
 @pytest.fixture
 def dispatcher(kernel: Kernel, sender: Celery, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dispatcher]:
     """A dispatcher that does everything at each tick."""
-    monkeypatch.setattr(_Every, "is_due", lambda _: True)
+    monkeypatch.setattr(Every, "is_due", lambda _: True)
     dispatcher = Dispatcher(kernel, sender)
     with capture_logs():
         yield dispatcher
@@ -257,8 +263,8 @@ def test_redis_may_stop_and_come_back(
 
 def expire(dispatcher: Dispatcher) -> None:
     """Let a lease pass on the census's clock."""
-    clock = dispatcher._census.clock
-    dispatcher._census.clock = lambda: clock() + 11
+    clock = dispatcher._judge.census.clock
+    dispatcher._judge.census.clock = lambda: clock() + 11
 
 
 def test_jobs_of_a_worker_that_stands_still_are_rescued(dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant) -> None:
@@ -328,8 +334,8 @@ def test_silent_attempt_is_taken_for_stuck(dispatcher: Dispatcher, kernel: Kerne
     free = running(kernel.ledger, tenant)
     fleet.register(kernel.ledger, a_worker())
     dispatcher.tick()
-    clock = dispatcher._listening.clock
-    dispatcher._listening.clock = lambda: clock() + 8
+    clock = dispatcher._judge.listening.clock
+    dispatcher._judge.listening.clock = lambda: clock() + 8
     transitions.note_sign(kernel.ledger, lively.id, fence=lively.fence)
     dispatcher.tick()
     ended = queries.job(kernel.ledger, silent.id)
@@ -359,25 +365,14 @@ def test_ledger_work_goes_on_while_redis_is_frozen(
     redis_server.freeze()
     expire(dispatcher)
     fleet.beat(kernel.ledger, "beats", rss_bytes=1, state="up")
-    clock = dispatcher._listening.clock
-    dispatcher._listening.clock = lambda: clock() + 2
+    clock = dispatcher._judge.listening.clock
+    dispatcher._judge.listening.clock = lambda: clock() + 2
     for _ in range(3):
         began = time.monotonic()
         dispatcher.tick()
         assert time.monotonic() - began < 5
     causes = [queries.job(kernel.ledger, job.id).cause for job in (lost, silent, late)]
     assert [Cause.WORKER_LOST, Cause.SILENT, Cause.EXPIRED] == causes
-
-
-def test_old_rows_are_swept_after_a_rescue(dispatcher: Dispatcher, kernel: Kernel) -> None:
-    """A fleet that changes daily leaves no list without end."""
-    fleet.register(kernel.ledger, a_worker("old", state="stopped", beat_at=ago(2 * 86400)))
-    fleet.register(kernel.ledger, a_worker())
-    dispatcher.tick()
-    expire(dispatcher)
-    dispatcher.tick()
-    with kernel.ledger.read() as connection:
-        assert [WORKER] == list(connection.execute(workers.select()).scalars())
 
 
 def test_bell_wakes_the_dispatcher(
@@ -410,12 +405,12 @@ def test_ledger_outage_is_outlived_and_blamed_on_nobody(
     thread = threading.Thread(target=dispatcher.run)
     thread.start()
     try:
-        assert eventually(lambda: dispatcher._census._seen != {})
+        assert eventually(lambda: dispatcher._judge.census._seen != {})
         with ledger_away(kernel.ledger):
             kernel.events.ring()
-            assert eventually(lambda: dispatcher._census._seen == {})
+            assert eventually(lambda: dispatcher._judge.census._seen == {})
             expire(dispatcher)
-        assert eventually(lambda: dispatcher._census._seen != {})
+        assert eventually(lambda: dispatcher._judge.census._seen != {})
     finally:
         dispatcher.stop()
         thread.join(timeout=5)

@@ -6,12 +6,14 @@ Only what a finished job left is touched, and what no job needs any more.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.fleet import LIVE
+from tasks.core.ledger.outbox import aged
 from tasks.core.ledger.schema import artifacts, idempotency_keys, jobs, outbox, stream_heads, workers
 from tasks.core.records import TERMINAL
 
@@ -111,7 +113,7 @@ class Leftover:
     """Rows of one table that nobody needs any more."""
 
     table: sa.Table
-    key: sa.Column[str]
+    key: sa.Column[Any]
     condition: sa.ColumnElement[bool]
 
     def count(self, ledger: Ledger) -> int:
@@ -121,9 +123,10 @@ class Leftover:
             return int(connection.execute(statement).scalar_one())
 
     def delete(self, ledger: Ledger, *, limit: int) -> int:
-        """Delete at most ``limit`` of them; return how many."""
+        """Delete at most ``limit`` of them, by their key; return how many."""
         with ledger.write() as connection:
-            keys = connection.execute(sa.select(self.key).where(self.condition).limit(limit)).scalars().all()
+            oldest = sa.select(self.key).where(self.condition).order_by(self.key).limit(limit)
+            keys = connection.execute(oldest).scalars().all()
             if not keys:
                 return 0
             return int(connection.execute(self.table.delete().where(self.key.in_(keys), self.condition)).rowcount)
@@ -134,11 +137,9 @@ def expired_keys(*, before: datetime) -> Leftover:
     return Leftover(idempotency_keys, idempotency_keys.c.key, idempotency_keys.c.created_at < before)
 
 
-def relayed_events(*, before: datetime) -> Leftover:
-    """Domain events that were relayed; the newest of all stays, so that their numbers never begin again."""
-    newest = sa.select(sa.func.max(outbox.c.seq)).scalar_subquery()
-    relayed = outbox.c.relayed_at.is_not(None) & (outbox.c.at < before)
-    return Leftover(outbox, outbox.c.id, relayed & (outbox.c.seq < newest))
+def old_events(*, before: datetime) -> Leftover:
+    """Domain events from before that time, told or given up."""
+    return Leftover(outbox, outbox.c.seq, aged(before))
 
 
 def ended_workers(*, before: datetime) -> Leftover:

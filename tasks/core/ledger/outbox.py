@@ -165,22 +165,14 @@ def kept(ledger: Ledger) -> tuple[int, int]:
     return (1, 0) if oldest is None else (int(oldest), int(newest))
 
 
-def forget(ledger: Ledger, *, before: datetime, limit: int = 1000) -> int:
-    """Delete at most ``limit`` of the oldest events, from before that time; return how many.
+def aged(before: datetime) -> sa.ColumnElement[bool]:
+    """Match events from before that time, up to the first younger one, so that what is kept has no holes.
 
-    In the order of numbers, so that what is kept has no holes. The newest stays, so that numbers never begin again.
+    The newest of all stays, so that numbers never begin again.
     """
     newest = sa.select(sa.func.max(outbox.c.seq)).scalar_subquery()
     first_kept = sa.select(sa.func.min(outbox.c.seq)).where(outbox.c.at >= before).scalar_subquery()
-    oldest = (
-        sa.select(outbox.c.seq)
-        .where(outbox.c.seq < sa.func.coalesce(first_kept, newest), outbox.c.at < before)
-        .order_by(outbox.c.seq)
-        .limit(limit)
-    )
-    with ledger.write() as connection:
-        seqs = connection.execute(oldest).scalars().all()
-        return connection.execute(outbox.delete().where(outbox.c.seq.in_(seqs))).rowcount if seqs else 0
+    return (outbox.c.seq < sa.func.coalesce(first_kept, newest)) & (outbox.c.at < before)
 
 
 def standing(ledger: Ledger) -> Standing:

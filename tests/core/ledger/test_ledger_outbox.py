@@ -10,6 +10,7 @@ from tasks.core.clock import now
 from tasks.core.domain_events import MOST_BYTES, MOST_PER_JOB, Emission, Emissions
 from tasks.core.errors import InputRejected
 from tasks.core.ledger import Ledger, outbox, tenants, transitions
+from tasks.core.ledger.aging import old_events
 from tasks.core.ledger.outbox import Wanted
 from tasks.core.ledger.schema import outbox as rows
 from tasks.core.ledger.tenants import Tenant
@@ -131,10 +132,10 @@ def test_old_events_are_forgotten_in_order_and_the_newest_stays(ledger: Ledger, 
     with ledger.write() as connection:
         old = now() - timedelta(days=40)
         connection.execute(rows.update().where(rows.c.seq.in_([1, 2, 4])).values(at=old))
-    assert (2, 0) == tuple(outbox.forget(ledger, before=now() - timedelta(days=30)) for _ in range(2))
+    assert (2, 0) == tuple(old_events(before=now() - timedelta(days=30)).delete(ledger, limit=9) for _ in range(2))
     assert (3, 5) == outbox.kept(ledger)
     later = now() + timedelta(days=1)
-    assert (1, 1, 0) == tuple(outbox.forget(ledger, before=later, limit=1) for _ in range(3))
+    assert (1, 1, 0) == tuple(old_events(before=later).delete(ledger, limit=1) for _ in range(3))
     assert (5, 5) == outbox.kept(ledger)
     emitted_by(ledger, tenant, CRAWLED)
     outbox.number(ledger)
