@@ -11,8 +11,9 @@ SEED ?= 1
 JSON ?=
 MUTANT ?=
 LEDGER ?= sqlite
-# Steps of the model test in `make test`.
+# The model test in `make test`; `make test-all` makes more steps, from another seed each time.
 MODEL_STEPS ?= 2000
+MODEL_SEED ?= 20260101
 
 .PHONY: demo up down status test test-all chaos check setup setup-run format web worker dispatcher local flower pins clean
 
@@ -29,12 +30,14 @@ status: setup-run  ## tell whether it runs, and where
 	@$(PY) -m deploy.stack status --state $(STATE)
 
 test: setup  ## every test that needs no data from outside the repository, with coverage gates
-	@MODEL_STEPS=$(MODEL_STEPS) $(PY) -m pytest -n $(J) --dist loadgroup --cov --cov-report=
+	@echo "model test: MODEL_STEPS=$(MODEL_STEPS) MODEL_SEED=$(MODEL_SEED)"
+	@MODEL_STEPS=$(MODEL_STEPS) MODEL_SEED=$(MODEL_SEED) $(PY) -m pytest -n $(J) --dist loadgroup --cov --cov-report=
 	@$(PY) -m coverage combine --quiet --append 2>/dev/null || true
 	@$(PY) -m coverage report --fail-under=85 --skip-covered --sort=cover | tail -n 25
 	@$(PY) -m interrogate --quiet app client tasks workers
 
 test-all: MODEL_STEPS = 10000
+test-all: MODEL_SEED := $(shell date +%s)
 test-all: test chaos  ## test with a longer model test, and the whole chaos suite
 
 chaos: setup  ## kill real processes and count what is lost (ONLY=F1,F8 SEED=n JSON=1 MUTANT=claim|fence|rescue|all LEDGER=postgresql)

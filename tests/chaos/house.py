@@ -12,6 +12,8 @@ import httpx
 
 from tasks.core.ledger import Ledger, fleet
 from tasks.core.ledger.fleet import Worker, WorkerState
+from tasks.core.spec import Queue
+from tests.chaos.family.contract import kind_of
 from tests.chaos.processes import RedisWithAOF, Sink
 from tests.chaos.submitter import Submitter
 from tests.chaos.trial import Trial
@@ -21,7 +23,7 @@ from tests.integration.processes import REPOSITORY, LocalProcess, free_port
 from tests.proxy import Proxy
 from tests.servers import PostgreSQL
 
-QUEUE = "critical"
+QUEUE = Queue.CRITICAL
 _FAMILIES = ("tests.chaos.family", "tests.faulty")
 _START_LIMIT_S = 90.0
 # What a dispatcher logs once it is the one that acts.
@@ -143,10 +145,10 @@ class House:
         key = (Path(self.env["SWITCHYARD_STATE_DIR"]) / "dev-key").read_text().strip()
         return {"Authorization": f"Bearer {key}"}
 
-    def submitter(self, *, resend_every: int = 10) -> Submitter:
+    def submitter(self, *, resend_every: int = 10, queue: Queue = QUEUE) -> Submitter:
         """Open a submitter to the newest front door."""
         prefix = f"{self.trial.scenario}-{self.trial.seed}-{len(self.submitters)}"
-        submitter = Submitter(self.url, self.headers, self.sink.address, prefix, resend_every)
+        submitter = Submitter(self.url, self.headers, self.sink.address, prefix, resend_every, kind_of(queue))
         self.submitters.append(submitter)
         return submitter
 

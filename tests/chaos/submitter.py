@@ -24,6 +24,11 @@ class Told:
     at: float
 
 
+def _reason(answer: httpx.Response) -> str:
+    asks_to_wait = answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
+    return str(answer.status_code) + (" without Retry-After" * (asks_to_wait and "Retry-After" not in answer.headers))
+
+
 @dataclass(slots=True)
 class Submitter:
     """Submits until it is told 202, with the same idempotency key; a share of all submissions is sent again.
@@ -38,6 +43,7 @@ class Submitter:
     sink: str
     prefix: str
     resend_every: int = 10
+    kind: str = EFFECT
     told: list[Told] = field(default_factory=list)
     refusals: Counter[str] = field(default_factory=Counter)
     """Every answer that was not 202 and every connection that failed, by status or kind of error."""
@@ -83,14 +89,14 @@ class Submitter:
         while True:
             began = time.monotonic()
             try:
-                answer = self._client.post(f"/api/jobs/{EFFECT}", json=body, headers={"Idempotency-Key": key})
+                answer = self._client.post(f"/api/jobs/{self.kind}", json=body, headers={"Idempotency-Key": key})
             except httpx.HTTPError as exc:
                 self.refusals[type(exc).__name__] += 1
             else:
                 if answer.status_code == httpx.codes.ACCEPTED:
                     self.answers_s.append(time.monotonic() - began)
                     return Told(answer.json()["id"], key, time.time())
-                self.refusals[str(answer.status_code)] += 1
+                self.refusals[_reason(answer)] += 1
                 if answer.is_client_error:
                     answer.raise_for_status()
             if self._stopping.is_set():

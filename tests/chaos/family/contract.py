@@ -1,4 +1,4 @@
-"""The request of the one kind whose effect the sink counts."""
+"""The request of the kinds whose effect the sink counts: one kind per queue, all alike."""
 
 from typing import Literal
 
@@ -7,6 +7,8 @@ from pydantic import Field
 from tasks.core.spec import STANDARD, Contract, JobSpec, Queue
 
 EFFECT = "chaos.effect"
+# A job submitted with ``timeout_s`` has its hard limit this much later.
+HARD_AFTER_SOFT_S = 5.0
 
 
 class EffectRequest(Contract):
@@ -18,7 +20,13 @@ class EffectRequest(Contract):
         "work",  # in small steps, with a checkpoint between them
         "blind",  # sleeps without ever looking whether it should stop
         "flaky",  # raises a transient error instead of the effect until ``until_attempt`` is passed
+        "exit",  # the child calls os._exit
+        "segfault",  # the child dereferences null
+        "hog",  # takes more and more memory
+        "spin",  # loops without end
+        "hung_engine",  # starts a browser or another long-lived program, then never runs Python again
     ] = "work"
+    step_s: float = Field(0.05, gt=0, le=10, description="Of `work`: the pause between two reports.")
     until_attempt: int = Field(0, ge=0, le=1000)
 
 
@@ -30,16 +38,22 @@ class EffectResult(Contract):
     found_done: bool
 
 
-SPECS = (
+def kind_of(queue: Queue) -> str:
+    """Return the kind that makes the same effect by way of ``queue``."""
+    return EFFECT if queue is Queue.CRITICAL else f"{EFFECT}_{queue}"
+
+
+SPECS = tuple(
     JobSpec(
-        kind=EFFECT,
-        queue=Queue.CRITICAL,
+        kind=kind_of(queue),
+        queue=queue,
         request=EffectRequest,
         result=EffectResult,
         summary="Make one effect outside.",
         soft_limit_s=300,
-        hard_limit_s=305,
+        hard_limit_s=300 + HARD_AFTER_SOFT_S,
         retry=STANDARD,
         example={"sink": "127.0.0.1:9"},
-    ),
+    )
+    for queue in Queue
 )

@@ -5,16 +5,17 @@ import time
 from tasks.core.errors import Permanent, Transient
 from tasks.core.job import JobContext
 from tests.chaos.family.contract import EffectRequest, EffectResult
+from tests.chaos.family.poison import POISONS
 from tests.chaos.sink import Answer, tell
-
-_STEP_S = 0.05
 
 
 def make_effect(request: EffectRequest, job: JobContext) -> EffectResult:
     """Start, work, take effect. An effect that an earlier attempt has made is not made again."""
     if _tell(request, job, "start").effect is not None:
         return EffectResult(attempt=job.attempt, fence=job.fence, found_done=True)
-    if request.act == "blind":
+    if request.act in POISONS:
+        POISONS[request.act]()
+    elif request.act == "blind":
         time.sleep(request.seconds)
     else:
         _work(request, job)
@@ -28,7 +29,7 @@ def _work(request: EffectRequest, job: JobContext) -> None:
     began = time.monotonic()
     while (worked := time.monotonic() - began) < request.seconds:
         job.report("working", worked, request.seconds)
-        time.sleep(min(_STEP_S, request.seconds - worked))
+        time.sleep(min(request.step_s, request.seconds - worked))
 
 
 def _tell(request: EffectRequest, job: JobContext, phase: str) -> Answer:
