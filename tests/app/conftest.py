@@ -13,7 +13,7 @@ from app.openapi import API
 from app.services import Services, services_of
 from tasks.core.clock import now
 from tasks.core.kernel import Kernel, open_kernel
-from tasks.core.ledger import fleet, tenants, transitions
+from tasks.core.ledger import fleet, queries, tenants, transitions
 from tasks.core.ledger.fleet import Worker
 from tasks.core.outbox_relay import OutboxRelay
 from tasks.core.records import Job, JobState
@@ -146,9 +146,11 @@ def bob(app: API) -> Caller:
     return sign_in(app, "bob")
 
 
-def claim(kernel: Kernel, job_id: str, *, carry: int = 0) -> Job:
-    """Begin an attempt as a worker child would."""
-    job = transitions.claim(kernel.ledger, job_id, carry=carry, worker=WORKER, child_pid=1)
+def claim(kernel: Kernel, job_id: str) -> Job:
+    """Begin an attempt as a worker child would that got the newest message."""
+    waiting = queries.job(kernel.ledger, job_id)
+    assert waiting is not None
+    job = transitions.claim(kernel.ledger, job_id, carry=waiting.carry, worker=WORKER, child_pid=1)
     assert job is not None
     return job
 

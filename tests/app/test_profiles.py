@@ -68,7 +68,7 @@ def test_stream_that_is_off_is_no_path_at_all(make_app: Callable[..., API]) -> N
     streams = (f"/api/jobs/{record['id']}/events", f"/ws/jobs/{record['id']}")
     answers = [caller.get(path) for path in streams]
     assert [(404, "no_such_path")] * 2 == [(answer.status_code, answer.json["code"]) for answer in answers]
-    assert {"self", "logs", "artifacts", "cancel"} == set(record["links"])
+    assert {"self", "logs", "artifacts", "cancel", "retry"} == set(record["links"])
 
 
 def test_domain_events_come_in_pages_where_there_are_no_streams(make_app: Callable[..., API]) -> None:
