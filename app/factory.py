@@ -9,7 +9,7 @@ from app.docs import docs_blueprint
 from app.errors import Problem, register_error_handlers
 from app.forms import form_of
 from app.keyring import Keyring
-from app.live import LiveWorkers
+from app.live import LiveDispatcher, LiveWorkers
 from app.metrics import Metrics
 from app.middleware import register_middleware
 from app.openapi import API, INFO, SECURITY_SCHEMES
@@ -77,6 +77,7 @@ def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carrier
         if carrier is None:
             carrier = Carrier(celery, kernel.ledger)
             opening.callback(carrier.close)
+        dispatcher = LiveDispatcher(kernel.ledger, lease_s=settings.lease_s)
         hub = Hub(kernel)
         opening.callback(hub.close)
         return Services(
@@ -89,7 +90,8 @@ def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carrier
             waiter=HubWaiter(hub, kernel.ledger),
             keyring=Keyring(kernel.ledger),
             workers=LiveWorkers(kernel.ledger),
-            metrics=Metrics(kernel.ledger),
+            dispatcher=dispatcher,
+            metrics=Metrics(kernel.ledger, dispatcher),
             telemetry=telemetry,
             owned=opening.pop_all(),
         )

@@ -33,7 +33,7 @@ class Check(BaseModel):
 
 
 class Health(BaseModel):
-    """The verdict, and what it rests on. ``degraded``: requests are served, live events may be late."""
+    """The verdict, and what it rests on. ``degraded``: requests are served, live events or jobs may be late."""
 
     status: Literal["ok", "degraded", "unready"]
     checks: dict[str, Check] = {}
@@ -47,6 +47,9 @@ class Version(BaseModel):
 
 
 MODELS: tuple[type[BaseModel], ...] = (Health, Version)
+
+# Without these, requests are still accepted and kept.
+_DISPENSABLE = frozenset({"redis", "dispatcher"})
 
 _READY: ResponseDict = {200: answer(Health, "Ready."), 503: answer(Health, "Not ready: do not send requests.")}
 
@@ -78,7 +81,8 @@ def ready() -> Response:
 def health() -> Response:
     """Tell how the process and all that it depends on are."""
     at = services()
-    return _verdict({"ledger": _ledger(at), "accepting": _accepting(at), "redis": _redis(at)})
+    checks = {"ledger": _ledger(at), "accepting": _accepting(at), "redis": _redis(at), "dispatcher": _dispatcher(at)}
+    return _verdict(checks)
 
 
 @bp.get("/version", responses={200: answer(Version, "The version.")})
@@ -103,7 +107,7 @@ def metrics() -> Response:
 
 def _verdict(checks: dict[str, Check]) -> Response:
     failed = {name for name, check in checks.items() if check.status == "failed"}
-    if failed - {"redis"}:
+    if failed - _DISPENSABLE:
         response = json_answer(Health(status="unready", checks=checks), status=503)
         response.headers["Retry-After"] = "5"
         return response
@@ -116,6 +120,16 @@ def _ledger(at: Services) -> Check:
 
 def _redis(at: Services) -> Check:
     return _timed(at.kernel.events.ping)
+
+
+def _dispatcher(at: Services) -> Check:
+    leads: list[bool] = []
+    check = _timed(lambda: leads.append(at.dispatcher.leads()))
+    if check.status == "ok" and not leads[0]:
+        return check.model_copy(
+            update={"status": "failed", "detail": "none leads; waiting jobs are late, none is lost"}
+        )
+    return check
 
 
 def _accepting(at: Services) -> Check:

@@ -1,16 +1,17 @@
-"""Which kinds a live worker could run now. One small read of the ledger a second, however many requests ask."""
+"""Which kinds a live worker could run now, and whether a dispatcher leads, as far as this process can tell."""
 
 import time
 from collections.abc import Callable
 from threading import Lock
 
-from tasks.core.ledger import Ledger, fleet
+from tasks.core.ledger import Ledger, fleet, leases
 from tasks.core.ledger.fleet import Worker, WorkerState
+from tasks.core.ledger.leases import Lease
 from tasks.core.spec import JobSpec
 
 
 class LiveWorkers:
-    """The workers that are up or draining, at most ``ttl_s`` old."""
+    """The workers that are up or draining, at most ``ttl_s`` old: one small read, however many requests ask."""
 
     def __init__(self, ledger: Ledger, *, ttl_s: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._ledger = ledger
@@ -36,3 +37,32 @@ class LiveWorkers:
         lacking = [sorted(spec.capabilities - set(worker.capabilities)) for worker in serving]
         fewest = min(lacking, key=len)
         return fewest[0] if fewest else None
+
+
+class LiveDispatcher:
+    """Whether a dispatcher leads, judged by this process's own clock since the lease last changed.
+
+    The first look at a lease can tell only whether somebody holds it; from then on a beat that has stood still for
+    ``lease_s`` between two looks is seen.
+    """
+
+    def __init__(self, ledger: Ledger, *, lease_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ledger = ledger
+        self._lease_s = lease_s
+        self._clock = clock
+        self._lock = Lock()
+        self._seen: Lease | None = None
+        self._changed_at = 0.0
+
+    def leads(self) -> bool:
+        """Look at the lease, and tell whether its holder lives.
+
+        Raises:
+            LedgerUnavailable: nobody can tell.
+        """
+        there = leases.lease(self._ledger, leases.DISPATCHER)
+        with self._lock:
+            at = self._clock()
+            if there != self._seen:
+                self._seen, self._changed_at = there, at
+            return there is not None and not there.is_free and at - self._changed_at < self._lease_s

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from app.live import LiveDispatcher
 from tasks.core.clock import now
 from tasks.core.errors import LedgerUnavailable
 from tasks.core.ledger import Ledger, fleet, queries
@@ -19,7 +20,7 @@ _BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60
 class Metrics:
     """What this process counts. ``open_streams`` is counted by whoever serves streams, by transport."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, dispatcher: LiveDispatcher) -> None:
         self._registry = CollectorRegistry()
         self.requests = Counter(
             "switchyard_http_requests",
@@ -41,7 +42,7 @@ class Metrics:
         self.open_streams = Gauge(
             "switchyard_open_streams", "Streams that clients hold open here.", ("transport",), registry=self._registry
         )
-        self._registry.register(_LedgerCollector(ledger))
+        self._registry.register(_LedgerCollector(ledger, dispatcher))
 
     def exposition(self) -> bytes:
         """Return every metric in the text format."""
@@ -49,8 +50,9 @@ class Metrics:
 
 
 class _LedgerCollector(Collector):
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, dispatcher: LiveDispatcher) -> None:
         self._ledger = ledger
+        self._dispatcher = dispatcher
 
     def describe(self) -> Iterable[Metric]:
         """Name nothing, so that registering reads no ledger."""
@@ -75,6 +77,8 @@ class _LedgerCollector(Collector):
         oldest = GaugeMetricFamily("switchyard_queue_oldest_seconds", "Age of the oldest due job.", labels=("queue",))
         up = GaugeMetricFamily("switchyard_workers", "Workers that beat.", labels=("queue", "state"))
         slots = GaugeMetricFamily("switchyard_worker_slots", "Jobs that live workers can run.", labels=("queue",))
+        leads = GaugeMetricFamily("switchyard_dispatcher_up", "Whether a dispatcher leads; without one nobody rescues.")
+        leads.add_metric((), self._dispatcher.leads())
         for queue in Queue:
             depth = depths.get(queue) or QueueDepth(queue, 0, 0, 0, 0, None)
             for state in ("waiting", "delayed", "published", "running"):
@@ -85,4 +89,4 @@ class _LedgerCollector(Collector):
             for state in sorted(fleet.LIVE):
                 up.add_metric((queue, state), sum(worker.state == state for worker in serving))
             slots.add_metric((queue,), sum(worker.slots for worker in serving))
-        return (jobs, oldest, up, slots)
+        return (jobs, oldest, up, slots, leads)

@@ -8,7 +8,7 @@ from flask import Flask, current_app
 from pydantic import BaseModel
 
 from app.keyring import Keyring
-from app.live import LiveWorkers
+from app.live import LiveDispatcher, LiveWorkers
 from app.metrics import Metrics
 from app.streams.hub import Hub
 from app.streams.waiter import HubWaiter
@@ -39,6 +39,7 @@ class Services:
     waiter: HubWaiter
     keyring: Keyring
     workers: LiveWorkers
+    dispatcher: LiveDispatcher
     metrics: Metrics
     telemetry: Telemetry
     owned: ExitStack = field(default_factory=ExitStack)

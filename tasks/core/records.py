@@ -41,6 +41,8 @@ class Cause(StrEnum):
     TIMEOUT = "timeout"
     WORKER_LOST = "worker_lost"
     DRAINED = "drained"
+    EXPIRED = "expired"
+    SILENT = "silent"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from flask.testing import FlaskClient
 
 from app.openapi import API
 from app.services import Services, services_of
-from tasks.core.ledger import transitions
+from tasks.core.ledger import leases, transitions
 from tasks.core.settings import Settings
 from tests.app.conftest import Caller, add_worker, claim, finish
+from tests.samples import FakeClock
 
 
 @pytest.fixture
@@ -68,11 +69,34 @@ def test_redis_being_away_is_degraded_not_unready(client: FlaskClient) -> None:
     assert client.get("/health/ready").status_code == 200
 
 
-def test_all_is_well_with_redis(make_app: Callable[..., API], redis_server: str) -> None:
+def test_all_is_well_with_redis_and_a_dispatcher(make_app: Callable[..., API], redis_server: str) -> None:
     """Each check tells its latency."""
-    response = make_app(redis_url=redis_server).test_client().get("/health")
+    app = make_app(redis_url=redis_server)
+    leases.take(services_of(app).kernel.ledger, leases.DISPATCHER, holder="leader", seen=None)
+    response = app.test_client().get("/health")
     assert response.json["status"] == "ok"
     assert all(check["latency_ms"] >= 0 for check in response.json["checks"].values())
+
+
+def test_dispatcher_that_is_missing_is_degraded_not_unready(client: FlaskClient, services: Services) -> None:
+    """None ever led, the last one left in order, or its beat stands still: operators see each."""
+    ledger, clock = services.kernel.ledger, FakeClock()
+    services.dispatcher._clock = clock
+
+    def verdict() -> tuple[str, bool]:
+        check = client.get("/health").json["checks"]["dispatcher"]
+        return check["status"], "switchyard_dispatcher_up 1.0" in client.get("/metrics").text
+
+    assert verdict() == ("failed", False)
+    lease = leases.take(ledger, leases.DISPATCHER, holder="leader", seen=None)
+    assert verdict() == ("ok", True)
+    clock.at += services.settings.lease_s
+    assert verdict() == ("failed", False)
+    lease = leases.renew(ledger, lease)
+    assert verdict() == ("ok", True)
+    leases.release(ledger, lease)
+    assert verdict() == ("failed", False)
+    assert client.get("/health/ready").status_code == 200
 
 
 def test_draining_process_is_unready_but_lives(client: FlaskClient, services: Services) -> None:

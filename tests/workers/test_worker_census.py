@@ -3,7 +3,7 @@
 import pytest
 
 from tests.samples import FakeClock
-from workers.dispatcher import Census
+from workers.census import Census
 
 LEASE_S = 10.0
 

@@ -18,18 +18,20 @@ from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.schema import jobs, workers
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, JobState
-from tests.samples import WORKER, a_job, a_worker, accepted, ago, claimed, eventually, ledger_away, running
+from tests.samples import WORKER, a_job, a_worker, accepted, ago, carried, claimed, eventually, ledger_away, running
 from tests.servers import RedisServer
-from workers.dispatcher import Dispatcher
+from workers.dispatcher import Dispatcher, _Every
 
 
 @pytest.fixture
-def dispatcher(kernel: Kernel, sender: Celery) -> Iterator[Dispatcher]:
+def dispatcher(kernel: Kernel, sender: Celery, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dispatcher]:
+    """A dispatcher that does everything at each tick."""
+    monkeypatch.setattr(_Every, "is_due", lambda _: True)
     dispatcher = Dispatcher(kernel, sender)
     with capture_logs():
         yield dispatcher
     dispatcher._publisher.close()
-    dispatcher._redis.close()
+    dispatcher._broker.close()
 
 
 def messages(redis_server: RedisServer, queue: str = "maintenance") -> list[tuple[str, int]]:
@@ -42,10 +44,10 @@ def backlog(kernel: Kernel, tenant: Tenant, size: int) -> None:
         connection.execute(jobs.insert(), [asdict(a_job(tenant)) for _ in range(size)])
 
 
-def age(kernel: Kernel, seconds: float = 30) -> None:
-    """Let everything have been published a while ago."""
-    with kernel.ledger.write() as connection:
-        connection.execute(jobs.update().where(jobs.c.published_at.is_not(None)).values(published_at=ago(seconds)))
+def age(dispatcher: Dispatcher, seconds: float = 30) -> None:
+    """Let what was published have been so for a while, by the dispatcher's own clock."""
+    clock = dispatcher._losses.clock
+    dispatcher._losses.clock = lambda: clock() + seconds
 
 
 def test_waiting_jobs_are_carried_in_order(
@@ -72,26 +74,92 @@ def test_no_more_than_the_window_is_carried(
 def test_job_under_way_is_not_carried_again(
     dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
 ) -> None:
-    """However old its message is, as long as Redis holds it."""
-    job = accepted(kernel.ledger, tenant)
-    dispatcher.tick()
-    age(kernel)
-    dispatcher.tick()
+    """However old its message is, as long as Redis holds it, and whatever the clock said that dated it."""
+    job = carried(kernel.ledger, tenant, created_at=ago(7200))
+    dispatcher._publish([job])
+    for _ in range(3):
+        dispatcher.tick()
+        age(dispatcher)
     assert messages(redis_server) == [(job.id, 1)]
 
 
-def test_lost_message_is_carried_again(
+def test_lost_message_alone_is_carried_again(
     dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
 ) -> None:
-    """A wiped Redis loses no job; one that is just published gets its time."""
+    """Once it was missing for a while; what lies beside it in the queue stays as it is."""
+    lost, held = (accepted(kernel.ledger, tenant) for _ in range(2))
+    dispatcher.tick()
+    redis_server.client.rpop("sy:maintenance")
+    dispatcher.tick()
+    assert messages(redis_server) == [(held.id, 1)]
+    age(dispatcher)
+    dispatcher.tick()
+    assert messages(redis_server) == [(held.id, 1), (lost.id, 2)]
+
+
+def test_stranger_in_the_queue_hides_no_loss(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """Messages are compared, not counted: one that is void or no message of ours stands for no job."""
+    lost = accepted(kernel.ledger, tenant)
+    dispatcher.tick()
+    redis_server.client.delete("sy:maintenance")
+    redis_server.client.lpush("sy:maintenance", "no message", json.dumps({"headers": {"id": lost.id, "carry": 0}}))
+    dispatcher.tick()
+    age(dispatcher)
+    dispatcher.tick()
+    redis_server.client.lrem("sy:maintenance", 1, "no message")
+    assert messages(redis_server) == [(lost.id, 0), (lost.id, 2)]
+
+
+def test_message_that_waits_is_not_lost_when_it_is_taken(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """A worker that has just taken it gets as long to claim the job as if it had not waited."""
+    job = accepted(kernel.ledger, tenant)
+    dispatcher.tick()
+    age(dispatcher)
+    dispatcher.tick()
+    redis_server.client.delete("sy:maintenance")
+    dispatcher.tick()
+    assert (messages(redis_server), queries.job(kernel.ledger, job.id).carry) == ([], 1)
+
+
+def test_wiped_redis_is_filled_again_at_once(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """Nobody waits for a Redis that is known to have lost everything; and only once."""
     job = accepted(kernel.ledger, tenant)
     dispatcher.tick()
     redis_server.client.flushall()
+    for _ in range(3):
+        dispatcher.tick()
+    assert messages(redis_server) == [(job.id, 2)]
+
+
+def test_wipe_that_another_dispatcher_saw_first_is_noticed(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """It may have died before it carried everything again."""
+    job = accepted(kernel.ledger, tenant)
     dispatcher.tick()
-    assert messages(redis_server) == []
-    age(kernel)
+    redis_server.client.flushall()
+    redis_server.client.set("sy:born", "another")
     dispatcher.tick()
     assert messages(redis_server) == [(job.id, 2)]
+
+
+def test_new_dispatcher_leaves_what_redis_holds(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer, sender: Celery
+) -> None:
+    """A Redis with a mark was not wiped."""
+    job = accepted(kernel.ledger, tenant)
+    dispatcher.tick()
+    successor = Dispatcher(kernel, sender)
+    successor.tick()
+    successor._publisher.close()
+    successor._broker.close()
+    assert messages(redis_server) == [(job.id, 1)]
 
 
 def test_wiped_redis_with_a_hundred_waiting_loses_none(
@@ -102,7 +170,6 @@ def test_wiped_redis_with_a_hundred_waiting_loses_none(
     ran: Counter[str] = Counter()
     dispatcher.tick()
     redis_server.client.flushall()
-    age(kernel)
     while work(dispatcher, kernel, redis_server, ran):
         pass
     assert (100, {1}) == (len(ran), set(ran.values()))

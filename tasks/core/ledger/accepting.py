@@ -8,13 +8,13 @@ from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
 from tasks.core.errors import IdempotencyKeyReused
-from tasks.core.ledger.carrying import is_due, published_count
-from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.carrying import is_waiting, published_count
+from tasks.core.ledger.database import Ledger, ledger_now
 from tasks.core.ledger.fleet import window
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import idempotency_keys, job_labels, jobs
 from tasks.core.ledger.state_events import write_event
-from tasks.core.records import Job, JobState
+from tasks.core.records import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +97,7 @@ def _first_with_key(connection: Connection, tenant_id: str, idempotency: Idempot
 
 
 def _nothing_waits(connection: Connection, queue: str) -> bool:
-    waits = sa.select(jobs.c.id).where(
-        jobs.c.queue == queue, jobs.c.state == JobState.QUEUED, jobs.c.published_at.is_(None), is_due(now())
-    )
+    waits = sa.select(jobs.c.id).where(is_waiting(queue, ledger_now(connection)))
     if connection.execute(waits.limit(1)).first() is not None:
         return False
     return published_count(connection, queue) < window(connection, queue)

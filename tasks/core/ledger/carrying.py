@@ -1,22 +1,37 @@
 """Which jobs go into the broker, and which of them again: every carry is taken here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
-from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.database import Ledger, ledger_now
 from tasks.core.ledger.fleet import window
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import jobs
 from tasks.core.records import Job, JobState
 
+# A job's id and which time it was put into the broker: what a message says of itself.
+Carry = tuple[str, int]
 
-def is_due(at: datetime) -> sa.ColumnElement[bool]:
+
+def is_due(at: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
     """Match jobs whose ``not_before`` has passed at ``at``."""
     return sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= at)
+
+
+def not_expired(at: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
+    """Match jobs that may still be started at ``at``."""
+    return sa.or_(jobs.c.expires_at.is_(None), jobs.c.expires_at > at)
+
+
+def is_waiting(queue: str, at: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
+    """Match the queue's jobs that are due and not in the broker."""
+    unpublished = (jobs.c.state == JobState.QUEUED) & jobs.c.published_at.is_(None)
+    return (jobs.c.queue == queue) & unpublished & is_due(at) & not_expired(at)
 
 
 def published_count(connection: Connection, queue: str) -> int:
@@ -27,48 +42,85 @@ def published_count(connection: Connection, queue: str) -> int:
     return int(connection.execute(statement).scalar_one())
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """A queue in which due jobs wait, how many the broker may hold of it, and for how many of these there is room."""
+
+    queue: str
+    window: int
+    room: int
+
+
+def backlogs(ledger: Ledger, queues: Sequence[str]) -> list[Backlog]:
+    """List those of ``queues`` in which anything due waits to be carried; takes no lock."""
+    with ledger.read() as connection:
+        at = ledger_now(connection)
+        asked = [
+            sa.select(sa.literal(queue).label("queue")).where(sa.exists().where(is_waiting(queue, at)))
+            for queue in queues
+        ]
+        found = []
+        for queue in connection.execute(sa.union_all(*asked)).scalars():
+            size = window(connection, queue)
+            found.append(Backlog(queue, size, max(0, size - published_count(connection, queue))))
+        return found
+
+
 def take_due(ledger: Ledger, queue: str) -> list[Job]:
     """Take the next carry of as many due jobs as the queue's window has room for: priority first, then age."""
-    at = now()
     with ledger.write() as connection:
         room = window(connection, queue) - published_count(connection, queue)
         if room <= 0:
             return []
         best = (
             sa.select(jobs.c.id)
-            .where(jobs.c.queue == queue, jobs.c.state == JobState.QUEUED, jobs.c.published_at.is_(None), is_due(at))
+            .where(is_waiting(queue, ledger_now(connection)))
             .order_by(jobs.c.priority.desc(), jobs.c.id)
             .limit(room)
             .with_for_update(skip_locked=True)
         )
         ids = connection.execute(best).scalars().all()
-        return _take_carry(connection, ids, at)
+        return _take_carry(connection, jobs.c.id.in_(ids)) if ids else []
 
 
-def take_stale(ledger: Ledger, queue: str, *, published_before: datetime) -> list[Job]:
-    """Take another carry of queued jobs whose message must be taken for lost; the old message is void from then on."""
+def published(ledger: Ledger, queues: Sequence[str]) -> dict[str, set[Carry]]:
+    """Tell, by queue, the carries that were published and not yet claimed, as far as the ledger knows."""
+    statement = sa.select(jobs.c.queue, jobs.c.id, jobs.c.carry).where(
+        jobs.c.queue.in_(queues), jobs.c.state == JobState.QUEUED, jobs.c.published_at.is_not(None)
+    )
+    found: dict[str, set[Carry]] = {}
+    with ledger.read() as connection:
+        for queue, job_id, carry in connection.execute(statement):
+            found.setdefault(queue, set()).add((job_id, carry))
+    return found
+
+
+def take_again(ledger: Ledger, lost: Iterable[Carry]) -> list[Job]:
+    """Take another carry of jobs whose message was lost, unless it was claimed after all; the lost one is void then."""
+    taken: list[Job] = []
     with ledger.write() as connection:
-        stale = sa.select(jobs.c.id).where(
-            jobs.c.queue == queue, jobs.c.state == JobState.QUEUED, jobs.c.published_at < published_before
-        )
-        ids = connection.execute(stale.with_for_update(skip_locked=True)).scalars().all()
-        return _take_carry(connection, ids, now())
+        at = ledger_now(connection)
+        for job_id, carry in lost:
+            unclaimed = (jobs.c.id == job_id) & (jobs.c.carry == carry) & jobs.c.published_at.is_not(None)
+            taken += _take_carry(connection, unclaimed & not_expired(at))
+    return sorted(taken, key=_order)
 
 
-def _take_carry(connection: Connection, ids: Sequence[str], at: datetime) -> list[Job]:
-    if not ids:
-        return []
+def _take_carry(connection: Connection, which: sa.ColumnElement[bool]) -> list[Job]:
     statement = (
         jobs.update()
-        .where(jobs.c.id.in_(ids), jobs.c.state == JobState.QUEUED)
-        .values(carry=jobs.c.carry + 1, published_at=at)
+        .where(which, jobs.c.state == JobState.QUEUED)
+        .values(carry=jobs.c.carry + 1, published_at=now())
         .returning(*jobs.c)
     )
-    taken = [job_from_row(row) for row in connection.execute(statement)]
-    return sorted(taken, key=lambda job: (-job.priority, job.id))
+    return sorted((job_from_row(row) for row in connection.execute(statement)), key=_order)
 
 
-def put_back(ledger: Ledger, carried: Sequence[tuple[str, int]]) -> None:
+def _order(job: Job) -> tuple[int, str]:
+    return -job.priority, job.id
+
+
+def put_back(ledger: Ledger, carried: Sequence[Carry]) -> None:
     """Note that these ``(job id, carry)`` did not reach the broker, so that the dispatcher carries them."""
     with ledger.write() as connection:
         for job_id, carry in carried:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -11,8 +12,9 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, InternalError, Operational
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from tasks.core.clock import now
 from tasks.core.errors import LedgerBusy, LedgerUnavailable
-from tasks.core.ledger.schema import REVISION
+from tasks.core.ledger.schema import REVISION, UTCDateTime
 
 _BUSY_TIMEOUT_S = 5
 # PostgreSQL: how long a statement may wait for a lock, and how long one may run, before we answer 503.
@@ -73,6 +75,17 @@ class Ledger:
     def close(self) -> None:
         """Close every pooled connection."""
         self._engine.dispose()
+
+
+def ledger_now(connection: Connection, *, plus_s: float = 0.0) -> sa.ColumnElement[datetime]:
+    """Return the present by the ledger's clock, ``plus_s`` later, for use in a statement.
+
+    Times that one machine writes and another compares go by this one clock: PostgreSQL's own. With SQLite there is but
+    one machine.
+    """
+    if connection.dialect.name == "sqlite":
+        return sa.literal(now() + timedelta(seconds=plus_s), UTCDateTime())
+    return sa.type_coerce(sa.func.now() + sa.literal(timedelta(seconds=plus_s), sa.Interval()), UTCDateTime())
 
 
 def _revision(engine: Engine) -> str | None:

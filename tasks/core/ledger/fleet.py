@@ -64,6 +64,17 @@ class Held:
     cancel_requested: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A running attempt that must give signs of life, at least one in ``silence_s``."""
+
+    job_id: str
+    fence: int
+    worker: str
+    signs: int
+    silence_s: float
+
+
 def register(ledger: Ledger, worker: Worker) -> None:
     """Write the worker's row, at its start or when the ledger has lost it; its boot id makes the name its own."""
     with ledger.write() as connection:
@@ -98,6 +109,15 @@ def held_by(ledger: Ledger, name: str) -> list[Held]:
             Held(row.id, row.fence, row.child_pid, row.cancel_requested_at is not None)
             for row in connection.execute(statement)
         ]
+
+
+def watched(ledger: Ledger) -> list[Watched]:
+    """List the running attempts of kinds that may not be silent for long."""
+    statement = sa.select(jobs.c.id, jobs.c.fence, jobs.c.worker, jobs.c.signs, jobs.c.silence_s).where(
+        jobs.c.state == JobState.RUNNING, jobs.c.silence_s.is_not(None)
+    )
+    with ledger.read() as connection:
+        return [Watched(*row) for row in connection.execute(statement)]
 
 
 def live_workers(ledger: Ledger) -> list[Worker]:

@@ -5,10 +5,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from tasks.core.errors import InputRejected
 from tasks.core.ids import is_id
@@ -196,14 +195,6 @@ def queue_depths(ledger: Ledger, *, at: datetime) -> dict[str, QueueDepth]:
 
 def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
     return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
-
-
-def oldest_published(connection: Connection, queue: str) -> datetime | None:
-    """Return when the queue's longest published and unclaimed job was published."""
-    statement = sa.select(sa.func.min(jobs.c.published_at)).where(
-        jobs.c.queue == queue, jobs.c.state == JobState.QUEUED
-    )
-    return cast("datetime | None", connection.execute(statement).scalar_one())
 
 
 def finished_counts(ledger: Ledger, *, since: datetime) -> dict[tuple[str, str], int]:

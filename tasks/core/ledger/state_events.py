@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +12,9 @@ from tasks.core.clock import now
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.schema import state_events
 from tasks.core.records import TERMINAL, Job, JobState, StateEvent
+
+# Machines whose clocks are this far apart are taken to agree.
+_CLOCKS_DIFFER = timedelta(seconds=2)
 
 
 def state_event_of(job: Job) -> StateEvent:
@@ -40,10 +43,14 @@ def _event_from_row(row: Row[Any]) -> StateEvent:
 
 
 def unsent_events(ledger: Ledger, *, before: datetime, limit: int = 500) -> list[StateEvent]:
-    """List state events that Redis is not known to have, oldest first."""
+    """List state events that Redis is not known to have, oldest first: those of ``before`` and those of the future.
+
+    The latter were dated by a machine whose clock is ahead, and would otherwise wait until it is right.
+    """
+    older = sa.or_(state_events.c.at < before, state_events.c.at > now() + _CLOCKS_DIFFER)
     statement = (
         state_events.select()
-        .where(state_events.c.in_stream.is_(False), state_events.c.at < before)
+        .where(state_events.c.in_stream.is_(False), older)
         .order_by(state_events.c.at, state_events.c.n)
         .limit(limit)
     )

@@ -4,7 +4,6 @@ A function that returns ``None`` changed nothing, because the job was not in the
 that the caller believed. That is an answer, not an error: somebody else was faster.
 """
 
-from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +11,8 @@ from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
 from tasks.core.errors import Conflict, NotFound
-from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.carrying import not_expired
+from tasks.core.ledger.database import Ledger, ledger_now
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import attempts, jobs
 from tasks.core.ledger.state_events import write_event
@@ -20,12 +20,13 @@ from tasks.core.records import TERMINAL, Cause, Job, JobState
 
 
 def claim(ledger: Ledger, job_id: str, *, carry: int, worker: str, child_pid: int) -> Job | None:
-    """Begin an attempt: ``queued -> running`` with a new fence. None: a duplicate, or cancelled meanwhile."""
+    """Begin an attempt: ``queued -> running`` with a new fence. None: a duplicate, cancelled meanwhile, or expired."""
     at = now()
     with ledger.write() as connection:
+        delivered = (jobs.c.id == job_id) & (jobs.c.state == JobState.QUEUED) & (jobs.c.carry == carry)
         job = _move(
             connection,
-            (jobs.c.id == job_id) & (jobs.c.state == JobState.QUEUED) & (jobs.c.carry == carry),
+            delivered & not_expired(ledger_now(connection)),
             state=JobState.RUNNING,
             cause=Cause.CLAIMED,
             attempt=jobs.c.attempt + 1,
@@ -115,12 +116,42 @@ def requeue(
             worker=None,
             child_pid=None,
             claimed_at=None,
-            not_before=now() + timedelta(seconds=delay_s) if delay_s else None,
+            not_before=ledger_now(connection, plus_s=delay_s) if delay_s else None,
             attempt=jobs.c.attempt if counted else jobs.c.attempt - 1,
         )
         if job is not None:
             _end_attempt(connection, job, outcome="retried" if counted else "drained", cause=cause, error=error)
         return job
+
+
+def expire(ledger: Ledger, *, limit: int = 200) -> list[Job]:
+    """End jobs that nobody started in time: ``queued -> failed``, at most ``limit`` of them, the oldest first."""
+    with ledger.read() as connection:
+        late = (
+            sa.select(jobs.c.id)
+            .where(jobs.c.state == JobState.QUEUED, jobs.c.expires_at <= ledger_now(connection))
+            .order_by(jobs.c.expires_at)
+            .limit(limit)
+        )
+        ids = connection.execute(late).scalars().all()
+    if not ids:
+        return []
+    with ledger.write() as connection:
+        ended = [_expire(connection, job_id) for job_id in ids]
+    return [job for job in ended if job is not None]
+
+
+def _expire(connection: Connection, job_id: str) -> Job | None:
+    late = (jobs.c.id == job_id) & (jobs.c.state == JobState.QUEUED) & (jobs.c.expires_at <= ledger_now(connection))
+    return _move(
+        connection,
+        late,
+        state=JobState.FAILED,
+        cause=Cause.EXPIRED,
+        error={"code": Cause.EXPIRED, "message": "The job was still queued when its time was over."},
+        finished_at=now(),
+        resume=None,
+    )
 
 
 def request_cancel(ledger: Ledger, job_id: str, *, tenant_id: str) -> Job:
@@ -180,7 +211,12 @@ def _cancel_queued(connection: Connection, job_id: str) -> Job:
 
 def note_progress(ledger: Ledger, job_id: str, *, fence: int, progress: dict[str, Any]) -> bool:
     """Keep the newest report where a wiped Redis cannot take it. False: this fence no longer owns the job."""
-    return _set_while_running(ledger, job_id, fence=fence, progress=progress)
+    return _set_while_running(ledger, job_id, fence=fence, progress=progress, signs=jobs.c.signs + 1)
+
+
+def note_sign(ledger: Ledger, job_id: str, *, fence: int) -> bool:
+    """Note that the attempt shows a sign of life. False: this fence no longer owns the job."""
+    return _set_while_running(ledger, job_id, fence=fence, signs=jobs.c.signs + 1)
 
 
 def keep_resume_state(ledger: Ledger, job_id: str, *, fence: int, resume: dict[str, Any]) -> bool:

@@ -50,14 +50,22 @@ def test_concurrent_takers_share_the_jobs(ledger: Ledger, tenant: Tenant) -> Non
     assert sorted(jobs) == sorted(taken)
 
 
-def test_stale_jobs_get_another_carry(ledger: Ledger, tenant: Tenant) -> None:
-    """The message that was lost is void from then on; a fresh one stays."""
-    lost = carried(ledger, tenant, created_at=ago(30))
-    fresh = carried(ledger, tenant)
-    again = carrying.take_stale(ledger, "maintenance", published_before=ago(20))
+def test_lost_message_gets_another_carry(ledger: Ledger, tenant: Tenant) -> None:
+    """The message that was lost is void from then on; the others stay."""
+    lost, held = carried(ledger, tenant), carried(ledger, tenant)
+    again = carrying.take_again(ledger, [(lost.id, 1)])
     assert [(lost.id, 2)] == [(job.id, job.carry) for job in again]
     assert transitions.claim(ledger, lost.id, carry=1, worker="w", child_pid=1) is None
-    assert queries.job(ledger, fresh.id) == fresh
+    assert queries.job(ledger, held.id) == held
+
+
+def test_message_that_was_claimed_after_all_is_not_carried_again(ledger: Ledger, tenant: Tenant) -> None:
+    """Nor one that was carried again meanwhile, or put back."""
+    running, newer, back = (carried(ledger, tenant) for _ in range(3))
+    claimed(ledger, running)
+    carrying.take_again(ledger, [(newer.id, 1)])
+    carrying.put_back(ledger, [(back.id, 1)])
+    assert [] == carrying.take_again(ledger, [(job.id, 1) for job in (running, newer, back)])
 
 
 def test_put_back_job_is_due_again(ledger: Ledger, tenant: Tenant) -> None:
@@ -83,11 +91,22 @@ def test_put_back_leaves_a_claimed_job_alone(ledger: Ledger, tenant: Tenant) -> 
     assert queries.job(ledger, job.id) == job
 
 
-def test_published_are_counted_until_they_are_claimed(ledger: Ledger, tenant: Tenant) -> None:
-    """What the dispatcher compares with Redis is what was sent and not begun."""
+def test_published_are_those_sent_and_not_begun(ledger: Ledger, tenant: Tenant) -> None:
+    """What the dispatcher compares with what Redis holds."""
     jobs = [carried(ledger, tenant) for _ in range(3)]
     claimed(ledger, jobs[0])
+    accepted(ledger, tenant)
     with ledger.read() as connection:
         assert carrying.published_count(connection, "maintenance") == 2
-        assert queries.oldest_published(connection, "maintenance") == jobs[1].published_at
-        assert queries.oldest_published(connection, "ai") is None
+    found = carrying.published(ledger, ["maintenance", "ai"])
+    assert {"maintenance": {(job.id, 1) for job in jobs[1:]}} == found
+
+
+def test_backlogs_are_the_queues_where_something_due_waits(ledger: Ledger, tenant: Tenant) -> None:
+    """With the room that each one's window has."""
+    carried(ledger, tenant)
+    accepted(ledger, tenant)
+    accepted(ledger, tenant, queue="ai", not_before=ago(-60))
+    carried(ledger, tenant, queue="voice")
+    found = carrying.backlogs(ledger, ["maintenance", "ai", "voice"])
+    assert [carrying.Backlog("maintenance", window=32, room=31)] == found

@@ -1,0 +1,83 @@
+"""Two dispatchers run and one acts; whichever dies or freezes, the work goes on."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tasks.core.ledger import leases
+from tasks.core.records import JobState
+from tests.integration.house import House
+from tests.integration.processes import CommandContainer, await_true
+
+_BACKLOG = 100
+
+
+@pytest.fixture(scope="module")
+def house_settings() -> dict[str, str]:
+    """A short lease, so that a successor soon takes over."""
+    return {"lease_s": "2"}
+
+
+@pytest.fixture
+def other(house: House, dispatcher: CommandContainer) -> Iterator[CommandContainer]:
+    """A second dispatcher, which stands by while the house's own leads."""
+    other = house.start("dispatcher", "-m", "workers", "dispatcher", prompt="dispatcher_started")
+    await_true(lambda: "dispatcher_stands_by" in other.logs(), what="the second dispatcher stands by")
+    yield other
+    other.kill("SIGCONT")
+    other.kill("SIGTERM")
+    other.wait(within_s=10)
+
+
+def term(house: House) -> int:
+    """Return the number of the present leader's term."""
+    lease = leases.lease(house.kernel.ledger, leases.DISPATCHER)
+    assert lease is not None
+    return lease.term
+
+
+def test_successor_of_a_killed_leader_does_its_work(
+    house: House, dispatcher: CommandContainer, other: CommandContainer
+) -> None:
+    """A retry, which only a dispatcher can carry, runs although the leader was killed before."""
+    before = term(house)
+    dispatcher.kill("SIGKILL")
+
+    job = house.await_end(house.submit("transient", until_attempt=1))
+
+    assert (JobState.SUCCEEDED, 2) == (job.state, job.attempt)
+    assert before + 1 == term(house)
+    other.kill("SIGTERM")
+    other.wait(within_s=10)
+    dispatcher.restart()
+    again = house.await_end(house.submit("transient", until_attempt=1))
+    assert (JobState.SUCCEEDED, before + 2) == (again.state, term(house))
+
+
+def test_leader_that_was_frozen_stands_down(
+    house: House, dispatcher: CommandContainer, other: CommandContainer
+) -> None:
+    """While it is frozen and after it is back every job is carried, and each attempt starts once."""
+    dispatcher.kill("SIGSTOP")
+    jobs = [house.submit("transient", until_attempt=1) for _ in range(5)]
+    ended = [house.await_end(job) for job in jobs]
+
+    dispatcher.kill("SIGCONT")
+
+    await_true(lambda: "dispatcher_stood_down" in dispatcher.logs(), what="the frozen leader stands down")
+    ended += [house.await_end(house.submit("transient", until_attempt=1)) for _ in range(5)]
+    assert [(JobState.SUCCEEDED, [(1, 1), (2, 2)], 2)] * 10 == [
+        (job.state, house.effects(job), job.carry) for job in ended
+    ]
+
+
+def test_backlog_is_published_once_each(house: House, other: CommandContainer) -> None:
+    """Far more jobs than the broker may hold are carried once each, and run once each."""
+    blocker = house.submit("sleep", seconds=100)
+    house.await_start(blocker)
+    jobs = [house.submit() for _ in range(_BACKLOG)]
+    house.cancel(blocker)
+
+    ended = [house.await_end(job) for job in jobs]
+
+    assert {(JobState.SUCCEEDED, 1, 1)} == {(job.state, job.carry, len(house.effects(job))) for job in ended}

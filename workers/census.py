@@ -1,0 +1,82 @@
+"""Who lives: judged by the dispatcher's own clock since something last changed, never by comparing wall clocks."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from tasks.core.ledger.fleet import Watched
+
+
+@dataclass(slots=True)
+class WatchedTime:
+    """A clock that runs only while somebody looks at it: between two looks at most ``longest_step_s`` pass.
+
+    Whoever was frozen, or waited for the ledger, has seen nothing meanwhile and so can hold nothing against anybody.
+    """
+
+    longest_step_s: float
+    clock: Callable[[], float] = time.monotonic
+    _passed_s: float = 0.0
+    _looked_at: float | None = None
+
+    def __call__(self) -> float:
+        """Return the time watched so far, in seconds."""
+        at = self.clock()
+        if self._looked_at is not None:
+            self._passed_s += min(at - self._looked_at, self.longest_step_s)
+        self._looked_at = at
+        return self._passed_s
+
+
+@dataclass(slots=True)
+class Census:
+    """Which workers beat, by this process's own clock."""
+
+    clock: Callable[[], float] = time.monotonic
+    _seen: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _watching_since: float | None = None
+
+    def reset(self) -> None:
+        """Forget everything: judge nobody for a full lease."""
+        self._seen.clear()
+        self._watching_since = None
+
+    def gone(self, beats: dict[str, int], holders: set[str], *, lease_s: float) -> set[str]:
+        """Name the workers whose counter stood still for a lease, or that hold jobs without being live at all."""
+        at = self.clock()
+        if self._watching_since is None:
+            self._watching_since = at
+        for name, beat in beats.items():
+            if name not in self._seen or self._seen[name][0] != beat:
+                self._seen[name] = (beat, at)
+        self._seen = {name: seen for name, seen in self._seen.items() if name in beats}
+        if at - self._watching_since < lease_s:
+            return set()
+        still = {name for name, (_, changed_at) in self._seen.items() if at - changed_at >= lease_s}
+        return still | (holders - beats.keys())
+
+
+@dataclass(slots=True)
+class Listening:
+    """Which running attempts have given no sign of life for longer than their kind allows."""
+
+    clock: Callable[[], float] = time.monotonic
+    _heard: dict[tuple[str, int], tuple[int, float]] = field(default_factory=dict)
+
+    def reset(self) -> None:
+        """Forget everything: every attempt gets its whole time anew."""
+        self._heard.clear()
+
+    def silent(self, watched: Iterable[Watched]) -> list[Watched]:
+        """List those of ``watched``, which are all there are, that stayed silent too long."""
+        at, before, self._heard = self.clock(), self._heard, {}
+        silent = []
+        for attempt in watched:
+            key = (attempt.job_id, attempt.fence)
+            signs, since = before.get(key, (attempt.signs, at))
+            if signs != attempt.signs:
+                since = at
+            self._heard[key] = (attempt.signs, since)
+            if at - since >= attempt.silence_s:
+                silent.append(attempt)
+        return silent
