@@ -2,8 +2,8 @@
 
     python -m bench.calibration --data ../shared/data/va
 
-`--data` names a folder with `cases.json` (cases with expected means, intervals and tolerances) and `matrices.csv`. Prints
-one JSON document: {"cases": [{"case", "engine", "worst_ratio", "seconds", "ess_min", "rhat_max"}]}, where
+`--data` names a folder with `cases.json` (cases with expected means, intervals and tolerances) and `matrices.csv`.
+Prints one JSON document: {"cases": [{"case", "engine", "worst_ratio", "seconds", "ess_min", "rhat_max"}]}, where
 `worst_ratio` is the largest error of a mean or of a bound of an interval, as a multiple of its tolerance.
 """
 
@@ -36,12 +36,12 @@ class QuietJob:
     def report(self, stage: str, done: float, total: float | None = None, message: str = "") -> None:
         """Forget it."""
 
-    def log(self, line: str, *, level: str = "info", stream: str = "engine") -> None:
+    def log(self, line: str, *, level: str = "info", stream: str = "engine") -> None:  # noqa: ARG002
         """Show what R complains of."""
         if stream == "r-stderr":
             sys.stderr.write(line + "\n")
 
-    def save(self, name: str, content: bytes | Path, media_type: str) -> None:
+    def save(self, name: str, content: bytes | Path, media_type: str) -> None:  # noqa: ARG002
         """Keep it in memory."""
         self.saved[name] = content if isinstance(content, bytes) else content.read_bytes()
 
@@ -103,7 +103,11 @@ def worst_ratio(case: Case, answer: Answer) -> float:
         for index, cause in enumerate(case["causes"]):
             row = rows[cause]
             found = {name: float(row[name] or row["mean"]) for name in ("mean", "lower", "upper")}
-            pairs = (("mean", "mean", "tol_mean"), ("lower", "lower95", "tol_bounds"), ("upper", "upper95", "tol_bounds"))
+            pairs = (
+                ("mean", "mean", "tol_mean"),
+                ("lower", "lower95", "tol_bounds"),
+                ("upper", "upper95", "tol_bounds"),
+            )
             for name, theirs, tolerance in pairs:
                 ratios.append(abs(found[name] - expected[theirs][index]) / expected[tolerance][index])
     return float(np.max(ratios))

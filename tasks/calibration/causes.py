@@ -24,8 +24,8 @@ BROAD_CAUSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 UNASSIGNED = frozenset({"", "unspecified", "undetermined", "unknown", "na", "n/a", "nan", "none", "null", "missing"})
 
 _INJURIES = """
-    Accid drowning and submersion; Accid expos to smoke fire & flame; Accid fall; Accid poisoning & noxious subs; Assault;
-    Exposure to force of nature; Intentional self-harm; Other and unspecified external CoD; Other transport accident;
+    Accid drowning and submersion; Accid expos to smoke fire & flame; Accid fall; Accid poisoning & noxious subs;
+    Assault; Exposure to force of nature; Intentional self-harm; Other and unspecified external CoD; Other transport accident;
     Road traffic accident"""
 _NON_COMMUNICABLE = """
     Abortion-related death; Acute abdomen; Acute cardiac disease; Anaemia of pregnancy; Asthma; Breast neoplasms;

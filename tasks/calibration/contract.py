@@ -210,7 +210,9 @@ class CalibrationRequest(Contract):
                 return [(("missmat",), "The example has matrices of its own, Dirichlet parameters.")]
             return []
         if not 1 <= len(self.va_data) <= MAX_ALGORITHMS:
-            return [(("va_data",), f"There are {len(self.va_data)} algorithms; 1 to {MAX_ALGORITHMS} can be calibrated.")]
+            return [
+                (("va_data",), f"There are {len(self.va_data)} algorithms; 1 to {MAX_ALGORITHMS} can be calibrated.")
+            ]
         if "ensemble" in {name.casefold() for name in self.va_data}:
             return [(("va_data", "ensemble"), "The name is taken: it stands for all algorithms together.")]
         if len({name.casefold() for name in self.va_data}) < len(self.va_data):

@@ -304,4 +304,3 @@ def advice(deaths: Mapping[str, int]) -> list[str]:
     if len(deaths) > 1 and max(deaths.values()) >= 10 * min(deaths.values()):
         told.append("The largest sample is at least ten times the smallest, and dominates the ensemble.")
     return told
-

@@ -173,7 +173,7 @@ def _excluded(
     if donotcalib is None:
         return {name: tuple(spelled[cause] for cause in ("other",) if cause in spelled) for name in deaths}, []
     problems: list[tuple[Place, str]] = []
-    excluded = dict.fromkeys(deaths, ())
+    excluded: dict[str, tuple[str, ...]] = dict.fromkeys(deaths, ())
     for name, asked in donotcalib.items():
         unknown = [cause for cause in asked if normalised(cause) not in spelled]
         if name not in deaths:
@@ -217,4 +217,3 @@ def _notes(counts: Mapping[str, tuple[int, ...]], tallies: Mapping[str, Tally]) 
         if left_out:
             notes.append(f"{name}: {left_out} deaths without a cause were left out.")
     return notes
-

@@ -43,10 +43,7 @@ def decode(content: bytes) -> str:
     Raises:
         TableRefused: it holds bytes that no text has.
     """
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encoding = "utf-16"
-    else:
-        encoding = "utf-8-sig"
+    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as exc:

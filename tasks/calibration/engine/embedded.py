@@ -1,9 +1,9 @@
 """R inside this process, by rpy2: started at the first job, then used again by the next ones."""
 
 import os
-import signal
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,50 +26,62 @@ def run_embedded(run: Run) -> None:
     if threading.current_thread() is not threading.main_thread():
         raise EngineUnavailable("R by rpy2 runs in a process's main thread only: use the prefork pool.")
     check_library(run.library)
-    rinterface = _started(run.folder)
-    rlib = rinterface.openrlib.rlib
-    watchdog = Watchdog(run.checkpoint, lambda: setattr(rlib, "R_interrupts_pending", 1))
-    callbacks = rinterface.callbacks
-    before = callbacks.consolewrite_print, callbacks.consolewrite_warnerror
-    callbacks.consolewrite_print = _careful(run.console.output.feed, watchdog)
-    callbacks.consolewrite_warnerror = _careful(run.console.errors.feed, watchdog)
+    r = _started(run.folder)
+    watchdog = Watchdog(run.checkpoint, r.interrupt)
+    before = r.callbacks.consolewrite_print, r.callbacks.consolewrite_warnerror
+    r.callbacks.consolewrite_print = _careful(run.console.output.feed, watchdog)
+    r.callbacks.consolewrite_warnerror = _careful(run.console.errors.feed, watchdog)
     try:
         with watchdog:
             try:
-                _call(rinterface, run)
+                _call(r, run)
             finally:
-                # An interrupt that came too late must not meet the next job.
-                rlib.R_interrupts_pending = 0
                 run.console.close()
     finally:
-        rlib.R_interrupts_pending = 0
-        callbacks.consolewrite_print, callbacks.consolewrite_warnerror = before
+        # An interrupt that came too late must not meet the next job.
+        r.rlib.R_interrupts_pending = 0
+        r.callbacks.consolewrite_print, r.callbacks.consolewrite_warnerror = before
 
 
-def _started(folder: Path) -> Any:
-    """Return rpy2's low-level interface with R running; its temporary folder lies in ``folder``."""
+@dataclass(frozen=True, slots=True)
+class _R:
+    """The parts of rpy2's low-level interface that are used here."""
+
+    rinterface: Any
+    callbacks: Any
+    embedded: Any
+    rlib: Any
+
+    def interrupt(self) -> None:
+        self.rlib.R_interrupts_pending = 1
+
+
+def _started(folder: Path) -> _R:
+    """Return R, running; what it keeps in temporary files begins in ``folder``."""
     os.environ.setdefault("RPY2_CFFI_MODE", "ABI")
     try:
-        from rpy2 import rinterface  # noqa: PLC0415  # starts looking for R
-        from rpy2.rinterface_lib import embedded  # noqa: PLC0415
+        from rpy2 import rinterface  # noqa: PLC0415  # looks for R
+        from rpy2.rinterface_lib import callbacks, embedded, openrlib  # noqa: PLC0415
     except (ImportError, OSError, ValueError) as exc:
         raise EngineUnavailable(
             f"rpy2 cannot be loaded ({exc}): install the extra r and R itself, or set SWITCHYARD_R_BRIDGE=rscript."
         ) from exc
     if not embedded.isinitialized():
-        before = os.environ.get("TMPDIR")
-        os.environ["TMPDIR"] = str(folder.absolute())
-        interrupt_handler = signal.getsignal(signal.SIGINT)
-        try:
-            embedded.set_initoptions(_OPTIONS)
-            rinterface.initr(interactive=False)
-        finally:
-            signal.signal(signal.SIGINT, interrupt_handler)
-            if before is None:
-                del os.environ["TMPDIR"]
-            else:
-                os.environ["TMPDIR"] = before
-    return rinterface
+        _start(rinterface, embedded, folder)
+    return _R(rinterface, callbacks, embedded, openrlib.rlib)
+
+
+def _start(rinterface: Any, embedded: Any, folder: Path) -> None:
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(folder.absolute())
+    try:
+        embedded.set_initoptions(_OPTIONS)
+        rinterface.initr(interactive=False)
+    finally:
+        if before is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = before
 
 
 def _careful(feed: Callable[[str], None], watchdog: Watchdog) -> Callable[[str], None]:
@@ -84,13 +96,10 @@ def _careful(feed: Callable[[str], None], watchdog: Watchdog) -> Callable[[str],
     return write
 
 
-def _call(rinterface: Any, run: Run) -> None:
-    error: type[Exception] = rinterface.embedded.RRuntimeError
+def _call(r: _R, run: Run) -> None:
+    error: type[Exception] = r.embedded.RRuntimeError
+    text = r.rinterface.StrSexpVector
     try:
-        function = rinterface.evalr(CODE.strip())
-        function(
-            rinterface.StrSexpVector([str(run.library.absolute())]),
-            rinterface.StrSexpVector([str(run.folder.absolute())]),
-        )
+        r.rinterface.evalr(CODE.strip())(text([str(run.library.absolute())]), text([str(run.folder.absolute())]))
     except error as exc:
         raise r_failed(str(exc)) from exc

@@ -171,12 +171,11 @@ def _stalled_note(fit: AlgorithmResult) -> str:
     if not empty:
         return told
     listed = ", ".join(empty)
-    return f"{told} The reason is a calibrated cause without deaths ({listed}): leave it out by donotcalib, or merge it with another."
+    why = f"The reason is a calibrated cause without deaths ({listed})"
+    return f"{told} {why}: leave it out by donotcalib, or merge it with another."
 
 
-def _provenance(
-    request: CalibrationRequest, intake: Intake, answer: Answer, *, bridge: str, cores: int
-) -> Provenance:
+def _provenance(request: CalibrationRequest, intake: Intake, answer: Answer, *, bridge: str, cores: int) -> Provenance:
     data = {
         "causes": intake.causes,
         "counts": dict(intake.counts),

@@ -12,17 +12,17 @@ from tasks.core.job import JobContext
 CSV = "text/csv"
 CSMF, DEATHS, MATRICES, DIAGNOSTICS = "csmf.csv", "deaths.csv", "matrices.csv", "diagnostics.csv"
 DRAWS = "draws.csv.gz"
+_CSMF_HEADER = ("fit", "cause", "observed", "uncalibrated", "mean", "lower", "upper", "status", "reason")
+_MATRICES_HEADER = ("algorithm", "stage", "true_cause", "va_cause", "value")
 NAMES = (CSMF, DEATHS, MATRICES, DIAGNOSTICS, DRAWS)
 
 
 def save_tables(job: JobContext, result: CalibrationResult, answer: Answer) -> None:
     """Keep the tables as artifacts of ``job``."""
-    header = ("fit", "cause", "observed", "uncalibrated", "mean", "lower", "upper", "status", "reason")
-    job.save(CSMF, _csv(header, _fractions(result)), CSV)
+    job.save(CSMF, _csv(_CSMF_HEADER, _fractions(result)), CSV)
     job.save(DEATHS, _csv(("fit", "algorithm", "cause", "observed", "calibrated"), _deaths(result, answer)), CSV)
-    header = ("algorithm", "stage", "true_cause", "va_cause", "value")
     rows = ((row["algorithm"], row["stage"], row["true"], row["va"], row["value"]) for row in answer.matrices)
-    job.save(MATRICES, _csv(header, rows), CSV)
+    job.save(MATRICES, _csv(_MATRICES_HEADER, rows), CSV)
     job.save(DIAGNOSTICS, _csv(("fit", "cause", "rhat", "ess_bulk", "ess_tail"), _diagnostics(answer)), CSV)
     job.checkpoint()
     job.save(DRAWS, gzip.compress(_draws(result.causes, answer), 1, mtime=0), "application/gzip")
@@ -43,9 +43,7 @@ def _fractions(result: CalibrationResult) -> Iterator[Sequence[object]]:
 
 
 def _deaths(result: CalibrationResult, answer: Answer) -> Iterator[Sequence[object]]:
-    observed = {
-        (name, cause.cause): cause.observed for name, fit in result.algorithms.items() for cause in fit.causes
-    }
+    observed = {(name, cause.cause): cause.observed for name, fit in result.algorithms.items() for cause in fit.causes}
     for row in answer.deaths:
         seen = observed[row["algorithm"], row["cause"]]
         yield row["fit"], row["algorithm"], row["cause"], seen, round(float(row["deaths"]))
