@@ -25,8 +25,8 @@ UNASSIGNED = frozenset({"", "unspecified", "undetermined", "unknown", "na", "n/a
 
 _INJURIES = """
     Accid drowning and submersion; Accid expos to smoke fire & flame; Accid fall; Accid poisoning & noxious subs;
-    Assault; Exposure to force of nature; Intentional self-harm; Other and unspecified external CoD; Other transport accident;
-    Road traffic accident"""
+    Assault; Exposure to force of nature; Intentional self-harm; Other and unspecified external CoD;
+    Other transport accident; Road traffic accident"""
 _NON_COMMUNICABLE = """
     Abortion-related death; Acute abdomen; Acute cardiac disease; Anaemia of pregnancy; Asthma; Breast neoplasms;
     Chronic obstructive pulmonary dis; Contact with venomous plant/animal; Diabetes mellitus; Digestive neoplasms;

@@ -141,11 +141,21 @@ class MisclassificationMatrix(Contract):
 class CalibrationRequest(Contract):
     """Calibrate the causes that one or several algorithms assigned to the same population's deaths."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"va_data": "use_example"}]})
-
-    va_data: dict[AlgorithmName, AlgorithmDeaths] | Literal["use_example"] = Field(
-        description="Deaths by algorithm; `use_example` calibrates a small invented data set."
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "va_data": {"eava": {"counts": {"malaria": 120, "pneumonia": 80}}},
+                    "missmat": {"eava": {"causes": ["malaria", "pneumonia"], "rows": [[30, 6], [4, 25]]}},
+                }
+            ]
+        }
     )
+
+    va_data: dict[AlgorithmName, AlgorithmDeaths] = Field(
+        {}, max_length=MAX_ALGORITHMS, description="Deaths by algorithm."
+    )
+    use_example: bool = Field(False, description="Calibrate a small invented data set instead of va_data.")
     missmat: dict[AlgorithmName, MisclassificationMatrix] | None = Field(
         None, max_length=MAX_ALGORITHMS, description="A misclassification matrix for each algorithm of va_data."
     )
@@ -205,14 +215,12 @@ class CalibrationRequest(Contract):
         return problems
 
     def _bad_data(self) -> list[tuple[Place, str]]:
-        if self.va_data == "use_example":
-            if self.missmat is not None or self.missmat_type != "prior":
-                return [(("missmat",), "The example has matrices of its own, Dirichlet parameters.")]
+        if self.use_example:
+            if self.va_data or self.missmat is not None or self.missmat_type != "prior":
+                return [(("use_example",), "The example has deaths and matrices (prior) of its own; send no others.")]
             return []
-        if not 1 <= len(self.va_data) <= MAX_ALGORITHMS:
-            return [
-                (("va_data",), f"There are {len(self.va_data)} algorithms; 1 to {MAX_ALGORITHMS} can be calibrated.")
-            ]
+        if not self.va_data:
+            return [(("va_data",), "Required: deaths by algorithm.")]
         if "ensemble" in {name.casefold() for name in self.va_data}:
             return [(("va_data", "ensemble"), "The name is taken: it stands for all algorithms together.")]
         if len({name.casefold() for name in self.va_data}) < len(self.va_data):
@@ -223,18 +231,13 @@ class CalibrationRequest(Contract):
             if (problem := matrix.problem(self.missmat_type))
         ]
 
-    @property
-    def is_example(self) -> bool:
-        """Whether the invented data set is calibrated."""
-        return self.va_data == "use_example"
-
     def take_in(self) -> Intake:
         """Count deaths and resolve names.
 
         Raises:
             IntakeRefused: they do not fit together; never, once the request was accepted.
         """
-        if isinstance(self.va_data, str):
+        if self.use_example:
             deaths, matrices = dict(EXAMPLE_DEATHS), dict(EXAMPLE_MATRICES)
         else:
             deaths = {name: sent.read() for name, sent in self.va_data.items()}
@@ -350,6 +353,6 @@ SPECS = (
         soft_limit_s=3600,
         hard_limit_s=3700,
         capabilities=frozenset({"r"}),
-        example={"va_data": "use_example"},
+        example={"use_example": True},
     ),
 )

@@ -176,7 +176,8 @@ def count_deaths(deaths: Deaths, names: CauseNames) -> Tally:
         case Totals():
             tally = _count_totals(deaths, names)
     if not sum(tally.counts.values()):
-        raise DeathsRefused(["There is no death with a cause."])
+        what = "All counts are 0." if isinstance(deaths, Totals) else "There is no death with a cause."
+        raise DeathsRefused([what])
     return tally
 
 

@@ -13,6 +13,7 @@ CODE = f"""
 function(library, folder) {{
   Sys.setenv(TMPDIR = folder)
   tempdir(check = TRUE)
+  options(warn = 1)
   loadNamespace("{PACKAGE}", lib.loc = library)$run_folder(folder)
 }}
 """

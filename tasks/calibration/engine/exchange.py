@@ -121,7 +121,7 @@ def shrinkage_of(request: CalibrationRequest) -> float:
 
 def has_ensemble(request: CalibrationRequest) -> bool:
     """Whether all algorithms are fitted together too."""
-    return request.ensemble and (request.is_example or len(request.va_data) > 1)
+    return request.ensemble and (request.use_example or len(request.va_data) > 1)
 
 
 def read_answer(folder: Path, intake: Intake, tokens: Tokens) -> Answer:

@@ -60,7 +60,7 @@ def build_result(
             deaths=_ensemble_deaths(answer),
         )
     return CalibrationResult(
-        is_example=request.is_example,
+        is_example=request.use_example,
         causes=intake.causes,
         algorithms=algorithms,
         ensemble=ensemble,
@@ -147,7 +147,7 @@ def _notes(
     algorithms: Mapping[str, AlgorithmResult],
     ensemble: EnsembleResult | None,
 ) -> list[str]:
-    notes = [NOTE] if request.is_example else []
+    notes = [NOTE] if request.use_example else []
     notes += intake.notes
     for name, fit in algorithms.items():
         if not fit.is_calibrated:

@@ -31,8 +31,12 @@ TABLES <- list(
 read_request <- function(folder) {
   plan <- read_table(folder, "plan")
   plan <- stats::setNames(as.list(plan$value), plan$name)
-  number <- function(name) as.numeric(plan[[name]])
-  whole <- function(name) as.integer(plan[[name]])
+  number <- function(name) {
+    value <- suppressWarnings(as.numeric(plan[[name]]))
+    if (length(value) != 1 || is.na(value)) stop("plan.csv: ", name, " is no number", call. = FALSE)
+    value
+  }
+  whole <- function(name) as.integer(number(name))
   counts <- read_table(folder, "counts")
   causes <- unique(counts$cause)
   algorithms <- unique(counts$algorithm)
