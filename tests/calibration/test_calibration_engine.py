@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Sequence
@@ -259,6 +260,15 @@ def test_r_works_in_the_jobs_folder_only(calibrate: Calibrate, job: FakeJob) -> 
     """Nothing of one run is seen by the next: everything lies in its own folder, R's temporary files too."""
     calibrate("rpy2", job, **one(**SHORT))
     assert ["r"] == [path.name for path in job.workdir.iterdir()]
+
+
+def test_r_leaves_the_environment_of_other_programs_alone(calibrate: Calibrate) -> None:
+    """What R's launcher sets, its library path above all, would reach every process that this one starts."""
+    before = {name: value for name, value in os.environ.items() if not name.startswith("R_")}
+    calibrate("rpy2", **one(**SHORT))
+    shown = subprocess.run(["env"], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert not [line for line in shown if line.startswith("LD_LIBRARY_PATH=") and "LD_LIBRARY_PATH" not in before]
+    assert before == {name: value for name, value in os.environ.items() if not name.startswith("R_")}
 
 
 @pytest.mark.parametrize("bridge", ["rpy2", "rscript"])

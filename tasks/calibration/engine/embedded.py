@@ -72,16 +72,17 @@ def _started(folder: Path) -> _R:
 
 
 def _start(rinterface: Any, embedded: Any, folder: Path) -> None:
-    before = os.environ.get("TMPDIR")
+    before = dict(os.environ)
     os.environ["TMPDIR"] = str(folder.absolute())
     try:
         embedded.set_initoptions(_OPTIONS)
         rinterface.initr(interactive=False)
     finally:
-        if before is None:
-            del os.environ["TMPDIR"]
-        else:
-            os.environ["TMPDIR"] = before
+        # R brings the environment of its launcher, whose library path makes other programs fail.
+        for name in [name for name in os.environ if not name.startswith("R_")]:
+            if name not in before:
+                del os.environ[name]
+        os.environ.update({name: value for name, value in before.items() if os.environ.get(name) != value})
 
 
 def _careful(feed: Callable[[str], None], watchdog: Watchdog) -> Callable[[str], None]:
