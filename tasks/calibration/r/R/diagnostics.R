@@ -6,16 +6,20 @@ split_halves <- function(draws) {
   cbind(draws[seq_len(half), , drop = FALSE], draws[nrow(draws) - half + seq_len(half), , drop = FALSE])
 }
 
+# Normal scores of the draws' ranks. Ties come from floating point only, so their order does not matter.
 normal_scores <- function(draws) {
-  array(qnorm((rank(draws, ties.method = "average") - 3 / 8) / (length(draws) + 1 / 4)), dim(draws))
+  ranks <- numeric(length(draws))
+  ranks[order(draws, method = "radix")] <- seq_along(draws)
+  array(qnorm((ranks - 3 / 8) / (length(draws) + 1 / 4)), dim(draws))
 }
 
 is_constant <- function(draws) diff(range(draws)) < 1e-12
 
 plain_rhat <- function(draws) {
   n <- nrow(draws)
-  within <- mean(apply(draws, 2, var))
-  between <- n * var(colMeans(draws))
+  means <- colMeans(draws)
+  within <- mean(colSums((draws - rep(means, each = n))^2)) / (n - 1)
+  between <- n * var(means)
   sqrt((n - 1) / n + between / within / n)
 }
 

@@ -18,7 +18,7 @@ point point_new(const model *md) {
 /* log g and its slope at z: cubic between the knots, straight beyond them. */
 static double transform(const model *md, int d, double z, double *slope) {
   const double *table = md->table + (size_t)d * md->knots * 2;
-  const double at = (z - md->first) / md->spacing;
+  const double at = (z - md->first) * md->per_unit;
   if (!(at > 0)) {
     *slope = table[1];
     return table[0] + table[1] * (z - md->first);
@@ -32,7 +32,7 @@ static double transform(const model *md, int d, double z, double *slope) {
   const double *knot = table + 2 * cell;
   const double t = at - cell, rise = knot[2] - knot[0];
   const double a = knot[1] * md->spacing - rise, b = rise - knot[3] * md->spacing;
-  *slope = (rise + (1 - 2 * t) * (a * (1 - t) + b * t) + t * (1 - t) * (b - a)) / md->spacing;
+  *slope = (rise + (1 - 2 * t) * (a * (1 - t) + b * t) + t * (1 - t) * (b - a)) * md->per_unit;
   return knot[0] + t * rise + t * (1 - t) * (a * (1 - t) + b * t);
 }
 
@@ -41,12 +41,14 @@ void model_point(const model *md, const double *z, double *g, point *at) {
   for (int d = 0; d < md->dim; d++) g[d] = exp(transform(md, d, z[d], &at->slope[d]));
   double sum = 0;
   for (int i = 0; i < c; i++) sum += g[i];
-  for (int i = 0; i < c; i++) at->p[i] = g[i] / sum;
+  const double share = 1 / sum;
+  for (int i = 0; i < c; i++) at->p[i] = g[i] * share;
   for (int row = 0; row < md->free_rows; row++) {
     double *m = at->m + ((size_t)md->row_algorithm[row] * c + md->row_cause[row]) * c;
     double total = 0;
     for (int d = md->row_start[row]; d < md->row_start[row + 1]; d++) total += g[d];
-    for (int d = md->row_start[row]; d < md->row_start[row + 1]; d++) m[md->column[d]] = g[d] / total;
+    const double part = 1 / total;
+    for (int d = md->row_start[row]; d < md->row_start[row + 1]; d++) m[md->column[d]] = g[d] * part;
   }
   model_mix(md, at);
 }

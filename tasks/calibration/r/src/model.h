@@ -8,7 +8,7 @@ typedef struct {
   int causes, algorithms, dim;
   const double *table;  /* dim x knots x 2: log g and its slope by z, see R/model.R */
   int knots;
-  double first, spacing; /* of the knots */
+  double first, spacing, per_unit; /* of the knots; 1 / spacing */
   const double *counts; /* algorithms x causes, row by row */
   double *totals;       /* algorithms */
   const double *fixed;  /* algorithms x causes x causes: the rows that are not sampled; 0 elsewhere */

@@ -56,6 +56,7 @@ static model model_of(SEXP given) {
   md.knots = asInteger(item(given, "knots"));
   md.first = asReal(item(given, "first"));
   md.spacing = asReal(item(given, "spacing"));
+  md.per_unit = 1 / md.spacing;
   md.counts = REAL(item(given, "counts"));
   md.fixed = REAL(item(given, "fixed"));
   md.free_rows = LENGTH(item(given, "row_cause"));
