@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from types import MappingProxyType
 
-from app import artifacts, catalogue, fleet, health, jobs, logs, submissions
+from app import artifacts, calibration, catalogue, fleet, health, jobs, logs, submissions
 from app.auth import bearer_tenant, register_authentication
 from app.docs import docs_blueprint
 from app.errors import Problem, register_error_handlers
@@ -29,7 +29,7 @@ from tasks.core.settings import Settings
 from tasks.core.telemetry import configure_telemetry
 from tasks.registry import load_specs
 
-_CONCERNS = (submissions, jobs, logs, artifacts, catalogue, fleet, health)
+_CONCERNS = (submissions, jobs, logs, artifacts, catalogue, calibration, fleet, health)
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16
 

@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from tasks.calibration.contract import CalibrationRequest
 from tasks.calibration.engine.calibrate import Bridge, Calibrator
 from tasks.calibration.engine.exchange import Answer
+from tasks.core.errors import AppError
 
 Case = dict[str, Any]
 
@@ -133,6 +135,14 @@ def run_case(case: Case, data: Path, calibrator: Calibrator, **knobs: object) ->
     }
 
 
+def told_of(case: Case, data: Path, calibrator: Calibrator, **knobs: object) -> dict[str, object]:
+    """Run one case; one that is refused or fails is told of, and the others still run."""
+    try:
+        return run_case(case, data, calibrator, **knobs)
+    except (ValidationError, AppError) as exc:
+        return {"case": case["case"], "error": str(exc)}
+
+
 def main() -> None:
     """Run every case and print the document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -146,7 +156,7 @@ def main() -> None:
     calibrator = Calibrator(bridge=bridge, library=chosen.library)
     cases = json.loads((chosen.data / "cases.json").read_text())["cases"]
     told = [
-        run_case(case, chosen.data, calibrator, sampler=chosen.sampler)
+        told_of(case, chosen.data, calibrator, sampler=chosen.sampler)
         for case in cases
         if chosen.case is None or case["case"] in chosen.case
     ]

@@ -30,8 +30,11 @@ _JUDGED_BY_MEANING = {"cursor", "params", "params.url"}
 # A calibration's deaths, matrices, names and draws must fit each other.
 _OF_A_CALIBRATION = tuple(
     f"params.{name}"
-    for name in ("va_data", "use_example", "missmat", "donotcalib", "cause_map", "studycause_map", "draws", "thin")
-) + ("params.pshrink_strength",)
+    for name in (
+        *("va_data", "use_example", "missmat", "donotcalib", "cause_map", "studycause_map"),
+        *("draws", "thin", "pshrink_strength"),
+    )
+)
 
 
 @pytest.fixture

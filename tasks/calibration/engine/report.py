@@ -16,12 +16,11 @@ from tasks.calibration.contract import (
 )
 from tasks.calibration.engine.exchange import Answer, Row, has_ensemble, shrinkage_of
 from tasks.calibration.example import NOTE
+from tasks.calibration.forecast import STALLED_FROM
 from tasks.calibration.intake import Intake
 from tasks.core.version import VERSION
 
 ENSEMBLE = "ensemble"
-# From this weight of the identity on, the matrix used says next to nothing of the algorithm's errors.
-STALLED_FROM = 0.985
 
 _LEFT_AS_OBSERVED = {
     "requested": "left as observed, as asked for",
