@@ -6,7 +6,7 @@ URL ?=
 Q ?= crawler
 J ?= 2
 
-.PHONY: demo up down status test test-all check setup setup-run format web worker dispatcher flower pins clean
+.PHONY: demo up down status test test-all check setup setup-run format web worker dispatcher local flower pins clean
 
 demo: setup-run  ## run the main job on a real site, with one worker killed half way (CALM=1: none; URL=https://…: another site)
 	@$(PY) -m deploy.demo $(if $(URL),--url $(URL)) $(if $(CALM),--calm)
@@ -52,6 +52,9 @@ worker: setup-run  ## one worker: make worker Q=crawler
 
 dispatcher: setup-run  ## the dispatcher alone
 	@$(PY) -m workers dispatcher
+
+local: setup-run  ## web server and local runner together, without Redis
+	@SWITCHYARD_PROFILE=local $(PY) -m workers local --with-web
 
 flower: setup-run  ## Flower alone
 	@$(PY) -m workers flower

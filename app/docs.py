@@ -43,7 +43,9 @@ def docs_blueprint(app: API, services: Services, *, models: Sequence[type[BaseMo
 
     @cache
     def document() -> bytes:
-        return describe_api(app, specs=services.specs, forms=services.forms, models=models)
+        return describe_api(
+            app, specs=services.specs, forms=services.forms, models=models, serves_streams=services.settings.serves_sse
+        )
 
     @bp.get("/openapi")
     @bp.get("/openapi/openapi.json")

@@ -27,10 +27,10 @@ _STATUS: tuple[tuple[type[errors.AppError], int], ...] = (
     (errors.AppError, 500),
 )
 # Codes that an instance narrows its class's to, where that also changes the status.
-_STATUS_OF_CODE = {"malformed": 400, "unsupported_media_type": 415, "not_acceptable": 406, "draining": 503}
+_STATUS_OF_CODE = {"malformed": 400, "unsupported_media_type": 415, "not_acceptable": 406}
 _CODE_OF_STATUS = {
     400: "malformed",
-    404: "not_found",
+    404: "no_such_path",
     405: "method_not_allowed",
     406: "not_acceptable",
     412: "precondition_failed",
@@ -39,7 +39,7 @@ _CODE_OF_STATUS = {
     416: "range_not_satisfiable",
     426: "upgrade_required",
 }
-_RETRY_AFTER_S = {"ledger_busy": 2, "ledger_unavailable": 5, "draining": 1}
+_RETRY_AFTER_S = {"ledger_busy": 2, "ledger_unavailable": 5}
 _REMEDIES = {"missing": "Required: add it.", "extra_forbidden": "Unknown: remove it or check its spelling."}
 _SECRET_WORDS = ("password", "passwd", "secret", "token", "authorization", "credential", "api_key", "apikey")
 _VALUE_LIMIT = 200
@@ -150,6 +150,7 @@ def _on_http_exception(exc: HTTPException) -> Response:
     original = exc.get_response()
     if status < 400:
         return Response(original.get_data(), status, headers=list(original.headers))
+    # Werkzeug knows no route; our own 404s are an ``AppError``.
     code = _CODE_OF_STATUS.get(status, "internal_error" if status >= 500 else "malformed")
     response = problem(status=status, code=code, detail=_detail(status, exc))
     for name in ("Allow", "Content-Range", "Upgrade"):

@@ -1,9 +1,14 @@
 """Builds the application: opens its services, registers its blueprints, puts the edge around them."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import MappingProxyType
 
+<<<<<<< HEAD
 from app import artifacts, calibration, catalogue, fleet, health, jobs, logs, submissions
+=======
+from app import artifacts, batches, catalogue, domain_events, fleet, health, jobs, logs, retries, submissions
+>>>>>>> main
 from app.auth import bearer_tenant, register_authentication
 from app.docs import docs_blueprint
 from app.errors import Problem, register_error_handlers
@@ -16,25 +21,28 @@ from app.openapi import API, INFO, SECURITY_SCHEMES
 from app.record import record_of
 from app.routes import add_converters
 from app.services import EXTENSION, Services
-from app.streams import sse
 from app.streams.hub import Hub
 from app.streams.routes import register_streams
 from app.streams.services import StreamServices
+from app.streams.tenant_hub import TenantHub, Waiter
 from app.streams.tokens import StreamTokens, signing_key
 from app.streams.waiter import HubWaiter
-from tasks.celery import app as celery
-from tasks.core.carrier import Carrier
+from tasks.core.carriage import Carriage, NoCarriage
 from tasks.core.kernel import Kernel, open_kernel
 from tasks.core.settings import Settings
 from tasks.core.telemetry import configure_telemetry
 from tasks.registry import load_specs
 
+<<<<<<< HEAD
 _CONCERNS = (submissions, jobs, logs, artifacts, catalogue, calibration, fleet, health)
+=======
+_CONCERNS = (submissions, jobs, retries, batches, logs, artifacts, domain_events, catalogue, fleet, health)
+>>>>>>> main
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16
 
 
-def create_app(settings: Settings, *, kernel: Kernel | None = None, carrier: Carrier | None = None) -> API:
+def create_app(settings: Settings, *, kernel: Kernel | None = None, carrier: Carriage | None = None) -> API:
     """Build the application. Its owner calls ``services_of(app).close()``, which leaves a given kernel or carrier open.
 
     Raises:
@@ -59,13 +67,13 @@ def create_app(settings: Settings, *, kernel: Kernel | None = None, carrier: Car
     register_authentication(app, services)
     for concern in _CONCERNS:
         app.register_api(concern.bp)
-    register_streams(app, _stream_services(services))
-    models = [model for concern in (*_CONCERNS, sse) for model in concern.MODELS]
+    models = [model for concern in _CONCERNS for model in concern.MODELS]
+    models += register_streams(app, _stream_services(services))
     app.register_blueprint(docs_blueprint(app, services, models=models))
     return app
 
 
-def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carrier | None) -> Services:
+def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carriage | None) -> Services:
     """Open what the views need, and own what was not given."""
     with ExitStack() as opening:
         telemetry = configure_telemetry(settings, service="switchyard-web")
@@ -75,11 +83,13 @@ def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carrier
             kernel = open_kernel(settings, pool_size=_POOL_SIZE)
             opening.callback(kernel.close)
         if carrier is None:
-            carrier = Carrier(celery, kernel.ledger)
+            carrier = _open_carriage(kernel)
             opening.callback(carrier.close)
         dispatcher = LiveDispatcher(kernel.ledger, lease_s=settings.lease_s)
         hub = Hub(kernel)
         opening.callback(hub.close)
+        tenant_hub = TenantHub(kernel.ledger, _tenant_reader(settings))
+        opening.callback(tenant_hub.close)
         return Services(
             settings=settings,
             kernel=kernel,
@@ -87,6 +97,7 @@ def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carrier
             specs=specs,
             forms=MappingProxyType({kind: form_of(spec) for kind, spec in specs.items()}),
             hub=hub,
+            tenant_hub=tenant_hub,
             waiter=HubWaiter(hub, kernel.ledger),
             keyring=Keyring(kernel.ledger),
             workers=LiveWorkers(kernel.ledger),
@@ -95,6 +106,23 @@ def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carrier
             telemetry=telemetry,
             owned=opening.pop_all(),
         )
+
+
+def _tenant_reader(settings: Settings) -> Callable[[], Waiter] | None:
+    if not settings.needs_redis:
+        return None
+    from tasks.core.tenant_streams import TenantReader  # noqa: PLC0415  # each profile loads only its own
+
+    return lambda: TenantReader(settings.redis_url)
+
+
+def _open_carriage(kernel: Kernel) -> Carriage:
+    if not kernel.settings.needs_redis:
+        return NoCarriage()
+    from tasks.celery import app as celery  # noqa: PLC0415  # each profile loads only its own
+    from tasks.core.carrier import Carrier  # noqa: PLC0415
+
+    return Carrier(celery, kernel.ledger)
 
 
 def _stream_services(services: Services) -> StreamServices:

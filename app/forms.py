@@ -11,6 +11,8 @@ from tasks.core.spec import JobSpec
 LabelKey = Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,63}$")]
 LabelValue = Annotated[Text, Field(max_length=200)]
 Site = Annotated[str, Field(max_length=253, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
+# A year: whoever means "never" leaves it out.
+_LONGEST_EXPIRY_S = 365 * 86400
 
 
 class Options(Input):
@@ -19,6 +21,12 @@ class Options(Input):
     priority: int = Field(50, ge=0, le=100, description="Higher goes first.")
     timeout_s: float | None = Field(None, gt=0, description="Soft limit of one attempt; the kind's own at most.")
     max_attempts: int | None = Field(None, ge=1, description="At most the kind's own.")
+    expires_in_s: float | None = Field(
+        None,
+        gt=0,
+        le=_LONGEST_EXPIRY_S,
+        description="A job still queued after so many seconds ends as failed, with the code `expired`.",
+    )
     reference: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
         None, description="A name of yours, to filter by."
     )
@@ -38,6 +46,7 @@ class Form(Protocol):
     priority: int
     timeout_s: float | None
     max_attempts: int | None
+    expires_in_s: float | None
     reference: str | None
     labels: Mapping[str, str]
     site: str | None

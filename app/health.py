@@ -81,7 +81,9 @@ def ready() -> Response:
 def health() -> Response:
     """Tell how the process and all that it depends on are."""
     at = services()
-    checks = {"ledger": _ledger(at), "accepting": _accepting(at), "redis": _redis(at), "dispatcher": _dispatcher(at)}
+    checks = {"ledger": _ledger(at), "accepting": _accepting(at), "dispatcher": _dispatcher(at)}
+    if at.settings.needs_redis:
+        checks["redis"] = _redis(at)
     return _verdict(checks)
 
 

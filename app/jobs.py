@@ -50,8 +50,8 @@ class RecordHeaders(Input):
     )
 
 
-class ListQuery(Input):
-    """Which jobs."""
+class FilterQuery(Input):
+    """Which jobs; all that is given must hold."""
 
     state: list[JobState] = Field([], max_length=5, description="Repeatable.")
     kind: Annotated[Text, Field(max_length=100)] | None = None
@@ -65,6 +65,11 @@ class ListQuery(Input):
     text: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
         None, description="Part of the id, kind, reference, site or cause."
     )
+
+
+class ListQuery(FilterQuery):
+    """Which jobs, and which page of them."""
+
     limit: Annotated[int, Field(ge=1, le=200), WHOLE_NUMBER] = 50
     cursor: _Cursor | None = Field(None, description="`next_cursor` of the page before.")
 
@@ -135,7 +140,13 @@ def read_job(path: JobPath, query: RecordQuery, header: RecordHeaders) -> Respon
 def list_jobs(query: ListQuery) -> Response:
     """List jobs, newest first, with filters, a cursor and the true total."""
     at = services()
-    wanted = Filter(
+    found = queries.listing(at.kernel.ledger, filter_of(query), limit=query.limit, cursor=query.cursor)
+    return json_answer(JobPage(jobs=summaries_of(at, found.jobs), total=found.total, next_cursor=found.next_cursor))
+
+
+def filter_of(query: FilterQuery) -> Filter:
+    """Return what this tenant asks for."""
+    return Filter(
         tenant_id=tenant_id(),
         states=query.state,
         kind=query.kind,
@@ -148,8 +159,6 @@ def list_jobs(query: ListQuery) -> Response:
         dead=query.dead,
         text=query.text,
     )
-    found = queries.listing(at.kernel.ledger, wanted, limit=query.limit, cursor=query.cursor)
-    return json_answer(JobPage(jobs=summaries_of(at, found.jobs), total=found.total, next_cursor=found.next_cursor))
 
 
 def _pair(label: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from app.live import LiveDispatcher
 from tasks.core.clock import now
 from tasks.core.errors import LedgerUnavailable
-from tasks.core.ledger import Ledger, fleet, queries
+from tasks.core.ledger import Ledger, fleet, outbox, queries
 from tasks.core.ledger.queries import QueueDepth
 from tasks.core.spec import Queue
 
@@ -89,4 +89,18 @@ class _LedgerCollector(Collector):
             for state in sorted(fleet.LIVE):
                 up.add_metric((queue, state), sum(worker.state == state for worker in serving))
             slots.add_metric((queue,), sum(worker.slots for worker in serving))
-        return (jobs, oldest, up, slots, leads)
+        return (jobs, oldest, up, slots, leads, *self._of_outbox())
+
+    def _of_outbox(self) -> Iterable[Metric]:
+        standing = outbox.standing(self._ledger)
+        since = standing.oldest_at
+        age_s = 0.0 if since is None else max(0.0, (now() - since).total_seconds())
+        events = GaugeMetricFamily(
+            "switchyard_domain_events", "Domain events not yet told to Redis.", labels=("state",)
+        )
+        events.add_metric(("pending",), standing.pending)
+        events.add_metric(("dead",), standing.dead)
+        oldest = GaugeMetricFamily(
+            "switchyard_domain_events_oldest_seconds", "Age of the oldest pending domain event.", value=age_s
+        )
+        return (events, oldest)

@@ -91,6 +91,7 @@ def describe_api(
     specs: Mapping[str, JobSpec],
     forms: Mapping[str, type[BaseModel]],
     models: Sequence[type[BaseModel]],
+    serves_streams: bool = True,
 ) -> bytes:
     """Return the OpenAPI 3.1 document of ``app``: each kind has a path of its own, with its schema and example."""
     document: dict[str, Any] = copy.deepcopy(app.api_doc)
@@ -105,6 +106,8 @@ def describe_api(
     for item in document["paths"].values():
         for operation in item.values():
             _drop_foreign_refusal(operation["responses"])
+            if not serves_streams:
+                _drop_streams(operation["responses"])
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _without_null(parameter["schema"])
     _document_kinds(document["paths"], specs, forms)
@@ -116,6 +119,12 @@ def _drop_foreign_refusal(responses: dict[str, Any]) -> None:
     # flask-openapi3 says of every operation that it may answer 422, and with an array.
     if "application/json" in responses.get("422", {}).get("content", {}):
         del responses["422"]
+
+
+def _drop_streams(responses: dict[str, Any]) -> None:
+    # One path answers with a stream or with a page.
+    for response in responses.values():
+        response.get("content", {}).pop("text/event-stream", None)
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

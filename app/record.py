@@ -10,6 +10,7 @@ from app.services import Services
 from tasks.core.clock import now
 from tasks.core.ledger import queries
 from tasks.core.records import Job, JobError, JobRecord, JobState, JobSummary, Progress, Timings
+from tasks.core.settings import Settings
 
 
 def record_of(services: Services, job: Job) -> JobRecord:
@@ -62,11 +63,12 @@ def _summary_fields(services: Services, job: Job, live: tuple[int, dict[str, Any
         "timings": _timings(job, at=now()),
         "created_at": job.created_at,
         "not_before": job.not_before,
+        "expires_at": job.expires_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
         "cancel_requested_at": job.cancel_requested_at,
         "error": None if job.error is None else JobError(**job.error),
-        "links": _links(job.id),
+        "links": _links(services.settings, job.id),
     }
 
 
@@ -94,7 +96,11 @@ def _seconds(begin: datetime, end: datetime) -> float:
     return round(max(0.0, (end - begin).total_seconds()), 3)
 
 
-def _links(job_id: str) -> dict[str, str]:
+def _links(settings: Settings, job_id: str) -> dict[str, str]:
     path = f"/api/jobs/{job_id}"
-    links = {name: f"{path}/{name}" for name in ("events", "logs", "artifacts", "cancel")}
-    return {"self": path, **links, "websocket": f"/ws/jobs/{job_id}"}
+    links = {"self": path} | {name: f"{path}/{name}" for name in ("logs", "artifacts", "cancel", "retry")}
+    if settings.serves_sse:
+        links["events"] = f"{path}/events"
+    if settings.serves_websocket:
+        links["websocket"] = f"/ws/jobs/{job_id}"
+    return links

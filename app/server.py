@@ -10,9 +10,10 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from app.auth import ensure_key
+from app.draining import DrainCall, DrainingArbiter
 from app.factory import create_app
 from app.openapi import API
-from app.services import services_of
+from app.services import Services, services_of
 from tasks.core.kernel import open_kernel
 from tasks.core.log import configure_logging
 from tasks.core.settings import Settings
@@ -42,6 +43,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def __init__(self, settings: Settings, *, workers: int = 1) -> None:
         self._settings = settings
         self._workers = workers
+        self._call = DrainCall()
         super().__init__()
 
     def load_config(self) -> None:
@@ -58,7 +60,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "control_socket_disable": True,
             "logger_class": RoutedLogger,
             "accesslog": None,
-            "post_worker_init": _drain_on_signal,
+            "post_fork": self._listen,
+            "post_worker_init": self._drain_when_told,
             "worker_exit": _close,
         }
         for name, value in options.items():
@@ -67,6 +70,26 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def load(self) -> API:
         """Build the application in the process that serves it."""
         return create_app(self._settings)
+
+    def run(self) -> None:
+        """Serve; does not return."""
+        DrainingArbiter(self, self._call, drain_s=self._settings.drain_s).run()
+
+    def _listen(self, _server: Any, _worker: Any) -> None:
+        self._call.listen()
+
+    def _drain_when_told(self, worker: Any) -> None:
+        services = services_of(worker.wsgi)
+
+        def drain() -> None:
+            # Gunicorn then ends each connection with its next answer, and none before.
+            worker.max_keepalived = 0
+            services.drain()
+
+        self._call.answer_with(drain)
+        # A terminal sends Ctrl-C to every process; the main one decides what it means.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _drain_on_signal(services)
 
 
 def serve(settings: Settings, *, workers: int = 1) -> None:
@@ -93,8 +116,8 @@ def _check(settings: Settings) -> None:
         print(f"development key: {key}", flush=True)
 
 
-def _drain_on_signal(worker: Any) -> None:
-    services = services_of(worker.wsgi)
+def _drain_on_signal(services: Services) -> None:
+    """Let requests go when gunicorn tells this process to stop, for a reload say, where no call was made."""
     before: Callable[[int, FrameType | None], Any] = signal.getsignal(signal.SIGTERM)  # type: ignore[assignment]  # gunicorn has set it
 
     def drain(signum: int, frame: FrameType | None) -> None:

@@ -11,8 +11,9 @@ from app.keyring import Keyring
 from app.live import LiveDispatcher, LiveWorkers
 from app.metrics import Metrics
 from app.streams.hub import Hub
+from app.streams.tenant_hub import TenantHub
 from app.streams.waiter import HubWaiter
-from tasks.core.carrier import Carrier
+from tasks.core.carriage import Carriage
 from tasks.core.kernel import Kernel
 from tasks.core.settings import Settings
 from tasks.core.spec import JobSpec
@@ -32,10 +33,11 @@ class Services:
 
     settings: Settings
     kernel: Kernel
-    carrier: Carrier
+    carrier: Carriage
     specs: Mapping[str, JobSpec]
     forms: Mapping[str, type[BaseModel]]
     hub: Hub
+    tenant_hub: TenantHub
     waiter: HubWaiter
     keyring: Keyring
     workers: LiveWorkers
@@ -52,6 +54,7 @@ class Services:
     def drain(self) -> None:
         """Let waiting requests go, and end every stream."""
         self.hub.drain()
+        self.tenant_hub.drain()
 
     def close(self) -> None:
         """Drain, and close every resource."""

@@ -21,7 +21,6 @@ from app.services import Services, services
 from app.waiting import LONGEST_WAIT_S, wait_until
 from tasks.core.errors import NotFound
 from tasks.core.ledger import queries
-from tasks.core.ledger.accepting import Accepted
 from tasks.core.records import Job, JobRecord
 from tasks.dispatch import Submission, submit
 
@@ -46,12 +45,17 @@ class KindPath(Input):
     kind: str = Field(description="`family.verb`, as `/api/kinds` lists it.")
 
 
-class SubmitHeaders(Input):
-    """What may come beside the body."""
+class WaitHeaders(Input):
+    """Whether to wait for the job's end."""
 
     prefer: Annotated[str, Field(max_length=200)] | None = Field(
         None, alias="Prefer", description="`wait=20`: answer when the job has ended, or after that many seconds."
     )
+
+
+class SubmitHeaders(WaitHeaders):
+    """What may come beside the body."""
+
     idempotency_key: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,255}$")] | None = Field(
         None, alias="Idempotency-Key", description="The same key with the same body never makes a second job."
     )
@@ -86,6 +90,7 @@ def _accept(at: Services, kind: str, *, body: dict[str, Any] | None, header: Sub
         priority=form.priority,
         timeout_s=form.timeout_s,
         max_attempts=form.max_attempts,
+        expires_in_s=form.expires_in_s,
         reference=form.reference,
         labels=form.labels,
         site=form.site,
@@ -96,7 +101,10 @@ def _accept(at: Services, kind: str, *, body: dict[str, Any] | None, header: Sub
     accepted = submit(at.kernel, at.carrier, spec, submission)
     (at.metrics.replayed if accepted.replayed else at.metrics.accepted).labels(kind).inc()
     log.info("job_accepted", job_id=accepted.job.id, kind=kind, replayed=accepted.replayed)
-    return _answer_accepted(at, accepted, wait_s=_wanted_wait_s(header.prefer))
+    response = answer_queued(at, accepted.job, header)
+    if accepted.replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    return response
 
 
 def unknown_kind(at: Services, kind: str) -> NotFound:
@@ -106,15 +114,14 @@ def unknown_kind(at: Services, kind: str) -> NotFound:
     return NotFound(f"No kind {kind[:100]!r}: {hint}", field="kind", code="unknown_kind")
 
 
-def _answer_accepted(at: Services, accepted: Accepted, *, wait_s: float | None) -> Response:
-    job = accepted.job
+def answer_queued(at: Services, job: Job, header: WaitHeaders) -> Response:
+    """Answer with a job that was just queued, or with its end where the client prefers to wait for that."""
+    wait_s = _wanted_wait_s(header.prefer)
     if wait_s is not None:
         job = _wait_for_end(at, job, wait_s)
     ended_in_time = wait_s is not None and job.state.is_terminal
     response = job_answer(at, job, status=200 if ended_in_time else 202)
     response.headers["Location"] = f"/api/jobs/{job.id}"
-    if accepted.replayed:
-        response.headers["Idempotency-Replayed"] = "true"
     if wait_s is not None:
         response.headers["Preference-Applied"] = f"wait={min(wait_s, LONGEST_WAIT_S):g}"
     return response

@@ -66,6 +66,7 @@ def ours(folder: Path, redis_url: str) -> Iterator[Door]:
         "SWITCHYARD_PORT": str(port),
         "SWITCHYARD_WEB_THREADS": str(_THREADS),
         "SWITCHYARD_LOG_LEVEL": "warning",
+        "SWITCHYARD_DRAIN_S": "0",
     }
     log, python = folder / "ours.log", sys.executable
     worker = [python, "-m", "celery", "-A", "tasks", "worker", "-Q", "maintenance"]

@@ -12,6 +12,7 @@ from client.errors import (
     ConnectionFailed,
     Draining,
     EgressRefused,
+    EventNotSeen,
     FieldError,
     IdempotencyKeyReused,
     InputRejected,
@@ -34,7 +35,19 @@ from client.errors import (
     WaitTimedOut,
 )
 from client.limits import Limits
-from client.models import Artifact, Event, Job, Kind, LogLine, Page, Progress, QueueInfo, WorkerInfo
+from client.models import (
+    Artifact,
+    Change,
+    DomainEvent,
+    Event,
+    Job,
+    Kind,
+    LogLine,
+    Page,
+    Progress,
+    QueueInfo,
+    WorkerInfo,
+)
 from client.steps import Notice
 from client.switchyard import Switchyard
 
@@ -45,6 +58,7 @@ __all__ = [
     "Notice",
     "Job",
     "Event",
+    "DomainEvent",
     "Progress",
     "LogLine",
     "Artifact",
@@ -52,6 +66,7 @@ __all__ = [
     "QueueInfo",
     "WorkerInfo",
     "Page",
+    "Change",
     "SwitchyardError",
     "ConfigurationRefused",
     "ConnectionFailed",
@@ -75,6 +90,7 @@ __all__ = [
     "LedgerBusy",
     "Draining",
     "WaitTimedOut",
+    "EventNotSeen",
     "JobEnded",
     "JobFailed",
     "JobCancelled",

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ValidationError
 
 from client.errors import ConnectionFailed, error_from
-from client.models import Artifact, Job, Kind, LogPage, Page, QueueInfo, WorkerInfo
+from client.models import Artifact, Change, Job, Kind, LogPage, Page, QueueInfo, WorkerInfo
 from client.steps import Answer, Request
 
 T = TypeVar("T")
@@ -25,6 +25,8 @@ class SubmitOptions(TypedDict, total=False):
     """0 to 100, higher first."""
     timeout_s: float
     max_attempts: int
+    expires_in_s: float
+    """A job still queued after so long ends as failed, with the code ``expired``."""
     reference: str
     labels: Mapping[str, str]
     site: str
@@ -95,7 +97,7 @@ def submit(kind: str, params: Mapping[str, Any] | BaseModel | None, options: Sub
     return Call(request, _accepted, limit="submit", extra_s=wait_s)
 
 
-_BODY_OPTIONS = ("priority", "timeout_s", "max_attempts", "reference", "labels", "site")
+_BODY_OPTIONS = ("priority", "timeout_s", "max_attempts", "expires_in_s", "reference", "labels", "site")
 
 
 def _accepted(answer: Answer) -> Job:
@@ -110,11 +112,13 @@ def job(job_id: str) -> Call[Job]:
 
 def page(filters: JobFilters, *, limit: int | None = None, cursor: str | None = None) -> Call[Page]:
     """Read one page of the list."""
-    params: list[tuple[str, str]] = []
-    for name, value in filters.items():
-        params += _filter(name, value)
+    params = _filters(filters)
     params += [(name, str(value)) for name, value in (("limit", limit), ("cursor", cursor)) if value is not None]
     return Call(Request("GET", "/api/jobs", params=tuple(params)), lambda answer: parsed(Page, answer.json()))
+
+
+def _filters(filters: JobFilters) -> list[tuple[str, str]]:
+    return [pair for name, value in filters.items() for pair in _filter(name, value)]
 
 
 def _filter(name: str, value: object) -> list[tuple[str, str]]:
@@ -132,6 +136,23 @@ def _filter(name: str, value: object) -> list[tuple[str, str]]:
 def cancel(job_id: str) -> Call[Job]:
     """Ask for a job to be cancelled; asking twice is asking once."""
     return Call(Request("POST", f"{job_path(job_id)}/cancel"), _job)
+
+
+def retry(job_id: str) -> Call[Job]:
+    """Run a failed or cancelled job again. Not repeated by itself: the first try may have been heard."""
+    return Call(Request("POST", f"{job_path(job_id)}/retry"), _job, repeatable=False)
+
+
+def change(
+    act: Literal["retry", "cancel", "erase"], filters: JobFilters, *, limit: int | None, confirm: bool
+) -> Call[Change]:
+    """Retry, cancel or erase many jobs. Not repeated by itself: the count would be that of the repeat."""
+    params = [*_filters(filters), ("confirm", "true" if confirm else "false")]
+    if limit is not None:
+        params.append(("limit", str(limit)))
+    method, path = ("DELETE", "/api/jobs") if act == "erase" else ("POST", f"/api/jobs/{act}")
+    request = Request(method, path, params=tuple(params))
+    return Call(request, lambda answer: parsed(Change, answer.json()), limit="submit", repeatable=False)
 
 
 def delete(job_id: str) -> Call[Job | None]:

@@ -9,7 +9,7 @@
     │   └── TransportRefused     this way of following events does not work here
     ├── InputRejected            422 input_rejected: names each field
     │   └── Malformed            400 malformed
-    ├── NotSupported             405, 406, 415
+    ├── NotSupported             405, 406, 415, 404 no_such_path
     ├── NotAuthenticated         401 not_authenticated
     ├── NotAllowed               403 not_allowed
     │   └── EgressRefused        403 egress_refused
@@ -108,7 +108,7 @@ class Malformed(InputRejected):
 
 
 class NotSupported(SwitchyardError):
-    """The server does not serve this call in this form: most likely it is older or newer than the client."""
+    """The server does not serve this call in this form: it is older or newer than the client, or a mode is off."""
 
     code = "not_supported"
 
@@ -204,6 +204,17 @@ class WaitTimedOut(SwitchyardError):
         self.job = job
 
 
+class EventNotSeen(SwitchyardError):
+    """The time to wait for an event is over. ``cursor`` is up to where was looked: wait on from there."""
+
+    code = "event_not_seen"
+
+    def __init__(self, timeout_s: float, *, cursor: str | None = None) -> None:
+        super().__init__(f"no such event within {timeout_s:g} s")
+        self.timeout_s = timeout_s
+        self.cursor = cursor
+
+
 class JobEnded(SwitchyardError):
     """The job ended without a result; ``job`` is its final record."""
 
@@ -255,6 +266,7 @@ BY_CODE: dict[str, type[SwitchyardError]] = {
         "precondition_failed",
         "range_not_satisfiable",
         "upgrade_required",
+        "no_such_path",
     ),
     NotSupported,
 )

@@ -58,7 +58,7 @@ class Follower:
         self._is_auto = transport == "auto"
         self._limits = limits
         self._cursor = after
-        # A stream asked for from the past may hold the end of an earlier attempt, which is not the stream's end.
+        # A stream asked for from the past may hold an end after which the job was retried: the server knows the last.
         self._is_replay = after is not None
         self._is_proven = False
         self._failures = 0
@@ -94,6 +94,7 @@ class Follower:
                 raise
             except (ConnectionFailed, Unavailable) as exc:
                 yield CloseChannel()
+                self._is_replay = self._cursor is not None
                 self._failures += 1
                 if self._failures > self._limits.reconnects:
                     raise

@@ -96,6 +96,7 @@ class Job(Record):
     timings: Timings | None = None
     created_at: datetime | None = None
     not_before: datetime | None = None
+    expires_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     cancel_requested_at: datetime | None = None
@@ -110,7 +111,7 @@ class Job(Record):
 
     @property
     def is_terminal(self) -> bool:
-        """The job has ended; nothing of it changes any more."""
+        """The job has ended; nothing of it changes any more, unless it is retried."""
         return self.state in TERMINAL
 
     def result_as(self, model: type[T]) -> T:
@@ -174,6 +175,29 @@ class Event(Record):
         return self.type == "state" and self.state in TERMINAL
 
 
+class DomainEvent(Record):
+    """Something that a job has brought about for its tenant, such as ``site.crawled``, or ``gap``: some are lost.
+
+    A gap has no ``id``; its data's ``after`` is the cursor after which events are not kept any more.
+    """
+
+    type: str
+    id: str | None = None
+    """The cursor: give it as ``after`` to go on from here."""
+    seq: int | None = None
+    at: datetime | None = None
+    job_id: str | None = None
+    data: dict[str, Any] = {}
+
+
+class DomainEventPage(Record):
+    """Domain events, oldest first."""
+
+    events: tuple[DomainEvent, ...]
+    next_cursor: str
+    missed: bool = False
+
+
 class Kind(Record):
     """A kind of job that the server offers."""
 
@@ -232,6 +256,17 @@ class Page(Record):
     jobs: tuple[Job, ...] = ()
     total: int = 0
     next_cursor: str | None = None
+
+
+class Change(Record):
+    """What an act on many jobs did."""
+
+    matched: int = 0
+    changed: int = 0
+    skipped: int = 0
+    """Matched, but not in a state that the act applies to."""
+    more: bool = False
+    """The limit left some out: ask again."""
 
 
 class LogPage(Record):

@@ -3,7 +3,7 @@
 import os
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
@@ -13,10 +13,11 @@ from pydantic import BaseModel
 from client import address, calls
 from client.blocking import BlockingShell, EventStream
 from client.calls import Call, JobFilters, SubmitOptions
+from client.domain import LATEST, DomainReading, awaited_event, beginning
 from client.downloading import downloaded, target_path
 from client.following import Choice, Follower
 from client.limits import Limits
-from client.models import Artifact, Job, Kind, LogLine, Page, QueueInfo, WorkerInfo
+from client.models import Artifact, Change, DomainEvent, Job, Kind, LogLine, Page, QueueInfo, WorkerInfo
 from client.patience import performed, waited
 from client.steps import Notice
 
@@ -128,6 +129,56 @@ class Switchyard:
         """
         return EventStream(self._shell, Follower(job_id, after=after, transport=transport, limits=self._limits))
 
+    def domain_events(
+        self,
+        types: str | Iterable[str] = (),
+        *,
+        job_id: str | None = None,
+        after: str | None = None,
+        follow: bool = True,
+    ) -> Iterator[DomainEvent]:
+        """Iterate over your domain events, without gap or repeat: for ever, or with ``follow=False`` what there is.
+
+        Args:
+            types: ``site.crawled``, or ``site.*``; one or several; all when none is given.
+            job_id: only what this job has brought about.
+            after: an event's id to go on from, or ``"0"`` for all that are kept; else it begins now when it follows,
+                and with the oldest kept when it does not.
+        """
+        begin = beginning(after, job_id) if follow else after
+        reading = DomainReading(types, job_id, after=begin, limits=self._limits)
+        while True:
+            yield from self._shell.run(reading.next_events(wait_s=self._limits.long_poll_s if follow else 0.0))
+            if not follow and not reading.is_full:
+                return
+
+    def wait_for_event(
+        self,
+        type_: str,
+        match: Callable[[DomainEvent], object] | None = None,
+        timeout_s: float | None = None,
+        *,
+        job_id: str | None = None,
+        after: str | None = None,
+    ) -> DomainEvent:
+        """Wait for an event of this type (``site.*`` for all of a noun) for which ``match`` says yes; return it.
+
+        Args:
+            job_id: only of this job; events from before the call count then, too.
+            after: where to begin looking: an event's id, or what ``event_cursor`` returned; else now.
+        Raises:
+            EventNotSeen: the time is over.
+        """
+        reading = DomainReading(type_, job_id, after=beginning(after, job_id), limits=self._limits)
+        flow = awaited_event(reading, match or (lambda _: True), timeout_s=timeout_s, limits=self._limits)
+        return self._shell.run(flow)
+
+    def event_cursor(self) -> str:
+        """Return the present end of your domain events: what comes from now on is after it."""
+        reading = DomainReading(after=LATEST, limits=self._limits)
+        self._shell.run(reading.next_events())
+        return reading.cursor or LATEST
+
     def job(self, job_id: str) -> Job:
         """Read a job's record now."""
         return self._perform(calls.job(job_id))
@@ -153,6 +204,32 @@ class Switchyard:
             Conflict: it has ended otherwise.
         """
         return self._perform(calls.cancel(job_id))
+
+    def retry(self, job_id: str) -> Job:
+        """Run a failed or cancelled job again: the same id, a new attempt, as many attempts as it had at first.
+
+        Raises:
+            Conflict: it is queued or running already, or it has succeeded.
+        """
+        return self._perform(calls.retry(job_id))
+
+    def retry_many(self, *, confirm: bool = False, limit: int | None = None, **filters: Unpack[JobFilters]) -> Change:
+        """Run failed and cancelled jobs again.
+
+        Args:
+            confirm: without it nothing is done, and ``InputRejected`` says how many jobs it would be.
+            limit: at most so many, the oldest first; the server's own is 1,000.
+            filters: as for ``page``; without any, all of your jobs are meant.
+        """
+        return self._perform(calls.change("retry", filters, limit=limit, confirm=confirm))
+
+    def cancel_many(self, *, confirm: bool = False, limit: int | None = None, **filters: Unpack[JobFilters]) -> Change:
+        """Cancel queued jobs, and tell running ones to stop. See ``retry_many``."""
+        return self._perform(calls.change("cancel", filters, limit=limit, confirm=confirm))
+
+    def erase_many(self, *, confirm: bool = False, limit: int | None = None, **filters: Unpack[JobFilters]) -> Change:
+        """Erase finished jobs with all they left. See ``retry_many``."""
+        return self._perform(calls.change("erase", filters, limit=limit, confirm=confirm))
 
     def delete(self, job_id: str) -> Job | None:
         """Erase a finished job with all it left (None), or cancel an active one (its record)."""

@@ -98,6 +98,7 @@ class Stack:
             "SWITCHYARD_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
             "SWITCHYARD_PORT": str(web_port),
             "SWITCHYARD_FLOWER_PASSWORD": password,
+            "SWITCHYARD_DRAIN_S": "0",  # no balancer here that would have to notice
             **self._environment,
         }
         python = sys.executable

@@ -1,13 +1,16 @@
 """The Celery application: ``celery -A tasks worker -Q crawler`` finds it here."""
 
 import atexit
+from collections.abc import Mapping
 from functools import cached_property
 
 from celery import Celery
 
 from tasks.core.kernel import Kernel, open_kernel
 from tasks.core.settings import load_settings
+from tasks.core.spec import JobSpec
 from tasks.core.telemetry import Telemetry, configure_telemetry
+from tasks.registry import load_specs
 
 
 class SwitchyardCelery(Celery):  # type: ignore[misc]  # Celery has no types
@@ -17,6 +20,11 @@ class SwitchyardCelery(Celery):  # type: ignore[misc]  # Celery has no types
     def kernel(self) -> Kernel:
         """The kernel, opened on first use in this process; closed when the process ends."""
         return open_kernel(load_settings())
+
+    @cached_property
+    def specs(self) -> Mapping[str, JobSpec]:
+        """Every kind of this installation, by name."""
+        return load_specs(load_settings().extra_families)
 
     @cached_property
     def telemetry(self) -> Telemetry:

@@ -1,22 +1,25 @@
-"""Submit, cancel and erase: the ledger first, then the carrier, without waiting for it."""
+"""Submit, cancel, retry and erase: the ledger first, then the carrier, without waiting for it."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
-from tasks.core.carrier import Carrier
+from tasks.core.carriage import Carriage
 from tasks.core.clock import now
 from tasks.core.errors import InputRejected
 from tasks.core.events import EventsUnavailable
 from tasks.core.ids import new_id
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import accepting, transitions
+from tasks.core.ledger import accepting, batches, replaying, transitions
 from tasks.core.ledger.accepting import Accepted, Idempotency
+from tasks.core.ledger.queries import Filter
 from tasks.core.records import Cause, Job, JobState
-from tasks.core.relay import announce
+from tasks.core.relay import announce, announce_all
 from tasks.core.spec import JobSpec
 
 
@@ -29,6 +32,7 @@ class Submission:
     priority: int = 50
     timeout_s: float | None = None
     max_attempts: int | None = None
+    expires_in_s: float | None = None
     reference: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     site: str | None = None
@@ -37,7 +41,7 @@ class Submission:
     idempotency_key: str | None = None
 
 
-def submit(kernel: Kernel, carrier: Carrier, spec: JobSpec, submission: Submission) -> Accepted:
+def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submission) -> Accepted:
     """Accept the job: one transaction, then 'published soon' if nothing else waits in its queue.
 
     Raises:
@@ -47,7 +51,9 @@ def submit(kernel: Kernel, carrier: Carrier, spec: JobSpec, submission: Submissi
     """
     job = new_job(spec, submission)
     key = _idempotency(kernel, spec, submission)
-    accepted = accepting.accept(kernel.ledger, job, idempotency=key, may_publish=carrier.is_open)
+    # Whether a live worker has what the kind needs is the dispatcher's to know.
+    may_publish = carrier.is_open and not spec.capabilities
+    accepted = accepting.accept(kernel.ledger, job, idempotency=key, may_publish=may_publish)
     if accepted.replayed:
         return accepted
     if accepted.published:
@@ -70,6 +76,22 @@ def cancel(kernel: Kernel, job_id: str, *, tenant_id: str) -> Job:
     return job
 
 
+def retry(kernel: Kernel, carrier: Carriage, job_id: str, *, tenant_id: str) -> Job:
+    """Run a failed or cancelled job again, as a new attempt of the same job.
+
+    Raises:
+        NotFound: no such job for this tenant.
+        Conflict: it is queued or running (so a second retry at the same time changes nothing), or it has succeeded.
+    """
+    job = replaying.replay(kernel.ledger, job_id, tenant_id=tenant_id, may_publish=carrier.is_open)
+    carrier.soon(partial(announce, kernel.ledger, kernel.events, job))
+    if job.published_at is not None:
+        carrier.offer(job)
+    else:
+        carrier.soon(kernel.events.ring)
+    return job
+
+
 def erase(kernel: Kernel, job_id: str, *, tenant_id: str) -> None:
     """Erase a finished job: its rows, then its files, then its stream (which expires by itself if Redis is away).
 
@@ -78,9 +100,45 @@ def erase(kernel: Kernel, job_id: str, *, tenant_id: str) -> None:
         Conflict: the job has not ended.
     """
     transitions.erase(kernel.ledger, job_id, tenant_id=tenant_id)
-    kernel.artifacts.erase(job_id)
+    remove_remains(kernel, [job_id])
+
+
+def remove_remains(kernel: Kernel, job_ids: Sequence[str]) -> None:
+    """Delete the files and streams of jobs whose rows are gone; streams expire by themselves if Redis is away."""
+    for job_id in job_ids:
+        kernel.artifacts.erase(job_id)
     with suppress(EventsUnavailable):
-        kernel.events.erase(job_id)
+        for job_id in job_ids:
+            kernel.events.erase(job_id)
+
+
+def cancel_matching(kernel: Kernel, carrier: Carriage, wanted: Filter, *, limit: int) -> int:
+    """Cancel at most ``limit`` jobs, queued ones now and running ones through their workers; return how many."""
+    changed = 0
+    for batch in batches.cancel(kernel.ledger, wanted, limit=limit):
+        cancelled = [job for job in batch if job.state is JobState.CANCELLED]
+        carrier.soon(partial(announce_all, kernel.ledger, kernel.events, cancelled))
+        changed += len(batch)
+    return changed
+
+
+def retry_matching(kernel: Kernel, carrier: Carriage, wanted: Filter, *, limit: int) -> int:
+    """Run at most ``limit`` failed or cancelled jobs again, as the dispatcher finds room for them; return how many."""
+    changed = 0
+    for batch in batches.replay(kernel.ledger, wanted, limit=limit):
+        carrier.soon(partial(announce_all, kernel.ledger, kernel.events, batch))
+        carrier.soon(kernel.events.ring)
+        changed += len(batch)
+    return changed
+
+
+def erase_matching(kernel: Kernel, wanted: Filter, *, limit: int) -> int:
+    """Erase at most ``limit`` finished jobs with all they left; return how many."""
+    changed = 0
+    for batch in batches.erase(kernel.ledger, wanted, limit=limit):
+        remove_remains(kernel, [job.id for job in batch])
+        changed += len(batch)
+    return changed
 
 
 def new_job(spec: JobSpec, submission: Submission) -> Job:
@@ -91,6 +149,7 @@ def new_job(spec: JobSpec, submission: Submission) -> Job:
     """
     timeout_s = _within(submission.timeout_s, spec.soft_limit_s, name="timeout_s", kind=spec.kind)
     attempts = _within(submission.max_attempts, spec.retry.max_attempts, name="max_attempts", kind=spec.kind)
+    at, expires_in_s = now(), submission.expires_in_s
     return Job(
         id=new_id(),
         tenant_id=submission.tenant_id,
@@ -105,7 +164,7 @@ def new_job(spec: JobSpec, submission: Submission) -> Job:
         site=submission.site,
         correlation_id=submission.correlation_id,
         traceparent=submission.traceparent,
-        created_at=now(),
+        created_at=at,
         not_before=None,
         published_at=None,
         started_at=None,
@@ -115,7 +174,7 @@ def new_job(spec: JobSpec, submission: Submission) -> Job:
         timeout_s=timeout_s,
         hard_limit_s=timeout_s + spec.hard_limit_s - spec.soft_limit_s,
         silence_s=spec.silence_s,
-        expires_at=None,
+        expires_at=None if expires_in_s is None else at + timedelta(seconds=expires_in_s),
         retry=spec.retry.name,
         attempt=0,
         max_attempts=int(attempts),
@@ -150,6 +209,7 @@ def _idempotency(kernel: Kernel, spec: JobSpec, submission: Submission) -> Idemp
         "priority": submission.priority,
         "timeout_s": submission.timeout_s,
         "max_attempts": submission.max_attempts,
+        "expires_in_s": submission.expires_in_s,
         "reference": submission.reference,
         "labels": dict(submission.labels),
         "site": submission.site,

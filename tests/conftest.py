@@ -6,16 +6,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import structlog
 from celery import Celery
 
 from tasks.core.artifacts import Artifacts
-from tasks.core.events import Events
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import Ledger
+from tasks.core.ledger.schema import metadata
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
+from tasks.core.ledger_events import LedgerEvents
+from tasks.core.redis_events import RedisEvents
 from tasks.core.settings import Settings
-from tests.servers import RedisServer
+from tests.servers import PostgreSQL, RedisServer
 
 # Nothing listens here, so that connecting fails at once.
 DEAD_REDIS_URL = "redis://127.0.0.1:1/0"
@@ -80,9 +83,39 @@ def sqlite_ledger(sqlite_template: Path, tmp_path: Path) -> Iterator[Ledger]:
     ledger.close()
 
 
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A private PostgreSQL cluster; without the server's programs its tests are skipped, and say so."""
+    if not PostgreSQL.is_installed():
+        pytest.skip("no PostgreSQL server (initdb, postgres) on the PATH")
+    server = PostgreSQL()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_ledger(postgresql: PostgreSQL) -> Iterator[Ledger]:
+    """A prepared PostgreSQL ledger, kept for the whole run."""
+    ledger = Ledger(postgresql.create("ledger"))
+    ledger.prepare()
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_ledger(request: pytest.FixtureRequest) -> Ledger:
+    """A prepared and empty ledger, on each database."""
+    if request.param == "sqlite":
+        return request.getfixturevalue("sqlite_ledger")
+    ledger: Ledger = request.getfixturevalue("postgresql_ledger")
+    with ledger.write() as connection:
+        connection.execute(sa.text("TRUNCATE " + ", ".join(metadata.tables) + " CASCADE"))
+    return ledger
+
+
 @pytest.fixture
 def ledger(sqlite_ledger: Ledger) -> Ledger:
-    """A prepared ledger; ``tests/core/ledger`` runs it on PostgreSQL too."""
+    """A prepared ledger; ``tests/core/ledger`` and modules that ask for ``either_ledger`` run on PostgreSQL too."""
     return sqlite_ledger
 
 
@@ -124,6 +157,20 @@ def sender(redis_server: RedisServer) -> Iterator[Celery]:
 def kernel(ledger: Ledger, redis_server: RedisServer, tmp_path: Path) -> Iterator[Kernel]:
     """A kernel on ``ledger`` and ``redis_server``."""
     settings = Settings(state_dir=tmp_path, ledger_url=ledger.url, redis_url=redis_server.url)
-    events = Events(settings.redis_url, maxlen=settings.stream_maxlen, ttl_s=settings.stream_ttl_s)
+    events = RedisEvents(settings.redis_url, maxlen=settings.stream_maxlen, ttl_s=settings.stream_ttl_s)
     yield Kernel(settings, ledger, events, Artifacts(settings.resolved_storage_dir, ledger))
     events.close()
+
+
+@pytest.fixture
+def local_kernel(ledger: Ledger, tmp_path: Path) -> Kernel:
+    """A kernel on ``ledger`` alone, as profile ``local`` has it."""
+    settings = Settings(state_dir=tmp_path, ledger_url=ledger.url, redis_url=DEAD_REDIS_URL, profile="local")
+    events = LedgerEvents(ledger, maxlen=settings.stream_maxlen, ttl_s=settings.stream_ttl_s)
+    return Kernel(settings, ledger, events, Artifacts(settings.resolved_storage_dir, ledger))
+
+
+@pytest.fixture(params=["redis", "ledger"])
+def either_kernel(request: pytest.FixtureRequest) -> Kernel:
+    """A kernel with its live events in Redis, then one with them in the ledger."""
+    return request.getfixturevalue({"redis": "kernel", "ledger": "local_kernel"}[request.param])

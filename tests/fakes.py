@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tasks.core.domain_events import Emissions
 from tasks.core.egress import Egress
 from tasks.core.errors import InputRejected, JobCancelled
 
@@ -46,6 +47,7 @@ class FakeJob:
     lines: list[str] = field(default_factory=list)
     saved: dict[str, bytes] = field(default_factory=dict)
     media_types: dict[str, str] = field(default_factory=dict)
+    emissions: Emissions = field(default_factory=Emissions)
     checkpoints: int = 0
 
     def report(self, stage: str, done: float, total: float | None = None, message: str = "") -> None:
@@ -62,6 +64,9 @@ class FakeJob:
             raise InputRejected(f"{name!r} is no plain relative path", field="name")
         self.saved[name] = content.read_bytes() if isinstance(content, Path) else content
         self.media_types[name] = media_type
+
+    def emit(self, type_: str, data: dict[str, object]) -> None:
+        self.emissions.add(type_, data)
 
     def checkpoint(self) -> None:
         self.checkpoints += 1

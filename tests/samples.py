@@ -132,11 +132,15 @@ def ledger_away(ledger: Ledger) -> Iterator[None]:
     """Refuse every connection to the ledger, as a server that is down would, and drop those that are open."""
 
     def refuse(*_: object) -> None:
-        raise sqlite3.OperationalError("unable to open database file")
+        # As SQLAlchemy puts it for every driver.
+        refused = sqlite3.OperationalError("unable to open database file")
+        raise sa.exc.OperationalError("connect", None, refused)
 
     sa.event.listen(ledger._engine, "do_connect", refuse)
+    pool = ledger._engine.pool
     ledger.close()
     try:
         yield
     finally:
+        pool.dispose()  # what other threads had borrowed came back to it
         sa.event.remove(ledger._engine, "do_connect", refuse)

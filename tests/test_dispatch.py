@@ -2,25 +2,42 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 from celery import Celery
 from structlog.testing import capture_logs
 
 from tasks.core.carrier import Carrier
 from tasks.core.errors import IdempotencyKeyReused, InputRejected, LedgerUnavailable, NotFound
-from tasks.core.events import BELL_KEY
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import queries
+from tasks.core.ledger import Ledger, queries, transitions
+from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.tenants import Tenant
-from tasks.core.records import JobState
-from tasks.dispatch import Submission, cancel, submit
+from tasks.core.records import Job, JobState
+from tasks.core.redis_events import BELL_KEY
+from tasks.core.relay import announce
+from tasks.dispatch import (
+    Submission,
+    cancel,
+    cancel_matching,
+    erase_matching,
+    retry,
+    retry_matching,
+    submit,
+)
 from tasks.maintenance.contract import SPECS
-from tests.samples import eventually, ledger_away, running
+from tests.samples import accepted, eventually, ledger_away, running
 from tests.servers import RedisServer
 
 SPEC = SPECS[0]
+
+
+@pytest.fixture
+def ledger(either_ledger: Ledger) -> Ledger:
+    return either_ledger
 
 
 @pytest.fixture
@@ -46,6 +63,15 @@ def test_submitted_job_is_in_the_ledger_then_in_the_broker(
     assert (job.kind, job.queue, job.request) == (SPEC.kind, SPEC.queue, {"message": "hello"})
     assert (job.timeout_s, job.hard_limit_s, job.max_attempts) == (10.0, 15.0, 3)
     assert eventually(lambda: redis_server.client.llen("sy:maintenance") == 1)
+
+
+def test_kind_with_needs_is_left_to_the_dispatcher(
+    kernel: Kernel, carrier: Carrier, submission: Submission, redis_server: RedisServer
+) -> None:
+    """Which knows whether a live worker meets them; the bell wakes it."""
+    needy = replace(SPEC, capabilities=frozenset({"chromium"}))
+    assert not submit(kernel, carrier, needy, submission).published
+    assert eventually(lambda: redis_server.client.llen(BELL_KEY) == 1)
 
 
 def test_shorter_limits_keep_the_distance_to_the_hard_one(
@@ -155,3 +181,77 @@ def test_cancel_of_a_foreign_job_finds_none(kernel: Kernel, tenant: Tenant) -> N
     """As if it did not exist."""
     with pytest.raises(NotFound):
         cancel(kernel, running(kernel.ledger, tenant).id, tenant_id="other")
+
+
+def failed(kernel: Kernel, tenant: Tenant) -> Job:
+    job = running(kernel.ledger, tenant)
+    ended = transitions.finish(kernel.ledger, job.id, fence=job.fence, state=JobState.FAILED, cause="permanent")
+    assert ended is not None
+    return ended
+
+
+def states_in_stream(kernel: Kernel, job: Job) -> list[str]:
+    return [event.data["state"] for event in kernel.events.read(job.id)]
+
+
+def test_retried_job_is_in_the_broker_at_once(
+    kernel: Kernel, carrier: Carrier, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """As a submitted one is, with its state event in the stream."""
+    job = failed(kernel, tenant)
+    back = retry(kernel, carrier, job.id, tenant_id=tenant.id)
+    assert back.published_at is not None
+    assert eventually(lambda: redis_server.client.llen("sy:maintenance") == 1)
+    assert eventually(lambda: states_in_stream(kernel, job) == ["queued", "running", "failed", "queued"])
+
+
+def test_retried_job_behind_others_rings_for_the_dispatcher(
+    kernel: Kernel, carrier: Carrier, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """It waits its turn."""
+    job = failed(kernel, tenant)
+    accepted(kernel.ledger, tenant)
+    assert retry(kernel, carrier, job.id, tenant_id=tenant.id).published_at is None
+    assert eventually(lambda: redis_server.client.llen(BELL_KEY) == 1)
+    assert redis_server.client.llen("sy:maintenance") == 0
+
+
+def test_many_are_cancelled_and_announced(kernel: Kernel, carrier: Carrier, tenant: Tenant) -> None:
+    """Five hundred at once, in a few transactions; their streams end without the dispatcher's help."""
+    jobs = [accepted(kernel.ledger, tenant) for _ in range(500)]
+    with counted_commits(kernel.ledger) as commits:
+        assert cancel_matching(kernel, carrier, Filter(tenant.id), limit=1000) == 500
+    assert len(commits) <= 10
+    assert eventually(lambda: states_in_stream(kernel, jobs[-1]) == ["queued", "cancelled"], within_s=30)
+
+
+def test_many_are_retried(kernel: Kernel, carrier: Carrier, tenant: Tenant, redis_server: RedisServer) -> None:
+    """The dispatcher carries them, as it has room."""
+    jobs = [failed(kernel, tenant) for _ in range(3)]
+    assert retry_matching(kernel, carrier, Filter(tenant.id), limit=2) == 2
+    found = [queries.job(kernel.ledger, job.id) for job in jobs]
+    assert ["queued", "queued", "failed"] == [job.state for job in found if job is not None]
+    assert eventually(lambda: redis_server.client.llen(BELL_KEY) == 1)
+
+
+def test_many_are_erased_with_what_they_left(kernel: Kernel, tenant: Tenant) -> None:
+    """Rows, files and streams; also where Redis is away."""
+    jobs = [failed(kernel, tenant) for _ in range(2)]
+    for job in jobs:
+        (kernel.artifacts.folder(job.id, 1)).mkdir(parents=True)
+        announce(kernel.ledger, kernel.events, job)
+    assert erase_matching(kernel, Filter(tenant.id), limit=10) == 2
+    assert list(kernel.artifacts.job_ids()) == []
+    assert [kernel.events.read(job.id) for job in jobs] == [[], []]
+
+
+@contextmanager
+def counted_commits(ledger: Ledger) -> Iterator[list[object]]:
+    """Collect the transactions that are committed meanwhile."""
+    commits: list[object] = []
+    note = commits.append
+    sa.event.listen(ledger._engine, "commit", note)
+    try:
+        yield commits
+    finally:
+        sa.event.remove(ledger._engine, "commit", note)

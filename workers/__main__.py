@@ -1,16 +1,20 @@
-"""``python -m workers``: supervise a worker per queue; ``dispatcher``: carry and rescue; ``migrate``: the ledger."""
+"""``python -m workers``: a worker per queue; ``dispatcher``, ``local``, ``flower``, ``migrate``: see their help."""
 
 import signal
 import sys
 
 import click
 
-from tasks.core.errors import ConfigurationRefused
+from tasks.core.errors import AppError, ConfigurationRefused
 from tasks.core.kernel import open_kernel
 from tasks.core.ledger import Ledger
 from tasks.core.log import configure_logging
 from tasks.core.settings import Settings, load_settings
 from tasks.core.spec import Queue
+from tasks.registry import load_specs
+from workers.outbox import outbox
+from workers.preflight import find_capabilities
+from workers.readiness import Readiness, readiness
 from workers.supervisor import Supervised, Supervisor, worker_command
 
 
@@ -22,11 +26,8 @@ def main(context: click.Context, queues: str, with_dispatcher: bool) -> None:
     """Start and supervise one worker per queue."""
     if context.invoked_subcommand is not None:
         return
-    settings = _start()
-    names = [name.strip() for name in queues.split(",") if name.strip()] or [queue.value for queue in Queue]
-    unknown = sorted(set(names) - set(Queue))
-    if unknown:
-        raise click.UsageError(f"unknown queues {unknown}; the queues are {[queue.value for queue in Queue]}")
+    settings = _start_on_redis()
+    names = _queue_names(queues)
     supervised = [Supervised(name, worker_command(name)) for name in names]
     if with_dispatcher:
         supervised.append(Supervised("dispatcher", [sys.executable, "-m", "workers", "dispatcher"]))
@@ -39,11 +40,39 @@ def dispatcher() -> None:
     from tasks.celery import app as celery  # noqa: PLC0415  # the supervisor has no use for Celery
     from workers.dispatcher import Dispatcher  # noqa: PLC0415
 
-    settings = _start()
+    settings = _start_on_redis()
     process = Dispatcher(open_kernel(settings), celery)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.stop())
     process.run()
+
+
+@main.command()
+@click.option("-Q", "--queues", default="", help="Comma-separated queues to serve; all six by default.")
+@click.option("--slots", default=2, show_default=True, type=click.IntRange(1, 64), help="Jobs at a time.")
+@click.option("--with-web", is_flag=True, help="Supervise the runner and a web server together.")
+def local(queues: str, slots: int, with_web: bool) -> None:
+    """Run jobs straight from the ledger, without Redis (profile `local`)."""
+    settings = _start()
+    if settings.needs_redis:
+        raise ConfigurationRefused("SWITCHYARD_PROFILE: must be `local`, for the web server too, to run without Redis")
+    names = _queue_names(queues)
+    if with_web:
+        runner = [sys.executable, "-m", "workers", "local", "-Q", ",".join(names), "--slots", str(slots)]
+        web = [sys.executable, "-m", "app"]
+        supervised = [Supervised("runner", runner), Supervised("web", web)]
+        sys.exit(Supervisor(supervised, stop_limit_s=settings.drain_grace_s + 10).run())
+    from workers.local import LocalRunner  # noqa: PLC0415  # the supervisor has no use for it
+
+    found = set(find_capabilities())
+    # What this machine lacks something for waits, as it does where a dispatcher carries.
+    kinds = [kind for kind, spec in load_specs(settings.extra_families).items() if spec.capabilities <= found]
+    kernel = open_kernel(settings)
+    runner_here = LocalRunner(kernel, names, kinds, slots=slots)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: runner_here.stop())
+    runner_here.run()
+    kernel.close()
 
 
 @main.command()
@@ -53,7 +82,27 @@ def flower(address: str, port: int) -> None:
     """Run Flower beside it: read-only, behind basic authentication."""
     from workers.flower import run_flower  # noqa: PLC0415  # the supervisor has no use for Tornado
 
-    run_flower(_start(), address=address, port=port)
+    run_flower(_start_on_redis(), address=address, port=port)
+
+
+@main.command()
+@click.option("--name", help="Only the worker of this name.")
+@click.option("--pid", type=int, help="Only the worker with this process id.")
+def ready(name: str | None, pid: int | None) -> None:
+    """End with 0 when this machine's workers take jobs, else with 1: a probe for orchestrators."""
+    settings = _start()
+    ledger = Ledger(settings.resolved_ledger_url, auto_migrate=False, pool_size=1)
+    try:
+        verdict = readiness(ledger, lease_s=settings.lease_s, name=name, pid=pid)
+    except AppError as exc:
+        verdict = Readiness(is_ready=False, reason=exc.message)
+    finally:
+        ledger.close()
+    click.echo(verdict.reason)
+    sys.exit(0 if verdict.is_ready else 1)
+
+
+main.add_command(outbox)
 
 
 @main.command()
@@ -64,6 +113,21 @@ def migrate() -> None:
     ledger.prepare()
     ledger.close()
     click.echo("The ledger is up to date.")
+
+
+def _queue_names(queues: str) -> list[str]:
+    names = [name.strip() for name in queues.split(",") if name.strip()] or [queue.value for queue in Queue]
+    unknown = sorted(set(names) - set(Queue))
+    if unknown:
+        raise click.UsageError(f"unknown queues {unknown}; the queues are {[queue.value for queue in Queue]}")
+    return names
+
+
+def _start_on_redis() -> Settings:
+    settings = _start()
+    if not settings.needs_redis:
+        raise ConfigurationRefused("SWITCHYARD_PROFILE: `local` has no broker; `python -m workers local` runs its jobs")
+    return settings
 
 
 def _start() -> Settings:

@@ -1,9 +1,9 @@
 """A worker's heart: a thread in its parent that says it lives, enforces cancels and drains, and cleans up."""
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Event, Thread
 
 import psutil
@@ -11,13 +11,15 @@ import structlog
 
 from tasks.core.errors import AppError
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import fleet, queries, transitions
+from tasks.core.ledger import fleet, transitions
 from tasks.core.ledger.fleet import Held, WorkerState
 from tasks.core.outcome import settle_lost
-from tasks.core.places import remove_workdirs, workdirs
-from tasks.core.records import Cause, Job, JobState
+from tasks.core.places import remove_workdirs, workdir_of
+from tasks.core.records import Cause, Job
 from tasks.core.relay import announce
-from workers.orphans import is_own_child, kill_group, kill_orphans
+from workers.leftovers import Leftovers
+from workers.memory import held_bytes
+from workers.orphans import is_own_child, kill_group, kill_group_if, kill_orphans
 
 log = structlog.get_logger()
 
@@ -26,6 +28,9 @@ _SWEEP_EVERY_S = 3.0
 # Celery's parent reports a dead child within a second or two. If it has not by then (the ledger was away just then,
 # say), the job would be held for ever by a worker that lives.
 _CHILDLESS_FOR_S = 5.0
+# A child that works on a job has made its folder, and only writes the end after it has removed it. One that was told
+# that its claim failed, although the ledger had committed it, does neither: nobody works on that job.
+_IDLE_FOR_S = 15.0
 
 
 @dataclass(slots=True)
@@ -42,14 +47,20 @@ class Beat:
     is_stopping: Callable[[], bool]
     children: Callable[[], list[int]]
     _listening: bool = False
+    _told_to_stop: bool = False
+    _hurry: Event = field(default_factory=Event)
     _stopped: Event = field(default_factory=Event)
     _thread: Thread | None = None
     _registered: bool = False
     _cancel_seen: dict[tuple[str, int], float] = field(default_factory=dict)
-    _childless_seen: dict[tuple[str, int], float] = field(default_factory=dict)
+    _idle_seen: dict[tuple[str, int], float] = field(default_factory=dict)
     _draining_since: float | None = None
     _swept_at: float = 0.0
     _process: psutil.Process = field(default_factory=psutil.Process)
+    _leftovers: Leftovers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._leftovers = Leftovers(self.kernel, self.worker.name)
 
     def start(self) -> None:
         """Register the worker, so that its row is there before its first claim, and begin beating."""
@@ -64,9 +75,15 @@ class Beat:
         """Note that the worker takes jobs from now on."""
         self._listening = True
 
+    def drain(self) -> None:
+        """Note that the worker was told to stop, and write so at once. Safe in a signal handler of another thread."""
+        self._told_to_stop = True
+        self._hurry.set()
+
     def stop(self) -> None:
         """Stop beating and write that the worker has left."""
         self._stopped.set()
+        self._hurry.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
         try:
@@ -83,7 +100,8 @@ class Beat:
                 log.warning("beat_missed", code=exc.code)
             except Exception:  # a worker whose heart stops is taken for dead while it goes on working
                 log.exception("beat_failed")
-            self._stopped.wait(self.kernel.settings.beat_s)
+            self._hurry.wait(self.kernel.settings.beat_s)
+            self._hurry.clear()
 
     def _once(self) -> None:
         ledger = self.kernel.ledger
@@ -91,29 +109,26 @@ class Beat:
         rss_bytes = self._process.memory_info().rss
         if not self._registered or not fleet.beat(ledger, self.worker.name, rss_bytes=rss_bytes, state=state):
             self._register()  # the first time, or after a restored ledger forgot us
+        self.kernel.memory_kills.look()
         held = fleet.held_by(ledger, self.worker.name)
         self._enforce_cancels(held)
+        self._enforce_memory(held)
         self._settle_childless(held)
+        self._leftovers.look(held)
         if state is WorkerState.DRAINING:
             self._enforce_drain(held)
         if time.monotonic() - self._swept_at > _SWEEP_EVERY_S:
             self._swept_at = time.monotonic()
             if killed := kill_orphans():
                 log.warning("orphans_killed", pids=killed)
-            self._remove_abandoned_workdirs()
-
-    def _remove_abandoned_workdirs(self) -> None:
-        for job_id, fence, folder in workdirs(self.kernel.settings.state_dir):
-            pulse = queries.pulse(self.kernel.ledger, job_id)
-            if pulse is None or pulse.state is not JobState.RUNNING or pulse.fence != fence:
-                shutil.rmtree(folder, ignore_errors=True)
+            self._leftovers.remove()
 
     def _register(self) -> None:
         fleet.register(self.kernel.ledger, self.worker)
         self._registered = True
 
     def _state(self) -> WorkerState:
-        if not self.is_stopping():
+        if not (self._told_to_stop or self.is_stopping()):
             return WorkerState.UP if self._listening else WorkerState.STARTING
         if self._draining_since is None:
             self._draining_since = time.monotonic()
@@ -125,26 +140,45 @@ class Beat:
         asked = {(job.job_id, job.fence): job for job in held if job.cancel_requested}
         self._cancel_seen = {key: self._cancel_seen.get(key, now) for key in asked}
         for key, job in asked.items():
-            if now - self._cancel_seen[key] >= self.kernel.settings.cancel_grace_s:
-                # Celery's parent notices the dead child and ends the attempt, as cancelled, through the result backend.
+            if now - self._cancel_seen[key] < self.kernel.settings.cancel_grace_s:
+                continue
+            # The attempt may have ended meanwhile, and its child may work on another job: the folder tells.
+            # Celery's parent notices the dead child and ends the attempt, as cancelled, through the result backend.
+            if kill_group_if(job.child_pid, self._folder_of(job).exists):
                 log.info("cancel_enforced", job_id=job.job_id, child_pid=job.child_pid)
-                kill_group(job.child_pid)
+
+    def _enforce_memory(self, held: list[Held]) -> None:
+        limit_mb = self.kernel.settings.child_memory_mb
+        if limit_mb == 0:
+            return
+        for job in (job for job in held if not job.cancel_requested and is_own_child(job.child_pid)):
+            held_mb = held_bytes(job.child_pid) >> 20
+            if held_mb <= limit_mb:
+                continue
+            # Settled first: once the child is dead, Celery's parent would settle it without knowing why.
+            message = f"The attempt's processes held {held_mb} MiB, over the limit of {limit_mb}; they were killed."
+            settled = self._settle(job.job_id, fence=job.fence, cause=Cause.OUT_OF_MEMORY, message=message)
+            if settled is None:  # it has just ended, and its child may be on the next one
+                continue
+            kill_group_if(job.child_pid, self._folder_of(job).exists)
+            remove_workdirs(self.kernel.settings.state_dir, job.job_id, up_to=job.fence)
+            log.warning("memory_limit_enforced", job_id=job.job_id, child_pid=job.child_pid, held_mb=held_mb)
+            self._tell(settled)
+
+    def _settle(self, job_id: str, *, fence: int, cause: str, message: str) -> Job | None:
+        return settle_lost(
+            self.kernel.ledger, job_id, worker=self.worker.name, cause=cause, message=message, fence=fence
+        )
 
     def _settle_childless(self, held: list[Held]) -> None:
         now = time.monotonic()
-        childless = {(job.job_id, job.fence) for job in held if not is_own_child(job.child_pid)}
-        self._childless_seen = {key: self._childless_seen.get(key, now) for key in childless}
-        for (job_id, fence), since in self._childless_seen.items():
-            if now - since < _CHILDLESS_FOR_S:
+        limits = {(job.job_id, job.fence): self._idle_limit_s(job) for job in held}
+        self._idle_seen = {key: self._idle_seen.get(key, now) for key, limit_s in limits.items() if limit_s is not None}
+        for (job_id, fence), since in self._idle_seen.items():
+            if now - since < (limits[job_id, fence] or 0.0):
                 continue
-            settled = settle_lost(
-                self.kernel.ledger,
-                job_id,
-                worker=self.worker.name,
-                cause=Cause.WORKER_LOST,
-                message="The worker's child process was lost.",
-                fence=fence,
-            )
+            message = "The worker's child process was lost, or never began."
+            settled = self._settle(job_id, fence=fence, cause=Cause.WORKER_LOST, message=message)
             if settled is not None:
                 log.warning(
                     "childless_job_settled",
@@ -153,6 +187,15 @@ class Beat:
                     state=str(settled.state),
                 )
                 self._tell(settled)
+
+    def _idle_limit_s(self, job: Held) -> float | None:
+        """Tell how long nobody may seem to work on the job; None: somebody does."""
+        if not is_own_child(job.child_pid):
+            return _CHILDLESS_FOR_S
+        return None if self._folder_of(job).exists() else _IDLE_FOR_S
+
+    def _folder_of(self, job: Held) -> Path:
+        return workdir_of(self.kernel.settings.state_dir, job.job_id, job.fence)
 
     def _enforce_drain(self, held: list[Held]) -> None:
         assert self._draining_since is not None  # noqa: S101  # set by _state
@@ -170,7 +213,7 @@ class Beat:
         for child_pid in self.children():
             kill_group(child_pid)
         for job in held:
-            remove_workdirs(self.kernel.settings.state_dir, job.job_id)
+            remove_workdirs(self.kernel.settings.state_dir, job.job_id, up_to=job.fence)
 
     def _tell(self, job: Job) -> None:
         announce(self.kernel.ledger, self.kernel.events, job)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
-from tasks.core.events import BELL_KEY, connect
 from tasks.core.ledger.carrying import Carry
+from tasks.core.redis_events import BELL_KEY, connect
 
 # Redis answers in a millisecond; the dispatcher has other work while it does not.
 _LIMIT_S = 1.0

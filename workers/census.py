@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from tasks.core.ledger.fleet import Watched
+from tasks.core.ledger.fleet import Watched, Worker, WorkerState
+from tasks.core.spec import JobSpec
 
 
 @dataclass(slots=True)
@@ -54,6 +55,16 @@ class Census:
             return set()
         still = {name for name, (_, changed_at) in self._seen.items() if at - changed_at >= lease_s}
         return still | (holders - beats.keys())
+
+
+def unserved(specs: Iterable[JobSpec], live: Iterable[Worker]) -> frozenset[str]:
+    """Name the kinds whose needs no worker of their queue meets that is up: their jobs wait until one comes."""
+    up = [worker for worker in live if worker.state == WorkerState.UP]
+    return frozenset(
+        spec.kind
+        for spec in specs
+        if not any(spec.queue in worker.queues and spec.capabilities <= set(worker.capabilities) for worker in up)
+    )
 
 
 @dataclass(slots=True)

@@ -5,10 +5,7 @@
 """
 
 import os
-import platform
-import secrets
 import sys
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -16,16 +13,12 @@ from celery import bootsteps, signals
 from celery.worker import state as worker_state
 
 from tasks.celery import app
-from tasks.core.clock import now
 from tasks.core.errors import AppError, LedgerUnavailable
-from tasks.core.ledger import fleet
 from tasks.core.log import configure_logging
 from tasks.core.settings import load_settings
 from tasks.core.spec import Queue
-from tasks.core.version import VERSION
 from workers.beat import Beat
-from workers.orphans import CHILD_MARK, WORKER_MARK
-from workers.preflight import find_capabilities
+from workers.identity import describe_worker, mark_child, take_identity
 from workers.profiles import strictest
 from workers.refusals import unknown_queues, unsafe_options, unsafe_redis, unsafe_settings
 
@@ -46,7 +39,10 @@ def _prepare(instance: Any, conf: Any, options: dict[str, Any], **_: Any) -> Non
     queues = _queues_asked_for(options)
     reasons = unsafe_settings(conf) + unknown_queues(queues)
     reasons += unsafe_options(options, options.get("pool_cls") or options.get("pool") or conf.worker_pool)
-    reasons += unsafe_redis(conf.broker_url)
+    if load_settings().needs_redis:
+        reasons += unsafe_redis(conf.broker_url)
+    else:
+        reasons.append("SWITCHYARD_PROFILE=local has no broker: run `python -m workers local` instead")
     try:
         app.kernel  # noqa: B018  # opens the ledger, migrating it where that is allowed
     except LedgerUnavailable as exc:
@@ -61,13 +57,7 @@ def _prepare(instance: Any, conf: Any, options: dict[str, Any], **_: Any) -> Non
     conf.worker_concurrency = profile.concurrency
     conf.worker_max_tasks_per_child = profile.max_jobs_per_child or None
     conf.worker_max_memory_per_child = profile.max_memory_mib * 1024
-    boot = secrets.token_hex(4)
-    role = queues[0] if len(queues) == 1 else "all" if len(queues) == len(Queue) else "-".join(queues)
-    instance.hostname = f"{role}@{platform.node()}#{boot}"
-    os.environ[WORKER_MARK] = f"{boot}:{os.getpid()}"
-    # Spawned children are fresh interpreters: they must find us, and kinds beside the working directory, as we did.
-    paths = [str(Path(__file__).parent.parent), str(Path.cwd()), os.environ.get("PYTHONPATH", "")]
-    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in paths if path))
+    instance.hostname = take_identity(queues)
 
 
 def _queues_asked_for(options: dict[str, Any]) -> list[str]:
@@ -82,8 +72,7 @@ def _queues_asked_for(options: dict[str, Any]) -> list[str]:
 def _mark_child(**_: Any) -> None:
     """Make this child the leader of its own group, and mark all that it will start."""
     os.setpgid(0, 0)
-    boot = os.environ.get(WORKER_MARK, "").partition(":")[0]
-    os.environ[CHILD_MARK] = f"{boot}:{os.getpid()}"
+    mark_child()
 
 
 class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
@@ -96,7 +85,11 @@ class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no 
         pool = parent.pool._pool  # the pool of processes under Celery's own; gone from ``parent`` once it has stopped
         beat = Beat(
             parent.app.kernel,
-            _describe(parent),
+            describe_worker(
+                parent.hostname,
+                [str(name) for name in parent.app.amqp.queues.consume_from],
+                slots=int(parent.concurrency),
+            ),
             is_stopping=_is_stopping,
             children=lambda: [child.pid for child in pool._pool],
         )
@@ -105,11 +98,15 @@ class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no 
         def listening(**_: Any) -> None:
             beat.listening()
 
+        def draining(**_: Any) -> None:
+            beat.drain()
+
         def stop_beating(**_: Any) -> None:
             beat.stop()
 
         # Celery stops steps in reverse order, this one before the pool, and jobs still run then: hence the signal.
         signals.worker_ready.connect(listening, weak=False)
+        signals.worker_shutting_down.connect(draining, weak=False)
         signals.worker_shutdown.connect(stop_beating, weak=False)
 
     def stop(self, parent: Any) -> None:
@@ -118,23 +115,6 @@ class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no 
 
 def _is_stopping() -> bool:
     return bool(worker_state.should_stop is not None or worker_state.should_terminate is not None)
-
-
-def _describe(parent: Any) -> fleet.Worker:
-    return fleet.Worker(
-        name=parent.hostname,
-        host=platform.node(),
-        pid=os.getpid(),
-        queues=sorted(str(name) for name in parent.app.amqp.queues.consume_from),
-        slots=int(parent.concurrency),
-        capabilities=find_capabilities(),
-        version=VERSION,
-        started_at=now(),
-        beat=0,
-        beat_at=now(),
-        rss_bytes=0,
-        state=fleet.WorkerState.STARTING,
-    )
 
 
 app.steps["worker"].add(BeatStep)

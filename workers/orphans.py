@@ -7,6 +7,8 @@ where it made itself a session of its own and so outlived the kill of its group.
 
 import os
 import signal
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +16,9 @@ import psutil
 
 WORKER_MARK = "SWITCHYARD_WORKER"
 CHILD_MARK = "SWITCHYARD_CHILD"
+
+# A signal arrives at once, except in a system call that cannot be interrupted.
+_STOP_LIMIT_S = 0.2
 
 
 def is_own_child(pid: int) -> bool:
@@ -34,6 +39,40 @@ def kill_group(pid: int) -> None:
             os.killpg(pid, signal.SIGKILL)
         else:
             os.kill(pid, signal.SIGKILL)
+
+
+def kill_group_if(pid: int, claim: Callable[[], bool]) -> bool:
+    """Stop our child ``pid``, so that it cannot move on meanwhile, and kill its group if ``claim`` holds then."""
+    if not is_own_child(pid):
+        return False
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            if _has_stopped(pid) and claim():
+                kill_group(pid)
+                return True
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    return False
+
+
+def _has_stopped(pid: int) -> bool:
+    deadline = time.monotonic() + _STOP_LIMIT_S
+    with suppress(psutil.Error):
+        while time.monotonic() < deadline:
+            if psutil.Process(pid).status() == psutil.STATUS_STOPPED:
+                return True
+            time.sleep(0.001)
+    return False
+
+
+def is_child_of(pid: int, boot: str) -> bool:
+    """Tell whether ``pid`` lives, as a child of the worker on this machine that booted as ``boot``."""
+    try:
+        alive = psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+    return alive and _environ(pid).get(WORKER_MARK, "").startswith(f"{boot}:")
 
 
 def kill_orphans() -> list[int]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import redis
 
-from tasks.core.events import connect
+from tasks.core.redis_events import connect
 from tasks.core.spec import Queue
 
 # name: (the only safe value, why)

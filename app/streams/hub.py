@@ -7,8 +7,6 @@ from threading import Lock, Thread
 from app.streams.feed import Bell, Feed
 from app.streams.reader import Reader
 from app.streams.watchlist import Inquiry, Watchlist
-from tasks.core.event_reader import EventReader
-from tasks.core.ids import new_id
 from tasks.core.kernel import Kernel
 
 # Frames kept per watched job; a viewer that falls further behind gets a new snapshot.
@@ -112,6 +110,4 @@ class Hub:
             return self._reader
 
     def _new_reader(self) -> Reader:
-        wake_key = f"sy:hub:{new_id()}"
-        stream = EventReader(self._kernel.settings.redis_url, wake_key=wake_key)
-        return Reader(self._watchlist, self._kernel.ledger, self._kernel.events, stream, wake_key)
+        return Reader(self._watchlist, self._kernel.ledger, self._kernel.events.reader())

@@ -1,4 +1,4 @@
-"""The one thread that reads Redis for every viewer of this process, and the ledger where Redis cannot be relied on."""
+"""The one thread that reads the streams for everybody in this process, and the ledger where they may lack a state."""
 
 import time
 from threading import Lock
@@ -9,7 +9,7 @@ from app.streams.feed import Bell
 from app.streams.watchlist import Inquiry, Round, Watchlist
 from tasks.core.errors import LedgerUnavailable
 from tasks.core.event_reader import EventReader, Question
-from tasks.core.events import Events, EventsUnavailable
+from tasks.core.events import EventsUnavailable
 from tasks.core.ledger import Ledger, queries
 
 log = structlog.get_logger()
@@ -25,17 +25,13 @@ _MOST_QUESTIONS = 200
 class Reader:
     """Opens feeds, answers inquiries and follows streams, until ``stop``."""
 
-    def __init__(
-        self, watchlist: Watchlist, ledger: Ledger, events: Events, stream: EventReader, wake_key: str
-    ) -> None:
+    def __init__(self, watchlist: Watchlist, ledger: Ledger, stream: EventReader) -> None:
         self._watchlist = watchlist
         self._ledger = ledger
-        self._events = events
         self._stream = stream
-        self._wake_key = wake_key
         self._bell = Bell()
         self._lock = Lock()
-        self._blocks_in_redis = False
+        self._follows = False
         self._polled_at = time.monotonic()
         self._stopping = False
         self.is_away = False
@@ -44,9 +40,9 @@ class Reader:
         """Have the watchlist looked at now."""
         self._bell.ring()
         with self._lock:
-            blocks, self._blocks_in_redis = self._blocks_in_redis, False
+            blocks, self._follows = self._follows, False
         if blocks:
-            self._events.wake(self._wake_key)
+            self._stream.wake()
 
     def stop(self) -> None:
         """End ``run`` soon."""
@@ -96,14 +92,14 @@ class Reader:
             self._bell.wait(_SAFETY_S)
             return
         with self._lock:
-            self._blocks_in_redis = True
+            self._follows = True
         try:
             # Whoever came before the flag was set could not wake us.
             if not self._watchlist.has_news and not self._stopping:
                 self._read(work)
         finally:
             with self._lock:
-                self._blocks_in_redis = False
+                self._follows = False
 
     def _read(self, work: Round) -> None:
         found = self._stream.follow({job_id: str(feed.cursor) for job_id, feed in work.followed.items()})

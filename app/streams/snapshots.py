@@ -99,7 +99,7 @@ class Snapshots:
         if not job.state.is_terminal:
             return None
         newest = feed.newest
-        if newest is not None and newest.is_terminal:
+        if newest is not None and newest.is_terminal and newest.n >= job.version:  # else it ended before a replay
             return newest
         return end_from_ledger(self._ledger, job)
 

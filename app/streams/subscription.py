@@ -26,6 +26,10 @@ class End(Enum):
     """This server cannot go on; the client should resume from its cursor, elsewhere or later."""
 
 
+class Draining(Exception):
+    """This process is about to stop: the client should come back, and will find another."""
+
+
 def subscribe(hub: Hub, snapshots: Snapshots, job: Job, *, after: Cursor | None) -> "Subscription | None":
     """Return a new viewer of the job; None when it resumes from the terminal event. The caller must ``close`` it.
 
@@ -33,10 +37,11 @@ def subscribe(hub: Hub, snapshots: Snapshots, job: Job, *, after: Cursor | None)
         job: as the ledger has it now; whoever asks may see it.
         after: the last event that the client has; None for a fresh one.
     Raises:
-        LedgerUnavailable: there is nothing to show a snapshot of, or this process drains (code ``draining``).
+        Draining: this process takes no new viewers.
+        LedgerUnavailable: there is nothing to show a snapshot of.
     """
     if hub.is_draining:
-        raise LedgerUnavailable("This server is restarting. Try again in a second.", code="draining")
+        raise Draining
     subscription = Subscription(hub, snapshots, job.id)
     try:
         if subscription.begin(job, after):
@@ -60,6 +65,7 @@ class Subscription:
         self._next_number = -1
         self._seen: Cursor | None = None
         self._version = 0
+        self._newest_version = 0
         self.end: End | None = None
 
     def close(self) -> None:
@@ -98,6 +104,7 @@ class Subscription:
 
     def begin(self, job: Job, after: Cursor | None) -> bool:
         """Find the place to go on from; False when the client has all there is."""
+        self._newest_version = job.version
         if after is not None and not after.is_streamed and after != OLDEST:  # it has seen ``after.seq`` versions
             if job.state.is_terminal and after.seq >= job.version:
                 return False
@@ -136,6 +143,7 @@ class Subscription:
         frames = [Frame.of(event) for event in position.since]
         if job.state.is_terminal and position.n >= job.version and not any(frame.is_terminal for frame in frames):
             return False
+        self._newest_version = max(job.version, position.n)
         self._next_number, self._seen = inquiry.next_number, after
         self._ready = self._passed(frames)
         return True
@@ -146,6 +154,7 @@ class Subscription:
         self._ready.append(frame)
         self._seen = frame.cursor
         self._version = snapshot.version
+        self._newest_version = max(self._newest_version, snapshot.version)
         self._next_number = snapshot.next_number
         if snapshot.end is not None:
             self._ready.append(snapshot.end)
@@ -162,6 +171,7 @@ class Subscription:
         with feed.lock:
             frames = feed.after(self._next_number)
             number, is_open, epoch = feed.end, feed.cursor is not None, feed.cursor.epoch if feed.cursor else 0
+            self._newest_version = max(self._newest_version, feed.n)
         if frames is None and is_open:
             return self._lose("gap" if self._seen is None or self._seen.epoch in {0, epoch} else "new_stream")
         passed = []
@@ -178,17 +188,17 @@ class Subscription:
         return shown
 
     def _passed(self, frames: list[Frame]) -> list[Frame]:
-        """Drop what the client has, and end after the terminal event."""
+        """Drop what the client has, and end after the terminal event, unless the job was replayed since."""
         passed = []
         for frame in frames:
             if self._seen is not None and frame.cursor.epoch == self._seen.epoch and frame.cursor.seq <= self._seen.seq:
                 continue
             self._seen = frame.cursor
-            if 0 < frame.n <= self._version and not frame.is_terminal:
+            if 0 < frame.n <= self._version:
                 continue
             self._version = max(self._version, frame.n)
             passed.append(frame)
-            if frame.is_terminal:
+            if frame.is_terminal and not 0 < frame.n < self._newest_version:
                 self.end = End.COMPLETE
                 break
         return passed

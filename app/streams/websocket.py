@@ -19,7 +19,7 @@ from app.streams.cursor import parse_cursor
 from app.streams.feed import Bell
 from app.streams.services import StreamServices
 from app.streams.sockets import lends_socket, limit_stalls, whole
-from app.streams.subscription import End, Subscription
+from app.streams.subscription import Draining, End, Subscription
 from tasks.core.errors import NotAuthenticated
 
 log = structlog.get_logger()
@@ -104,7 +104,10 @@ def websocket_blueprint(services: StreamServices) -> Blueprint:
             return _refuse(exc.message)
         job = services.visible_job(job_id, tenant_id=tenant_id)
         after = parse_cursor(request.args.get("after"), field="after")
-        subscription = services.subscribe(job, after=after)
+        try:
+            subscription = services.subscribe(job, after=after)
+        except Draining:
+            return _refuse("This server is restarting.", code=_RESTARTING)
         with ExitStack() as closing:
             if subscription is not None:
                 closing.callback(subscription.close)
@@ -114,9 +117,9 @@ def websocket_blueprint(services: StreamServices) -> Blueprint:
     return blueprint
 
 
-def _refuse(reason: str) -> Response:
+def _refuse(reason: str, *, code: int = _POLICY_VIOLATION) -> Response:
     # A browser's WebSocket shows its page the close code, but never the status of a refused upgrade.
-    _hang_up(_accept(Bell(), heartbeat_s=None), code=_POLICY_VIOLATION, reason=reason)
+    _hang_up(_accept(Bell(), heartbeat_s=None), code=code, reason=reason)
     return _Spent()
 
 

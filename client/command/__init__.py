@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import click
 
-from client.command import fleet, jobs, settings
+from client.command import changes, fleet, jobs, settings
 from client.command.exits import Exit, exit_of, report
 from client.command.session import Session
 from client.errors import SwitchyardError
@@ -36,14 +36,17 @@ for command in (
     jobs.watch,
     jobs.print_result,
     jobs.logs,
-    jobs.cancel,
+    changes.cancel,
+    changes.retry,
     jobs.list_jobs,
     jobs.artifacts,
     jobs.download,
     jobs.delete,
+    changes.erase,
     fleet.kinds,
     fleet.queues,
     fleet.workers,
+    fleet.events,
     settings.settings,
 ):
     cli.add_command(command)

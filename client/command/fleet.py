@@ -6,7 +6,7 @@ import click
 
 from client.command.exits import Exit
 from client.command.jobs import pass_session
-from client.command.plain import clean, seconds, size
+from client.command.plain import clean, domain_event_line, seconds, size
 from client.command.session import Session, json_flag
 from client.models import Kind
 
@@ -76,6 +76,23 @@ def workers(session: Session) -> Exit:
     with session.client() as client:
         rows = client.workers()
     session.table("workers", rows, _WORKER_COLUMNS)
+    return Exit.OK
+
+
+@click.command()
+@click.option("--type", "types", multiple=True, metavar="TYPE", help="site.crawled, or site.*; repeatable.")
+@click.option("--job", "job_id", metavar="ID", help="Only what this job has brought about.")
+@click.option("--after", metavar="EVENT", help="Only what came after this event's id.")
+@click.option("--follow", "is_followed", is_flag=True, help="Go on for ever; without --after or --job, from now.")
+@json_flag
+@pass_session
+def events(
+    session: Session, *, types: tuple[str, ...], job_id: str | None, after: str | None, is_followed: bool
+) -> Exit:
+    """Print your domain events, oldest first: what your jobs have brought about."""
+    with session.client() as client:
+        for event in client.domain_events(types, job_id=job_id, after=after, follow=is_followed):
+            session.show(event, domain_event_line(event))
     return Exit.OK
 
 

@@ -5,7 +5,8 @@ import click
 from client.calls import SubmitOptions
 from client.command import params
 from client.command.exits import Exit
-from client.command.follow import follow, result, summary, wait
+from client.command.filters import chosen, filter_options
+from client.command.follow import follow, result, wait
 from client.command.plain import clean, job_line, log_line, moment, progress_line, seconds, size
 from client.command.session import Session, dumped, json_flag, output_option
 from client.models import Artifact, Job
@@ -25,6 +26,7 @@ wait_option = click.option(
 @click.option("--priority", type=click.IntRange(0, 100), help="Higher goes first.")
 @click.option("--timeout", "timeout_s", type=float, metavar="S", help="Limit of one attempt.")
 @click.option("--max-attempts", type=click.IntRange(min=1), help="How often to try.")
+@click.option("--expires-in", "expires_in_s", type=float, metavar="S", help="Fail it if nobody starts it by then.")
 @click.option("--reference", help="Your own name for it.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="A label to find it by.")
 @click.option("--site", help="The site it belongs to.")
@@ -127,21 +129,6 @@ def logs(session: Session, job_id: str, *, is_followed: bool, level: str | None)
 
 @click.command()
 @click.argument("job_id", metavar="ID")
-@wait_option
-@json_flag
-@pass_session
-def cancel(session: Session, job_id: str, *, wait_s: float | None) -> Exit:
-    """Ask for a job to be cancelled; with --wait, until it has stopped."""
-    with session.client() as client:
-        job = client.cancel(job_id)
-        if wait_s is not None and not job.is_terminal:
-            job = client.wait(job_id, wait_s, check=False)
-    session.show(job, summary(job) if job.is_terminal else f"{job.id} was told to stop")
-    return Exit.OK
-
-
-@click.command()
-@click.argument("job_id", metavar="ID")
 @json_flag
 @pass_session
 def delete(session: Session, job_id: str) -> Exit:
@@ -188,29 +175,15 @@ def download(session: Session, job_id: str, name: str, path: str | None) -> Exit
 
 
 @click.command(name="list")
-@click.option("--state", multiple=True, help="May be repeated.")
-@click.option("--kind")
-@click.option("--queue")
-@click.option("--site")
-@click.option("--reference")
-@click.option("--label", "labels", multiple=True, metavar="K=V", help="May be repeated.")
-@click.option("--text", help="Words to look for.")
-@click.option("--from", "created_from", metavar="TIME", help="Created at or after (RFC 3339).")
-@click.option("--to", "created_to", metavar="TIME", help="Created before.")
-@click.option("--dead", is_flag=True, default=None, help="Only jobs whose attempts were used up.")
+@filter_options
 @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
 @click.option("--cursor", help="Where the page before ended.")
 @json_flag
 @pass_session
-def list_jobs(
-    session: Session, /, *, labels: tuple[str, ...], limit: int, cursor: str | None, **filters: object
-) -> Exit:
+def list_jobs(session: Session, /, *, limit: int, cursor: str | None, **filters: object) -> Exit:
     """List jobs, newest first."""
-    given = {name: value for name, value in filters.items() if value}
-    if labels:
-        given["labels"] = params.labels(labels)
     with session.client() as client:
-        page = client.page(limit=limit, cursor=cursor, **given)  # type: ignore[arg-type]  # click's names are the keys of JobFilters
+        page = client.page(limit=limit, cursor=cursor, **chosen(filters))
     if session.as_json:
         click.echo(page.model_dump_json())
         return Exit.OK

@@ -1,9 +1,10 @@
 """Words and numbers for people: safe to print, short, the same in every command."""
 
+import json
 import re
 from datetime import datetime
 
-from client.models import Event, Job, LogLine, Progress
+from client.models import DomainEvent, Event, Job, LogLine, Progress
 
 # What a crawled page or an engine printed must not move the cursor or retitle the reader's terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
@@ -34,6 +35,12 @@ def size(value: float | None) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} GiB"
+
+
+def domain_event_line(event: DomainEvent) -> str:
+    """Return a domain event as one line."""
+    data = json.dumps(event.data, ensure_ascii=False)
+    return clean(f"{event.id or '-'} {moment(event.at)} {event.type} {event.job_id or '-'} {data}")
 
 
 def moment(value: datetime | None) -> str:

@@ -4,6 +4,10 @@ import hashlib
 import os
 import re
 import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ import sqlalchemy as sa
 
 from tasks.core.clock import now
 from tasks.core.errors import InputRejected, JobSuperseded, NotFound
+from tasks.core.ids import is_id
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.schema import artifacts, jobs
 from tasks.core.records import ArtifactRecord, JobState
@@ -83,6 +88,40 @@ class Artifacts:
     def erase(self, job_id: str) -> None:
         """Delete every file of the job."""
         shutil.rmtree(self._root / job_id, ignore_errors=True)
+
+    def erase_until(self, job_id: str, fence: int) -> None:
+        """Delete the files of the attempts up to this fence; those of a later one stay."""
+        for folder in (self._root / job_id).glob("*"):
+            if folder.name.isdecimal() and int(folder.name) <= fence:
+                shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # there is a later one
+            (self._root / job_id).rmdir()
+
+    def job_ids(self) -> Iterator[str]:
+        """Iterate over the jobs that have a folder, whether or not the ledger knows them."""
+        if self._root.is_dir():
+            with os.scandir(self._root) as entries:
+                yield from (entry.name for entry in entries if is_id(entry.name))
+
+    def extent(self, job_id: str) -> tuple[int, int]:
+        """Return how many files the job has, logs included, and their bytes together."""
+        sizes = [size for path in (self._root / job_id).rglob("*") if (size := _size_of(path)) is not None]
+        return len(sizes), sum(sizes)
+
+    def changed_at(self, job_id: str) -> datetime:
+        """Return when the job's folder was changed last; now, when there is none."""
+        try:
+            return datetime.fromtimestamp((self._root / job_id).stat().st_mtime, UTC)
+        except OSError:
+            return now()
+
+
+def _size_of(path: Path) -> int | None:
+    try:
+        found = path.lstat()
+    except OSError:  # removed meanwhile
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def _write_aside(target: Path, content: bytes | Path) -> tuple[int, str]:

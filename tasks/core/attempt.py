@@ -3,9 +3,11 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.core.domain_events import Emissions
 from tasks.core.errors import InputRejected, JobCancelled, JobSuperseded, LedgerUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries, transitions
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 _PULSE_S = 0.5
 # How often the newest report is kept in the ledger, besides the live stream.
 _KEEP_PROGRESS_S = 5.0
+# An attempt shows that it lives four times in what its kind allows it to be silent, and at least this often.
+_LONGEST_SIGN_PAUSE_S = 5.0
 _RESUME_LIMIT_BYTES = 64 * 1024
 
 
@@ -54,12 +58,15 @@ class Attempt:
         self.workdir = workdir
         self.http = http
         self.resume = ResumeState(kernel, job)
+        self.emissions = Emissions()
         self.last_progress: dict[str, Any] | None = None
         self._kernel = kernel
         self._clock = clock
         self._narrator = Narrator(kernel.events, job, kernel.artifacts.folder(job.id, job.fence), clock=clock)
         self._looked_at = clock()
         self._kept_at = clock()
+        self._signed_at = clock()
+        self._sign_every_s = None if job.silence_s is None else min(_LONGEST_SIGN_PAUSE_S, job.silence_s / 4)
         self._stage: tuple[str, float, float] | None = None
 
     def report(self, stage: str, done: float, total: float | None = None, message: str = "") -> None:
@@ -87,8 +94,18 @@ class Attempt:
             owned = transitions.note_progress(self._kernel.ledger, self.id, fence=self.fence, progress=progress)
         except LedgerUnavailable:
             return  # the next report is kept, or the last one with the end
+        self._signed_at = self._clock()
         if not owned:
             raise JobSuperseded
+
+    def _show_life(self, at: float) -> None:
+        """Let the job's ``signs`` grow, where its kind may not be silent for long."""
+        if self._sign_every_s is None or at - self._signed_at < self._sign_every_s:
+            return
+        self._signed_at = at
+        # Who is superseded hears of it at the next checkpoint. Without a ledger nobody is taken for silent either.
+        with suppress(LedgerUnavailable):
+            transitions.note_sign(self._kernel.ledger, self.id, fence=self.fence)
 
     def _eta_s(self, at: float, done: float, total: float | None) -> float | None:
         assert self._stage is not None  # noqa: S101  # set by report
@@ -100,6 +117,7 @@ class Attempt:
     def log(self, line: str, *, level: str = "info", stream: str = "engine") -> None:
         """Add one line to the job's log."""
         self._narrator.log(_storable(line), level=level, stream=stream)
+        self._show_life(self._clock())
 
     def save(self, name: str, content: bytes | Path, media_type: str) -> None:
         """Keep an artifact; see ``tasks.core.job.JobContext``."""
@@ -110,9 +128,14 @@ class Attempt:
             {"name": name, "size_bytes": record.size_bytes, "media_type": media_type, "href": record.href}
         )
 
+    def emit(self, type_: str, data: dict[str, Any]) -> None:
+        """Keep a domain event for the end; see ``tasks.core.job.JobContext``."""
+        self.emissions.add(type_, data)
+
     def checkpoint(self) -> None:
         """Stop here if the attempt must not go on; see ``tasks.core.job.JobContext``."""
         at = self._clock()
+        self._show_life(at)
         if at - self._looked_at < _PULSE_S:
             return
         self._looked_at = at

@@ -7,18 +7,15 @@ already, because ``core.run`` wrote it, with one exception: a killed child can w
 from typing import Any
 
 import structlog
-from billiard.exceptions import SoftTimeLimitExceeded, Terminated, TimeLimitExceeded, WorkerLostError
 from celery import states
 from celery.backends.base import BaseBackend
 from celery.exceptions import Ignore, TaskRevokedError
 
-from tasks.core.errors import AttemptEnded, LedgerUnavailable
+from tasks.core.errors import AttemptEnded
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries
-from tasks.core.outcome import settle_lost
-from tasks.core.places import remove_workdirs
-from tasks.core.records import Cause, Job, JobState
-from tasks.core.relay import announce
+from tasks.core.records import Job, JobState
+from tasks.core.settling import cause_of, settle_for_child
 
 log = structlog.get_logger()
 
@@ -51,30 +48,11 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc]  # Celery has no types
         if request is None or getattr(request, "carry", None) is None:
             log.warning("result_without_request", job_id=task_id, error=repr(result))
             return result
-        cause, message = _cause_of(result)
-        try:
-            job = settle_lost(
-                self._kernel.ledger,
-                task_id,
-                worker=request.hostname,
-                cause=cause,
-                message=message,
-                carry=int(request.carry),
-            )
-        except LedgerUnavailable as exc:
-            # Raised from here, it would keep Celery from killing a child over its hard limit. The beat settles later.
-            log.warning("settling_put_off", job_id=task_id, cause=cause, code=exc.code)
-            return result
-        if job is not None:
-            log.warning(
-                "attempt_settled",
-                job_id=task_id,
-                correlation_id=job.correlation_id,
-                cause=cause,
-                state=str(job.state),
-            )
-            announce(self._kernel.ledger, self._kernel.events, job)
-            remove_workdirs(self._kernel.settings.state_dir, task_id)
+        cause, message = cause_of(result, self._kernel.memory_kills)
+        # Quiet without the ledger: an error from here would keep Celery from killing a child over its hard limit.
+        settle_for_child(
+            self._kernel, task_id, worker=request.hostname, carry=int(request.carry), cause=cause, message=message
+        )
         return result
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
@@ -105,13 +83,3 @@ def _result_of(job: Job) -> Any:
     if job.state is JobState.CANCELLED:
         return TaskRevokedError(job.cause)
     return job.result
-
-
-def _cause_of(error: BaseException) -> tuple[str, str]:
-    if isinstance(error, SoftTimeLimitExceeded):  # between the engine and the writing of its end
-        return Cause.TIMEOUT, "The attempt ran into its soft time limit."
-    if isinstance(error, TimeLimitExceeded):
-        return Cause.TIMEOUT, "The attempt ran into its hard time limit and its processes were killed."
-    if isinstance(error, (WorkerLostError, Terminated)):
-        return Cause.WORKER_LOST, f"The worker's child process was lost: {error}"
-    return "internal_error", f"{type(error).__name__}: {error}"[:500]

@@ -1,61 +1,29 @@
-"""Each job's live event stream in Redis: appended here, followed by ``event_reader`` in the web process.
+"""Each job's live events: what they are, and what every keeper of their streams can do.
 
-One capped stream and one small hash a job. An entry's id is ``<epoch>-<seq>``: the epoch is the millisecond at which
-this stream was born, so a cursor from before a wipe is recognised as foreign; the id is the one cursor of every reader.
+``redis_events`` keeps them in Redis, ``ledger_events`` in the ledger (profile ``local``). An entry's id is
+``<epoch>-<seq>``: the epoch is the millisecond at which this stream was born, so a cursor from before a wipe is
+recognised as foreign; the id is the one cursor of every reader.
 """
 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
-import redis
-
-from tasks.core.breaker import Breaker
-from tasks.core.clock import now, rfc3339
 from tasks.core.records import TERMINAL, StateEvent
+
+if TYPE_CHECKING:
+    from tasks.core.event_reader import EventReader
 
 EventType = Literal["state", "progress", "log", "artifact", "delta"]
 
-# An event write or read may cost a job or a request no more than this.
-_LIMIT_S = 0.5
-
-# KEYS: stream, hash.  ARGV: fence, n (0 unless a state event), now in ms, maxlen, ttl in s, type, at, attempt, data.
-# Returns the entry's id, or "stale", or "have:<n>" when the state event is a repeat or an earlier one is missing.
-_APPEND = """
-local meta = redis.call('HMGET', KEYS[2], 'epoch', 'seq', 'fence', 'n')
-local fence, n, have = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(meta[4]) or 0
-if n == 0 and fence < (tonumber(meta[3]) or 0) then return 'stale' end
-if n > 0 and n ~= have + 1 then return 'have:' .. have end
-local epoch = meta[1] or ARGV[3]
-local seq = (tonumber(meta[2]) or 0) + 1
-local id = epoch .. '-' .. seq
-local entry = {'t', ARGV[6], 'at', ARGV[7], 'a', ARGV[8], 'd', ARGV[9]}
-if n > 0 then entry[9], entry[10] = 'n', n end
-redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[4], id, unpack(entry))
-redis.call('HSET', KEYS[2], 'epoch', epoch, 'seq', seq, 'fence', math.max(fence, tonumber(meta[3]) or 0))
-if n > 0 then redis.call('HSET', KEYS[2], 'n', n) end
-if ARGV[6] == 'progress' then redis.call('HSET', KEYS[2], 'progress', ARGV[9], 'progress_fence', fence) end
-if n > 0 or seq == 1 then
-  redis.call('EXPIRE', KEYS[1], ARGV[5])
-  redis.call('EXPIRE', KEYS[2], ARGV[5])
-end
-return id
-"""
-
 # A stream that nobody ends (its job waits for weeks) must not live for ever.
-_UNENDED_TTL_S = 7 * 24 * 3600
-
-# A web process may run a thousand threads; this many connections serve them all, since no call takes long.
-_MAX_CONNECTIONS = 8
-
-# A wake-up that nobody took within this time is of no use to anyone.
-_WAKE_TTL_S = 60
+UNENDED_TTL_S = 7 * 24 * 3600
 
 
 class EventsUnavailable(Exception):
-    """Redis did not answer in time. Progress may be dropped; states are appended again by the dispatcher."""
+    """The streams did not answer in time. Progress may be dropped; states are appended again by the dispatcher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,47 +61,8 @@ class Event:
         )
 
 
-def stream_key(job_id: str) -> str:
-    """Return the Redis key of the job's stream."""
-    return f"sy:{{{job_id}}}:events"
-
-
-def meta_key(job_id: str) -> str:
-    """Return the Redis key of the hash beside the stream."""
-    return f"sy:{{{job_id}}}:meta"
-
-
-def event_from_entry(job_id: str, entry: tuple[str, dict[str, str]]) -> Event:
-    """Make an ``Event`` of what XRANGE or XREAD returned."""
-    entry_id, fields = entry
-    return Event(entry_id, job_id, fields["t"], fields["at"], int(fields["a"]), fields["d"], int(fields.get("n", 0)))
-
-
-def connect(url: str, *, timeout_s: float = _LIMIT_S, max_connections: int = _MAX_CONNECTIONS) -> "redis.Redis":
-    """Open a Redis client with short limits and without retries: callers have a breaker instead."""
-    pool = redis.BlockingConnectionPool.from_url(
-        url,
-        max_connections=max_connections,
-        timeout=timeout_s,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=min(timeout_s, _LIMIT_S),
-        socket_keepalive=True,
-        health_check_interval=10,
-        decode_responses=True,
-        retry=None,
-    )
-    return redis.Redis.from_pool(pool)
-
-
-class Events:
-    """Appends to and reads from the streams, each call within half a second or not at all."""
-
-    def __init__(self, url: str, *, maxlen: int, ttl_s: int) -> None:
-        self._redis = connect(url)
-        self._append = self._redis.register_script(_APPEND)
-        self._maxlen = maxlen
-        self._ttl_s = ttl_s
-        self.breaker = Breaker()
+class Events(Protocol):
+    """Appends to and reads from the streams, within a short time or not at all."""
 
     def append(
         self,
@@ -148,10 +77,17 @@ class Events:
         """Append one event; return its id, or None when the fence is stale.
 
         Raises:
-            EventsUnavailable: Redis is away; the event is dropped.
+            EventsUnavailable: the event is dropped.
         """
-        answer = self._run(job_id, type_, data, fence=fence, attempt=attempt, at=at or now(), n=0)
-        return None if answer == "stale" else answer
+
+    def append_all(
+        self, job_id: str, batch: Sequence[tuple[EventType, dict[str, Any]]], *, fence: int, attempt: int
+    ) -> None:
+        """Append several events, in order; stale ones are left out.
+
+        Raises:
+            EventsUnavailable: those that were not appended yet are dropped.
+        """
 
     def append_states(self, events: Sequence[StateEvent]) -> int:
         """Append one job's consecutive state events that the stream lacks; return the newest ``n`` it has then.
@@ -159,126 +95,45 @@ class Events:
         A return lower than the last event's ``n - 1`` means that earlier ones are missing: append those first.
 
         Raises:
-            EventsUnavailable: Redis is away; the dispatcher will append them.
+            EventsUnavailable: the dispatcher will append them.
         """
-        have = 0
-        for event in events:
-            answer = self._run(
-                event.job_id, "state", event.data, fence=event.fence, attempt=event.attempt, at=event.at, n=event.n
-            )
-            have = int(answer.removeprefix("have:")) if answer.startswith("have:") else event.n
-        return have
-
-    def _run(
-        self, job_id: str, type_: str, data: dict[str, Any], *, fence: int, attempt: int, at: datetime, n: int
-    ) -> str:
-        if self.breaker.is_open:
-            raise EventsUnavailable
-        ended = type_ == "state" and data["state"] in TERMINAL
-        payload = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
-        args: list[str | int] = [fence, n, int(now().timestamp() * 1000)]
-        args += [self._maxlen, self._ttl_s if ended else _UNENDED_TTL_S, type_, rfc3339(at), attempt, payload]
-        try:
-            answer = self._append(keys=[stream_key(job_id), meta_key(job_id)], args=args)
-        except redis.RedisError as exc:
-            self.breaker.failed()
-            raise EventsUnavailable from exc
-        self.breaker.succeeded()
-        return str(answer)
 
     def read(self, job_id: str, *, after: str = "-", count: int = 5000) -> list[Event]:
         """List the stream's entries after the cursor ``after`` (``-``: from the oldest kept).
 
         Raises:
-            EventsUnavailable: Redis is away.
+            EventsUnavailable: the streams cannot be read now.
         """
-        start = "-" if after == "-" else f"({after}"
-        entries = self._call("xrange", stream_key(job_id), min=start, max="+", count=count)
-        return [event_from_entry(job_id, entry) for entry in entries]
 
     def position(self, job_id: str) -> tuple[str | None, str | None]:
         """Return the ids of the oldest kept and the newest entry; ``(None, None)`` for no stream.
 
         Raises:
-            EventsUnavailable: Redis is away.
+            EventsUnavailable: the streams cannot be read now.
         """
-        first = self._call("xrange", stream_key(job_id), min="-", max="+", count=1)
-        last = self._call("xrevrange", stream_key(job_id), max="+", min="-", count=1)
-        return (first[0][0] if first else None), (last[0][0] if last else None)
 
     def progress(self, job_ids: Iterable[str]) -> dict[str, tuple[int, dict[str, Any]]]:
-        """Return the newest ``(fence, report)`` of each job that has one; nothing when Redis is away."""
-        ids = list(job_ids)
-        if not ids or self.breaker.is_open:
-            return {}
-        try:
-            with self._redis.pipeline(transaction=False) as pipe:
-                for job_id in ids:
-                    pipe.hmget(meta_key(job_id), "progress", "progress_fence")
-                rows = pipe.execute()
-        except redis.RedisError:
-            self.breaker.failed()
-            return {}
-        self.breaker.succeeded()
-        return {job_id: (int(row[1]), json.loads(row[0])) for job_id, row in zip(ids, rows, strict=True) if row[0]}
+        """Return the newest ``(fence, report)`` of each job that has one; nothing when that cannot be read."""
 
     def ping(self) -> None:
         """Ask for a sign of life.
 
         Raises:
-            EventsUnavailable: Redis is away.
+            EventsUnavailable: there is none.
         """
-        self._call("ping")
 
     def erase(self, job_id: str) -> None:
         """Delete the job's stream.
 
         Raises:
-            EventsUnavailable: Redis is away; the stream expires by itself.
+            EventsUnavailable: the stream expires by itself.
         """
-        self._call("delete", stream_key(job_id), meta_key(job_id))
 
     def ring(self) -> None:
-        """Wake the dispatcher, if it listens; losing a ring costs one tick of its timer."""
-        if self.breaker.is_open:
-            return
-        try:
-            with self._redis.pipeline(transaction=False) as pipe:
-                pipe.rpush(BELL_KEY, 1)
-                pipe.ltrim(BELL_KEY, 0, 0)
-                pipe.execute()
-        except redis.RedisError:
-            self.breaker.failed()
-            return
-        self.breaker.succeeded()
+        """Wake whoever carries jobs, if it listens; losing a ring costs one tick of its timer."""
 
-    def wake(self, key: str) -> None:
-        """Wake the ``EventReader`` that listens at ``key``, if Redis is there; otherwise it looks by itself soon."""
-        if self.breaker.is_open:
-            return
-        try:
-            with self._redis.pipeline(transaction=False) as pipe:
-                pipe.xadd(key, {"w": 1}, maxlen=1, approximate=False)
-                pipe.expire(key, _WAKE_TTL_S)
-                pipe.execute()
-        except redis.RedisError:
-            self.breaker.failed()
-
-    def _call(self, command: str, *args: Any, **kwargs: Any) -> Any:
-        if self.breaker.is_open:
-            raise EventsUnavailable
-        try:
-            answer = getattr(self._redis, command)(*args, **kwargs)
-        except redis.RedisError as exc:
-            self.breaker.failed()
-            raise EventsUnavailable from exc
-        self.breaker.succeeded()
-        return answer
+    def reader(self) -> "EventReader":
+        """Return a reader of many streams, for one thread; its owner closes it."""
 
     def close(self) -> None:
         """Close the connections."""
-        self._redis.close()
-
-
-# A list of at most one element: pushing wakes the dispatcher's blocking pop.
-BELL_KEY = "sy:bell"

@@ -68,6 +68,16 @@ class JobContext(Protocol):
             JobSuperseded: another claim owns the job.
         """
 
+    def emit(self, type_: str, data: dict[str, object]) -> None:
+        """Tell the tenant what this job has brought about, as a domain event: ``emit("site.crawled", {...})``.
+
+        It is written with the job's successful end and never otherwise, hence exactly once.
+
+        Raises:
+            InputRejected: the type is not ``noun.verb`` in lower case, or is ``job.*``; the data is no JSON of at most
+                16 KiB; this is the job's 101st event.
+        """
+
     def checkpoint(self) -> None:
         """Stop here if the attempt must not go on. Call it in every loop; it is cheap.
 

@@ -1,21 +1,23 @@
 """What one process needs of the kernel, opened once and closed by its owner."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tasks.core.artifacts import Artifacts
 from tasks.core.events import Events
 from tasks.core.ledger import Ledger
-from tasks.core.settings import Settings
+from tasks.core.memory import MemoryKills
+from tasks.core.settings import Profile, Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """Settings, ledger, events and artifacts of this process."""
+    """Settings, ledger, events and artifacts of this process, and what it knows of the machine's memory."""
 
     settings: Settings
     ledger: Ledger
     events: Events
     artifacts: Artifacts
+    memory_kills: MemoryKills = field(default_factory=MemoryKills)
 
     def close(self) -> None:
         """Close every connection."""
@@ -32,5 +34,15 @@ def open_kernel(settings: Settings, *, pool_size: int = 8) -> Kernel:
     """
     ledger = Ledger(settings.resolved_ledger_url, auto_migrate=settings.auto_migrate, pool_size=pool_size)
     ledger.prepare()
-    events = Events(settings.redis_url, maxlen=settings.stream_maxlen, ttl_s=settings.stream_ttl_s)
-    return Kernel(settings, ledger, events, Artifacts(settings.resolved_storage_dir, ledger))
+    return Kernel(settings, ledger, open_events(settings, ledger), Artifacts(settings.resolved_storage_dir, ledger))
+
+
+def open_events(settings: Settings, ledger: Ledger) -> Events:
+    """Open the live streams where the profile keeps them: in the ledger without Redis, else in Redis."""
+    if settings.profile is Profile.LOCAL:
+        from tasks.core.ledger_events import LedgerEvents  # noqa: PLC0415  # each profile loads only its own
+
+        return LedgerEvents(ledger, maxlen=settings.stream_maxlen, ttl_s=settings.stream_ttl_s)
+    from tasks.core.redis_events import RedisEvents  # noqa: PLC0415
+
+    return RedisEvents(settings.redis_url, maxlen=settings.stream_maxlen, ttl_s=settings.stream_ttl_s)

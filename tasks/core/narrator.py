@@ -100,8 +100,8 @@ class Narrator:
                         break
                     self._wakes.wait(pause if self._progress is not None else None)
                 batch, done = self._take(), self._closing
-            for type_, data in batch:
-                self._send(type_, data)
+            if batch:
+                self._send(batch)
             if done and not self._outbox:
                 return
 
@@ -114,8 +114,8 @@ class Narrator:
             self._sent_at = self._clock()
         return batch
 
-    def _send(self, type_: EventType, data: dict[str, Any]) -> None:
+    def _send(self, batch: list[tuple[EventType, dict[str, Any]]]) -> None:
         try:
-            self._events.append(self._job.id, type_, data, fence=self._job.fence, attempt=self._job.attempt)
+            self._events.append_all(self._job.id, batch, fence=self._job.fence, attempt=self._job.attempt)
         except EventsUnavailable:
             return  # progress may be dropped; log lines are in the file

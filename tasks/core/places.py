@@ -3,18 +3,23 @@
 import shutil
 from pathlib import Path
 
-from tasks.core.records import Job
+
+def workdir_of(state_dir: Path, job_id: str, fence: int) -> Path:
+    """Return the attempt's private folder, ``work/<job>-<fence>``; each worker machine has its own.
+
+    It is there from the claim to just before the end is written, so it tells that a child works on the attempt.
+    """
+    return _root(state_dir) / f"{job_id}-{fence}"
 
 
-def workdir_of(state_dir: Path, job: Job) -> Path:
-    """Return the attempt's private folder, ``work/<job>-<fence>``; each worker machine has its own."""
-    return _root(state_dir) / f"{job.id}-{job.fence}"
+def remove_workdirs(state_dir: Path, job_id: str, *, up_to: int) -> None:
+    """Remove what dead attempts of this job left on this machine, under the fence ``up_to`` or an older one.
 
-
-def remove_workdirs(state_dir: Path, job_id: str) -> None:
-    """Remove what dead attempts of this job left on this machine."""
-    for left in _root(state_dir).glob(f"{job_id}-*"):
-        shutil.rmtree(left, ignore_errors=True)
+    The next attempt may run on this machine already.
+    """
+    for left_by, fence, folder in workdirs(state_dir):
+        if left_by == job_id and fence <= up_to:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def workdirs(state_dir: Path) -> list[tuple[str, int, Path]]:

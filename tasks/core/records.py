@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class JobState(StrEnum):
-    """Where a job is in its life. The last three are final."""
+    """Where a job is in its life. The last three are final, unless a failed or cancelled job is retried on request."""
 
     QUEUED = "queued"
     """Accepted and waiting: for its time, its turn, a worker, or its next attempt."""
@@ -24,11 +24,12 @@ class JobState(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """No further transition is possible."""
+        """Nothing further happens by itself."""
         return self in TERMINAL
 
 
 TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+REPLAYABLE = frozenset({JobState.FAILED, JobState.CANCELLED})
 
 
 class Cause(StrEnum):
@@ -40,7 +41,9 @@ class Cause(StrEnum):
     CANCEL_REQUESTED = "cancel_requested"
     TIMEOUT = "timeout"
     WORKER_LOST = "worker_lost"
+    OUT_OF_MEMORY = "out_of_memory"
     DRAINED = "drained"
+    REPLAYED = "replayed"
     EXPIRED = "expired"
     SILENT = "silent"
 
@@ -184,6 +187,7 @@ class JobSummary(BaseModel):
     timings: Timings
     created_at: datetime
     not_before: datetime | None = None
+    expires_at: datetime | None = Field(None, description="Still queued then, the job ends as failed: `expired`.")
     started_at: datetime | None = None
     finished_at: datetime | None = None
     cancel_requested_at: datetime | None = None

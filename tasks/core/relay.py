@@ -19,6 +19,17 @@ def announce(ledger: Ledger, events: Events, job: Job) -> None:
         return
 
 
+def announce_all(ledger: Ledger, events: Events, jobs: Sequence[Job]) -> None:
+    """Append the transitions that these jobs have just made, and note in the ledger that the streams have them.
+
+    Quiet when Redis or the ledger is away: the dispatcher relays them later.
+    """
+    try:
+        relay_unsent(ledger, events, [state_events.state_event_of(job) for job in jobs])
+    except (EventsUnavailable, LedgerUnavailable):
+        return
+
+
 def relay_job(ledger: Ledger, events: Events, pending: Sequence[StateEvent]) -> None:
     """Append one job's pending state events, in order, and before them any earlier ones that the stream lacks.
 

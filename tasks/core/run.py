@@ -105,7 +105,9 @@ def _claim(kernel: Kernel, task: JobTask) -> Job:
 def _run_claimed(
     kernel: Kernel, spec: JobSpec, job: Job, load_engine: Callable[[], Engine[Any]], telemetry: Telemetry
 ) -> Job | None:
-    workdir = workdir_of(kernel.settings.state_dir, job)
+    # The beat takes the folder for the sign that the attempt goes on, so an engine that tidies up must not remove it.
+    folder = workdir_of(kernel.settings.state_dir, job.id, job.fence)
+    workdir = folder / "own"
     workdir.mkdir(parents=True, exist_ok=True)
     attempt = Attempt(kernel, job, workdir=workdir, http=_egress(kernel))
     with _soft_limit_restored():
@@ -115,8 +117,11 @@ def _run_claimed(
             _ignore_soft_limit()
             attempt.close()
             attempt.http.close()
-            shutil.rmtree(workdir, ignore_errors=True)
-        return _patiently(lambda: _write_end(kernel, job, attempt, outcome))
+            shutil.rmtree(folder, ignore_errors=True)
+        ended = _patiently(lambda: _write_end(kernel, job, attempt, outcome))
+    if attempt.emissions.emitted and ended is not None:
+        kernel.events.ring()  # the dispatcher numbers them, which their readers wait for
+    return ended
 
 
 def _egress(kernel: Kernel) -> "Egress":
@@ -143,6 +148,9 @@ def _call_engine(
     except AppError as exc:
         attempt.log(f"{exc.code}: {exc.message}", level="error", stream="kernel")
         return exc
+    except MemoryError as exc:
+        attempt.log(f"MemoryError: {exc}", level="error", stream="kernel")
+        return Transient("The engine asked for more memory than there was.", code=Cause.OUT_OF_MEMORY)
     except Exception as exc:
         # The one place that catches everything: an engine's bug must end its job, not its worker.
         log.exception("engine_raised")
@@ -188,6 +196,7 @@ def _write_end(
         cause=Cause.COMPLETED,
         result=outcome,
         progress=progress,
+        emitted=attempt.emissions.emitted,
     )
 
 

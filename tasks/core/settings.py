@@ -25,11 +25,23 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
+<<<<<<< HEAD
 class RBridge(StrEnum):
     """How workers run R: inside the pool child, or as a process for each job."""
 
     RPY2 = "rpy2"
     RSCRIPT = "rscript"
+=======
+class Profile(StrEnum):
+    """Which parts of the house there are."""
+
+    LOCAL = "local"
+    """No Redis: the local runner takes jobs straight from the ledger, and live events are kept there."""
+    API = "api"
+    """Celery on Redis; clients poll, and no streams are served."""
+    DASHBOARD = "dashboard"
+    """Everything."""
+>>>>>>> main
 
 
 class LogFormat(StrEnum):
@@ -69,6 +81,12 @@ class Settings(BaseSettings):
     environment: Environment = Field(
         Environment.DEVELOPMENT, description="`development` or `production`; production refuses unsafe defaults."
     )
+    profile: Profile = Field(
+        Profile.DASHBOARD,
+        description="`dashboard`: everything; `api`: no streams, clients poll; `local`: no Redis (docs/operations.md).",
+    )
+    sse: bool = Field(True, description="Serve event streams over SSE. Never in profile `api`.")
+    websocket: bool = Field(True, description="Serve event streams over WebSocket. Never in profile `api`.")
     state_dir: Path = Field(
         Path("var"), description="Folder for the default ledger, artifacts, and what must survive a restart here."
     )
@@ -104,11 +122,9 @@ class Settings(BaseSettings):
     )
     stream_token_ttl_s: int = Field(300, ge=10, le=86400, description="How long a stream token opens a stream.")
     stream_maxlen: int = Field(
-        2000, ge=100, le=100_000, description="Entries kept in Redis per job's event stream; older ones give a `gap`."
+        2000, ge=100, le=100_000, description="Entries kept per job's event stream; older ones give a `gap`."
     )
-    stream_ttl_s: int = Field(
-        86400, ge=60, le=30 * 86400, description="How long a finished job's stream stays in Redis."
-    )
+    stream_ttl_s: int = Field(86400, ge=60, le=30 * 86400, description="How long a finished job's stream is kept.")
     heartbeat_s: float = Field(15.0, ge=0.2, le=60, description="Pause between heartbeat comments on idle streams.")
     idempotency_ttl_s: int = Field(
         86400, ge=60, le=30 * 86400, description="How long an idempotency key is remembered."
@@ -117,17 +133,44 @@ class Settings(BaseSettings):
         1.0, ge=0.1, le=10, description="Period of a worker's beat (cancel flags, orphans, liveness)."
     )
     lease_s: float = Field(
-        10.0, ge=1, le=120, description="A worker whose beat counter stands still this long is taken for gone."
+        10.0,
+        ge=1,
+        le=120,
+        description="A worker or leading dispatcher whose beat counter stands still this long is taken for gone.",
     )
     carry_again_s: float = Field(
-        20.0, ge=1, le=600, description="Age at which a published job may be carried again if Redis lost its message."
+        20.0,
+        ge=1,
+        le=600,
+        description="How long a published job's message must be missing in Redis before it is carried again.",
     )
     cancel_grace_s: float = Field(
-        2.0, ge=0, le=60, description="Time a running job gets to stop by itself before its processes are killed."
+        2.0,
+        ge=0,
+        le=60,
+        description="Time a cancelled or superseded attempt gets to stop by itself before its processes are killed.",
+    )
+    drain_s: float = Field(
+        5.0,
+        ge=0,
+        le=300,
+        description="Time the web server goes on answering, unready, between the order to stop and stopping.",
     )
     drain_grace_s: float = Field(
         30.0, ge=0, le=3600, description="Time running jobs get to finish after a worker is told to stop."
     )
+    child_memory_mb: int = Field(
+        0,
+        ge=0,
+        description="Memory in MiB that one job's processes may hold together before they are killed. 0: no limit.",
+    )
+    sweep_every_s: int = Field(
+        3600,
+        ge=0,
+        le=7 * 86400,
+        description="How often the dispatcher submits `maintenance.sweep`, which removes what is old. 0: never.",
+    )
+    outbox_keep_s: int = Field(7 * 86400, ge=3600, le=365 * 86400, description="How long domain events are kept.")
     egress_allow: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated exact `host:port` pairs that jobs may reach although the guard forbids them."
     )
@@ -198,6 +241,21 @@ class Settings(BaseSettings):
 
     def _may_be_plain(self, host: str | None) -> bool:
         return is_loopback(host) or host in self.plaintext_hosts
+
+    @property
+    def needs_redis(self) -> bool:
+        """Whether this profile has a broker."""
+        return self.profile is not Profile.LOCAL
+
+    @property
+    def serves_sse(self) -> bool:
+        """Whether the web server streams events over SSE."""
+        return self.sse and self.profile is not Profile.API
+
+    @property
+    def serves_websocket(self) -> bool:
+        """Whether the web server streams events over WebSocket."""
+        return self.websocket and self.profile is not Profile.API
 
     @property
     def resolved_ledger_url(self) -> str:

@@ -48,11 +48,19 @@ RETRY_PRESETS: Mapping[str, RetryPreset] = {preset.name: preset for preset in (F
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long what a job leaves behind is to be kept, in seconds. Nothing but the stream ages out yet."""
+    """How long what a job leaves behind is kept after its end, in seconds; ``maintenance.sweep`` removes it then.
 
-    stream_s: int = 24 * 3600
-    artifacts_s: int = 7 * 24 * 3600
-    row_s: int = 30 * 24 * 3600
+    Args:
+        stream_s: its live events; ``SWITCHYARD_STREAM_TTL_S`` at most.
+        artifacts_s: its files, the log among them.
+        result_s: its result; None: as long as its row.
+        row_s: its record, with attempts, state events and labels, and whatever else is still there.
+    """
+
+    stream_s: float = 24 * 3600
+    artifacts_s: float = 7 * 24 * 3600
+    result_s: float | None = None
+    row_s: float = 30 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +71,10 @@ class JobSpec:
         kind: ``family.verb``; also the name of the Celery task.
         soft_limit_s: after this long the engine gets ``SoftLimitReached`` (transient).
         hard_limit_s: after this long the child's process group is killed; larger than the soft limit.
+        retention: how long what a job leaves is kept.
         silence_s: an attempt without a sign of life (report, log line, checkpoint) for so long is stuck; None: never.
-        capabilities: what a worker must have found at start, such as ``chromium``; shown as ``waiting_for``.
+        capabilities: what a worker must have found at start, such as ``chromium``. A job waits, and shows it as
+            ``waiting_for``, while no live worker of the queue has all of it; workers of one queue should not differ.
         example: a valid request, shown in the catalogue and used by tests.
     """
 
@@ -85,6 +95,8 @@ class JobSpec:
     def __post_init__(self) -> None:
         if not 0 < self.soft_limit_s < self.hard_limit_s:
             raise ValueError(f"{self.kind}: need 0 < soft_limit_s < hard_limit_s")
+        if self.silence_s is not None and self.silence_s <= 0:
+            raise ValueError(f"{self.kind}: need 0 < silence_s, or None")
 
     @property
     def family(self) -> str:

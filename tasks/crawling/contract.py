@@ -9,6 +9,8 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from tasks.core.spec import Contract, JobSpec, Queue
 
 KIND = "crawling.site"
+SITE_CRAWLED = "site.crawled"
+"""The domain event at a crawl's end: site, job_id, start_url, pages, pages_failed, stopped_by, artifact."""
 PAGES_NAME: Literal["pages.jsonl"] = "pages.jsonl"
 PAGES_MEDIA_TYPE = "application/x-ndjson"
 # Seconds between two requests to one host when neither the request nor the site says: two pages a second.

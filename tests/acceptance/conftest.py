@@ -48,6 +48,7 @@ def yard(tmp_path_factory: pytest.TempPathFactory, site: Site) -> Iterator[Yard]
         "SWITCHYARD_CORS_ORIGINS": site.origin,
         "SWITCHYARD_EXTRA_FAMILIES": "tests.faulty",
         "SWITCHYARD_HEARTBEAT_S": "1",
+        "SWITCHYARD_DRAIN_S": "0",
         "SWITCHYARD_DRAIN_GRACE_S": "1",
     }
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -33,6 +34,14 @@ def test_the_record_sums_up_the_crawl(client: Switchyard, site: Site) -> None:
     assert job.result is not None
     assert (PAGES, 1, 1) == (job.result["pages_ok"], job.result["pages_failed"], job.result["skipped"]["robots"])
     assert ["pages.jsonl"] == [artifact.name for artifact in client.artifacts(job.id)]
+
+
+def test_the_end_of_a_crawl_is_a_domain_event(client: Switchyard, site: Site) -> None:
+    """Emitted by the worker's child, numbered by the dispatcher, awaited by the client."""
+    cursor = client.event_cursor()
+    job = client.submit("crawling.site", _params(site))
+    event = client.wait_for_event("site.crawled", lambda event: event.job_id == job.id, 90, after=cursor)
+    assert (PAGES, job.id, urlsplit(site.url).netloc) == (event.data["pages"], event.data["job_id"], event.data["site"])
 
 
 @pytest.mark.parametrize("transport", ["sse", "websocket", "polling"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -15,9 +15,15 @@ from tasks.core.clock import now
 from tasks.core.kernel import Kernel, open_kernel
 from tasks.core.ledger import fleet, tenants, transitions
 from tasks.core.ledger.fleet import Worker
+from tasks.core.outbox_relay import OutboxRelay
 from tasks.core.records import Job, JobState
 from tasks.core.settings import Settings
+from tasks.core.tenant_streams import TenantStreams
+from tests.app.streams.house import served
 from tests.servers import RedisServer
+
+if TYPE_CHECKING:
+    from tests.app.desk import Desk
 
 PING = "/api/jobs/maintenance.ping"
 WORKER = "maintenance@host#boot"
@@ -160,3 +166,19 @@ def add_worker(kernel: Kernel, *, queues: tuple[str, ...] = ("maintenance",), na
     at = now()
     worker = Worker(name, "host", 7, list(queues), 2, ["chromium"], "0.1.0", at, 1, at, 1000, "up")
     fleet.register(kernel.ledger, worker)
+
+
+@pytest.fixture
+def desk(make_app: Callable[..., API], redis_process: RedisServer) -> "Iterator[Desk]":
+    """The front door on a server, with a Redis, and the dispatcher's hand."""
+    from tests.app.desk import Desk
+
+    redis_process.restore()
+    app = make_app(redis_url=redis_process.url, heartbeat_s=0.3)
+    services = services_of(app)
+    streams = TenantStreams(redis_process.url)
+    with served(app) as address:
+        relay = OutboxRelay(services.kernel.ledger, streams)
+        yield Desk(address, services, sign_in(app, "alice"), sign_in(app, "bob"), relay)
+    streams.close()
+    redis_process.restore()

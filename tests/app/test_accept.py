@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 import pytest
 from celery import Celery
@@ -53,6 +54,14 @@ def test_limits_of_the_kind_are_the_defaults(alice: Caller) -> None:
     assert (record["timeout_s"], record["max_attempts"], record["priority"]) == (10, 3, 50)
 
 
+def test_job_may_be_given_a_time_to_start_in(alice: Caller) -> None:
+    """Counted from its acceptance; one without it never expires."""
+    record = alice.post(PING, json={"params": {}, "expires_in_s": 90}).json
+    at = [datetime.fromisoformat(record[name]) for name in ("created_at", "expires_at")]
+    assert 90 == (at[1] - at[0]).total_seconds()
+    assert alice.submit()["expires_at"] is None
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -68,6 +77,8 @@ def test_limits_of_the_kind_are_the_defaults(alice: Caller) -> None:
         ({"params": {}, "timeout_s": 0}, "timeout_s"),
         ({"params": {}, "timeout_s": 11}, "timeout_s"),
         ({"params": {}, "max_attempts": 4}, "max_attempts"),
+        ({"params": {}, "expires_in_s": 0}, "expires_in_s"),
+        ({"params": {}, "expires_in_s": 1e9}, "expires_in_s"),
         ({"params": {}, "labels": {"UP": "x"}}, "labels.UP.[key]"),
         ({"params": {}, "labels": {f"k{n}": "" for n in range(17)}}, "labels"),
         ({"params": {}, "site": "a b"}, "site"),

@@ -20,7 +20,7 @@ def test_problem_has_every_member(alice: Caller) -> None:
         "type": "about:blank",
         "title": "Not Found",
         "status": 404,
-        "code": "not_found",
+        "code": "no_such_path",
         "instance": "/api/nothing",
         "correlation_id": "c-1",
     }

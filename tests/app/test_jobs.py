@@ -292,3 +292,24 @@ def test_deleting_a_finished_job_erases_its_stream(make_app: Callable[..., API],
     finish(kernel, job)
     alice.delete(f"/api/jobs/{job.id}")
     assert kernel.events.read(job.id) == []
+
+
+def test_record_tells_of_every_attempt_however_it_ended(alice: Caller, services: Services) -> None:
+    """Drained, lost, cancelled: when, where, why and how long."""
+    ledger = services.kernel.ledger
+    job = claim(services.kernel, alice.submit()["id"])
+    transitions.requeue(ledger, job.id, fence=job.fence, cause="drained", counted=False)
+    job = claim(services.kernel, job.id)
+    error = {"code": "out_of_memory", "message": "too much"}
+    transitions.requeue(ledger, job.id, fence=job.fence, cause="out_of_memory", error=error)
+    job = claim(services.kernel, job.id)
+    alice.post(f"/api/jobs/{job.id}/cancel")
+    finish(services.kernel, job, state=JobState.CANCELLED, cause="cancel_requested", result=None)
+    rows = alice.get(f"/api/jobs/{job.id}").json["attempts"]
+    assert [(row["attempt"], row["fence"], row["outcome"], row["cause"]) for row in rows] == [
+        (1, 1, "drained", "drained"),
+        (1, 2, "retried", "out_of_memory"),
+        (2, 3, "cancelled", "cancel_requested"),
+    ]
+    assert rows[1]["error"]["message"] == "too much"
+    assert all(row["worker"] and row["started_at"] and row["ended_at"] and row["seconds"] >= 0 for row in rows)

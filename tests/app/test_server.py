@@ -21,7 +21,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
 
     def run(**values: str) -> subprocess.Popen[str]:
-        ours = {"STATE_DIR": str(tmp_path / "state"), "REDIS_URL": DEAD_REDIS_URL, "WEB_THREADS": "16"} | values
+        ours = {
+            "STATE_DIR": str(tmp_path / "state"),
+            "REDIS_URL": DEAD_REDIS_URL,
+            "WEB_THREADS": "16",
+            "DRAIN_S": "0",
+        } | values
         env = os.environ | {f"SWITCHYARD_{name}": value for name, value in ours.items()} | {"HOME": str(tmp_path)}
         command = [sys.executable, "-m", "app"]
         process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -178,6 +178,10 @@ class ScriptedServer:
         app.errorhandler(KeyError)(lambda _: problem(404, "not_found", detail="no such thing"))
         rule = app.add_url_rule
         rule("/api/jobs/<kind>", view_func=self._submit, methods=["POST"])
+        for act in ("retry", "cancel"):
+            rule(f"/api/jobs/{act}", view_func=self._change, methods=["POST"], defaults={"act": act}, endpoint=act)
+        rule("/api/jobs", view_func=self._change, methods=["DELETE"], endpoint="erase")
+        rule("/api/jobs/<job_id>/retry", view_func=self._retry, methods=["POST"])
         rule("/api/jobs", view_func=self._list)
         rule("/api/jobs/<job_id>", view_func=self._record)
         rule("/api/jobs/<job_id>", view_func=self._delete, methods=["DELETE"])
@@ -248,6 +252,21 @@ class ScriptedServer:
         if not job.is_terminal:
             job.append("state", state="cancelled", cause="cancel_requested")
         return job.record
+
+    def _retry(self, job_id: str) -> Any:
+        job = self.jobs[job_id]
+        if job.record["state"] not in {"failed", "cancelled"}:
+            return problem(409, "conflict", detail=f"the job is {job.record['state']}")
+        return job.append("state", state="queued", cause="replayed").record, 202
+
+    def _change(self, act: str = "erase") -> Any:
+        states = request.args.getlist("state")
+        found = [job for job in self.jobs.values() if not states or job.record["state"] in states]
+        if request.args.get("confirm") != "true":
+            detail = f"This would {act} {len(found)} jobs: repeat it with confirm=true."
+            return problem(422, "confirmation_required", detail=detail, errors=[])
+        limit = int(request.args.get("limit", 1000))
+        return {"matched": len(found), "changed": min(limit, len(found)), "skipped": 0, "more": limit < len(found)}
 
     def _delete(self, job_id: str) -> Any:
         del self.jobs[job_id]

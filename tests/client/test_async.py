@@ -117,3 +117,15 @@ def test_iterators_and_files_work(server: ScriptedServer, tmp_path: Path) -> Non
         return len(jobs), len(lines), (await client.download("job-1", "a.txt", tmp_path)).read_bytes()
 
     assert run(server, read) == (3, 5, b"abc")
+
+
+def test_retry_and_many(server: ScriptedServer) -> None:
+    """The acts on one job and on many are those of the blocking client."""
+    server.job().run().fail()
+
+    async def act(client: AsyncSwitchyard) -> tuple[str, int, int, int]:
+        state = (await client.retry("job-1")).state
+        changes = [await act(confirm=True) for act in (client.retry_many, client.cancel_many, client.erase_many)]
+        return (state, *(change.changed for change in changes))
+
+    assert run(server, act) == ("queued", 1, 1, 1)

@@ -9,6 +9,7 @@ from client import (
     Conflict,
     ConnectionFailed,
     IdempotencyKeyReused,
+    InputRejected,
     Limits,
     NotFound,
     Notice,
@@ -31,9 +32,10 @@ class CrawlResult(BaseModel):
 
 def test_submit_sends_options_and_params(server: ScriptedServer, client: Switchyard) -> None:
     """What is given goes into the body, what is not stays out."""
-    job = client.submit("crawling.site", {"url": "http://a"}, priority=70, labels={"team": "x"})
+    job = client.submit("crawling.site", {"url": "http://a"}, priority=70, expires_in_s=60, labels={"team": "x"})
     assert (job.kind, job.replayed) == ("crawling.site", False)
-    assert server.submits[0][1] == {"params": {"url": "http://a"}, "priority": 70, "labels": {"team": "x"}}
+    options = {"priority": 70, "expires_in_s": 60, "labels": {"team": "x"}}
+    assert server.submits[0][1] == {"params": {"url": "http://a"}, **options}
 
 
 def test_submit_takes_a_model(server: ScriptedServer, client: Switchyard) -> None:
@@ -194,3 +196,38 @@ def test_run_submits_and_waits(server: ScriptedServer, client: Switchyard) -> No
     """One call from request to final record."""
     server.on_submit = lambda job: job.succeed(pages=3)
     assert client.run("crawling.site", {"url": "http://a"}).result == {"pages": 3}
+
+
+def test_retry_runs_a_failed_job_again(server: ScriptedServer, client: Switchyard) -> None:
+    """The same job, queued; what runs already conflicts, and is not asked twice."""
+    server.job().run().fail()
+    assert client.retry("job-1").state == "queued"
+    with pytest.raises(Conflict):
+        client.retry("job-1")
+    assert server.count("POST", "/api/jobs/job-1/retry") == 2
+
+
+def test_lost_answer_to_a_retry_is_not_asked_again(server: ScriptedServer, client: Switchyard) -> None:
+    """The first may have been heard, and the second would be told of a conflict."""
+    server.job().run().fail()
+    server.faults = ["dropped"]
+    with pytest.raises(ConnectionFailed):
+        client.retry("job-1")
+    assert server.count("POST", "/api/jobs/job-1/retry") == 1
+
+
+def test_many_jobs_are_changed_by_filter(server: ScriptedServer, client: Switchyard) -> None:
+    """Each act has its call; the filters are those of the list."""
+    server.job("job-1").run().fail()
+    server.job("job-2")
+    assert (client.retry_many(state="failed", confirm=True).changed, client.cancel_many(confirm=True).matched) == (1, 2)
+    answer = client.erase_many(confirm=True, limit=1)
+    assert (answer.matched, answer.changed, answer.more) == (2, 1, True)
+
+
+def test_many_jobs_are_not_changed_unconfirmed(server: ScriptedServer, client: Switchyard) -> None:
+    """The refusal says how many it would be."""
+    server.job()
+    with pytest.raises(InputRejected, match="would erase 1") as refused:
+        client.erase_many()
+    assert refused.value.code == "confirmation_required"

@@ -265,3 +265,40 @@ def test_refused_settings_exit_2_with_every_reason(
     monkeypatch.setenv("SWITCHYARD_ENVIRONMENT", "moon")
     assert switchyard("settings") == 2
     assert capsys.readouterr().err.count("refused: ") >= 2
+
+
+def test_retry_of_one_job(server: ScriptedServer, switchyard: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """Queued again; what has not failed is refused."""
+    server.job().run().fail()
+    assert switchyard("retry", "job-1") == 0
+    assert capsys.readouterr().out == "job-1 is queued again\n"
+    assert switchyard("retry", "job-1") == 2
+
+
+def test_retry_can_wait_for_the_new_end(server: ScriptedServer, switchyard: Command) -> None:
+    """The exit code is that of the job's new end; waiting here for a job that nobody runs times out."""
+    server.job().run().fail()
+    assert switchyard("retry", "job-1", "--wait", "0.2") == 7
+
+
+@pytest.mark.parametrize(
+    ("act", "done"), [("retry", "retried"), ("cancel", "cancelled or told to stop"), ("erase", "erased")]
+)
+def test_many_jobs_by_filter(
+    server: ScriptedServer, switchyard: Command, capsys: pytest.CaptureFixture[str], act: str, done: str
+) -> None:
+    """Only with --yes."""
+    server.job("job-1").run().fail()
+    server.job("job-2").run().fail()
+    server.job("job-3")
+    assert switchyard(act, "--state", "failed") == 2
+    assert "add --yes" in capsys.readouterr().err
+    assert switchyard(act, "--state", "failed", "--limit", "1", "--yes") == 0
+    assert capsys.readouterr().out == f"1 of 2 {done}; there are more: repeat it\n"
+
+
+@pytest.mark.parametrize("arguments", [["retry"], ["cancel", "--yes"], ["erase"], ["retry", "job-1", "--all"]])
+def test_act_needs_one_way_to_choose(server: ScriptedServer, switchyard: Command, arguments: list[str]) -> None:
+    """Nobody cancels everything by forgetting an id."""
+    assert switchyard(*arguments) == 2
+    assert server.seen == []

@@ -9,10 +9,15 @@ from tasks.core.attempt import Attempt
 from tasks.core.egress import Egress, EgressPolicy
 from tasks.core.errors import InputRejected, JobCancelled, JobSuperseded
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import carrying, queries, transitions
+from tasks.core.ledger import Ledger, carrying, queries, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job
 from tests.samples import FakeClock, claimed, ledger_away, running
+
+
+@pytest.fixture
+def ledger(either_ledger: Ledger) -> Ledger:
+    return either_ledger
 
 
 @pytest.fixture
@@ -93,6 +98,42 @@ def test_report_is_kept_in_the_ledger_now_and_then(
     clock.at += 5
     attempt.report("s", 2, 10)
     assert queries.job(kernel.ledger, job.id).progress == attempt.last_progress
+
+
+def signs(kernel: Kernel, job: Job) -> int:
+    found = queries.job(kernel.ledger, job.id)
+    assert found is not None
+    return found.signs
+
+
+def test_attempt_that_may_not_be_silent_shows_signs_of_life(
+    kernel: Kernel, tenant: Tenant, clock: FakeClock, tmp_path: Path
+) -> None:
+    """Log lines, reports and checkpoints do, four times in what its kind allows, and not at each of them."""
+    job = running(kernel.ledger, tenant, silence_s=8.0)
+    attempt = Attempt(kernel, job, workdir=tmp_path, http=Egress(EgressPolicy()), clock=clock)
+    seen = []
+    for show in (lambda: attempt.log("x"), lambda: attempt.report("s", 1), attempt.checkpoint):
+        clock.at += 2.0
+        for _ in range(5):
+            show()
+        seen.append(signs(kernel, job))
+    with ledger_away(kernel.ledger):
+        clock.at += 2.0
+        attempt.log("x")
+    attempt.close()
+    attempt.http.close()
+    assert [1, 2, 3] == seen
+
+
+def test_attempt_that_may_be_silent_costs_no_writes(
+    kernel: Kernel, job: Job, attempt: Attempt, clock: FakeClock
+) -> None:
+    """Nobody watches it."""
+    clock.at += 100
+    attempt.log("x")
+    attempt.checkpoint()
+    assert signs(kernel, job) == 0
 
 
 def test_checkpoint_passes_while_nobody_objects(attempt: Attempt, clock: FakeClock) -> None:

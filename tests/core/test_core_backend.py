@@ -1,5 +1,7 @@
 """The ledger as Celery's result backend: what it answers, and the little that it writes."""
 
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,11 +12,17 @@ from structlog.testing import capture_logs
 
 from tasks.core.errors import AttemptEnded
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import queries, transitions
+from tasks.core.ledger import Ledger, queries, transitions
 from tasks.core.ledger.tenants import Tenant
+from tasks.core.memory import MemoryKills
 from tasks.core.places import workdir_of
 from tasks.core.records import Cause, Job, JobState
 from tests.samples import WORKER, accepted, ledger_away, running
+
+
+@pytest.fixture
+def ledger(either_ledger: Ledger) -> Ledger:
+    return either_ledger
 
 
 @pytest.fixture
@@ -94,12 +102,47 @@ def test_job_that_waits_for_its_next_attempt_is_in_retry(celery: Celery, kernel:
 )
 def test_death_of_a_child_is_settled(celery: Celery, job: Job, error: BaseException, cause: str) -> None:
     """The parent writes what the child could not; the working folder goes too."""
-    workdir = workdir_of(celery.kernel.settings.state_dir, job)
+    workdir = workdir_of(celery.kernel.settings.state_dir, job.id, job.fence)
     workdir.mkdir(parents=True)
     found = store(celery, job, error)
     assert found is not None
     assert (found.state, found.cause) == (JobState.QUEUED, cause)
     assert not workdir.exists()
+
+
+def test_death_of_a_child_leaves_the_next_attempts_folder(celery: Celery, job: Job) -> None:
+    """It may have begun on this machine before the parent heard of the death."""
+    folders = [workdir_of(celery.kernel.settings.state_dir, job.id, job.fence + n) for n in (0, 1)]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    store(celery, job, WorkerLostError("signal 9"))
+    assert [False, True] == [folder.exists() for folder in folders]
+
+
+@pytest.mark.parametrize(("kills", "cause"), [(7, Cause.OUT_OF_MEMORY), (3, Cause.WORKER_LOST)])
+def test_kernels_kill_is_named(celery: Celery, job: Job, tmp_path: Path, kills: int, cause: str) -> None:
+    """A SIGKILL that nobody of ours sent, while the kernel's counter grew."""
+    counter = tmp_path / "memory.events"
+    counter.write_text("oom 2\noom_kill 3\n")
+    celery.kernel = replace(celery.kernel, memory_kills=MemoryKills((counter,)))
+    celery.kernel.memory_kills.look()
+    counter.write_text(f"oom 2\noom_kill {kills}\n")
+    found = store(celery, job, WorkerLostError("Worker exited prematurely: signal 9 (SIGKILL) Job: 3."))
+    assert found is not None
+    assert found.cause == cause
+
+
+def test_segfault_while_memory_ran_out_elsewhere_stays_a_segfault(celery: Celery, job: Job, tmp_path: Path) -> None:
+    """Only SIGKILL is the kernel's way; the message names the signal."""
+    counter = tmp_path / "vmstat"
+    counter.write_text("oom_kill 3\n")
+    celery.kernel = replace(celery.kernel, memory_kills=MemoryKills((counter,)))
+    celery.kernel.memory_kills.look()
+    counter.write_text("oom_kill 4\n")
+    found = store(celery, job, WorkerLostError("Worker exited prematurely: signal 11 (SIGSEGV) Job: 3."))
+    assert found is not None
+    assert found.error is not None
+    assert ("worker_lost", True) == (found.error["code"], "SIGSEGV" in found.error["message"])
 
 
 def test_hard_limit_reported_twice_counts_once(celery: Celery, job: Job) -> None:

@@ -4,11 +4,12 @@ import time
 
 import pytest
 
-from tasks.core.events import BELL_KEY, Events, EventsUnavailable, meta_key, stream_key
+from tasks.core.events import Events, EventsUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import state_events, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import JobState
+from tasks.core.redis_events import BELL_KEY, RedisEvents, meta_key, stream_key
 from tasks.core.relay import announce, relay_unsent
 from tests.samples import accepted, ago, carried, claimed, eventually, ledger_away, running
 from tests.servers import RedisServer
@@ -22,33 +23,33 @@ def states(kernel: Kernel, job_id: str) -> list[str]:
     return [event.data["state"] for event in kernel.events.read(job_id) if event.type == "state"]
 
 
-def test_events_keep_their_order_and_count(kernel: Kernel) -> None:
+def test_events_keep_their_order_and_count(either_kernel: Kernel) -> None:
     """``seq`` grows by one, and the id is the place in the stream."""
-    ids = [tell(kernel.events, n=n) for n in range(3)]
-    found = kernel.events.read("job")
+    ids = [tell(either_kernel.events, n=n) for n in range(3)]
+    found = either_kernel.events.read("job")
     assert ids == [event.id for event in found]
     assert [(event.seq, event.data) for event in found] == [(1, {"n": 0}), (2, {"n": 1}), (3, {"n": 2})]
-    assert kernel.events.position("job") == (ids[0], ids[2])
+    assert either_kernel.events.position("job") == (ids[0], ids[2])
 
 
-def test_reading_goes_on_after_a_cursor(kernel: Kernel) -> None:
+def test_reading_goes_on_after_a_cursor(either_kernel: Kernel) -> None:
     """Nothing again and nothing left out."""
-    ids = [tell(kernel.events, n=n) for n in range(3)]
+    ids = [tell(either_kernel.events, n=n) for n in range(3)]
     assert ids[1] is not None
-    assert ids[2:] == [event.id for event in kernel.events.read("job", after=ids[1])]
+    assert ids[2:] == [event.id for event in either_kernel.events.read("job", after=ids[1])]
 
 
-def test_unknown_stream_is_empty(kernel: Kernel) -> None:
+def test_unknown_stream_is_empty(either_kernel: Kernel) -> None:
     """A job that told nothing yet."""
-    assert (kernel.events.read("none"), kernel.events.position("none")) == ([], (None, None))
+    assert (either_kernel.events.read("none"), either_kernel.events.position("none")) == ([], (None, None))
 
 
-def test_wire_form_is_one_json_object(kernel: Kernel) -> None:
+def test_wire_form_is_one_json_object(either_kernel: Kernel) -> None:
     """Text stays text, whatever it is made of."""
     import json
 
-    tell(kernel.events, text='ü "quoted" \n\u2028')
-    (event,) = kernel.events.read("job")
+    tell(either_kernel.events, text='ü "quoted" \n\u2028')
+    (event,) = either_kernel.events.read("job")
     assert {
         "id": event.id,
         "seq": 1,
@@ -60,43 +61,43 @@ def test_wire_form_is_one_json_object(kernel: Kernel) -> None:
     } == json.loads(event.to_json())
 
 
-def test_stale_fence_is_refused(kernel: Kernel) -> None:
+def test_stale_fence_is_refused(either_kernel: Kernel) -> None:
     """A late writer from an old claim is not heard."""
-    tell(kernel.events, fence=2)
-    assert tell(kernel.events, fence=1) is None
-    assert tell(kernel.events, fence=2) is not None
-    assert len(kernel.events.read("job")) == 2
+    tell(either_kernel.events, fence=2)
+    assert tell(either_kernel.events, fence=1) is None
+    assert tell(either_kernel.events, fence=2) is not None
+    assert len(either_kernel.events.read("job")) == 2
 
 
-def test_state_event_of_a_new_claim_silences_the_old_one(kernel: Kernel, tenant: Tenant) -> None:
+def test_state_event_of_a_new_claim_silences_the_old_one(either_kernel: Kernel, tenant: Tenant) -> None:
     """From the claim on, only the new fence is heard."""
-    job = running(kernel.ledger, tenant)
-    kernel.events.append_states(state_events.events_of(kernel.ledger, job.id))
-    assert tell(kernel.events, job.id, fence=0) is None
+    job = running(either_kernel.ledger, tenant)
+    either_kernel.events.append_states(state_events.events_of(either_kernel.ledger, job.id))
+    assert tell(either_kernel.events, job.id, fence=0) is None
 
 
-def test_repeated_state_is_not_appended_again(kernel: Kernel, tenant: Tenant) -> None:
+def test_repeated_state_is_not_appended_again(either_kernel: Kernel, tenant: Tenant) -> None:
     """Whoever made it and the dispatcher may both append it."""
-    job = running(kernel.ledger, tenant)
-    events = state_events.events_of(kernel.ledger, job.id)
-    assert [kernel.events.append_states(events) for _ in range(2)] == [2, 2]
-    assert states(kernel, job.id) == ["queued", "running"]
+    job = running(either_kernel.ledger, tenant)
+    events = state_events.events_of(either_kernel.ledger, job.id)
+    assert [either_kernel.events.append_states(events) for _ in range(2)] == [2, 2]
+    assert states(either_kernel, job.id) == ["queued", "running"]
 
 
-def test_state_after_a_gap_is_refused_until_the_gap_is_filled(kernel: Kernel, tenant: Tenant) -> None:
+def test_state_after_a_gap_is_refused_until_the_gap_is_filled(either_kernel: Kernel, tenant: Tenant) -> None:
     """The answer tells which the stream has."""
-    job = running(kernel.ledger, tenant)
-    first, second = state_events.events_of(kernel.ledger, job.id)
-    assert kernel.events.append_states([second]) == 0
-    assert states(kernel, job.id) == []
-    assert kernel.events.append_states([first, second]) == 2
+    job = running(either_kernel.ledger, tenant)
+    first, second = state_events.events_of(either_kernel.ledger, job.id)
+    assert either_kernel.events.append_states([second]) == 0
+    assert states(either_kernel, job.id) == []
+    assert either_kernel.events.append_states([first, second]) == 2
 
 
-def test_announce_fills_the_gap_before_it(kernel: Kernel, tenant: Tenant) -> None:
+def test_announce_fills_the_gap_before_it(either_kernel: Kernel, tenant: Tenant) -> None:
     """A viewer sees the earlier states first."""
-    job = running(kernel.ledger, tenant)
-    announce(kernel.ledger, kernel.events, job)
-    assert states(kernel, job.id) == ["queued", "running"]
+    job = running(either_kernel.ledger, tenant)
+    announce(either_kernel.ledger, either_kernel.events, job)
+    assert states(either_kernel, job.id) == ["queued", "running"]
 
 
 def test_wiped_redis_begins_a_new_epoch_with_all_states(kernel: Kernel, tenant: Tenant) -> None:
@@ -118,7 +119,7 @@ def test_wiped_redis_begins_a_new_epoch_with_all_states(kernel: Kernel, tenant: 
 
 def test_stream_is_capped(redis_server: RedisServer) -> None:
     """Older entries go, the sequence goes on."""
-    events = Events(redis_server.url, maxlen=100, ttl_s=60)
+    events = RedisEvents(redis_server.url, maxlen=100, ttl_s=60)
     for n in range(400):
         tell(events, n=n)
     found = events.read("job")
@@ -214,15 +215,15 @@ def test_announce_without_redis_or_ledger_is_quiet(kernel: Kernel, redis_server:
     announce(kernel.ledger, kernel.events, job)
 
 
-def test_relay_sends_what_is_unsent_and_notes_it(kernel: Kernel, tenant: Tenant) -> None:
+def test_relay_sends_what_is_unsent_and_notes_it(either_kernel: Kernel, tenant: Tenant) -> None:
     """Several jobs at once, each from where its stream stands."""
-    jobs = [claimed(kernel.ledger, carried(kernel.ledger, tenant)) for _ in range(2)]
-    accepted(kernel.ledger, tenant)
-    announce(kernel.ledger, kernel.events, jobs[0])
-    unsent = state_events.unsent_events(kernel.ledger, before=ago(-1))
-    assert relay_unsent(kernel.ledger, kernel.events, unsent) == 5
-    assert state_events.unsent_events(kernel.ledger, before=ago(-1)) == []
-    assert [states(kernel, job.id) for job in jobs] == [["queued", "running"]] * 2
+    jobs = [claimed(either_kernel.ledger, carried(either_kernel.ledger, tenant)) for _ in range(2)]
+    accepted(either_kernel.ledger, tenant)
+    announce(either_kernel.ledger, either_kernel.events, jobs[0])
+    unsent = state_events.unsent_events(either_kernel.ledger, before=ago(-1))
+    assert relay_unsent(either_kernel.ledger, either_kernel.events, unsent) == 5
+    assert state_events.unsent_events(either_kernel.ledger, before=ago(-1)) == []
+    assert [states(either_kernel, job.id) for job in jobs] == [["queued", "running"]] * 2
 
 
 def test_relay_notes_what_it_sent_before_redis_went_away(

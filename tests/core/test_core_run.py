@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,9 +24,11 @@ from tasks.core.errors import (
 )
 from tasks.core.job import JobContext
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import carrying, queries, transitions
+from tasks.core.ledger import Ledger, carrying, outbox, queries, transitions
+from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobState
+from tasks.core.redis_events import BELL_KEY
 from tasks.core.run import run_job
 from tasks.core.telemetry import Telemetry
 from tasks.maintenance.contract import SPECS, PingRequest, PingResult
@@ -33,6 +36,11 @@ from tasks.maintenance.engine import ping
 from tests.samples import carried, claimed, ledger_away
 
 Engine = Callable[[PingRequest, JobContext], PingResult]
+
+
+@pytest.fixture
+def ledger(either_ledger: Ledger) -> Ledger:
+    return either_ledger
 
 
 @pytest.fixture
@@ -119,7 +127,6 @@ def test_passing_failure_goes_back_to_the_queue(kernel: Kernel, job: Job, error:
         (InputRejected("bad", field="url"), "input_rejected"),
         (EngineUnavailable("no R"), "engine_unavailable"),
         (ZeroDivisionError("division by zero"), "engine_error"),
-        (MemoryError(), "engine_error"),
     ],
 )
 def test_lasting_failure_ends_the_job(kernel: Kernel, job: Job, error: Exception, code: str) -> None:
@@ -204,6 +211,50 @@ def test_superseded_attempt_changes_nothing(kernel: Kernel, job: Job, late: str)
     assert (found.state, found.fence, found.result) == (JobState.RUNNING, 2, None)
 
 
+def test_events_are_told_by_the_attempt_that_succeeds_alone(kernel: Kernel, job: Job) -> None:
+    """A failed attempt and one whose fence is old tell nothing; the dispatcher is rung for."""
+
+    def fails(request: PingRequest, context: JobContext) -> PingResult:
+        context.emit("site.crawled", {"by": "the first"})
+        raise Transient("once")
+
+    def is_overtaken(request: PingRequest, context: JobContext) -> PingResult:
+        context.emit("site.crawled", {"by": "the overtaken"})
+        transitions.requeue(kernel.ledger, context.id, fence=context.fence, cause=Cause.WORKER_LOST)
+        return PingResult(message="late")
+
+    def succeeds(request: PingRequest, context: JobContext) -> PingResult:
+        context.emit("site.crawled", {"by": "the last"})
+        return ping(request, context)
+
+    ended(kernel, job, fails)
+    with pytest.raises(Ignore):
+        run(kernel, carried_again(kernel, job), is_overtaken)
+    kernel.events._redis.delete(BELL_KEY)
+    run(kernel, carried_again(kernel, job), succeeds)
+    outbox.number(kernel.ledger)
+    assert [{"by": "the last"}] == [event.data for event in outbox.events_after(kernel.ledger, job.tenant_id, 0)]
+    assert kernel.events._redis.exists(BELL_KEY)
+
+
+def carried_again(kernel: Kernel, job: Job) -> Job:
+    """Take the job's next carry, whenever it is due."""
+    with kernel.ledger.write() as connection:
+        connection.execute(jobs.update().values(not_before=None))
+    (again,) = carrying.take_due(kernel.ledger, job.queue)
+    return again
+
+
+def test_impossible_event_fails_the_job(kernel: Kernel, job: Job) -> None:
+    """An engine that emits nonsense is wrong, and told so."""
+
+    def engine(request: PingRequest, context: JobContext) -> PingResult:
+        context.emit("Crawled", {})
+        raise AssertionError("unreachable")
+
+    assert ("input_rejected", "type") == itemgetter("code", "field")(ended(kernel, job, engine).error)
+
+
 def test_second_delivery_runs_nothing(kernel: Kernel, job: Job) -> None:
     """A duplicate leaves quietly."""
     run(kernel, job, ping)
@@ -251,3 +302,9 @@ def test_logs_carry_the_jobs_identity(kernel: Kernel, tenant: Tenant) -> None:
     run(kernel, job, engine)
     assert seen == [{"job_id": job.id, "kind": job.kind, "attempt": 1, "correlation_id": "c-1"}]
     assert structlog.contextvars.get_contextvars() == {}
+
+
+def test_engine_that_runs_out_of_memory_is_tried_again(kernel: Kernel, job: Job) -> None:
+    """Another moment, or another machine, may have more; the cause is named."""
+    back = ended(kernel, job, raising(MemoryError()))
+    assert (back.state, back.cause) == (JobState.QUEUED, Cause.OUT_OF_MEMORY)

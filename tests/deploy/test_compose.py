@@ -56,6 +56,23 @@ def test_redis_keeps_an_append_only_file_and_never_evicts(compose: dict[str, Any
     assert command[command.index("--maxmemory-policy") + 1] == "noeviction"
 
 
+def test_orchestrator_waits_longer_than_we_take_to_leave(compose: dict[str, Any]) -> None:
+    """The web drains and then ends its requests; a worker lets its jobs finish and then hands the rest back."""
+    defaults = {name: Settings.model_fields[name].default for name in ("drain_s", "drain_grace_s")}
+    for name, service in compose["services"].items():
+        if "build" in service:
+            patience_s = int(service["stop_grace_period"].removesuffix("s"))
+            assert patience_s >= max(defaults["drain_s"] + 15, defaults["drain_grace_s"] + 10), name
+
+
+def test_workers_are_probed_by_their_own_command(compose: dict[str, Any]) -> None:
+    """Their row says whether they take jobs; other roles of that image have no such row."""
+    for name, service in compose["services"].items():
+        if service.get("image") == "switchyard-worker":
+            probe = service["healthcheck"].get("test")
+            assert probe == (["CMD", "python", "-m", "workers", "ready"] if name.startswith("worker-") else None), name
+
+
 def test_compose_names_only_settings_that_exist(compose: dict[str, Any]) -> None:
     """A misspelt variable would be ignored in silence."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}

@@ -44,6 +44,21 @@ def _segfault(request: ActRequest, job: JobContext) -> None:
     ctypes.string_at(0)
 
 
+def _kill(request: ActRequest, job: JobContext) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _gobble(request: ActRequest, job: JobContext) -> None:
+    hoard = bytearray()
+    for _ in range(request.mebibytes):
+        hoard += b"x" * (1 << 20)
+    _sleep(request, job)
+
+
+def _unmemorable(request: ActRequest, job: JobContext) -> None:
+    bytearray(1 << 60)
+
+
 def _sleep(request: ActRequest, job: JobContext) -> None:
     until = time.monotonic() + request.seconds
     while time.monotonic() < until:
@@ -71,6 +86,13 @@ def _grandchild(request: ActRequest, job: JobContext) -> None:
     _stubborn(request, job)
 
 
+def _mute(request: ActRequest, job: JobContext) -> None:
+    until = time.monotonic() + request.seconds
+    while time.monotonic() < until:
+        with suppress(BaseException):
+            time.sleep(0.05)
+
+
 def _tell(request: ActRequest, job: JobContext) -> None:
     for done in range(1, 4):
         job.report("telling", done, 3)
@@ -84,9 +106,13 @@ _ACTS: Mapping[str, Callable[[ActRequest, JobContext], None]] = {
     "transient": _transient,
     "exit": _exit,
     "segfault": _segfault,
+    "kill": _kill,
+    "gobble": _gobble,
+    "unmemorable": _unmemorable,
     "sleep": _sleep,
     "stubborn": _stubborn,
     "hang": _hang,
     "grandchild": _grandchild,
+    "mute": _mute,
     "tell": _tell,
 }

@@ -1,4 +1,4 @@
-"""The Celery task of the family; it only delegates."""
+"""The Celery tasks of the family; they only delegate."""
 
 from typing import Any
 
@@ -6,13 +6,19 @@ from celery import shared_task
 
 from tasks.core.job import Engine
 from tasks.core.run import JobTask, run_job
-from tests.faulty.contract import ACT, SPECS
+from tests.faulty.contract import ACT, SPECS, WATCHED
 
 
 @shared_task(name=ACT, bind=True, base=JobTask)
 def act(self: JobTask, _job_id: str) -> dict[str, Any]:
     """Run ``faulty.act``."""
     return run_job(self, SPECS[0], _load)
+
+
+@shared_task(name=WATCHED, bind=True, base=JobTask)
+def watched(self: JobTask, _job_id: str) -> dict[str, Any]:
+    """Run ``faulty.watched``."""
+    return run_job(self, SPECS[1], _load)
 
 
 def _load() -> Engine[Any]:

@@ -3,7 +3,7 @@
 import os
 import runpy
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,13 @@ from tasks.celery import SwitchyardCelery
 from tasks.core.carrier import Carrier
 from tasks.core.clock import now
 from tasks.core.kernel import Kernel, open_kernel
-from tasks.core.ledger import carrying, queries, state_events, tenants, transitions
+from tasks.core.ledger import carrying, state_events, tenants, transitions
 from tasks.core.ledger.fleet import Worker, WorkerState
-from tasks.core.ledger.schema import attempts, workers
-from tasks.core.records import AttemptRecord, Job, JobState
+from tasks.core.ledger.schema import workers
+from tasks.core.records import Job
 from tasks.core.settings import load_settings
-from tasks.dispatch import Submission, cancel, submit
-from tasks.registry import load_specs
-from tests.faulty.contract import ACT
+from tests.integration.jobs import Jobs
 from tests.integration.processes import REPOSITORY, CommandContainer, RedisContainer, await_true
-from workers.orphans import CHILD_MARK
 
 Settings = Mapping[str, str]
 
@@ -76,7 +73,7 @@ class LocalWorkers(CeleryWorkerCluster):
         self.nodes = (*self.nodes, worker)
 
 
-class House(CeleryTestSetup):
+class House(Jobs, CeleryTestSetup):
     """pytest-celery's setup, and what a test does with it."""
 
     folder: Path
@@ -158,15 +155,6 @@ class House(CeleryTestSetup):
 
     # ---- jobs
 
-    def submit(self, act: str = "succeed", **options: Any) -> Job:
-        """Submit a ``faulty.act``; ``timeout_s``, ``max_attempts`` and the like go to the job, the rest to the act."""
-        of_job = {name: options.pop(name) for name in ("timeout_s", "max_attempts", "priority") if name in options}
-        request = {"act": act, "effects": str(self.folder / "effects"), **options}
-        spec = load_specs(self.kernel.settings.extra_families)[ACT]
-        spec.request.model_validate(request)
-        submission = Submission(tenant_id=self.tenant_id, request=request, **of_job)
-        return submit(self.kernel, self.carrier, spec, submission).job
-
     def deliver(self, job: Job, *, carry: int) -> None:
         """Put the job's message into the broker by hand."""
         self.app.send_task(job.kind, args=(job.id,), task_id=job.id, queue=job.queue, headers={"carry": carry})
@@ -180,93 +168,9 @@ class House(CeleryTestSetup):
         """Queue a running job again, as a dispatcher does that takes its worker for gone."""
         assert transitions.requeue(self.kernel.ledger, running.id, fence=running.fence, cause="worker_lost") is not None
 
-    def child_of(self, job: Job) -> int:
-        """Return the pid of the pool child that ran the job's newest attempt."""
-        newest = attempts.select().where(attempts.c.job_id == job.id).order_by(attempts.c.fence.desc())
-        with self.kernel.ledger.read() as connection:
-            return int(connection.execute(newest).first().child_pid)
-
-    def cancel(self, job: Job) -> Job:
-        """Cancel the job."""
-        return cancel(self.kernel, job.id, tenant_id=self.tenant_id)
-
-    def job(self, job: Job) -> Job:
-        """Read the job again."""
-        found = queries.job(self.kernel.ledger, job.id)
-        assert found is not None
-        return found
-
-    def attempts(self, job: Job) -> list[AttemptRecord]:
-        """List the job's attempts."""
-        return queries.attempts_of(self.kernel.ledger, job.id)
-
-    def await_state(self, job: Job, *states: JobState, within_s: float = 90.0) -> Job:
-        """Wait until the job is in one of ``states``."""
-        return self.await_job(job, lambda seen: seen.state in states, what=f"{states}", within_s=within_s)
-
-    def await_end(self, job: Job, *, within_s: float = 90.0) -> Job:
-        """Wait until the job has ended."""
-        return self.await_job(job, lambda seen: seen.state.is_terminal, what="an end", within_s=within_s)
-
-    def await_job(self, job: Job, claim: Callable[[Job], bool], *, what: str, within_s: float = 90.0) -> Job:
-        """Wait until ``claim`` holds for the job."""
-        found: list[Job] = []
-
-        def holds() -> bool:
-            found[:] = [self.job(job)]
-            return claim(found[0])
-
-        try:
-            await_true(holds, what=what, within_s=within_s)
-        except AssertionError as late:
-            raise AssertionError(f"{late}; the job is {found[0]}") from None
-        return found[0]
-
-    def await_start(self, job: Job, *, starts: int = 1) -> Job:
-        """Wait until the engine was entered ``starts`` times."""
-        await_true(lambda: len(self.effects(job)) >= starts, what=f"{job.id} starts")
-        return self.job(job)
-
-    def effects(self, job: Job) -> list[tuple[int, int]]:
-        """List ``(attempt, fence)`` of each time the engine was entered."""
-        path = self.folder / "effects"
-        lines = path.read_text().splitlines() if path.exists() else []
-        rows = [line.split() for line in lines]
-        return [(int(attempt), int(fence)) for job_id, attempt, fence in rows if job_id == job.id]
-
-    def events(self, job: Job) -> list[str]:
-        """List the states that the ledger's events tell, oldest first."""
-        return [event.data["state"] for event in state_events.events_of(self.kernel.ledger, job.id)]
-
-    def streamed_states(self, job: Job) -> list[str]:
-        """List the states that the Redis stream tells, oldest first."""
-        return [event.data["state"] for event in self.kernel.events.read(job.id) if event.type == "state"]
-
     def await_relayed(self) -> None:
         """Wait until the dispatcher has noted every state event as sent."""
         await_true(lambda: not state_events.unsent_events(self.kernel.ledger, before=now()), what="all is relayed")
-
-    def await_idle(self, *, within_s: float = 60.0) -> None:
-        """Wait until no job is queued or running, so that a test cannot disturb the next one."""
-        active = (JobState.QUEUED, JobState.RUNNING)
-        wanted = queries.Filter(self.tenant_id, states=active)
-        await_true(
-            lambda: queries.listing(self.kernel.ledger, wanted, limit=1).total == 0,
-            what="all jobs ended",
-            within_s=within_s,
-        )
-
-    def marked(self, child_pid: int) -> list[int]:
-        """List the living processes that carry the child's mark."""
-        return [process.pid for process in psutil.process_iter() if _carries(process, f":{child_pid}")]
-
-
-def _carries(process: psutil.Process, ending: str) -> bool:
-    try:
-        alive = process.status() != psutil.STATUS_ZOMBIE
-        return alive and process.environ().get(CHILD_MARK, "").endswith(ending)
-    except psutil.Error:
-        return False
 
 
 def worker_arguments(*options: str) -> list[str]:

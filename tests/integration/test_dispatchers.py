@@ -14,8 +14,8 @@ _BACKLOG = 100
 
 @pytest.fixture(scope="module")
 def house_settings() -> dict[str, str]:
-    """A short lease, so that a successor soon takes over."""
-    return {"lease_s": "2"}
+    """A short lease, so that a successor soon takes over; the usual time to claim, because carries are counted."""
+    return {"lease_s": "2", "carry_again_s": "20"}
 
 
 @pytest.fixture

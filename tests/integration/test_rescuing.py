@@ -43,7 +43,7 @@ def test_job_of_a_killed_worker_is_finished_by_another(house: House) -> None:
 def test_late_writer_is_refused(house: House) -> None:
     """A worker that was frozen until its job was rescued and finished cannot change the end."""
     frozen = house.start_worker("-Q", "analytics")
-    job = house.submit("stubborn", seconds=5, until_attempt=1)
+    job = house.submit("stubborn", seconds=3, until_attempt=1)
     house.await_start(job)
     tree = [psutil.Process(frozen.pid), *frozen.children()]
     for process in tree:

@@ -5,28 +5,35 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from celery import Celery
 from structlog.testing import capture_logs
 
-from tasks.core.events import BELL_KEY
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import fleet, queries, state_events, transitions
+from tasks.core.ledger import Ledger, fleet, queries, state_events, transitions
 from tasks.core.ledger.queries import Filter
-from tasks.core.ledger.schema import jobs, workers
+from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, JobState
+from tasks.core.redis_events import BELL_KEY
+from tasks.maintenance.contract import SPECS
 from tests.samples import WORKER, a_job, a_worker, accepted, ago, carried, claimed, eventually, ledger_away, running
 from tests.servers import RedisServer
-from workers.dispatcher import Dispatcher, _Every
+from workers.dispatcher import Dispatcher
+from workers.judge import Every
+
+
+@pytest.fixture
+def ledger(either_ledger: Ledger) -> Ledger:
+    return either_ledger
 
 
 @pytest.fixture
 def dispatcher(kernel: Kernel, sender: Celery, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dispatcher]:
     """A dispatcher that does everything at each tick."""
-    monkeypatch.setattr(_Every, "is_due", lambda _: True)
+    monkeypatch.setattr(Every, "is_due", lambda _: True)
     dispatcher = Dispatcher(kernel, sender)
     with capture_logs():
         yield dispatcher
@@ -59,6 +66,21 @@ def test_waiting_jobs_are_carried_in_order(
     dispatcher.tick()
     assert messages(redis_server) == [(high.id, 1), (low.id, 1)]
     assert messages(redis_server, "ai") == [(other.id, 1)]
+
+
+def test_kind_that_no_live_worker_can_run_waits(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """In the ledger, until a worker of its queue has what it needs; kinds without needs are carried meanwhile."""
+    dispatcher._needy = [replace(SPECS[0], kind="maintenance.needy", capabilities=frozenset({"chromium"}))]
+    fleet.register(kernel.ledger, a_worker("plain"))
+    fleet.register(kernel.ledger, a_worker("elsewhere", queues=["ai"], capabilities=["chromium"]))
+    needy, plain = accepted(kernel.ledger, tenant, kind="maintenance.needy"), accepted(kernel.ledger, tenant)
+    dispatcher.tick()
+    assert messages(redis_server) == [(plain.id, 1)]
+    fleet.register(kernel.ledger, a_worker("able", capabilities=["chromium", "r"]))
+    dispatcher.tick()
+    assert messages(redis_server) == [(plain.id, 1), (needy.id, 1)]
 
 
 def test_no_more_than_the_window_is_carried(
@@ -241,8 +263,8 @@ def test_redis_may_stop_and_come_back(
 
 def expire(dispatcher: Dispatcher) -> None:
     """Let a lease pass on the census's clock."""
-    clock = dispatcher._census.clock
-    dispatcher._census.clock = lambda: clock() + 11
+    clock = dispatcher._judge.census.clock
+    dispatcher._judge.census.clock = lambda: clock() + 11
 
 
 def test_jobs_of_a_worker_that_stands_still_are_rescued(dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant) -> None:
@@ -270,6 +292,27 @@ def test_jobs_of_a_beating_worker_stay(dispatcher: Dispatcher, kernel: Kernel, t
     assert queries.job(kernel.ledger, job.id) == job
 
 
+def test_worker_that_beats_again_in_the_last_moment_keeps_its_jobs(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dispatcher that was frozen between its judgement and the act looks once more."""
+    fleet.register(kernel.ledger, a_worker())
+    job = running(kernel.ledger, tenant)
+    dispatcher.tick()
+    expire(dispatcher)
+    held_by = fleet.held_by
+
+    def thawed(ledger: Ledger, name: str) -> list[fleet.Held]:
+        held = held_by(ledger, name)
+        fleet.beat(ledger, name, rss_bytes=1, state="up")
+        return held
+
+    monkeypatch.setattr(fleet, "held_by", thawed)
+    dispatcher.tick()
+    assert queries.job(kernel.ledger, job.id) == job
+    assert [WORKER] == [worker.name for worker in fleet.live_workers(kernel.ledger)]
+
+
 def test_poison_job_dies_after_its_attempts(dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant) -> None:
     """Each worker it takes with it counts; the last cause is kept."""
     job = running(kernel.ledger, tenant, max_attempts=2, worker="first")
@@ -285,15 +328,51 @@ def test_poison_job_dies_after_its_attempts(dispatcher: Dispatcher, kernel: Kern
     assert (JobState.FAILED, True, "worker_lost") == (dead.state, dead.dead, dead.error["code"])
 
 
-def test_old_rows_are_swept_after_a_rescue(dispatcher: Dispatcher, kernel: Kernel) -> None:
-    """A fleet that changes daily leaves no list without end."""
-    fleet.register(kernel.ledger, a_worker("old", state="stopped", beat_at=ago(2 * 86400)))
+def test_silent_attempt_is_taken_for_stuck(dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant) -> None:
+    """Its kind says after how long; one that shows signs of life stays, and so does one whose kind may be silent."""
+    silent, lively = (running(kernel.ledger, tenant, silence_s=8.0) for _ in range(2))
+    free = running(kernel.ledger, tenant)
     fleet.register(kernel.ledger, a_worker())
     dispatcher.tick()
-    expire(dispatcher)
+    clock = dispatcher._judge.listening.clock
+    dispatcher._judge.listening.clock = lambda: clock() + 8
+    transitions.note_sign(kernel.ledger, lively.id, fence=lively.fence)
     dispatcher.tick()
-    with kernel.ledger.read() as connection:
-        assert [WORKER] == list(connection.execute(workers.select()).scalars())
+    ended = queries.job(kernel.ledger, silent.id)
+    assert (JobState.QUEUED, Cause.SILENT, 1) == (ended.state, ended.cause, ended.attempt)
+    states = [queries.job(kernel.ledger, job.id).state for job in (lively, free)]
+    assert [JobState.RUNNING, JobState.RUNNING] == states
+
+
+def test_job_that_is_too_old_is_ended_and_told(dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant) -> None:
+    """Before it could be carried; also while Redis is away."""
+    late = accepted(kernel.ledger, tenant, expires_at=ago(1))
+    dispatcher.tick()
+    ended = queries.job(kernel.ledger, late.id)
+    assert (JobState.FAILED, Cause.EXPIRED, 0) == (ended.state, ended.cause, ended.carry)
+    assert kernel.events.read(late.id)[-1].data["cause"] == Cause.EXPIRED
+
+
+def test_ledger_work_goes_on_while_redis_is_frozen(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """Each tick waits for it for a moment only, and what is silent, lost or too old is settled."""
+    lost = running(kernel.ledger, tenant)
+    silent = running(kernel.ledger, tenant, silence_s=1.0, worker="beats")
+    fleet.register(kernel.ledger, a_worker("beats"))
+    late = accepted(kernel.ledger, tenant, expires_at=ago(-0.1))
+    dispatcher.tick()
+    redis_server.freeze()
+    expire(dispatcher)
+    fleet.beat(kernel.ledger, "beats", rss_bytes=1, state="up")
+    clock = dispatcher._judge.listening.clock
+    dispatcher._judge.listening.clock = lambda: clock() + 2
+    for _ in range(3):
+        began = time.monotonic()
+        dispatcher.tick()
+        assert time.monotonic() - began < 5
+    causes = [queries.job(kernel.ledger, job.id).cause for job in (lost, silent, late)]
+    assert [Cause.WORKER_LOST, Cause.SILENT, Cause.EXPIRED] == causes
 
 
 def test_bell_wakes_the_dispatcher(
@@ -326,12 +405,12 @@ def test_ledger_outage_is_outlived_and_blamed_on_nobody(
     thread = threading.Thread(target=dispatcher.run)
     thread.start()
     try:
-        assert eventually(lambda: dispatcher._census._seen != {})
+        assert eventually(lambda: dispatcher._judge.census._seen != {})
         with ledger_away(kernel.ledger):
             kernel.events.ring()
-            assert eventually(lambda: dispatcher._census._seen == {})
+            assert eventually(lambda: dispatcher._judge.census._seen == {})
             expire(dispatcher)
-        assert eventually(lambda: dispatcher._census._seen != {})
+        assert eventually(lambda: dispatcher._judge.census._seen != {})
     finally:
         dispatcher.stop()
         thread.join(timeout=5)

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.samples import eventually
-from workers.orphans import CHILD_MARK, WORKER_MARK, is_own_child, kill_group, kill_orphans
+from workers.orphans import CHILD_MARK, WORKER_MARK, is_own_child, kill_group, kill_group_if, kill_orphans
 
 _SLEEP = "import time; time.sleep(60)"
 # Starts a process in a session of its own, which outlives the kill of this one's group, then says its pid.
@@ -162,3 +162,25 @@ def test_strangers_group_is_not_killed(start: Start, started: set[int]) -> None:
     kill_group(stranger)
     kill_group(dead_pid(start))
     assert [True, False, True] == [is_own_child(child.pid), is_own_child(stranger), is_alive(stranger)]
+
+
+def test_child_is_killed_only_if_it_still_is_where_it_was(started: set[int]) -> None:
+    """It stands still while that is looked at, and goes on where the answer is no."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], process_group=0) as child:
+        started.add(child.pid)
+        seen: list[str] = []
+
+        def look(answer: bool) -> bool:
+            seen.append(psutil.Process(child.pid).status())
+            return answer
+
+        assert not kill_group_if(child.pid, lambda: look(False))
+        assert eventually(lambda: psutil.Process(child.pid).status() != psutil.STATUS_STOPPED)
+        assert kill_group_if(child.pid, lambda: look(True))
+        assert child.wait(timeout=5) == -9
+    assert [psutil.STATUS_STOPPED] * 2 == seen
+
+
+def test_stranger_is_never_stopped() -> None:
+    """Only children of this process are."""
+    assert not kill_group_if(1, lambda: True)

@@ -54,7 +54,7 @@ def accept(ledger: Ledger, job: Job, *, idempotency: Idempotency | None = None, 
             if first is not None:
                 return Accepted(first, replayed=True)
         values = asdict(job)
-        if may_publish and _nothing_waits(connection, job.queue):
+        if may_publish and nothing_waits(connection, job.queue):
             values |= {"carry": 1, "published_at": job.created_at}
         row = connection.execute(jobs.insert().values(values).returning(*jobs.c)).one()
         if job.labels:
@@ -96,7 +96,8 @@ def _first_with_key(connection: Connection, tenant_id: str, idempotency: Idempot
     return job_from_row(connection.execute(jobs.select().where(jobs.c.id == row.job_id)).one())
 
 
-def _nothing_waits(connection: Connection, queue: str) -> bool:
+def nothing_waits(connection: Connection, queue: str) -> bool:
+    """Tell whether a job of ``queue`` may go into the broker at once, because no other one has to go first."""
     waits = sa.select(jobs.c.id).where(is_waiting(queue, ledger_now(connection)))
     if connection.execute(waits.limit(1)).first() is not None:
         return False

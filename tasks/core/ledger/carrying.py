@@ -1,6 +1,6 @@
 """Which jobs go into the broker, and which of them again: every carry is taken here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -51,12 +51,14 @@ class Backlog:
     room: int
 
 
-def backlogs(ledger: Ledger, queues: Sequence[str]) -> list[Backlog]:
-    """List those of ``queues`` in which anything due waits to be carried; takes no lock."""
+def backlogs(ledger: Ledger, queues: Sequence[str], *, without: Collection[str] = ()) -> list[Backlog]:
+    """List those of ``queues`` in which anything due waits, of kinds other than those in ``without``; locks nothing."""
     with ledger.read() as connection:
         at = ledger_now(connection)
         asked = [
-            sa.select(sa.literal(queue).label("queue")).where(sa.exists().where(is_waiting(queue, at)))
+            sa.select(sa.literal(queue).label("queue")).where(
+                sa.exists().where(is_waiting(queue, at), *_not_of(without))
+            )
             for queue in queues
         ]
         found = []
@@ -66,21 +68,28 @@ def backlogs(ledger: Ledger, queues: Sequence[str]) -> list[Backlog]:
         return found
 
 
-def take_due(ledger: Ledger, queue: str) -> list[Job]:
-    """Take the next carry of as many due jobs as the queue's window has room for: priority first, then age."""
+def take_due(ledger: Ledger, queue: str, *, without: Collection[str] = ()) -> list[Job]:
+    """Take the next carry of as many due jobs as the queue's window has room for: priority first, then age.
+
+    Jobs of the kinds in ``without`` stay where they are.
+    """
     with ledger.write() as connection:
         room = window(connection, queue) - published_count(connection, queue)
         if room <= 0:
             return []
         best = (
             sa.select(jobs.c.id)
-            .where(is_waiting(queue, ledger_now(connection)))
+            .where(is_waiting(queue, ledger_now(connection)), *_not_of(without))
             .order_by(jobs.c.priority.desc(), jobs.c.id)
             .limit(room)
             .with_for_update(skip_locked=True)
         )
         ids = connection.execute(best).scalars().all()
         return _take_carry(connection, jobs.c.id.in_(ids)) if ids else []
+
+
+def _not_of(kinds: Collection[str]) -> list[sa.ColumnElement[bool]]:
+    return [jobs.c.kind.not_in(kinds)] if kinds else []
 
 
 def published(ledger: Ledger, queues: Sequence[str]) -> dict[str, set[Carry]]:

@@ -1,5 +1,6 @@
 """The workers as the ledger knows them: a row each, a counter that beats, and what each has found on its machine."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
 from tasks.core.ledger.database import Ledger
-from tasks.core.ledger.schema import jobs, workers
+from tasks.core.ledger.schema import attempts, jobs, workers
 from tasks.core.records import JobState
 
 # The broker holds at most this many published and unclaimed jobs per queue, or four for each live slot if that is more.
@@ -75,6 +76,15 @@ class Watched:
     silence_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class AttemptPlace:
+    """Where an attempt was begun, and whether it still owns its job."""
+
+    worker: str
+    child_pid: int
+    owns: bool
+
+
 def register(ledger: Ledger, worker: Worker) -> None:
     """Write the worker's row, at its start or when the ledger has lost it; its boot id makes the name its own."""
     with ledger.write() as connection:
@@ -94,9 +104,16 @@ def beat(ledger: Ledger, name: str, *, rss_bytes: int, state: str) -> bool:
 
 
 def set_state(ledger: Ledger, name: str, state: str) -> None:
-    """Write that the worker is gone or has stopped."""
+    """Write what the worker says of itself."""
     with ledger.write() as connection:
         connection.execute(workers.update().where(workers.c.name == name).values(state=state))
+
+
+def mark_gone(ledger: Ledger, name: str, *, beat: int) -> bool:
+    """Write that the worker is gone. False: its counter does not stand at ``beat`` any more, so it lives."""
+    with ledger.write() as connection:
+        still = (workers.c.name == name) & (workers.c.beat == beat) & workers.c.state.in_(LIVE)
+        return connection.execute(workers.update().where(still).values(state=WorkerState.GONE)).rowcount == 1
 
 
 def held_by(ledger: Ledger, name: str) -> list[Held]:
@@ -120,10 +137,31 @@ def watched(ledger: Ledger) -> list[Watched]:
         return [Watched(*row) for row in connection.execute(statement)]
 
 
+def places_of(ledger: Ledger, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], AttemptPlace]:
+    """Tell of each attempt, given by job id and fence, where it was begun; those of erased jobs are left out."""
+    owns = (jobs.c.state == JobState.RUNNING) & (jobs.c.fence == attempts.c.fence)
+    statement = (
+        sa.select(attempts.c.job_id, attempts.c.fence, attempts.c.worker, attempts.c.child_pid, owns)
+        .join_from(attempts, jobs, jobs.c.id == attempts.c.job_id)
+        .where(attempts.c.job_id.in_({job_id for job_id, _ in keys}))
+    )
+    with ledger.read() as connection:
+        rows = connection.execute(statement).all()
+    found = {(row[0], row[1]): AttemptPlace(row[2], row[3], bool(row[4])) for row in rows}
+    return {key: found[key] for key in keys if key in found}
+
+
 def live_workers(ledger: Ledger) -> list[Worker]:
     """List the workers that are up or draining, by name."""
     with ledger.read() as connection:
         return _select(connection, workers.c.state.in_(LIVE))
+
+
+def beating(ledger: Ledger, *, host: str, within_s: float) -> list[Worker]:
+    """List this machine's workers that have not left and whose last beat is no older than ``within_s``, by name."""
+    is_recent = workers.c.beat_at >= now() - timedelta(seconds=within_s)  # that machine's clock wrote it
+    with ledger.read() as connection:
+        return _select(connection, workers.c.state.in_(LIVE) & (workers.c.host == host) & is_recent)
 
 
 def _select(connection: Connection, where: sa.ColumnElement[bool]) -> list[Worker]:

@@ -123,7 +123,7 @@ def listing(ledger: Ledger, wanted: Filter, *, limit: int, cursor: str | None = 
     Raises:
         InputRejected: the cursor is not one of ours.
     """
-    where = _where(wanted)
+    where = matching(wanted)
     page = jobs.select().where(*where)
     if cursor is not None:
         page = page.where(jobs.c.id < _decode_cursor(cursor))
@@ -134,7 +134,8 @@ def listing(ledger: Ledger, wanted: Filter, *, limit: int, cursor: str | None = 
     return Listing(found, total, _encode_cursor(found[-1].id) if len(rows) > limit else None)
 
 
-def _where(wanted: Filter) -> list[sa.ColumnElement[bool]]:
+def matching(wanted: Filter) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions that a row of ``jobs`` meets when it is wanted."""
     where: list[sa.ColumnElement[bool]] = [jobs.c.tenant_id == wanted.tenant_id]
     if wanted.states:
         where.append(jobs.c.state.in_(wanted.states))

@@ -169,7 +169,8 @@ idempotency_keys = sa.Table(
     _id("tenant_id", primary_key=True),
     sa.Column("key", sa.String(255), primary_key=True),
     sa.Column("body_sha256", sa.String(64), nullable=False),
-    _id("job_id", nullable=False),
+    # Indexed because deleting a job looks for its keys.
+    _id("job_id", nullable=False, index=True),
     sa.Column("created_at", UTCDateTime, nullable=False, index=True),
     sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
 )

@@ -33,7 +33,14 @@ def state_event_of(job: Job) -> StateEvent:
 
 def write_event(connection: Connection, job: Job) -> None:
     """Write the event of the transition that ``job`` has just made, in the transaction that made it."""
-    connection.execute(state_events.insert().values(**asdict(state_event_of(job)), in_stream=False))
+    write_events(connection, [job])
+
+
+def write_events(connection: Connection, moved: Sequence[Job]) -> None:
+    """Write the events of the transitions that these jobs have just made, in the transaction that made them."""
+    rows = [asdict(state_event_of(job)) | {"in_stream": False} for job in moved]
+    if rows:
+        connection.execute(state_events.insert(), rows)
 
 
 def _event_from_row(row: Row[Any]) -> StateEvent:

@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from tasks.core.clock import now
 from tasks.core.errors import Conflict, LedgerUnavailable, NotFound
 from tasks.core.ids import new_id
-from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.database import Ledger, insert_if_new
 from tasks.core.ledger.schema import api_keys, tenants
+
+# Whom the work belongs to that Switchyard gives itself. Nobody has a key for it, unless an operator makes one.
+SYSTEM = "system"
 
 # Writing `last_used_at` at every request would cost a commit each; a minute is exact enough for an operator.
 _LAST_USED_STEP = timedelta(seconds=60)
@@ -54,16 +58,33 @@ def create_key(ledger: Ledger, *, tenant: str, name: str, key: str | None = None
     """
     key = key or f"sy_{secrets.token_urlsafe(32)}"
     with ledger.write() as connection:
-        tenant_id = connection.execute(sa.select(tenants.c.id).where(tenants.c.name == tenant)).scalar_one_or_none()
-        if tenant_id is None:
-            tenant_id = new_id()
-            connection.execute(tenants.insert().values(id=tenant_id, name=tenant, created_at=now()))
-        if connection.execute(sa.select(api_keys.c.id).where(api_keys.c.sha256 == digest(key))).first():
+        # Of two that make the first key of a tenant together, one makes the tenant and the other finds it.
+        insert_if_new(connection, tenants, id=new_id(), name=tenant, created_at=now())
+        tenant_id = connection.execute(sa.select(tenants.c.id).where(tenants.c.name == tenant)).scalar_one()
+        row = {"id": new_id(), "tenant_id": tenant_id, "name": name, "sha256": digest(key), "created_at": now()}
+        if not insert_if_new(connection, api_keys, **row):
             raise Conflict("This key exists already.")
-        connection.execute(
-            api_keys.insert().values(id=new_id(), tenant_id=tenant_id, name=name, sha256=digest(key), created_at=now())
-        )
     return key
+
+
+def named(ledger: Ledger, name: str) -> Tenant:
+    """Return the tenant of this name, which is made if there is none."""
+    statement = sa.select(tenants.c.id).where(tenants.c.name == name)
+    with ledger.read() as connection:
+        found = connection.execute(statement).scalar_one_or_none()
+    if found is None:
+        # Somebody else may be making it now; then theirs is the one.
+        with suppress(IntegrityError), ledger.write() as connection:
+            connection.execute(tenants.insert().values(id=new_id(), name=name, created_at=now()))
+        with ledger.read() as connection:
+            found = connection.execute(statement).scalar_one()
+    return Tenant(found, name)
+
+
+def name_of(ledger: Ledger, tenant_id: str) -> str | None:
+    """Return the tenant's name; None when there is no such tenant."""
+    with ledger.read() as connection:
+        return connection.execute(sa.select(tenants.c.name).where(tenants.c.id == tenant_id)).scalar_one_or_none()
 
 
 def tenant_of(ledger: Ledger, key: str) -> Tenant | None:

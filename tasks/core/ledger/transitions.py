@@ -4,15 +4,18 @@ A function that returns ``None`` changed nothing, because the job was not in the
 that the caller believed. That is an answer, not an error: somebody else was faster.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
+from tasks.core.domain_events import Emission
 from tasks.core.errors import Conflict, NotFound
 from tasks.core.ledger.carrying import not_expired
 from tasks.core.ledger.database import Ledger, ledger_now
+from tasks.core.ledger.outbox import write_dead, write_emitted
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import attempts, jobs
 from tasks.core.ledger.state_events import write_event
@@ -65,12 +68,19 @@ def finish(
     error: dict[str, Any] | None = None,
     dead: bool = False,
     progress: dict[str, Any] | None = None,
+    emitted: Sequence[Emission] = (),
 ) -> Job | None:
-    """End the job: ``running -> succeeded | failed | cancelled``. None: this fence no longer owns it."""
+    """End the job: ``running -> succeeded | failed | cancelled``. None: this fence no longer owns it.
+
+    ``emitted`` are the domain events that the job has brought about.
+    """
     values: dict[str, Any] = {"progress": progress} if progress is not None else {}
     owned = (jobs.c.id == job_id) & (jobs.c.state == JobState.RUNNING) & (jobs.c.fence == fence)
     with ledger.write() as connection:
-        return _end(connection, owned, state=state, cause=cause, error=error, result=result, dead=dead, **values)
+        job = _end(connection, owned, state=state, cause=cause, error=error, result=result, dead=dead, **values)
+        if job is not None and emitted:
+            write_emitted(connection, job, emitted)
+        return job
 
 
 def _end(
@@ -244,6 +254,8 @@ def _move(
         return None
     job = job_from_row(row)
     write_event(connection, job)
+    if job.dead and job.state is JobState.FAILED:
+        write_dead(connection, job)
     return job
 
 

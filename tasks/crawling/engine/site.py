@@ -12,6 +12,7 @@ from tasks.crawling.contract import (
     DEFAULT_DELAY_S,
     PAGES_MEDIA_TYPE,
     PAGES_NAME,
+    SITE_CRAWLED,
     CrawledPage,
     CrawlRequest,
     CrawlResult,
@@ -88,7 +89,21 @@ async def _crawl(request: CrawlRequest, job: JobContext, *, limits: FetchLimits)
                 await site.abandon()
         job.save(PAGES_NAME, pages.path, PAGES_MEDIA_TYPE)
         kept_delay_s = politeness.gate(host_of(start_url)).delay_s
-        return site.tally.result(start_url=start_url, delay_s=kept_delay_s, stopped_by=stopped_by)
+        result = site.tally.result(start_url=start_url, delay_s=kept_delay_s, stopped_by=stopped_by)
+        job.emit(SITE_CRAWLED, _crawled(result, job_id=job.id))
+        return result
+
+
+def _crawled(result: CrawlResult, *, job_id: str) -> dict[str, object]:
+    return {
+        "site": host_of(result.start_url),
+        "job_id": job_id,
+        "start_url": result.start_url,
+        "pages": result.pages_ok,
+        "pages_failed": result.pages_failed,
+        "stopped_by": result.stopped_by.value,
+        "artifact": result.artifact,
+    }
 
 
 class _OutOfTime(Exception):

@@ -53,6 +53,18 @@ def house(kernel: Kernel) -> Iterator[House]:
     house.close()
 
 
+@pytest.fixture(params=["redis", "ledger"])
+def either_house(request: pytest.FixtureRequest, tmp_path: Path, empty_ledger: Path) -> Iterator[House]:
+    """A house with its streams in Redis, then one with them in the ledger."""
+    if request.param == "redis":
+        yield request.getfixturevalue("house")
+        return
+    shutil.copy(empty_ledger, tmp_path / "ledger.db")
+    house = House(open_kernel(Settings(state_dir=tmp_path, profile="local", heartbeat_s=0.25, stream_maxlen=100)))
+    yield house
+    house.close()
+
+
 @pytest.fixture
 def address(house: House) -> Iterator[str]:
     """Where the house answers HTTP, as host:port."""

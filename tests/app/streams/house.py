@@ -22,7 +22,7 @@ from app.streams.tokens import StreamTokens
 from tasks import dispatch
 from tasks.core.errors import AppError, InputRejected, LedgerUnavailable, NotAuthenticated, NotFound
 from tasks.core.kernel import Kernel, open_kernel
-from tasks.core.ledger import accepting, queries, tenants, transitions
+from tasks.core.ledger import accepting, queries, replaying, tenants, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.relay import announce
@@ -95,6 +95,17 @@ class House:
         )
         assert ended is not None
         return self._announced(ended) if announced else ended
+
+    def fail(self, job: Job, *, announced: bool = True) -> Job:
+        ended = transitions.finish(
+            self.kernel.ledger, job.id, fence=job.fence, state=JobState.FAILED, cause="permanent"
+        )
+        assert ended is not None
+        return self._announced(ended) if announced else ended
+
+    def replay(self, job: Job, *, announced: bool = True) -> Job:
+        back = replaying.replay(self.kernel.ledger, job.id, tenant_id=job.tenant_id)
+        return self._announced(back) if announced else back
 
     def report(self, job: Job, percent: int) -> str:
         entry_id = self.kernel.events.append(

@@ -3,8 +3,9 @@
 import time
 
 from tasks.core.clock import now
-from tasks.core.events import EventsUnavailable, meta_key, stream_key
+from tasks.core.events import EventsUnavailable
 from tasks.core.ledger import state_events
+from tasks.core.redis_events import meta_key, stream_key
 from tasks.core.relay import relay_unsent
 from tests.app.streams.house import House, View, eventually
 from tests.app.streams.redis_server import RedisServer

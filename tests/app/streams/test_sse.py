@@ -132,14 +132,18 @@ def test_client_that_leaves_before_first_frame_is_forgotten(house: House, addres
     assert eventually(lambda: house.hub.watchers == 0)
 
 
-def test_draining_ends_stream_and_refuses_new_ones(house: House, address: str) -> None:
-    """The client comes back to another process with its cursor."""
+def test_draining_ends_streams_new_ones_too_with_a_pause(house: House, address: str) -> None:
+    """The client comes back to another process with its cursor, a random while later."""
     job = house.running()
     with event_source(url(address, job.id)) as source:
         source.next()
+        source.retry_ms = None
         house.hub.drain()
         assert source.next() is None
-    assert (get(address, job.id).status_code, get(address, job.id).json()["code"]) == (503, "draining")
+        assert source.retry_ms is not None
+        assert 1000 <= source.retry_ms <= 3000
+    answer = get(address, job.id)
+    assert (answer.status_code, answer.text.startswith("retry: "), "data" in answer.text) == (200, True, False)
 
 
 def test_routes_are_documented(house: House) -> None:

@@ -87,6 +87,8 @@ def test_draining_closes_with_1012(house: House, address: str) -> None:
         receive(client)
         house.hub.drain()
         assert close_code(client) == 1012
+    with websocket(address, house.running().id) as client:
+        assert close_code(client) == 1012
 
 
 @pytest.mark.parametrize("token", ["garbage", "expired", "other job"])

@@ -8,12 +8,15 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
+from tasks.core.clock import now
 from tasks.core.errors import ConfigurationRefused
-from tasks.core.ledger import Ledger, accepting, fleet, queries
+from tasks.core.ids import new_id
+from tasks.core.ledger import Ledger, accepting, fleet, leases, queries, state_events
 from tasks.core.ledger.accepting import Idempotency
-from tasks.core.ledger.schema import metadata
+from tasks.core.ledger.schema import metadata, outbox
 from tasks.core.ledger.tenants import create_key, tenant_of
 from tasks.core.ledger.upgrade import ensure_schema, migrate
+from tasks.core.ledger_events import LedgerEvents
 from tests.samples import a_job, a_worker, running
 
 
@@ -23,6 +26,9 @@ def engine(empty_url: str) -> Iterator[sa.Engine]:
     ledger = Ledger(empty_url)
     yield ledger._engine
     ledger.close()
+
+
+_OF_0002 = {"leases", "outbox", "stream_heads", "stream_entries"}
 
 
 def tables(engine: sa.Engine) -> set[str]:
@@ -43,8 +49,16 @@ def fill(ledger: Ledger) -> str:
             ),
             {"id": job.id},
         )
+        connection.execute(outbox.insert().values(id=new_id(), tenant_id=tenant.id, type="a.b", at=now(), data={}))
     accepting.accept(ledger, a_job(tenant), idempotency=Idempotency("k", "b" * 64, ttl_s=60))
+    leases.take(ledger, leases.DISPATCHER, holder="h", seen=None)
+    LedgerEvents(ledger, maxlen=100, ttl_s=60).append(job.id, "progress", {}, fence=1, attempt=1)
     return job.id
+
+
+def empty_tables(engine: sa.Engine) -> set[str]:
+    with engine.connect() as connection:
+        return {name for name, table in metadata.tables.items() if connection.execute(sa.select(table)).first() is None}
 
 
 def test_empty_database_is_brought_up(engine: sa.Engine) -> None:
@@ -66,11 +80,30 @@ def test_tables_with_data_go_down_and_up_again(empty_url: str) -> None:
     ledger = Ledger(empty_url)
     ledger.prepare()
     fill(ledger)
+    assert empty_tables(ledger._engine) == set()
     migrate(ledger._engine, "base")
     assert tables(ledger._engine) == {"alembic_version"}
     migrate(ledger._engine)
     assert tables(ledger._engine) == {*metadata.tables, "alembic_version"}
     assert queries.job(ledger, fill(ledger)) is not None
+    ledger.close()
+
+
+def test_jobs_survive_a_step_back_and_forward(empty_url: str) -> None:
+    """A release can be taken back: jobs, attempts and events stay, and what only the newer one knew is empty again."""
+    ledger = Ledger(empty_url)
+    ledger.prepare()
+    job_id = fill(ledger)
+    before = queries.job(ledger, job_id)
+    migrate(ledger._engine, "0001")
+    assert tables(ledger._engine) == {*metadata.tables, "alembic_version"} - _OF_0002
+    with ledger.read() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM jobs")).scalar_one() == 2
+    migrate(ledger._engine, "0002")
+    assert queries.job(ledger, job_id) == before
+    assert ["running"] == [event.data["state"] for event in state_events.events_of(ledger, job_id, after=1)]
+    assert len(queries.attempts_of(ledger, job_id)) == 1
+    assert empty_tables(ledger._engine) == _OF_0002
     ledger.close()
 
 

@@ -1,5 +1,8 @@
 """Tenants and their keys: shown once, kept as a digest, useless when revoked."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
 import pytest
 import sqlalchemy as sa
 
@@ -19,6 +22,25 @@ def test_key_opens_its_tenant(ledger: Ledger) -> None:
     assert other is not None
     assert (first.name, other.name) == ("a", "b")
     assert first.id != other.id
+
+
+def test_first_keys_made_together_belong_to_one_tenant(ledger: Ledger) -> None:
+    """Several web processes may start at once, each with the same development tenant."""
+    with ThreadPoolExecutor(8) as threads:
+        keys = list(threads.map(lambda n: tenants.create_key(ledger, tenant="new", name=str(n)), range(8)))
+    assert len({tenants.tenant_of(ledger, key) for key in keys}) == 1
+
+
+def test_same_key_made_together_exists_once(ledger: Ledger) -> None:
+    """The others are told so."""
+
+    def make(_: int) -> str | None:
+        with suppress(Conflict):
+            return tenants.create_key(ledger, tenant="new", name="k", key="sy_given")
+
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(make, range(8)))
+    assert sorted(made, key=str) == [None] * 7 + ["sy_given"]
 
 
 def test_key_itself_is_not_kept(ledger: Ledger) -> None:

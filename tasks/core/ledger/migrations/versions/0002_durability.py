@@ -19,6 +19,7 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("expires_at", UTCDateTime(), nullable=True))
     op.add_column("jobs", sa.Column("signs", sa.Integer(), nullable=False, server_default="0"))
     op.create_index("ix_jobs_expiring", "jobs", ["expires_at"], sqlite_where=_EXPIRING, postgresql_where=_EXPIRING)
+    op.create_index(op.f("ix_idempotency_keys_job_id"), "idempotency_keys", ["job_id"])
     op.create_table(
         "leases",
         sa.Column("name", sa.String(length=60), nullable=False),
@@ -88,6 +89,7 @@ def downgrade() -> None:
     """Undo."""
     for table in ("stream_entries", "stream_heads", "outbox", "leases"):
         op.drop_table(table)
+    op.drop_index(op.f("ix_idempotency_keys_job_id"), "idempotency_keys")
     op.drop_index("ix_jobs_expiring", "jobs")
     for column in ("signs", "expires_at", "silence_s"):
         op.drop_column("jobs", column)

@@ -1,0 +1,99 @@
+"""Many jobs at once, chosen as the list chooses them: retried, cancelled or erased once that is confirmed."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import structlog
+from flask import Response
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from pydantic import BaseModel, Field
+
+from app.answers import json_answer
+from app.inputs import TRUE_OR_FALSE, WHOLE_NUMBER, checked
+from app.jobs import FilterQuery, filter_of
+from app.openapi import SECURITY, answer, problems
+from app.services import services
+from tasks.core.errors import InputRejected
+from tasks.core.ledger import batches
+from tasks.core.ledger.queries import Filter
+from tasks.dispatch import cancel_matching, erase_matching, retry_matching
+
+log = structlog.get_logger()
+
+bp = APIBlueprint("batches", __name__, abp_tags=[Tag(name="jobs")], abp_security=SECURITY)
+
+
+class ManyQuery(FilterQuery):
+    """Which jobs, how many of them at most, and that this is meant."""
+
+    limit: Annotated[int, Field(ge=1, le=10_000), WHOLE_NUMBER] = Field(1000, description="Oldest first.")
+    confirm: Annotated[bool, TRUE_OR_FALSE] = Field(
+        False, description="Without `true` nothing is done, and the refusal says how many jobs it would be."
+    )
+
+
+class ManyAnswer(BaseModel):
+    """What was done."""
+
+    matched: int = Field(description="How many jobs the filter matched.")
+    changed: int = Field(description="How many were retried, cancelled (or told to stop) or erased.")
+    skipped: int = Field(description="How many matched, but are not in a state for this.")
+    more: bool = Field(description="Whether `limit` left some out: ask again.")
+
+
+MODELS: tuple[type[BaseModel], ...] = (ManyAnswer,)
+_ANSWERS = {200: answer(ManyAnswer, "Done."), **problems(401, 422, 503)}
+
+
+@bp.post("/api/jobs/retry", responses=_ANSWERS)
+@checked
+def retry_many(query: ManyQuery) -> Response:
+    """Run failed and cancelled jobs again."""
+    at = services()
+
+    def act(wanted: Filter) -> int:
+        return retry_matching(at.kernel, at.carrier, wanted, limit=query.limit)
+
+    return _act_on(query, act, batches.RETRYABLE, verb="retry")
+
+
+@bp.post("/api/jobs/cancel", responses=_ANSWERS)
+@checked
+def cancel_many(query: ManyQuery) -> Response:
+    """Cancel queued jobs, and tell running ones to stop."""
+    at = services()
+
+    def act(wanted: Filter) -> int:
+        return cancel_matching(at.kernel, at.carrier, wanted, limit=query.limit)
+
+    return _act_on(query, act, batches.CANCELLABLE, verb="cancel")
+
+
+@bp.delete("/api/jobs", responses=_ANSWERS)
+@checked
+def erase_many(query: ManyQuery) -> Response:
+    """Erase finished jobs with their artifacts, logs and streams."""
+    at = services()
+
+    def act(wanted: Filter) -> int:
+        return erase_matching(at.kernel, wanted, limit=query.limit)
+
+    return _act_on(query, act, batches.ERASABLE, verb="erase")
+
+
+def _act_on(query: ManyQuery, act: Callable[[Filter], int], eligible: batches.Eligible, *, verb: str) -> Response:
+    wanted = filter_of(query)
+    found = batches.reach(services().kernel.ledger, wanted, eligible)
+    if not query.confirm:
+        raise InputRejected(
+            f"This would {verb} {min(found.eligible, query.limit)} of the {found.matched} jobs that match: "
+            "repeat it with confirm=true.",
+            field="confirm",
+            code="confirmation_required",
+        )
+    changed = act(wanted)
+    log.info("jobs_changed", act=verb, matched=found.matched, changed=changed)
+    skipped = found.matched - found.eligible
+    more = changed >= query.limit and found.eligible > changed
+    return json_answer(ManyAnswer(matched=found.matched, changed=changed, skipped=skipped, more=more))

@@ -1,0 +1,51 @@
+"""What a local runner may take next: straight from the ledger, so no carry and no broker's window come into it."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from tasks.core.ledger.carrying import is_due, not_expired
+from tasks.core.ledger.database import Ledger, ledger_now
+from tasks.core.ledger.schema import jobs
+from tasks.core.records import JobState
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A job to be claimed at this carry, and how long its attempt may take."""
+
+    job_id: str
+    kind: str
+    carry: int
+    timeout_s: float
+    hard_limit_s: float
+
+
+def due_jobs(
+    ledger: Ledger, queues: Sequence[str], *, kinds: Collection[str], but: Collection[str], limit: int
+) -> list[Due]:
+    """List queued and due jobs of these queues and kinds, priority first, then age, without changing them.
+
+    The claim decides who gets one: several runners may be shown the same.
+
+    Args:
+        but: ids of jobs that the caller has under way already.
+    """
+    columns = (jobs.c.id, jobs.c.kind, jobs.c.carry, jobs.c.timeout_s, jobs.c.hard_limit_s)
+    with ledger.read() as connection:
+        at = ledger_now(connection)
+        statement = (
+            sa.select(*columns)
+            .where(
+                jobs.c.queue.in_(queues),
+                jobs.c.state == JobState.QUEUED,
+                jobs.c.kind.in_(kinds),
+                jobs.c.id.not_in(but),
+                is_due(at),
+                not_expired(at),
+            )
+            .order_by(jobs.c.priority.desc(), jobs.c.id)
+            .limit(limit)
+        )
+        return [Due(*row) for row in connection.execute(statement)]

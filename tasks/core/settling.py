@@ -1,0 +1,52 @@
+"""What a worker's parent does for a child that cannot tell its own end any more."""
+
+import structlog
+from billiard.exceptions import SoftTimeLimitExceeded, Terminated, TimeLimitExceeded, WorkerLostError
+
+from tasks.core.errors import LedgerUnavailable
+from tasks.core.kernel import Kernel
+from tasks.core.memory import MemoryKills
+from tasks.core.outcome import settle_lost
+from tasks.core.places import remove_workdirs
+from tasks.core.records import Cause
+from tasks.core.relay import announce
+
+log = structlog.get_logger()
+
+# A parent notices a dead child within about a second.
+_KILLED_FOR_S = 10.0
+
+
+def settle_for_child(kernel: Kernel, job_id: str, *, worker: str, carry: int, cause: str, message: str) -> None:
+    """End the attempt of a killed child or a hard limit, announce it, and remove the attempt's folder.
+
+    Changes nothing where the attempt has ended already. Quiet when the ledger is away: the beat settles it later.
+    """
+    try:
+        job = settle_lost(kernel.ledger, job_id, worker=worker, cause=cause, message=message, carry=carry)
+    except LedgerUnavailable as exc:
+        log.warning("settling_put_off", job_id=job_id, cause=cause, code=exc.code)
+        return
+    if job is None:
+        return
+    log.warning("attempt_settled", job_id=job_id, correlation_id=job.correlation_id, cause=cause, state=str(job.state))
+    announce(kernel.ledger, kernel.events, job)
+    remove_workdirs(kernel.settings.state_dir, job_id, up_to=job.fence)
+
+
+def cause_of(error: BaseException, memory_kills: MemoryKills) -> tuple[str, str]:
+    """Return the cause and the message for what ended a child's attempt from outside its engine."""
+    if isinstance(error, SoftTimeLimitExceeded):  # between the engine and the writing of its end
+        return Cause.TIMEOUT, "The attempt ran into its soft time limit."
+    if isinstance(error, TimeLimitExceeded):
+        return Cause.TIMEOUT, "The attempt ran into its hard time limit and its processes were killed."
+    if isinstance(error, (WorkerLostError, Terminated)):
+        return cause_of_loss(str(error), memory_kills)
+    return "internal_error", f"{type(error).__name__}: {error}"[:500]
+
+
+def cause_of_loss(ending: str, memory_kills: MemoryKills) -> tuple[str, str]:
+    """Return the cause and the message for a child that was lost; ``ending`` names the signal that killed it."""
+    if "SIGKILL" in ending and memory_kills.happened_within(_KILLED_FOR_S):
+        return Cause.OUT_OF_MEMORY, "The kernel killed the attempt's process because memory had run out."
+    return Cause.WORKER_LOST, f"The worker's child process was lost: {ending}"

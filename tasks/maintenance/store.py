@@ -1,0 +1,221 @@
+"""The shelves that ``maintenance.sweep`` clears: the ledger's rows, the folders of artifacts, the streams."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+from tasks.core.artifacts import Artifacts
+from tasks.core.clock import now
+from tasks.core.events import EventsUnavailable
+from tasks.core.kernel import Kernel
+from tasks.core.ledger import Ledger, aging, queries, tenants
+from tasks.core.ledger.aging import Aged, Leftover
+from tasks.core.spec import JobSpec, Retention
+from tasks.maintenance.contract import Freed
+
+# An attempt that is just beginning has its folder before its files have rows; after a day nobody is beginning.
+_ORPHAN_AFTER = timedelta(days=1)
+_WORKERS_FOR = timedelta(days=1)
+
+
+def shelves_for(
+    kernel: Kernel, specs: Mapping[str, JobSpec], job_id: str, older_than_hours: float | None
+) -> "Sequence[OldResults | OldArtifacts | OldStreams | OldJobs | Leftovers | Orphans]":
+    """List what the job may clear: all there is for the system's own tenant, what their jobs left for any other."""
+    job = queries.job(kernel.ledger, job_id)
+    tenant_id = None if job is None else job.tenant_id
+    is_system = tenant_id is not None and tenants.name_of(kernel.ledger, tenant_id) == tenants.SYSTEM
+    ages = _Ages(specs, now(), older_than_hours, None if is_system else tenant_id or "")
+    of_jobs = (
+        OldResults(kernel.ledger, ages.results()),
+        OldArtifacts(kernel.ledger, kernel.artifacts, ages.artifacts()),
+        OldStreams(kernel, ages.streams(shorter_than_s=kernel.settings.stream_ttl_s)),
+        OldJobs(kernel, ages.rows()),
+    )
+    if not is_system:
+        return of_jobs
+    keys_before = ages.at - timedelta(seconds=kernel.settings.idempotency_ttl_s)
+    events_before = ages.at - timedelta(seconds=kernel.settings.outbox_keep_s)
+    return (
+        *of_jobs,
+        Leftovers("idempotency_keys", kernel.ledger, aging.expired_keys(before=keys_before)),
+        Leftovers("domain_events", kernel.ledger, aging.old_events(before=events_before)),
+        Leftovers("workers", kernel.ledger, aging.ended_workers(before=ages.at - _WORKERS_FOR)),
+        Leftovers("ledger_streams", kernel.ledger, aging.expired_streams(at=ages.at)),
+        Orphans(kernel.ledger, kernel.artifacts),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ages:
+    """When a job must have ended, at the latest, for each sort of thing that it left to be old."""
+
+    specs: Mapping[str, JobSpec]
+    at: datetime
+    older_than_hours: float | None
+    tenant_id: str | None
+
+    def results(self) -> Aged:
+        return self._aged({kind: spec.retention.result_s for kind, spec in self.specs.items()}, Retention().row_s)
+
+    def artifacts(self) -> Aged:
+        seconds = {kind: spec.retention.artifacts_s for kind, spec in self.specs.items()}
+        return self._aged(seconds, Retention().artifacts_s)
+
+    def rows(self) -> Aged:
+        return self._aged({kind: spec.retention.row_s for kind, spec in self.specs.items()}, Retention().row_s)
+
+    def streams(self, *, shorter_than_s: float) -> Aged:
+        """Leave out the kinds whose streams have expired by themselves when they are old."""
+        seconds = {kind: spec.retention.stream_s for kind, spec in self.specs.items()}
+        shorter = {kind: age_s if age_s < shorter_than_s else None for kind, age_s in seconds.items()}
+        return self._aged(shorter, Retention().row_s)
+
+    def _aged(self, seconds: Mapping[str, float | None], otherwise_s: float) -> Aged:
+        if self.older_than_hours is not None:
+            otherwise_s = self.older_than_hours * 3600
+            seconds = dict.fromkeys(seconds, otherwise_s)
+        before = {
+            kind: None if age_s is None else self.at - timedelta(seconds=age_s) for kind, age_s in seconds.items()
+        }
+        return Aged(before, self.at - timedelta(seconds=otherwise_s), self.tenant_id)
+
+
+@dataclass(frozen=True, slots=True)
+class OldResults:
+    """Results that go before their rows."""
+
+    ledger: Ledger
+    aged: Aged
+    name: str = "results"
+
+    def clear(self, *, batch: int, dry_run: bool) -> Iterator[Freed]:
+        """See ``engine.Shelf``."""
+        if dry_run:
+            yield Freed(rows=aging.count_old(self.ledger, self.aged, with_result=True))
+            return
+        while cleared := aging.clear_old_results(self.ledger, self.aged, limit=batch):
+            yield Freed(rows=cleared)
+
+
+@dataclass(frozen=True, slots=True)
+class OldArtifacts:
+    """Files, and their rows. Found by their folders: a job may have left a log and no row."""
+
+    ledger: Ledger
+    artifacts: Artifacts
+    aged: Aged
+    name: str = "artifacts"
+
+    def clear(self, *, batch: int, dry_run: bool) -> Iterator[Freed]:
+        """See ``engine.Shelf``."""
+        for job_ids in _in_batches(self.artifacts.job_ids(), batch):
+            old = aging.old_among(self.ledger, self.aged, job_ids)
+            if not old:
+                yield Freed()
+                continue
+            files, size_bytes = _extent(self.artifacts, list(old))
+            if not dry_run:
+                freed, _ = aging.forget_artifacts(self.ledger, self.aged, old)
+                for job_id, fence in freed.items():
+                    self.artifacts.erase_until(job_id, fence)
+            yield Freed(rows=len(old), files=files, size_bytes=size_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class OldStreams:
+    """Live streams of kinds that keep theirs for a shorter time than all others; the rest expire by themselves."""
+
+    kernel: Kernel
+    aged: Aged
+    name: str = "streams"
+
+    def clear(self, *, batch: int, dry_run: bool) -> Iterator[Freed]:
+        """See ``engine.Shelf``."""
+        last = ""
+        while job_ids := aging.old_jobs(self.kernel.ledger, self.aged, limit=batch, after=last):
+            last = job_ids[-1]
+            erased = 0
+            try:
+                for job_id in job_ids:
+                    if self.kernel.events.position(job_id) == (None, None):
+                        continue
+                    if not dry_run:
+                        self.kernel.events.erase(job_id)
+                    erased += 1
+            except EventsUnavailable:
+                return
+            yield Freed(rows=erased)
+
+
+@dataclass(frozen=True, slots=True)
+class OldJobs:
+    """Records, with whatever is still there of their jobs."""
+
+    kernel: Kernel
+    aged: Aged
+    name: str = "jobs"
+
+    def clear(self, *, batch: int, dry_run: bool) -> Iterator[Freed]:
+        """See ``engine.Shelf``."""
+        if dry_run:
+            yield Freed(rows=aging.count_old(self.kernel.ledger, self.aged))
+            return
+        while job_ids := aging.erase_old(self.kernel.ledger, self.aged, limit=batch):
+            files, size_bytes = _extent(self.kernel.artifacts, job_ids)
+            for job_id in job_ids:
+                self.kernel.artifacts.erase(job_id)
+            with suppress(EventsUnavailable):
+                for job_id in job_ids:
+                    self.kernel.events.erase(job_id)
+            yield Freed(rows=len(job_ids), files=files, size_bytes=size_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """Rows of one table that belong to nobody any more."""
+
+    name: str
+    ledger: Ledger
+    leftover: Leftover
+
+    def clear(self, *, batch: int, dry_run: bool) -> Iterator[Freed]:
+        """See ``engine.Shelf``."""
+        if dry_run:
+            yield Freed(rows=self.leftover.count(self.ledger))
+            return
+        while deleted := self.leftover.delete(self.ledger, limit=batch):
+            yield Freed(rows=deleted)
+
+
+@dataclass(frozen=True, slots=True)
+class Orphans:
+    """Folders of jobs that are not in the ledger: somebody died between erasing the row and the files."""
+
+    ledger: Ledger
+    artifacts: Artifacts
+    name: str = "orphans"
+
+    def clear(self, *, batch: int, dry_run: bool) -> Iterator[Freed]:
+        """See ``engine.Shelf``."""
+        before = now() - _ORPHAN_AFTER
+        for job_ids in _in_batches(self.artifacts.job_ids(), batch):
+            known = aging.known_among(self.ledger, job_ids)
+            orphans = [one for one in job_ids if one not in known and self.artifacts.changed_at(one) < before]
+            files, size_bytes = _extent(self.artifacts, orphans)
+            if not dry_run:
+                for job_id in orphans:
+                    self.artifacts.erase(job_id)
+            yield Freed(rows=len(orphans), files=files, size_bytes=size_bytes)
+
+
+def _extent(artifacts: Artifacts, job_ids: Sequence[str]) -> tuple[int, int]:
+    extents = [artifacts.extent(job_id) for job_id in job_ids]
+    return sum(files for files, _ in extents), sum(size for _, size in extents)
+
+
+def _in_batches(job_ids: Iterator[str], size: int) -> Iterator[list[str]]:
+    while batch := list(islice(job_ids, size)):
+        yield batch

@@ -1,0 +1,55 @@
+"""What a local runner is shown, on both databases."""
+
+import pytest
+
+from tasks.core.ledger import Ledger, carrying, transitions
+from tasks.core.ledger.picking import due_jobs
+from tasks.core.ledger.tenants import Tenant
+from tasks.core.spec import Queue
+from tests.samples import accepted, ago, claimed, running
+
+KINDS = ("maintenance.ping",)
+QUEUES = (Queue.MAINTENANCE, Queue.ANALYTICS)
+
+
+def picked(ledger: Ledger, *, limit: int = 10, but: tuple[str, ...] = ()) -> list[str]:
+    return [due.job_id for due in due_jobs(ledger, QUEUES, kinds=KINDS, but=but, limit=limit)]
+
+
+def test_best_comes_first(ledger: Ledger, tenant: Tenant) -> None:
+    """Priority, then age, over all queues, and no more than asked for."""
+    late, urgent, later = (accepted(ledger, tenant, priority=priority).id for priority in (50, 90, 50))
+    assert [[urgent], [urgent, late, later]] == [picked(ledger, limit=limit) for limit in (1, 10)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"not_before": ago(-86400)},
+        {"expires_at": ago(1)},
+        {"queue": Queue.CRAWLER},
+        {"kind": "another.kind"},
+    ],
+    ids=["not due", "expired", "another queue", "unknown kind"],
+)
+def test_job_for_another_time_or_runner_is_left(ledger: Ledger, tenant: Tenant, changes: dict[str, object]) -> None:
+    """It is not shown."""
+    accepted(ledger, tenant, **changes)
+    assert [] == picked(ledger)
+
+
+def test_job_under_way_is_left(ledger: Ledger, tenant: Tenant) -> None:
+    """Whether its claim is written yet or not."""
+    mine = accepted(ledger, tenant).id
+    running(ledger, tenant)
+    assert [[], [mine]] == [picked(ledger, but=but) for but in ((mine,), ())]
+
+
+def test_job_that_a_broker_lost_is_shown(ledger: Ledger, tenant: Tenant) -> None:
+    """Where Redis was given up for good, what lay in it is taken from the ledger."""
+    job = accepted(ledger, tenant)
+    (taken,) = carrying.take_due(ledger, job.queue)
+    (due,) = due_jobs(ledger, QUEUES, kinds=KINDS, but=(), limit=1)
+    assert (taken.id, taken.carry) == (due.job_id, due.carry)
+    assert claimed(ledger, taken).worker is not None
+    assert transitions.claim(ledger, due.job_id, carry=due.carry, worker="late", child_pid=2) is None

@@ -1,0 +1,67 @@
+"""A dispatcher's duties in a house without Redis, beside a local runner: everything but carrying."""
+
+import platform
+import secrets
+from threading import Event, Thread
+
+import structlog
+
+from tasks.core.errors import LedgerUnavailable
+from tasks.core.events import EventsUnavailable
+from tasks.core.kernel import Kernel
+from tasks.core.outbox_relay import OutboxRelay
+from workers.census import WatchedTime
+from workers.judge import Judge, relay_late
+from workers.leadership import Leadership
+
+log = structlog.get_logger()
+
+_LONGEST_TICK_S = 1.0
+
+
+class Duties:
+    """A thread of its own. Of several runners on one ledger, the holder of the dispatcher's lease acts."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        lease_s = kernel.settings.lease_s
+        # A short lease must still be watched several times before it is over.
+        self._tick_s = min(_LONGEST_TICK_S, lease_s / 8)
+        holder = f"local@{platform.node()}#{secrets.token_hex(4)}"
+        self._leadership = Leadership(kernel.ledger, holder=holder, lease_s=lease_s)
+        self._judge = Judge(kernel, clock=WatchedTime(longest_step_s=2 * self._tick_s))
+        self._outbox = OutboxRelay(kernel.ledger, None)
+        self._term: int | None = None
+        self._stopping = Event()
+        self._thread = Thread(target=self._run, name="duties", daemon=True)
+
+    def start(self) -> None:
+        """Lead when it is our turn, and act while we do, until ``stop``."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the present round and give the lease back."""
+        self._stopping.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._act()
+            except (LedgerUnavailable, EventsUnavailable) as exc:
+                log.warning("duties_without_ledger", reason=str(exc))
+                self._judge.reset()
+            except Exception:  # without this thread nothing is rescued: it must outlive a surprise
+                log.exception("duties_failed")
+            self._stopping.wait(self._tick_s)
+        self._leadership.resign()
+
+    def _act(self) -> None:
+        if not self._leadership.holds():
+            return
+        if self._leadership.term != self._term:
+            self._term = self._leadership.term
+            self._judge.reset()
+        self._judge.act()
+        self._outbox.tick()
+        relay_late(self._kernel)

@@ -1,0 +1,98 @@
+"""The local runner: takes jobs straight from the ledger into children of its own. No Celery worker, no Redis."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from threading import Event
+
+import structlog
+
+from tasks.core.errors import LedgerUnavailable
+from tasks.core.kernel import Kernel
+from tasks.core.ledger.picking import Due, due_jobs
+from tasks.core.settling import settle_for_child
+from workers.beat import Beat
+from workers.duties import Duties
+from workers.identity import describe_worker, take_identity
+from workers.local_pool import Pool
+from workers.profiles import strictest
+
+log = structlog.get_logger()
+
+# How long a job may lie in the ledger before a free child gets it; a look is one small query.
+_LOOK_EVERY_S = 0.1
+# While the ledger is away.
+_AWAY_S = 1.0
+
+
+@dataclass(slots=True)
+class LocalRunner:
+    """Runs until ``stop``, then drains as a Celery worker does.
+
+    Args:
+        kinds: the kinds that this version can run; others are left for whoever can.
+        slots: jobs at a time.
+    """
+
+    kernel: Kernel
+    queues: Sequence[str]
+    kinds: Collection[str]
+    slots: int
+    _stopping: Event = field(default_factory=Event)
+
+    def run(self) -> None:
+        """Take and run jobs. Call it in the main thread."""
+        profile = strictest(self.queues)
+        name = take_identity(self.queues)
+        lost = partial(_settle, self.kernel, name)
+        pool = Pool(name, self.slots, profile, lost, self.kernel.memory_kills)
+        worker = describe_worker(name, self.queues, slots=pool.slots)
+        beat = Beat(self.kernel, worker, is_stopping=self._stopping.is_set, children=lambda: pool.pids)
+        duties = Duties(self.kernel)
+        beat.start()
+        duties.start()
+        try:
+            self._serve(pool, beat)
+            self._drain(pool)
+        finally:
+            pool.retire_free()
+            duties.stop()
+            beat.stop()
+        log.info("local_runner_stopped", worker=name)
+
+    def stop(self) -> None:
+        """Take no more jobs; ``run`` returns when those under way have ended or were handed back."""
+        self._stopping.set()
+
+    def _serve(self, pool: Pool, beat: Beat) -> None:
+        is_up = False
+        while not self._stopping.is_set():
+            pool.start_missing()
+            if pool.free and not is_up:
+                is_up = True
+                beat.listening()
+                log.info("local_runner_ready", worker=pool.worker, slots=pool.slots, queues=",".join(self.queues))
+            try:
+                self._hand_out(pool)
+            except LedgerUnavailable as exc:
+                log.warning("local_runner_without_ledger", code=exc.code)
+                self._stopping.wait(_AWAY_S)
+            pool.attend(_LOOK_EVERY_S)
+
+    def _hand_out(self, pool: Pool) -> None:
+        free = pool.free
+        if not free:
+            return
+        found = due_jobs(self.kernel.ledger, self.queues, kinds=self.kinds, but=pool.under_way, limit=len(free))
+        for child, due in zip(free, found, strict=False):
+            child.give(due)
+
+    def _drain(self, pool: Pool) -> None:
+        # The beat enforces the grace: it hands jobs back, then kills the children that had them.
+        while pool.under_way:
+            pool.retire_free()
+            pool.attend(_LOOK_EVERY_S)
+
+
+def _settle(kernel: Kernel, worker: str, due: Due, cause: str, message: str) -> None:
+    settle_for_child(kernel, due.job_id, worker=worker, carry=due.carry, cause=cause, message=message)
