@@ -4,11 +4,19 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from types import MappingProxyType
 
-<<<<<<< HEAD
-from app import artifacts, calibration, catalogue, fleet, health, jobs, logs, submissions
-=======
-from app import artifacts, batches, catalogue, domain_events, fleet, health, jobs, logs, retries, submissions
->>>>>>> main
+from app import (
+    artifacts,
+    batches,
+    calibration,
+    catalogue,
+    domain_events,
+    fleet,
+    health,
+    jobs,
+    logs,
+    retries,
+    submissions,
+)
 from app.auth import bearer_tenant, register_authentication
 from app.docs import docs_blueprint
 from app.errors import Problem, register_error_handlers
@@ -33,11 +41,10 @@ from tasks.core.settings import Settings
 from tasks.core.telemetry import configure_telemetry
 from tasks.registry import load_specs
 
-<<<<<<< HEAD
-_CONCERNS = (submissions, jobs, logs, artifacts, catalogue, calibration, fleet, health)
-=======
-_CONCERNS = (submissions, jobs, retries, batches, logs, artifacts, domain_events, catalogue, fleet, health)
->>>>>>> main
+_CONCERNS = (
+    *(submissions, jobs, retries, batches, logs, artifacts, domain_events),
+    *(catalogue, calibration, fleet, health),
+)
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16
 

@@ -25,13 +25,13 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
-<<<<<<< HEAD
 class RBridge(StrEnum):
     """How workers run R: inside the pool child, or as a process for each job."""
 
     RPY2 = "rpy2"
     RSCRIPT = "rscript"
-=======
+
+
 class Profile(StrEnum):
     """Which parts of the house there are."""
 
@@ -41,7 +41,6 @@ class Profile(StrEnum):
     """Celery on Redis; clients poll, and no streams are served."""
     DASHBOARD = "dashboard"
     """Everything."""
->>>>>>> main
 
 
 class LogFormat(StrEnum):

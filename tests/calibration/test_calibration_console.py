@@ -10,7 +10,7 @@ import pytest
 from tasks.calibration.engine import embedded, rscript
 from tasks.calibration.engine.bridge import Run
 from tasks.calibration.engine.console import Console, Lines
-from tasks.core.errors import JobCancelled, Permanent
+from tasks.core.errors import JobCancelled, Permanent, Transient
 from tests.calibration.r_library import built_library
 
 pytestmark = [pytest.mark.xdist_group("r")]
@@ -82,7 +82,7 @@ def test_an_error_comes_with_rs_words(bridge: str, tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("bridge", BRIDGES)
 def test_running_out_of_memory_has_its_own_code(bridge: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """R's own error for an allocation that no machine can serve."""
-    with pytest.raises(Permanent) as refused:
+    with pytest.raises(Transient) as refused:
         run(bridge, "invisible(numeric(1e15))", tmp_path, monkeypatch)
     assert "out_of_memory" == refused.value.code
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.calibration.engine.console import Console
-from tasks.core.errors import EngineUnavailable, Permanent
+from tasks.core.errors import EngineFailed, EngineUnavailable, Permanent, Transient
 
 PACKAGE = "switchyardcalib"
 # The library comes first, so that a package of the same name elsewhere is never taken.
@@ -48,9 +48,9 @@ def check_library(library: Path) -> None:
         )
 
 
-def r_failed(message: str) -> Permanent:
+def r_failed(message: str) -> EngineFailed:
     """Make the error for a run that R ended."""
     text = message.strip() or "no message"
     if "cannot allocate" in text:
-        return Permanent(f"R ran out of memory: {text[:300]}. Ask for fewer draws or chains.", code="out_of_memory")
+        return Transient(f"R ran out of memory: {text[:300]}. Ask for fewer draws or chains.", code="out_of_memory")
     return Permanent(f"R stopped: {text[:400]}")

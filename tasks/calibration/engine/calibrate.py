@@ -38,7 +38,7 @@ class Calibrator:
 
         Raises:
             EngineUnavailable: R, rpy2 or our R package is missing.
-            Permanent: R failed.
+            EngineFailed: R failed.
         """
         intake = request.take_in()
         cores = request.cores or min(request.chains, len(os.sched_getaffinity(0)))

@@ -20,7 +20,7 @@ def run_embedded(run: Run) -> None:
 
     Raises:
         EngineUnavailable: rpy2, R or our package is missing, or this is not the main thread.
-        Permanent: R failed.
+        EngineFailed: R failed.
         JobInterrupted: from ``run.checkpoint``; R was interrupted and can be used again.
     """
     if threading.current_thread() is not threading.main_thread():

@@ -19,7 +19,7 @@ def run_rscript(run: Run) -> None:
 
     Raises:
         EngineUnavailable: no Rscript, or not our package.
-        Permanent: R failed.
+        EngineFailed: R failed.
         JobInterrupted: from ``run.checkpoint``; R was killed.
     """
     program = shutil.which("Rscript")
