@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -256,10 +257,17 @@ def test_the_soft_limit_reaches_r(calibrate: Calibrate) -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_r_works_in_the_jobs_folder_only(calibrate: Calibrate, job: FakeJob) -> None:
-    """Nothing of one run is seen by the next: everything lies in its own folder, R's temporary files too."""
-    calibrate("rpy2", job, **one(**SHORT))
-    assert ["r"] == [path.name for path in job.workdir.iterdir()]
+def test_r_works_in_the_jobs_folder_only(calibrate: Calibrate, tmp_path: Path) -> None:
+    """R's temporary files lie there too, also when the folder of the job before is gone."""
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        folder.mkdir()
+        calibrate("rpy2", FakeJob(folder, None), **one(**SHORT))  # type: ignore[arg-type]  # nothing goes out
+        from rpy2 import rinterface
+
+        assert ["r"] == [path.name for path in folder.iterdir()]
+        assert Path(rinterface.evalr("tempdir()")[0]).is_relative_to(folder)
+        shutil.rmtree(folder)
 
 
 def test_r_leaves_the_environment_of_other_programs_alone(calibrate: Calibrate) -> None:

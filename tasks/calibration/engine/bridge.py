@@ -8,9 +8,11 @@ from tasks.calibration.engine.console import Console
 from tasks.core.errors import EngineFailed, EngineUnavailable, Permanent, Transient
 
 PACKAGE = "switchyardcalib"
-# The library comes first, so that a package of the same name elsewhere is never taken.
+# R makes its temporary folder anew where it is told to only once the old one is gone. The library is named, so that a
+# package of the same name elsewhere is never taken.
 CODE = f"""
 function(library, folder) {{
+  unlink(tempdir(), recursive = TRUE)
   Sys.setenv(TMPDIR = folder)
   tempdir(check = TRUE)
   options(warn = 1)

@@ -63,7 +63,7 @@ def build_result(
         causes=intake.causes,
         algorithms=algorithms,
         ensemble=ensemble,
-        notes=tuple(_notes(request, intake, algorithms, ensemble)),
+        notes=(*_sampler_notes(request, answer), *_notes(request, intake, algorithms, ensemble)),
         provenance=_provenance(request, intake, answer, bridge=bridge, cores=cores),
         artifacts=tuple(artifacts),
     )
@@ -138,6 +138,12 @@ def _diagnostics(row: Row) -> Diagnostics:
         converged=row["converged"] == "TRUE",
         seconds=float(row["seconds"]),
     )
+
+
+def _sampler_notes(request: CalibrationRequest, answer: Answer) -> list[str]:
+    if answer.versions["sampler"] == request.sampler:
+        return []
+    return ["This worker's R package was built without a C compiler, so the draws are those of plain R."]
 
 
 def _notes(
