@@ -190,7 +190,7 @@ class CalibrationRequest(Contract):
     cores: int | None = Field(None, ge=1, le=8, description="Chains run at a time; as many as fit if absent.")
     adapt_delta: float = Field(0.8, ge=0.6, le=0.99, description="Acceptance that the step size is tuned for.")
     seed: int = Field(1, ge=0, le=2**31 - 1, description="The same seed and input give the same numbers.")
-    sampler: Literal["c", "r"] = Field("c", description="`r`: the same sampler in plain R, some 50 times slower.")
+    sampler: Literal["c", "r"] = Field("c", description="`r`: the same sampler in plain R, far slower.")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
