@@ -5,8 +5,17 @@ STATE ?= var
 URL ?=
 Q ?= crawler
 J ?= 2
+# Of `make chaos`: see docs/reliability.md.
+ONLY ?=
+SEED ?= 1
+JSON ?=
+MUTANT ?=
+LEDGER ?= sqlite
+# The model test in `make test`; `make test-all` makes more steps, from another seed each time.
+MODEL_STEPS ?= 2000
+MODEL_SEED ?= 20260101
 
-.PHONY: demo up down status test test-all check setup setup-run format web worker dispatcher local flower pins clean
+.PHONY: demo up down status test test-all chaos check setup setup-run format web worker dispatcher local flower pins clean
 
 demo: setup-run  ## run the main job on a real site, with one worker killed half way (CALM=1: none; URL=https://…: another site)
 	@$(PY) -m deploy.demo $(if $(URL),--url $(URL)) $(if $(CALM),--calm)
@@ -21,12 +30,18 @@ status: setup-run  ## tell whether it runs, and where
 	@$(PY) -m deploy.stack status --state $(STATE)
 
 test: setup  ## every test that needs no data from outside the repository, with coverage gates
-	@$(PY) -m pytest -n $(J) --dist loadgroup --cov --cov-report=
+	@echo "model test: MODEL_STEPS=$(MODEL_STEPS) MODEL_SEED=$(MODEL_SEED)"
+	@MODEL_STEPS=$(MODEL_STEPS) MODEL_SEED=$(MODEL_SEED) $(PY) -m pytest -n $(J) --dist loadgroup --cov --cov-report=
 	@$(PY) -m coverage combine --quiet --append 2>/dev/null || true
 	@$(PY) -m coverage report --fail-under=85 --skip-covered --sort=cover | tail -n 25
 	@$(PY) -m interrogate --quiet app client tasks workers
 
-test-all: test  ## for now the same as test
+test-all: MODEL_STEPS = 10000
+test-all: MODEL_SEED := $(shell date +%s)
+test-all: test chaos  ## test with a longer model test, and the whole chaos suite
+
+chaos: setup  ## kill real processes and count what is lost (ONLY=F1,F8 SEED=n JSON=1 MUTANT=claim|fence|rescue|all LEDGER=postgresql)
+	@$(PY) -m tests.chaos --only "$(ONLY)" --seed $(SEED) --ledger $(LEDGER) $(if $(MUTANT),--mutant $(MUTANT)) $(if $(JSON),--json)
 
 check: setup  ## format, lint, types, import rules, fast tests: under a minute
 	@.venv/bin/ruff format --check --quiet .

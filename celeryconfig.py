@@ -32,6 +32,8 @@ imports = (*(f"{family}.task" for family in (*FAMILIES, *_settings.extra_familie
 broker_url = _settings.redis_url
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
+# A full Redis answers writes with an error that is no lost connection; without this it would end every worker.
+broker_channel_error_retry = True
 broker_transport_options = {**_limits, "global_keyprefix": "sy:"}
 result_backend = "tasks.core.backend:LedgerBackend"
 
@@ -42,7 +44,8 @@ enable_utc = True
 timezone = "UTC"
 
 # Kombu's unnamed exchange needs no binding kept in Redis, so routing survives a wipe.
-task_queues = [Queue(name.value, Exchange(""), routing_key=name.value) for name in QueueName]
+# Nor does Kombu note in Redis, at two round trips a message, what was taken and not acknowledged: the ledger knows.
+task_queues = [Queue(name.value, Exchange(""), routing_key=name.value, no_ack=True) for name in QueueName]
 task_create_missing_queues = False
 task_default_queue = QueueName.MAINTENANCE.value
 task_routes = {spec.kind: {"queue": spec.queue.value} for spec in _specs.values()}

@@ -45,7 +45,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _await_port(port: int) -> None:
+def await_port(port: int) -> None:
+    """Wait until something listens on ``port``."""
     deadline = time.monotonic() + _START_LIMIT_S
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
@@ -69,7 +70,7 @@ def redis_server(folder: Path) -> Iterator[str]:
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
-            _await_port(port)
+            await_port(port)
             yield f"redis://127.0.0.1:{port}/0"
         finally:
             process.terminate()
@@ -139,7 +140,7 @@ def web(worker_class: str, jobs: Jobs, *, viewers: int) -> Iterator[Web]:
     }
     with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
         try:
-            _await_port(port)
+            await_port(port)
             worker = _worker_of(process.pid)
             _await_answer(port)
             yield Web(port, worker, int(jobs.settings.redis_url.rpartition(":")[2].partition("/")[0]))

@@ -38,6 +38,8 @@ if [ "$profile" = dev ]; then
   want chromium has chromium
   want postgresql has_postgres
   want git has git
+  want gcc has cc
+  want libc6-dev [ -f /usr/include/stdlib.h ]
 fi
 if [ ${#wanted[@]} -gt 0 ]; then
   if ! has apt-get >/dev/null; then

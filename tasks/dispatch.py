@@ -63,6 +63,20 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
     return accepted
 
 
+def submit_many(kernel: Kernel, carrier: Carriage, items: Sequence[tuple[JobSpec, Submission]]) -> list[Accepted]:
+    """Accept many jobs in one transaction, all or none; answer in the same order. The dispatcher carries them.
+
+    Raises:
+        InputRejected: ``timeout_s`` or ``max_attempts`` of an item is over its kind's limit.
+        IdempotencyKeyReused: the key of an item stands for another request.
+        LedgerUnavailable: nothing was accepted.
+    """
+    jobs = [(new_job(spec, submission), _idempotency(kernel, spec, submission)) for spec, submission in items]
+    accepted = accepting.accept_many(kernel.ledger, jobs)
+    carrier.soon(kernel.events.ring)
+    return accepted
+
+
 def cancel(kernel: Kernel, job_id: str, *, tenant_id: str) -> Job:
     """Cancel the job: a queued one now, a running one through its worker's beat.
 

@@ -158,7 +158,9 @@ def kernel(ledger: Ledger, redis_server: RedisServer, tmp_path: Path) -> Iterato
     """A kernel on ``ledger`` and ``redis_server``."""
     settings = Settings(state_dir=tmp_path, ledger_url=ledger.url, redis_url=redis_server.url)
     events = RedisEvents(settings.redis_url, maxlen=settings.stream_maxlen, ttl_s=settings.stream_ttl_s)
-    yield Kernel(settings, ledger, events, Artifacts(settings.resolved_storage_dir, ledger))
+    kernel = Kernel(settings, ledger, events, Artifacts(settings.resolved_storage_dir, ledger))
+    yield kernel
+    kernel.soon.close()
     events.close()
 
 

@@ -27,6 +27,7 @@ from tasks.dispatch import (
     retry,
     retry_matching,
     submit,
+    submit_many,
 )
 from tasks.maintenance.contract import SPECS
 from tests.samples import accepted, eventually, ledger_away, running
@@ -63,6 +64,25 @@ def test_submitted_job_is_in_the_ledger_then_in_the_broker(
     assert (job.kind, job.queue, job.request) == (SPEC.kind, SPEC.queue, {"message": "hello"})
     assert (job.timeout_s, job.hard_limit_s, job.max_attempts) == (10.0, 15.0, 3)
     assert eventually(lambda: redis_server.client.llen("sy:maintenance") == 1)
+
+
+def test_many_submitted_ring_for_the_dispatcher_which_carries_them(
+    kernel: Kernel, carrier: Carrier, submission: Submission, redis_server: RedisServer
+) -> None:
+    """They are accepted together and published by nobody here."""
+    answers = submit_many(
+        kernel, carrier, [(SPEC, submission), (SPEC, replace(submission, idempotency_key=None)), (SPEC, submission)]
+    )
+    assert [False, False, True] == [answer.replayed for answer in answers]
+    assert {None} == {queries.job(kernel.ledger, answer.job.id).published_at for answer in answers}
+    assert eventually(lambda: redis_server.client.llen(BELL_KEY) == 1)
+
+
+def test_one_item_over_its_limit_refuses_them_all(kernel: Kernel, carrier: Carrier, submission: Submission) -> None:
+    """Nothing is written for the others."""
+    with pytest.raises(InputRejected):
+        submit_many(kernel, carrier, [(SPEC, submission), (SPEC, replace(submission, timeout_s=11.0))])
+    assert not queries.listing(kernel.ledger, Filter(submission.tenant_id), limit=1).total
 
 
 def test_kind_with_needs_is_left_to_the_dispatcher(

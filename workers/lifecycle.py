@@ -19,6 +19,7 @@ from tasks.core.settings import load_settings
 from tasks.core.spec import Queue
 from workers.beat import Beat
 from workers.identity import describe_worker, mark_child, take_identity
+from workers.monitoring import BatchEventsStep
 from workers.profiles import strictest
 from workers.refusals import unknown_queues, unsafe_options, unsafe_redis, unsafe_settings
 
@@ -118,3 +119,4 @@ def _is_stopping() -> bool:
 
 
 app.steps["worker"].add(BeatStep)
+app.steps["consumer"].add(BatchEventsStep)

@@ -13,6 +13,7 @@ _EXACT: Mapping[str, tuple[object, str]] = {
     "worker_prefetch_multiplier": (1, "a worker would hoard jobs"),
     "worker_disable_prefetch": (True, "a child would hoard one job behind a long one"),
     "task_acks_late": (False, "a visibility timeout would deliver a running job again"),
+    "broker_channel_error_retry": (True, "a full Redis would end the worker"),
     "task_create_missing_queues": (False, "a mistyped queue would wait for jobs that never come"),
     "worker_pool_start_method": ("spawn", "a fork would copy the ledger's connections and locks"),
     "task_serializer": ("json", "messages carry data, not objects"),

@@ -16,7 +16,7 @@ log = structlog.get_logger()
 # A process that dies young waits before it is started again: 1 s, doubled each time, at most this long.
 _LONGEST_PAUSE_S = 30.0
 # One that has lived this long is taken for healthy, and its next restart is immediate.
-_HEALTHY_AFTER_S = 30.0
+_HEALTHY_AFTER_S = 10.0
 # The exit code by which a process says that starting it again cannot help.
 _REFUSED = 2
 

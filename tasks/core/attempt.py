@@ -13,6 +13,7 @@ from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries, transitions
 from tasks.core.narrator import Narrator
 from tasks.core.records import Job, JobState
+from tasks.core.relay import Opening
 
 if TYPE_CHECKING:
     from tasks.core.egress import Egress
@@ -50,24 +51,46 @@ class Attempt:
     """Implements ``tasks.core.job.JobContext`` on the kernel."""
 
     def __init__(
-        self, kernel: Kernel, job: Job, *, workdir: Path, http: "Egress", clock: Callable[[], float] = time.monotonic
+        self,
+        kernel: Kernel,
+        job: Job,
+        *,
+        workdir: Path,
+        open_http: "Callable[[], Egress]",
+        opening: Opening | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.id = job.id
         self.attempt = job.attempt
         self.fence = job.fence
-        self.workdir = workdir
-        self.http = http
         self.resume = ResumeState(kernel, job)
         self.emissions = Emissions()
         self.last_progress: dict[str, Any] | None = None
         self._kernel = kernel
         self._clock = clock
-        self._narrator = Narrator(kernel.events, job, kernel.artifacts.folder(job.id, job.fence), clock=clock)
+        self._workdir = workdir
+        self._open_http = open_http
+        self._http: Egress | None = None
+        folder = kernel.artifacts.folder(job.id, job.fence)
+        self._narrator = Narrator(kernel.events, job, folder, opening=opening, clock=clock)
         self._looked_at = clock()
         self._kept_at = clock()
         self._signed_at = clock()
         self._sign_every_s = None if job.silence_s is None else min(_LONGEST_SIGN_PAUSE_S, job.silence_s / 4)
         self._stage: tuple[str, float, float] | None = None
+
+    @property
+    def workdir(self) -> Path:
+        """The attempt's private folder, made when it is first asked for."""
+        self._workdir.mkdir(parents=True, exist_ok=True)
+        return self._workdir
+
+    @property
+    def http(self) -> "Egress":
+        """The way out, opened when it is first asked for."""
+        if self._http is None:
+            self._http = self._open_http()
+        return self._http
 
     def report(self, stage: str, done: float, total: float | None = None, message: str = "") -> None:
         """Tell viewers how far the work is; see ``tasks.core.job.JobContext``."""
@@ -149,8 +172,10 @@ class Attempt:
             raise JobCancelled
 
     def close(self) -> None:
-        """Send what is still to be told: the last report and every log line."""
+        """Send what is still to be told, the last report and every log line, and give back what was opened."""
         self._narrator.close()
+        if self._http is not None:
+            self._http.close()
 
 
 def _storable(text: str) -> str:

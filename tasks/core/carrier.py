@@ -4,6 +4,8 @@ The ledger is written first (a carry is taken), then the message is sent; a carr
 back at once, and if this process dies in between, the dispatcher finds the job published and Redis without it.
 """
 
+import os
+import platform
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, Full, Queue
@@ -30,11 +32,38 @@ _PUBLISH_LIMIT_S = 1.0
 _BACKLOG = 1000
 
 
+# A task without callbacks, error callbacks, chain and chord.
+_NO_EMBEDDED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+
+
+def _headers(job: Job, *, origin: str) -> dict[str, Any]:
+    """Return the message's headers.
+
+    Source: Celery's message protocol, version 2. ``send_task`` would make the same at three times the cost, because it
+    looks for what we never use: routers, chains, an ETA, a result to be sent back.
+    """
+    return {
+        "lang": "py",
+        "task": job.kind,
+        "id": job.id,
+        "root_id": job.id,
+        "parent_id": None,
+        "group": None,
+        "retries": 0,
+        "timelimit": [job.hard_limit_s, job.timeout_s],
+        "argsrepr": f"('{job.id}',)",
+        "kwargsrepr": "{}",
+        "origin": origin,
+        "carry": job.carry,
+    }
+
+
 class Publisher:
     """Sends jobs to their queues over one connection with short limits. Not for use by two threads."""
 
     def __init__(self, celery: Celery) -> None:
         self._celery = celery
+        self._origin = f"{os.getpid()}@{platform.node()}"
         self._connection: Connection | None = None
         self._producer: Any = None
 
@@ -46,18 +75,17 @@ class Publisher:
         """
         try:
             producer = self._open()
-            for job in carried:
-                self._celery.send_task(
-                    job.kind,
-                    args=(job.id,),
-                    task_id=job.id,
-                    queue=job.queue,
-                    headers={"carry": job.carry},
-                    soft_time_limit=job.timeout_s,
-                    time_limit=job.hard_limit_s,
-                    producer=producer,
-                    retry=False,
-                )
+            with producer.batch():
+                for job in carried:
+                    producer.publish(
+                        ((job.id,), {}, _NO_EMBEDDED),
+                        exchange="",
+                        routing_key=job.queue,
+                        headers=_headers(job, origin=self._origin),
+                        correlation_id=job.id,
+                        serializer="json",
+                        retry=False,
+                    )
         except (RedisError, KombuError, OSError) as exc:
             self.close()
             raise DispatchFailed(f"The broker did not take {len(carried)} jobs: {exc}") from exc

@@ -98,6 +98,13 @@ class Events(Protocol):
             EventsUnavailable: the dispatcher will append them.
         """
 
+    def newest_states(self, job_ids: Iterable[str]) -> dict[str, int]:
+        """Return the newest ``n`` that each job's stream has; 0 for none.
+
+        Raises:
+            EventsUnavailable: the streams cannot be read now.
+        """
+
     def read(self, job_id: str, *, after: str = "-", count: int = 5000) -> list[Event]:
         """List the stream's entries after the cursor ``after`` (``-``: from the oldest kept).
 

@@ -7,6 +7,10 @@ from tasks.core.events import Events
 from tasks.core.ledger import Ledger
 from tasks.core.memory import MemoryKills
 from tasks.core.settings import Profile, Settings
+from tasks.core.soon import Soon
+
+# How long the news that an attempt has begun may wait for the rest of the story.
+_SOON_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +21,12 @@ class Kernel:
     ledger: Ledger
     events: Events
     artifacts: Artifacts
+    soon: Soon = field(default_factory=lambda: Soon(_SOON_S))
     memory_kills: MemoryKills = field(default_factory=MemoryKills)
 
     def close(self) -> None:
         """Close every connection."""
+        self.soon.close()
         self.events.close()
         self.ledger.close()
 

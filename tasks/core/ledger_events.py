@@ -65,6 +65,17 @@ class LedgerEvents:
         _, have = self._append(events[0].job_id, entries)
         return have
 
+    def newest_states(self, job_ids: Iterable[str]) -> dict[str, int]:
+        """Return the newest ``n`` that each job's stream has; 0 for none.
+
+        Raises:
+            EventsUnavailable: the ledger is away.
+        """
+        ids = list(job_ids)
+        with _translated(), self._ledger.read() as connection:
+            heads = streams.heads(connection, ids)
+        return {job_id: heads[job_id].n if job_id in heads else 0 for job_id in ids}
+
     def _append(self, job_id: str, entries: Sequence[Entry]) -> tuple[list[str | None], int]:
         with _translated():
             return streams.append(self._ledger, job_id, entries, maxlen=self._maxlen, ttl_s=self._ttl_s)

@@ -15,6 +15,7 @@ from tasks.core.artifacts import LOG_NAME
 from tasks.core.clock import now, rfc3339
 from tasks.core.events import Events, EventsUnavailable, EventType
 from tasks.core.records import Job
+from tasks.core.relay import Opening
 
 # At most ten progress events a second a job; in between, only the newest is kept.
 _PROGRESS_STEP_S = 0.1
@@ -27,8 +28,17 @@ _LEVELS = frozenset({"debug", "info", "warning", "error", "critical"})
 class Narrator:
     """Buffers and sends. Every method returns at once; ``close`` waits until all is sent or Redis proves dead."""
 
-    def __init__(self, events: Events, job: Job, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        events: Events,
+        job: Job,
+        folder: Path,
+        *,
+        opening: Opening | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._events = events
+        self._opening = opening
         self._job = job
         self._log_path = folder / LOG_NAME
         self._log_file: IO[str] | None = None
@@ -92,6 +102,8 @@ class Narrator:
         self._wakes.notify()
 
     def _send_all(self) -> None:
+        if self._opening is not None:
+            self._opening.tell()
         while True:
             with self._wakes:
                 while not self._outbox and not self._closing:

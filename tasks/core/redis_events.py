@@ -23,28 +23,39 @@ if TYPE_CHECKING:
 # An event write or read may cost a job or a request no more than this.
 _LIMIT_S = 0.5
 
-# KEYS: stream, hash.  ARGV: fence, n (0 unless a state event), now in ms, maxlen, ttl in s, type, at, attempt, data.
-# Returns the entry's id, or "stale", or "have:<n>" when the state event is a repeat or an earlier one is missing.
+# KEYS: stream, hash.  ARGV: now in ms, maxlen, then for each event: fence, n (0 unless a state event), ttl in s, type,
+# at, attempt, data. A state event that is a repeat, or before which one is missing, is left out.
+# Returns the last event's id, or "stale", and the newest n that the stream has.
 _APPEND = """
 local meta = redis.call('HMGET', KEYS[2], 'epoch', 'seq', 'fence', 'n')
-local fence, n, have = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(meta[4]) or 0
-if n == 0 and fence < (tonumber(meta[3]) or 0) then return 'stale' end
-if n > 0 and n ~= have + 1 then return 'have:' .. have end
-local epoch = meta[1] or ARGV[3]
-local seq = (tonumber(meta[2]) or 0) + 1
-local id = epoch .. '-' .. seq
-local entry = {'t', ARGV[6], 'at', ARGV[7], 'a', ARGV[8], 'd', ARGV[9]}
-if n > 0 then entry[9], entry[10] = 'n', n end
-redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[4], id, unpack(entry))
-redis.call('HSET', KEYS[2], 'epoch', epoch, 'seq', seq, 'fence', math.max(fence, tonumber(meta[3]) or 0))
-if n > 0 then redis.call('HSET', KEYS[2], 'n', n) end
-if ARGV[6] == 'progress' then redis.call('HSET', KEYS[2], 'progress', ARGV[9], 'progress_fence', fence) end
-if n > 0 or seq == 1 then
-  redis.call('EXPIRE', KEYS[1], ARGV[5])
-  redis.call('EXPIRE', KEYS[2], ARGV[5])
+local epoch, seq = meta[1] or ARGV[1], tonumber(meta[2]) or 0
+local newest, have = tonumber(meta[3]) or 0, tonumber(meta[4]) or 0
+local id, ttl, set = 'stale', nil, {}
+for i = 3, #ARGV, 7 do
+  local fence, n = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
+  id = 'stale'
+  if (n == 0 and fence >= newest) or n == have + 1 then
+    seq, newest = seq + 1, math.max(fence, newest)
+    id = epoch .. '-' .. seq
+    local entry = {'t', ARGV[i + 3], 'at', ARGV[i + 4], 'a', ARGV[i + 5], 'd', ARGV[i + 6]}
+    if n > 0 then entry[9], entry[10], have = 'n', n, n end
+    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, unpack(entry))
+    if n > 0 or seq == 1 then ttl = ARGV[i + 2] end
+    if ARGV[i + 3] == 'progress' then set = {'progress', ARGV[i + 6], 'progress_fence', fence} end
+  end
 end
-return id
+if seq > (tonumber(meta[2]) or 0) then
+  redis.call('HSET', KEYS[2], 'epoch', epoch, 'seq', seq, 'fence', newest, 'n', have, unpack(set))
+end
+if ttl then
+  redis.call('EXPIRE', KEYS[1], ttl)
+  redis.call('EXPIRE', KEYS[2], ttl)
+end
+return {id, have}
 """
+
+# Entries appended in one call, which Redis makes everybody else wait for.
+_MOST_AT_ONCE = 500
 
 # A web process may run a thousand threads; this many connections serve them all, since no call takes long.
 _MAX_CONNECTIONS = 8
@@ -115,8 +126,8 @@ class RedisEvents:
         Raises:
             EventsUnavailable: Redis is away; the event is dropped.
         """
-        answer = self._run(job_id, type_, data, fence=fence, attempt=attempt, at=at or now(), n=0)
-        return None if answer == "stale" else answer
+        id_, _ = self._run(job_id, [self._entry(type_, data, fence=fence, attempt=attempt, at=at or now(), n=0)])
+        return None if id_ == "stale" else id_
 
     def append_all(
         self, job_id: str, batch: Sequence[tuple[EventType, dict[str, Any]]], *, fence: int, attempt: int
@@ -126,8 +137,10 @@ class RedisEvents:
         Raises:
             EventsUnavailable: Redis is away; those that were not appended yet are dropped.
         """
-        for type_, data in batch:
-            self.append(job_id, type_, data, fence=fence, attempt=attempt)
+        at = now()
+        entries = [self._entry(type_, data, fence=fence, attempt=attempt, at=at, n=0) for type_, data in batch]
+        for first in range(0, len(entries), _MOST_AT_ONCE):
+            self._run(job_id, entries[first : first + _MOST_AT_ONCE])
 
     def append_states(self, events: Sequence[StateEvent]) -> int:
         """Append one job's consecutive state events that the stream lacks; return the newest ``n`` it has then.
@@ -137,30 +150,52 @@ class RedisEvents:
         Raises:
             EventsUnavailable: Redis is away; the dispatcher will append them.
         """
-        have = 0
-        for event in events:
-            answer = self._run(
-                event.job_id, "state", event.data, fence=event.fence, attempt=event.attempt, at=event.at, n=event.n
-            )
-            have = int(answer.removeprefix("have:")) if answer.startswith("have:") else event.n
-        return have
+        entries = [
+            self._entry("state", event.data, fence=event.fence, attempt=event.attempt, at=event.at, n=event.n)
+            for event in events
+        ]
+        return self._run(events[0].job_id, entries)[1]
 
-    def _run(
-        self, job_id: str, type_: str, data: dict[str, Any], *, fence: int, attempt: int, at: datetime, n: int
-    ) -> str:
+    def newest_states(self, job_ids: Iterable[str]) -> dict[str, int]:
+        """Return the newest ``n`` that each job's stream has; 0 for none.
+
+        Raises:
+            EventsUnavailable: Redis is away.
+        """
         if self.breaker.is_open:
             raise EventsUnavailable
-        ended = type_ == "state" and data["state"] in TERMINAL
-        payload = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
-        args: list[str | int] = [fence, n, int(now().timestamp() * 1000)]
-        args += [self._maxlen, self._ttl_s if ended else UNENDED_TTL_S, type_, rfc3339(at), attempt, payload]
+        ids = list(job_ids)
         try:
-            answer = self._append(keys=[stream_key(job_id), meta_key(job_id)], args=args)
+            with self._redis.pipeline(transaction=False) as pipe:
+                for job_id in ids:
+                    pipe.hget(meta_key(job_id), "n")
+                found = pipe.execute()
         except redis.RedisError as exc:
             self.breaker.failed()
             raise EventsUnavailable from exc
         self.breaker.succeeded()
-        return str(answer)
+        return {job_id: int(n or 0) for job_id, n in zip(ids, found, strict=True)}
+
+    def _entry(
+        self, type_: str, data: dict[str, Any], *, fence: int, attempt: int, at: datetime, n: int
+    ) -> list[str | int]:
+        ttl_s = self._ttl_s if type_ == "state" and data["state"] in TERMINAL else UNENDED_TTL_S
+        payload = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+        return [fence, n, ttl_s, type_, rfc3339(at), attempt, payload]
+
+    def _run(self, job_id: str, entries: Sequence[list[str | int]]) -> tuple[str, int]:
+        if self.breaker.is_open:
+            raise EventsUnavailable
+        args: list[str | int] = [int(now().timestamp() * 1000), self._maxlen]
+        for entry in entries:
+            args += entry
+        try:
+            id_, have = self._append(keys=[stream_key(job_id), meta_key(job_id)], args=args)
+        except redis.RedisError as exc:
+            self.breaker.failed()
+            raise EventsUnavailable from exc
+        self.breaker.succeeded()
+        return str(id_), int(have)
 
     def read(self, job_id: str, *, after: str = "-", count: int = 5000) -> list[Event]:
         """List the stream's entries after the cursor ``after`` (``-``: from the oldest kept).

@@ -1,6 +1,7 @@
 """Bring state events from the ledger into the live stream: at once by whoever made them, again by the dispatcher."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from threading import Lock
 
 from tasks.core.errors import LedgerUnavailable
 from tasks.core.events import Events, EventsUnavailable
@@ -8,13 +9,43 @@ from tasks.core.ledger import Ledger, state_events
 from tasks.core.records import Job, StateEvent
 
 
+class Opening:
+    """Tells that an attempt has begun: before anything else of it is told, or a little later, or with its end.
+
+    Most attempts report something or last a while. One that does neither costs a single call for both its states.
+    """
+
+    def __init__(self, ledger: Ledger, events: Events, claimed: Job) -> None:
+        self._ledger = ledger
+        self._events = events
+        self._untold: list[StateEvent] = state_events.so_far(claimed)
+        self._telling = Lock()
+
+    def tell(self) -> None:
+        """Append what is not told yet; quiet as ``announce`` is."""
+        with self._telling:
+            pending, self._untold = self._untold, []
+            if pending:
+                _quietly(lambda: relay_job(self._ledger, self._events, pending))
+
+    def tell_with(self, ended: Job) -> None:
+        """Append what is not told yet, and the transition that ended the attempt; quiet as ``announce`` is."""
+        with self._telling:
+            pending, self._untold = [*self._untold, state_events.state_event_of(ended)], []
+            _quietly(lambda: relay_job(self._ledger, self._events, pending))
+
+
 def announce(ledger: Ledger, events: Events, job: Job) -> None:
     """Append the transition that ``job`` has just made, and any earlier one that the stream lacks.
 
     Quiet when Redis is away, or the ledger when it is needed: the dispatcher relays it later.
     """
+    _quietly(lambda: relay_job(ledger, events, [state_events.state_event_of(job)]))
+
+
+def _quietly(relay: Callable[[], None]) -> None:
     try:
-        relay_job(ledger, events, [state_events.state_event_of(job)])
+        relay()
     except (EventsUnavailable, LedgerUnavailable):
         return
 
@@ -52,8 +83,11 @@ def relay_unsent(ledger: Ledger, events: Events, unsent: Sequence[StateEvent]) -
         by_job.setdefault(event.job_id, []).append(event)
     sent: list[StateEvent] = []
     try:
-        for pending in by_job.values():
-            relay_job(ledger, events, pending)
+        # Nearly all of them are there, because whoever makes a transition tells of it at once.
+        have = events.newest_states(by_job)
+        for job_id, pending in by_job.items():
+            if have[job_id] < pending[-1].n:
+                relay_job(ledger, events, pending)
             sent += pending
     finally:
         state_events.mark_sent(ledger, sent)

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -34,7 +35,7 @@ from tasks.core.ledger import transitions
 from tasks.core.outcome import end_attempt
 from tasks.core.places import workdir_of
 from tasks.core.records import Cause, Job, JobState
-from tasks.core.relay import announce
+from tasks.core.relay import Opening
 from tasks.core.spec import JobSpec
 from tasks.core.telemetry import Telemetry
 
@@ -71,13 +72,14 @@ def run_job(task: JobTask, spec: JobSpec, load_engine: Callable[[], Engine[Any]]
         ),
         telemetry.attempt_span(job) as span,
     ):
-        announce(kernel.ledger, kernel.events, job)
+        opening = Opening(kernel.ledger, kernel.events, job)
+        kernel.soon.call(opening.tell)
         log.info("attempt_started", worker=job.worker, fence=job.fence)
-        ended = _run_claimed(kernel, spec, job, load_engine, telemetry)
+        ended = _run_claimed(kernel, spec, job, load_engine, telemetry, opening=opening)
         if ended is None:
             log.warning("attempt_superseded", fence=job.fence)
             raise Ignore("another claim owns the job")
-        announce(kernel.ledger, kernel.events, ended)
+        opening.tell_with(ended)
         log.info("attempt_ended", state=str(ended.state), cause=ended.cause)
         if ended.state is not JobState.SUCCEEDED:
             span.fail(ended.cause)
@@ -103,25 +105,36 @@ def _claim(kernel: Kernel, task: JobTask) -> Job:
 
 
 def _run_claimed(
-    kernel: Kernel, spec: JobSpec, job: Job, load_engine: Callable[[], Engine[Any]], telemetry: Telemetry
+    kernel: Kernel,
+    spec: JobSpec,
+    job: Job,
+    load_engine: Callable[[], Engine[Any]],
+    telemetry: Telemetry,
+    *,
+    opening: Opening,
 ) -> Job | None:
     # The beat takes the folder for the sign that the attempt goes on, so an engine that tidies up must not remove it.
     folder = workdir_of(kernel.settings.state_dir, job.id, job.fence)
-    workdir = folder / "own"
-    workdir.mkdir(parents=True, exist_ok=True)
-    attempt = Attempt(kernel, job, workdir=workdir, http=_egress(kernel))
+    folder.mkdir(parents=True, exist_ok=True)
+    attempt = Attempt(kernel, job, workdir=folder / "own", open_http=lambda: _egress(kernel), opening=opening)
     with _soft_limit_restored():
         try:
             outcome = _call_engine(spec, job, attempt, load_engine, telemetry)
         finally:
             _ignore_soft_limit()
             attempt.close()
-            attempt.http.close()
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
         ended = _patiently(lambda: _write_end(kernel, job, attempt, outcome))
     if attempt.emissions.emitted and ended is not None:
         kernel.events.ring()  # the dispatcher numbers them, which their readers wait for
     return ended
+
+
+def _remove(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:  # not empty
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _egress(kernel: Kernel) -> "Egress":

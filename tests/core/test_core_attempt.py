@@ -33,7 +33,7 @@ def job(kernel: Kernel, tenant: Tenant) -> Job:
 @pytest.fixture
 def attempt(kernel: Kernel, job: Job, clock: FakeClock, tmp_path: Path) -> Iterator[Attempt]:
     http = Egress(EgressPolicy())
-    attempt = Attempt(kernel, job, workdir=tmp_path, http=http, clock=clock)
+    attempt = Attempt(kernel, job, workdir=tmp_path / "work", open_http=lambda: http, clock=clock)
     yield attempt
     attempt.close()
     http.close()
@@ -111,7 +111,7 @@ def test_attempt_that_may_not_be_silent_shows_signs_of_life(
 ) -> None:
     """Log lines, reports and checkpoints do, four times in what its kind allows, and not at each of them."""
     job = running(kernel.ledger, tenant, silence_s=8.0)
-    attempt = Attempt(kernel, job, workdir=tmp_path, http=Egress(EgressPolicy()), clock=clock)
+    attempt = Attempt(kernel, job, workdir=tmp_path, open_http=lambda: Egress(EgressPolicy()), clock=clock)
     seen = []
     for show in (lambda: attempt.log("x"), lambda: attempt.report("s", 1), attempt.checkpoint):
         clock.at += 2.0

@@ -4,13 +4,14 @@ import time
 
 import pytest
 
+from tasks.core.clock import rfc3339
 from tasks.core.events import Events, EventsUnavailable
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import state_events, transitions
+from tasks.core.ledger import carrying, state_events, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import JobState
 from tasks.core.redis_events import BELL_KEY, RedisEvents, meta_key, stream_key
-from tasks.core.relay import announce, relay_unsent
+from tasks.core.relay import Opening, announce, relay_unsent
 from tests.samples import accepted, ago, carried, claimed, eventually, ledger_away, running
 from tests.servers import RedisServer
 
@@ -243,3 +244,53 @@ def test_relay_notes_what_it_sent_before_redis_went_away(
     with pytest.raises(EventsUnavailable):
         relay_unsent(kernel.ledger, kernel.events, unsent)
     assert [jobs[1].id] == [event.job_id for event in state_events.unsent_events(kernel.ledger, before=ago(-1))]
+
+
+def test_opening_told_with_the_end_shows_the_whole_story(kernel: Kernel, tenant: Tenant) -> None:
+    """Acceptance, claim and end in one call, without a look into the ledger, and as the ledger has them."""
+    job = running(kernel.ledger, tenant)
+    opening = Opening(kernel.ledger, kernel.events, job)
+    ended = transitions.finish(kernel.ledger, job.id, fence=1, state=JobState.SUCCEEDED, cause="completed", result={})
+    assert ended is not None
+    with ledger_away(kernel.ledger):
+        opening.tell_with(ended)
+    opening.tell()
+    shown = [(event.n, event.at, event.attempt, event.data) for event in kernel.events.read(job.id)]
+    kept = state_events.events_of(kernel.ledger, job.id)
+    assert shown == [(event.n, rfc3339(event.at), event.attempt, event.data) for event in kept]
+
+
+def test_opening_is_told_once(kernel: Kernel, tenant: Tenant) -> None:
+    """Before the first report or a little later, whichever comes first; the end follows alone."""
+    job = running(kernel.ledger, tenant)
+    opening = Opening(kernel.ledger, kernel.events, job)
+    opening.tell()
+    assert states(kernel, job.id) == ["queued", "running"]
+    tell(kernel.events, job.id, fence=1)
+    opening.tell()
+    ended = transitions.finish(kernel.ledger, job.id, fence=1, state=JobState.SUCCEEDED, cause="completed", result={})
+    assert ended is not None
+    opening.tell_with(ended)
+    assert ["state", "state", "progress", "state"] == [event.type for event in kernel.events.read(job.id)]
+
+
+def test_opening_of_a_later_attempt_fills_the_gap_before_it(kernel: Kernel, tenant: Tenant) -> None:
+    """What an earlier worker could not tell comes first."""
+    first = running(kernel.ledger, tenant)
+    transitions.requeue(kernel.ledger, first.id, fence=1, cause="worker_lost")
+    (due,) = carrying.take_due(kernel.ledger, "maintenance")
+    Opening(kernel.ledger, kernel.events, claimed(kernel.ledger, due)).tell()
+    assert states(kernel, first.id) == ["queued", "running", "queued", "running"]
+
+
+def test_relay_only_notes_what_the_streams_have(
+    kernel: Kernel, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nearly every state was told by whoever made it, and costs one question for all of them."""
+    jobs = [running(kernel.ledger, tenant) for _ in range(3)]
+    for job in jobs:
+        announce(kernel.ledger, kernel.events, job)
+    unsent = state_events.unsent_events(kernel.ledger, before=ago(-1))
+    monkeypatch.delattr(type(kernel.events), "append_states")
+    assert relay_unsent(kernel.ledger, kernel.events, unsent) == 6
+    assert state_events.unsent_events(kernel.ledger, before=ago(-1)) == []

@@ -1,6 +1,7 @@
 """A request becomes a row: the moment from which nothing may lose it."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -9,11 +10,12 @@ from sqlalchemy.engine import Connection
 from tasks.core.clock import now
 from tasks.core.errors import IdempotencyKeyReused
 from tasks.core.ledger.carrying import is_waiting, published_count
-from tasks.core.ledger.database import Ledger, ledger_now
+from tasks.core.ledger.database import Ledger, LedgerNow
 from tasks.core.ledger.fleet import window
-from tasks.core.ledger.rows import job_from_row
+from tasks.core.ledger.prepared import Prepared
+from tasks.core.ledger.rows import job_from_row, values_of
 from tasks.core.ledger.schema import idempotency_keys, job_labels, jobs
-from tasks.core.ledger.state_events import write_event
+from tasks.core.ledger.state_events import write_events
 from tasks.core.records import Job
 
 
@@ -53,28 +55,80 @@ def accept(ledger: Ledger, job: Job, *, idempotency: Idempotency | None = None, 
             first = _first_with_key(connection, job.tenant_id, idempotency)
             if first is not None:
                 return Accepted(first, replayed=True)
-        values = asdict(job)
         if may_publish and nothing_waits(connection, job.queue):
-            values |= {"carry": 1, "published_at": job.created_at}
-        row = connection.execute(jobs.insert().values(values).returning(*jobs.c)).one()
-        if job.labels:
-            connection.execute(
-                job_labels.insert(),
-                [{"job_id": job.id, "key": key, "value": value} for key, value in job.labels.items()],
+            job = replace(job, carry=1, published_at=job.created_at)
+        _write(connection, [(job, idempotency)])
+        return Accepted(job)
+
+
+def accept_many(ledger: Ledger, items: Sequence[tuple[Job, Idempotency | None]]) -> list[Accepted]:
+    """Write all the jobs and their idempotency keys in one transaction, or none of them; answer in the same order.
+
+    An item whose key is known answers with the first job, as in ``accept``, also where that is an earlier item. No
+    carry is taken: the dispatcher carries them, in order.
+
+    Raises:
+        IdempotencyKeyReused: the key of one item stands for another request; nothing was accepted.
+    """
+    with ledger.write() as connection:
+        answers: list[Accepted] = []
+        new: list[tuple[Job, Idempotency | None]] = []
+        by_key: dict[tuple[str, str], tuple[Job, Idempotency]] = {}
+        # In one order for all, so that two batches with the same keys never wait for each other.
+        firsts = {
+            (tenant_id, key.key): _first_with_key(connection, tenant_id, key)
+            for tenant_id, key in sorted(
+                {(job.tenant_id, key) for job, key in items if key is not None}, key=lambda one: (one[0], one[1].key)
             )
-        if idempotency is not None:
-            connection.execute(
-                idempotency_keys.insert().values(
-                    tenant_id=job.tenant_id,
-                    key=idempotency.key,
-                    body_sha256=idempotency.body_sha256,
-                    job_id=job.id,
-                    created_at=job.created_at,
-                )
-            )
-        accepted = job_from_row(row)
-        write_event(connection, accepted)
-        return Accepted(accepted)
+        }
+        for job, key in items:
+            first = _known(job, key, firsts, by_key)
+            if first is None:
+                new.append((job, key))
+            answers.append(Accepted(job) if first is None else Accepted(first, replayed=True))
+        _write(connection, new)
+        return answers
+
+
+def _known(
+    job: Job,
+    key: Idempotency | None,
+    firsts: Mapping[tuple[str, str], Job | None],
+    by_key: dict[tuple[str, str], tuple[Job, Idempotency]],
+) -> Job | None:
+    if key is None:
+        return None
+    name = (job.tenant_id, key.key)
+    if (first := firsts[name]) is not None:
+        return first
+    earlier, same = by_key.setdefault(name, (job, key))
+    if same.body_sha256 != key.body_sha256:
+        raise _reused(key)
+    return None if earlier is job else earlier
+
+
+_INSERT_JOB = Prepared(jobs.insert())
+_INSERT_LABEL = Prepared(job_labels.insert())
+_INSERT_KEY = Prepared(idempotency_keys.insert())
+
+
+def _write(connection: Connection, items: Sequence[tuple[Job, Idempotency | None]]) -> None:
+    _INSERT_JOB.run_many(connection, [values_of(job) for job, _ in items])
+    labels = [{"job_id": job.id, "key": key, "value": value} for job, _ in items for key, value in job.labels.items()]
+    _INSERT_LABEL.run_many(connection, labels)
+    keys = [
+        {
+            "tenant_id": job.tenant_id,
+            "key": key.key,
+            "body_sha256": key.body_sha256,
+            "job_id": job.id,
+            "created_at": job.created_at,
+        }
+        for job, key in items
+        if key is not None
+    ]
+    _INSERT_KEY.run_many(connection, keys)
+    write_events(connection, [job for job, _ in items])
 
 
 def _first_with_key(connection: Connection, tenant_id: str, idempotency: Idempotency) -> Job | None:
@@ -90,15 +144,21 @@ def _first_with_key(connection: Connection, tenant_id: str, idempotency: Idempot
         connection.execute(idempotency_keys.delete().where(mine))
         return None
     if row.body_sha256 != idempotency.body_sha256:
-        raise IdempotencyKeyReused(
-            f"Idempotency-Key {idempotency.key!r} was used for another request; use a new key.", field="Idempotency-Key"
-        )
+        raise _reused(idempotency)
     return job_from_row(connection.execute(jobs.select().where(jobs.c.id == row.job_id)).one())
+
+
+def _reused(idempotency: Idempotency) -> IdempotencyKeyReused:
+    return IdempotencyKeyReused(
+        f"Idempotency-Key {idempotency.key!r} was used for another request; use a new key.", field="Idempotency-Key"
+    )
+
+
+_WAITS = Prepared(sa.select(jobs.c.id).where(is_waiting(sa.bindparam("asked"), LedgerNow())).limit(sa.literal(1)))
 
 
 def nothing_waits(connection: Connection, queue: str) -> bool:
     """Tell whether a job of ``queue`` may go into the broker at once, because no other one has to go first."""
-    waits = sa.select(jobs.c.id).where(is_waiting(queue, ledger_now(connection)))
-    if connection.execute(waits.limit(1)).first() is not None:
+    if _WAITS.first(connection, {"asked": queue}) is not None:
         return False
     return published_count(connection, queue) < window(connection, queue)

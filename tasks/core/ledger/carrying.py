@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from tasks.core.clock import now
 from tasks.core.ledger.database import Ledger, ledger_now
 from tasks.core.ledger.fleet import window
+from tasks.core.ledger.prepared import Prepared
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import jobs
 from tasks.core.records import Job, JobState
@@ -28,18 +29,24 @@ def not_expired(at: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
     return sa.or_(jobs.c.expires_at.is_(None), jobs.c.expires_at > at)
 
 
-def is_waiting(queue: str, at: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
+def is_waiting(queue: str | sa.ColumnElement[str], at: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
     """Match the queue's jobs that are due and not in the broker."""
     unpublished = (jobs.c.state == JobState.QUEUED) & jobs.c.published_at.is_(None)
     return (jobs.c.queue == queue) & unpublished & is_due(at) & not_expired(at)
 
 
+_PUBLISHED_COUNT = Prepared(
+    sa.select(sa.func.count()).where(
+        jobs.c.queue == sa.bindparam("asked"), jobs.c.state == JobState.QUEUED, jobs.c.published_at.is_not(None)
+    )
+)
+
+
 def published_count(connection: Connection, queue: str) -> int:
     """Count the queue's jobs that are in the broker, as far as the ledger knows, and not yet claimed."""
-    statement = sa.select(sa.func.count()).where(
-        jobs.c.queue == queue, jobs.c.state == JobState.QUEUED, jobs.c.published_at.is_not(None)
-    )
-    return int(connection.execute(statement).scalar_one())
+    row = _PUBLISHED_COUNT.first(connection, {"asked": queue})
+    assert row is not None  # noqa: S101  # a count always has one
+    return int(row[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,37 @@
 """Connections and transactions: one engine per process, opened on first use, closed by its owner."""
 
+import random
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DatabaseError, DBAPIError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.functions import FunctionElement
 
 from tasks.core.clock import now
 from tasks.core.errors import LedgerBusy, LedgerUnavailable
 from tasks.core.ledger.schema import REVISION, UTCDateTime
 
 _BUSY_TIMEOUT_S = 5
+# A commit holds SQLite's write lock for about a millisecond.
+_LOOK_AGAIN_S = (0.0002, 0.002)
 # PostgreSQL: how long a statement may wait for a lock, and how long one may run, before we answer 503.
 _PG_OPTIONS = "-c lock_timeout=5000 -c statement_timeout=30000"
+# A connection that was used this long ago is taken to live.
+_TRUSTED_S = 1.0
+
+_BUSY = "The ledger is busy. Try again in a few seconds."
+_UNREACHABLE = "The ledger cannot be reached. Try again in a few seconds."
 
 _PG_SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
@@ -40,6 +52,7 @@ class Ledger:
         self._writer = self._engine.execution_options(writes=True)
         # SQLite's readers have a snapshot anyway; PostgreSQL gives one only when asked.
         self._reader = self._engine if self.is_sqlite else self._engine.execution_options(**_PG_SNAPSHOT)
+        self._at_once = self._writer if self.is_sqlite else self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._auto_migrate = auto_migrate
 
     @property
@@ -65,12 +78,19 @@ class Ledger:
     def read(self) -> Iterator[Connection]:
         """Open a read transaction."""
         with _translated(), self._reader.connect() as connection:
+            connection.begin()
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a write transaction; it commits at the end and rolls back on any exception."""
         with _translated(), self._writer.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write_at_once(self) -> Iterator[Connection]:
+        """Open a transaction for what is a single statement on PostgreSQL, which then needs no round trip more."""
+        with _translated(), self._at_once.connect() as connection, connection.begin():
             yield connection
 
     def close(self) -> None:
@@ -89,6 +109,23 @@ def ledger_now(connection: Connection, *, plus_s: float = 0.0) -> sa.ColumnEleme
     return sa.type_coerce(sa.func.now() + sa.literal(timedelta(seconds=plus_s), sa.Interval()), UTCDateTime())
 
 
+class LedgerNow(FunctionElement[datetime]):
+    """The present by the ledger's clock, for statements that are built before there is a connection."""
+
+    type = UTCDateTime()
+    inherit_cache = True
+
+
+@compiles(LedgerNow)
+def _now(_element: LedgerNow, _compiler: object, **_options: object) -> str:
+    return "now()"
+
+
+@compiles(LedgerNow, "sqlite")
+def _now_of_sqlite(_element: LedgerNow, _compiler: object, **_options: object) -> str:
+    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"  # as SQLAlchemy writes times there
+
+
 def _revision(engine: Engine) -> str | None:
     with engine.connect() as connection:
         if not sa.inspect(connection).has_table("alembic_version"):
@@ -103,15 +140,15 @@ def _translated() -> Iterator[None]:
     except OperationalError as exc:
         text = str(exc.orig)
         if "locked" in text or "lock timeout" in text or "busy" in text:
-            raise LedgerBusy("The ledger is busy. Try again in a few seconds.") from exc
-        raise LedgerUnavailable("The ledger cannot be reached. Try again in a few seconds.") from exc
+            raise LedgerBusy(_BUSY) from exc
+        raise LedgerUnavailable(_UNREACHABLE) from exc
     except PoolTimeoutError as exc:
         raise LedgerBusy("Too many requests wait for the ledger. Try again in a few seconds.") from exc
     except DBAPIError as exc:
         # PostgreSQL says InternalError when it fails over and is read-only for a moment.
         # A file that is damaged or no database at all raises the class itself, not one of its kinds.
         if exc.connection_invalidated or isinstance(exc, InternalError) or type(exc) is DatabaseError:
-            raise LedgerUnavailable("The ledger cannot be reached. Try again in a few seconds.") from exc
+            raise LedgerUnavailable(_UNREACHABLE) from exc
         raise
 
 
@@ -124,13 +161,31 @@ def _engine(url: str, *, pool_size: int) -> Engine:
         sa.event.listen(engine, "connect", _set_up_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return sa.create_engine(
+    engine = sa.create_engine(
         url,
         connect_args={"connect_timeout": 5, "options": _PG_OPTIONS},
         pool_size=pool_size,
         pool_timeout=5,
-        pool_pre_ping=True,
     )
+    sa.event.listen(engine, "checkin", _note_use)
+    errors = engine.dialect.loaded_dbapi.Error
+    sa.event.listen(engine, "checkout", lambda connection, entry, _: _ping_if_idle(connection, entry, errors))
+    return engine
+
+
+def _note_use(_connection: object, entry: ConnectionPoolEntry) -> None:
+    entry.info["used_at"] = time.monotonic()
+
+
+def _ping_if_idle(connection: Any, entry: ConnectionPoolEntry, errors: type[Exception]) -> None:
+    # The pool's own ping asks before every transaction, which would make most of them a third longer.
+    if time.monotonic() - entry.info.get("used_at", 0.0) < _TRUSTED_S:
+        return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except errors as exc:
+        raise sa.exc.DisconnectionError from exc  # the pool opens another one
 
 
 def _set_up_sqlite(connection: object, _entry: ConnectionPoolEntry) -> None:
@@ -143,8 +198,31 @@ def _set_up_sqlite(connection: object, _entry: ConnectionPoolEntry) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    driver: Any = connection.connection.dbapi_connection
+    if not connection.get_execution_options().get("writes", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    # SQLite itself sleeps ever longer between its looks at the lock, up to 0.1 s, so that under load whoever has waited
+    # longest finds it last. We look often and at random, which a short lock forgives.
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        _begin_writing(driver, until=time.monotonic() + _BUSY_TIMEOUT_S)
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={int(_BUSY_TIMEOUT_S * 1000)}")
+
+
+def _begin_writing(driver: Any, *, until: float) -> None:
+    while True:
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+        except sqlite3.DatabaseError as exc:
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise LedgerUnavailable(_UNREACHABLE) from exc
+            if time.monotonic() > until:
+                raise LedgerBusy(_BUSY) from exc
+            time.sleep(random.uniform(*_LOOK_AGAIN_S))  # noqa: S311  # jitter, not a secret
+        else:
+            return
 
 
 def insert_if_new(connection: Connection, table: sa.Table, **values: object) -> bool:

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
 from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.prepared import Prepared
 from tasks.core.ledger.schema import attempts, jobs, workers
 from tasks.core.records import JobState
 
@@ -192,10 +193,13 @@ def holders(ledger: Ledger) -> set[str]:
         return {name for name in connection.execute(statement).scalars() if name is not None}
 
 
+_SLOTS = Prepared(sa.select(workers.c.slots, workers.c.queues).where(workers.c.state == WorkerState.UP))
+
+
 def window(connection: Connection, queue: str) -> int:
     """Tell how many published and unclaimed jobs the broker may hold for ``queue``."""
-    up = connection.execute(sa.select(workers.c.slots, workers.c.queues).where(workers.c.state == WorkerState.UP))
-    slots: int = sum(row.slots for row in up if queue in row.queues)
+    up = _SLOTS.all(connection, {})
+    slots: int = sum(slots for slots, queues in up if queue in queues)
     return max(_LEAST_WINDOW, _WINDOW_PER_SLOT * slots)
 
 

@@ -1,10 +1,16 @@
 """Rows of the ledger as the records that the rest of the code knows."""
 
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy.engine import Row
 
 from tasks.core.records import Job, JobState
+
+
+def values_of(record: Any) -> dict[str, Any]:
+    """Return a record's values by name, as they are: ``dataclasses.asdict`` would copy each, all the way down."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def job_from_row(row: Row[Any]) -> Job:

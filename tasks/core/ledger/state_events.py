@@ -1,7 +1,6 @@
 """The ``state`` events: written with each transition, read by whoever brings them into the live streams."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,8 +9,10 @@ from sqlalchemy.engine import Connection, Row
 
 from tasks.core.clock import now
 from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.prepared import Prepared
+from tasks.core.ledger.rows import values_of
 from tasks.core.ledger.schema import state_events
-from tasks.core.records import TERMINAL, Job, JobState, StateEvent
+from tasks.core.records import TERMINAL, Cause, Job, JobState, StateEvent
 
 # Machines whose clocks are this far apart are taken to agree.
 _CLOCKS_DIFFER = timedelta(seconds=2)
@@ -19,16 +20,35 @@ _CLOCKS_DIFFER = timedelta(seconds=2)
 
 def state_event_of(job: Job) -> StateEvent:
     """Describe the transition that brought ``job`` to its present state."""
-    data: dict[str, Any] = {"state": job.state, "cause": job.cause}
-    if job.error is not None:
-        data["error"] = job.error
+    if job.state in TERMINAL:
+        data = end_data(job.id, state=job.state, cause=job.cause, error=job.error, dead=job.dead)
+    else:
+        data = _data(job.state, job.cause, job.error)
     if job.state is JobState.QUEUED and job.not_before is not None:
         data["not_before"] = job.not_before.isoformat()
-    if job.state in TERMINAL:
-        data["dead"] = job.dead
-        data["result_ref"] = f"/api/jobs/{job.id}"
     at = job.finished_at or job.claimed_at or (job.created_at if job.version == 1 else now())
     return StateEvent(job_id=job.id, n=job.version, at=at, fence=job.fence, attempt=job.attempt, data=data)
+
+
+def end_data(job_id: str, *, state: JobState, cause: str, error: dict[str, Any] | None, dead: bool) -> dict[str, Any]:
+    """Describe the end of a job, as its last event does."""
+    return _data(state, cause, error) | {"dead": dead, "result_ref": f"/api/jobs/{job_id}"}
+
+
+def _data(state: JobState, cause: str, error: dict[str, Any] | None) -> dict[str, Any]:
+    return {"state": state, "cause": cause} | ({"error": error} if error is not None else {})
+
+
+def so_far(claimed: Job) -> list[StateEvent]:
+    """Describe the transition that ``claimed`` has just made, and its acceptance if that was the one before."""
+    event = state_event_of(claimed)
+    if claimed.version > 2:
+        return [event]
+    accepted = _data(JobState.QUEUED, Cause.ACCEPTED, None)
+    return [StateEvent(job_id=claimed.id, n=1, at=claimed.created_at, fence=0, attempt=0, data=accepted), event]
+
+
+_INSERT = Prepared(state_events.insert())
 
 
 def write_event(connection: Connection, job: Job) -> None:
@@ -38,9 +58,7 @@ def write_event(connection: Connection, job: Job) -> None:
 
 def write_events(connection: Connection, moved: Sequence[Job]) -> None:
     """Write the events of the transitions that these jobs have just made, in the transaction that made them."""
-    rows = [asdict(state_event_of(job)) | {"in_stream": False} for job in moved]
-    if rows:
-        connection.execute(state_events.insert(), rows)
+    _INSERT.run_many(connection, [values_of(state_event_of(job)) | {"in_stream": False} for job in moved])
 
 
 def _event_from_row(row: Row[Any]) -> StateEvent:
@@ -76,10 +94,14 @@ def mark_sent(ledger: Ledger, events: Sequence[StateEvent]) -> None:
     """Note that Redis has these state events."""
     if not events:
         return
+    newest: dict[str, int] = {}
+    for event in events:
+        newest[event.job_id] = max(event.n, newest.get(event.job_id, 0))
+    # Redis takes a job's events in order, so it has all before its newest.
     mark = (
         state_events.update()
-        .where(state_events.c.job_id == sa.bindparam("id"), state_events.c.n == sa.bindparam("number"))
+        .where(state_events.c.job_id == sa.bindparam("id"), state_events.c.n <= sa.bindparam("number"))
         .values(in_stream=True)
     )
     with ledger.write() as connection:
-        connection.execute(mark, [{"id": event.job_id, "number": event.n} for event in events])
+        connection.execute(mark, [{"id": job_id, "number": number} for job_id, number in newest.items()])

@@ -16,7 +16,6 @@ from tasks.core.records import TERMINAL
 
 # Far below what one statement may name on either database.
 _MOST_JOBS = 500
-# Streams deleted in one transaction, so that other writers wait little.
 
 
 @dataclass(frozen=True, slots=True)

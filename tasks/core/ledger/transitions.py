@@ -13,48 +13,19 @@ from sqlalchemy.engine import Connection
 from tasks.core.clock import now
 from tasks.core.domain_events import Emission
 from tasks.core.errors import Conflict, NotFound
-from tasks.core.ledger.carrying import not_expired
 from tasks.core.ledger.database import Ledger, ledger_now
+from tasks.core.ledger.moves import CLAIM, FINISH
 from tasks.core.ledger.outbox import write_dead, write_emitted
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import attempts, jobs
-from tasks.core.ledger.state_events import write_event
+from tasks.core.ledger.state_events import end_data, write_event
 from tasks.core.records import TERMINAL, Cause, Job, JobState
 
 
 def claim(ledger: Ledger, job_id: str, *, carry: int, worker: str, child_pid: int) -> Job | None:
     """Begin an attempt: ``queued -> running`` with a new fence. None: a duplicate, cancelled meanwhile, or expired."""
-    at = now()
-    with ledger.write() as connection:
-        delivered = (jobs.c.id == job_id) & (jobs.c.state == JobState.QUEUED) & (jobs.c.carry == carry)
-        job = _move(
-            connection,
-            delivered & not_expired(ledger_now(connection)),
-            state=JobState.RUNNING,
-            cause=Cause.CLAIMED,
-            attempt=jobs.c.attempt + 1,
-            fence=jobs.c.fence + 1,
-            worker=worker,
-            child_pid=child_pid,
-            published_at=None,
-            not_before=None,
-            claimed_at=at,
-            started_at=sa.func.coalesce(jobs.c.started_at, sa.literal(at, type_=jobs.c.started_at.type)),
-            error=None,
-            progress=None,
-        )
-        if job is not None:
-            connection.execute(
-                attempts.insert().values(
-                    job_id=job_id,
-                    fence=job.fence,
-                    attempt=job.attempt,
-                    worker=worker,
-                    child_pid=child_pid,
-                    started_at=at,
-                )
-            )
-        return job
+    values = {"job_id": job_id, "carry_taken": carry, "by": worker, "pid": child_pid, "at": now()}
+    return CLAIM.run(ledger, values | {"event": {"state": JobState.RUNNING, "cause": Cause.CLAIMED}})
 
 
 def finish(
@@ -74,13 +45,19 @@ def finish(
 
     ``emitted`` are the domain events that the job has brought about.
     """
-    values: dict[str, Any] = {"progress": progress} if progress is not None else {}
-    owned = (jobs.c.id == job_id) & (jobs.c.state == JobState.RUNNING) & (jobs.c.fence == fence)
-    with ledger.write() as connection:
-        job = _end(connection, owned, state=state, cause=cause, error=error, result=result, dead=dead, **values)
-        if job is not None and emitted:
+    values = {"job_id": job_id, "under": fence, "state": state, "cause": cause, "at": now()}
+    values |= {"result": result, "error": error, "dead": dead, "progress": progress}
+    values["event"] = end_data(job_id, state=state, cause=cause, error=error, dead=dead)
+    if not emitted and not dead:
+        return FINISH.run(ledger, values)
+
+    def tell(connection: Connection, job: Job) -> None:
+        if emitted:
             write_emitted(connection, job, emitted)
-        return job
+        if job.dead and job.state is JobState.FAILED:
+            write_dead(connection, job)
+
+    return FINISH.run(ledger, values, tell)
 
 
 def _end(
@@ -111,6 +88,7 @@ def requeue(
     """Send a running job back: ``running -> queued``, due after ``delay_s``.
 
     ``counted=False`` (a drain) gives the attempt back. A job that was told to stop ends here as cancelled instead.
+    The carry grows, so that neither a second delivery nor a late report of the ended attempt can touch the next one.
     """
     owned = (jobs.c.id == job_id) & (jobs.c.state == JobState.RUNNING) & (jobs.c.fence == fence)
     with ledger.write() as connection:
@@ -126,6 +104,7 @@ def requeue(
             worker=None,
             child_pid=None,
             claimed_at=None,
+            carry=jobs.c.carry + 1,
             not_before=ledger_now(connection, plus_s=delay_s) if delay_s else None,
             attempt=jobs.c.attempt if counted else jobs.c.attempt - 1,
         )

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tasks.core.errors import IdempotencyKeyReused
-from tasks.core.ledger import Ledger, accepting, fleet, queries, transitions
+from tasks.core.ledger import Ledger, accepting, fleet, queries, state_events, transitions
 from tasks.core.ledger.accepting import Idempotency
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
@@ -119,3 +119,52 @@ def test_window_grows_with_live_slots(ledger: Ledger, tenant: Tenant) -> None:
             "ai": 48,
             "voice": 32,
         }
+
+
+def test_many_are_accepted_in_order_with_all_that_belongs_to_them(ledger: Ledger, tenant: Tenant) -> None:
+    """Each job reads back with its label, its key and its event; none is carried yet."""
+    jobs = [a_job(tenant, labels={"n": str(n)}) for n in range(3)]
+    answers = accepting.accept_many(ledger, [(jobs[0], KEY), (jobs[1], None), (jobs[2], None)])
+    assert jobs == [answer.job for answer in answers] == [queries.job(ledger, job.id) for job in jobs]
+    assert {False} == {answer.replayed or answer.published for answer in answers}
+    assert jobs[2:] == queries.listing(ledger, Filter(tenant.id, labels=(("n", "2"),)), limit=5).jobs
+    assert [1, 1, 1] == [len(state_events.events_of(ledger, job.id)) for job in jobs]
+    assert accepting.accept(ledger, a_job(tenant), idempotency=KEY).job == jobs[0]
+
+
+def test_known_keys_among_many_answer_with_the_first_job(ledger: Ledger, tenant: Tenant) -> None:
+    """Be it of an earlier request or earlier in the same one."""
+    first = accepting.accept(ledger, a_job(tenant), idempotency=KEY).job
+    other = Idempotency("key-2", "b" * 64, ttl_s=60)
+    new = a_job(tenant)
+    answers = accepting.accept_many(ledger, [(a_job(tenant), KEY), (new, other), (a_job(tenant), other)])
+    assert [(first, True), (new, False), (new, True)] == [(answer.job, answer.replayed) for answer in answers]
+    assert count(ledger, tenant) == 2
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_reused_key_among_many_refuses_them_all(ledger: Ledger, tenant: Tenant, within: bool) -> None:
+    """Nothing was accepted, so the caller may mend it and send all again."""
+    reused = Idempotency(KEY.key, "b" * 64, ttl_s=60)
+    items = [(a_job(tenant), KEY)]
+    if not within:
+        accepting.accept_many(ledger, items)
+        items = []
+    before = count(ledger, tenant)
+    with pytest.raises(IdempotencyKeyReused):
+        accepting.accept_many(ledger, [*items, (a_job(tenant), None), (a_job(tenant), reused)])
+    assert count(ledger, tenant) == before
+
+
+def test_concurrent_batches_with_the_same_keys_make_each_job_once(ledger: Ledger, tenant: Tenant) -> None:
+    """Whatever their order within the batch."""
+    keys = [Idempotency(f"key-{n}", "a" * 64, ttl_s=60) for n in range(20)]
+
+    def submit(number: int) -> list[accepting.Accepted]:
+        mine = keys if number % 2 else keys[::-1]
+        return accepting.accept_many(ledger, [(a_job(tenant), key) for key in mine])
+
+    with ThreadPoolExecutor(6) as threads:
+        answers = [answer for batch in threads.map(submit, range(6)) for answer in batch]
+    assert [answer.replayed for answer in answers].count(False) == 20
+    assert count(ledger, tenant) == 20

@@ -110,6 +110,14 @@ def test_uncounted_requeue_gives_the_attempt_back(ledger: Ledger, tenant: Tenant
     assert (back.attempt, again.attempt, again.fence) == (0, 1, 2)
 
 
+@pytest.mark.parametrize("counted", [True, False])
+def test_message_of_an_attempt_that_was_sent_back_is_void(ledger: Ledger, tenant: Tenant, *, counted: bool) -> None:
+    """Delivered again, it would start the next attempt before its time, and by a carry that names two attempts."""
+    job = running(ledger, tenant)
+    transitions.requeue(ledger, job.id, fence=job.fence, cause="transient", counted=counted)
+    assert transitions.claim(ledger, job.id, carry=job.carry, worker=WORKER, child_pid=1) is None
+
+
 def test_requeue_under_a_stale_fence_is_refused(ledger: Ledger, tenant: Tenant) -> None:
     """Two who notice one death send the job back once."""
     job = running(ledger, tenant)

@@ -29,6 +29,12 @@ class TornLedger:
             yield connection
             raise CommitFails
 
+    write_at_once = write
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self._ledger.is_sqlite
+
 
 def events(ledger: Ledger, job_id: str) -> list[tuple[int, str, str]]:
     return [(event.n, event.data["state"], event.data["cause"]) for event in state_events.events_of(ledger, job_id)]

@@ -1,0 +1,1 @@
+"""The job that does nothing, as each rival has it."""

@@ -1,0 +1,6 @@
+"""What an RQ worker calls."""
+
+
+def ping(message: str) -> dict[str, str]:
+    """Return the message."""
+    return {"message": message}

@@ -1,0 +1,197 @@
+"""Statements that run for every job: compiled once, then run with plain values.
+
+Building and looking up a SQLAlchemy statement costs several times what SQLite needs to run it. Here it is built and
+compiled once per kind of database; what remains is the driver's own call. Everything else in the ledger is written in
+plain SQLAlchemy, because it does not run often enough to matter.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.sql import Executable
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.schema import jobs
+from tasks.core.records import Job, JobState
+
+# In the order of the record, whatever the order of the table is.
+JOB_COLUMNS = tuple(jobs.c[field.name] for field in fields(Job))
+_STATE_AT = [column.name for column in JOB_COLUMNS].index("state")
+
+_Processor = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """One statement for one kind of database. ``order`` is None where the driver takes parameters by name."""
+
+    text: str
+    fixed: Mapping[str, Any]
+    given: Sequence[tuple[str, _Processor | None]]
+    order: Sequence[str] | None
+    returned: Sequence[sa.types.TypeEngine[Any]]
+
+    def parameters(self, values: Mapping[str, Any]) -> Any:
+        bound = dict(self.fixed)
+        for name, process in self.given:
+            bound[name] = values[name] if process is None else process(values[name])
+        return bound if self.order is None else tuple([bound[name] for name in self.order])
+
+    def decoders(self, cursor: Any, dialect: Dialect) -> list[_Processor | None]:
+        """Say how the driver's values become ours, which may depend on what the server calls their types."""
+        return [
+            type_.dialect_impl(dialect).result_processor(dialect, told[1])
+            for type_, told in zip(self.returned, cursor.description, strict=True)
+        ]
+
+
+class Prepared:
+    """One statement. Its named ``bindparam``s are looked up among the values of each run; more may be given."""
+
+    def __init__(self, statement: Executable) -> None:
+        self._statement = statement
+        self._compiled: dict[str, _Compiled] = {}
+        self._decoders: dict[str, list[_Processor | None]] = {}
+
+    def run(self, connection: Connection, values: Mapping[str, Any]) -> None:
+        """Run it once."""
+        compiled = self._for(connection.dialect)
+        with _cursor(connection, compiled.text) as cursor:
+            cursor.execute(compiled.text, compiled.parameters(values))
+
+    def run_many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run it once for each of ``rows``, if there are any."""
+        if not rows:
+            return
+        compiled = self._for(connection.dialect)
+        with _cursor(connection, compiled.text) as cursor:
+            cursor.executemany(compiled.text, [compiled.parameters(values) for values in rows])
+
+    def first(self, connection: Connection, values: Mapping[str, Any]) -> list[Any] | None:
+        """Run it and return its first row, or None."""
+        rows = self._fetch(connection, values, most=1)
+        return rows[0] if rows else None
+
+    def all(self, connection: Connection, values: Mapping[str, Any]) -> list[list[Any]]:
+        """Run it and return every row."""
+        return self._fetch(connection, values)
+
+    def _fetch(self, connection: Connection, values: Mapping[str, Any], *, most: int | None = None) -> list[list[Any]]:
+        compiled = self._for(connection.dialect)
+        with _cursor(connection, compiled.text) as cursor:
+            cursor.execute(compiled.text, compiled.parameters(values))
+            rows = cursor.fetchall() if most is None else cursor.fetchmany(most)
+            if not rows:
+                return []
+            decoders = self._decoders.get(connection.dialect.name)
+            if decoders is None:
+                decoders = self._decoders[connection.dialect.name] = compiled.decoders(cursor, connection.dialect)
+        return [
+            [value if decode is None else decode(value) for value, decode in zip(row, decoders, strict=True)]
+            for row in rows
+        ]
+
+    def _for(self, dialect: Dialect) -> _Compiled:
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            compiled = self._compiled[dialect.name] = _compile(self._statement, dialect)
+        return compiled
+
+
+@contextmanager
+def _cursor(connection: Connection, text: str) -> Iterator[Any]:
+    """Give a cursor of the driver's own, whose errors become SQLAlchemy's, as those of any other statement."""
+    dialect, driver = connection.dialect, connection.connection
+    cursor = driver.cursor()
+    try:
+        yield cursor
+    except dialect.loaded_dbapi.Error as exc:
+        lost = dialect.is_disconnect(exc, driver, cursor)
+        if lost:
+            connection.invalidate(exc)
+        raise sa.exc.DBAPIError.instance(
+            text,
+            None,
+            exc,
+            dialect.loaded_dbapi.Error,
+            dialect=dialect,
+            connection_invalidated=lost,
+        ) from exc
+    finally:
+        cursor.close()
+
+
+def _compile(statement: Any, dialect: Dialect) -> _Compiled:
+    compiled: SQLCompiler = statement.compile(dialect=dialect)
+    fixed, given = {}, []
+    for bind, name in compiled.bind_names.items():
+        process = bind.type.dialect_impl(dialect).bind_processor(dialect)
+        if bind.unique:  # a literal of the statement itself
+            fixed[name] = bind.effective_value if process is None else process(bind.effective_value)
+        else:
+            given.append((name, process))
+    returned = statement.selected_columns if isinstance(statement, sa.Select) else statement.exported_columns
+    order = compiled.positiontup if compiled.positional else None
+    return _Compiled(compiled.string, fixed, given, order, [column.type for column in returned])
+
+
+Moved = Mapping[str, sa.ColumnElement[Any]]
+
+
+class Move:
+    """One update of a job, and what follows from it in other tables.
+
+    On PostgreSQL it is a single statement, hence a single round trip; SQLite knows no such statement, and needs no
+    round trips, so there one runs after the other.
+
+    Args:
+        update: updates at most one row of ``jobs``.
+        follow: each makes an insert or update from the columns of the row as it is then.
+    """
+
+    def __init__(self, update: sa.Update, *follow: Callable[[Moved], sa.Insert | sa.Update]) -> None:
+        moved = update.returning(*JOB_COLUMNS)
+        bound = {column.name: sa.bindparam(f"moved_{column.name}", type_=column.type) for column in JOB_COLUMNS}
+        self._move = Prepared(moved)
+        statements = [make(bound) for make in follow]
+        self._follow = [Prepared(statement) for statement in statements]
+        needed = {name for statement in statements for name in statement.compile().binds}
+        self._passed_on = [
+            (column.name, place) for place, column in enumerate(JOB_COLUMNS) if f"moved_{column.name}" in needed
+        ]
+        cte = moved.cte("moved")
+        after = dict(cte.c.items())
+        followers = [make(after).cte(f"follow_{number}") for number, make in enumerate(follow)]
+        self._at_once = Prepared(sa.select(*cte.c).add_cte(*followers))
+
+    def run(
+        self, ledger: Ledger, values: Mapping[str, Any], also: Callable[[Connection, Job], None] | None = None
+    ) -> Job | None:
+        """Run it in a transaction of its own; return the job as it is then. None: no row matched.
+
+        ``also`` writes what else belongs to that transaction.
+        """
+        with ledger.write_at_once() if also is None else ledger.write() as connection:
+            row = (
+                self._run_in_steps(connection, values) if ledger.is_sqlite else self._at_once.first(connection, values)
+            )
+            if row is None:
+                return None
+            row[_STATE_AT] = JobState(row[_STATE_AT])
+            job = Job(*row)
+            if also is not None:
+                also(connection, job)
+            return job
+
+    def _run_in_steps(self, connection: Connection, values: Mapping[str, Any]) -> list[Any] | None:
+        row = self._move.first(connection, values)
+        if row is not None:
+            after = {**values, **{f"moved_{name}": row[place] for name, place in self._passed_on}}
+            for follow in self._follow:
+                follow.run(connection, after)
+        return row

@@ -1,0 +1,1 @@
+"""No task: the package has no kinds."""
