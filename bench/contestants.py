@@ -277,7 +277,17 @@ class BullMQ(Contestant):
         """Install the package into ``folder``; return why it cannot be, or None."""
         if shutil.which("node") is None or shutil.which("npm") is None:
             return "node or npm is not installed"
-        command = ["npm", "install", "--no-audit", "--no-fund", "--silent", "--prefix", str(folder), "bullmq@6"]
+        command = [
+            "npm",
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--silent",
+            "--prefix",
+            str(folder),
+            "bullmq@6",
+            "ioredis@5",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         if done.returncode:
             return f"npm install failed: {done.stderr.strip()[-200:]}"

@@ -23,8 +23,9 @@ from tasks.core.errors import LedgerBusy, LedgerUnavailable
 from tasks.core.ledger.schema import REVISION, UTCDateTime
 
 _BUSY_TIMEOUT_S = 5
-# A commit holds SQLite's write lock for about a millisecond.
-_LOOK_AGAIN_S = (0.0002, 0.002)
+# How soon a writer looks again for SQLite's write lock, which a commit holds for about a millisecond: each pause is
+# twice the one before, up to the longest, so that forty that wait leave the machine to the one that writes.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.01
 # PostgreSQL: how long a statement may wait for a lock, and how long one may run, before we answer 503.
 _PG_OPTIONS = "-c lock_timeout=5000 -c statement_timeout=30000"
 # A connection that was used this long ago is taken to live.
@@ -202,16 +203,16 @@ def _begin_sqlite(connection: Connection) -> None:
     if not connection.get_execution_options().get("writes", False):
         connection.exec_driver_sql("BEGIN")
         return
-    # SQLite itself sleeps ever longer between its looks at the lock, up to 0.1 s, so that under load whoever has waited
-    # longest finds it last. We look often and at random, which a short lock forgives.
+    # SQLite itself sleeps up to 0.1 s between its looks at the lock, in steps that all waiting processes share.
     driver.execute("PRAGMA busy_timeout=0")
     try:
-        _begin_writing(driver, until=time.monotonic() + _BUSY_TIMEOUT_S)
+        _begin_writing(driver)
     finally:
         driver.execute(f"PRAGMA busy_timeout={int(_BUSY_TIMEOUT_S * 1000)}")
 
 
-def _begin_writing(driver: Any, *, until: float) -> None:
+def _begin_writing(driver: Any) -> None:
+    until, pause_s = time.monotonic() + _BUSY_TIMEOUT_S, _FIRST_PAUSE_S
     while True:
         try:
             driver.execute("BEGIN IMMEDIATE")
@@ -220,7 +221,8 @@ def _begin_writing(driver: Any, *, until: float) -> None:
                 raise LedgerUnavailable(_UNREACHABLE) from exc
             if time.monotonic() > until:
                 raise LedgerBusy(_BUSY) from exc
-            time.sleep(random.uniform(*_LOOK_AGAIN_S))  # noqa: S311  # jitter, not a secret
+            time.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, not a secret
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         else:
             return
 

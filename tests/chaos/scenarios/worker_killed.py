@@ -111,7 +111,7 @@ SCENARIOS = (
         "F2",
         "kill -9 a worker's parent every 20 s, one of two workers",
         play,
-        bound_s=600,
+        bound_s=900,
         mutants=("rescue",),
     ),
 )

@@ -57,11 +57,22 @@ class Clock:
         self.at += timedelta(seconds=seconds)
 
 
+# The clock of the machine that runs now: SQLite asks for the time in SQL as well.
+_clocks: list[Clock] = []
+
+
+def _now_in_sqlite(_format: str, _what: str) -> str:
+    at = _clocks[-1].at if _clocks else product_now()
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}000"
+
+
 class LedgerMachine(RuleBasedStateMachine):
     """Whatever may happen to jobs, at any time and as often as it likes; ``run`` names the ledger."""
 
     fresh_url: ClassVar[Callable[[], str]]
     steps: ClassVar[Counter[str]]
+    # PostgreSQL asks its own clock in SQL, which nobody can move.
+    expires: ClassVar[bool]
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,6 +81,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.clock = Clock()
         _use(self.clock, self.patch)
+        _clocks[:] = [self.clock]
         self.tenant = _tenant(self.ledger)
         self.model = Reference()
         self.ids: list[str] = []
@@ -84,6 +96,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.ledger.close()
         self.patch.undo()
+        _clocks.clear()
 
     @initialize(first=NEW_JOBS, worker=WORKERS)
     def begin(self, first: dict[str, Any], worker: str) -> None:
@@ -105,7 +118,9 @@ class LedgerMachine(RuleBasedStateMachine):
     ) -> None:
         """Somebody submits a job, or one that is there already."""
         job_id = str(UUID(int=len(self.ids) + 1))
-        expires_at = None if expires_in_s is None else self.clock() + timedelta(seconds=expires_in_s)
+        expires_at = (
+            None if expires_in_s is None or not self.expires else self.clock() + timedelta(seconds=expires_in_s)
+        )
         job = ReferenceJob(job_id, expires_at=expires_at, **values)
         real = a_job(self.tenant, id=job_id, expires_at=expires_at, **values)
         idempotency = None if key is None else Idempotency(key, body * 64, ttl_s=reference.KEY_TTL_S)
@@ -452,12 +467,13 @@ def _tenant(ledger: Ledger) -> Tenant:
 
 
 @contextmanager
-def _no_waiting_for_the_disk() -> Iterator[None]:
-    """Let SQLite not wait for the disk: the machine restarts connections, never the machine under them."""
+def _sqlite_of_ours() -> Iterator[None]:
+    """Let SQLite not wait for the disk, because only connections are restarted here, and go by the machine's clock."""
 
     def relax(connection: Any, _entry: object) -> None:
         if hasattr(connection, "set_progress_handler"):  # SQLite's alone
             connection.execute("PRAGMA synchronous=OFF")
+            connection.create_function("strftime", 2, _now_in_sqlite)
 
     sa.event.listen(sa.pool.Pool, "first_connect", relax)
     sa.event.listen(sa.pool.Pool, "connect", relax)
@@ -468,16 +484,20 @@ def _no_waiting_for_the_disk() -> Iterator[None]:
         sa.event.remove(sa.pool.Pool, "connect", relax)
 
 
-def run(fresh_url: Callable[[], str], *, steps: int, first_seed: int, shrink: bool = True) -> int:
+def run(fresh_url: Callable[[], str], *, steps: int, first_seed: int, shrink: bool = True, expires: bool = True) -> int:
     """Run the machine from ``first_seed`` on until it has made ``steps`` steps; return how many it made.
 
     ``fresh_url`` returns the address of a prepared and empty ledger. Any disagreement raises ``AssertionError``.
     """
     counted: Counter[str] = Counter()
     number = first_seed
-    with _no_waiting_for_the_disk():
+    with _sqlite_of_ours():
         while counted["run"] < steps:
-            machine = type("Machine", (LedgerMachine,), {"fresh_url": staticmethod(fresh_url), "steps": counted})
+            machine = type(
+                "Machine",
+                (LedgerMachine,),
+                {"fresh_url": staticmethod(fresh_url), "steps": counted, "expires": expires},
+            )
             examples = -(-(steps - counted["run"]) // STEPS_PER_EXAMPLE)
             run_state_machine_as_test(
                 seed(number)(machine),
