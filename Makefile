@@ -79,6 +79,8 @@ pins:  ## resolve the dependencies anew
 	  extra=$$([ $$p = run ] && echo "--extra embedded-redis" || echo "--extra embedded-redis --extra dev --extra bench --extra telemetry --extra sentry"); \
 	  .venv/bin/pip-compile --quiet --upgrade --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate \
 	    $$extra --output-file deploy/requirements-$$p.txt pyproject.toml; done
+	@RPY2_CFFI_MODE=ABI .venv/bin/pip-compile --quiet --upgrade --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate \
+	  --extra r --constraint deploy/requirements-run.txt --output-file deploy/requirements-r.txt pyproject.toml
 
 clean:  ## remove what the tools left
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .coverage* build *.egg-info

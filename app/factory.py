@@ -4,7 +4,19 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from types import MappingProxyType
 
-from app import artifacts, batches, catalogue, domain_events, fleet, health, jobs, logs, retries, submissions
+from app import (
+    artifacts,
+    batches,
+    calibration,
+    catalogue,
+    domain_events,
+    fleet,
+    health,
+    jobs,
+    logs,
+    retries,
+    submissions,
+)
 from app.auth import bearer_tenant, register_authentication
 from app.docs import docs_blueprint
 from app.errors import Problem, register_error_handlers
@@ -29,7 +41,10 @@ from tasks.core.settings import Settings
 from tasks.core.telemetry import configure_telemetry
 from tasks.registry import load_specs
 
-_CONCERNS = (submissions, jobs, retries, batches, logs, artifacts, domain_events, catalogue, fleet, health)
+_CONCERNS = (
+    *(submissions, jobs, retries, batches, logs, artifacts, domain_events),
+    *(catalogue, calibration, fleet, health),
+)
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16
 

@@ -73,9 +73,9 @@ Moment = Annotated[AwareDatetime, _matching(re.compile(r".*[0-9]T[0-9].*"), "RFC
 
 
 def checked(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
-    """Call ``view`` with its ``path``, ``query`` and ``header`` arguments read and checked."""
+    """Call ``view`` with its ``path``, ``query``, ``header`` and ``body`` arguments read and checked."""
     hints = get_type_hints(view)
-    path, query, header = hints.get("path"), hints.get("query"), hints.get("header")
+    path, query, header, body = hints.get("path"), hints.get("query"), hints.get("header"), hints.get("body")
 
     @wraps(view)
     def wrapper(**path_values: object) -> ResponseReturnValue:
@@ -86,6 +86,8 @@ def checked(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseR
             arguments["query"] = _validated(query, _query_values(query, request.args))
         if header is not None:
             arguments["header"] = _validated(header, _header_values(header, request.headers))
+        if body is not None:
+            arguments["body"] = validate_body(body, read_json())
         return view(**arguments)
 
     wrapper.__delay_validate_request__ = True  # type: ignore[attr-defined]  # tells flask-openapi3 to leave it to us

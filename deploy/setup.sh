@@ -23,11 +23,16 @@ has() { command -v "$1"; }
 has_python() { python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; }
 has_venv() { python3 -c 'import ensurepip'; }
 has_postgres() { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; }
+has_libc() { echo '#include <stdio.h>' | cc -E -; }
 has_python_doc() { [ -f /usr/share/doc/python3-doc/html/index.html ]; }
 
 want python3 has_python
 want python3-venv has_venv
 want python3-doc has_python_doc
+want r-base-core has Rscript
+want gcc has cc
+want make has make
+want libc6-dev has_libc
 if [ "$profile" = dev ]; then
   want redis-server has redis-server
   want chromium has chromium
@@ -59,11 +64,15 @@ if [ ! -x .venv/bin/python ]; then
   say "making a virtual environment in .venv"
   python3 -m venv .venv
 fi
-if ! cmp -s "$pins" "$stamp" || ! cmp -s pyproject.toml .venv/.installed-project; then
+if ! cmp -s <(cat "$pins" deploy/requirements-r.txt) "$stamp" || ! cmp -s pyproject.toml .venv/.installed-project; then
   say "installing Python packages ($pins)"
   .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$pins" 2>&1 | { grep -v "^WARNING: Location" >&2 || true; }
+  # rpy2 comes as source; in this mode it needs neither R nor a compiler to be installed.
+  RPY2_CFFI_MODE=ABI .venv/bin/python -m pip install --quiet --disable-pip-version-check -r deploy/requirements-r.txt 2>&1 | { grep -v "^WARNING: Location" >&2 || true; }
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
-  cp "$pins" "$stamp"
+  cat "$pins" deploy/requirements-r.txt >"$stamp"
   cp pyproject.toml .venv/.installed-project
-  if [ "$profile" = dev ]; then cp deploy/requirements-run.txt .venv/.installed-run; fi
+  if [ "$profile" = dev ]; then cat deploy/requirements-run.txt deploy/requirements-r.txt >.venv/.installed-run; fi
 fi
+
+tasks/calibration/r/install.sh .venv/r-library

@@ -3,6 +3,7 @@
 Every field's description is its documentation: ``switchyard settings`` prints it, ``docs/settings.md`` repeats it.
 """
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -22,6 +23,13 @@ class Environment(StrEnum):
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
+
+
+class RBridge(StrEnum):
+    """How workers run R: inside the pool child, or as a process for each job."""
+
+    RPY2 = "rpy2"
+    RSCRIPT = "rscript"
 
 
 class Profile(StrEnum):
@@ -174,6 +182,12 @@ class Settings(BaseSettings):
     extra_families: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated packages with kinds of your own, each with `contract.py` and `task.py`."
     )
+    r_bridge: RBridge = Field(
+        RBridge.RPY2, description="How calibrations run R: `rpy2` (in the pool child) or `rscript` (its own process)."
+    )
+    r_library: Path | None = Field(
+        None, description="R library with the package switchyardcalib. Default: `r-library` in the Python environment."
+    )
     flower_user: str = Field("operator", min_length=1, description="Name for Flower's basic authentication.")
     flower_password: SecretStr | None = Field(
         None,
@@ -253,6 +267,11 @@ class Settings(BaseSettings):
     def resolved_storage_dir(self) -> Path:
         """The folder of artifacts, absolute."""
         return (self.storage_dir or self.state_dir / "artifacts").absolute()
+
+    @property
+    def resolved_r_library(self) -> Path:
+        """The R library with our package, absolute."""
+        return (self.r_library or Path(sys.prefix) / "r-library").absolute()
 
 
 def _is_host_port(entry: str) -> bool:

@@ -1,0 +1,167 @@
+"""Hold the engine of `calibration.va` against published numbers, and time it.
+
+    python -m bench.calibration --data ../shared/data/va
+
+`--data` names a folder with `cases.json` (cases with expected means, intervals and tolerances) and `matrices.csv`.
+Prints one JSON document: {"cases": [{"case", "engine", "worst_ratio", "seconds", "ess_min", "rhat_max"}]}, where
+`worst_ratio` is the largest error of a mean or of a bound of an interval, as a multiple of its tolerance.
+"""
+
+import argparse
+import csv
+import json
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from tasks.calibration.contract import CalibrationRequest
+from tasks.calibration.engine.calibrate import Bridge, Calibrator
+from tasks.calibration.engine.exchange import Answer
+from tasks.core.errors import AppError
+
+Case = dict[str, Any]
+
+
+@dataclass
+class QuietJob:
+    """A job that nobody watches."""
+
+    workdir: Path
+    saved: dict[str, bytes] = field(default_factory=dict)
+
+    def report(self, stage: str, done: float, total: float | None = None, message: str = "") -> None:
+        """Forget it."""
+
+    def log(self, line: str, *, level: str = "info", stream: str = "engine") -> None:  # noqa: ARG002
+        """Show what R complains of."""
+        if stream == "r-stderr":
+            sys.stderr.write(line + "\n")
+
+    def save(self, name: str, content: bytes | Path, media_type: str) -> None:  # noqa: ARG002
+        """Keep it in memory."""
+        self.saved[name] = content if isinstance(content, bytes) else content.read_bytes()
+
+    def checkpoint(self) -> None:
+        """Go on."""
+
+
+def request_of(case: Case, data: Path, **knobs: object) -> CalibrationRequest:
+    """Make the request of one case."""
+    given = case["input"]
+    names = list(given["va_data"])
+    wanted: dict[str, Any] = {
+        "va_data": {name: {"counts": counts} for name, counts in given["va_data"].items()},
+        "missmat": matrices_of(case, data),
+        "missmat_type": given["missmat_type"],
+        "donotcalib_type": given["donotcalib_type"],
+        "nocalib_threshold": given["nocalib_threshold"],
+        "path_correction": given["path_correction"],
+        "pshrink_strength": None if given["path_correction"] else given["pshrink_strength"],
+    }
+    if isinstance(given["donotcalib"], dict):
+        wanted["donotcalib"] = {
+            name: [causes] if isinstance(causes, str) else list(causes) for name, causes in given["donotcalib"].items()
+        }
+    if given.get("studycause_map"):
+        wanted["studycause_map"] = given["studycause_map"]
+    if given.get("ensemble") is not None and len(names) > 1:
+        wanted["ensemble"] = given["ensemble"]
+    return CalibrationRequest.model_validate(wanted | knobs)
+
+
+def matrices_of(case: Case, data: Path) -> dict[str, Any]:
+    """Return the case's own matrices, or those of the inventory that it names."""
+    given = case["input"]
+    if isinstance(given["missmat"], dict):
+        kind = "samples" if given["missmat_type"] == "samples" else "rows"
+        return {name: {"causes": case["causes"], kind: rows} for name, rows in given["missmat"].items()}
+    column = "postmean" if given["missmat_type"] == "fixed" else "dirichlet"
+    inventory: dict[tuple[str, str], dict[tuple[str, str], float]] = {}
+    with (data / "matrices.csv").open() as file:
+        for row in csv.DictReader(file):
+            if row["age_group"] == given["age_group"]:
+                cells = inventory.setdefault((row["algorithm"], row["country"]), {})
+                cells[row["true_cause"], row["va_cause"]] = float(row[column])
+    found = {}
+    for name in given["va_data"]:
+        country = given["country"] if (name, given["country"]) in inventory else "other"
+        cells = inventory[name, country]
+        causes = list(dict.fromkeys(true for true, _ in cells))
+        found[name] = {"causes": causes, "rows": [[cells[true, va] for va in causes] for true in causes]}
+    return found
+
+
+def worst_ratio(case: Case, answer: Answer) -> float:
+    """Return the largest error over its tolerance, over all fits, causes, means and bounds."""
+    ratios = []
+    for fit, expected in case["expected"].items():
+        rows = {row["cause"]: row for row in answer.summary if row["fit"] == fit}
+        for index, cause in enumerate(case["causes"]):
+            row = rows[cause]
+            found = {name: float(row[name] or row["mean"]) for name in ("mean", "lower", "upper")}
+            pairs = (
+                ("mean", "mean", "tol_mean"),
+                ("lower", "lower95", "tol_bounds"),
+                ("upper", "upper95", "tol_bounds"),
+            )
+            for name, theirs, tolerance in pairs:
+                ratios.append(abs(found[name] - expected[theirs][index]) / expected[tolerance][index])
+    return float(np.max(ratios))
+
+
+def run_case(case: Case, data: Path, calibrator: Calibrator, **knobs: object) -> dict[str, object]:
+    """Run one case and tell how near it came."""
+    request = request_of(case, data, **knobs)
+    intake = request.take_in()
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        answer = calibrator.run(request, intake, QuietJob(Path(folder)), cores=min(request.chains, 2))  # type: ignore[arg-type]
+        seconds = time.perf_counter() - began
+    sizes = [float(row["ess_bulk_min"]) for row in answer.fits if row["ess_bulk_min"]]
+    rhats = [float(row["rhat_max"]) for row in answer.fits if row["rhat_max"]]
+    return {
+        "case": case["case"],
+        "engine": f"switchyard-r/{answer.versions['sampler']}",
+        "worst_ratio": round(worst_ratio(case, answer), 3),
+        "seconds": round(seconds, 3),
+        "ess_min": round(min(sizes)) if sizes else None,
+        "rhat_max": round(max(rhats), 4) if rhats else None,
+    }
+
+
+def told_of(case: Case, data: Path, calibrator: Calibrator, **knobs: object) -> dict[str, object]:
+    """Run one case; one that is refused or fails is told of, and the others still run."""
+    try:
+        return run_case(case, data, calibrator, **knobs)
+    except (ValidationError, AppError) as exc:
+        return {"case": case["case"], "error": str(exc)}
+
+
+def main() -> None:
+    """Run every case and print the document."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with cases.json and matrices.csv")
+    parser.add_argument("--bridge", choices=("rpy2", "rscript"), default="rpy2")
+    parser.add_argument("--sampler", choices=("c", "r"), default="c")
+    parser.add_argument("--library", type=Path, default=Path(sys.prefix) / "r-library")
+    parser.add_argument("--case", action="append", help="only this case; may be given several times")
+    chosen = parser.parse_args()
+    bridge: Bridge = chosen.bridge
+    calibrator = Calibrator(bridge=bridge, library=chosen.library)
+    cases = json.loads((chosen.data / "cases.json").read_text())["cases"]
+    told = [
+        told_of(case, chosen.data, calibrator, sampler=chosen.sampler)
+        for case in cases
+        if chosen.case is None or case["case"] in chosen.case
+    ]
+    print(json.dumps({"cases": told}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Calibration kinds: cause fractions from verbal autopsies, corrected for the known errors of the algorithms."""

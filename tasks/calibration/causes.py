@@ -1,0 +1,83 @@
+"""The broad causes of each age group, and which of them the algorithms' own cause names belong to.
+
+The names are those that InterVA and InSilicoVA print for the WHO 2016 verbal autopsy (openVA), and those of EAVA.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Literal
+
+AgeGroup = Literal["neonate", "child"]
+
+BROAD_CAUSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "neonate": ("congenital_malformation", "pneumonia", "sepsis_meningitis_inf", "ipre", "other", "prematurity"),
+        "child": (
+            *("malaria", "pneumonia", "diarrhea", "severe_malnutrition", "hiv", "injury", "other"),
+            *("other_infections", "nn_causes"),
+        ),
+    }
+)
+
+# Labels by which an algorithm says that it assigned no cause. Such deaths are left out, and counted.
+UNASSIGNED = frozenset({"", "unspecified", "undetermined", "unknown", "na", "n/a", "nan", "none", "null", "missing"})
+
+_INJURIES = """
+    Accid drowning and submersion; Accid expos to smoke fire & flame; Accid fall; Accid poisoning & noxious subs;
+    Assault; Exposure to force of nature; Intentional self-harm; Other and unspecified external CoD;
+    Other transport accident; Road traffic accident"""
+_NON_COMMUNICABLE = """
+    Abortion-related death; Acute abdomen; Acute cardiac disease; Anaemia of pregnancy; Asthma; Breast neoplasms;
+    Chronic obstructive pulmonary dis; Contact with venomous plant/animal; Diabetes mellitus; Digestive neoplasms;
+    Ectopic pregnancy; Epilepsy; Fresh stillbirth; Liver cirrhosis; Macerated stillbirth; Obstetric haemorrhage;
+    Obstructed labour; Oral neoplasms; Other and unspecified cardiac dis; Other and unspecified maternal CoD;
+    Other and unspecified NCD; Other and unspecified neonatal CoD; Other and unspecified neoplasms;
+    Pregnancy-induced hypertension; Renal failure; Reproductive neoplasms MF; Respiratory neoplasms; Ruptured uterus;
+    Severe anaemia; Sickle cell with crisis; Stroke; Other"""
+_INFECTIONS = """
+    Dengue fever; Haemorrhagic fever (non-dengue); Measles; Meningitis and encephalitis; Neonatal sepsis;
+    Other and unspecified infect dis; Pertussis; Pregnancy-related sepsis; Pulmonary tuberculosis;
+    Sepsis (non-obstetric); Tetanus"""
+
+# Names in each list are separated by semicolons.
+_SPECIFIC: Mapping[str, Mapping[str, str]] = {
+    "neonate": {
+        "congenital_malformation": "Congenital malformation; Malformation",
+        "pneumonia": "Neonatal pneumonia; Acute resp infect incl pneumonia; Pneumonia",
+        "sepsis_meningitis_inf": _INFECTIONS
+        + "; Diarrhoeal diseases; Diarrhea; HIV/AIDS related death; Malaria; Sepsis; Meningitis; NNT",
+        "ipre": "Birth asphyxia; Intrapartum",
+        "other": _INJURIES + ";" + _NON_COMMUNICABLE + "; Severe malnutrition",
+        "prematurity": "Prematurity; Preterm",
+    },
+    "child": {
+        "malaria": "Malaria",
+        "pneumonia": "Acute resp infect incl pneumonia; Neonatal pneumonia; Pneumonia",
+        "diarrhea": "Diarrhoeal diseases; Diarrhea/Dysentery",
+        "severe_malnutrition": "Severe malnutrition; Malnutrition",
+        "hiv": "HIV/AIDS related death; AIDS",
+        "injury": _INJURIES + "; Injury",
+        "other": _NON_COMMUNICABLE,
+        "other_infections": _INFECTIONS + "; Meningitis/Encephalitis; Other infections",
+        "nn_causes": "Congenital malformation; Birth asphyxia; Prematurity; Malformation; Intrapartum; Preterm",
+    },
+}
+
+
+def normalised(label: str) -> str:
+    """Return ``label`` as it is looked up: without case, outer blanks and runs of blanks."""
+    return " ".join(label.split()).casefold()
+
+
+@cache
+def cause_table(age_group: str) -> Mapping[str, str]:
+    """Return the broad cause of every known name of ``age_group``, by normalised name."""
+    return MappingProxyType(
+        {
+            normalised(name): broad
+            for broad, names in _SPECIFIC[age_group].items()
+            for name in (*names.split(";"), broad)
+            if name.strip()
+        }
+    )

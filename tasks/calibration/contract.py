@@ -1,0 +1,358 @@
+"""What a calibration is asked and what it answers. Light to import: the web process loads this module.
+
+Everything about a request is checked here, before it is queued: see ``intake``.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from tasks.calibration.causes import AgeGroup
+from tasks.calibration.deaths import MAX_COUNT, Deaths, Labelled, Shares, Totals, from_table
+from tasks.calibration.example import EXAMPLE_DEATHS, EXAMPLE_MATRICES
+from tasks.calibration.intake import MAX_CAUSES, Intake, IntakeRefused, Matrix, Place, take_in
+from tasks.calibration.reading import MAX_ROWS, TableRefused, decode_base64, read_table
+from tasks.core.spec import Contract, JobSpec, Queue
+
+KIND = "calibration.va"
+MAX_ALGORITHMS = 10
+MAX_DRAWS = 20_000
+MAX_ITERATIONS = 200_000
+MAX_SAMPLES = 2000
+# Rows of probabilities may be rounded.
+_ROW_TOLERANCE = 0.01
+_MAX_CSV = 16 * 2**20
+
+Cause = Annotated[str, Field(min_length=1, max_length=100)]
+AlgorithmName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,49}$")]
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Entry = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Row = Annotated[tuple[Entry, ...], Field(min_length=2, max_length=MAX_CAUSES)]
+Square = Annotated[tuple[Row, ...], Field(min_length=2, max_length=MAX_CAUSES)]
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT, strict=True)]
+
+
+class DeathRecord(Contract):
+    """One death."""
+
+    id: Annotated[str, Field(min_length=1, max_length=50)] | Annotated[int, Field(ge=0, le=10**15)]
+    cause: str = Field(max_length=100, description="As the algorithm printed it; empty where it assigned none.")
+
+
+class CauseTable(Contract):
+    """Deaths by broad cause, one row each: 0 and 1, or probabilities."""
+
+    causes: tuple[Cause, ...] = Field(min_length=2, max_length=MAX_CAUSES)
+    rows: tuple[tuple[Probability, ...], ...] = Field(min_length=1, max_length=MAX_ROWS)
+
+
+class AlgorithmDeaths(Contract):
+    """The deaths that one algorithm assigned, in exactly one of these shapes."""
+
+    records: tuple[DeathRecord, ...] | None = Field(None, min_length=1, max_length=MAX_ROWS)
+    counts: dict[Cause, Count] | None = Field(None, min_length=1, max_length=500, description="Deaths by cause.")
+    matrix: CauseTable | None = None
+    csv: str | None = Field(
+        None,
+        max_length=_MAX_CSV,
+        description="A table as text, with columns ID and cause (or cause1), or cause and count, or one column a "
+        "cause (with or without ID). Comma, semicolon, tab or bar.",
+    )
+    csv_base64: str | None = Field(
+        None, max_length=_MAX_CSV, description="The same as the bytes of a file: UTF-8, UTF-16 or Windows-1252."
+    )
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"needs exactly one of records, counts, matrix, csv and csv_base64; got {len(given)}")
+        self.read()
+        return self
+
+    def read(self) -> Deaths:
+        """Return the deaths, whatever the shape.
+
+        Raises:
+            ValueError: the text is no table of deaths.
+        """
+        if self.records is not None:
+            return Labelled(
+                tuple(str(record.id).strip() for record in self.records),
+                tuple(record.cause for record in self.records),
+                tuple(range(1, len(self.records) + 1)),
+                "record",
+            )
+        if self.counts is not None:
+            return Totals(self.counts)
+        if self.matrix is not None:
+            rows = self.matrix.rows
+            return Shares(self.matrix.causes, rows, tuple(range(1, len(rows) + 1)), "row")
+        name, text = ("csv", self.csv) if self.csv is not None else ("csv_base64", None)
+        try:
+            return from_table(read_table(text if text is not None else decode_base64(self.csv_base64 or "")))
+        except TableRefused as exc:
+            raise ValueError(f"{name} {exc}") from exc
+
+
+class MisclassificationMatrix(Contract):
+    """How an algorithm errs: row i says what it answers where the true cause is ``causes[i]``."""
+
+    causes: tuple[Cause, ...] = Field(min_length=2, max_length=MAX_CAUSES, description="Order of rows and columns.")
+    rows: Square | None = Field(None, description="Dirichlet parameters (prior) or probabilities (fixed).")
+    samples: tuple[Square, ...] | None = Field(
+        None, min_length=2, max_length=MAX_SAMPLES, description="Sampled matrices of probabilities (samples)."
+    )
+
+    @model_validator(mode="after")
+    def _is_square(self) -> Self:
+        if (self.rows is None) == (self.samples is None):
+            raise ValueError("needs either rows or samples")
+        if len({cause.casefold() for cause in self.causes}) < len(self.causes):
+            raise ValueError("names a cause twice")
+        size = len(self.causes)
+        for square in self.draws:
+            if len(square) != size or any(len(row) != size for row in square):
+                raise ValueError(f"needs {size} rows of {size} numbers, one for each of causes")
+        return self
+
+    @property
+    def draws(self) -> tuple[tuple[tuple[float, ...], ...], ...]:
+        """The matrices: one, or the samples."""
+        return self.samples if self.samples is not None else (self.rows or (),)
+
+    def problem(self, kind: str) -> str | None:
+        """Say why the matrix is none of ``kind`` (prior, fixed or samples), if it is not."""
+        if (kind == "samples") != (self.samples is not None):
+            return f"missmat_type is {kind!r}, so it needs {'samples' if kind == 'samples' else 'rows'}."
+        if kind == "prior":
+            if any(value <= 0 for row in self.draws[0] for value in row):
+                return "Dirichlet parameters must be above 0."
+            return None
+        for square in self.draws:
+            for cause, row in zip(self.causes, square, strict=True):
+                if abs(sum(row) - 1) > _ROW_TOLERANCE:
+                    hint = "; Dirichlet parameters have missmat_type 'prior'" if kind == "fixed" else ""
+                    return f"The row of {cause!r} sums to {sum(row):.4g}, not to 1{hint}."
+        return None
+
+
+class CalibrationRequest(Contract):
+    """Calibrate the causes that one or several algorithms assigned to the same population's deaths."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "va_data": {"eava": {"counts": {"malaria": 120, "pneumonia": 80}}},
+                    "missmat": {"eava": {"causes": ["malaria", "pneumonia"], "rows": [[30, 6], [4, 25]]}},
+                }
+            ]
+        }
+    )
+
+    va_data: dict[AlgorithmName, AlgorithmDeaths] = Field(
+        {}, max_length=MAX_ALGORITHMS, description="Deaths by algorithm."
+    )
+    use_example: bool = Field(False, description="Calibrate a small invented data set instead of va_data.")
+    missmat: dict[AlgorithmName, MisclassificationMatrix] | None = Field(
+        None, max_length=MAX_ALGORITHMS, description="A misclassification matrix for each algorithm of va_data."
+    )
+    missmat_type: Literal["prior", "fixed", "samples"] = Field(
+        "prior", description="Whether matrices are Dirichlet parameters, exact probabilities, or samples of matrices."
+    )
+    age_group: AgeGroup | None = Field(
+        None, description="Whose broad causes the algorithms' cause names are translated to; none: no translation."
+    )
+    cause_map: dict[Cause, Cause] = Field(
+        {}, max_length=500, description="Translations of your own, name to cause; they go before the built-in ones."
+    )
+    studycause_map: dict[Cause, Cause] | None = Field(
+        None, min_length=2, max_length=MAX_CAUSES, description="Study cause to cause of the matrix, where they differ."
+    )
+    donotcalib: dict[AlgorithmName, tuple[Cause, ...]] | None = Field(
+        None, max_length=MAX_ALGORITHMS, description="Causes left as observed. If absent: one named other."
+    )
+    donotcalib_type: Literal["learn", "fixed"] = Field(
+        "learn", description="`learn` also leaves causes whose column hardly varies over the true causes."
+    )
+    nocalib_threshold: Probability = Field(0.1, description="Range of a column up to which it hardly varies.")
+    path_correction: bool = Field(True, description="Shrink matrices to the identity until fractions are feasible.")
+    pshrink_strength: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] | None = Field(
+        None, description="Pull to the observed fractions without path correction; 4 if absent."
+    )
+    ensemble: bool = Field(True, description="Also fit all algorithms together, where there are several.")
+    draws: int = Field(2500, ge=100, le=MAX_DRAWS, description="Draws kept of each chain.")
+    warmup: int = Field(1000, ge=100, le=MAX_DRAWS, description="Iterations of each chain before the first is kept.")
+    thin: int = Field(1, ge=1, le=100, description="Iterations from one kept draw to the next.")
+    chains: int = Field(4, ge=1, le=8)
+    cores: int | None = Field(None, ge=1, le=8, description="Chains run at a time; as many as fit if absent.")
+    adapt_delta: float = Field(0.8, ge=0.6, le=0.99, description="Acceptance that the step size is tuned for.")
+    seed: int = Field(1, ge=0, le=2**31 - 1, description="The same seed and input give the same numbers.")
+    sampler: Literal["c", "r"] = Field("c", description="`r`: the same sampler in plain R, far slower.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        problems = [*self._bad_knobs(), *self._bad_data()]
+        if not problems:
+            try:
+                self.take_in()
+            except IntakeRefused as exc:
+                problems = list(exc.problems)
+        if problems:
+            raise ValidationError.from_exception_data(type(self).__name__, [_detail(*problem) for problem in problems])
+        return self
+
+    def _bad_knobs(self) -> list[tuple[Place, str]]:
+        problems: list[tuple[Place, str]] = []
+        if self.draws * self.chains > MAX_DRAWS:
+            problems.append((("draws",), f"draws x chains is {self.draws * self.chains:,}; at most {MAX_DRAWS:,}."))
+        if self.warmup + self.draws * self.thin > MAX_ITERATIONS:
+            problems.append((("thin",), f"warmup + draws x thin is over {MAX_ITERATIONS:,} iterations."))
+        if self.path_correction and self.pshrink_strength:
+            problems.append((("pshrink_strength",), "It has no effect with path_correction; send one of the two."))
+        return problems
+
+    def _bad_data(self) -> list[tuple[Place, str]]:
+        if self.use_example:
+            if self.va_data or self.missmat is not None or self.missmat_type != "prior":
+                return [(("use_example",), "The example has deaths and matrices (prior) of its own; send no others.")]
+            return []
+        if not self.va_data:
+            return [(("va_data",), "Required: deaths by algorithm.")]
+        if "ensemble" in {name.casefold() for name in self.va_data}:
+            return [(("va_data", "ensemble"), "The name is taken: it stands for all algorithms together.")]
+        if len({name.casefold() for name in self.va_data}) < len(self.va_data):
+            return [(("va_data",), "Two algorithms have the same name but for case.")]
+        return [
+            (("missmat", name), problem)
+            for name, matrix in (self.missmat or {}).items()
+            if (problem := matrix.problem(self.missmat_type))
+        ]
+
+    def take_in(self) -> Intake:
+        """Count deaths and resolve names.
+
+        Raises:
+            IntakeRefused: they do not fit together; never, once the request was accepted.
+        """
+        if self.use_example:
+            deaths, matrices = dict(EXAMPLE_DEATHS), dict(EXAMPLE_MATRICES)
+        else:
+            deaths = {name: sent.read() for name, sent in self.va_data.items()}
+            matrices = {name: Matrix(sent.causes, sent.draws) for name, sent in (self.missmat or {}).items()}
+        return take_in(
+            deaths,
+            matrices,
+            age_group=self.age_group,
+            cause_map=self.cause_map,
+            studycause_map=self.studycause_map,
+            donotcalib=self.donotcalib,
+        )
+
+
+def _detail(place: Place, message: str) -> InitErrorDetails:
+    # A message may hold braces of somebody's data, which would be taken for fields of a template.
+    error = PydanticCustomError("calibration", "{problem}", {"problem": message})
+    return InitErrorDetails(type=error, loc=place, input=None)
+
+
+class CauseResult(Contract):
+    """One cause of one fit."""
+
+    cause: Cause
+    observed: int = Field(ge=0, description="Deaths as the algorithm assigned them.")
+    uncalibrated: Probability
+    mean: Probability = Field(description="Posterior mean; the observed fraction where nothing was calibrated.")
+    lower: Probability | None = Field(description="2.5 % quantile; none where `reason` says why.")
+    upper: Probability | None = Field(description="97.5 % quantile.")
+    deaths: int = Field(ge=0, description="Calibrated deaths, by largest remainder.")
+    status: Literal["calibrated", "requested", "indistinct", "not_calibrated"] = Field(
+        description="Calibrated; left as observed because of donotcalib, because its column hardly varies, or because "
+        "the fit could not be calibrated."
+    )
+    reason: str | None = Field(description="Why there is no interval.", max_length=300)
+
+
+class Diagnostics(Contract):
+    """How far the draws can be trusted; R-hat and effective sizes over all calibrated fractions."""
+
+    rhat_max: float | None
+    ess_bulk_min: float | None
+    ess_tail_min: float | None
+    divergences: int = Field(ge=0)
+    acceptance: float | None
+    gradients: int = Field(ge=0, description="Evaluations of the gradient, over all chains.")
+    extended: bool = Field(description="The run had not converged, and went on for four times its draws.")
+    converged: bool
+    seconds: float = Field(ge=0)
+
+
+class FitResult(Contract):
+    """One algorithm, or all together."""
+
+    is_calibrated: bool
+    total: int = Field(ge=0, description="Deaths with a cause.")
+    causes: tuple[CauseResult, ...] = Field(max_length=MAX_CAUSES)
+    diagnostics: Diagnostics
+
+
+class AlgorithmResult(FitResult):
+    """One algorithm by itself."""
+
+    path_lambda: float | None = Field(
+        description="Weight of the identity in the matrix used, 0 to 1; none without path correction."
+    )
+    is_stalled: bool = Field(description="The weight is at its limit: the matrix says next to nothing.")
+
+
+class EnsembleResult(FitResult):
+    """All algorithms together: their shared fractions, and what these make of each algorithm's deaths."""
+
+    stalled_members: tuple[str, ...] = Field(description="Members whose matrix says next to nothing.")
+    deaths: dict[str, dict[str, int]] = Field(description="By algorithm and cause.")
+
+
+class Provenance(Contract):
+    """What the numbers came from."""
+
+    engine: Literal["switchyard-r"]
+    bridge: Literal["rpy2", "rscript"]
+    sampler: Literal["c", "r"]
+    package_version: str = Field(max_length=50)
+    r_version: str = Field(max_length=50)
+    switchyard_version: str = Field(max_length=50)
+    seed: int
+    parameters: dict[str, str | int | float | bool | None] = Field(description="As they took effect.")
+    excluded: dict[str, tuple[str, ...]] = Field(description="Causes left as observed, asked for and learned.")
+    input_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    matrix_sha256: dict[str, str]
+    dropped: dict[str, dict[str, int]] = Field(description="Deaths left out, by algorithm and reason.")
+
+
+class CalibrationResult(Contract):
+    """Calibrated fractions; draws, matrices and tables are artifacts."""
+
+    is_example: bool = Field(description="The data are invented.")
+    causes: tuple[Cause, ...] = Field(max_length=MAX_CAUSES)
+    algorithms: dict[str, AlgorithmResult] = Field(max_length=MAX_ALGORITHMS)
+    ensemble: EnsembleResult | None
+    notes: tuple[str, ...] = Field(max_length=100, description="What a reader must know.")
+    provenance: Provenance
+    artifacts: tuple[str, ...] = Field(max_length=20)
+
+
+SPECS = (
+    JobSpec(
+        kind=KIND,
+        queue=Queue.AI,
+        request=CalibrationRequest,
+        result=CalibrationResult,
+        summary="Correct cause-specific mortality fractions for the known errors of verbal-autopsy algorithms.",
+        soft_limit_s=3600,
+        hard_limit_s=3700,
+        capabilities=frozenset({"r"}),
+        example={"use_example": True},
+    ),
+)

@@ -1,0 +1,307 @@
+"""Deaths of one algorithm, in each shape they come in, counted by cause."""
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from tasks.calibration.causes import UNASSIGNED, cause_table, normalised
+from tasks.calibration.reading import Table, TableRefused, numbered
+
+MAX_COUNT = 10_000_000
+_ID_COLUMNS = {"id"}
+_CAUSE_COLUMNS = ("cause", "cause1")
+_COUNT_COLUMNS = {"count", "counts", "deaths", "n"}
+_INTEGER = re.compile(r"[+-]?\d{1,12}(?:\.0+)?")
+# Rows of probabilities may be rounded.
+_SUM_TOLERANCE = 0.02
+_MOST_NAMED = 10
+
+
+class DeathsRefused(ValueError):
+    """The deaths cannot be counted; ``problems`` says everything that is wrong with them."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(" ".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One label a death. ``places`` are the numbers by which messages name rows: ``word`` 3."""
+
+    ids: tuple[str, ...]
+    labels: tuple[str, ...]
+    places: tuple[int, ...]
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Per death one number for each of ``labels``: 0 or 1, or probabilities."""
+
+    labels: tuple[str, ...]
+    rows: tuple[tuple[float, ...], ...]
+    places: tuple[int, ...]
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Deaths by label."""
+
+    counts: Mapping[str, int]
+
+
+Deaths = Labelled | Shares | Totals
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """``counts`` by cause; ``names_all``: causes not named have no deaths, else the named ones are all there are."""
+
+    counts: Mapping[str, int]
+    names_all: bool
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+
+class CauseNames:
+    """Finds the cause that a label means: by the caller's own map, by its name, by the age group's table."""
+
+    def __init__(self, causes: Sequence[str], *, own: Mapping[str, str], age_group: str | None) -> None:
+        self._causes = {normalised(cause): cause for cause in causes}
+        table = cause_table(age_group) if age_group else {}
+        self._broad = {label: self._causes[broad] for label, broad in table.items() if broad in self._causes}
+        self._elsewhere = {label: broad for label, broad in table.items() if broad not in self._causes}
+        self._own = {normalised(label): self._causes[normalised(cause)] for label, cause in own.items()}
+
+    def find(self, label: str) -> str | None:
+        """Return the cause, or None where the label says that none was assigned.
+
+        Raises:
+            KeyError: nobody knows the label.
+        """
+        name = normalised(label)
+        for names in (self._own, self._causes, self._broad):
+            if name in names:
+                return names[name]
+        if name in UNASSIGNED:
+            return None
+        raise KeyError(label)
+
+    def hint(self, label: str) -> str:
+        """Say what may have been meant by an unknown label."""
+        name = normalised(label)
+        if name in self._elsewhere:
+            return f"belongs to {self._elsewhere[name]!r}, which is none of the causes here"
+        known = {**self._broad, **self._causes, **self._own}
+        near = get_close_matches(name[:100], known, n=1)
+        return f"did you mean {near[0]!r}?" if near else "add it to cause_map"
+
+
+def from_table(table: Table) -> Deaths:
+    """Tell by the header what a table holds.
+
+    Raises:
+        TableRefused: its columns are none we know, or cells are no numbers where numbers belong.
+    """
+    columns = [name.casefold() for name in table.header]
+    places = tuple(line for line, _ in table.rows)
+    cause = next((columns.index(name) for name in _CAUSE_COLUMNS if name in columns), None)
+    count = next((index for index, name in enumerate(columns) if name in _COUNT_COLUMNS), None)
+    identity = next((index for index, name in enumerate(columns) if name in _ID_COLUMNS), None)
+    if cause is not None and identity is not None:
+        _refuse_other_columns(table, {cause, identity})
+        cells = [cells for _, cells in table.rows]
+        return Labelled(tuple(row[identity] for row in cells), tuple(row[cause] for row in cells), places, "line")
+    if cause is not None and count is not None:
+        _refuse_other_columns(table, {cause, count})
+        return _totals_of(table, cause=cause, count=count)
+    if cause is not None:
+        raise TableRefused("has a cause column; it needs a column ID beside it, or a column count")
+    return _shares_of(table, identity)
+
+
+def _refuse_other_columns(table: Table, known: set[int]) -> None:
+    other = [name for index, name in enumerate(table.header) if index not in known]
+    if other:
+        raise TableRefused(f"has columns that mean nothing here: {', '.join(map(repr, other[:_MOST_NAMED]))}")
+
+
+def _totals_of(table: Table, *, cause: int, count: int) -> Totals:
+    bad = [line for line, cells in table.rows if not _INTEGER.fullmatch(cells[count])]
+    if bad:
+        raise TableRefused(f"has counts that are no whole numbers on {numbered(bad, 'line')}")
+    seen: dict[str, list[int]] = defaultdict(list)
+    for line, cells in table.rows:
+        seen[normalised(cells[cause])].append(line)
+    twice = [lines for lines in seen.values() if len(lines) > 1]
+    if twice:
+        raise TableRefused(f"names one cause on {numbered(twice[0], 'line')}")
+    return Totals({cells[cause]: int(float(cells[count])) for _, cells in table.rows})
+
+
+def _shares_of(table: Table, identity: int | None) -> Shares:
+    kept = [index for index in range(len(table.header)) if index != identity]
+    rows: list[tuple[float, ...]] = []
+    bad: list[int] = []
+    for line, cells in table.rows:
+        try:
+            rows.append(tuple(float(cells[index]) for index in kept))
+        except ValueError:
+            bad.append(line)
+    if bad:
+        raise TableRefused(
+            "has neither the columns ID and cause, nor cause and count, so it should be a table of causes with "
+            f"0 and 1; but cells on {numbered(bad, 'line')} are no numbers"
+        )
+    return Shares(
+        tuple(table.header[index] for index in kept), tuple(rows), tuple(line for line, _ in table.rows), "line"
+    )
+
+
+def count_deaths(deaths: Deaths, names: CauseNames) -> Tally:
+    """Count by cause.
+
+    Raises:
+        DeathsRefused: unknown labels, identifiers that come twice, counts or rows that make no sense, no deaths at all.
+    """
+    match deaths:
+        case Labelled():
+            tally = _count_labels(deaths, names)
+        case Shares():
+            tally = _count_shares(deaths, names)
+        case Totals():
+            tally = _count_totals(deaths, names)
+    if not sum(tally.counts.values()):
+        what = "All counts are 0." if isinstance(deaths, Totals) else "There is no death with a cause."
+        raise DeathsRefused([what])
+    return tally
+
+
+def _count_labels(deaths: Labelled, names: CauseNames) -> Tally:
+    problems = [*_repeated(deaths)]
+    causes, unknown = _find_all(zip(deaths.labels, deaths.places, strict=True), names)
+    problems += [
+        f"Unknown cause {label[:100]!r} on {numbered(places, deaths.word)}: {names.hint(label)}."
+        for label, places in _first(unknown)
+    ]
+    if problems:
+        raise DeathsRefused(problems)
+    counts = Counter(causes[label] for label in deaths.labels)
+    unassigned = counts.pop(None, 0)
+    return Tally(
+        {cause: n for cause, n in counts.items() if cause is not None},
+        names_all=False,
+        dropped={"unspecified": unassigned} if unassigned else {},
+    )
+
+
+def _find_all(
+    labelled: Iterable[tuple[str, int]], names: CauseNames
+) -> tuple[dict[str, str | None], dict[str, list[int]]]:
+    found: dict[str, str | None] = {}
+    unknown: dict[str, list[int]] = defaultdict(list)
+    for label, place in labelled:
+        if label in unknown:
+            unknown[label].append(place)
+        elif label not in found:
+            try:
+                found[label] = names.find(label)
+            except KeyError:
+                unknown[label].append(place)
+    return found, unknown
+
+
+def _repeated(deaths: Labelled) -> Iterable[str]:
+    seen: dict[str, list[int]] = defaultdict(list)
+    for identity, place in zip(deaths.ids, deaths.places, strict=True):
+        seen[identity].append(place)
+    blank = seen.pop("", [])
+    if blank:
+        yield f"No ID on {numbered(blank, deaths.word)}."
+    twice = {identity: places for identity, places in seen.items() if len(places) > 1}
+    for identity, places in _first(twice):
+        yield f"ID {identity[:50]!r} comes on {numbered(places, deaths.word)}; each death counts once."
+
+
+def _first(found: Mapping[str, list[int]]) -> list[tuple[str, list[int]]]:
+    return sorted(found.items(), key=lambda entry: entry[1])[:_MOST_NAMED]
+
+
+def _columns(labels: Sequence[str], names: CauseNames) -> list[str]:
+    problems = []
+    causes = []
+    for label in labels:
+        try:
+            cause = names.find(label)
+        except KeyError:
+            problems.append(f"Unknown cause {label[:100]!r}: {names.hint(label)}.")
+            continue
+        if cause is None:
+            problems.append(f"{label[:100]!r} is no cause: leave such deaths out.")
+        else:
+            causes.append(cause)
+    if problems:
+        raise DeathsRefused(problems[:_MOST_NAMED])
+    return causes
+
+
+def _count_shares(deaths: Shares, names: CauseNames) -> Tally:
+    causes = _columns(deaths.labels, names)
+    bad: dict[str, list[int]] = defaultdict(list)
+    counts: Counter[str] = Counter(dict.fromkeys(causes, 0))
+    empty = 0
+    for row, place in zip(deaths.rows, deaths.places, strict=True):
+        if len(row) != len(causes):
+            bad[f"{len(causes)} causes, but another number of values"].append(place)
+        elif not all(math.isfinite(value) and 0 <= value <= 1 for value in row):
+            bad["values outside of 0 to 1"].append(place)
+        elif not any(row):
+            empty += 1
+        elif abs(sum(row) - 1) > _SUM_TOLERANCE:
+            bad["values that do not sum to 1"].append(place)
+        elif row.count(max(row)) > 1:
+            bad["the largest value for two causes, so no one cause,"].append(place)
+        else:
+            counts[causes[row.index(max(row))]] += 1
+    if bad:
+        raise DeathsRefused(
+            [f"There are {what} in {numbered(places, deaths.word)}." for what, places in sorted(bad.items())]
+        )
+    return Tally(counts, names_all=True, dropped={"unspecified": empty} if empty else {})
+
+
+def _count_totals(deaths: Totals, names: CauseNames) -> Tally:
+    dropped = {label: n for label, n in deaths.counts.items() if normalised(label) in UNASSIGNED}
+    kept = {label: n for label, n in deaths.counts.items() if label not in dropped}
+    causes = _columns(list(kept), names)
+    wrong = [label for label, n in deaths.counts.items() if not 0 <= n <= MAX_COUNT]
+    if wrong:
+        raise DeathsRefused(
+            [f"The count of {label!r} is {deaths.counts[label]}: it must be 0 to {MAX_COUNT:,}." for label in wrong]
+        )
+    counts: Counter[str] = Counter(dict.fromkeys(causes, 0))
+    for cause, n in zip(causes, kept.values(), strict=True):
+        counts[cause] += n
+    unassigned = sum(dropped.values())
+    return Tally(counts, names_all=True, dropped={"unspecified": unassigned} if unassigned else {})
+
+
+def advice(deaths: Mapping[str, int]) -> list[str]:
+    """Return advice on the sizes of the algorithms' samples, by algorithm."""
+    told = [
+        f"{name}: {total} deaths are few (under 100); expect wide intervals."
+        for name, total in deaths.items()
+        if total < 100
+    ]
+    told += [
+        f"{name}: {total:,} deaths are many (over 10,000); uncertainty of the matrix will dominate."
+        for name, total in deaths.items()
+        if total > 10_000
+    ]
+    if len(deaths) > 1 and max(deaths.values()) >= 10 * min(deaths.values()):
+        told.append("The largest sample is at least ten times the smallest, and dominates the ensemble.")
+    return told

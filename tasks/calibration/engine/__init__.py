@@ -1,0 +1,1 @@
+"""The engine of ``calibration.va``: R does the numbers, Python everything around them."""

@@ -1,0 +1,94 @@
+"""One calibration from request to result."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tasks.calibration.contract import CalibrationRequest, CalibrationResult
+from tasks.calibration.engine.bridge import Run
+from tasks.calibration.engine.console import Console
+from tasks.calibration.engine.embedded import run_embedded
+from tasks.calibration.engine.exchange import Answer, has_ensemble, read_answer, write_request
+from tasks.calibration.engine.report import build_result
+from tasks.calibration.engine.rscript import run_rscript
+from tasks.calibration.engine.tables import NAMES, save_tables
+from tasks.calibration.intake import Intake
+from tasks.core.job import JobContext
+
+Bridge = Literal["rpy2", "rscript"]
+# Shares of the whole work, in percent: R prepares, then fits, then Python writes tables.
+_PREPARED_AT, _FITTED_AT = 5.0, 95.0
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrator:
+    """The engine, with what the operator decides about it.
+
+    Args:
+        bridge: how R runs: inside this process by rpy2, or as a process of its own.
+        library: the R library that holds our package.
+    """
+
+    bridge: Bridge
+    library: Path
+
+    def __call__(self, request: CalibrationRequest, job: JobContext) -> CalibrationResult:
+        """Calibrate, and keep the tables as artifacts.
+
+        Raises:
+            EngineUnavailable: R, rpy2 or our R package is missing.
+            EngineFailed: R failed.
+        """
+        intake = request.take_in()
+        cores = request.cores or min(request.chains, len(os.sched_getaffinity(0)))
+        answer = self.run(request, intake, job, cores=cores)
+        result = build_result(request, intake, answer, bridge=self.bridge, artifacts=NAMES, cores=cores)
+        job.report("tables", _FITTED_AT, 100.0)
+        save_tables(job, result, answer)
+        for note in result.notes:
+            job.log(note, level="warning")
+        job.report("tables", 100.0, 100.0)
+        return result
+
+    def run(self, request: CalibrationRequest, intake: Intake, job: JobContext, *, cores: int) -> Answer:
+        """Let R do the numbers, in a folder of this job's own."""
+        folder = job.workdir / "r"
+        folder.mkdir()
+        tokens = write_request(folder, request, intake, cores=cores)
+        fits = len(intake.counts) + has_ensemble(request)
+        console = Console(_Viewers(job, fits))
+        run = Run(self.library, folder, console, job.checkpoint)
+        if self.bridge == "rpy2":
+            run_embedded(run)
+        else:
+            run_rscript(run)
+        return read_answer(folder, intake, tokens)
+
+
+class _Viewers:
+    """Tells a job's viewers what R says. Fits count alike, and a fit that goes on never goes back."""
+
+    def __init__(self, job: JobContext, fits: int) -> None:
+        self._job = job
+        self._fits = fits
+        self._begun: list[str] = []
+        self._percent = 0.0
+
+    def line(self, line: str, *, is_error: bool) -> None:
+        """Take one line that R printed."""
+        self._job.log(line, level="warning" if is_error else "info", stream="r-stderr" if is_error else "r-stdout")
+
+    def progress(self, stage: str, done: int, total: int, fit: str) -> None:
+        """Take word of how far R is."""
+        share = done / total if total else 1.0
+        if stage == "prepare":
+            percent, message = _PREPARED_AT * share, "matrices and path correction"
+        else:
+            if fit not in self._begun:
+                self._begun.append(fit)
+            step = len(self._begun)
+            percent = _PREPARED_AT + (_FITTED_AT - _PREPARED_AT) * (step - 1 + share) / self._fits
+            message = f"fit {step} of {self._fits}: {fit}"
+        self._percent = max(self._percent, percent)
+        self._job.report(stage, self._percent, 100.0, message)
