@@ -36,15 +36,21 @@ def print_table(console: Console, verdicts: Sequence[Verdict]) -> None:
 
 
 def print_claims(console: Console, verdict: Verdict) -> None:
-    """Print every claim of one scenario with the value that was found."""
+    """Print every claim of one scenario with the value that was found, and its raw counts."""
     name = verdict.scenario + (f" without {verdict.mutant}" if verdict.mutant else "")
     for claim in verdict.claims:
         mark = "[green]holds[/]" if claim.holds else "[red]fails[/]"
         console.print(f"{name}  {mark}  {claim.text}: {claim.found}", highlight=False, soft_wrap=True)
     for violation in verdict.findings.violations:
         console.print(f"{name}  [red]fails[/]  {violation}", highlight=False, soft_wrap=True)
+    console.print(f"{name}  {_counts(verdict)}", highlight=False, soft_wrap=True)
     for note in verdict.notes:
         console.print(f"{name}  [dim]{note}[/]", highlight=False, soft_wrap=True)
+
+
+def _counts(verdict: Verdict) -> str:
+    cells = dict(zip(_COLUMNS, _cells(verdict), strict=True))
+    return ", ".join(f"{cells[column]} {column}" for column in _COLUMNS[2:9])
 
 
 def _cells(verdict: Verdict) -> list[str]:

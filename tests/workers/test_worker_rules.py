@@ -43,6 +43,7 @@ def test_every_unsafe_setting_is_listed_at_once() -> None:
         worker_prefetch_multiplier=4,
         worker_disable_prefetch=False,
         task_acks_late=True,
+        broker_channel_error_retry=False,
         task_create_missing_queues=True,
         worker_pool_start_method="fork",
         task_serializer="pickle",
@@ -52,12 +53,12 @@ def test_every_unsafe_setting_is_listed_at_once() -> None:
         accept_content=["json", "pickle"],
     )
     reasons = unsafe_settings(conf)
-    assert [*vars(conf)][:8] == [reason.split()[0] for reason in reasons[:8]]
+    assert [*vars(conf)][:9] == [reason.split()[0] for reason in reasons[:9]]
     assert ["lacks socket_connect_timeout", "lacks socket_keepalive", "lacks health_check_interval"] == [
-        " ".join(reason.split()[1:3]).rstrip(":") for reason in reasons[8:11]
+        " ".join(reason.split()[1:3]).rstrip(":") for reason in reasons[9:12]
     ]
-    assert "pickles run code" in reasons[11]
-    assert 12 == len(reasons)
+    assert "pickles run code" in reasons[12]
+    assert 13 == len(reasons)
 
 
 @pytest.mark.parametrize("pool", ["prefork", "processes", TaskPool])

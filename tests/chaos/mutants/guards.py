@@ -5,6 +5,7 @@ from typing import Any
 
 from tasks.core.ledger import queries, transitions
 from tasks.core.ledger.schema import jobs
+from tasks.core.records import JobState
 
 
 class _AnyFence(int):
@@ -20,18 +21,14 @@ class _AnyFence(int):
 
 
 def _without_claim() -> None:
-    """Let every delivery claim its job, whatever the job's state and carry."""
-    claim, move = transitions.claim, transitions._move
+    """Let every delivery claim its job: whatever its state and carry are, they are made to be what a claim asks for."""
+    claim = transitions.claim
 
-    def claim_anything(ledger: Any, job_id: str, **options: Any) -> Any:
-        def move_anything(connection: Any, _where: Any, **values: Any) -> Any:
-            return move(connection, jobs.c.id == job_id, **values)
-
-        transitions._move = move_anything
-        try:
-            return claim(ledger, job_id, **options)
-        finally:
-            transitions._move = move
+    def claim_anything(ledger: Any, job_id: str, *, carry: int, **options: Any) -> Any:
+        with ledger.write() as connection:
+            expected = {"state": JobState.QUEUED, "carry": carry}
+            connection.execute(jobs.update().where(jobs.c.id == job_id).values(expected))
+        return claim(ledger, job_id, carry=carry, **options)
 
     transitions.claim = claim_anything
 
@@ -46,7 +43,7 @@ def _without_fence() -> None:
 
         return write_anyway
 
-    for name in ("finish", "requeue", "note_progress", "keep_resume_state"):
+    for name in ("finish", "requeue", "note_progress", "note_sign", "keep_resume_state"):
         setattr(transitions, name, unfenced(getattr(transitions, name)))
     pulse = queries.pulse
 

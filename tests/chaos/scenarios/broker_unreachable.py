@@ -104,6 +104,6 @@ def _first_starts(house: House, *, after: float) -> dict[str, float]:
 
 
 SCENARIOS = (
-    Scenario("F6", "every broker connection reset for 4 s", play_reset, bound_s=180),
-    Scenario("F7", "half-open broker sockets (frozen, not closed)", play_half_open, bound_s=300),
+    Scenario("F6", "every broker connection reset for 4 s", play_reset, bound_s=600),
+    Scenario("F7", "half-open broker sockets (frozen, not closed)", play_half_open, bound_s=600),
 )

@@ -145,6 +145,6 @@ SCENARIOS = (
         "F12",
         "cancel: queued without and with a worker, running, waiting to retry, a batch",
         play,
-        bound_s=300,
+        bound_s=600,
     ),
 )

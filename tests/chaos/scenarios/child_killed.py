@@ -67,4 +67,4 @@ def _victim(house: House, killed: dict[tuple[str, int], float]) -> Running:
     return found
 
 
-SCENARIOS = (Scenario("F1", "kill -9 a pool child in the middle of a job, many times", play, bound_s=300),)
+SCENARIOS = (Scenario("F1", "kill -9 a pool child in the middle of a job, many times", play, bound_s=600),)

@@ -91,6 +91,6 @@ SCENARIOS = (
         "F3",
         "a worker dies between taking a message and recording it",
         play,
-        bound_s=480,
+        bound_s=600,
     ),
 )

@@ -72,7 +72,7 @@ SCENARIOS = (
         "F4",
         "a job five times longer than every broker timeout, two workers",
         play,
-        bound_s=180,
+        bound_s=600,
         mutants=("claim",),
     ),
 )

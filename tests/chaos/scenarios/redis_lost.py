@@ -75,6 +75,6 @@ SCENARIOS = (
         "F8",
         "Redis kill -9 and restart, with AOF and wiped empty",
         play,
-        bound_s=300,
+        bound_s=600,
     ),
 )

@@ -99,7 +99,7 @@ SCENARIOS = (
         "F5",
         "SIGSTOP a worker for 60 s, then SIGCONT",
         play,
-        bound_s=480,
+        bound_s=600,
         mutants=("fence",),
     ),
 )

@@ -3,14 +3,12 @@
 import functools
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -30,6 +28,7 @@ from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
 from tasks.core.outcome import end_attempt, settle_lost
 from tasks.core.records import Cause, Job, JobState
 from tests.core.ledger import reference
+from tests.core.ledger.clock import CLOCKS, Clock, sqlite_of_ours
 from tests.core.ledger.events import EVENTS, NEW_JOBS, WORKERS, Event
 from tests.core.ledger.reference import Reference, ReferenceJob, ReferenceWorker
 from tests.samples import a_job, a_worker
@@ -40,28 +39,13 @@ STEPS_PER_EXAMPLE = 50
 _LONGEST_BACKOFF_S = 4.0
 
 
-class Clock:
-    """Stands still within a step, so that model and ledger agree on what is due."""
-
-    def __init__(self) -> None:
-        self.at = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.at
-
-    def of_the_ledger(self, _connection: object, *, plus_s: float = 0.0) -> sa.ColumnElement[datetime]:
-        """Stand in for ``ledger_now``: PostgreSQL has a clock of its own."""
-        return sa.literal(self.at + timedelta(seconds=plus_s), tables.UTCDateTime())
-
-    def pass_s(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
-
-
 class LedgerMachine(RuleBasedStateMachine):
     """Whatever may happen to jobs, at any time and as often as it likes; ``run`` names the ledger."""
 
     fresh_url: ClassVar[Callable[[], str]]
     steps: ClassVar[Counter[str]]
+    # PostgreSQL asks its own clock in SQL, which nobody can move.
+    expires: ClassVar[bool]
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,6 +54,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.clock = Clock()
         _use(self.clock, self.patch)
+        CLOCKS[:] = [self.clock]
         self.tenant = _tenant(self.ledger)
         self.model = Reference()
         self.ids: list[str] = []
@@ -84,6 +69,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.ledger.close()
         self.patch.undo()
+        CLOCKS.clear()
 
     @initialize(first=NEW_JOBS, worker=WORKERS)
     def begin(self, first: dict[str, Any], worker: str) -> None:
@@ -105,7 +91,9 @@ class LedgerMachine(RuleBasedStateMachine):
     ) -> None:
         """Somebody submits a job, or one that is there already."""
         job_id = str(UUID(int=len(self.ids) + 1))
-        expires_at = None if expires_in_s is None else self.clock() + timedelta(seconds=expires_in_s)
+        expires_at = (
+            None if expires_in_s is None or not self.expires else self.clock() + timedelta(seconds=expires_in_s)
+        )
         job = ReferenceJob(job_id, expires_at=expires_at, **values)
         real = a_job(self.tenant, id=job_id, expires_at=expires_at, **values)
         idempotency = None if key is None else Idempotency(key, body * 64, ttl_s=reference.KEY_TTL_S)
@@ -451,33 +439,20 @@ def _tenant(ledger: Ledger) -> Tenant:
     return tenant
 
 
-@contextmanager
-def _no_waiting_for_the_disk() -> Iterator[None]:
-    """Let SQLite not wait for the disk: the machine restarts connections, never the machine under them."""
-
-    def relax(connection: Any, _entry: object) -> None:
-        if hasattr(connection, "set_progress_handler"):  # SQLite's alone
-            connection.execute("PRAGMA synchronous=OFF")
-
-    sa.event.listen(sa.pool.Pool, "first_connect", relax)
-    sa.event.listen(sa.pool.Pool, "connect", relax)
-    try:
-        yield
-    finally:
-        sa.event.remove(sa.pool.Pool, "first_connect", relax)
-        sa.event.remove(sa.pool.Pool, "connect", relax)
-
-
-def run(fresh_url: Callable[[], str], *, steps: int, first_seed: int, shrink: bool = True) -> int:
+def run(fresh_url: Callable[[], str], *, steps: int, first_seed: int, shrink: bool = True, expires: bool = True) -> int:
     """Run the machine from ``first_seed`` on until it has made ``steps`` steps; return how many it made.
 
     ``fresh_url`` returns the address of a prepared and empty ledger. Any disagreement raises ``AssertionError``.
     """
     counted: Counter[str] = Counter()
     number = first_seed
-    with _no_waiting_for_the_disk():
+    with sqlite_of_ours():
         while counted["run"] < steps:
-            machine = type("Machine", (LedgerMachine,), {"fresh_url": staticmethod(fresh_url), "steps": counted})
+            machine = type(
+                "Machine",
+                (LedgerMachine,),
+                {"fresh_url": staticmethod(fresh_url), "steps": counted, "expires": expires},
+            )
             examples = -(-(steps - counted["run"]) // STEPS_PER_EXAMPLE)
             run_state_machine_as_test(
                 seed(number)(machine),
