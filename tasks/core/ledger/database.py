@@ -24,8 +24,8 @@ from tasks.core.ledger.schema import REVISION, UTCDateTime
 
 _BUSY_TIMEOUT_S = 5
 # How soon a writer looks again for SQLite's write lock, which a commit holds for about a millisecond: each pause is
-# twice the one before, up to the longest, so that forty that wait leave the machine to the one that writes.
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.01
+# half as long again as the one before, up to the longest, so that forty that wait leave the machine to who writes.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0002, 0.01
 # PostgreSQL: how long a statement may wait for a lock, and how long one may run, before we answer 503.
 _PG_OPTIONS = "-c lock_timeout=5000 -c statement_timeout=30000"
 # A connection that was used this long ago is taken to live.
@@ -222,7 +222,7 @@ def _begin_writing(driver: Any) -> None:
             if time.monotonic() > until:
                 raise LedgerBusy(_BUSY) from exc
             time.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, not a secret
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            pause_s = min(1.5 * pause_s, _LONGEST_PAUSE_S)
         else:
             return
 
