@@ -7,7 +7,7 @@ from app.streams.waiter import HubWaiter
 
 # The longest wait that one request may ask for.
 LONGEST_WAIT_S = 60.0
-# A waiter may miss a change that happens while it is being asked; looking again this often bounds the loss.
+# Who waits for any change may miss one that happens while it asks; looking again this often bounds the loss.
 _SLICE_S = 5.0
 
 
@@ -20,5 +20,5 @@ def wait_until(
         left = deadline - time.monotonic()
         if left <= 0 or waiter.is_draining:
             return False
-        waiter.wait(job_id, version_seen, min(left, _SLICE_S))
+        waiter.wait(job_id, version_seen, left if version_seen is None else min(left, _SLICE_S))
     return True

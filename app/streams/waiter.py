@@ -7,12 +7,12 @@ from app.streams.hub import Hub
 from tasks.core.ledger import Ledger, queries
 from tasks.core.records import TERMINAL
 
-# What the hub misses, the ledger tells after this long.
-_STEP_S = 1.0
+# The hub looks into the ledger for everybody who waits; each one looks by itself only this often.
+_STEP_S = 5.0
 
 
 class HubWaiter:
-    """Waits on the hub's one connection, with one small read of the ledger a second and at each transition."""
+    """Waits on the hub's one connection; reads the ledger at the start, at each transition, and now and then."""
 
     def __init__(self, hub: Hub, ledger: Ledger) -> None:
         self._hub = hub
@@ -45,17 +45,17 @@ class HubWaiter:
             left = deadline - time.monotonic()
             if pulse is None or pulse.state in TERMINAL or left <= 0:
                 return
-            bell.wait(min(_STEP_S, left))
+            if not bell.wait(min(_STEP_S, left)):
+                self._hub.keep_running()
 
     def _wait_for_change(self, feed: Feed, bell: Bell, *, version_seen: int, deadline: float) -> None:
         changes = feed.changes
         job = first = queries.job(self._ledger, feed.job_id)
-        looked_at = time.monotonic()
         while job is not None and first is not None and job.version == version_seen and job.progress == first.progress:
             left = deadline - time.monotonic()
             if left <= 0 or feed.changes != changes or self._hub.is_draining:
                 return
-            bell.wait(min(_STEP_S, left))
-            if time.monotonic() - looked_at >= _STEP_S:
+            if not bell.wait(min(_STEP_S, left)):
+                self._hub.keep_running()
+            if feed.changes == changes:
                 job = queries.job(self._ledger, feed.job_id)
-                looked_at = time.monotonic()
