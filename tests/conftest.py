@@ -102,7 +102,7 @@ def postgresql_ledger(postgresql: PostgreSQL) -> Iterator[Ledger]:
     ledger.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def either_ledger(request: pytest.FixtureRequest) -> Ledger:
     """A prepared and empty ledger, on each database."""
     if request.param == "sqlite":

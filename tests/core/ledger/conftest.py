@@ -17,7 +17,7 @@ def ledger(either_ledger: Ledger) -> Ledger:
     return either_ledger
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a ledger could be made: a database without tables, on each kind of server."""
     if request.param == "sqlite":
