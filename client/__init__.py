@@ -8,6 +8,7 @@ from client.async_switchyard import AsyncSwitchyard
 from client.errors import (
     AnswerTimedOut,
     ConfigurationRefused,
+    ConfirmationRequired,
     Conflict,
     ConnectionFailed,
     Draining,
@@ -81,6 +82,7 @@ __all__ = [
     "EgressRefused",
     "NotFound",
     "UnknownKind",
+    "ConfirmationRequired",
     "Conflict",
     "IdempotencyKeyReused",
     "TooLarge",

@@ -101,6 +101,12 @@ class InputRejected(SwitchyardError):
     code = "input_rejected"
 
 
+class ConfirmationRequired(InputRejected):
+    """The call would touch many jobs and did not say ``confirm``; the message says how many."""
+
+    code = "confirmation_required"
+
+
 class Malformed(InputRejected):
     """The server could not read the request."""
 
@@ -244,6 +250,7 @@ BY_CODE: dict[str, type[SwitchyardError]] = {
     cls.code: cls
     for cls in (
         Malformed,
+        ConfirmationRequired,
         NotAuthenticated,
         NotAllowed,
         EgressRefused,

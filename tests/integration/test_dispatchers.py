@@ -66,7 +66,7 @@ def test_leader_that_was_frozen_stands_down(
 
     await_true(lambda: "dispatcher_stood_down" in dispatcher.logs(), what="the frozen leader stands down")
     ended += [house.await_end(house.submit("transient", until_attempt=1)) for _ in range(5)]
-    assert [(JobState.SUCCEEDED, [(1, 1), (2, 2)], 2)] * 10 == [
+    assert [(JobState.SUCCEEDED, [(1, 1), (2, 2)], 3)] * 10 == [
         (job.state, house.effects(job), job.carry) for job in ended
     ]
 

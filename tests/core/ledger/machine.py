@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -17,6 +18,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now as product_now
 from tasks.core.errors import Conflict, IdempotencyKeyReused, NotFound
@@ -53,7 +55,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger = Ledger(self.url)
         self.patch = pytest.MonkeyPatch()
         self.clock = Clock()
-        _use(self.clock, self.patch)
+        _use(self.clock, self.patch, expires=self.expires)
         CLOCKS[:] = [self.clock]
         self.tenant = _tenant(self.ledger)
         self.model = Reference()
@@ -422,13 +424,23 @@ def _all_rows(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
         return {table.name: [dict(row._mapping) for row in connection.execute(table.select())] for table in wanted}
 
 
-def _use(clock: Clock, patch: pytest.MonkeyPatch) -> None:
+def _use(clock: Clock, patch: pytest.MonkeyPatch, *, expires: bool) -> None:
     """Give every module of ours that asks for the time this clock, and the broker a window that fills up."""
     for name, module in list(sys.modules.items()):
         if name.startswith(("tasks.core", "tests.samples")) and vars(module).get("now") is product_now:
             patch.setattr(module, "now", clock)
         if name.startswith("tasks.core") and vars(module).get("ledger_now") is product_ledger_now:
             patch.setattr(module, "ledger_now", clock.of_the_ledger)
+    if not expires:  # PostgreSQL, whose clock the prepared statement asks
+
+        def nothing_waits(connection: Connection, queue: str) -> bool:
+            waits = sa.select(tables.jobs.c.id).where(carrying.is_waiting(queue, clock.of_the_ledger(connection)))
+            if connection.execute(waits.limit(1)).first() is not None:
+                return False
+            return carrying.published_count(connection, queue) < fleet.window(connection, queue)
+
+        patch.setattr(accepting, "nothing_waits", nothing_waits)
+        patch.setattr(replaying, "nothing_waits", nothing_waits)
     patch.setattr(fleet, "_LEAST_WINDOW", reference.LEAST_WINDOW)
     patch.setattr(fleet, "_WINDOW_PER_SLOT", reference.WINDOW_PER_SLOT)
 
