@@ -3,7 +3,6 @@
 import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from http import HTTPStatus
 from typing import Any
 
 from flask_openapi3.blueprint import APIBlueprint
@@ -13,7 +12,7 @@ from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from app.errors import Problem
+from app.errors import Problem, phrase
 from app.forms import named_form_of
 from tasks.core.spec import JobSpec
 from tasks.core.version import VERSION
@@ -30,13 +29,18 @@ SECURITY_SCHEMES: dict[str, Any] = {
 _COMPONENTS = "#/components/schemas/"
 _HEADERS: Mapping[str, dict[str, Any]] = {
     "ETag": {"description": "Changes whenever the record does.", "schema": {"type": "string"}},
-    "Location": {"description": "The job's path.", "schema": {"type": "string"}},
+    "Location": {"description": "The path of what was made.", "schema": {"type": "string"}},
     "Idempotency-Replayed": {
         "description": "`true` when an earlier submission with this key made the job.",
         "schema": {"type": "string"},
     },
     "Preference-Applied": {"description": "The part of `Prefer` that was kept to.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}},
+    "Tus-Resumable": {"description": "The version of tus.", "schema": {"type": "string"}},
+    "Upload-Expires": {"description": "When an unfinished upload goes.", "schema": {"type": "string"}},
+    "Upload-Length": {"description": "Bytes of the whole.", "schema": {"type": "integer"}},
+    "Upload-Metadata": {"description": "As it was sent.", "schema": {"type": "string"}},
+    "Upload-Offset": {"description": "Bytes that are there.", "schema": {"type": "integer"}},
     "WWW-Authenticate": {"description": "How to sign in.", "schema": {"type": "string"}},
 }
 _HEADERS_OF_STATUS = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
@@ -68,16 +72,16 @@ def raw_answer(description: str, media_type: str) -> dict[str, Any]:
     return {"description": description, "content": {media_type: {"schema": {"type": "string"}}}}
 
 
-def bare_answer(description: str) -> dict[str, Any]:
+def bare_answer(description: str, *, headers: Iterable[str] = ()) -> dict[str, Any]:
     """Describe an answer without a body."""
-    return {"description": description}
+    return {"description": description, "headers": {name: _HEADERS[name] for name in headers}}
 
 
 def problems(*statuses: int) -> ResponseDict:
     """Describe problem documents, by status."""
     return {
         status: {
-            "description": HTTPStatus(status).phrase,
+            "description": phrase(status),
             "headers": {name: _HEADERS[name] for name in _HEADERS_OF_STATUS.get(status, ())},
             "content": {"application/problem+json": {"schema": {"$ref": _COMPONENTS + Problem.__name__}}},
         }

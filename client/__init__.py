@@ -7,6 +7,7 @@ server's settings and runs where the server is installed.
 from client.async_switchyard import AsyncSwitchyard
 from client.errors import (
     AnswerTimedOut,
+    ChecksumMismatch,
     ConfigurationRefused,
     ConfirmationRequired,
     Conflict,
@@ -27,12 +28,16 @@ from client.errors import (
     NotAuthenticated,
     NotFound,
     NotSupported,
+    OffsetMismatch,
+    QuotaExceeded,
     ServerFailed,
+    StorageFull,
     SwitchyardError,
     TooLarge,
     TransportRefused,
     Unavailable,
     UnknownKind,
+    UploadLocked,
     WaitTimedOut,
 )
 from client.limits import Limits
@@ -47,6 +52,7 @@ from client.models import (
     Page,
     Progress,
     QueueInfo,
+    Upload,
     WorkerInfo,
 )
 from client.steps import Notice
@@ -67,6 +73,7 @@ __all__ = [
     "QueueInfo",
     "WorkerInfo",
     "Page",
+    "Upload",
     "Change",
     "SwitchyardError",
     "ConfigurationRefused",
@@ -76,6 +83,7 @@ __all__ = [
     "InputRejected",
     "FieldError",
     "Malformed",
+    "ChecksumMismatch",
     "NotSupported",
     "NotAuthenticated",
     "NotAllowed",
@@ -85,8 +93,12 @@ __all__ = [
     "ConfirmationRequired",
     "Conflict",
     "IdempotencyKeyReused",
+    "OffsetMismatch",
+    "UploadLocked",
     "TooLarge",
+    "QuotaExceeded",
     "ServerFailed",
+    "StorageFull",
     "Unavailable",
     "LedgerUnavailable",
     "LedgerBusy",

@@ -3,6 +3,7 @@
 Everything about a request is checked here, before it is queued: see ``intake``.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
@@ -12,8 +13,9 @@ from tasks.calibration.causes import AgeGroup
 from tasks.calibration.deaths import MAX_COUNT, Deaths, Labelled, Shares, Totals, from_table
 from tasks.calibration.example import EXAMPLE_DEATHS, EXAMPLE_MATRICES
 from tasks.calibration.intake import MAX_CAUSES, Intake, IntakeRefused, Matrix, Place, take_in
-from tasks.calibration.reading import MAX_ROWS, TableRefused, decode_base64, read_table
-from tasks.core.spec import Contract, JobSpec, Queue
+from tasks.calibration.reading import MAX_ROWS, TableRefused, decode, decode_base64, read_table
+from tasks.core.spec import Contract, JobSpec, OpenUpload, Queue
+from tasks.core.uploads import UploadId
 
 KIND = "calibration.va"
 MAX_ALGORITHMS = 10
@@ -62,20 +64,31 @@ class AlgorithmDeaths(Contract):
     csv_base64: str | None = Field(
         None, max_length=_MAX_CSV, description="The same as the bytes of a file: UTF-8, UTF-16 or Windows-1252."
     )
+    upload: UploadId | None = Field(None, description="The same as a file that was uploaded before, by its id.")
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
         given = [name for name in type(self).model_fields if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"needs exactly one of records, counts, matrix, csv and csv_base64; got {len(given)}")
-        self.read()
+            shapes = "records, counts, matrix, csv, csv_base64 and upload"
+            raise ValueError(f"needs exactly one of {shapes}; got {len(given)}")
+        if self.upload is None:
+            try:
+                self.read()
+            except TableRefused as exc:
+                raise ValueError(f"{self.shape} {exc}") from exc
         return self
 
-    def read(self) -> Deaths:
+    @property
+    def shape(self) -> str:
+        """Which of the fields holds them."""
+        return next(name for name in type(self).model_fields if getattr(self, name) is not None)
+
+    def read(self, open_upload: OpenUpload | None = None) -> Deaths:
         """Return the deaths, whatever the shape.
 
         Raises:
-            ValueError: the text is no table of deaths.
+            TableRefused: the text is no table of deaths, or it is an upload and there is nothing to open it with.
         """
         if self.records is not None:
             return Labelled(
@@ -89,11 +102,18 @@ class AlgorithmDeaths(Contract):
         if self.matrix is not None:
             rows = self.matrix.rows
             return Shares(self.matrix.causes, rows, tuple(range(1, len(rows) + 1)), "row")
-        name, text = ("csv", self.csv) if self.csv is not None else ("csv_base64", None)
-        try:
-            return from_table(read_table(text if text is not None else decode_base64(self.csv_base64 or "")))
-        except TableRefused as exc:
-            raise ValueError(f"{name} {exc}") from exc
+        return from_table(read_table(self._text(open_upload)))
+
+    def _text(self, open_upload: OpenUpload | None) -> str:
+        if self.upload is None:
+            return self.csv if self.csv is not None else decode_base64(self.csv_base64 or "")
+        if open_upload is None:
+            raise TableRefused("has to be opened first")
+        with open_upload(self.upload) as file:
+            content = file.read(_MAX_CSV + 1)
+        if len(content) > _MAX_CSV:
+            raise TableRefused(f"has over {_MAX_CSV:,} bytes: send counts instead of single deaths")
+        return decode(content)
 
 
 class MisclassificationMatrix(Contract):
@@ -195,14 +215,22 @@ class CalibrationRequest(Contract):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         problems = [*self._bad_knobs(), *self._bad_data()]
-        if not problems:
-            try:
-                self.take_in()
-            except IntakeRefused as exc:
-                problems = list(exc.problems)
         if problems:
-            raise ValidationError.from_exception_data(type(self).__name__, [_detail(*problem) for problem in problems])
+            raise _refusal(problems)
+        if not any(sent.upload for sent in self.va_data.values()):
+            self.check_uploads(None)
         return self
+
+    def check_uploads(self, open_upload: OpenUpload | None) -> None:
+        """Check what is known only once all deaths are read.
+
+        Raises:
+            ValidationError: deaths, matrices and names do not fit together, each told with its field.
+        """
+        try:
+            self.take_in(open_upload)
+        except IntakeRefused as exc:
+            raise _refusal(exc.problems) from exc
 
     def _bad_knobs(self) -> list[tuple[Place, str]]:
         problems: list[tuple[Place, str]] = []
@@ -231,8 +259,8 @@ class CalibrationRequest(Contract):
             if (problem := matrix.problem(self.missmat_type))
         ]
 
-    def take_in(self) -> Intake:
-        """Count deaths and resolve names.
+    def take_in(self, open_upload: OpenUpload | None = None) -> Intake:
+        """Count deaths and resolve names; ``open_upload`` is needed where deaths were uploaded.
 
         Raises:
             IntakeRefused: they do not fit together; never, once the request was accepted.
@@ -240,7 +268,7 @@ class CalibrationRequest(Contract):
         if self.use_example:
             deaths, matrices = dict(EXAMPLE_DEATHS), dict(EXAMPLE_MATRICES)
         else:
-            deaths = {name: sent.read() for name, sent in self.va_data.items()}
+            deaths = self._read(open_upload)
             matrices = {name: Matrix(sent.causes, sent.draws) for name, sent in (self.missmat or {}).items()}
         return take_in(
             deaths,
@@ -250,6 +278,22 @@ class CalibrationRequest(Contract):
             studycause_map=self.studycause_map,
             donotcalib=self.donotcalib,
         )
+
+    def _read(self, open_upload: OpenUpload | None) -> dict[str, Deaths]:
+        deaths: dict[str, Deaths] = {}
+        problems: list[tuple[Place, str]] = []
+        for name, sent in self.va_data.items():
+            try:
+                deaths[name] = sent.read(open_upload)
+            except TableRefused as exc:
+                problems.append((("va_data", name), f"{sent.shape} {exc}"))
+        if problems:
+            raise IntakeRefused(problems)
+        return deaths
+
+
+def _refusal(problems: Sequence[tuple[Place, str]]) -> ValidationError:
+    return ValidationError.from_exception_data("CalibrationRequest", [_detail(*problem) for problem in problems])
 
 
 def _detail(place: Place, message: str) -> InitErrorDetails:
@@ -353,6 +397,7 @@ SPECS = (
         soft_limit_s=3600,
         hard_limit_s=3700,
         capabilities=frozenset({"r"}),
+        check_uploads=CalibrationRequest.check_uploads,
         example={"use_example": True},
     ),
 )
