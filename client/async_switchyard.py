@@ -20,8 +20,8 @@ from client.models import Artifact, Change, DomainEvent, Job, Kind, LogLine, Pag
 from client.nonblocking import AsyncEventStream, AsyncShell
 from client.patience import performed, waited
 from client.steps import Notice
-from client.uploading import Content, OnProgress, submitted, uploaded
 from client.switchyard import LOG_POLL_S
+from client.uploading import Content, OnProgress, submitted, uploaded
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
