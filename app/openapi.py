@@ -15,6 +15,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from app.errors import Problem, phrase
 from app.forms import named_form_of
 from tasks.core.spec import JobSpec
+from tasks.core.uploads.references import holds_uploads
 from tasks.core.version import VERSION
 
 INFO = Info(
@@ -114,6 +115,7 @@ def describe_api(
                 _drop_streams(operation["responses"])
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _without_null(parameter["schema"])
+    _document_heads(document["paths"])
     _document_kinds(document["paths"], specs, forms)
     document["paths"]["/api/jobs"]["post"]["requestBody"] = _any_kind(specs, named)
     return json.dumps(document, separators=(",", ":")).encode()
@@ -139,6 +141,15 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return only | {name: value for name, value in schema.items() if name not in {"anyOf", "default"}}
 
 
+def _document_heads(paths: dict[str, Any]) -> None:
+    # Flask serves HEAD wherever it serves GET; here clients depend on it.
+    for path, name in (("/api/uploads", "look_for_content"), ("/api/uploads/{upload_id}", "look_at_upload")):
+        operation = copy.deepcopy(paths[path]["get"])
+        operation |= {"operationId": name, "summary": f"{operation['summary']} Without the body."}
+        operation["responses"]["200"].pop("content")
+        paths[path]["head"] = operation
+
+
 def _document_kinds(paths: dict[str, Any], specs: Mapping[str, JobSpec], forms: Mapping[str, type[BaseModel]]) -> None:
     # This template would be the same as that of `/api/jobs/{job_id}`, which OpenAPI does not allow.
     template = paths.pop("/api/jobs/{kind}")["post"]
@@ -148,7 +159,18 @@ def _document_kinds(paths: dict[str, Any], specs: Mapping[str, JobSpec], forms: 
         operation |= {"operationId": f"submit_{kind.replace('.', '_')}", "summary": spec.summary}
         schema = {"$ref": _COMPONENTS + forms[kind].__name__}
         operation["requestBody"] = _body(schema, {kind: {"params": dict(spec.example)}})
+        if holds_uploads(spec.request):
+            operation["requestBody"]["content"]["multipart/form-data"] = {"schema": _form_of(schema)}
         paths[f"/api/jobs/{kind}"] = {"post": operation}
+
+
+def _form_of(schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": "Files, each named by its place in `params` (`va_data.insilicova`), and the rest as JSON.",
+        "properties": {"request": schema},
+        "additionalProperties": {"type": "string", "format": "binary"},
+    }
 
 
 def _any_kind(specs: Mapping[str, JobSpec], named: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
