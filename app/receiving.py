@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import BinaryIO, TypeVar
 
-from flask import request
+from flask import g, request
 from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.formparser import FormDataParser
@@ -19,6 +19,9 @@ _MARK = "takes_files"
 # What multipart puts around the files: boundaries, names, and a request of ordinary size.
 _FRAMING_BYTES = 64 * 1024
 _MOST_PARTS = 100
+_BLOCK = 64 * 1024
+# Twice what our client sends at a time.
+_PASSED_OVER_BYTES = 16 * 2**20
 
 
 def takes_files(view: ViewT) -> ViewT:
@@ -36,6 +39,12 @@ def body_limit(view: object, settings: Settings) -> int:
 
 class Body:
     """The body of this request, as it comes. Where the sender is gone or silent too long, it simply ends."""
+
+    @classmethod
+    def of_request(cls, settings: Settings) -> "Body":
+        """Return the one of this request."""
+        body: Body = g.setdefault("body", cls(settings.upload_stall_s))
+        return body
 
     def __init__(self, stall_s: float) -> None:
         self._stall_s = stall_s
@@ -59,6 +68,18 @@ class Body:
                 self._socket.settimeout(None)
 
 
+def pass_over(settings: Settings) -> None:
+    """Read what is left of a body of moderate size, so that whoever sends it gets to see the refusal.
+
+    A server that closes a connection with bytes unread resets it, and the answer may be lost with it.
+    """
+    if (request.content_length or 0) > _PASSED_OVER_BYTES:
+        return
+    body, left = Body.of_request(settings), _PASSED_OVER_BYTES
+    while left > 0 and (block := body.read(min(_BLOCK, left))):
+        left -= len(block)
+
+
 @contextmanager
 def multipart_parts(
     settings: Settings, scratch: Callable[[], BinaryIO]
@@ -77,7 +98,7 @@ def multipart_parts(
             max_form_parts=_MOST_PARTS,
             silent=False,
         )
-        body = Body(settings.upload_stall_s)
+        body = Body.of_request(settings)
         try:
             with room_needed():
                 _, texts, sent = parser.parse(body, request.mimetype, request.content_length, request.mimetype_params)  # type: ignore[arg-type]  # it only reads

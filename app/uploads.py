@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 import structlog
-from flask import Response, request
+from flask import Response, g, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
@@ -15,7 +15,7 @@ from app.attachments import size_of
 from app.auth import tenant_id
 from app.inputs import TRUE_OR_FALSE, WHOLE_NUMBER, Input, Text, checked
 from app.openapi import SECURITY, answer, bare_answer, problems
-from app.receiving import Body, multipart_parts, takes_files
+from app.receiving import Body, multipart_parts, pass_over, takes_files
 from app.services import Services, services
 from tasks.core.errors import InputRejected, NotFound
 from tasks.core.records import Upload, UploadRecord
@@ -106,6 +106,8 @@ _ONE_FILE: dict[str, Any] = {
 
 @bp.after_request
 def _speak_tus(response: Response) -> Response:
+    if response.status_code >= 400 and "tenant" in g:
+        pass_over(services().settings)
     return tus.add_headers(response, services())
 
 
@@ -149,7 +151,7 @@ def _begin(at: Services) -> Upload:
         raise _not_a_piece()
     upload = at.kernel.uploads.create(tenant_id(), announced)
     if request.mimetype == tus.PIECE and not upload.is_complete:
-        body = Body(at.settings.upload_stall_s)
+        body = Body.of_request(at.settings)
         upload, _ = at.kernel.uploads.append(
             tenant_id(),
             upload.id,
@@ -171,7 +173,7 @@ def _take_body(at: Services, query: SendQuery) -> Upload:
         media_type=tus.media_type_of(request.mimetype),
         sha256=tus.sha256_of(query.sha256),
     )
-    return at.kernel.uploads.whole(tenant_id(), announced, Body(at.settings.upload_stall_s).read)
+    return at.kernel.uploads.whole(tenant_id(), announced, Body.of_request(at.settings).read)
 
 
 def _take_form(at: Services, query: SendQuery) -> Upload:
@@ -291,7 +293,7 @@ def _append(at: Services, upload_id: str) -> Response:
     tus.check_version()
     if request.mimetype != tus.PIECE:
         raise _not_a_piece()
-    body, length = Body(at.settings.upload_stall_s), request.content_length
+    body, length = Body.of_request(at.settings), request.content_length
     offset = tus.number("Upload-Offset")
     upload, reached = at.kernel.uploads.append(
         tenant_id(), upload_id, offset=offset, source=body.read, length=length, checksum=tus.checksum()
