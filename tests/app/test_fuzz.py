@@ -38,6 +38,9 @@ _OF_A_CALIBRATION = (
     *("draws", "thin", "pshrink_strength"),
 )
 
+# What a piece of an upload is sent as: any bytes.
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+
 
 @pytest.fixture
 def door(make_app: Callable[..., API], redis_server: str, monkeypatch: pytest.MonkeyPatch) -> Caller:
