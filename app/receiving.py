@@ -32,9 +32,13 @@ def takes_files(view: ViewT) -> ViewT:
 
 def body_limit(view: object, settings: Settings) -> int:
     """Return how large the body of this request to ``view`` may be."""
-    if getattr(view, _MARK, False) and request.mimetype != "application/json":
+    if _sends_files(view):
         return settings.upload_limit_bytes + settings.body_limit_bytes + _FRAMING_BYTES
     return settings.body_limit_bytes
+
+
+def _sends_files(view: object) -> bool:
+    return bool(getattr(view, _MARK, False)) and request.mimetype != "application/json"
 
 
 class Body:
@@ -56,24 +60,32 @@ class Body:
         """Read up to ``size`` bytes; empty at the end, whichever end it is."""
         if self.broke_off:
             return b""
-        if self._socket is not None:
-            self._socket.settimeout(self._stall_s)
+        with self._limited():
+            try:
+                return request.stream.read(size)
+            except (OSError, ClientDisconnected):
+                self.broke_off = True
+                return b""
+
+    @contextmanager
+    def _limited(self) -> Iterator[None]:
+        if self._socket is None:
+            yield
+            return
+        before = self._socket.gettimeout()
+        self._socket.settimeout(self._stall_s)
         try:
-            return request.stream.read(size)
-        except (OSError, ClientDisconnected):
-            self.broke_off = True
-            return b""
+            yield
         finally:
-            if self._socket is not None:
-                self._socket.settimeout(None)
+            self._socket.settimeout(before)
 
 
-def pass_over(settings: Settings) -> None:
-    """Read what is left of a body of moderate size, so that whoever sends it gets to see the refusal.
+def pass_over(view: object, settings: Settings) -> None:
+    """Read what is left of a refused file of moderate size, so that whoever sends it gets to see the refusal.
 
     A server that closes a connection with bytes unread resets it, and the answer may be lost with it.
     """
-    if (request.content_length or 0) > _PASSED_OVER_BYTES:
+    if not _sends_files(view) or (request.content_length or 0) > _PASSED_OVER_BYTES:
         return
     body, left = Body.of_request(settings), _PASSED_OVER_BYTES
     while left > 0 and (block := body.read(min(_BLOCK, left))):

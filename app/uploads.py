@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 import structlog
-from flask import Response, g, request
+from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
@@ -15,9 +15,9 @@ from app.attachments import size_of
 from app.auth import tenant_id
 from app.inputs import TRUE_OR_FALSE, WHOLE_NUMBER, Input, Text, checked
 from app.openapi import SECURITY, answer, bare_answer, problems
-from app.receiving import Body, multipart_parts, pass_over, takes_files
+from app.receiving import Body, multipart_parts, takes_files
 from app.services import Services, services
-from tasks.core.errors import InputRejected, NotFound
+from tasks.core.errors import AppError, InputRejected, NotFound
 from tasks.core.records import Upload, UploadRecord
 from tasks.core.uploads.store import Announced
 
@@ -106,8 +106,6 @@ _ONE_FILE: dict[str, Any] = {
 
 @bp.after_request
 def _speak_tus(response: Response) -> Response:
-    if response.status_code >= 400 and "tenant" in g:
-        pass_over(services().settings)
     return tus.add_headers(response, services())
 
 
@@ -151,15 +149,14 @@ def _begin(at: Services) -> Upload:
         raise _not_a_piece()
     upload = at.kernel.uploads.create(tenant_id(), announced)
     if request.mimetype == tus.PIECE and not upload.is_complete:
-        body = Body.of_request(at.settings)
-        upload, _ = at.kernel.uploads.append(
-            tenant_id(),
-            upload.id,
-            offset=0,
-            source=body.read,
-            length=request.content_length,
-            checksum=checksum,
-        )
+        source, length = Body.of_request(at.settings).read, request.content_length
+        try:
+            upload, _ = at.kernel.uploads.append(
+                tenant_id(), upload.id, offset=0, source=source, length=length, checksum=checksum
+            )
+        except AppError:
+            at.kernel.uploads.remove(tenant_id(), upload.id)  # its client will never hear of it
+            raise
     return upload
 
 

@@ -265,7 +265,9 @@ def test_pieces_are_checked(alice: Caller, algorithm: str) -> None:
     assert 204 == send(alice, path, 0, CONTENT[:5], **digest).status_code
     headers = {**PIECE, **digest, "Upload-Length": str(len(CONTENT))}
     assert "5" == alice.post("/api/uploads", data=CONTENT[:5], headers=headers).headers["Upload-Offset"]
+    before = alice.get("/api/uploads").json
     assert 460 == alice.post("/api/uploads", data=CONTENT[:4], headers=headers).status_code
+    assert before == alice.get("/api/uploads").json
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,9 @@ def test_refused_body_leaves_the_connection_usable(served: Served) -> None:
         piece = {"Upload-Offset": "7", "Content-Type": "application/offset+octet-stream"}
         assert 409 == client.patch(served.url + path, content=CONTENT, headers=piece).status_code
         assert 200 == client.head(served.url + path).status_code
+        ping = f"{served.url}/api/jobs/maintenance.ping"
+        assert 415 == client.post(ping, files={"file": CONTENT}).status_code
+        assert 200 == client.head(served.url + path).status_code
 
 
 def test_form_is_stored_from_a_stream(served: Served) -> None:
