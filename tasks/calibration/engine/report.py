@@ -15,12 +15,11 @@ from tasks.calibration.contract import (
     Provenance,
 )
 from tasks.calibration.engine.exchange import Answer, Row, has_ensemble, shrinkage_of
+from tasks.calibration.engine.fits import ENSEMBLE
 from tasks.calibration.example import NOTE
 from tasks.calibration.forecast import STALLED_FROM
 from tasks.calibration.intake import Intake
 from tasks.core.version import VERSION
-
-ENSEMBLE = "ensemble"
 
 _LEFT_AS_OBSERVED = {
     "requested": "left as observed, as asked for",
@@ -209,8 +208,12 @@ def _provenance(request: CalibrationRequest, intake: Intake, answer: Answer, *, 
             "cores": cores,
             "adapt_delta": request.adapt_delta,
             "age_group": request.age_group,
+            "use_example": request.use_example,
         },
+        donotcalib=dict(intake.excluded),
         excluded={row["algorithm"]: _left_out(row["algorithm"], answer) for row in answer.prepared},
+        cause_map=dict(request.cause_map),
+        studycause_map=dict(zip(intake.causes, intake.broad, strict=True)) if intake.broad else None,
         input_sha256=_hash(data),
         matrix_sha256={
             name: _hash({"causes": matrix.causes, "draws": matrix.draws}) for name, matrix in intake.matrices.items()

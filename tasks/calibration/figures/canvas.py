@@ -33,7 +33,7 @@ LINES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, INK, "#8c6d31")
 
 TEXT_PT, SMALL_PT = 7.5, 6.5
 # A letter's mean width in its own size, for the font below; in inches at TEXT_PT.
-LETTER_IN = 0.6 * TEXT_PT / 72
+LETTER_IN = 0.57 * TEXT_PT / 72
 
 # matplotlib's type lists every key it knows, which differ from release to release.
 _RC: dict[Any, object] = {

@@ -33,7 +33,7 @@ _LEAST_CELL_IN, _MOST_CELL_IN = 0.18, 0.34
 _LETTERS = 22
 _GAP_IN = 0.2
 _HEAD_IN = 0.34
-_FOOT_IN = 0.18
+_FOOT_IN = 0.1
 # Every digit of the font is as wide as the others; in its own size.
 _DIGIT_EM, _DIGIT_HEIGHT_EM = 0.636, 0.729
 # From this share on a cell is so dark that its number is white.
