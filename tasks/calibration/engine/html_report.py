@@ -1,6 +1,7 @@
 """The whole result as one page that loads nothing: fit for a paper's appendix."""
 
 import base64
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +12,7 @@ from tasks.calibration.engine.exchange import Answer
 from tasks.calibration.engine.fits import diagnostics_of, fits_of
 from tasks.calibration.engine.methods import REFERENCES, methods
 from tasks.calibration.engine.pictures import Picture
+from tasks.calibration.figures import PAGE_IN
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -34,9 +36,28 @@ def html_report(result: CalibrationResult, answer: Answer, pictures: Sequence[tu
         draws={name: draws.density.shape for name, draws in answer.draws.items()},
         methods=methods(result),
         references=REFERENCES,
-        figures=[(picture, base64.b64encode(svg).decode()) for picture, svg in pictures],
+        figures=[ShownPicture.of(picture, svg) for picture, svg in pictures],
     )
     return page.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPicture:
+    """A picture inside the page; ``width_percent`` of it, so that all have letters of one size."""
+
+    name: str
+    caption: str
+    shows: str
+    content: str
+    width_percent: float
+
+    @classmethod
+    def of(cls, picture: Picture, svg: bytes) -> "ShownPicture":
+        """Take in ``svg``."""
+        width = re.search(rb'<svg[^>]* width="([0-9.]+)pt"', svg)
+        share = float(width[1]) / (PAGE_IN * 72) if width else 1.0
+        content = base64.b64encode(svg).decode()
+        return cls(picture.name, picture.caption, picture.shows, content, round(min(1.0, share) * 100, 1))
 
 
 class Footnotes:

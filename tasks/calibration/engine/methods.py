@@ -60,9 +60,9 @@ def _model(result: CalibrationResult) -> list[str]:
 def _computation(result: CalibrationResult) -> list[str]:
     parameters, provenance = result.provenance.parameters, result.provenance
     told = [
-        f"{parameters['chains']} chains of {parameters['draws']:,} kept draws each, after {parameters['warmup']:,} "
-        f"iterations of warm-up{_thinned(parameters['thin'])}, were run by {provenance.engine} "
-        f"{provenance.package_version} in R {provenance.r_version} (seed {provenance.seed}).",
+        f"The posterior was sampled by {provenance.engine} {provenance.package_version} in R {provenance.r_version} "
+        f"(seed {provenance.seed}), with {_count(parameters['chains'], 'chain')} of {parameters['draws']:,} kept draws "
+        f"each after {parameters['warmup']:,} iterations of warm-up{_thinned(parameters['thin'])}.",
         "Convergence was judged by rank-normalised split R-hat (at most 1.01) and by bulk and tail effective sample "
         "sizes (at least 100 a chain) [2].",
     ]
@@ -72,6 +72,10 @@ def _computation(result: CalibrationResult) -> list[str]:
     if extended:
         told.append(f"Runs that had not converged went on for four times their draws: {', '.join(extended)}.")
     return told
+
+
+def _count(number: object, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _thinned(every: object) -> str:

@@ -69,8 +69,8 @@ def _matrices(result: CalibrationResult, answer: Answer) -> list[Picture]:
             caption += " Grey: causes left as observed."
         if fit.path_lambda:
             caption += (
-                f" The matrix used is a mixture: {fit.path_lambda:.0%} identity, {1 - fit.path_lambda:.0%} matrix as "
-                "given; it is not the algorithm's sensitivity."
+                f" The matrix used is a mixture of {fit.path_lambda * 100:.0f} % identity and "
+                f"{100 - fit.path_lambda * 100:.0f} % matrix as given; it is not the algorithm's sensitivity."
             )
         pictures.append(
             Picture(

@@ -10,7 +10,11 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from tasks.core.errors import EngineUnavailable
 
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Form = Literal["svg", "png"]
+Points = Sequence[tuple[float, float]] | npt.NDArray[np.float64]
 MEDIA_TYPES: dict[Form, str] = {"svg": "image/svg+xml", "png": "image/png"}
 
 # The width of a printed page's text, in inches, and points per inch of PNG.
@@ -42,16 +47,6 @@ _RC: dict[Any, object] = {
     "font.size": TEXT_PT,
     "text.color": INK,
     "text.parse_math": False,
-    "axes.edgecolor": QUIET,
-    "axes.linewidth": 0.6,
-    "axes.titlesize": TEXT_PT,
-    "axes.unicode_minus": False,
-    "xtick.labelsize": SMALL_PT,
-    "ytick.labelsize": TEXT_PT,
-    "xtick.major.size": 2.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.size": 2.5,
-    "ytick.major.width": 0.6,
     "hatch.linewidth": 0.5,
     "hatch.color": QUIET,
     "path.simplify": False,
@@ -62,9 +57,42 @@ _RC: dict[Any, object] = {
 _LOCK = threading.Lock()
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One pair of axes over the whole page, in inches from its upper left corner: x to the right, y downwards.
+
+    Axes for each panel, with ticks, would take several times as long as what is drawn in them.
+    """
+
+    figure: "Figure"
+    axes: "Axes"
+
+    def text(
+        self, x: float, y: float, text: str, *, points: float = TEXT_PT, colour: str = INK, **properties: Any
+    ) -> None:
+        """Put text at a point: its upper left corner, unless ``properties`` (those of matplotlib) say otherwise."""
+        self.axes.text(x, y, text, fontsize=points, color=colour, **{"va": "top", **properties})
+
+    def lines(self, lines: Sequence[Points], *, colour: str = INK, width: float = 0.6, **properties: Any) -> None:
+        """Draw lines of one look; each is a sequence of points."""
+        from matplotlib.collections import LineCollection  # noqa: PLC0415  # loads on the first figure
+
+        self.axes.add_artist(LineCollection(lines, colors=colour, linewidths=width, **properties))
+
+    def areas(self, areas: Sequence[Points], **properties: Any) -> None:
+        """Fill areas, each named by its corners."""
+        from matplotlib.collections import PolyCollection  # noqa: PLC0415  # loads on the first figure
+
+        self.axes.add_artist(PolyCollection(areas, **properties))
+
+    def images(self, forms: Sequence[Form]) -> dict[Form, bytes]:
+        """Return the page's bytes, by form; inside the block of ``page`` only."""
+        return {form: _bytes(self.figure, form) for form in forms}
+
+
 @contextmanager
-def page(width_in: float, height_in: float) -> Iterator["Figure"]:
-    """Yield an empty figure; draw and ``render`` it inside the block.
+def page(width_in: float, height_in: float) -> Iterator[Page]:
+    """Yield an empty page, to be drawn and asked for its images inside the block.
 
     Raises:
         EngineUnavailable: matplotlib is missing.
@@ -75,41 +103,17 @@ def page(width_in: float, height_in: float) -> Iterator["Figure"]:
     except ImportError as exc:
         raise EngineUnavailable(f"matplotlib cannot be loaded ({exc}): install the extra r.") from exc
     with _LOCK, rc_context(_RC):
-        yield Figure(figsize=(width_in, height_in), facecolor="white")
+        figure = Figure(figsize=(width_in, height_in), facecolor="white")
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_axis_off()
+        axes.set_xlim(0, width_in)
+        axes.set_ylim(height_in, 0)
+        yield Page(figure, axes)
 
 
-def place(
-    figure: "Figure", left_in: float, top_in: float, width_in: float, height_in: float, *, framed: bool = True
-) -> "Axes":
-    """Return axes on the page, measured in inches from its left and upper edges; unframed ones lack two sides."""
-    width, height = (float(side) for side in figure.get_size_inches())
-    axes = figure.add_axes(
-        (left_in / width, 1 - (top_in + height_in) / height, width_in / width, height_in / height), facecolor="none"
-    )
-    if not framed:
-        axes.spines[["top", "right"]].set_visible(False)
-    return axes
-
-
-def write(
-    figure: "Figure", left_in: float, top_in: float, text: str, *, small: bool = False, bold: bool = False
-) -> None:
-    """Put a line of text on the page; its upper left corner is measured in inches from the page's."""
-    width, height = (float(side) for side in figure.get_size_inches())
-    figure.text(
-        left_in / width,
-        1 - top_in / height,
-        text,
-        va="top",
-        fontsize=SMALL_PT if small else TEXT_PT,
-        color=QUIET if small else INK,
-        weight="bold" if bold else "normal",
-    )
-
-
-def render(figure: "Figure", forms: Sequence[Form]) -> dict[Form, bytes]:
-    """Return the figure's bytes, by form."""
-    return {form: _bytes(figure, form) for form in forms}
+def box(left: float, top: float, width: float, height: float) -> list[tuple[float, float]]:
+    """Return the corners of a rectangle."""
+    return [(left, top), (left + width, top), (left + width, top + height), (left, top + height)]
 
 
 def _bytes(figure: "Figure", form: Form) -> bytes:
@@ -120,9 +124,9 @@ def _bytes(figure: "Figure", form: Form) -> bytes:
         if form == "svg":
             figure.savefig(content, format=form, metadata={"Date": None, "Creator": None})
         else:
-            # The highest compression would take longer than the drawing.
+            # Higher compression would take as long as the drawing.
             figure.savefig(
-                content, format=form, dpi=_PNG_DPI, metadata={"Software": None}, pil_kwargs={"compress_level": 3}
+                content, format=form, dpi=_PNG_DPI, metadata={"Software": None}, pil_kwargs={"compress_level": 1}
             )
     return content.getvalue()
 

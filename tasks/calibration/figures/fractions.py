@@ -1,31 +1,25 @@
 """Observed and calibrated fractions as bars, a panel for each fit."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from tasks.calibration.contract import AlgorithmResult, CauseResult, EnsembleResult, FitResult
 from tasks.calibration.figures.canvas import (
     BLUE,
     FAINT,
-    INK,
     LETTER_IN,
     ORANGE,
     PAGE_IN,
     QUIET,
     SMALL_PT,
-    TEXT_PT,
     Form,
+    Page,
+    box,
     label,
     label_width_in,
     page,
-    place,
-    render,
-    write,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _LETTERS = 24
 _ACROSS = 4
@@ -62,61 +56,80 @@ def fractions_images(fits: Mapping[str, FitResult], forms: Sequence[Form]) -> di
     panel_in = (PAGE_IN - side_in - _EDGE_IN - (across - 1) * _GAP_IN) / across
     bars_in = len(causes) * (_CROWDED_ROW_IN if len(causes) >= _CROWDED_FROM else _ROW_IN)
     row_in = _HEAD_IN + bars_in + _FOOT_IN
-    with page(PAGE_IN, _KEY_IN + -(-len(fits) // across) * row_in) as figure:
+    with page(PAGE_IN, _KEY_IN + -(-len(fits) // across) * row_in) as sheet:
         looks: dict[str, None] = {}
         for index, (name, fit) in enumerate(fits.items()):
             row, column = divmod(index, across)
             left_in, top_in = side_in + column * (panel_in + _GAP_IN), _KEY_IN + row * row_in
-            axes = place(figure, left_in, top_in + _HEAD_IN, panel_in, bars_in, framed=False)
-            looks |= dict.fromkeys(_draw(axes, fit.causes))
-            axes.set_yticks(range(len(causes)), labels if column == 0 else [])
-            letters = int(panel_in / LETTER_IN)
-            write(figure, left_in, top_in + 0.05, label(name, letters).split("\n")[0], bold=True)
-            write(figure, left_in, top_in + 0.19, "\n".join(_told(fit)), small=True)
-        _key(figure, side_in, [look for look in _LOOKS if look in looks])
-        return render(figure, forms)
+            title = label(name, int(panel_in / LETTER_IN)).split("\n")[0]
+            sheet.text(left_in, top_in + 0.05, title, weight="bold")
+            sheet.text(left_in, top_in + 0.19, "\n".join(_told(fit)), points=SMALL_PT, colour=QUIET)
+            panel = _Panel(sheet, left_in, top_in + _HEAD_IN, panel_in, bars_in / len(causes))
+            panel.draw_axis(len(causes))
+            looks |= dict.fromkeys(panel.draw(fit.causes))
+            for place, cause in enumerate(labels if column == 0 else []):
+                sheet.text(side_in - 0.06, panel.y(place), cause, ha="right", va="center")
+        _key(sheet, side_in, [look for look in _LOOKS if look in looks])
+        return sheet.images(forms)
 
 
-def _draw(axes: "Axes", causes: Sequence[CauseResult]) -> list[str]:
-    """Draw one panel; return the looks that need explaining."""
-    looks = [_OBSERVED]
-    for row, cause in enumerate(causes):
-        look = _look(cause)
-        looks.append(look)
-        _bar(axes, row - _BAR, cause.uncalibrated, _OBSERVED)
-        _bar(axes, row, cause.mean, look)
-        if cause.lower is not None and cause.upper is not None:
-            _whisker(axes, row + _BAR / 2, cause.lower, cause.upper)
-    axes.set_xlim(0, 1)
-    axes.set_ylim(len(causes) - 0.5, -0.5)
-    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"])
-    axes.set_xlabel("share of deaths, %", fontsize=SMALL_PT, color=QUIET, labelpad=2)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color=FAINT, linewidth=0.5)
-    axes.set_axisbelow(True)
-    return looks
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """One fit's bars. ``x`` takes shares, ``y`` rows of causes; inches."""
 
+    sheet: Page
+    left_in: float
+    top_in: float
+    width_in: float
+    row_in: float
 
-def _whisker(axes: "Axes", y: float, low: float, high: float) -> None:
-    from matplotlib.lines import Line2D  # noqa: PLC0415  # loads on the first figure
+    def x(self, share: float) -> float:
+        return self.left_in + share * self.width_in
 
-    x, up, down = [low, low, low, high, high, high], y - _CAP, y + _CAP
-    shape = [up, down, y, y, up, down]
-    # A pale rim keeps it apart from the bar, whose blue is dark.
-    for colour, width in (("white", 2.2), (INK, 1.0)):
-        axes.add_artist(Line2D(x, shape, color=colour, linewidth=width, solid_capstyle="butt", zorder=3))
+    def y(self, row: float) -> float:
+        return self.top_in + (row + 0.5) * self.row_in
+
+    def draw_axis(self, rows: int) -> None:
+        top_in, bottom_in = self.y(-0.5), self.y(rows - 0.5)
+        at = (0, 0.25, 0.5, 0.75, 1)
+        grid = [[(self.x(share), top_in), (self.x(share), bottom_in)] for share in at]
+        self.sheet.lines(grid[1:], colour=FAINT, width=0.5, zorder=0)
+        self.sheet.lines([grid[0], [(self.x(0), bottom_in), (self.x(1), bottom_in)]], colour=QUIET)
+        for share in at:
+            self.sheet.text(self.x(share), bottom_in + 0.03, f"{share * 100:.0f}", points=SMALL_PT, ha="center")
+        self.sheet.text(self.x(0.5), bottom_in + 0.15, "share of deaths, %", points=SMALL_PT, colour=QUIET, ha="center")
+
+    def draw(self, causes: Sequence[CauseResult]) -> list[str]:
+        """Draw bars and whiskers; return the looks that need explaining."""
+        bars: dict[str, list[list[tuple[float, float]]]] = {_OBSERVED: []}
+        for row, cause in enumerate(causes):
+            bars[_OBSERVED].append(self._bar(row - _BAR, cause.uncalibrated))
+            bars.setdefault(_look(cause), []).append(self._bar(row, cause.mean))
+        for look, shapes in bars.items():
+            self.sheet.areas(shapes, **_LOOKS[look])
+        whiskers = [
+            self._whisker(row + _BAR / 2, cause.lower, cause.upper)
+            for row, cause in enumerate(causes)
+            if cause.lower is not None and cause.upper is not None
+        ]
+        # A pale rim keeps them apart from the bars, whose blue is dark.
+        self.sheet.lines(whiskers, colour="white", width=2.2, zorder=3)
+        self.sheet.lines(whiskers, width=1.0, zorder=3)
+        return list(bars)
+
+    def _bar(self, row: float, share: float) -> list[tuple[float, float]]:
+        return box(self.x(0), self.y(row), share * self.width_in, _BAR * self.row_in)
+
+    def _whisker(self, row: float, low: float, high: float) -> list[tuple[float, float]]:
+        up, middle, down = (self.y(row + side) for side in (-_CAP, 0, _CAP))
+        left, right = self.x(low), self.x(high)
+        return [(left, up), (left, down), (left, middle), (right, middle), (right, up), (right, down)]
 
 
 def _look(cause: CauseResult) -> str:
     if cause.status != "calibrated":
         return _LEFT
     return _WITHHELD if cause.lower is None else _CALIBRATED
-
-
-def _bar(axes: "Axes", top: float, share: float, look: str) -> None:
-    from matplotlib.patches import Rectangle  # noqa: PLC0415  # loads on the first figure
-
-    axes.add_artist(Rectangle((0, top), share, _BAR, **_LOOKS[look]))
 
 
 def _told(fit: FitResult) -> list[str]:
@@ -131,26 +144,14 @@ def _told(fit: FitResult) -> list[str]:
     return [deaths, f"{weight}: stalled, no intervals" if fit.is_stalled else weight]
 
 
-def _key(figure: "Figure", left_in: float, looks: Sequence[str]) -> None:
-    from matplotlib.lines import Line2D  # noqa: PLC0415  # loads on the first figure
-    from matplotlib.patches import Patch  # noqa: PLC0415
-
-    handles: list[Patch | Line2D] = [Patch(**_LOOKS[look]) for look in looks]
-    named = list(looks)
+def _key(sheet: Page, left_in: float, looks: Sequence[str]) -> None:
+    """Explain the looks, in one line above the panels."""
+    at_in = left_in
+    for look in looks:
+        sheet.areas([box(at_in, 0.05, 0.15, 0.09)], **_LOOKS[look])
+        sheet.text(at_in + 0.22, 0.095, look, va="center_baseline")
+        at_in += 0.4 + len(look) * LETTER_IN * 0.95
     if _CALIBRATED in looks:
-        handles.append(Line2D([], [], color=INK, linewidth=1.1, marker="|", markersize=4))
-        named.append("95 % interval")
-    width, height = (float(side) for side in figure.get_size_inches())
-    figure.legend(
-        handles,
-        named,
-        loc="upper left",
-        bbox_to_anchor=(left_in / width, 1 - 0.03 / height),
-        ncols=len(handles),
-        frameon=False,
-        fontsize=TEXT_PT,
-        borderpad=0,
-        borderaxespad=0,
-        handlelength=1.4,
-        columnspacing=1.4,
-    )
+        ends = [(at_in, 0.06), (at_in, 0.13), (at_in, 0.095), (at_in + 0.2, 0.095)]
+        sheet.lines([[*ends, (at_in + 0.2, 0.06), (at_in + 0.2, 0.13)]], width=1.0)
+        sheet.text(at_in + 0.27, 0.095, "95 % interval", va="center_baseline")
