@@ -133,7 +133,7 @@ def _bytes(figure: "Figure", form: Form) -> bytes:
 
 def label(name: str, letters: int) -> str:
     """Return ``name`` on one or two lines of at most ``letters``, cut off where it is longer."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in name)
+    printable = _printable(name)
     if len(printable) <= letters:
         return printable
     # Names of causes are often joined by underscores, which is where they may be broken.
@@ -145,6 +145,16 @@ def label(name: str, letters: int) -> str:
     first = first or printable[:letters]
     rest = printable[len(first) :]
     return f"{first.rstrip()}\n{rest if len(rest) <= letters else rest[: letters - 1] + '…'}"
+
+
+def one_line(name: str, letters: int) -> str:
+    """Return ``name`` on one line of at most ``letters``, cut off where it is longer."""
+    printable = _printable(name)
+    return printable if len(printable) <= letters else f"{printable[: letters - 1]}…"
+
+
+def _printable(name: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in name)
 
 
 def label_width_in(labels: Sequence[str]) -> float:

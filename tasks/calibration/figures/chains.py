@@ -13,14 +13,14 @@ from tasks.calibration.figures.canvas import (
     SMALL_PT,
     Form,
     Page,
-    label,
     label_width_in,
+    one_line,
     page,
 )
 
 Numbers = npt.NDArray[np.float64]
 
-_LETTERS = 24
+_LETTERS = 26
 # More points than this would only make a line thicker, and the file larger.
 _MOST_POINTS = 250
 _BINS = 20
@@ -54,7 +54,7 @@ def chains_images(views: Sequence[ChainView], title: str, forms: Sequence[Form])
     Raises:
         EngineUnavailable: matplotlib is missing.
     """
-    labels = [label(view.cause, _LETTERS).split("\n")[0] for view in views]
+    labels = [one_line(view.cause, _LETTERS) for view in views]
     side_in = max(label_width_in([*labels, *(view.told for view in views)]), 1.0) + 0.1
     row_in = _CROWDED_ROW_IN if len(views) >= _CROWDED_FROM else _ROW_IN
     room_in = PAGE_IN - side_in - 2 * _GAP_IN - 0.25 - _EDGE_IN

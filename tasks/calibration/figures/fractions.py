@@ -18,6 +18,7 @@ from tasks.calibration.figures.canvas import (
     box,
     label,
     label_width_in,
+    one_line,
     page,
 )
 
@@ -54,14 +55,15 @@ def fractions_images(fits: Mapping[str, FitResult], forms: Sequence[Form]) -> di
     # Five panels look better as three and two than as four and one.
     across = -(-len(fits) // -(-len(fits) // across))
     panel_in = (PAGE_IN - side_in - _EDGE_IN - (across - 1) * _GAP_IN) / across
-    bars_in = len(causes) * (_CROWDED_ROW_IN if len(causes) >= _CROWDED_FROM else _ROW_IN)
+    is_crowded = len(causes) >= _CROWDED_FROM and not any("\n" in text for text in labels)
+    bars_in = len(causes) * (_CROWDED_ROW_IN if is_crowded else _ROW_IN)
     row_in = _HEAD_IN + bars_in + _FOOT_IN
     with page(PAGE_IN, _KEY_IN + -(-len(fits) // across) * row_in) as sheet:
         looks: dict[str, None] = {}
         for index, (name, fit) in enumerate(fits.items()):
             row, column = divmod(index, across)
             left_in, top_in = side_in + column * (panel_in + _GAP_IN), _KEY_IN + row * row_in
-            title = label(name, int(panel_in / LETTER_IN)).split("\n")[0]
+            title = one_line(name, int(panel_in / LETTER_IN))
             sheet.text(left_in, top_in + 0.05, title, weight="bold")
             sheet.text(left_in, top_in + 0.19, "\n".join(_told(fit)), points=SMALL_PT, colour=QUIET)
             panel = _Panel(sheet, left_in, top_in + _HEAD_IN, panel_in, bars_in / len(causes))
