@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -17,7 +18,9 @@ from workers.duties import Duties
 from workers.identity import describe_worker, take_identity
 from workers.local_pool import Pool
 from workers.profiles import strictest
-from workers.standby import BrokerWatch
+
+if TYPE_CHECKING:  # it speaks to Redis, which the profile without Redis does not load
+    from workers.standby import BrokerWatch
 
 log = structlog.get_logger()
 
@@ -41,7 +44,7 @@ class LocalRunner:
     queues: Sequence[str]
     kinds: Collection[str]
     slots: int
-    standby: BrokerWatch | None = None
+    standby: "BrokerWatch | None" = None
     _stopping: Event = field(default_factory=Event)
 
     def run(self) -> None:
