@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,10 @@ from lxml import etree
 from tasks.calibration.contract import CalibrationRequest, CalibrationResult
 from tasks.calibration.engine import outputs
 from tasks.calibration.engine.calibrate import Calibrator
+from tasks.calibration.engine.exchange import Answer, Draws
+from tasks.calibration.engine.html_report import html_report
+from tasks.calibration.engine.methods import methods
+from tasks.calibration.engine.pictures import picture_names, pictures_of
 from tasks.core.errors import EngineUnavailable
 from tests.calibration.r_library import built_library
 from tests.fakes import FakeJob
@@ -357,6 +362,31 @@ def test_progress_names_the_work(done: Done) -> None:
     assert (0.0, 100.0) == (percents[0], percents[-1])
     messages = {report.message for report in done.job.reports}
     assert {"path correction: two", "fit 2 of 4: two", "all algorithms together", "figure 1 of 7: csmf"} <= messages
+
+
+def test_draws_in_no_known_order_have_no_traces_and_no_judgement(done: Done) -> None:
+    """An engine that cannot tell how its chains ran says so, in place of a picture that shows nothing."""
+    blank = {"rhat": "", "ess_bulk": "", "ess_tail": ""}
+    answer = Answer(
+        summary=tuple({**row, **blank} for row in summary_rows(done)),
+        fits=(),
+        deaths=(),
+        prepared=(),
+        matrices=(),
+        versions={},
+        draws={"one": Draws(np.full((10, 3, 2), 1 / 3), np.zeros((10, 2)))},
+    )
+    assert ("csmf", "misclassification-one") == picture_names(("one",), answer)
+    assert not [picture for picture in pictures_of(done.result, answer) if picture.name.startswith("chains")]
+    told = done.result.algorithms["one"]
+    unknown = told.model_copy(update={"diagnostics": told.diagnostics.model_copy(update={"rhat_max": None})})
+    result = done.result.model_copy(update={"algorithms": {"one": unknown}, "ensemble": None})
+    assert any("could not be judged" in paragraph for paragraph in methods(result))
+    assert b"<td>not known</td>" in html_report(result, answer, [])
+
+
+def summary_rows(done: Done) -> list[dict[str, str]]:
+    return [{"fit": row["fit"], "cause": row["cause"]} for row in done.rows("csmf.csv")]
 
 
 def test_a_cause_that_only_the_ensemble_calibrates_is_told(done: Done) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from tasks.calibration.contract import CalibrationResult, CauseResult, FitResult
+from tasks.calibration.contract import CalibrationResult, CauseResult, FitResult, Provenance
 from tasks.calibration.engine.exchange import Answer
 from tasks.calibration.engine.fits import diagnostics_of, fits_of
 from tasks.calibration.engine.methods import REFERENCES, methods
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 _TEMPLATE = "report.html.j2"
+# Of the provenance, what the template names.
+_PLACED = (
+    *("engine", "package_version", "r_version", "switchyard_version", "seed", "parameters", "donotcalib", "excluded"),
+    *("studycause_map", "cause_map", "dropped", "input_sha256", "matrix_sha256"),
+)
 
 
 def html_report(result: CalibrationResult, answer: Answer, pictures: Sequence[tuple[Picture, bytes]]) -> bytes:
@@ -28,6 +33,7 @@ def html_report(result: CalibrationResult, answer: Answer, pictures: Sequence[tu
     page = _template().render(
         result=result,
         provenance=result.provenance,
+        more=_more(result.provenance),
         fits=fits,
         rows=tables,
         footnotes=notes.texts,
@@ -113,6 +119,12 @@ def _percent(share: float) -> str:
 
 def _left(fit: FitResult) -> list[str]:
     return [f"{cause.cause} ({cause.status.replace('_', ' ')})" for cause in fit.causes if cause.status != "calibrated"]
+
+
+def _more(provenance: Provenance) -> list[tuple[str, str]]:
+    """Return what the page has no place of its own for."""
+    told = provenance.model_dump(mode="json", exclude=set(_PLACED))
+    return [(name, str(value)) for name, value in told.items() if value is not None]
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 """What was done, in sentences for a paper's appendix."""
 
 from tasks.calibration.contract import CalibrationResult
-from tasks.calibration.engine.fits import stalled_of
+from tasks.calibration.engine.fits import fits_of, stalled_of
 
 REFERENCES = (
     "S. Pramanik and others: Modeling structure and country-specific heterogeneity in misclassification matrices of "
@@ -63,12 +63,16 @@ def _computation(result: CalibrationResult) -> list[str]:
         f"The posterior was sampled by {provenance.engine} {provenance.package_version} in R {provenance.r_version} "
         f"(seed {provenance.seed}), with {_count(parameters['chains'], 'chain')} of {parameters['draws']:,} kept draws "
         f"each after {parameters['warmup']:,} iterations of warm-up{_thinned(parameters['thin'])}.",
-        "Convergence was judged by rank-normalised split R-hat (at most 1.01) and by bulk and tail effective sample "
-        "sizes (at least 100 a chain) [2].",
     ]
-    extended = [name for name, fit in result.algorithms.items() if fit.diagnostics.extended]
-    if result.ensemble is not None and result.ensemble.diagnostics.extended:
-        extended.append("ensemble")
+    fits = fits_of(result)
+    if any(fit.is_calibrated and fit.diagnostics.rhat_max is None for fit in fits.values()):
+        told.append("Convergence could not be judged, because the order of the draws is not known.")
+    else:
+        told.append(
+            "Convergence was judged by rank-normalised split R-hat (at most 1.01) and by bulk and tail effective "
+            "sample sizes (at least 100 a chain) [2]."
+        )
+    extended = [name for name, fit in fits.items() if fit.diagnostics.extended]
     if extended:
         told.append(f"Runs that had not converged went on for four times their draws: {', '.join(extended)}.")
     return told

@@ -36,7 +36,14 @@ class Picture:
 
 def picture_names(algorithms: Sequence[str], answer: Answer) -> tuple[str, ...]:
     """Return the names of the pictures that ``pictures_of`` will list."""
-    return ("csmf", *(f"misclassification-{name}" for name in algorithms), *(f"chains-{name}" for name in answer.draws))
+    chains = (f"chains-{name}" for name in _judged(answer))
+    return ("csmf", *(f"misclassification-{name}" for name in algorithms), *chains)
+
+
+def _judged(answer: Answer) -> list[str]:
+    """Return the fits whose draws are known in the order in which they were drawn; without it a trace shows nothing."""
+    judged = {fit for fit, _ in diagnostics_of(answer)}
+    return [name for name in answer.draws if name in judged]
 
 
 def pictures_of(result: CalibrationResult, answer: Answer) -> list[Picture]:
@@ -110,7 +117,8 @@ def _chains(result: CalibrationResult, answer: Answer) -> list[Picture]:
     known = diagnostics_of(answer)
     stalled = stalled_of(result)
     pictures = []
-    for name, draws in answer.draws.items():
+    for name in _judged(answer):
+        draws = answer.draws[name]
         views = [
             ChainView(
                 cause,
