@@ -191,6 +191,9 @@ class CalibrationRequest(Contract):
     adapt_delta: float = Field(0.8, ge=0.6, le=0.99, description="Acceptance that the step size is tuned for.")
     seed: int = Field(1, ge=0, le=2**31 - 1, description="The same seed and input give the same numbers.")
     sampler: Literal["c", "r"] = Field("c", description="`r`: the same sampler in plain R, far slower.")
+    engine: Literal["switchyard-r", "vacalibration"] = Field(
+        "switchyard-r", description="`vacalibration`: the published R package, where a worker has it; far slower."
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -210,6 +213,8 @@ class CalibrationRequest(Contract):
             problems.append((("draws",), f"draws x chains is {self.draws * self.chains:,}; at most {MAX_DRAWS:,}."))
         if self.warmup + self.draws * self.thin > MAX_ITERATIONS:
             problems.append((("thin",), f"warmup + draws x thin is over {MAX_ITERATIONS:,} iterations."))
+        if self.engine == "vacalibration" and self.sampler == "r":
+            problems.append((("sampler",), "It belongs to the engine 'switchyard-r'; the package samples with Stan."))
         if self.path_correction and self.pshrink_strength:
             problems.append((("pshrink_strength",), "It has no effect with path_correction; send one of the two."))
         return problems
@@ -317,9 +322,10 @@ class EnsembleResult(FitResult):
 class Provenance(Contract):
     """What the numbers came from."""
 
-    engine: Literal["switchyard-r"]
+    engine: Literal["switchyard-r", "vacalibration"]
     bridge: Literal["rpy2", "rscript"]
-    sampler: Literal["c", "r"]
+    sampler: Literal["c", "r", "stan"]
+    packages: dict[str, str] = Field(description="Versions of the R packages that drew.", max_length=10)
     package_version: str = Field(max_length=50)
     r_version: str = Field(max_length=50)
     switchyard_version: str = Field(max_length=50)

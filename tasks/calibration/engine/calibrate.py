@@ -7,6 +7,7 @@ from typing import Literal
 
 from tasks.calibration.contract import CalibrationRequest, CalibrationResult
 from tasks.calibration.engine.bridge import Run
+from tasks.calibration.engine.calls import Calls
 from tasks.calibration.engine.console import Console
 from tasks.calibration.engine.embedded import run_embedded
 from tasks.calibration.engine.exchange import Answer, has_ensemble, read_answer, write_request
@@ -26,7 +27,8 @@ class Calibrator:
     """The engine, with what the operator decides about it.
 
     Args:
-        bridge: how R runs: inside this process by rpy2, or as a process of its own.
+        bridge: how R runs: inside this process by rpy2, or as a process of its own. The published package always
+            gets a process: it may load Java, which R inside Python does not find, and keeps hundreds of megabytes.
         library: the R library that holds our package.
     """
 
@@ -41,9 +43,10 @@ class Calibrator:
             EngineFailed: R failed.
         """
         intake = request.take_in()
-        cores = request.cores or min(request.chains, len(os.sched_getaffinity(0)))
+        cores = 1 if _is_published(request) else request.cores or min(request.chains, len(os.sched_getaffinity(0)))
         answer = self.run(request, intake, job, cores=cores)
-        result = build_result(request, intake, answer, bridge=self.bridge, artifacts=NAMES, cores=cores)
+        bridge = self._bridge_for(request)
+        result = build_result(request, intake, answer, bridge=bridge, artifacts=NAMES, cores=cores)
         job.report("tables", _FITTED_AT, 100.0)
         save_tables(job, result, answer)
         for note in result.notes:
@@ -59,11 +62,18 @@ class Calibrator:
         fits = len(intake.counts) + has_ensemble(request)
         console = Console(_Viewers(job, fits))
         run = Run(self.library, folder, console, job.checkpoint)
-        if self.bridge == "rpy2":
+        if self._bridge_for(request) == "rpy2":
             run_embedded(run)
         else:
             run_rscript(run)
         return read_answer(folder, intake, tokens)
+
+    def _bridge_for(self, request: CalibrationRequest) -> Bridge:
+        return "rscript" if _is_published(request) else self.bridge
+
+
+def _is_published(request: CalibrationRequest) -> bool:
+    return request.engine == "vacalibration"
 
 
 class _Viewers:
@@ -74,21 +84,29 @@ class _Viewers:
         self._fits = fits
         self._begun: list[str] = []
         self._percent = 0.0
+        self._calls = Calls(fits)
 
     def line(self, line: str, *, is_error: bool) -> None:
         """Take one line that R printed."""
+        if self._calls.hear(line):
+            self._tell("fit", self._calls.share, self._calls.message)
         self._job.log(line, level="warning" if is_error else "info", stream="r-stderr" if is_error else "r-stdout")
 
     def progress(self, stage: str, done: int, total: int, fit: str) -> None:
         """Take word of how far R is."""
         share = done / total if total else 1.0
         if stage == "prepare":
-            percent, message = _PREPARED_AT * share, "matrices and path correction"
+            self._tell(stage, share, "matrices and path correction")
+        elif stage == "chain":
+            self._calls.begin(done, total)
+            self._tell("fit", self._calls.share, self._calls.message)
         else:
             if fit not in self._begun:
                 self._begun.append(fit)
             step = len(self._begun)
-            percent = _PREPARED_AT + (_FITTED_AT - _PREPARED_AT) * (step - 1 + share) / self._fits
-            message = f"fit {step} of {self._fits}: {fit}"
-        self._percent = max(self._percent, percent)
+            self._tell(stage, (step - 1 + share) / self._fits, f"fit {step} of {self._fits}: {fit}")
+
+    def _tell(self, stage: str, share: float, message: str) -> None:
+        begin, end = (0.0, _PREPARED_AT) if stage == "prepare" else (_PREPARED_AT, _FITTED_AT)
+        self._percent = max(self._percent, begin + (end - begin) * share)
         self._job.report(stage, self._percent, 100.0, message)

@@ -13,6 +13,8 @@ _LOOK_S = 0.2
 # R may be where it does not look for interrupts, so it is told again.
 _AGAIN_S = 0.05
 _SOFT_LIMIT = signal.SIGUSR1
+# Wakes the main thread where R waits for the system, as in Sys.sleep, so that it looks for interrupts. Nobody else uses it.
+_WAKE = signal.SIGURG
 
 
 class Watchdog:
@@ -47,6 +49,7 @@ class Watchdog:
         os.set_blocking(self._writer, False)
         self._fd_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         self._handler_before = signal.signal(_SOFT_LIMIT, self._note)
+        self._wake_before = signal.signal(_WAKE, lambda *_: None)
         self._thread.start()
         return self
 
@@ -55,6 +58,7 @@ class Watchdog:
     ) -> None:
         self._is_done.set()
         self._thread.join()
+        signal.signal(_WAKE, self._wake_before)
         signal.signal(_SOFT_LIMIT, self._handler_before)
         signal.set_wakeup_fd(self._fd_before)
         os.close(self._writer)
@@ -73,6 +77,7 @@ class Watchdog:
                 self._look()
             if self.has_stopped and not self._is_done.is_set():
                 self._interrupt()
+                signal.pthread_kill(threading.main_thread().ident or 0, _WAKE)
             self._wait(_AGAIN_S if self.has_stopped else _LOOK_S)
 
     def _look(self) -> None:
