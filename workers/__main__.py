@@ -64,11 +64,10 @@ def local(queues: str, slots: int, with_web: bool) -> None:
         sys.exit(Supervisor(supervised, stop_limit_s=settings.drain_grace_s + 10).run())
     from workers.local import LocalRunner  # noqa: PLC0415  # the supervisor has no use for it
 
-    found = set(find_capabilities())
-    # What this machine lacks something for waits, as it does where a dispatcher carries.
-    kinds = [kind for kind, spec in load_specs(settings.extra_families).items() if spec.capabilities <= found]
+    found = find_capabilities(settings.resolved_r_library)
+    specs = list(load_specs(settings.extra_families).values())
     kernel = open_kernel(settings)
-    runner_here = LocalRunner(kernel, names, kinds, slots=slots)
+    runner_here = LocalRunner(kernel, names, specs, found, slots=slots)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: runner_here.stop())
     runner_here.run()

@@ -90,6 +90,7 @@ class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no 
                 parent.hostname,
                 [str(name) for name in parent.app.amqp.queues.consume_from],
                 slots=int(parent.concurrency),
+                capabilities=find_capabilities(parent.app.kernel.settings.resolved_r_library),
             ),
             is_stopping=_is_stopping,
             children=lambda: [child.pid for child in pool._pool],

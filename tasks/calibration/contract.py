@@ -13,7 +13,7 @@ from tasks.calibration.deaths import MAX_COUNT, Deaths, Labelled, Shares, Totals
 from tasks.calibration.example import EXAMPLE_DEATHS, EXAMPLE_MATRICES
 from tasks.calibration.intake import MAX_CAUSES, Intake, IntakeRefused, Matrix, Place, take_in
 from tasks.calibration.reading import MAX_ROWS, TableRefused, decode_base64, read_table
-from tasks.core.spec import Contract, JobSpec, Queue
+from tasks.core.spec import Contract, JobSpec, Option, Queue
 
 KIND = "calibration.va"
 MAX_ALGORITHMS = 10
@@ -359,6 +359,7 @@ SPECS = (
         soft_limit_s=3600,
         hard_limit_s=3700,
         capabilities=frozenset({"r"}),
+        options=(Option("engine", "vacalibration", "vacalibration"),),
         example={"use_example": True},
     ),
 )

@@ -57,6 +57,7 @@ class Watchdog:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._is_done.set()
+        os.write(self._writer, b"\0")  # no signal has this number; it only ends the thread's wait
         self._thread.join()
         signal.signal(_WAKE, self._wake_before)
         signal.signal(_SOFT_LIMIT, self._handler_before)

@@ -92,8 +92,7 @@ converged_run <- function(request, model, seeds, tell) {
 # R-hat and effective sizes of each calibrated fraction: quantities x three numbers.
 diagnose <- function(run) {
   t(vapply(seq_len(dim(run$p)[2]), function(cause) {
-    draws <- matrix(run$p[, cause, ], dim(run$p)[1])
-    c(rhat = rhat(draws), ess_bulk = ess_bulk(draws), ess_tail = ess_tail(draws))
+    diagnosis(matrix(run$p[, cause, ], dim(run$p)[1]))
   }, numeric(3)))
 }
 
