@@ -74,9 +74,7 @@ def unserved(specs: Iterable[JobSpec], live: Iterable[Worker]) -> frozenset[str 
 def unmet_options(spec: JobSpec, able: Iterable[Collection[str]]) -> set[Choice]:
     """Name the options of ``spec`` that none of these machines offers what they need."""
     there = {capability for found in able for capability in found}
-    return {
-        Choice(spec.kind, option.field, option.value) for option in spec.options if option.capability not in there
-    }
+    return {Choice(spec.kind, option.field, option.value) for option in spec.options if option.capability not in there}
 
 
 @dataclass(slots=True)

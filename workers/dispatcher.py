@@ -57,7 +57,9 @@ class Dispatcher:
         watched = WatchedTime(longest_step_s=2 * self._tick_s)
         self._judge = Judge(kernel, clock=watched)
         self._losses = Losses(settings.carry_again_s, clock=watched)
-        self._needy = [spec for spec in load_specs(settings.extra_families).values() if spec.capabilities or spec.options]
+        self._needy = [
+            spec for spec in load_specs(settings.extra_families).values() if spec.capabilities or spec.options
+        ]
         self._unserved: Unserved = frozenset()
         self._pace = Pace(self._tick_s)
         self._pause_s = self._tick_s

@@ -20,6 +20,7 @@ from tasks.core.spec import Queue
 from workers.beat import Beat
 from workers.identity import describe_worker, mark_child, take_identity
 from workers.monitoring import BatchEventsStep
+from workers.preflight import find_capabilities
 from workers.profiles import strictest
 from workers.refusals import unknown_queues, unsafe_options, unsafe_redis, unsafe_settings
 

@@ -11,7 +11,9 @@ from tasks.core.errors import LedgerUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger.picking import Due, due_jobs
 from tasks.core.settling import settle_for_child
+from tasks.core.spec import JobSpec
 from workers.beat import Beat
+from workers.census import unmet_options
 from workers.duties import Duties
 from workers.identity import describe_worker, take_identity
 from workers.local_pool import Pool

@@ -90,9 +90,9 @@ def test_running_out_of_memory_has_its_own_code(bridge: str, tmp_path: Path) -> 
 
 def test_a_crash_of_a_process_of_its_own_names_the_signal(tmp_path: Path) -> None:
     """A crash would come again; whoever killed R may not."""
-    with pytest.raises(Permanent, match="R crashed .SIGSEGV"):
+    with pytest.raises(Permanent, match=r"R crashed \(SIGSEGV"):
         run("rscript", "tools::pskill(Sys.getpid(), 11)", tmp_path)
-    with pytest.raises(Transient, match="killed from outside .SIGKILL"):
+    with pytest.raises(Transient, match=r"killed from outside \(SIGKILL"):
         run("rscript", "tools::pskill(Sys.getpid(), 9)", tmp_path)
 
 

@@ -13,7 +13,7 @@ _LOOK_S = 0.2
 # R may be where it does not look for interrupts, so it is told again.
 _AGAIN_S = 0.05
 _SOFT_LIMIT = signal.SIGUSR1
-# Wakes the main thread where R waits for the system, as in Sys.sleep, so that it looks for interrupts. Nobody else uses it.
+# Wakes the main thread where R waits for the system, as in Sys.sleep, so that it looks for interrupts. Free otherwise.
 _WAKE = signal.SIGURG
 
 

@@ -111,7 +111,7 @@ def take_due(ledger: Ledger, queue: str, *, without: Unserved = ()) -> list[Job]
 def other_than(without: Unserved) -> list[sa.ColumnElement[bool]]:
     """Match jobs that are none of ``without``."""
     kinds = [one for one in without if isinstance(one, str)]
-    matches = [jobs.c.kind.not_in(kinds)] if kinds else []
+    matches: list[sa.ColumnElement[bool]] = [jobs.c.kind.not_in(kinds)] if kinds else []
     for choice in without:
         if isinstance(choice, Choice):
             # A field that is not there is no choice either, and must not make the condition unknown.
