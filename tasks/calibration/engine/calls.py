@@ -2,7 +2,7 @@
 
 import re
 
-# "Chain 1: Iteration: 1750 / 3500 [ 50%]  (Sampling)"
+# As in this line of Stan: Chain 1: Iteration: 1750 / 3500 [ 50%]  (Sampling)
 _ITERATION = re.compile(r"Iteration:\s*(\d+)\s*/\s*(\d+)\s*\[")
 
 
