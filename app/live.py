@@ -30,7 +30,7 @@ class LiveWorkers:
             return self._workers
 
     def missing_for(self, spec: JobSpec, request: Mapping[str, object] | None = None) -> str | None:
-        """Name what no live worker offers for the kind, or a job of it: ``queue:NAME`` or a capability; None: nothing."""
+        """Name what no live worker offers for the kind, or a job of it: ``queue:NAME`` or a capability; else None."""
         serving = [worker for worker in self.all() if worker.state == WorkerState.UP and spec.queue in worker.queues]
         if not serving:
             return f"queue:{spec.queue.value}"

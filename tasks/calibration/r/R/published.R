@@ -39,7 +39,7 @@ calibrate_published <- function(request, say = function(stage, done, total, fit)
   began <- proc.time()[["elapsed"]]
   calls <- if (length(able)) published_calls(package, request, prepared[able], ensemble, say)
   seconds <- proc.time()[["elapsed"]] - began
-  prepared[able] <- lapply(able, function(name) as_fitted(name, prepared[[name]], calls))
+  prepared[able] <- lapply(able, function(name) as_fitted(request, name, prepared[[name]], calls))
   groups <- c(as.list(algorithms), if (ensemble) list(able))
   fits <- lapply(seq_along(groups), function(f) {
     name <- if (f > length(algorithms)) "ensemble" else algorithms[f]
@@ -103,16 +103,16 @@ with_its_words <- function(code) {
 }
 
 # What was prepared, with the package's own choices in place of ours.
-as_fitted <- function(name, one, calls) {
+as_fitted <- function(request, name, one, calls) {
   answer <- calls[[1]]
   out <- colnames(answer$donotcalib_tomodel)[answer$donotcalib_tomodel[name, ]]
   one$calibrated <- isTRUE(as.logical(answer$calibrated[match(name, rownames(answer$donotcalib_tomodel))]))
   one$reasons <- stats::setNames(ifelse(out %in% names(one$reasons)[one$reasons == "requested"], "requested", "indistinct"), out)
   one$kept <- if (one$calibrated) setdiff(names(one$counts), out) else character()
   # With a fixed matrix it can be 1.01, although no matrix is more than the identity.
-  if (!is.na(one$lambda)) one$lambda <- min(1, answer$lambda_calibpath[match(name, dimnames(answer$Mmat_tomodel)[[1]])])
-  used <- answer$Mmat_tomodel[name, , ]
-  if (one$calibrated) one$used[one$kept, one$kept] <- used[one$kept, one$kept]
+  lambda <- answer$lambda_calibpath[match(name, dimnames(answer$Mmat_tomodel)[[1]])]
+  one$lambda <- if (one$calibrated && request$path_correction) min(1, lambda) else NA_real_
+  one$used <- answer$Mmat_tomodel[name, one$kept, one$kept]
   one
 }
 
