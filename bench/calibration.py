@@ -3,16 +3,21 @@
     python -m bench.calibration --data ../shared/data/va
 
 `--data` names a folder with `cases.json` (cases with expected means, intervals and tolerances) and `matrices.csv`.
-Prints one JSON document: {"cases": [{"case", "engine", "worst_ratio", "seconds", "ess_min", "rhat_max"}]}, where
-`worst_ratio` is the largest error of a mean or of a bound of an interval, as a multiple of its tolerance.
+Prints one JSON document: {"cases": [{"case", "engine", "worst_ratio", "seconds", "ess_min", "rhat_max", "ess_per_s"}],
+"engines": [the same, and "peak_mb"]}. `worst_ratio` is the largest error of a mean or of a bound of an interval, as a
+multiple of its tolerance. `engines` has every engine there is (the sampler in C and in plain R, and the published
+package where it is installed) on the case with the most deaths, each in an R process of its own, whose start counts.
 """
 
 import argparse
 import csv
 import json
+import multiprocessing
+import resource
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +29,7 @@ from tasks.calibration.contract import CalibrationRequest
 from tasks.calibration.engine.calibrate import Bridge, Calibrator
 from tasks.calibration.engine.exchange import Answer
 from tasks.core.errors import AppError
+from workers.preflight import find_capabilities
 
 Case = dict[str, Any]
 
@@ -127,12 +133,34 @@ def run_case(case: Case, data: Path, calibrator: Calibrator, **knobs: object) ->
     rhats = [float(row["rhat_max"]) for row in answer.fits if row["rhat_max"]]
     return {
         "case": case["case"],
-        "engine": f"switchyard-r/{answer.versions['sampler']}",
+        "engine": f"{request.engine}/{answer.versions['sampler']}",
         "worst_ratio": round(worst_ratio(case, answer), 3),
         "seconds": round(seconds, 3),
         "ess_min": round(min(sizes)) if sizes else None,
         "rhat_max": round(max(rhats), 4) if rhats else None,
+        "ess_per_s": round(min(sizes) / seconds) if sizes else None,
     }
+
+
+def measured(case: Case, data: Path, library: Path, knobs: dict[str, object]) -> dict[str, object]:
+    """Run one case by an R process of its own; call it in a fresh process, whose only child that is."""
+    told = told_of(case, data, Calibrator("rscript", library), **knobs)
+    return told | {"peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024}
+
+
+def compared(case: Case, data: Path, library: Path) -> list[dict[str, object]]:
+    """Run one case by every engine there is."""
+    engines: list[dict[str, object]] = [{"sampler": "c"}, {"sampler": "r"}]
+    if "vacalibration" in find_capabilities(library):
+        engines.append({"engine": "vacalibration"})
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
+        return [processes.submit(measured, case, data, library, knobs).result() for knobs in engines]
+
+
+def deaths_of(case: Case) -> int:
+    """Count the deaths of all algorithms."""
+    return sum(sum(counts.values()) for counts in case["input"]["va_data"].values())
 
 
 def told_of(case: Case, data: Path, calibrator: Calibrator, **knobs: object) -> dict[str, object]:
@@ -149,6 +177,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with cases.json and matrices.csv")
     parser.add_argument("--bridge", choices=("rpy2", "rscript"), default="rpy2")
     parser.add_argument("--sampler", choices=("c", "r"), default="c")
+    parser.add_argument(
+        "--no-engines", action="store_true", help="leave out the comparison, of which plain R takes most"
+    )
     parser.add_argument("--library", type=Path, default=Path(sys.prefix) / "r-library")
     parser.add_argument("--case", action="append", help="only this case; may be given several times")
     chosen = parser.parse_args()
@@ -160,7 +191,10 @@ def main() -> None:
         for case in cases
         if chosen.case is None or case["case"] in chosen.case
     ]
-    print(json.dumps({"cases": told}, indent=1))
+    document = {"cases": told}
+    if not chosen.no_engines:
+        document["engines"] = compared(max(cases, key=deaths_of), chosen.data, chosen.library)
+    print(json.dumps(document, indent=1))
 
 
 if __name__ == "__main__":

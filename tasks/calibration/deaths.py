@@ -169,7 +169,8 @@ def _no_numbers(table: Table, kept: Sequence[int], bad: list[int]) -> str:
     column = next(index for index in kept if not _is_number(cells[index]))
     cell, name = cells[column][:40], table.header[column]
     if _is_number(cell.replace(",", ".")):
-        return f"has {cell!r} in column {name!r} on {numbered(bad, 'line')}: decimals need a point ({cell.replace(',', '.')})"
+        pointed = cell.replace(",", ".")
+        return f"has {cell!r} in column {name!r} on {numbered(bad, 'line')}: decimals need a point ({pointed})"
     return (
         "has neither the columns ID and cause, nor cause and count, so it should be a table of causes with 0 and 1; "
         f"but {cell!r} in column {name!r} on {numbered(bad, 'line')} is no number"
