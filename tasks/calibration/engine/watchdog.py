@@ -5,6 +5,7 @@ import select
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
 
 from tasks.core.errors import JobInterrupted
@@ -57,7 +58,8 @@ class Watchdog:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._is_done.set()
-        os.write(self._writer, b"\0")  # no signal has this number; it only ends the thread's wait
+        with suppress(BlockingIOError):  # full, so that nobody waits for it
+            os.write(self._writer, b"\0")  # no signal has this number
         self._thread.join()
         signal.signal(_WAKE, self._wake_before)
         signal.signal(_SOFT_LIMIT, self._handler_before)
@@ -76,10 +78,13 @@ class Watchdog:
         while not self._is_done.is_set():
             if not self.has_stopped:
                 self._look()
-            if self.has_stopped and not self._is_done.is_set():
+            if not self.has_stopped:
+                self._wait(_LOOK_S)
+            elif not self._is_done.is_set():
                 self._interrupt()
                 signal.pthread_kill(threading.main_thread().ident or 0, _WAKE)
-            self._wait(_AGAIN_S if self.has_stopped else _LOOK_S)
+                # Not by the pipe, where each of these signals is noted as well.
+                self._is_done.wait(_AGAIN_S)
 
     def _look(self) -> None:
         try:

@@ -14,7 +14,8 @@
 #endif
 #endif
 
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__)
+#include <stdlib.h> /* says whether the C library can choose between versions */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
 #define CLONED __attribute__((target_clones("avx2", "default")))
 #else
 #define CLONED
