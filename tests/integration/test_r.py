@@ -57,7 +57,9 @@ def test_cancel_stops_r_and_keeps_the_child(house: House, act: str, bridge: str)
     house.cancel(job)
 
     ended = house.await_end(job)
-    print(f"cancelled in {time.monotonic() - began:.2f} s")
+    took_s = time.monotonic() - began
+    print(f"cancelled in {took_s:.2f} s")  # well under 2 s where the machine has nothing else to do
+    assert took_s < 30
     assert JobState.CANCELLED == ended.state
     _is_clean(house, job, started.child_pid)
     _next_is_right(house, bridge)
@@ -74,7 +76,9 @@ def test_cancel_kills_what_does_not_look_for_interrupts(house: House, bridge: st
     house.cancel(job)
 
     ended = house.await_end(job)
-    print(f"killed in {time.monotonic() - began:.2f} s")
+    took_s = time.monotonic() - began
+    print(f"killed in {took_s:.2f} s")
+    assert took_s < 30
     assert (JobState.CANCELLED, ["cancelled"]) == (ended.state, [row.outcome for row in house.attempts(job)])
     _is_clean(house, job, started.child_pid)
     after = _next_is_right(house, bridge)
