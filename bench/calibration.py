@@ -12,17 +12,18 @@ package where it is installed) on the case with the most deaths, each in an R pr
 import argparse
 import csv
 import json
-import multiprocessing
-import resource
 import sys
 import tempfile
+import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from pydantic import ValidationError
 
 from tasks.calibration.contract import CalibrationRequest
@@ -143,9 +144,28 @@ def run_case(case: Case, data: Path, calibrator: Calibrator, **knobs: object) ->
 
 
 def measured(case: Case, data: Path, library: Path, knobs: dict[str, object]) -> dict[str, object]:
-    """Run one case by an R process of its own; call it in a fresh process, whose only child that is."""
-    told = told_of(case, data, Calibrator("rscript", library), **knobs)
-    return told | {"peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024}
+    """Run one case by an R process of its own, and tell its peak memory."""
+    is_over = threading.Event()
+    with ThreadPoolExecutor(1) as watcher:
+        peak_kb = watcher.submit(peak_of_children_kb, is_over)
+        try:
+            told = told_of(case, data, Calibrator("rscript", library), **knobs)
+        finally:
+            is_over.set()
+        return told | {"peak_mb": peak_kb.result() // 1024}
+
+
+def peak_of_children_kb(is_over: threading.Event) -> int:
+    """Return the largest resident memory of a child; what the system counts at its end has this process's in it."""
+    most = 0
+    while not is_over.wait(0.01):
+        for child in psutil.Process().children(recursive=True):
+            with suppress(OSError, psutil.Error):
+                if child.name() != "R":  # not yet; until then it is a copy of this process
+                    continue
+                status = Path(f"/proc/{child.pid}/status").read_text()
+                most = max([most, *(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))])
+    return most
 
 
 def compared(case: Case, data: Path, library: Path) -> list[dict[str, object]]:
@@ -153,9 +173,7 @@ def compared(case: Case, data: Path, library: Path) -> list[dict[str, object]]:
     engines: list[dict[str, object]] = [{"sampler": "c"}, {"sampler": "r"}]
     if "vacalibration" in find_capabilities(library):
         engines.append({"engine": "vacalibration"})
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
-        return [processes.submit(measured, case, data, library, knobs).result() for knobs in engines]
+    return [measured(case, data, library, knobs) for knobs in engines]
 
 
 def deaths_of(case: Case) -> int:
