@@ -198,6 +198,16 @@ class DomainEventPage(Record):
     missed: bool = False
 
 
+class KindOption(Record):
+    """A value of a field with which a job needs more of a worker than its kind does."""
+
+    field: str
+    value: str
+    capability: str = ""
+    runnable: bool = True
+    waiting_for: str | None = None
+
+
 class Kind(Record):
     """A kind of job that the server offers."""
 
@@ -213,6 +223,7 @@ class Kind(Record):
     retry: Any = None
     max_attempts: int | None = None
     capabilities: tuple[str, ...] = ()
+    options: tuple[KindOption, ...] = ()
     runnable: bool = True
     waiting_for: str | None = None
 

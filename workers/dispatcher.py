@@ -22,7 +22,7 @@ from tasks.core.errors import DispatchFailed, LedgerUnavailable
 from tasks.core.events import EventsUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import carrying
-from tasks.core.ledger.carrying import Backlog
+from tasks.core.ledger.carrying import Backlog, Unserved
 from tasks.core.outbox_relay import OutboxRelay
 from tasks.core.records import Job
 from tasks.core.spec import Queue
@@ -57,8 +57,10 @@ class Dispatcher:
         watched = WatchedTime(longest_step_s=2 * self._tick_s)
         self._judge = Judge(kernel, clock=watched)
         self._losses = Losses(settings.carry_again_s, clock=watched)
-        self._needy = [spec for spec in load_specs(settings.extra_families).values() if spec.capabilities]
-        self._unserved: frozenset[str] = frozenset()
+        self._needy = [
+            spec for spec in load_specs(settings.extra_families).values() if spec.capabilities or spec.options
+        ]
+        self._unserved: Unserved = frozenset()
         self._pace = Pace(self._tick_s)
         self._pause_s = self._tick_s
         self._stopping = Event()

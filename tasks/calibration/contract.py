@@ -14,7 +14,7 @@ from tasks.calibration.deaths import MAX_COUNT, Deaths, Labelled, Shares, Totals
 from tasks.calibration.example import EXAMPLE_DEATHS, EXAMPLE_MATRICES
 from tasks.calibration.intake import MAX_CAUSES, Intake, IntakeRefused, Matrix, Place, take_in
 from tasks.calibration.reading import MAX_ROWS, TableRefused, decode, decode_base64, read_table
-from tasks.core.spec import Contract, JobSpec, OpenUpload, Queue
+from tasks.core.spec import Contract, JobSpec, OpenUpload, Option, Queue
 from tasks.core.uploads import UploadId
 
 KIND = "calibration.va"
@@ -213,6 +213,9 @@ class CalibrationRequest(Contract):
     sampler: Literal["c", "r"] = Field("c", description="`r`: the same sampler in plain R, far slower.")
     draw_figures: bool = Field(True, description="Draw figures; without them the answer comes sooner.")
     save_draws: bool = Field(True, description="Keep every draw as an artifact.")
+    engine: Literal["switchyard-r", "vacalibration"] = Field(
+        "switchyard-r", description="`vacalibration`: the published R package, where a worker has it; far slower."
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -240,6 +243,8 @@ class CalibrationRequest(Contract):
             problems.append((("draws",), f"draws x chains is {self.draws * self.chains:,}; at most {MAX_DRAWS:,}."))
         if self.warmup + self.draws * self.thin > MAX_ITERATIONS:
             problems.append((("thin",), f"warmup + draws x thin is over {MAX_ITERATIONS:,} iterations."))
+        if self.engine == "vacalibration" and self.sampler == "r":
+            problems.append((("sampler",), "It belongs to the engine 'switchyard-r'; the package samples with Stan."))
         if self.path_correction and self.pshrink_strength:
             problems.append((("pshrink_strength",), "It has no effect with path_correction; send one of the two."))
         return problems
@@ -363,9 +368,10 @@ class EnsembleResult(FitResult):
 class Provenance(Contract):
     """What the numbers came from."""
 
-    engine: Literal["switchyard-r"]
+    engine: Literal["switchyard-r", "vacalibration"]
     bridge: Literal["rpy2", "rscript"]
-    sampler: Literal["c", "r"]
+    sampler: Literal["c", "r", "stan"]
+    packages: dict[str, str] = Field(description="Versions of the R packages that drew.", max_length=10)
     package_version: str = Field(max_length=50)
     r_version: str = Field(max_length=50)
     switchyard_version: str = Field(max_length=50)
@@ -403,6 +409,7 @@ SPECS = (
         hard_limit_s=3700,
         capabilities=frozenset({"r"}),
         check_uploads=CalibrationRequest.check_uploads,
+        options=(Option("engine", "vacalibration", "vacalibration"),),
         example={"use_example": True},
     ),
 )

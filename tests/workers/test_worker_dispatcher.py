@@ -18,6 +18,7 @@ from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, JobState
 from tasks.core.redis_events import BELL_KEY
+from tasks.core.spec import Option
 from tasks.maintenance.contract import SPECS
 from tests.samples import WORKER, a_job, a_worker, accepted, ago, carried, claimed, eventually, ledger_away, running
 from tests.servers import RedisServer
@@ -81,6 +82,21 @@ def test_kind_that_no_live_worker_can_run_waits(
     fleet.register(kernel.ledger, a_worker("able", capabilities=["chromium", "r"]))
     dispatcher.tick()
     assert messages(redis_server) == [(plain.id, 1), (needy.id, 1)]
+
+
+def test_job_whose_request_needs_more_waits(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """Until a worker has what the option takes; other jobs of its kind are carried meanwhile."""
+    dispatcher._needy = [replace(SPECS[0], options=(Option("message", "special", "chromium"),))]
+    fleet.register(kernel.ledger, a_worker("plain"))
+    special = accepted(kernel.ledger, tenant, request={"message": "special"})
+    plain = accepted(kernel.ledger, tenant, request={"message": "plain"})
+    dispatcher.tick()
+    assert messages(redis_server) == [(plain.id, 1)]
+    fleet.register(kernel.ledger, a_worker("able", capabilities=["chromium"]))
+    dispatcher.tick()
+    assert messages(redis_server) == [(plain.id, 1), (special.id, 1)]
 
 
 def test_no_more_than_the_window_is_carried(

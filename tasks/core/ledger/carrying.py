@@ -19,6 +19,19 @@ from tasks.core.records import Job, JobState
 Carry = tuple[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Jobs of a kind whose request has ``value`` in ``field``."""
+
+    kind: str
+    field: str
+    value: str
+
+
+# Jobs that nobody can run now: all of a kind, or those that ask for something special.
+Unserved = Collection[str | Choice]
+
+
 def is_due(at: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
     """Match jobs whose ``not_before`` has passed at ``at``."""
     return sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= at)
@@ -58,13 +71,13 @@ class Backlog:
     room: int
 
 
-def backlogs(ledger: Ledger, queues: Sequence[str], *, without: Collection[str] = ()) -> list[Backlog]:
-    """List those of ``queues`` in which anything due waits, of kinds other than those in ``without``; locks nothing."""
+def backlogs(ledger: Ledger, queues: Sequence[str], *, without: Unserved = ()) -> list[Backlog]:
+    """List those of ``queues`` in which anything due waits, other than the jobs in ``without``; locks nothing."""
     with ledger.read() as connection:
         at = ledger_now(connection)
         asked = [
             sa.select(sa.literal(queue).label("queue")).where(
-                sa.exists().where(is_waiting(queue, at), *_not_of(without))
+                sa.exists().where(is_waiting(queue, at), *other_than(without))
             )
             for queue in queues
         ]
@@ -75,10 +88,10 @@ def backlogs(ledger: Ledger, queues: Sequence[str], *, without: Collection[str] 
         return found
 
 
-def take_due(ledger: Ledger, queue: str, *, without: Collection[str] = ()) -> list[Job]:
+def take_due(ledger: Ledger, queue: str, *, without: Unserved = ()) -> list[Job]:
     """Take the next carry of as many due jobs as the queue's window has room for: priority first, then age.
 
-    Jobs of the kinds in ``without`` stay where they are.
+    The jobs in ``without`` stay where they are.
     """
     with ledger.write() as connection:
         room = window(connection, queue) - published_count(connection, queue)
@@ -86,7 +99,7 @@ def take_due(ledger: Ledger, queue: str, *, without: Collection[str] = ()) -> li
             return []
         best = (
             sa.select(jobs.c.id)
-            .where(is_waiting(queue, ledger_now(connection)), *_not_of(without))
+            .where(is_waiting(queue, ledger_now(connection)), *other_than(without))
             .order_by(jobs.c.priority.desc(), jobs.c.id)
             .limit(room)
             .with_for_update(skip_locked=True)
@@ -95,8 +108,16 @@ def take_due(ledger: Ledger, queue: str, *, without: Collection[str] = ()) -> li
         return _take_carry(connection, jobs.c.id.in_(ids)) if ids else []
 
 
-def _not_of(kinds: Collection[str]) -> list[sa.ColumnElement[bool]]:
-    return [jobs.c.kind.not_in(kinds)] if kinds else []
+def other_than(without: Unserved) -> list[sa.ColumnElement[bool]]:
+    """Match jobs that are none of ``without``."""
+    kinds = [one for one in without if isinstance(one, str)]
+    matches: list[sa.ColumnElement[bool]] = [jobs.c.kind.not_in(kinds)] if kinds else []
+    for choice in without:
+        if isinstance(choice, Choice):
+            # A field that is not there is no choice either, and must not make the condition unknown.
+            chosen = sa.func.coalesce(jobs.c.request[choice.field].as_string(), "")
+            matches.append(sa.or_(jobs.c.kind != choice.kind, chosen != choice.value))
+    return matches
 
 
 def published(ledger: Ledger, queues: Sequence[str]) -> dict[str, set[Carry]]:

@@ -37,16 +37,27 @@ calibrate <- function(request, say = function(stage, done, total, fit) NULL) {
 
 fit_group <- function(request, prepared, seeds, name, tell) {
   began <- proc.time()[["elapsed"]]
+  fit <- begun_fit(request, prepared, name)
+  fit$run <- if (length(fit$kept)) converged_run(request, fit_model(request, prepared, fit$kept), seeds, tell)
+  ended_fit(request, prepared, fit, proc.time()[["elapsed"]] - began)
+}
+
+# What is known of a fit before anything was drawn.
+begun_fit <- function(request, prepared, name) {
   counts <- Reduce(`+`, lapply(prepared, `[[`, "counts"))
-  fractions <- counts / sum(counts)
   kept <- request$causes[request$causes %in% unlist(lapply(prepared, `[[`, "kept"))]
-  reasons <- left_out(request$causes, kept, prepared)
-  fit <- list(name = name, counts = counts, uncalibrated = fractions, kept = kept, reasons = reasons)
-  fit$run <- if (length(kept)) converged_run(request, fit_model(request, prepared, kept), seeds, tell)
+  list(
+    name = name, counts = counts, uncalibrated = counts / sum(counts), kept = kept,
+    reasons = left_out(request$causes, kept, prepared)
+  )
+}
+
+# The fit, once `run` has its draws.
+ended_fit <- function(request, prepared, fit, seconds) {
   fit$draws <- reported_draws(fit, request$causes)
   fit$summary <- summarise(fit, request$causes)
   fit$deaths <- do.call(rbind, lapply(prepared, function(one) calibrated_deaths(one$counts, fit)))
-  fit$seconds <- proc.time()[["elapsed"]] - began
+  fit$seconds <- seconds
   fit
 }
 
@@ -88,8 +99,7 @@ converged_run <- function(request, model, seeds, tell) {
 # R-hat and effective sizes of each calibrated fraction: quantities x three numbers.
 diagnose <- function(run) {
   t(vapply(seq_len(dim(run$p)[2]), function(cause) {
-    draws <- matrix(run$p[, cause, ], dim(run$p)[1])
-    c(rhat = rhat(draws), ess_bulk = ess_bulk(draws), ess_tail = ess_tail(draws))
+    diagnosis(matrix(run$p[, cause, ], dim(run$p)[1]))
   }, numeric(3)))
 }
 
