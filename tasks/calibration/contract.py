@@ -3,16 +3,19 @@
 Everything about a request is checked here, before it is queued: see ``intake``.
 """
 
+from dataclasses import replace
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tasks.calibration.causes import AgeGroup
 from tasks.calibration.deaths import MAX_COUNT, Deaths, Labelled, Shares, Totals, from_table
 from tasks.calibration.example import EXAMPLE_DEATHS, EXAMPLE_MATRICES
 from tasks.calibration.intake import MAX_CAUSES, Intake, IntakeRefused, Matrix, Place, take_in
+from tasks.calibration.inventory import POOLED
 from tasks.calibration.reading import MAX_ROWS, TableRefused, decode_base64, read_table
+from tasks.calibration.shelf import SHELF, Shelf, Wanted, choose
 from tasks.core.spec import Contract, JobSpec, Queue
 
 KIND = "calibration.va"
@@ -23,6 +26,7 @@ MAX_SAMPLES = 2000
 # Rows of probabilities may be rounded.
 _ROW_TOLERANCE = 0.01
 _MAX_CSV = 16 * 2**20
+_POOLED_NOTE = "Country other: the matrices pooled over countries were used, not those of one country."
 
 Cause = Annotated[str, Field(min_length=1, max_length=100)]
 AlgorithmName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,49}$")]
@@ -138,6 +142,15 @@ class MisclassificationMatrix(Contract):
         return None
 
 
+class MatrixPin(Contract):
+    """A set of kept matrices, exactly. A request names a set; the server writes this into what it accepts."""
+
+    id: str = Field(max_length=36)
+    name: str = Field(max_length=100)
+    version: str = Field(max_length=100)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
 class CalibrationRequest(Contract):
     """Calibrate the causes that one or several algorithms assigned to the same population's deaths."""
 
@@ -158,6 +171,14 @@ class CalibrationRequest(Contract):
     use_example: bool = Field(False, description="Calibrate a small invented data set instead of va_data.")
     missmat: dict[AlgorithmName, MisclassificationMatrix] | None = Field(
         None, max_length=MAX_ALGORITHMS, description="A misclassification matrix for each algorithm of va_data."
+    )
+    country: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
+        None,
+        description="Whose matrices to take from those that were imported, instead of missmat; `other` for the pooled "
+        "ones. Needs age_group.",
+    )
+    matrices: Annotated[str, Field(min_length=1, max_length=201)] | MatrixPin | None = Field(
+        None, description="The set that country is looked up in: its name, `name@version` or id; the newest if absent."
     )
     missmat_type: Literal["prior", "fixed", "samples"] = Field(
         "prior", description="Whether matrices are Dirichlet parameters, exact probabilities, or samples of matrices."
@@ -193,16 +214,41 @@ class CalibrationRequest(Contract):
     sampler: Literal["c", "r"] = Field("c", description="`r`: the same sampler in plain R, far slower.")
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _fits(self, info: ValidationInfo) -> Self:
         problems = [*self._bad_knobs(), *self._bad_data()]
+        request = self
         if not problems:
             try:
-                self.take_in()
+                request = self._with_kept_matrices((info.context or {}).get(SHELF))
+                request.take_in()
             except IntakeRefused as exc:
                 problems = list(exc.problems)
         if problems:
             raise ValidationError.from_exception_data(type(self).__name__, [_detail(*problem) for problem in problems])
-        return self
+        return request
+
+    @property
+    def pin(self) -> MatrixPin | None:
+        """The set of kept matrices that this was accepted with, if it was."""
+        return self.matrices if isinstance(self.matrices, MatrixPin) else None
+
+    def _with_kept_matrices(self, shelf: Shelf | None) -> Self:
+        if self.country is None or self.age_group is None or (shelf is None and self.missmat is not None):
+            return self
+        # An accepted request that is sent again names its set by the hash, and is filled in anew.
+        reference = self.matrices.sha256 if isinstance(self.matrices, MatrixPin) else self.matrices
+        choice = choose(shelf, Wanted(reference, tuple(self.va_data), self.age_group, self.country, self.missmat_type))
+        missmat = {
+            name: MisclassificationMatrix(causes=one.causes, samples=one.samples)
+            if self.missmat_type == "samples"
+            else MisclassificationMatrix(
+                causes=one.causes, rows=one.prior if self.missmat_type == "prior" else one.fixed
+            )
+            for name, one in choice.matrices.items()
+        }
+        found = choice.found
+        pin = MatrixPin(id=found.id, name=found.name, version=found.version, sha256=found.sha256)
+        return self.model_copy(update={"missmat": missmat, "country": choice.country, "matrices": pin})
 
     def _bad_knobs(self) -> list[tuple[Place, str]]:
         problems: list[tuple[Place, str]] = []
@@ -216,7 +262,8 @@ class CalibrationRequest(Contract):
 
     def _bad_data(self) -> list[tuple[Place, str]]:
         if self.use_example:
-            if self.va_data or self.missmat is not None or self.missmat_type != "prior":
+            others = (self.missmat, self.country, self.matrices)
+            if self.va_data or any(one is not None for one in others) or self.missmat_type != "prior":
                 return [(("use_example",), "The example has deaths and matrices (prior) of its own; send no others.")]
             return []
         if not self.va_data:
@@ -225,6 +272,21 @@ class CalibrationRequest(Contract):
             return [(("va_data", "ensemble"), "The name is taken: it stands for all algorithms together.")]
         if len({name.casefold() for name in self.va_data}) < len(self.va_data):
             return [(("va_data",), "Two algorithms have the same name but for case.")]
+        return [
+            *self._bad_choice(),
+            *self._bad_matrices(),
+        ]
+
+    def _bad_choice(self) -> list[tuple[Place, str]]:
+        if self.country is None:
+            if self.matrices is not None:
+                return [(("country",), "Required with matrices: whose matrices of the set are meant?")]
+            return []
+        if self.missmat is not None and self.pin is None:
+            return [(("country",), "It has no effect with missmat; send one of the two.")]
+        return [] if self.age_group else [(("age_group",), "Required with country: neonate or child.")]
+
+    def _bad_matrices(self) -> list[tuple[Place, str]]:
         return [
             (("missmat", name), problem)
             for name, matrix in (self.missmat or {}).items()
@@ -242,7 +304,7 @@ class CalibrationRequest(Contract):
         else:
             deaths = {name: sent.read() for name, sent in self.va_data.items()}
             matrices = {name: Matrix(sent.causes, sent.draws) for name, sent in (self.missmat or {}).items()}
-        return take_in(
+        taken = take_in(
             deaths,
             matrices,
             age_group=self.age_group,
@@ -250,6 +312,9 @@ class CalibrationRequest(Contract):
             studycause_map=self.studycause_map,
             donotcalib=self.donotcalib,
         )
+        if self.country == POOLED:
+            return replace(taken, notes=(*taken.notes, _POOLED_NOTE))
+        return taken
 
 
 def _detail(place: Place, message: str) -> InitErrorDetails:
@@ -326,6 +391,8 @@ class Provenance(Contract):
     seed: int
     parameters: dict[str, str | int | float | bool | None] = Field(description="As they took effect.")
     excluded: dict[str, tuple[str, ...]] = Field(description="Causes left as observed, asked for and learned.")
+    country: str | None = Field(None, description="Whose matrices were taken from the imported ones.")
+    matrices: MatrixPin | None = Field(None, description="The set that they were taken from.")
     input_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     matrix_sha256: dict[str, str]
     dropped: dict[str, dict[str, int]] = Field(description="Deaths left out, by algorithm and reason.")

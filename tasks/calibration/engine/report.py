@@ -211,6 +211,8 @@ def _provenance(request: CalibrationRequest, intake: Intake, answer: Answer, *, 
             "age_group": request.age_group,
         },
         excluded={row["algorithm"]: _left_out(row["algorithm"], answer) for row in answer.prepared},
+        country=request.country,
+        matrices=request.pin,
         input_sha256=_hash(data),
         matrix_sha256={
             name: _hash({"causes": matrix.causes, "draws": matrix.draws}) for name, matrix in intake.matrices.items()
