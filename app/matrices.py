@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from datetime import datetime
 from typing import Annotated
 
 import structlog
@@ -18,6 +17,7 @@ from app.inputs import Input, Text, checked
 from app.openapi import SECURITY, answer, bare_answer, problems, raw_answer
 from app.services import services
 from tasks.calibration import store
+from tasks.calibration.importing import ImportedMatrices, MatrixSetRecord, NewNames, SetName, facts_of, imported
 from tasks.calibration.inventory import Inventory, InventoryRefused, Names, StoredMatrix
 from tasks.calibration.matrix_figure import matrix_svg
 from tasks.calibration.matrix_file import read_matrix_file
@@ -30,15 +30,13 @@ log = structlog.get_logger()
 bp = APIBlueprint("matrices", __name__, abp_tags=[Tag(name="calibration")], abp_security=SECURITY)
 
 _MAX_FILE = 64 * 2**20
-_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-_Also = Annotated[Text, Field(min_length=1, max_length=50, pattern=r"^[A-Za-z][A-Za-z0-9 ._'-]*$")]
 
 
 class MatrixImport(Input):
     """A file of matrices, in one of two forms."""
 
-    name: _Name = Field("matrices", description="What the set is called, to ask for it by.")
-    version: _Name | None = Field(
+    name: SetName = Field("matrices", description="What the set is called, to ask for it by.")
+    version: SetName | None = Field(
         None, description="If absent: the file's own, or the next whole number for this name."
     )
     source: Annotated[Text, Field(max_length=200)] = Field("", description="Where they are from, for readers.")
@@ -50,37 +48,8 @@ class MatrixImport(Input):
     file_base64: Annotated[str, Field(max_length=_MAX_FILE)] | None = Field(
         None, description="The bytes of such a table, or of an .rda or .rds file with the package's list of matrices."
     )
-    also_countries: list[_Also] = Field(
-        [], max_length=50, description="Countries that we do not know and that are meant."
-    )
-    also_algorithms: list[_Also] = Field(
-        [], max_length=50, description="Algorithms that we do not know and that are meant."
-    )
-
-
-class MatrixSetRecord(BaseModel):
-    """A set of matrices."""
-
-    id: str
-    name: str
-    version: str
-    sha256: str = Field(description="Of the numbers: the same for the same matrices, whatever file they came in.")
-    source: str
-    imported_at: datetime
-    shared: bool = Field(description="Whether it is everybody's: imported with a key of the tenant `system`.")
-    count: int = Field(description="How many matrices it holds.")
-    with_prior: int = Field(description="How many of them have Dirichlet parameters.")
-    with_samples: int = Field(description="How many of them have samples.")
-    age_groups: list[str]
-    algorithms: list[str]
-    countries: list[str]
-
-
-class ImportedMatrices(MatrixSetRecord):
-    """A set that was just imported, or was there."""
-
-    created: bool = Field(description="False: the same numbers were there already, as this set.")
-    notes: list[str] = Field(description="What of the file was left out.")
+    also_countries: NewNames = Field((), description="Countries that we do not know and that are meant.")
+    also_algorithms: NewNames = Field((), description="Algorithms that we do not know and that are meant.")
 
 
 class MatrixSetList(BaseModel):
@@ -149,8 +118,7 @@ def import_matrices(body: MatrixImport) -> Response:
     ledger = services().kernel.ledger
     found, is_new = store.keep(ledger, tenant_id(), inventory, name=body.name, version=body.version, source=body.source)
     log.info("matrices_imported", set_id=found.id, title=found.title, is_new=is_new)
-    record = ImportedMatrices(**_facts(found), created=is_new, notes=list(inventory.notes))
-    return json_answer(record, status=201 if is_new else 200)
+    return json_answer(imported(found, inventory, is_new=is_new), status=201 if is_new else 200)
 
 
 @bp.get("/api/calibration/matrices", responses={200: answer(MatrixSetList, "All of them."), **problems(401, 503)})
@@ -158,7 +126,7 @@ def import_matrices(body: MatrixImport) -> Response:
 def list_matrices() -> Response:
     """List the sets of matrices that requests may name."""
     sets = store.list_sets(services().kernel.ledger, tenant_id())
-    return json_answer(MatrixSetList(sets=[MatrixSetRecord(**_facts(found)) for found in sets]))
+    return json_answer(MatrixSetList(sets=[MatrixSetRecord.model_validate(facts_of(found)) for found in sets]))
 
 
 @bp.get(
@@ -170,7 +138,7 @@ def read_matrix_set(path: SetPath, query: MatrixQuery) -> Response:
     """Show a set with its numbers, or with those of one age group, algorithm or country."""
     found = _find(path.reference)
     kept = store.matrices_of(services().kernel.ledger, found.id, **query.model_dump())
-    return json_answer(MatrixSetDetail(**_facts(found), matrices=[_matrix(one) for one in kept]))
+    return json_answer(MatrixSetDetail.model_validate(facts_of(found) | {"matrices": [_matrix(one) for one in kept]}))
 
 
 @bp.get(
@@ -223,25 +191,6 @@ def _find(reference: str) -> MatrixSet:
         listed = ", ".join(one.title for one in sets[:20]) or "none"
         raise NotFound(f"No matrices {reference[:100]!r}; there are: {listed}.")
     return found
-
-
-def _facts(found: MatrixSet) -> dict[str, object]:
-    age_groups, algorithms, countries = (sorted({key[part] for key in found.keys}) for part in range(3))
-    return {
-        "id": found.id,
-        "name": found.name,
-        "version": found.version,
-        "sha256": found.sha256,
-        "source": found.source,
-        "imported_at": found.imported_at,
-        "shared": found.is_shared,
-        "count": len(found.keys),
-        "with_prior": found.with_prior,
-        "with_samples": found.with_samples,
-        "age_groups": age_groups,
-        "algorithms": algorithms,
-        "countries": countries,
-    }
 
 
 def _matrix(matrix: StoredMatrix) -> MatrixRecord:

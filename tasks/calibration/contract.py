@@ -12,6 +12,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from tasks.calibration.causes import AgeGroup
 from tasks.calibration.deaths import MAX_COUNT, Deaths, Labelled, Shares, Totals, from_table
 from tasks.calibration.example import EXAMPLE_DEATHS, EXAMPLE_MATRICES
+from tasks.calibration.importing import IMPORT_SPEC
 from tasks.calibration.intake import MAX_CAUSES, Intake, IntakeRefused, Matrix, Place, take_in
 from tasks.calibration.inventory import POOLED
 from tasks.calibration.reading import MAX_ROWS, TableRefused, decode_base64, read_table
@@ -422,4 +423,5 @@ SPECS = (
         capabilities=frozenset({"r"}),
         example={"use_example": True},
     ),
+    IMPORT_SPEC,
 )

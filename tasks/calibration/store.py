@@ -12,12 +12,13 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from tasks.calibration.importing import ImportedMatrices, ImportRequest, imported
 from tasks.calibration.inventory import Inventory, Square, StoredMatrix
 from tasks.calibration.shelf import MatrixSet
 from tasks.core.clock import now
 from tasks.core.errors import Conflict, InputRejected, NotAllowed, NotFound
 from tasks.core.ids import new_id
-from tasks.core.ledger import Ledger, tenants
+from tasks.core.ledger import Ledger, queries, tenants
 from tasks.core.ledger.database import insert_if_new
 from tasks.core.ledger.schema import UTCDateTime, metadata
 from tasks.core.ledger.schema import tenants as tenant_rows
@@ -87,6 +88,22 @@ def keep(
         found = _there(connection, tenant_id, sha256, name=name, version=version)
         assert found is not None  # noqa: S101  # it is the same, or it was refused
         return found, False
+
+
+def keep_for_job(
+    ledger: Ledger, job_id: str, inventory: Inventory, request: ImportRequest, source: str
+) -> ImportedMatrices:
+    """Keep matrices for whoever a job belongs to.
+
+    Raises:
+        Conflict: see ``keep``.
+        NotFound: there is no such job.
+    """
+    job = queries.job(ledger, job_id)
+    if job is None:
+        raise NotFound(f"No job {job_id}.")
+    found, is_new = keep(ledger, job.tenant_id, inventory, name=request.name, version=request.version, source=source)
+    return imported(found, inventory, is_new=is_new)
 
 
 def _there(connection: Connection, tenant_id: str, sha256: str, *, name: str, version: str) -> MatrixSet | None:

@@ -29,12 +29,14 @@ class Run:
         library: the R library that holds our package.
         folder: input lies there, output is left there, and R's temporary files go there.
         checkpoint: raises where the job must not go on; called several times a second, from any thread.
+        code: an R function of the library and the folder.
     """
 
     library: Path
     folder: Path
     console: Console
     checkpoint: Callable[[], None]
+    code: str = CODE
 
 
 def check_library(library: Path) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import threading
 from typing import IO
 
-from tasks.calibration.engine.bridge import CODE, Run, check_library, r_failed
+from tasks.calibration.engine.bridge import Run, check_library, r_failed
 from tasks.core.errors import EngineUnavailable
 
 _POLL_S = 0.1
@@ -26,7 +26,7 @@ def run_rscript(run: Run) -> None:
     if program is None:
         raise EngineUnavailable("There is no Rscript on the path: install R (r-base-core).")
     check_library(run.library)
-    code = f"invisible(({CODE})(commandArgs(TRUE)[1], commandArgs(TRUE)[2]))"
+    code = f"invisible(({run.code})(commandArgs(TRUE)[1], commandArgs(TRUE)[2]))"
     process = subprocess.Popen(
         [program, "--vanilla", "-e", code, str(run.library.absolute()), str(run.folder.absolute())],
         stdin=subprocess.DEVNULL,
