@@ -5,6 +5,7 @@ server's settings and runs where the server is installed.
 """
 
 from client.async_switchyard import AsyncSwitchyard
+from client.calibration import Calibration, Fraction
 from client.errors import (
     AnswerTimedOut,
     ConfigurationRefused,
@@ -36,6 +37,7 @@ from client.errors import (
     WaitTimedOut,
 )
 from client.limits import Limits
+from client.matrices import Matrices, Matrix, MatrixSet
 from client.models import (
     Artifact,
     Change,
@@ -68,6 +70,11 @@ __all__ = [
     "WorkerInfo",
     "Page",
     "Change",
+    "Calibration",
+    "Fraction",
+    "Matrices",
+    "MatrixSet",
+    "Matrix",
     "SwitchyardError",
     "ConfigurationRefused",
     "ConnectionFailed",
