@@ -57,8 +57,7 @@ def show_preview(preview: Mapping[str, Any]) -> None:
     _show_table(columns)
     notes.write()
     for name, one in algorithms.items():
-        dropped = "".join(f", {count:,} left out ({reason})" for reason, count in one["dropped"].items())
-        click.echo(clean(f"{name}: {one['total']:,} deaths{dropped}"))
+        click.echo(clean(f"{name}: {one['total']:,} deaths with a cause"))
     _write_lambdas({name: one["path_lambda"] for name, one in algorithms.items()})
     _write_notes(preview["notes"])
 

@@ -118,7 +118,7 @@ _COLUMNS = {
     "matrices": lambda one: one.count,
     "algorithms": lambda one: ", ".join(one.algorithms),
     "ages": lambda one: ", ".join(one.age_groups),
-    "countries": lambda one: ", ".join(one.countries),
+    "countries": lambda one: len(one.countries),
     "everybody's": lambda one: "yes" if one.shared else "no",
     "imported": lambda one: moment(one.imported_at),
     "sha256": lambda one: one.sha256[:12],
@@ -163,7 +163,8 @@ def show(
 
 
 def _show_matrix(matrix: Matrix) -> None:
-    click.echo(clean(f"\n{matrix.algorithm}, {matrix.age_group}, {matrix.country}: % of true cause (rows) by VA cause"))
+    click.echo()
+    click.echo(clean(f"{matrix.algorithm}, {matrix.age_group}, {matrix.country}: % of true cause (rows) by VA cause"))
     width = max(len(cause) for cause in matrix.causes)
     for number, cause in enumerate(matrix.causes):
         cells = " ".join(f"{100 * value:3.0f}" for value in matrix.fixed[number])

@@ -4,7 +4,7 @@ from html import escape
 
 from tasks.calibration.inventory import StoredMatrix
 
-_CELL, _GAP, _LABEL, _TOP = 52, 10, 190, 150
+_CELL, _GAP, _LABEL, _TOP, _RIGHT = 52, 10, 190, 160, 70
 _FONT = 'font-family="Helvetica, Arial, sans-serif"'
 # Ends of the scale: white at 0, a dark blue at 1; on the dark half numbers are white.
 _DARK = (8, 48, 107)
@@ -14,7 +14,7 @@ _READABLE_FROM = 0.5
 def matrix_svg(matrix: StoredMatrix, *, title: str) -> str:
     """Draw ``matrix.fixed``: rows true causes, columns what the algorithm says, in percent, the diagonal outlined."""
     size = len(matrix.causes)
-    width, height = _LABEL + size * _CELL + 2 * _GAP, _TOP + size * _CELL + 3 * _GAP
+    width, height = _LABEL + size * _CELL + _RIGHT, _TOP + size * _CELL + 3 * _GAP
     heading = f"{matrix.algorithm}, {matrix.age_group}, {matrix.country}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
@@ -23,7 +23,8 @@ def matrix_svg(matrix: StoredMatrix, *, title: str) -> str:
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
         _text(heading, _GAP, 22, size=16, weight="bold"),
         _text(title, _GAP, 40, size=11, colour="#555555"),
-        _text("true cause", _GAP, _TOP - 8, size=11, colour="#555555"),
+        _text("true cause (rows),", _GAP, _TOP - 22, size=11, colour="#555555"),
+        _text("VA cause (columns)", _GAP, _TOP - 8, size=11, colour="#555555"),
     ]
     for j, cause in enumerate(matrix.causes):
         x = _LABEL + (j + 0.5) * _CELL
