@@ -17,6 +17,7 @@ from app import (
     matrices,
     retries,
     submissions,
+    uploads,
 )
 from app.auth import bearer_tenant, register_authentication
 from app.docs import docs_blueprint
@@ -43,7 +44,7 @@ from tasks.core.telemetry import configure_telemetry
 from tasks.registry import load_specs
 
 _CONCERNS = (
-    *(submissions, jobs, retries, batches, logs, artifacts, domain_events),
+    *(submissions, jobs, retries, batches, logs, artifacts, uploads, domain_events),
     *(catalogue, calibration, matrices, fleet, health),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.

@@ -127,8 +127,18 @@ def read_json() -> dict[str, Any]:
         raise InputRejected(
             f"Content-Type is {request.mimetype[:100]!r}: send application/json.", code="unsupported_media_type"
         )
+    return read_object(request.get_data(cache=False))
+
+
+def read_object(sent: bytes) -> dict[str, Any]:
+    """Return the JSON object that was sent as ``sent``.
+
+    Raises:
+        InputRejected: it is not JSON (``malformed``), not an object, or holds what the ledger cannot keep: NUL
+            characters and numbers without a value.
+    """
     try:
-        value = from_json(request.get_data(cache=False), allow_inf_nan=False)
+        value = from_json(sent, allow_inf_nan=False)
     except ValueError as exc:
         raise InputRejected(f"The body is not JSON: {exc}.", code="malformed") from exc
     if not isinstance(value, dict):

@@ -3,7 +3,7 @@
 from werkzeug.routing import BaseConverter, Map
 
 
-class JobIdConverter(BaseConverter):
+class IdConverter(BaseConverter):
     """A UUID in canonical form."""
 
     regex = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -23,5 +23,10 @@ class ArtifactNameConverter(BaseConverter):
 
 
 def add_converters(url_map: Map) -> None:
-    """Make ``<job:…>``, ``<kind:…>`` and ``<artifact:…>`` known."""
-    url_map.converters |= {"job": JobIdConverter, "kind": KindConverter, "artifact": ArtifactNameConverter}
+    """Make ``<job:…>``, ``<upload:…>``, ``<kind:…>`` and ``<artifact:…>`` known."""
+    url_map.converters |= {
+        "job": IdConverter,
+        "upload": IdConverter,
+        "kind": KindConverter,
+        "artifact": ArtifactNameConverter,
+    }

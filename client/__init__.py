@@ -8,6 +8,7 @@ from client.async_switchyard import AsyncSwitchyard
 from client.calibration import Calibration, Fraction
 from client.errors import (
     AnswerTimedOut,
+    ChecksumMismatch,
     ConfigurationRefused,
     ConfirmationRequired,
     Conflict,
@@ -28,12 +29,16 @@ from client.errors import (
     NotAuthenticated,
     NotFound,
     NotSupported,
+    OffsetMismatch,
+    QuotaExceeded,
     ServerFailed,
+    StorageFull,
     SwitchyardError,
     TooLarge,
     TransportRefused,
     Unavailable,
     UnknownKind,
+    UploadLocked,
     WaitTimedOut,
 )
 from client.limits import Limits
@@ -49,6 +54,7 @@ from client.models import (
     Page,
     Progress,
     QueueInfo,
+    Upload,
     WorkerInfo,
 )
 from client.steps import Notice
@@ -69,6 +75,7 @@ __all__ = [
     "QueueInfo",
     "WorkerInfo",
     "Page",
+    "Upload",
     "Change",
     "Calibration",
     "Fraction",
@@ -83,6 +90,7 @@ __all__ = [
     "InputRejected",
     "FieldError",
     "Malformed",
+    "ChecksumMismatch",
     "NotSupported",
     "NotAuthenticated",
     "NotAllowed",
@@ -92,8 +100,12 @@ __all__ = [
     "ConfirmationRequired",
     "Conflict",
     "IdempotencyKeyReused",
+    "OffsetMismatch",
+    "UploadLocked",
     "TooLarge",
+    "QuotaExceeded",
     "ServerFailed",
+    "StorageFull",
     "Unavailable",
     "LedgerUnavailable",
     "LedgerBusy",

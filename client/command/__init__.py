@@ -32,6 +32,7 @@ def cli(session: Session, *, url: str | None, key: str | None, as_json: bool, re
 
 for command in (
     jobs.submit,
+    jobs.upload,
     jobs.status,
     jobs.watch,
     jobs.print_result,

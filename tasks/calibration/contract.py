@@ -3,6 +3,7 @@
 Everything about a request is checked here, before it is queued: see ``intake``.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Literal, Self
 
@@ -15,9 +16,10 @@ from tasks.calibration.example import EXAMPLE_DEATHS, EXAMPLE_MATRICES
 from tasks.calibration.importing import IMPORT_SPEC
 from tasks.calibration.intake import MAX_CAUSES, Intake, IntakeRefused, Matrix, Place, take_in
 from tasks.calibration.inventory import POOLED
-from tasks.calibration.reading import MAX_ROWS, TableRefused, decode_base64, read_table
-from tasks.calibration.shelf import SHELF, Shelf, Wanted, choose
-from tasks.core.spec import Contract, JobSpec, Queue
+from tasks.calibration.reading import MAX_ROWS, TableRefused, decode, decode_base64, read_table
+from tasks.calibration.shelf import SHELF, MatrixPin, Shelf, Wanted, bad_choice, choose
+from tasks.core.spec import Contract, JobSpec, OpenUpload, Queue
+from tasks.core.uploads import UploadId
 
 KIND = "calibration.va"
 MAX_ALGORITHMS = 10
@@ -67,20 +69,31 @@ class AlgorithmDeaths(Contract):
     csv_base64: str | None = Field(
         None, max_length=_MAX_CSV, description="The same as the bytes of a file: UTF-8, UTF-16 or Windows-1252."
     )
+    upload: UploadId | None = Field(None, description="The same as a file that was uploaded before, by its id.")
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
         given = [name for name in type(self).model_fields if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"needs exactly one of records, counts, matrix, csv and csv_base64; got {len(given)}")
-        self.read()
+            shapes = "records, counts, matrix, csv, csv_base64 and upload"
+            raise ValueError(f"needs exactly one of {shapes}; got {len(given)}")
+        if self.upload is None:
+            try:
+                self.read()
+            except TableRefused as exc:
+                raise ValueError(f"{self.shape} {exc}") from exc
         return self
 
-    def read(self) -> Deaths:
+    @property
+    def shape(self) -> str:
+        """Which of the fields holds them."""
+        return next(name for name in type(self).model_fields if getattr(self, name) is not None)
+
+    def read(self, open_upload: OpenUpload | None = None) -> Deaths:
         """Return the deaths, whatever the shape.
 
         Raises:
-            ValueError: the text is no table of deaths.
+            TableRefused: the text is no table of deaths, or it is an upload and there is nothing to open it with.
         """
         if self.records is not None:
             return Labelled(
@@ -94,11 +107,18 @@ class AlgorithmDeaths(Contract):
         if self.matrix is not None:
             rows = self.matrix.rows
             return Shares(self.matrix.causes, rows, tuple(range(1, len(rows) + 1)), "row")
-        name, text = ("csv", self.csv) if self.csv is not None else ("csv_base64", None)
-        try:
-            return from_table(read_table(text if text is not None else decode_base64(self.csv_base64 or "")))
-        except TableRefused as exc:
-            raise ValueError(f"{name} {exc}") from exc
+        return from_table(read_table(self._text(open_upload)))
+
+    def _text(self, open_upload: OpenUpload | None) -> str:
+        if self.upload is None:
+            return self.csv if self.csv is not None else decode_base64(self.csv_base64 or "")
+        if open_upload is None:
+            raise TableRefused("has to be opened first")
+        with open_upload(self.upload) as file:
+            content = file.read(_MAX_CSV + 1)
+        if len(content) > _MAX_CSV:
+            raise TableRefused(f"has over {_MAX_CSV:,} bytes: send counts instead of single deaths")
+        return decode(content)
 
 
 class MisclassificationMatrix(Contract):
@@ -141,15 +161,6 @@ class MisclassificationMatrix(Contract):
                     hint = "; Dirichlet parameters have missmat_type 'prior'" if kind == "fixed" else ""
                     return f"The row of {cause!r} sums to {sum(row):.4g}, not to 1{hint}."
         return None
-
-
-class MatrixPin(Contract):
-    """A set of kept matrices, exactly. A request names a set; the server writes this into what it accepts."""
-
-    id: str = Field(max_length=36)
-    name: str = Field(max_length=100)
-    version: str = Field(max_length=100)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
 class CalibrationRequest(Contract):
@@ -217,15 +228,14 @@ class CalibrationRequest(Contract):
     @model_validator(mode="after")
     def _fits(self, info: ValidationInfo) -> Self:
         problems = [*self._bad_knobs(), *self._bad_data()]
-        request = self
-        if not problems:
-            try:
-                request = self._with_kept_matrices((info.context or {}).get(SHELF))
-                request.take_in()
-            except IntakeRefused as exc:
-                problems = list(exc.problems)
         if problems:
-            raise ValidationError.from_exception_data(type(self).__name__, [_detail(*problem) for problem in problems])
+            raise _refusal(problems)
+        try:
+            request = self._with_kept_matrices((info.context or {}).get(SHELF))
+        except IntakeRefused as exc:
+            raise _refusal(exc.problems) from exc
+        if not any(sent.upload for sent in request.va_data.values()):
+            request.check_uploads(None)
         return request
 
     @property
@@ -236,20 +246,21 @@ class CalibrationRequest(Contract):
     def _with_kept_matrices(self, shelf: Shelf | None) -> Self:
         if self.country is None or self.age_group is None or (shelf is None and self.missmat is not None):
             return self
-        # An accepted request that is sent again names its set by the hash, and is filled in anew.
-        reference = self.matrices.sha256 if isinstance(self.matrices, MatrixPin) else self.matrices
-        choice = choose(shelf, Wanted(reference, tuple(self.va_data), self.age_group, self.country, self.missmat_type))
-        missmat = {
-            name: MisclassificationMatrix(causes=one.causes, samples=one.samples)
-            if self.missmat_type == "samples"
-            else MisclassificationMatrix(
-                causes=one.causes, rows=one.prior if self.missmat_type == "prior" else one.fixed
-            )
-            for name, one in choice.matrices.items()
-        }
-        found = choice.found
-        pin = MatrixPin(id=found.id, name=found.name, version=found.version, sha256=found.sha256)
-        return self.model_copy(update={"missmat": missmat, "country": choice.country, "matrices": pin})
+        asked = Wanted(self.matrices, tuple(self.va_data), self.age_group, self.country, self.missmat_type)
+        choice = choose(shelf, asked)
+        missmat = {name: MisclassificationMatrix(**one) for name, one in choice.sent.items()}
+        return self.model_copy(update={"missmat": missmat, "country": choice.country, "matrices": choice.pin})
+
+    def check_uploads(self, open_upload: OpenUpload | None) -> None:
+        """Check what is known only once all deaths are read.
+
+        Raises:
+            ValidationError: deaths, matrices and names do not fit together, each told with its field.
+        """
+        try:
+            self.take_in(open_upload)
+        except IntakeRefused as exc:
+            raise _refusal(exc.problems) from exc
 
     def _bad_knobs(self) -> list[tuple[Place, str]]:
         problems: list[tuple[Place, str]] = []
@@ -274,18 +285,9 @@ class CalibrationRequest(Contract):
         if len({name.casefold() for name in self.va_data}) < len(self.va_data):
             return [(("va_data",), "Two algorithms have the same name but for case.")]
         return [
-            *self._bad_choice(),
+            *bad_choice(self.country, self.matrices, age_group=self.age_group, has_own=self.missmat is not None),
             *self._bad_matrices(),
         ]
-
-    def _bad_choice(self) -> list[tuple[Place, str]]:
-        if self.country is None:
-            if self.matrices is not None:
-                return [(("country",), "Required with matrices: whose matrices of the set are meant?")]
-            return []
-        if self.missmat is not None and self.pin is None:
-            return [(("country",), "It has no effect with missmat; send one of the two.")]
-        return [] if self.age_group else [(("age_group",), "Required with country: neonate or child.")]
 
     def _bad_matrices(self) -> list[tuple[Place, str]]:
         return [
@@ -294,8 +296,8 @@ class CalibrationRequest(Contract):
             if (problem := matrix.problem(self.missmat_type))
         ]
 
-    def take_in(self) -> Intake:
-        """Count deaths and resolve names.
+    def take_in(self, open_upload: OpenUpload | None = None) -> Intake:
+        """Count deaths and resolve names; ``open_upload`` is needed where deaths were uploaded.
 
         Raises:
             IntakeRefused: they do not fit together; never, once the request was accepted.
@@ -303,7 +305,7 @@ class CalibrationRequest(Contract):
         if self.use_example:
             deaths, matrices = dict(EXAMPLE_DEATHS), dict(EXAMPLE_MATRICES)
         else:
-            deaths = {name: sent.read() for name, sent in self.va_data.items()}
+            deaths = self._read(open_upload)
             matrices = {name: Matrix(sent.causes, sent.draws) for name, sent in (self.missmat or {}).items()}
         taken = take_in(
             deaths,
@@ -316,6 +318,22 @@ class CalibrationRequest(Contract):
         if self.country == POOLED:
             return replace(taken, notes=(*taken.notes, _POOLED_NOTE))
         return taken
+
+    def _read(self, open_upload: OpenUpload | None) -> dict[str, Deaths]:
+        deaths: dict[str, Deaths] = {}
+        problems: list[tuple[Place, str]] = []
+        for name, sent in self.va_data.items():
+            try:
+                deaths[name] = sent.read(open_upload)
+            except TableRefused as exc:
+                problems.append((("va_data", name), f"{sent.shape} {exc}"))
+        if problems:
+            raise IntakeRefused(problems)
+        return deaths
+
+
+def _refusal(problems: Sequence[tuple[Place, str]]) -> ValidationError:
+    return ValidationError.from_exception_data("CalibrationRequest", [_detail(*problem) for problem in problems])
 
 
 def _detail(place: Place, message: str) -> InitErrorDetails:
@@ -421,6 +439,7 @@ SPECS = (
         soft_limit_s=3600,
         hard_limit_s=3700,
         capabilities=frozenset({"r"}),
+        check_uploads=CalibrationRequest.check_uploads,
         example={"use_example": True},
     ),
     IMPORT_SPEC,

@@ -3,16 +3,28 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
+
+from pydantic import Field
 
 from tasks.calibration.causes import normalised
 from tasks.calibration.intake import IntakeRefused, Place
 from tasks.calibration.inventory import POOLED, Key, StoredMatrix
+from tasks.core.spec import Contract
 
 # Under this name the front door gives a model being checked its shelf (pydantic's validation context).
 SHELF = "calibration.matrices"
 HOW_TO_IMPORT = "`switchyard matrices import FILE` imports them"
 _KINDS = {"prior": "Dirichlet parameters", "fixed": "probabilities", "samples": "samples"}
+
+
+class MatrixPin(Contract):
+    """A set of kept matrices, exactly. A request names a set; the server writes this into what it accepts."""
+
+    id: str = Field(max_length=36)
+    name: str = Field(max_length=100)
+    version: str = Field(max_length=100)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +70,11 @@ class Wanted:
     """What a request says of the matrices it means.
 
     Args:
-        reference: id, hash, name or ``name@version`` of a set; None: the newest.
+        reference: id, name or ``name@version`` of a set, or a set exactly; None: the newest.
         kind: ``prior``, ``fixed`` or ``samples``: the numbers that it needs.
     """
 
-    reference: str | None
+    reference: str | MatrixPin | None
     algorithms: Sequence[str]
     age_group: str
     country: str
@@ -71,11 +83,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The set that was meant, the country as the set spells it, and the matrix of each algorithm."""
+    """The set that was meant, the country as the set spells it, and for each algorithm a matrix as requests have it."""
 
-    found: MatrixSet
+    pin: MatrixPin
     country: str
-    matrices: dict[str, StoredMatrix]
+    sent: dict[str, dict[str, Any]]
 
 
 def choose(shelf: Shelf | None, wanted: Wanted) -> Choice:
@@ -115,7 +127,22 @@ def choose(shelf: Shelf | None, wanted: Wanted) -> Choice:
         )
     if problems:
         raise IntakeRefused(problems)
-    return Choice(found, country, chosen)
+    pin = MatrixPin(id=found.id, name=found.name, version=found.version, sha256=found.sha256)
+    field = "samples" if wanted.kind == "samples" else "rows"
+    sent = {name: {"causes": one.causes, field: getattr(one, wanted.kind)} for name, one in chosen.items()}
+    return Choice(pin, country, sent)
+
+
+def bad_choice(
+    country: str | None, matrices: str | MatrixPin | None, *, age_group: str | None, has_own: bool
+) -> list[tuple[Place, str]]:
+    """Say what of a request's choice does not go together; ``has_own``: it brings matrices."""
+    if country is None:
+        message = "Required with matrices: whose matrices of the set are meant?"
+        return [] if matrices is None else [(("country",), message)]
+    if has_own and not isinstance(matrices, MatrixPin):
+        return [(("country",), "It has no effect with missmat; send one of the two.")]
+    return [] if age_group else [(("age_group",), "Required with country: neonate or child.")]
 
 
 def find_set(sets: Sequence[MatrixSet], reference: str | None) -> MatrixSet | None:
@@ -126,7 +153,9 @@ def find_set(sets: Sequence[MatrixSet], reference: str | None) -> MatrixSet | No
     return None
 
 
-def _set(sets: Sequence[MatrixSet], reference: str | None) -> MatrixSet:
+def _set(sets: Sequence[MatrixSet], asked: str | MatrixPin | None) -> MatrixSet:
+    # An accepted request that is sent again names its set by the hash, and is filled in anew.
+    reference = asked.sha256 if isinstance(asked, MatrixPin) else asked
     found = find_set(sets, reference)
     if found is not None:
         return found

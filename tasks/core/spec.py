@@ -1,8 +1,9 @@
 """What a kind is: one frozen ``JobSpec`` beside the models of its family."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, BinaryIO, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,6 +23,10 @@ class Contract(BaseModel):
     """Base of request and result models: frozen, and refusing fields it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# Opens the content of an upload, by its id.
+OpenUpload: TypeAlias = Callable[[str], BinaryIO]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,8 @@ class JobSpec:
         capabilities: what a worker must have found at start, such as ``chromium``. A job waits, and shows it as
             ``waiting_for``, while no live worker of the queue has all of it; workers of one queue should not differ.
         example: a valid request, shown in the catalogue and used by tests.
+        check_uploads: refuses, with pydantic's ``ValidationError``, what only the content of a request's uploads can
+            tell. Called when the job is accepted, in the web process, for requests that name uploads.
     """
 
     kind: str
@@ -91,6 +98,7 @@ class JobSpec:
     capabilities: frozenset[str] = frozenset()
     max_result_bytes: int = 256 * 1024
     example: Mapping[str, object] = field(default_factory=dict)
+    check_uploads: Callable[[Any, OpenUpload], object] | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.soft_limit_s < self.hard_limit_s:

@@ -10,8 +10,9 @@ from tasks.core.artifacts import Artifacts
 from tasks.core.clock import now
 from tasks.core.events import EventsUnavailable
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import Ledger, aging, queries, tenants
+from tasks.core.ledger import Ledger, aging, queries, tenants, uploads
 from tasks.core.ledger.aging import Aged, Leftover
+from tasks.core.ledger.uploads import Unused
 from tasks.core.spec import JobSpec, Retention
 from tasks.maintenance.contract import Freed
 
@@ -22,7 +23,7 @@ _WORKERS_FOR = timedelta(days=1)
 
 def shelves_for(
     kernel: Kernel, specs: Mapping[str, JobSpec], job_id: str, older_than_hours: float | None
-) -> "Sequence[OldResults | OldArtifacts | OldStreams | OldJobs | Leftovers | Orphans]":
+) -> "Sequence[OldResults | OldArtifacts | OldStreams | OldJobs | UnusedUploads | Leftovers | Orphans | LostUploads]":
     """List what the job may clear: all there is for the system's own tenant, what their jobs left for any other."""
     job = queries.job(kernel.ledger, job_id)
     tenant_id = None if job is None else job.tenant_id
@@ -33,6 +34,7 @@ def shelves_for(
         OldArtifacts(kernel.ledger, kernel.artifacts, ages.artifacts()),
         OldStreams(kernel, ages.streams(shorter_than_s=kernel.settings.stream_ttl_s)),
         OldJobs(kernel, ages.rows()),
+        UnusedUploads(kernel, Unused(ages.at - timedelta(seconds=kernel.settings.upload_keep_s), ages.tenant_id)),
     )
     if not is_system:
         return of_jobs
@@ -45,6 +47,7 @@ def shelves_for(
         Leftovers("workers", kernel.ledger, aging.ended_workers(before=ages.at - _WORKERS_FOR)),
         Leftovers("ledger_streams", kernel.ledger, aging.expired_streams(at=ages.at)),
         Orphans(kernel.ledger, kernel.artifacts),
+        LostUploads(kernel),
     )
 
 
@@ -174,6 +177,48 @@ class OldJobs:
 
 
 @dataclass(frozen=True, slots=True)
+class UnusedUploads:
+    """Uploads that nobody uses and no job needs, finished or not. Comes after the jobs, which let go of theirs."""
+
+    kernel: Kernel
+    unused: Unused
+    name: str = "uploads"
+
+    def clear(self, *, batch: int, dry_run: bool) -> Iterator[Freed]:
+        """See ``engine.Shelf``."""
+        files = self.kernel.uploads.files
+        if dry_run:
+            count, size_bytes = uploads.count_unused(self.kernel.ledger, self.unused)
+            yield Freed(rows=count, files=count, size_bytes=size_bytes)
+            return
+        while upload_ids := uploads.forget_unused(self.kernel.ledger, self.unused, limit=batch):
+            size_bytes = sum(files.size(upload_id) for upload_id in upload_ids)
+            for upload_id in upload_ids:
+                files.erase(upload_id)
+            yield Freed(rows=len(upload_ids), files=len(upload_ids), size_bytes=size_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class LostUploads:
+    """Folders of uploads that are not in the ledger: somebody died between deleting the row and the files."""
+
+    kernel: Kernel
+    name: str = "lost_uploads"
+
+    def clear(self, *, batch: int, dry_run: bool) -> Iterator[Freed]:
+        """See ``engine.Shelf``."""
+        files, before = self.kernel.uploads.files, now() - _ORPHAN_AFTER
+        for upload_ids in _in_batches(files.ids(), batch):
+            known = uploads.known_among(self.kernel.ledger, upload_ids)
+            lost = [one for one in upload_ids if one not in known and files.changed_at(one) < before]
+            size_bytes = sum(files.size(upload_id) for upload_id in lost)
+            if not dry_run:
+                for upload_id in lost:
+                    files.erase(upload_id)
+            yield Freed(rows=len(lost), files=len(lost), size_bytes=size_bytes)
+
+
+@dataclass(frozen=True, slots=True)
 class Leftovers:
     """Rows of one table that belong to nobody any more."""
 
@@ -216,6 +261,6 @@ def _extent(artifacts: Artifacts, job_ids: Sequence[str]) -> tuple[int, int]:
     return sum(files for files, _ in extents), sum(size for _, size in extents)
 
 
-def _in_batches(job_ids: Iterator[str], size: int) -> Iterator[list[str]]:
-    while batch := list(islice(job_ids, size)):
+def _in_batches(ids: Iterator[str], size: int) -> Iterator[list[str]]:
+    while batch := list(islice(ids, size)):
         yield batch

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.calibration.contract import CalibrationRequest, MatrixPin
+from tasks.calibration.contract import CalibrationRequest
 from tasks.calibration.inventory import Inventory, StoredMatrix
-from tasks.calibration.shelf import SHELF, MatrixSet
+from tasks.calibration.shelf import SHELF, MatrixPin, MatrixSet
 from tests.calibration.matrices import inventory
 
 COUNTS = {

@@ -161,7 +161,7 @@ def test_tenants_sweep_reaches_their_own_jobs_only(
     mine, theirs = ended(kernel, tenant, days_ago=40), ended(kernel, stranger, days_ago=40)
     result = clear(by=tenant)
     assert [False, True] == [left(kernel, job)["row"] for job in (mine, theirs)]
-    assert set(result.freed) == {"results", "artifacts", "streams", "jobs"}
+    assert set(result.freed) == {"results", "artifacts", "streams", "jobs", "uploads"}
 
 
 def test_bounded_sweep_says_that_there_is_more(

@@ -40,7 +40,7 @@ class Calibrator:
             EngineUnavailable: R, rpy2 or our R package is missing.
             EngineFailed: R failed.
         """
-        intake = request.take_in()
+        intake = request.take_in(job.open)
         cores = request.cores or min(request.chains, len(os.sched_getaffinity(0)))
         answer = self.run(request, intake, job, cores=cores)
         result = build_result(request, intake, answer, bridge=self.bridge, artifacts=NAMES, cores=cores)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from types import MappingProxyType
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -16,6 +17,7 @@ from tasks.core.ledger.prepared import Prepared
 from tasks.core.ledger.rows import job_from_row, values_of
 from tasks.core.ledger.schema import idempotency_keys, job_labels, jobs
 from tasks.core.ledger.state_events import write_events
+from tasks.core.ledger.uploads import keep_for
 from tasks.core.records import Job
 
 
@@ -41,14 +43,22 @@ class Accepted:
         return not self.replayed and self.job.published_at is not None
 
 
-def accept(ledger: Ledger, job: Job, *, idempotency: Idempotency | None = None, may_publish: bool = False) -> Accepted:
-    """Write the job and its idempotency key in one transaction.
+def accept(
+    ledger: Ledger,
+    job: Job,
+    *,
+    idempotency: Idempotency | None = None,
+    may_publish: bool = False,
+    uploads: Sequence[str] = (),
+) -> Accepted:
+    """Write the job, its idempotency key and its claim on ``uploads`` in one transaction.
 
     With ``may_publish``, and when nothing else waits in the queue and the broker's window has room, the first carry is
     taken in the same transaction: the caller then owns publishing it.
 
     Raises:
         IdempotencyKeyReused: the key stands for another request.
+        InputRejected: one of the uploads was removed since the request was checked.
     """
     with ledger.write() as connection:
         if idempotency is not None:
@@ -58,17 +68,24 @@ def accept(ledger: Ledger, job: Job, *, idempotency: Idempotency | None = None, 
         if may_publish and nothing_waits(connection, job.queue):
             job = replace(job, carry=1, published_at=job.created_at)
         _write(connection, [(job, idempotency)])
+        keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads)
         return Accepted(job)
 
 
-def accept_many(ledger: Ledger, items: Sequence[tuple[Job, Idempotency | None]]) -> list[Accepted]:
+def accept_many(
+    ledger: Ledger,
+    items: Sequence[tuple[Job, Idempotency | None]],
+    *,
+    uploads: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> list[Accepted]:
     """Write all the jobs and their idempotency keys in one transaction, or none of them; answer in the same order.
 
     An item whose key is known answers with the first job, as in ``accept``, also where that is an earlier item. No
-    carry is taken: the dispatcher carries them, in order.
+    carry is taken: the dispatcher carries them, in order. ``uploads`` are those that a job needs, by the job's id.
 
     Raises:
         IdempotencyKeyReused: the key of one item stands for another request; nothing was accepted.
+        InputRejected: one of the uploads was removed since the requests were checked; nothing was accepted.
     """
     with ledger.write() as connection:
         answers: list[Accepted] = []
@@ -87,6 +104,8 @@ def accept_many(ledger: Ledger, items: Sequence[tuple[Job, Idempotency | None]])
                 new.append((job, key))
             answers.append(Accepted(job) if first is None else Accepted(first, replayed=True))
         _write(connection, new)
+        for job, _ in new:
+            keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads.get(job.id, ()))
         return answers
 
 

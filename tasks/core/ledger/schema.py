@@ -188,6 +188,33 @@ artifacts = sa.Table(
     sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
 )
 
+# Files that tenants sent, whole or in part; ``sha256`` is what was announced until ``completed_at`` is set.
+uploads = sa.Table(
+    "uploads",
+    metadata,
+    _id("id", primary_key=True),
+    sa.Column("tenant_id", sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("name", sa.String(255)),
+    sa.Column("media_type", sa.String(100), nullable=False),
+    sa.Column("metadata", sa.Text, nullable=False),
+    sa.Column("sha256", sa.String(64)),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("used_at", UTCDateTime, nullable=False, index=True),
+    sa.Column("completed_at", UTCDateTime),
+    sa.Index("ix_uploads_of_tenant", "tenant_id", "sha256"),
+)
+
+# Which jobs need which uploads: one that a job needs is neither swept nor deleted.
+job_uploads = sa.Table(
+    "job_uploads",
+    metadata,
+    _id("job_id", primary_key=True),
+    _id("upload_id", primary_key=True, index=True),
+    sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+    sa.ForeignKeyConstraint(["upload_id"], ["uploads.id"]),
+)
+
 workers = sa.Table(
     "workers",
     metadata,

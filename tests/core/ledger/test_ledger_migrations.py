@@ -14,12 +14,13 @@ from tasks.calibration.inventory import Inventory, StoredMatrix
 from tasks.core.clock import now
 from tasks.core.errors import ConfigurationRefused
 from tasks.core.ids import new_id
-from tasks.core.ledger import Ledger, accepting, fleet, leases, queries, state_events
+from tasks.core.ledger import Ledger, accepting, fleet, leases, queries, state_events, uploads
 from tasks.core.ledger.accepting import Idempotency
 from tasks.core.ledger.schema import metadata, outbox
 from tasks.core.ledger.tenants import create_key, tenant_of
 from tasks.core.ledger.upgrade import ensure_schema, migrate
 from tasks.core.ledger_events import LedgerEvents
+from tests.core.ledger.test_ledger_uploads import an_upload
 from tests.samples import a_job, a_worker, running
 
 
@@ -31,7 +32,10 @@ def engine(empty_url: str) -> Iterator[sa.Engine]:
     ledger.close()
 
 
-_OF_0002 = {"leases", "outbox", "stream_heads", "stream_entries", "calibration_matrix_sets", "calibration_matrices"}
+_OF_0002 = {
+    *("leases", "outbox", "stream_heads", "stream_entries", "uploads", "job_uploads"),
+    *("calibration_matrix_sets", "calibration_matrices"),
+}
 
 
 def tables(engine: sa.Engine) -> set[str]:
@@ -53,7 +57,9 @@ def fill(ledger: Ledger) -> str:
             {"id": job.id},
         )
         connection.execute(outbox.insert().values(id=new_id(), tenant_id=tenant.id, type="a.b", at=now(), data={}))
-    accepting.accept(ledger, a_job(tenant), idempotency=Idempotency("k", "b" * 64, ttl_s=60))
+    upload = an_upload(tenant, completed_at=now())
+    uploads.create(ledger, upload, quota_bytes=upload.size_bytes)
+    accepting.accept(ledger, a_job(tenant), idempotency=Idempotency("k", "b" * 64, ttl_s=60), uploads=[upload.id])
     leases.take(ledger, leases.DISPATCHER, holder="h", seen=None)
     LedgerEvents(ledger, maxlen=100, ttl_s=60).append(job.id, "progress", {}, fence=1, attempt=1)
     matrix = StoredMatrix("child", "eava", "Mali", BROAD_CAUSES["child"], ((1.0,),))

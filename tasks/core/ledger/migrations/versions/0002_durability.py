@@ -1,4 +1,4 @@
-"""Leases, domain events, signs of life, expiry, and streams for a profile without Redis."""
+"""Leases, domain events, signs of life, expiry, streams for a profile without Redis, and uploads."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -83,6 +83,32 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("job_id", "seq", name=op.f("pk_stream_entries")),
     )
+    op.create_table(
+        "uploads",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("tenant_id", sa.String(length=36), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=True),
+        sa.Column("media_type", sa.String(length=100), nullable=False),
+        sa.Column("metadata", sa.Text(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=True),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("used_at", UTCDateTime(), nullable=False),
+        sa.Column("completed_at", UTCDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_uploads_tenant_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_uploads")),
+    )
+    op.create_index("ix_uploads_of_tenant", "uploads", ["tenant_id", "sha256"])
+    op.create_index(op.f("ix_uploads_used_at"), "uploads", ["used_at"])
+    op.create_table(
+        "job_uploads",
+        sa.Column("job_id", sa.String(length=36), nullable=False),
+        sa.Column("upload_id", sa.String(length=36), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_uploads_job_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["upload_id"], ["uploads.id"], name=op.f("fk_job_uploads_upload_id")),
+        sa.PrimaryKeyConstraint("job_id", "upload_id", name=op.f("pk_job_uploads")),
+    )
+    op.create_index(op.f("ix_job_uploads_upload_id"), "job_uploads", ["upload_id"])
     _create_matrices()
 
 
@@ -127,7 +153,7 @@ def downgrade() -> None:
     """Undo."""
     for table in ("calibration_matrices", "calibration_matrix_sets"):
         op.drop_table(table)
-    for table in ("stream_entries", "stream_heads", "outbox", "leases"):
+    for table in ("job_uploads", "uploads", "stream_entries", "stream_heads", "outbox", "leases"):
         op.drop_table(table)
     op.drop_index(op.f("ix_idempotency_keys_job_id"), "idempotency_keys")
     op.drop_index("ix_jobs_expiring", "jobs")
