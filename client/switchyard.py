@@ -124,7 +124,8 @@ class Switchyard:
         """Submit a calibration of causes of death; the object returned waits where its outcome is asked for.
 
         Args:
-            data: the deaths that ``algorithm`` assigned: a path, a pandas DataFrame, records, or counts by cause.
+            data: the deaths that ``algorithm`` assigned: a path (large files are uploaded), a pandas DataFrame,
+                records, or counts by cause.
                 Without ``algorithm``, a dict of these by algorithm, which are calibrated together too.
             age_group: ``neonate`` or ``child``.
             country: whose matrices to take from the imported ones; ``other`` for the pooled ones.
@@ -133,12 +134,18 @@ class Switchyard:
         Raises:
             InputRejected: something does not fit; ``errors`` names each field, the value and the remedy.
         """
-        given = calibration_params(data, algorithm=algorithm, age_group=age_group, country=country, **params)
+        given = calibration_params(
+            data, algorithm=algorithm, age_group=age_group, country=country, send=self._send, **params
+        )
         return Calibration(self, self.submit("calibration.va", given, **(options or {})))
 
     def preview_calibration(self, data: object, *, algorithm: str | None = None, **params: Any) -> dict[str, Any]:
         """Tell at once what ``calibrate`` with the same arguments would do: counts, what is left out, warnings."""
-        return self._perform(calls.preview_calibration(calibration_params(data, algorithm=algorithm, **params)))
+        given = calibration_params(data, algorithm=algorithm, send=self._send, **params)
+        return self._perform(calls.preview_calibration(given))
+
+    def _send(self, path: Path) -> Mapping[str, str]:
+        return self.upload(path).ref
 
     @property
     def matrices(self) -> Matrices:

@@ -12,6 +12,7 @@ from client.command.csmf import show_fractions, show_preview
 from client.command.exits import Exit, exit_of_job
 from client.command.follow import follow, left_alone, summary
 from client.command.jobs import pass_session, wait_option
+from client.command.sending import send
 from client.command.session import Session, json_flag
 from client.deaths import calibration_params
 from client.models import Job
@@ -67,9 +68,10 @@ def calibrate(
         if file or files:
             raise click.UsageError("--example has deaths of its own: give no file beside it")
         given["use_example"] = True
-    else:
-        given = calibration_params(_paths(file, algorithm, files), **given)
+    paths = None if is_example else _paths(file, algorithm, files)
     with session.client() as client:
+        if paths is not None:
+            given = calibration_params(paths, send=lambda path: send(client, str(path)).ref, **given)
         if is_preview:
             told = client.preview_calibration(given)
             if session.as_json:

@@ -1,6 +1,7 @@
 """``switchyard matrices``: the misclassification matrices that calibrations may name."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -8,9 +9,12 @@ from client.command.exits import Exit, exit_of_job
 from client.command.follow import left_alone, summary
 from client.command.jobs import pass_session
 from client.command.plain import clean, moment
+from client.command.sending import send
 from client.command.session import Session, dumped, json_flag
-from client.matrices import Matrix, MatrixSet
+from client.matrices import Matrix, MatrixSet, name_of
 
+# A larger file is uploaded, and read by a job; the server takes requests of 10 MiB.
+_INLINE_BYTES = 6 * 2**20
 # Reading an installed package's data takes seconds; a queue may be long.
 _IMPORT_LIMIT_S = 600.0
 
@@ -51,12 +55,13 @@ def import_(
     if file is None:
         if source is not None:
             raise click.UsageError("--source is for files; with --from-r it is the package")
-        given = {"name": name, "version": version}
-        return _import_from_r(
-            session,
-            {key: value for key, value in given.items() if value is not None}
-            | {"also_countries": list(also_countries), "also_algorithms": list(also_algorithms)},
-        )
+        name = name or "vacalibration"
+    elif Path(file).stat().st_size > _INLINE_BYTES:
+        name, source = name or name_of(Path(file)), source or Path(file).name
+    if file is None or Path(file).stat().st_size > _INLINE_BYTES:
+        given = {"name": name, "version": version, "source": source}
+        also = {"also_countries": list(also_countries), "also_algorithms": list(also_algorithms)}
+        return _import_by_job(session, {key: one for key, one in given.items() if one is not None} | also, file)
     with session.client() as client:
         found = client.matrices.add(
             file,
@@ -69,9 +74,10 @@ def import_(
     return _tell_imported(session, found)
 
 
-def _import_from_r(session: Session, params: dict[str, object]) -> Exit:
+def _import_by_job(session: Session, params: dict[str, object], file: str | None) -> Exit:
     with session.client() as client:
-        job = client.submit("calibration.import", params)
+        files = {} if file is None else {"file": send(client, file)}
+        job = client.submit("calibration.import", params, files=files)
         try:
             ended = client.wait(job.id, _IMPORT_LIMIT_S, check=False)
         except KeyboardInterrupt:

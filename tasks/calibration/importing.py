@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field
 from tasks.calibration.inventory import Inventory
 from tasks.calibration.shelf import MatrixSet
 from tasks.core.spec import Contract, JobSpec, Queue
+from tasks.core.uploads import UploadRef
 
 IMPORT = "calibration.import"
 SetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -16,8 +17,12 @@ NewNames = Annotated[tuple[NewName, ...], Field(max_length=50)]
 
 
 class ImportRequest(Contract):
-    """Import the matrices that the R package vacalibration brings, from the library of the worker's R."""
+    """Import the matrices that the R package vacalibration brings, or those of a file too large to send at once."""
 
+    file: UploadRef | None = Field(
+        None, description="A table, or an .rda or .rds file. If absent: the package in the library of the worker's R."
+    )
+    source: str = Field("", max_length=200, description="Where a file's matrices are from, for readers.")
     name: SetName = Field("vacalibration", description="What the set is called, to ask for it by.")
     version: SetName | None = Field(
         None, description="If absent: the source's own, or the next whole number for this name."
@@ -81,7 +86,7 @@ IMPORT_SPEC = JobSpec(
     queue=Queue.AI,
     request=ImportRequest,
     result=ImportedMatrices,
-    summary="Import the misclassification matrices of the installed R package vacalibration.",
+    summary="Import misclassification matrices: of the installed R package vacalibration, or of an uploaded file.",
     soft_limit_s=300,
     hard_limit_s=330,
     capabilities=frozenset({"r"}),

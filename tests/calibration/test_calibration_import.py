@@ -12,12 +12,13 @@ from tasks.calibration.engine.inventory import Importer
 from tasks.calibration.importing import ImportedMatrices, ImportRequest, imported
 from tasks.calibration.inventory import Inventory
 from tasks.calibration.shelf import MatrixSet
-from tasks.core.errors import EngineUnavailable, Permanent
+from tasks.core.errors import EngineUnavailable, InputRejected, Permanent
 from tests.calibration.matrices import inventory, table
 from tests.calibration.r_library import built_library
 from tests.calibration.test_calibration_matrices import _MAKE
 from tests.fakes import FakeJob
 
+UPLOAD = "01890000-0000-7000-8000-000000000001"
 _BREAK = "CCVA_missmat$neonate$eava$postmean$Kenya[1, 1] <- 0.9"
 
 
@@ -83,3 +84,16 @@ def test_a_list_that_is_not_as_we_know_it_fails_for_good(tmp_path: Path, job: Fa
     with pytest.raises(Permanent, match="postmean of true cause congenital_malformation sums to"):
         Importer(library_with(tmp_path, change=_BREAK), kept)(ImportRequest(), job)
     assert [] == kept.calls
+
+
+def test_an_uploaded_file_needs_no_r(job: FakeJob) -> None:
+    """It is read by the same code as one that is sent at once."""
+    job.uploads[UPLOAD] = table().encode()
+    kept = Kept()
+    request = ImportRequest.model_validate({"file": {"upload": UPLOAD}, "name": "a", "source": "a study"})
+    answer = Importer(Path("none"), kept)(request, job)
+    assert (inventory().sha256, "a study") == (answer.sha256, answer.source)
+    job.uploads[UPLOAD] = table().replace("Kenya", "Kenia").encode()
+    with pytest.raises(InputRejected, match="column country: 'Kenia' is no country"):
+        Importer(Path("none"), kept)(request, job)
+    assert 1 == len(kept.calls)

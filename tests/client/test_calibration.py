@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from client import JobFailed, NotFound, Switchyard
-from client.deaths import calibration_params
+from client.deaths import INLINE_BYTES, calibration_params
 from tests.client.results import RESULT
 from tests.client.scripted_server import ScriptedServer
 
@@ -36,6 +36,22 @@ def test_deaths_of_one_algorithm_in_every_form(tmp_path: Path) -> None:
         assert {"va_data": {"eava": shape}, "age_group": "child"} == calibration_params(
             data, algorithm="eava", age_group="child"
         )
+
+
+def test_large_files_are_uploaded(tmp_path: Path) -> None:
+    """Where there is somebody to send them; small ones travel in the request."""
+    small, large = tmp_path / "small.csv", tmp_path / "large.csv"
+    small.write_bytes(b"x")
+    large.write_bytes(b"x" * (INLINE_BYTES + 1))
+    sent: list[Path] = []
+
+    def send(path: Path) -> dict[str, str]:
+        sent.append(path)
+        return {"upload": "u1"}
+
+    params = calibration_params({"eava": small, "interva": large}, send=send)
+    assert {"eava": {"csv_base64": "eA=="}, "interva": {"upload": "u1"}} == params["va_data"]
+    assert [large] == sent
 
 
 def test_deaths_of_several_algorithms_or_whole_params() -> None:

@@ -1,4 +1,4 @@
-"""Matrices from the R package that is installed where this runs."""
+"""Matrices from the R package that is installed where this runs, or from an uploaded file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,11 +9,13 @@ from tasks.calibration.engine.console import Console
 from tasks.calibration.engine.rscript import run_rscript
 from tasks.calibration.importing import ImportedMatrices, ImportRequest
 from tasks.calibration.inventory import Inventory, InventoryRefused, Names
+from tasks.calibration.matrix_file import read_matrix_file
 from tasks.calibration.matrix_list import OBJECTS, read_matrix_list
-from tasks.core.errors import EngineUnavailable, Permanent
+from tasks.core.errors import EngineUnavailable, InputRejected, Permanent
 from tasks.core.job import JobContext
 
 PACKAGE = "vacalibration"
+_MAX_FILE_BYTES = 128 * 2**20
 # The package's data are read without loading its code, which would load Stan. What R leaves here is read in Python.
 _CODE = f"""
 function(library, folder) {{
@@ -48,12 +50,24 @@ class Importer:
     keep: Keep
 
     def __call__(self, request: ImportRequest, job: JobContext) -> ImportedMatrices:
-        """Read the package's matrices, and keep them.
+        """Read the matrices, and keep them.
 
         Raises:
-            EngineUnavailable: the package is not installed.
-            Permanent: its matrices are not as we know them.
+            EngineUnavailable: they should come from the package, and it is not installed.
+            InputRejected: the file holds no usable matrices.
+            Permanent: the package's matrices are not as we know them.
         """
+        names = Names.with_also(algorithms=request.also_algorithms, countries=request.also_countries)
+        if request.file is None:
+            inventory, source = self._of_package(names, job)
+        else:
+            inventory, source = _of_file(request.file.upload, names, job), request.source
+        job.report("keep", 1, 2)
+        answer = self.keep(job.id, inventory, request, source)
+        job.report("keep", 2, 2)
+        return answer
+
+    def _of_package(self, names: Names, job: JobContext) -> tuple[Inventory, str]:
         folder = job.workdir / "r"
         folder.mkdir()
         run_rscript(Run(self.library, folder, Console(_Log(job)), job.checkpoint, _CODE))
@@ -63,16 +77,22 @@ class Importer:
                 f"The R package {PACKAGE}, with its matrices, is not in the worker's R: install it there "
                 f"(install.packages({PACKAGE!r})), or import a file."
             )
-        job.report("read", 1, 2)
-        names = Names.with_also(algorithms=request.also_algorithms, countries=request.also_countries)
         try:
             inventory = read_matrix_list(file.read_bytes(), names)
         except InventoryRefused as exc:
             raise Permanent(f"The matrices of {PACKAGE} are not as expected: {' '.join(exc.problems[:3])}") from exc
-        version = (folder / "version").read_text().strip()
-        answer = self.keep(job.id, inventory, request, f"R package {PACKAGE} {version}")
-        job.report("keep", 2, 2)
-        return answer
+        return inventory, f"R package {PACKAGE} {(folder / 'version').read_text().strip()}"
+
+
+def _of_file(upload_id: str, names: Names, job: JobContext) -> Inventory:
+    with job.open(upload_id) as file:
+        content = file.read(_MAX_FILE_BYTES + 1)
+    if len(content) > _MAX_FILE_BYTES:
+        raise InputRejected(f"The file has over {_MAX_FILE_BYTES:,} bytes: leave samples out.", field="file")
+    try:
+        return read_matrix_file(content, names)
+    except InventoryRefused as exc:
+        raise InputRejected(" ".join(exc.problems[:5]), field="file") from exc
 
 
 @dataclass(frozen=True, slots=True)
