@@ -52,14 +52,12 @@ def import_(
     """
     if from_r == (file is not None):
         raise click.UsageError("name a file, or take --from-r: one of the two")
-    if file is None:
-        if source is not None:
-            raise click.UsageError("--source is for files; with --from-r it is the package")
-        name = name or "vacalibration"
-    elif Path(file).stat().st_size > _INLINE_BYTES:
-        name, source = name or name_of(Path(file)), source or Path(file).name
+    if file is None and source is not None:
+        raise click.UsageError("--source is for files; with --from-r it is the package")
     if file is None or Path(file).stat().st_size > _INLINE_BYTES:
         given = {"name": name, "version": version, "source": source}
+        if file is not None:
+            given = {**given, "name": name or name_of(Path(file)), "source": source or Path(file).name}
         also = {"also_countries": list(also_countries), "also_algorithms": list(also_algorithms)}
         return _import_by_job(session, {key: one for key, one in given.items() if one is not None} | also, file)
     with session.client() as client:
