@@ -55,11 +55,11 @@ def import_(
     if file is None and source is not None:
         raise click.UsageError("--source is for files; with --from-r it is the package")
     if file is None or Path(file).stat().st_size > _INLINE_BYTES:
-        given = {"name": name, "version": version, "source": source}
+        given: dict[str, object] = {"also_countries": also_countries, "also_algorithms": also_algorithms}
         if file is not None:
-            given = {**given, "name": name or name_of(Path(file)), "source": source or Path(file).name}
-        also = {"also_countries": list(also_countries), "also_algorithms": list(also_algorithms)}
-        return _import_by_job(session, {key: one for key, one in given.items() if one is not None} | also, file)
+            given |= {"name": name_of(Path(file)), "source": Path(file).name}
+        named = {"name": name, "version": version, "source": source}
+        return _import_by_job(session, given | {key: one for key, one in named.items() if one is not None}, file)
     with session.client() as client:
         found = client.matrices.add(
             file,

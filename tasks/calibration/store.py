@@ -107,15 +107,15 @@ def keep_for_job(
 
 
 def _there(connection: Connection, tenant_id: str, sha256: str, *, name: str, version: str) -> MatrixSet | None:
-    own = matrix_sets.c.tenant_id == tenant_id
-    same = _selected(connection, own, matrix_sets.c.sha256 == sha256)
-    if same:
-        return same[0]
-    if _selected(connection, own, matrix_sets.c.name == name, matrix_sets.c.version == version):
+    # One statement, hence one snapshot: another import may commit between two.
+    titled = (matrix_sets.c.name == name) & (matrix_sets.c.version == version)
+    found = _selected(connection, matrix_sets.c.tenant_id == tenant_id, sa.or_(matrix_sets.c.sha256 == sha256, titled))
+    same = [one for one in found if one.sha256 == sha256]
+    if found and not same:
         raise Conflict(
             f"{name}@{version} is there with other numbers: give these another version, or delete the other set."
         )
-    return None
+    return same[0] if same else None
 
 
 def list_sets(ledger: Ledger, tenant_id: str) -> list[MatrixSet]:
