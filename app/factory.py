@@ -14,6 +14,7 @@ from app import (
     health,
     jobs,
     logs,
+    matrices,
     retries,
     submissions,
     uploads,
@@ -44,7 +45,7 @@ from tasks.registry import load_specs
 
 _CONCERNS = (
     *(submissions, jobs, retries, batches, logs, artifacts, uploads, domain_events),
-    *(catalogue, calibration, fleet, health),
+    *(catalogue, calibration, matrices, fleet, health),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16

@@ -18,6 +18,7 @@ from pydantic_core import from_json, to_json
 from werkzeug.datastructures import Headers, MultiDict
 
 from app.errors import FieldsRejected, Refusal, rejected
+from app.lookups import lookups
 from tasks.core.errors import InputRejected
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -170,10 +171,12 @@ def _kept(value: object, path: str, refusals: list[Refusal]) -> object:
 def validate_body(model: type[ModelT], body: dict[str, Any]) -> ModelT:
     """Check the body as JSON: a number is never taken for a text, nor the other way round.
 
+    What the body refers to, and the model can look up, is filled in: see ``app.lookups``.
+
     Raises:
         FieldsRejected: with the path of each field that was refused.
     """
     try:
-        return model.model_validate_json(to_json(body), strict=True)
+        return model.model_validate_json(to_json(body), strict=True, context=lookups())
     except ValidationError as exc:
         raise rejected(exc) from exc

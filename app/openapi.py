@@ -14,6 +14,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from app.errors import Problem, phrase
 from app.forms import named_form_of
+from app.inputs import Input
 from tasks.core.spec import JobSpec
 from tasks.core.uploads.references import holds_uploads
 from tasks.core.version import VERSION
@@ -105,7 +106,9 @@ def describe_api(
         (form, "validation") for form in (*forms.values(), *named.values())
     ]
     answers: dict[type[BaseModel], None] = dict.fromkeys((*models, Problem))
-    outputs: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "serialization") for model in answers]
+    outputs: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (model, "validation" if issubclass(model, Input) else "serialization") for model in answers
+    ]
     _, definitions = models_json_schema([*inputs, *outputs], ref_template=_COMPONENTS + "{model}")
     document["components"]["schemas"] = definitions["$defs"]
     for item in document["paths"].values():

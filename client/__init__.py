@@ -5,6 +5,7 @@ server's settings and runs where the server is installed.
 """
 
 from client.async_switchyard import AsyncSwitchyard
+from client.calibration import Calibration, Fraction
 from client.errors import (
     AnswerTimedOut,
     ChecksumMismatch,
@@ -41,6 +42,7 @@ from client.errors import (
     WaitTimedOut,
 )
 from client.limits import Limits
+from client.matrices import Matrices, Matrix, MatrixSet
 from client.models import (
     Artifact,
     Change,
@@ -77,6 +79,11 @@ __all__ = [
     "Page",
     "Upload",
     "Change",
+    "Calibration",
+    "Fraction",
+    "Matrices",
+    "MatrixSet",
+    "Matrix",
     "SwitchyardError",
     "ConfigurationRefused",
     "ConnectionFailed",

@@ -12,11 +12,14 @@ from pydantic import BaseModel
 
 from client import address, calls
 from client.blocking import BlockingShell, EventStream
+from client.calibration import Calibration
 from client.calls import Call, JobFilters, SubmitOptions
+from client.deaths import calibration_params
 from client.domain import LATEST, DomainReading, awaited_event, beginning
 from client.downloading import downloaded, target_path
 from client.following import Choice, Follower
 from client.limits import Limits
+from client.matrices import Matrices
 from client.models import Artifact, Change, DomainEvent, Job, Kind, LogLine, Page, QueueInfo, Upload, WorkerInfo
 from client.patience import performed, waited
 from client.steps import Notice
@@ -107,6 +110,47 @@ class Switchyard:
     ) -> Job:
         """Submit and wait for the end; ``run_timeout_s`` limits the waiting, ``timeout_s`` the job itself."""
         return self.wait(self.submit(kind, params, files=files, **options).id, timeout_s=run_timeout_s, check=check)
+
+    def calibrate(
+        self,
+        data: object,
+        *,
+        algorithm: str | None = None,
+        age_group: str | None = None,
+        country: str | None = None,
+        options: SubmitOptions | None = None,
+        **params: Any,
+    ) -> Calibration:
+        """Submit a calibration of causes of death; the object returned waits where its outcome is asked for.
+
+        Args:
+            data: the deaths that ``algorithm`` assigned: a path (large files are uploaded), a pandas DataFrame,
+                records, or counts by cause.
+                Without ``algorithm``, a dict of these by algorithm, which are calibrated together too.
+            age_group: ``neonate`` or ``child``.
+            country: whose matrices to take from the imported ones; ``other`` for the pooled ones.
+            options: what any job may set, such as ``priority``.
+            params: any other parameter of ``calibration.va``, such as ``missmat`` or ``draws``.
+        Raises:
+            InputRejected: something does not fit; ``errors`` names each field, the value and the remedy.
+        """
+        given = calibration_params(
+            data, algorithm=algorithm, age_group=age_group, country=country, send=self._send, **params
+        )
+        return Calibration(self, self.submit("calibration.va", given, **(options or {})))
+
+    def preview_calibration(self, data: object, *, algorithm: str | None = None, **params: Any) -> dict[str, Any]:
+        """Tell at once what ``calibrate`` with the same arguments would do: counts, what is left out, warnings."""
+        given = calibration_params(data, algorithm=algorithm, send=self._send, **params)
+        return self._perform(calls.preview_calibration(given))
+
+    def _send(self, path: Path) -> Mapping[str, str]:
+        return self.upload(path).ref
+
+    @property
+    def matrices(self) -> Matrices:
+        """The sets of misclassification matrices that calibrations may name."""
+        return Matrices(self._perform)
 
     def wait(self, job_id: str, timeout_s: float | None = None, *, check: bool = True) -> Job:
         """Wait for a job's end; return its final record.

@@ -4,16 +4,20 @@ Everything about a request is checked here, before it is queued: see ``intake``.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tasks.calibration.causes import AgeGroup
 from tasks.calibration.deaths import MAX_COUNT, Deaths, Labelled, Shares, Totals, from_table
 from tasks.calibration.example import EXAMPLE_DEATHS, EXAMPLE_MATRICES
+from tasks.calibration.importing import IMPORT_SPEC
 from tasks.calibration.intake import MAX_CAUSES, Intake, IntakeRefused, Matrix, Place, take_in
+from tasks.calibration.inventory import POOLED
 from tasks.calibration.reading import MAX_ROWS, TableRefused, decode, decode_base64, read_table
+from tasks.calibration.shelf import SHELF, MatrixPin, Shelf, Wanted, bad_choice, choose
 from tasks.core.spec import Contract, JobSpec, OpenUpload, Option, Queue
 from tasks.core.uploads import UploadId
 
@@ -25,6 +29,7 @@ MAX_SAMPLES = 2000
 # Rows of probabilities may be rounded.
 _ROW_TOLERANCE = 0.01
 _MAX_CSV = 16 * 2**20
+_POOLED_NOTE = "Country other: the matrices pooled over countries were used, not those of one country."
 
 Cause = Annotated[str, Field(min_length=1, max_length=100)]
 AlgorithmName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,49}$")]
@@ -179,6 +184,14 @@ class CalibrationRequest(Contract):
     missmat: dict[AlgorithmName, MisclassificationMatrix] | None = Field(
         None, max_length=MAX_ALGORITHMS, description="A misclassification matrix for each algorithm of va_data."
     )
+    country: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
+        None,
+        description="Whose matrices to take from those that were imported, instead of missmat; `other` for the pooled "
+        "ones. Needs age_group.",
+    )
+    matrices: Annotated[str, Field(min_length=1, max_length=201)] | MatrixPin | None = Field(
+        None, description="The set that country is looked up in: its name, `name@version` or id; the newest if absent."
+    )
     missmat_type: Literal["prior", "fixed", "samples"] = Field(
         "prior", description="Whether matrices are Dirichlet parameters, exact probabilities, or samples of matrices."
     )
@@ -218,13 +231,30 @@ class CalibrationRequest(Contract):
     )
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _fits(self, info: ValidationInfo) -> Self:
         problems = [*self._bad_knobs(), *self._bad_data()]
         if problems:
             raise _refusal(problems)
-        if not any(sent.upload for sent in self.va_data.values()):
-            self.check_uploads(None)
-        return self
+        try:
+            request = self._with_kept_matrices((info.context or {}).get(SHELF))
+        except IntakeRefused as exc:
+            raise _refusal(exc.problems) from exc
+        if not any(sent.upload for sent in request.va_data.values()):
+            request.check_uploads(None)
+        return request
+
+    @property
+    def pin(self) -> MatrixPin | None:
+        """The set of kept matrices that this was accepted with, if it was."""
+        return self.matrices if isinstance(self.matrices, MatrixPin) else None
+
+    def _with_kept_matrices(self, shelf: Shelf | None) -> Self:
+        if self.country is None or self.age_group is None or (shelf is None and self.missmat is not None):
+            return self
+        asked = Wanted(self.matrices, tuple(self.va_data), self.age_group, self.country, self.missmat_type)
+        choice = choose(shelf, asked)
+        missmat = {name: MisclassificationMatrix(**one) for name, one in choice.sent.items()}
+        return self.model_copy(update={"missmat": missmat, "country": choice.country, "matrices": choice.pin})
 
     def check_uploads(self, open_upload: OpenUpload | None) -> None:
         """Check what is known only once all deaths are read.
@@ -251,7 +281,8 @@ class CalibrationRequest(Contract):
 
     def _bad_data(self) -> list[tuple[Place, str]]:
         if self.use_example:
-            if self.va_data or self.missmat is not None or self.missmat_type != "prior":
+            others = (self.missmat, self.country, self.matrices)
+            if self.va_data or any(one is not None for one in others) or self.missmat_type != "prior":
                 return [(("use_example",), "The example has deaths and matrices (prior) of its own; send no others.")]
             return []
         if not self.va_data:
@@ -260,6 +291,12 @@ class CalibrationRequest(Contract):
             return [(("va_data", "ensemble"), "The name is taken: it stands for all algorithms together.")]
         if len({name.casefold() for name in self.va_data}) < len(self.va_data):
             return [(("va_data",), "Two algorithms have the same name but for case.")]
+        return [
+            *bad_choice(self.country, self.matrices, age_group=self.age_group, has_own=self.missmat is not None),
+            *self._bad_matrices(),
+        ]
+
+    def _bad_matrices(self) -> list[tuple[Place, str]]:
         return [
             (("missmat", name), problem)
             for name, matrix in (self.missmat or {}).items()
@@ -277,7 +314,7 @@ class CalibrationRequest(Contract):
         else:
             deaths = self._read(open_upload)
             matrices = {name: Matrix(sent.causes, sent.draws) for name, sent in (self.missmat or {}).items()}
-        return take_in(
+        taken = take_in(
             deaths,
             matrices,
             age_group=self.age_group,
@@ -285,6 +322,9 @@ class CalibrationRequest(Contract):
             studycause_map=self.studycause_map,
             donotcalib=self.donotcalib,
         )
+        if self.country == POOLED:
+            return replace(taken, notes=(*taken.notes, _POOLED_NOTE))
+        return taken
 
     def _read(self, open_upload: OpenUpload | None) -> dict[str, Deaths]:
         deaths: dict[str, Deaths] = {}
@@ -379,6 +419,8 @@ class Provenance(Contract):
     parameters: dict[str, str | int | float | bool | None] = Field(description="As they took effect.")
     donotcalib: dict[str, tuple[str, ...]] = Field(description="Causes that were asked to be left as observed.")
     excluded: dict[str, tuple[str, ...]] = Field(description="Causes left as observed, asked for and learned.")
+    country: str | None = Field(None, description="Whose matrices were taken from the imported ones.")
+    matrices: MatrixPin | None = Field(None, description="The set that they were taken from.")
     cause_map: dict[str, str] = Field(description="The request's own translations of cause names.")
     studycause_map: dict[str, str] | None = Field(description="Study cause to cause of the matrix, if they differ.")
     input_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -412,4 +454,5 @@ SPECS = (
         options=(Option("engine", "vacalibration", "vacalibration"),),
         example={"use_example": True},
     ),
+    IMPORT_SPEC,
 )

@@ -18,6 +18,6 @@ def test_a_preview_refuses_what_the_job_would(alice: Caller) -> None:
     """The same messages, without the job's own prefix."""
     answer = alice.post("/api/calibration/preview", json={"va_data": {"x": {"counts": {"a": 1}}}})
     assert 422 == answer.status_code
-    assert [("missmat", "There is no matrix for 'x': this service has none of its own, so send one.")] == [
+    assert [("missmat", "There is no matrix for 'x': name a country, or send one.")] == [
         (error["field"], error["message"]) for error in answer.get_json()["errors"]
     ]

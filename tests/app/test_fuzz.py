@@ -29,13 +29,14 @@ _CONFIG = {
     },
     "suppress-health-check": ["all"],
 }
-# Nor which cursors were given out, whether a host's name is one, and how a kind's parameters go together.
-_JUDGED_BY_MEANING = {"cursor", "params", "params.url"}
+# Nor which cursors were given out, whether a host's name is one, how a kind's parameters go together, and what a file
+# of matrices holds.
+_JUDGED_BY_MEANING = {"cursor", "params", "params.url", "csv", "file_base64"}
 _REFUSED_BY_MEANING = {"idempotency_key_reused", "confirmation_required"}
 # A calibration's deaths, matrices, names and draws must fit each other; a preview has them without the prefix.
 _OF_A_CALIBRATION = (
     *("va_data", "use_example", "missmat", "donotcalib", "cause_map", "studycause_map"),
-    *("draws", "thin", "pshrink_strength"),
+    *("draws", "thin", "pshrink_strength", "country", "matrices", "age_group", "missmat_type"),
 )
 
 # What a piece of an upload is sent as: any bytes.
@@ -81,6 +82,8 @@ def _aim(case: Case, door: Caller) -> None:
     """Point most cases at jobs and files that are there; the id that was drawn decides, so that a case repeats."""
     if case.path == "/api/events" and (case.query or {}).get("format", "sse") == "sse":
         case.query = {**(case.query or {}), "format": "json"}  # as a stream it would not end, either
+    if "reference" in case.path_parameters:
+        case.path_parameters["reference"] = "some"
     if "upload_id" in case.path_parameters:
         _aim_at_upload(case, door)
     drawn = case.path_parameters.get("job_id")

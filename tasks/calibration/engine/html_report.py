@@ -124,7 +124,11 @@ def _left(fit: FitResult) -> list[str]:
 def _more(provenance: Provenance) -> list[tuple[str, str]]:
     """Return what the page has no place of its own for."""
     told = provenance.model_dump(mode="json", exclude=set(_PLACED))
-    return [(name, str(value)) for name, value in told.items() if value is not None]
+    return [(name, _flat(value)) for name, value in told.items() if value is not None]
+
+
+def _flat(value: object) -> str:
+    return ", ".join(f"{name} {one}" for name, one in value.items()) if isinstance(value, dict) else str(value)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -8,6 +8,9 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
+from tasks.calibration import store
+from tasks.calibration.causes import BROAD_CAUSES
+from tasks.calibration.inventory import Inventory, StoredMatrix
 from tasks.core.clock import now
 from tasks.core.errors import ConfigurationRefused
 from tasks.core.ids import new_id
@@ -29,7 +32,10 @@ def engine(empty_url: str) -> Iterator[sa.Engine]:
     ledger.close()
 
 
-_OF_0002 = {"leases", "outbox", "stream_heads", "stream_entries", "uploads", "job_uploads"}
+_OF_0002 = {
+    *("leases", "outbox", "stream_heads", "stream_entries", "uploads", "job_uploads"),
+    *("calibration_matrix_sets", "calibration_matrices"),
+}
 
 
 def tables(engine: sa.Engine) -> set[str]:
@@ -56,6 +62,8 @@ def fill(ledger: Ledger) -> str:
     accepting.accept(ledger, a_job(tenant), idempotency=Idempotency("k", "b" * 64, ttl_s=60), uploads=[upload.id])
     leases.take(ledger, leases.DISPATCHER, holder="h", seen=None)
     LedgerEvents(ledger, maxlen=100, ttl_s=60).append(job.id, "progress", {}, fence=1, attempt=1)
+    matrix = StoredMatrix("child", "eava", "Mali", BROAD_CAUSES["child"], ((1.0,),))
+    store.keep(ledger, tenant.id, Inventory((matrix,)), name="a", version=None, source="a.csv")
     return job.id
 
 

@@ -109,10 +109,50 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("job_id", "upload_id", name=op.f("pk_job_uploads")),
     )
     op.create_index(op.f("ix_job_uploads_upload_id"), "job_uploads", ["upload_id"])
+    _create_matrices()
+
+
+def _create_matrices() -> None:
+    op.create_table(
+        "calibration_matrix_sets",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("tenant_id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("version", sa.String(length=100), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("source", sa.String(length=200), nullable=False),
+        sa.Column("imported_at", UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_calibration_matrix_sets_tenant_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_calibration_matrix_sets")),
+        sa.UniqueConstraint(
+            "tenant_id", "name", "version", name=op.f("uq_calibration_matrix_sets_tenant_id_name_version")
+        ),
+        sa.UniqueConstraint("tenant_id", "sha256", name=op.f("uq_calibration_matrix_sets_tenant_id_sha256")),
+    )
+    op.create_table(
+        "calibration_matrices",
+        sa.Column("set_id", sa.String(length=36), nullable=False),
+        sa.Column("age_group", sa.String(length=20), nullable=False),
+        sa.Column("algorithm", sa.String(length=50), nullable=False),
+        sa.Column("country", sa.String(length=100), nullable=False),
+        sa.Column("causes", sa.JSON(), nullable=False),
+        sa.Column("fixed", sa.JSON(), nullable=False),
+        sa.Column("prior", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("samples", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["set_id"],
+            ["calibration_matrix_sets.id"],
+            name=op.f("fk_calibration_matrices_set_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint(*("set_id", "age_group", "algorithm", "country"), name=op.f("pk_calibration_matrices")),
+    )
 
 
 def downgrade() -> None:
     """Undo."""
+    for table in ("calibration_matrices", "calibration_matrix_sets"):
+        op.drop_table(table)
     for table in ("job_uploads", "uploads", "stream_entries", "stream_heads", "outbox", "leases"):
         op.drop_table(table)
     op.drop_index(op.f("ix_idempotency_keys_job_id"), "idempotency_keys")
