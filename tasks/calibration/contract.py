@@ -5,7 +5,7 @@ Everything about a request is checked here, before it is queued: see ``intake``.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tasks.calibration.causes import AgeGroup
@@ -71,12 +71,19 @@ class AlgorithmDeaths(Contract):
         self.read()
         return self
 
+    _read: Deaths | None = PrivateAttr(None)
+
     def read(self) -> Deaths:
-        """Return the deaths, whatever the shape.
+        """Return the deaths, whatever the shape; large tables are worked through once.
 
         Raises:
             ValueError: the text is no table of deaths.
         """
+        if self._read is None:
+            self._read = self._deaths()
+        return self._read
+
+    def _deaths(self) -> Deaths:
         if self.records is not None:
             return Labelled(
                 tuple(str(record.id).strip() for record in self.records),
@@ -191,6 +198,9 @@ class CalibrationRequest(Contract):
     adapt_delta: float = Field(0.8, ge=0.6, le=0.99, description="Acceptance that the step size is tuned for.")
     seed: int = Field(1, ge=0, le=2**31 - 1, description="The same seed and input give the same numbers.")
     sampler: Literal["c", "r"] = Field("c", description="`r`: the same sampler in plain R, far slower.")
+    use_cache: bool = Field(
+        True, description="Answer from an earlier job of yours that had the same input, parameters and seed."
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -231,12 +241,19 @@ class CalibrationRequest(Contract):
             if (problem := matrix.problem(self.missmat_type))
         ]
 
+    _taken_in: Intake | None = PrivateAttr(None)
+
     def take_in(self) -> Intake:
-        """Count deaths and resolve names.
+        """Count deaths and resolve names, once.
 
         Raises:
             IntakeRefused: they do not fit together; never, once the request was accepted.
         """
+        if self._taken_in is None:
+            self._taken_in = self._intake()
+        return self._taken_in
+
+    def _intake(self) -> Intake:
         if self.use_example:
             deaths, matrices = dict(EXAMPLE_DEATHS), dict(EXAMPLE_MATRICES)
         else:
@@ -331,6 +348,14 @@ class Provenance(Contract):
     dropped: dict[str, dict[str, int]] = Field(description="Deaths left out, by algorithm and reason.")
 
 
+class CacheMark(Contract):
+    """Whether the result is an earlier job's, whose time and versions its provenance tells then."""
+
+    hit: bool
+    job: str | None = Field(None, max_length=36, description="The job that computed it.")
+    at: AwareDatetime | None = Field(None, description="When that job ended.")
+
+
 class CalibrationResult(Contract):
     """Calibrated fractions; draws, matrices and tables are artifacts."""
 
@@ -341,6 +366,7 @@ class CalibrationResult(Contract):
     notes: tuple[str, ...] = Field(max_length=100, description="What a reader must know.")
     provenance: Provenance
     artifacts: tuple[str, ...] = Field(max_length=20)
+    cache: CacheMark = CacheMark(hit=False)
 
 
 SPECS = (

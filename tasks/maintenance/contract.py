@@ -48,8 +48,8 @@ class SweepResult(Contract):
 
     freed: dict[str, Freed] = Field(
         max_length=20,
-        description="By `results`, `artifacts`, `streams`, `jobs`, `idempotency_keys`, `domain_events`, `workers`, "
-        "`ledger_streams` and `orphans` (folders of jobs that are not in the ledger).",
+        description="By `results`, `artifacts`, `streams`, `jobs`, `idempotency_keys`, `domain_events`, "
+        "`cached_results`, `workers`, `ledger_streams` and `orphans` (folders of jobs that are not in the ledger).",
     )
     more: bool = Field(description="Whether the time was over before all was looked at.")
     dry_run: bool
