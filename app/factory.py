@@ -8,6 +8,7 @@ from app import (
     artifacts,
     batches,
     calibration,
+    calibration_cache,
     catalogue,
     domain_events,
     fleet,
@@ -43,7 +44,7 @@ from tasks.registry import load_specs
 
 _CONCERNS = (
     *(submissions, jobs, retries, batches, logs, artifacts, domain_events),
-    *(catalogue, calibration, fleet, health),
+    *(catalogue, calibration, calibration_cache, fleet, health),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from tasks.core.clock import now
 from tasks.core.ledger.aging import Leftover
-from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.database import Ledger, insert_if_new
 from tasks.core.ledger.schema import cache_lookups, cached_results, job_labels, jobs
 from tasks.core.records import JobState
 
@@ -48,9 +48,9 @@ def remember(ledger: Ledger, job_id: str, *, fence: int, key: str) -> bool:
             return False
         name = {"tenant_id": job.tenant_id, "kind": job.kind, "key": key}
         value = {"job_id": job_id, "fence": fence, "created_at": now()}
-        same = sa.and_(*(cached_results.c[column] == wanted for column, wanted in name.items()))
-        if connection.execute(cached_results.update().where(same).values(value)).rowcount == 0:
-            connection.execute(cached_results.insert().values(name | value))
+        if not insert_if_new(connection, cached_results, **name, **value):
+            same = sa.and_(*(cached_results.c[column] == wanted for column, wanted in name.items()))
+            connection.execute(cached_results.update().where(same).values(value))
         return True
 
 
@@ -84,15 +84,10 @@ def count_lookup(ledger: Ledger, job_id: str, *, hit: bool) -> None:
         job = connection.execute(sa.select(jobs.c.tenant_id, jobs.c.kind).where(jobs.c.id == job_id)).one_or_none()
         if job is None:
             return
-        if connection.dialect.name == "postgresql":
-            # Two first lookups must not both find no row to count in.
-            lock = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(f"lookups:{job.tenant_id}:{job.kind}", 0))
-            connection.execute(sa.select(lock))
-        mine = (cache_lookups.c.tenant_id == job.tenant_id) & (cache_lookups.c.kind == job.kind)
-        counted = cache_lookups.update().where(mine).values({column: column + 1})
-        if connection.execute(counted).rowcount == 0:
-            row = {"tenant_id": job.tenant_id, "kind": job.kind, "hits": int(hit), "misses": int(not hit)}
-            connection.execute(cache_lookups.insert().values(row))
+        name = {"tenant_id": job.tenant_id, "kind": job.kind}
+        if not insert_if_new(connection, cache_lookups, **name, hits=int(hit), misses=int(not hit)):
+            mine = sa.and_(*(cache_lookups.c[key] == wanted for key, wanted in name.items()))
+            connection.execute(cache_lookups.update().where(mine).values({column: column + 1}))
 
 
 def standing(ledger: Ledger, *, tenant_id: str, kind: str) -> Standing:
