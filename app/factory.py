@@ -19,6 +19,7 @@ from app import (
     submissions,
 )
 from app.auth import bearer_tenant, register_authentication
+from app.compat.registration import register_dialects
 from app.docs import docs_blueprint
 from app.errors import Problem, register_error_handlers
 from app.forms import form_of
@@ -76,8 +77,10 @@ def create_app(settings: Settings, *, kernel: Kernel | None = None, carrier: Car
     for concern in _CONCERNS:
         app.register_api(concern.bp)
     models = [model for concern in _CONCERNS for model in concern.MODELS]
-    models += register_streams(app, _stream_services(services))
-    app.register_blueprint(docs_blueprint(app, services, models=models))
+    streams = _stream_services(services)
+    models += register_streams(app, streams)
+    answered, read = register_dialects(app, services, streams)
+    app.register_blueprint(docs_blueprint(app, services, models=[*models, *answered], requests=read))
     return app
 
 

@@ -14,9 +14,10 @@ from tasks.core.ids import new_id
 log = structlog.get_logger()
 
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_EXPOSED = "ETag, Idempotency-Replayed, Location, Preference-Applied, Retry-After, X-Correlation-ID"
+_EXPOSED = "Deprecation, ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After, X-Correlation-ID"
 _ALLOWED_HEADERS = (
-    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, Traceparent, X-Correlation-ID"
+    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, Traceparent, X-API-Key, "
+    "X-Correlation-ID"
 )
 _ALLOWED_METHODS = "GET, HEAD, POST, PATCH, DELETE, OPTIONS"
 _API_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"

@@ -21,6 +21,7 @@ from app.services import Services, services
 from app.waiting import LONGEST_WAIT_S, wait_until
 from tasks.core.errors import NotFound
 from tasks.core.ledger import queries
+from tasks.core.ledger.accepting import Accepted
 from tasks.core.records import Job, JobRecord
 from tasks.dispatch import Submission, submit
 
@@ -80,6 +81,22 @@ def submit_kind(path: KindPath, header: SubmitHeaders) -> Response:
 
 
 def _accept(at: Services, kind: str, *, body: dict[str, Any] | None, header: SubmitHeaders) -> Response:
+    accepted = accept_job(at, kind, body=body, idempotency_key=header.idempotency_key)
+    response = answer_queued(at, accepted.job, header)
+    if accepted.replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    return response
+
+
+def accept_job(
+    at: Services, kind: str, *, body: dict[str, Any] | None = None, idempotency_key: str | None = None
+) -> Accepted:
+    """Accept a job for the tenant that asks; ``body`` is the request's own unless one is given.
+
+    Raises:
+        NotFound: there is no such kind.
+        InputRejected: the body is refused.
+    """
     spec = at.specs.get(kind)
     if spec is None:
         raise unknown_kind(at, kind)
@@ -96,15 +113,12 @@ def _accept(at: Services, kind: str, *, body: dict[str, Any] | None, header: Sub
         site=form.site,
         correlation_id=g.correlation_id,
         traceparent=g.span.traceparent,
-        idempotency_key=header.idempotency_key,
+        idempotency_key=idempotency_key,
     )
     accepted = submit(at.kernel, at.carrier, spec, submission)
     (at.metrics.replayed if accepted.replayed else at.metrics.accepted).labels(kind).inc()
     log.info("job_accepted", job_id=accepted.job.id, kind=kind, replayed=accepted.replayed)
-    response = answer_queued(at, accepted.job, header)
-    if accepted.replayed:
-        response.headers["Idempotency-Replayed"] = "true"
-    return response
+    return accepted
 
 
 def unknown_kind(at: Services, kind: str) -> NotFound:
@@ -118,7 +132,7 @@ def answer_queued(at: Services, job: Job, header: WaitHeaders) -> Response:
     """Answer with a job that was just queued, or with its end where the client prefers to wait for that."""
     wait_s = _wanted_wait_s(header.prefer)
     if wait_s is not None:
-        job = _wait_for_end(at, job, wait_s)
+        job = wait_for_end(at, job, wait_s)
     ended_in_time = wait_s is not None and job.state.is_terminal
     response = job_answer(at, job, status=200 if ended_in_time else 202)
     response.headers["Location"] = f"/api/jobs/{job.id}"
@@ -127,7 +141,9 @@ def answer_queued(at: Services, job: Job, header: WaitHeaders) -> Response:
     return response
 
 
-def _wait_for_end(at: Services, job: Job, wait_s: float) -> Job:
+def wait_for_end(at: Services, job: Job, wait_s: float) -> Job:
+    """Wait for the job's end, ``LONGEST_WAIT_S`` at most; return it as it is then."""
+
     def look() -> bool:
         nonlocal job
         job = queries.job(at.kernel.ledger, job.id) or job
