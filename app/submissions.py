@@ -23,6 +23,7 @@ from tasks.core.errors import NotFound
 from tasks.core.ledger import queries
 from tasks.core.ledger.accepting import Accepted
 from tasks.core.records import Job, JobRecord
+from tasks.core.spec import JobSpec
 from tasks.dispatch import Submission, submit
 
 log = structlog.get_logger()
@@ -70,37 +71,39 @@ def submit_any(header: SubmitHeaders) -> Response:
     kind = body.pop("kind", None)
     if not isinstance(kind, str):
         raise FieldsRejected([Refusal(field="kind", message="Required: add it, as `/api/kinds` lists it.")])
-    return _accept(services(), kind, body=body, header=header)
+    at = services()
+    spec = _spec_of(at, kind)
+    return _answer(at, _accept(at, spec, body, key=header.idempotency_key), header)
 
 
 @bp.post("/api/jobs/<kind:kind>", responses=_ANSWERS)
 @checked
 def submit_kind(path: KindPath, header: SubmitHeaders) -> Response:
     """Submit a job of this kind."""
-    return _accept(services(), path.kind, body=None, header=header)
+    at = services()
+    spec = _spec_of(at, path.kind)
+    return _answer(at, _accept(at, spec, read_json(), key=header.idempotency_key), header)
 
 
-def _accept(at: Services, kind: str, *, body: dict[str, Any] | None, header: SubmitHeaders) -> Response:
-    accepted = accept_job(at, kind, body=body, idempotency_key=header.idempotency_key)
-    response = answer_queued(at, accepted.job, header)
-    if accepted.replayed:
-        response.headers["Idempotency-Replayed"] = "true"
-    return response
-
-
-def accept_job(
-    at: Services, kind: str, *, body: dict[str, Any] | None = None, idempotency_key: str | None = None
-) -> Accepted:
-    """Accept a job for the tenant that asks; ``body`` is the request's own unless one is given.
+def accept_job(at: Services, kind: str, body: dict[str, Any]) -> Job:
+    """Accept a job for the tenant that asks, from a body as ``POST /api/jobs/{kind}`` takes it.
 
     Raises:
         NotFound: there is no such kind.
         InputRejected: the body is refused.
     """
+    return _accept(at, _spec_of(at, kind), body, key=None).job
+
+
+def _spec_of(at: Services, kind: str) -> JobSpec:
     spec = at.specs.get(kind)
     if spec is None:
         raise unknown_kind(at, kind)
-    form = read_form(validate_body(at.forms[kind], read_json() if body is None else body))
+    return spec
+
+
+def _accept(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | None) -> Accepted:
+    form = read_form(validate_body(at.forms[spec.kind], body))
     submission = Submission(
         tenant_id=tenant_id(),
         request=form.params.model_dump(mode="json"),
@@ -113,12 +116,19 @@ def accept_job(
         site=form.site,
         correlation_id=g.correlation_id,
         traceparent=g.span.traceparent,
-        idempotency_key=idempotency_key,
+        idempotency_key=key,
     )
     accepted = submit(at.kernel, at.carrier, spec, submission)
-    (at.metrics.replayed if accepted.replayed else at.metrics.accepted).labels(kind).inc()
-    log.info("job_accepted", job_id=accepted.job.id, kind=kind, replayed=accepted.replayed)
+    (at.metrics.replayed if accepted.replayed else at.metrics.accepted).labels(spec.kind).inc()
+    log.info("job_accepted", job_id=accepted.job.id, kind=spec.kind, replayed=accepted.replayed)
     return accepted
+
+
+def _answer(at: Services, accepted: Accepted, header: WaitHeaders) -> Response:
+    response = answer_queued(at, accepted.job, header)
+    if accepted.replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    return response
 
 
 def unknown_kind(at: Services, kind: str) -> NotFound:

@@ -171,7 +171,7 @@ def submit_va(asked: VACalibration) -> Job:
     Raises:
         InputRejected: something does not fit.
     """
-    return accept_job(services(), KIND, body=body_of(asked)).job
+    return accept_job(services(), KIND, body_of(asked))
 
 
 @aliases.route(

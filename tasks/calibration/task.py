@@ -22,10 +22,9 @@ def _load_calibrator(kernel: Kernel) -> Engine[Any]:
     from tasks.calibration.engine.caching import CachingCalibrator, engine_stamp  # noqa: PLC0415  # as the next
     from tasks.calibration.engine.calibrate import Calibrator  # noqa: PLC0415  # engines load on the first job
 
-    bridge = kernel.settings.r_bridge.value
-    library = kernel.settings.resolved_r_library
+    settings = kernel.settings
     return CachingCalibrator(
-        Calibrator(bridge=bridge, library=library),
+        Calibrator(bridge=settings.r_bridge.value, library=settings.resolved_r_library),
         ResultCache(kernel.ledger, kernel.artifacts),
-        engine_stamp(library, bridge=bridge),
+        engine_stamp(settings.resolved_r_library, bridge=settings.r_bridge.value),
     )

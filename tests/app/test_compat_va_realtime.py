@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tasks.core.records import Job
@@ -211,5 +212,6 @@ def test_a_draining_server_says_so(desk: Desk) -> None:
     with watching(desk, running(desk).id) as client:
         next_of(client, "connection")
         desk.services.drain()
-        with pytest.raises(AssertionError):
+        with pytest.raises(ConnectionClosed):
             rest_of(client)
+        assert 1012 == client.close_code

@@ -53,7 +53,7 @@ def test_the_same_deaths_have_one_key_however_they_are_spelled(deaths: dict[str,
 
 def test_what_changes_no_number_is_not_in_the_key() -> None:
     """Cores, the opt-out, an ensemble of one, the shrinkage that is the default."""
-    for more in ({"cores": 1}, {"use_cache": False}, {"ensemble": False}, {"donotcalib": {"one": []}}):
+    for more in ({"cores": 1}, {"use_cache": False}, {"ensemble": False}):
         assert key(COUNTS) == key(COUNTS | more)
     free = COUNTS | {"path_correction": False}
     assert key(free) == key(free | {"pshrink_strength": 4.0})
@@ -71,6 +71,7 @@ def test_what_changes_no_number_is_not_in_the_key() -> None:
         {"va_data": {"one": {"counts": {"pneumonia": 2, "ipre": 2}}}},
         {"va_data": {"one": {"counts": {"pneumonia": 2, "ipre": 1, "unknown": 1}}}},
         {"donotcalib": {"one": ["ipre"]}},
+        {"cause_map": {"gout": "ipre"}},
     ],
     ids=str,
 )

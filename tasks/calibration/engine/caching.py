@@ -15,10 +15,8 @@ from tasks.core.job import Engine, JobContext
 from tasks.core.known_results import KnownResult, KnownResults
 from tasks.core.version import VERSION
 
-# What only says how the input was spelled, which the intake has made one of, and what changes no number.
-_NOT_IN_KEY = frozenset(
-    {"va_data", "missmat", "cause_map", "studycause_map", "donotcalib", "cores", "use_cache"},
-)
+# The intake stands for what was sent, however it was spelled; the rest changes no number.
+_NOT_IN_KEY = frozenset({"va_data", "missmat", "cores", "use_cache"})
 
 
 def key_of(request: CalibrationRequest, intake: Intake, *, engine: str) -> str:
