@@ -118,7 +118,8 @@ def describe_api(
 
 def _drop_foreign_refusal(responses: dict[str, Any]) -> None:
     # flask-openapi3 says of every operation that it may answer 422, and with an array.
-    if "application/json" in responses.get("422", {}).get("content", {}):
+    told = responses.get("422", {}).get("content", {}).get("application/json", {})
+    if told.get("schema", {}).get("type") == "array":
         del responses["422"]
 
 

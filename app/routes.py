@@ -22,6 +22,13 @@ class ArtifactNameConverter(BaseConverter):
     regex = "[A-Za-z0-9_][A-Za-z0-9._/-]{0,199}"
 
 
+class AnyIdConverter(BaseConverter):
+    """What an older client may take for a job's id, but for the names that lie beside ids in its paths."""
+
+    regex = "(?!(?:calibrate|async|batch)$)[^/]{1,200}"
+
+
 def add_converters(url_map: Map) -> None:
-    """Make ``<job:…>``, ``<kind:…>`` and ``<artifact:…>`` known."""
+    """Make ``<job:…>``, ``<kind:…>``, ``<artifact:…>`` and ``<any_id:…>`` known."""
     url_map.converters |= {"job": JobIdConverter, "kind": KindConverter, "artifact": ArtifactNameConverter}
+    url_map.converters["any_id"] = AnyIdConverter

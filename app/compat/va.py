@@ -241,7 +241,7 @@ def create_job(body: VACalibration) -> Response:
 
 @aliases.route(
     "GET",
-    "/calibrate/<string:job_id>/status",
+    "/calibrate/<any_id:job_id>/status",
     successor="/api/jobs/{job_id}",
     responses={200: answer(VALiveStatus, "Now."), **described(401, 404, 422, 503)},
 )
@@ -284,7 +284,7 @@ def va_filter(status: Word | None, **more: Any) -> Filter:
 
 @aliases.route(
     "GET",
-    "/jobs/<string:job_id>",
+    "/jobs/<any_id:job_id>",
     successor="/api/jobs/{job_id}",
     responses={200: answer(VAJob, "Now."), **described(401, 404, 422, 503)},
 )
@@ -309,7 +309,7 @@ def _job(job: JobSummary) -> VAJob:
 
 @aliases.route(
     "GET",
-    "/jobs/<string:job_id>/output",
+    "/jobs/<any_id:job_id>/output",
     successor="/api/jobs/{job_id}/logs",
     responses={200: answer(VAOutput, "From that line on."), **described(401, 404, 422, 503)},
 )
@@ -324,7 +324,7 @@ def read_va_output(path: JobPath, query: OutputQuery) -> Response:
 
 @aliases.route(
     "POST",
-    "/jobs/<string:job_id>/cancel",
+    "/jobs/<any_id:job_id>/cancel",
     successor="/api/jobs/{job_id}/cancel",
     responses={200: answer(VAJob, "It is cancelled, or told to stop."), **described(401, 404, 409, 422, 503)},
 )
@@ -337,7 +337,7 @@ def cancel_va_job(path: JobPath) -> Response:
 
 @aliases.route(
     "DELETE",
-    "/jobs/<string:job_id>",
+    "/jobs/<any_id:job_id>",
     successor="/api/jobs/{job_id}",
     responses={200: answer(VAMessage, "Done."), **described(401, 404, 422, 503)},
 )

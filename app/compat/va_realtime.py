@@ -194,7 +194,7 @@ def realtime_paths(at: Services, streams: StreamServices) -> tuple[Aliases, Blue
 
 def _socket(at: Services, streams: StreamServices, aliases: Aliases, sockets: _Sockets) -> Blueprint:
     blueprint = Blueprint("va_socket", __name__)
-    rule = "/ws/calibrate/<string:job_id>/logs"
+    rule = "/ws/calibrate/<any_id:job_id>/logs"
 
     @blueprint.get(rule)
     def refuse_plain_logs(job_id: str) -> Response:  # noqa: ARG001  # part of the route

@@ -217,7 +217,7 @@ def v1_create_job(body: VACalibration) -> Response:
 
 @aliases.route(
     "GET",
-    "/api/v1/calibrate/<string:job_id>/status",
+    "/api/v1/calibrate/<any_id:job_id>/status",
     successor="/api/jobs/{job_id}",
     responses={200: answer(VAStatus, "Now."), **described(401, 404, 422, 503)},
 )
@@ -259,7 +259,7 @@ def _logs(at: Services, job_id: str, query: StatusQuery) -> list[VALogEntry]:
 
 @aliases.route(
     "GET",
-    "/api/v1/calibrate/<string:job_id>/result",
+    "/api/v1/calibrate/<any_id:job_id>/result",
     successor="/api/jobs/{job_id}",
     responses={200: answer(VAJobResult, "It has succeeded."), **described(401, 404, 409, 422, 503)},
 )
@@ -284,7 +284,7 @@ def v1_read_result(path: JobPath) -> Response:
 
 @aliases.route(
     "DELETE",
-    "/api/v1/calibrate/<string:job_id>",
+    "/api/v1/calibrate/<any_id:job_id>",
     successor="/api/jobs/{job_id}/cancel",
     responses={200: answer(VAJobState, "It is cancelled, or told to stop."), **described(401, 404, 409, 422, 503)},
 )
@@ -322,7 +322,7 @@ def v1_list_jobs(query: ListQuery) -> Response:
 
 @aliases.route(
     "POST",
-    "/api/v1/jobs/<string:job_id>/retry",
+    "/api/v1/jobs/<any_id:job_id>/retry",
     successor="/api/jobs/{job_id}/retry",
     responses={200: answer(VAJobState, "It is queued again."), **described(401, 404, 409, 422, 503)},
 )
