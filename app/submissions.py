@@ -15,7 +15,7 @@ from app.answers import job_answer
 from app.auth import tenant_id
 from app.errors import FieldsRejected, Refusal
 from app.forms import read_form
-from app.inputs import Input, checked, read_json, validate_body
+from app.inputs import Input, checked, one_if_large, read_json, validate_body
 from app.openapi import SECURITY, answer, problems
 from app.services import Services, services
 from app.waiting import LONGEST_WAIT_S, wait_until
@@ -67,13 +67,14 @@ class SubmitHeaders(WaitHeaders):
 @checked
 def submit_any(header: SubmitHeaders) -> Response:
     """Submit a job; the body names its kind."""
-    body = read_json()
-    kind = body.pop("kind", None)
-    if not isinstance(kind, str):
-        raise FieldsRejected([Refusal(field="kind", message="Required: add it, as `/api/kinds` lists it.")])
     at = services()
-    spec = _spec_of(at, kind)
-    return _answer(at, _accept(at, spec, body, key=header.idempotency_key), header)
+    with one_if_large():
+        body = read_json()
+        kind = body.pop("kind", None)
+        if not isinstance(kind, str):
+            raise FieldsRejected([Refusal(field="kind", message="Required: add it, as `/api/kinds` lists it.")])
+        accepted = _accept(at, _spec_of(at, kind), body, key=header.idempotency_key)
+    return _answer(at, accepted, header)
 
 
 @bp.post("/api/jobs/<kind:kind>", responses=_ANSWERS)
@@ -82,7 +83,9 @@ def submit_kind(path: KindPath, header: SubmitHeaders) -> Response:
     """Submit a job of this kind."""
     at = services()
     spec = _spec_of(at, path.kind)
-    return _answer(at, _accept(at, spec, read_json(), key=header.idempotency_key), header)
+    with one_if_large():
+        accepted = _accept(at, spec, read_json(), key=header.idempotency_key)
+    return _answer(at, accepted, header)
 
 
 def accept_job(at: Services, kind: str, body: dict[str, Any]) -> Job:
@@ -92,7 +95,8 @@ def accept_job(at: Services, kind: str, body: dict[str, Any]) -> Job:
         NotFound: there is no such kind.
         InputRejected: the body is refused.
     """
-    return _accept(at, _spec_of(at, kind), body, key=None).job
+    with one_if_large():
+        return _accept(at, _spec_of(at, kind), body, key=None).job
 
 
 def _spec_of(at: Services, kind: str) -> JobSpec:
