@@ -137,22 +137,28 @@ def problem(*, status: int, code: str, detail: str, refusals: Sequence[Refusal] 
     return response
 
 
+def status_of(exc: errors.AppError) -> int:
+    """Return the status that an error gets."""
+    return _STATUS_OF_CODE.get(exc.code) or next(status for kind, status in _STATUS if isinstance(exc, kind))
+
+
 def _on_app_error(exc: errors.AppError) -> Response:
-    status = _STATUS_OF_CODE.get(exc.code) or next(status for kind, status in _STATUS if isinstance(exc, kind))
+    status = status_of(exc)
     if status == 500:
         return _on_unknown(exc)
     if status == 503:
         # The driver's own words: SQLAlchemy's would repeat the statement and what the caller sent.
         log.warning("request_refused", code=exc.code, reason=str(getattr(exc.__cause__, "orig", exc.__cause__))[:300])
-    return problem(status=status, code=exc.code, detail=exc.message, refusals=_refusals(exc, status))
+    return problem(status=status, code=exc.code, detail=exc.message, refusals=refusals_of(exc) or None)
 
 
-def _refusals(exc: errors.AppError, status: int) -> Sequence[Refusal] | None:
+def refusals_of(exc: errors.AppError) -> Sequence[Refusal]:
+    """Return what was refused, where fields were."""
     if isinstance(exc, FieldsRejected):
         return exc.refusals
-    if status == 422:
+    if status_of(exc) == 422:
         return [Refusal(field=exc.field or "", message=exc.message)]
-    return None
+    return ()
 
 
 def _on_http_exception(exc: HTTPException) -> Response:

@@ -16,13 +16,14 @@ log = structlog.get_logger()
 
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _EXPOSED = (
-    "ETag, Idempotency-Replayed, Location, Preference-Applied, Retry-After, Tus-Checksum-Algorithm, Tus-Extension, "
-    "Tus-Max-Size, Tus-Resumable, Tus-Version, Upload-Expires, Upload-Length, Upload-Metadata, Upload-Offset, "
-    "X-Correlation-ID"
+    "Deprecation, ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After, Tus-Checksum-Algorithm, "
+    "Tus-Extension, Tus-Max-Size, Tus-Resumable, Tus-Version, Upload-Expires, Upload-Length, Upload-Metadata, "
+    "Upload-Offset, X-Correlation-ID"
 )
 _ALLOWED_HEADERS = (
     "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, Traceparent, Tus-Resumable, "
-    "Upload-Checksum, Upload-Length, Upload-Metadata, Upload-Offset, X-Correlation-ID, X-HTTP-Method-Override"
+    "Upload-Checksum, Upload-Length, Upload-Metadata, Upload-Offset, X-API-Key, X-Correlation-ID, "
+    "X-HTTP-Method-Override"
 )
 _ALLOWED_METHODS = "GET, HEAD, POST, PATCH, DELETE, OPTIONS"
 _API_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"

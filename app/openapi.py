@@ -97,13 +97,14 @@ def describe_api(
     specs: Mapping[str, JobSpec],
     forms: Mapping[str, type[BaseModel]],
     models: Sequence[type[BaseModel]],
+    requests: Sequence[type[BaseModel]] = (),
     serves_streams: bool = True,
 ) -> bytes:
     """Return the OpenAPI 3.1 document of ``app``: each kind has a path of its own, with its schema and example."""
     document: dict[str, Any] = copy.deepcopy(app.api_doc)
     named = {kind: named_form_of(spec, forms[kind]) for kind, spec in specs.items()}
     inputs: list[tuple[type[BaseModel], JsonSchemaMode]] = [
-        (form, "validation") for form in (*forms.values(), *named.values())
+        (form, "validation") for form in (*forms.values(), *named.values(), *requests)
     ]
     answers: dict[type[BaseModel], None] = dict.fromkeys((*models, Problem))
     outputs: list[tuple[type[BaseModel], JsonSchemaMode]] = [
@@ -126,7 +127,8 @@ def describe_api(
 
 def _drop_foreign_refusal(responses: dict[str, Any]) -> None:
     # flask-openapi3 says of every operation that it may answer 422, and with an array.
-    if "application/json" in responses.get("422", {}).get("content", {}):
+    told = responses.get("422", {}).get("content", {}).get("application/json", {})
+    if told.get("schema", {}).get("type") == "array":
         del responses["422"]
 
 

@@ -22,11 +22,18 @@ class ArtifactNameConverter(BaseConverter):
     regex = "[A-Za-z0-9_][A-Za-z0-9._/-]{0,199}"
 
 
+class AnyIdConverter(BaseConverter):
+    """What an older client may take for a job's id, but for the names that lie beside ids in its paths."""
+
+    regex = "(?!(?:calibrate|async|batch)$)[^/]{1,200}"
+
+
 def add_converters(url_map: Map) -> None:
-    """Make ``<job:…>``, ``<upload:…>``, ``<kind:…>`` and ``<artifact:…>`` known."""
+    """Make ``<job:…>``, ``<upload:…>``, ``<kind:…>``, ``<artifact:…>`` and ``<any_id:…>`` known."""
     url_map.converters |= {
         "job": IdConverter,
         "upload": IdConverter,
         "kind": KindConverter,
         "artifact": ArtifactNameConverter,
+        "any_id": AnyIdConverter,
     }

@@ -16,7 +16,7 @@ from app.attachments import attached, named_uploads
 from app.auth import tenant_id
 from app.errors import FieldsRejected, Refusal
 from app.forms import read_form
-from app.inputs import Input, checked, read_json, validate_body
+from app.inputs import Input, checked, one_if_large, read_json, validate_body
 from app.openapi import SECURITY, answer, problems
 from app.receiving import takes_files
 from app.services import Services, services
@@ -69,13 +69,14 @@ class SubmitHeaders(WaitHeaders):
 @checked
 def submit_any(header: SubmitHeaders) -> Response:
     """Submit a job; the body names its kind."""
-    body = read_json()
-    kind = body.pop("kind", None)
-    if not isinstance(kind, str):
-        raise FieldsRejected([Refusal(field="kind", message="Required: add it, as `/api/kinds` lists it.")])
     at = services()
-    spec = _spec_of(at, kind)
-    return _answer(at, _accept(at, spec, body, key=header.idempotency_key), header)
+    with one_if_large():
+        body = read_json()
+        kind = body.pop("kind", None)
+        if not isinstance(kind, str):
+            raise FieldsRejected([Refusal(field="kind", message="Required: add it, as `/api/kinds` lists it.")])
+        accepted = _accept(at, _spec_of(at, kind), body, key=header.idempotency_key)
+    return _answer(at, accepted, header)
 
 
 @bp.post("/api/jobs/<kind:kind>", responses=_ANSWERS)
@@ -85,13 +86,26 @@ def submit_kind(path: KindPath, header: SubmitHeaders) -> Response:
     """Submit a job of this kind."""
     at = services()
     spec = _spec_of(at, path.kind)
-    if request.mimetype != "multipart/form-data":
-        return _answer(at, _accept(at, spec, read_json(), key=header.idempotency_key), header)
-    with attached(at, spec) as sent:
-        accepted = _accept(at, spec, sent.body, key=header.idempotency_key)
-    if accepted.replayed:
-        sent.discard(at)
+    if request.mimetype == "multipart/form-data":
+        with attached(at, spec) as sent:
+            accepted = _accept(at, spec, sent.body, key=header.idempotency_key)
+        if accepted.replayed:
+            sent.discard(at)
+        return _answer(at, accepted, header)
+    with one_if_large():
+        accepted = _accept(at, spec, read_json(), key=header.idempotency_key)
     return _answer(at, accepted, header)
+
+
+def accept_job(at: Services, kind: str, body: dict[str, Any]) -> Job:
+    """Accept a job for the tenant that asks, from a body as ``POST /api/jobs/{kind}`` takes it.
+
+    Raises:
+        NotFound: there is no such kind.
+        InputRejected: the body is refused.
+    """
+    with one_if_large():
+        return _accept(at, _spec_of(at, kind), body, key=None).job
 
 
 def _spec_of(at: Services, kind: str) -> JobSpec:
@@ -142,7 +156,7 @@ def answer_queued(at: Services, job: Job, header: WaitHeaders) -> Response:
     """Answer with a job that was just queued, or with its end where the client prefers to wait for that."""
     wait_s = _wanted_wait_s(header.prefer)
     if wait_s is not None:
-        job = _wait_for_end(at, job, wait_s)
+        job = wait_for_end(at, job, wait_s)
     ended_in_time = wait_s is not None and job.state.is_terminal
     response = job_answer(at, job, status=200 if ended_in_time else 202)
     response.headers["Location"] = f"/api/jobs/{job.id}"
@@ -151,7 +165,9 @@ def answer_queued(at: Services, job: Job, header: WaitHeaders) -> Response:
     return response
 
 
-def _wait_for_end(at: Services, job: Job, wait_s: float) -> Job:
+def wait_for_end(at: Services, job: Job, wait_s: float) -> Job:
+    """Wait for the job's end, ``LONGEST_WAIT_S`` at most; return it as it is then."""
+
     def look() -> bool:
         nonlocal job
         job = queries.job(at.kernel.ledger, job.id) or job

@@ -98,14 +98,31 @@ def cancel(kernel: Kernel, job_id: str, *, tenant_id: str) -> Job:
     return job
 
 
-def retry(kernel: Kernel, carrier: Carriage, job_id: str, *, tenant_id: str) -> Job:
+def retry(
+    kernel: Kernel,
+    carrier: Carriage,
+    job_id: str,
+    *,
+    tenant_id: str,
+    priority: int | None = None,
+    timeout_s: float | None = None,
+) -> Job:
     """Run a failed or cancelled job again, as a new attempt of the same job.
+
+    ``priority`` and ``timeout_s`` replace the job's own; the latter is within its kind's limit.
 
     Raises:
         NotFound: no such job for this tenant.
         Conflict: it is queued or running (so a second retry at the same time changes nothing), or it has succeeded.
     """
-    job = replaying.replay(kernel.ledger, job_id, tenant_id=tenant_id, may_publish=carrier.is_open)
+    job = replaying.replay(
+        kernel.ledger,
+        job_id,
+        tenant_id=tenant_id,
+        may_publish=carrier.is_open,
+        priority=priority,
+        timeout_s=timeout_s,
+    )
     carrier.soon(partial(announce, kernel.ledger, kernel.events, job))
     if job.published_at is not None:
         carrier.offer(job)

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    AwareDatetime,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tasks.calibration.causes import AgeGroup
@@ -84,17 +92,24 @@ class AlgorithmDeaths(Contract):
                 raise ValueError(f"{self.shape} {exc}") from exc
         return self
 
+    _read: Deaths | None = PrivateAttr(None)
+
     @property
     def shape(self) -> str:
         """Which of the fields holds them."""
         return next(name for name in type(self).model_fields if getattr(self, name) is not None)
 
     def read(self, open_upload: OpenUpload | None = None) -> Deaths:
-        """Return the deaths, whatever the shape.
+        """Return the deaths, whatever the shape; large tables are worked through once.
 
         Raises:
             TableRefused: the text is no table of deaths, or it is an upload and there is nothing to open it with.
         """
+        if self._read is None:
+            self._read = self._deaths(open_upload)
+        return self._read
+
+    def _deaths(self, open_upload: OpenUpload | None) -> Deaths:
         if self.records is not None:
             return Labelled(
                 tuple(str(record.id).strip() for record in self.records),
@@ -229,6 +244,9 @@ class CalibrationRequest(Contract):
     engine: Literal["switchyard-r", "vacalibration"] = Field(
         "switchyard-r", description="`vacalibration`: the published R package, where a worker has it; far slower."
     )
+    use_cache: bool = Field(
+        True, description="Answer from an earlier job of yours that had the same input, parameters and seed."
+    )
 
     @model_validator(mode="after")
     def _fits(self, info: ValidationInfo) -> Self:
@@ -303,16 +321,23 @@ class CalibrationRequest(Contract):
             if (problem := matrix.problem(self.missmat_type))
         ]
 
+    _taken_in: Intake | None = PrivateAttr(None)
+
     def take_in(self, open_upload: OpenUpload | None = None) -> Intake:
-        """Count deaths and resolve names; ``open_upload`` is needed where deaths were uploaded.
+        """Count deaths and resolve names, once; ``open_upload`` is needed where deaths were uploaded.
 
         Raises:
             IntakeRefused: they do not fit together; never, once the request was accepted.
         """
+        if self._taken_in is None:
+            self._taken_in = self._intake(open_upload)
+        return self._taken_in
+
+    def _intake(self, open_upload: OpenUpload | None) -> Intake:
         if self.use_example:
             deaths, matrices = dict(EXAMPLE_DEATHS), dict(EXAMPLE_MATRICES)
         else:
-            deaths = self._read(open_upload)
+            deaths = self._read_all(open_upload)
             matrices = {name: Matrix(sent.causes, sent.draws) for name, sent in (self.missmat or {}).items()}
         taken = take_in(
             deaths,
@@ -326,7 +351,7 @@ class CalibrationRequest(Contract):
             return replace(taken, notes=(*taken.notes, _POOLED_NOTE))
         return taken
 
-    def _read(self, open_upload: OpenUpload | None) -> dict[str, Deaths]:
+    def _read_all(self, open_upload: OpenUpload | None) -> dict[str, Deaths]:
         deaths: dict[str, Deaths] = {}
         problems: list[tuple[Place, str]] = []
         for name, sent in self.va_data.items():
@@ -428,6 +453,14 @@ class Provenance(Contract):
     dropped: dict[str, dict[str, int]] = Field(description="Deaths left out, by algorithm and reason.")
 
 
+class CacheMark(Contract):
+    """Whether the result is an earlier job's, whose time and versions its provenance tells then."""
+
+    hit: bool
+    job: str | None = Field(None, max_length=36, description="The job that computed it.")
+    at: AwareDatetime | None = Field(None, description="When that job ended.")
+
+
 class CalibrationResult(Contract):
     """Calibrated fractions; draws, matrices and tables are artifacts."""
 
@@ -438,6 +471,7 @@ class CalibrationResult(Contract):
     notes: tuple[str, ...] = Field(max_length=100, description="What a reader must know.")
     provenance: Provenance
     artifacts: tuple[str, ...] = Field(max_length=100)
+    cache: CacheMark = CacheMark(hit=False)
 
 
 SPECS = (
@@ -447,8 +481,8 @@ SPECS = (
         request=CalibrationRequest,
         result=CalibrationResult,
         summary="Correct cause-specific mortality fractions for the known errors of verbal-autopsy algorithms.",
-        soft_limit_s=3600,
-        hard_limit_s=3700,
+        soft_limit_s=7200,
+        hard_limit_s=7300,
         capabilities=frozenset({"r"}),
         check_uploads=CalibrationRequest.check_uploads,
         options=(Option("engine", "vacalibration", "vacalibration"),),

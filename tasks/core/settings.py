@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     )
     sse: bool = Field(True, description="Serve event streams over SSE. Never in profile `api`.")
     websocket: bool = Field(True, description="Serve event streams over WebSocket. Never in profile `api`.")
+    dialect_va: bool = Field(
+        True, description="Answer at the paths of the older VA calibration service too (docs/older-clients.md)."
+    )
     state_dir: Path = Field(
         Path("var"), description="Folder for the default ledger, artifacts, and what must survive a restart here."
     )

@@ -10,7 +10,7 @@ from tasks.core.artifacts import Artifacts
 from tasks.core.clock import now
 from tasks.core.events import EventsUnavailable
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import Ledger, aging, queries, tenants, uploads
+from tasks.core.ledger import Ledger, aging, cached_results, queries, tenants, uploads
 from tasks.core.ledger.aging import Aged, Leftover
 from tasks.core.ledger.uploads import Unused
 from tasks.core.spec import JobSpec, Retention
@@ -44,6 +44,7 @@ def shelves_for(
         *of_jobs,
         Leftovers("idempotency_keys", kernel.ledger, aging.expired_keys(before=keys_before)),
         Leftovers("domain_events", kernel.ledger, aging.old_events(before=events_before)),
+        Leftovers("cached_results", kernel.ledger, ages.cached_results()),
         Leftovers("workers", kernel.ledger, aging.ended_workers(before=ages.at - _WORKERS_FOR)),
         Leftovers("ledger_streams", kernel.ledger, aging.expired_streams(at=ages.at)),
         Orphans(kernel.ledger, kernel.artifacts),
@@ -75,6 +76,12 @@ class _Ages:
         seconds = {kind: spec.retention.stream_s for kind, spec in self.specs.items()}
         shorter = {kind: age_s if age_s < shorter_than_s else None for kind, age_s in seconds.items()}
         return self._aged(shorter, Retention().row_s)
+
+    def cached_results(self) -> Leftover:
+        """Entries go with the files that they would answer with."""
+        aged = self.artifacts()
+        before = {kind: time for kind, time in aged.before.items() if time is not None}
+        return cached_results.outdated(before=before, before_otherwise=aged.before_otherwise)
 
     def _aged(self, seconds: Mapping[str, float | None], otherwise_s: float) -> Aged:
         if self.older_than_hours is not None:

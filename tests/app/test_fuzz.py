@@ -33,6 +33,8 @@ _CONFIG = {
 # of matrices holds.
 _JUDGED_BY_MEANING = {"cursor", "params", "params.url", "csv", "file_base64"}
 _REFUSED_BY_MEANING = {"idempotency_key_reused", "confirmation_required"}
+# An older dialect's deaths and examples must fit each other, too.
+_OF_VA = ("va_data", "age_group", "mmat_type", "data_source", "data_format")
 # A calibration's deaths, matrices, names and draws must fit each other; a preview has them without the prefix.
 _OF_A_CALIBRATION = (
     *("va_data", "use_example", "missmat", "donotcalib", "cause_map", "studycause_map"),
@@ -125,6 +127,9 @@ def _is_refused_for_its_meaning(case: Case, response: Response) -> bool:
     if response.status_code != 422:
         return False
     problem = response.json()
+    if "error_code" in problem:
+        names = [one["field"] for one in problem["errors"]]
+        return problem["error_code"] in _REFUSED_BY_MEANING or all(name.startswith(_OF_VA) for name in names)
     refusals = [one for one in problem["errors"] if "NUL" not in one["message"]]  # said once, in docs/api.md
     return problem["code"] in _REFUSED_BY_MEANING or all(
         one["field"] in _JUDGED_BY_MEANING or one["field"].removeprefix("params.").startswith(_OF_A_CALIBRATION)

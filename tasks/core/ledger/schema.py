@@ -268,6 +268,29 @@ outbox = sa.Table(
     ),
 )
 
+# Which finished job answers a request that is sent again: see ``cached_results``.
+cached_results = sa.Table(
+    "cached_results",
+    metadata,
+    _id("tenant_id", primary_key=True),
+    sa.Column("kind", sa.String(100), primary_key=True),
+    sa.Column("key", sa.String(64), primary_key=True),
+    # Indexed because deleting a job looks for what it answers.
+    _id("job_id", nullable=False, index=True),
+    sa.Column("fence", sa.Integer, nullable=False),
+    sa.Column("created_at", UTCDateTime, nullable=False, index=True),
+    sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+)
+
+cache_lookups = sa.Table(
+    "cache_lookups",
+    metadata,
+    sa.Column("tenant_id", sa.ForeignKey("tenants.id"), primary_key=True),
+    sa.Column("kind", sa.String(100), primary_key=True),
+    sa.Column("hits", sa.BigInteger, nullable=False),
+    sa.Column("misses", sa.BigInteger, nullable=False),
+)
+
 # The live streams of a profile without Redis: what the stream and its hash are there.
 stream_heads = sa.Table(
     "stream_heads",

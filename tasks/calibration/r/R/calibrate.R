@@ -29,10 +29,28 @@ calibrate <- function(request, say = function(stage, done, total, fit) NULL) {
   fits <- lapply(seq_along(groups), function(f) {
     mine <- seeds[, (f - 1) * request$chains + seq_len(request$chains), drop = FALSE]
     name <- if (f > length(algorithms)) "ensemble" else algorithms[f]
-    fit_group(request, prepared[groups[[f]]], mine, name, function(done, total) say("fit", done, total, name))
+    print_fit(
+      fit_group(request, prepared[groups[[f]]], mine, name, function(done, total) say("fit", done, total, name))
+    )
   })
   names(fits) <- vapply(fits, `[[`, "", "name")
   list(prepared = prepared, fits = fits)
+}
+
+# One line for whoever watches.
+print_fit <- function(fit) {
+  if (is.null(fit$run)) {
+    cat(fit$name, ": not calibrated\n", sep = "")
+  } else {
+    worst <- fit$run$diagnostics
+    size <- dim(fit$run$p)
+    cat(sprintf(
+      "%s: %d draws in %d chains, %.2f s; largest R-hat %.4f, smallest effective sizes %.0f (bulk) and %.0f (tail)%s\n",
+      fit$name, size[1] * size[3], size[3], fit$seconds, max(worst[, "rhat"]), min(worst[, "ess_bulk"]),
+      min(worst[, "ess_tail"]), if (fit$run$extended) ", after going on for longer" else ""
+    ))
+  }
+  fit
 }
 
 fit_group <- function(request, prepared, seeds, name, tell) {
