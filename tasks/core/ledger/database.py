@@ -87,6 +87,12 @@ class Ledger:
         with _translated(), self._drivers.transaction(of_one=of_one) as driver:
             yield driver
 
+    @contextmanager
+    def read_prepared(self) -> Iterator[Driver]:
+        """Run ``Prepared`` statements that read, at a fraction of what ``read`` costs; each sees its own snapshot."""
+        with _translated(), self._drivers.reading() as driver:
+            yield driver
+
     def close(self) -> None:
         """Close every pooled connection."""
         self._drivers.close()

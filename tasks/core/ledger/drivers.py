@@ -1,7 +1,7 @@
 """Connections of the driver's own, for the prepared statements of every job.
 
 SQLAlchemy's way to a transaction (a connection object, its pool's checks, its events) costs about as much as the
-statements of a claim themselves. Here a connection is opened by SQLAlchemy and then kept and used as the driver made it.
+statements of a claim themselves. Here SQLAlchemy opens a connection, which is then kept and used as the driver made it.
 """
 
 import time
@@ -15,11 +15,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect, Engine
 
 from tasks.core.errors import LedgerBusy
-from tasks.core.ledger.locking import begin_writing
+from tasks.core.ledger.locking import BUSY_TIMEOUT_S, begin_writing
 
 # A connection that was used this long ago is taken to live.
 TRUSTED_S = 1.0
 _WAIT_S = 5.0
+# A writer waits for the lock in ``begin_writing``, and then has to wait for nothing more.
+_NEVER_WAIT = "PRAGMA busy_timeout=0"
 
 
 class Driver:
@@ -57,16 +59,35 @@ class Drivers:
             sqlalchemy.exc.DBAPIError: whatever the driver raises, as SQLAlchemy would name it.
         """
         in_steps = self._is_sqlite or not of_one
+        with self._borrowed() as driver:
+            if in_steps:
+                self._begin(driver)
+            yield driver
+            if in_steps:
+                self._run(driver, "COMMIT")
+
+    @contextmanager
+    def reading(self) -> Iterator[Driver]:
+        """Give a connection for statements that only read; each is a transaction of its own.
+
+        Raises:
+            LedgerBusy, sqlalchemy.exc.DBAPIError: as ``transaction``.
+        """
+        with self._borrowed() as driver:
+            if self._is_sqlite:
+                driver.connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000:.0f}")
+            yield driver
+            if self._is_sqlite:
+                driver.connection.execute(_NEVER_WAIT)
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[Driver]:
         if not self._free.acquire(timeout=_WAIT_S):
             raise LedgerBusy("Too many requests wait for the ledger. Try again in a few seconds.")
         try:
             driver = self._take()
             try:
-                if in_steps:
-                    self._begin(driver)
                 yield driver
-                if in_steps:
-                    self._run(driver, "COMMIT")
             except BaseException:
                 # A signal may have come in the middle of a statement: what the connection is doing is not known.
                 with suppress(self._errors):
@@ -114,8 +135,7 @@ class Drivers:
         connection: Any = pooled.driver_connection
         pooled.detach()  # else the pool would count it, and reset it at the end
         if self._is_sqlite:
-            # ``begin_writing`` waits for the lock by itself, and nothing else here has to wait for one.
-            connection.execute("PRAGMA busy_timeout=0")
+            connection.execute(_NEVER_WAIT)
         else:
             connection.autocommit = True
         return Driver(connection, self._engine.dialect)

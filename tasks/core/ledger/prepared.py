@@ -162,6 +162,12 @@ def _parameter(bind: sa.BindParameter[Any], place: str, dialect: Dialect) -> _Pa
     return _Parameter(place, True, value if process is None else process(value), place, process)
 
 
+def job_of(row: list[Any]) -> Job:
+    """Make a ``Job`` of a row of ``JOB_COLUMNS``."""
+    row[_STATE_AT] = JobState(row[_STATE_AT])
+    return Job(*row)
+
+
 Moved = Mapping[str, sa.ColumnElement[Any]]
 
 
@@ -209,10 +215,7 @@ class Move:
 
     def _run(self, ledger: Ledger, connection: Runner, values: Mapping[str, Any]) -> Job | None:
         row = self._run_in_steps(connection, values) if ledger.is_sqlite else self._at_once.first(connection, values)
-        if row is None:
-            return None
-        row[_STATE_AT] = JobState(row[_STATE_AT])
-        return Job(*row)
+        return None if row is None else job_of(row)
 
     def _run_in_steps(self, connection: Runner, values: Mapping[str, Any]) -> list[Any] | None:
         row = self._move.first(connection, values)
