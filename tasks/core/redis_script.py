@@ -53,8 +53,8 @@ class KeptScript:
 
     def _exchange(self, connection: Any, calls: Sequence[Call]) -> list[Any]:
         """Return the answers up to the first call for which Redis did not know the script."""
-        commands = [("EVALSHA", self._sha, len(keys), *keys, *args) for keys, args in calls]
-        connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        packed = [_packed(("EVALSHA", self._sha, len(keys), *keys, *args)) for keys, args in calls]
+        connection.send_packed_command([b"".join(packed)], check_health=False)
         answers, is_known = [], True
         for _ in calls:
             try:
@@ -82,3 +82,9 @@ class KeptScript:
             self._kept.append(connection)
         else:
             self._client.connection_pool.release(connection)
+
+
+def _packed(parts: Sequence[str | int]) -> bytes:
+    """Return the command as it is sent (RESP: https://redis.io/docs/latest/develop/reference/protocol-spec/)."""
+    raws = [str(part).encode() for part in parts]
+    return b"*%d\r\n" % len(raws) + b"".join([b"$%d\r\n%b\r\n" % (len(raw), raw) for raw in raws])

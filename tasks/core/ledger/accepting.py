@@ -12,7 +12,7 @@ from tasks.core.errors import IdempotencyKeyReused
 from tasks.core.ledger.carrying import is_waiting, published_count
 from tasks.core.ledger.database import Ledger, LedgerNow
 from tasks.core.ledger.fleet import window
-from tasks.core.ledger.prepared import Prepared, Runner
+from tasks.core.ledger.prepared import Prepared, PreparedInsert, Runner
 from tasks.core.ledger.rows import job_from_row, values_of
 from tasks.core.ledger.schema import idempotency_keys, job_labels, jobs
 from tasks.core.ledger.state_events import write_events
@@ -113,9 +113,9 @@ def _known(
     return None if earlier is job else earlier
 
 
-_INSERT_JOB = Prepared(jobs.insert())
-_INSERT_LABEL = Prepared(job_labels.insert())
-_INSERT_KEY = Prepared(idempotency_keys.insert())
+_INSERT_JOB = PreparedInsert(jobs)
+_INSERT_LABEL = PreparedInsert(job_labels)
+_INSERT_KEY = PreparedInsert(idempotency_keys)
 
 
 def _write(connection: Runner, items: Sequence[tuple[Job, Idempotency | None]]) -> None:

@@ -79,12 +79,13 @@ class Ledger:
             yield connection
 
     @contextmanager
-    def write_prepared(self, *, of_one: bool = False) -> Iterator[Driver]:
+    def write_prepared(self, *, of_one: bool = False, may_vanish: bool = False) -> Iterator[Driver]:
         """Open a write transaction for ``Prepared`` statements only, at a fraction of what ``write`` costs.
 
-        With ``of_one`` it is for what is a single statement on PostgreSQL, which then needs no round trip more.
+        With ``of_one`` it is for what is a single statement on PostgreSQL, which then needs no round trip more. With
+        ``may_vanish`` a loss of power may undo it, see ``Drivers.transaction``.
         """
-        with _translated(), self._drivers.transaction(of_one=of_one) as driver:
+        with _translated(), self._drivers.transaction(of_one=of_one, may_vanish=may_vanish) as driver:
             yield driver
 
     @contextmanager
@@ -193,7 +194,14 @@ def _set_up_sqlite(connection: object, _entry: ConnectionPoolEntry) -> None:
     # We say BEGIN ourselves: the driver's own would take the write lock only at the first write.
     connection.isolation_level = None  # type: ignore[attr-defined]
     cursor = connection.cursor()  # type: ignore[attr-defined]
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16000"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "cache_size=-16000",
+        # Pages: 16 MiB of log. A job writes about 26, most of them the same as its neighbours'.
+        "wal_autocheckpoint=4000",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

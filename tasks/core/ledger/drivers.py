@@ -27,12 +27,13 @@ _NEVER_WAIT = "PRAGMA busy_timeout=0"
 class Driver:
     """One open connection. ``Prepared`` statements take it in the place of SQLAlchemy's ``Connection``."""
 
-    __slots__ = ("connection", "dialect", "used_at")
+    __slots__ = ("connection", "dialect", "hurries", "used_at")
 
     def __init__(self, connection: Any, dialect: Dialect) -> None:
         self.connection = connection
         self.dialect = dialect
         self.used_at = time.monotonic()
+        self.hurries = False
 
     def invalidate(self, _error: BaseException | None = None) -> None:
         """Do nothing: ``Drivers`` keeps no connection on which anything failed."""
@@ -48,11 +49,12 @@ class Drivers:
         self._free = BoundedSemaphore(most)
 
     @contextmanager
-    def transaction(self, *, of_one: bool = False) -> Iterator[Driver]:
+    def transaction(self, *, of_one: bool = False, may_vanish: bool = False) -> Iterator[Driver]:
         """Open a write transaction; it commits at the end and rolls back on any exception.
 
         With ``of_one`` a single statement follows, or on SQLite as many as you like: there PostgreSQL is not asked to
-        begin or to commit.
+        begin or to commit. With ``may_vanish`` SQLite does not wait for the disk: a loss of power may undo the
+        transaction, though none before it; the next one that waits makes it durable, too.
 
         Raises:
             LedgerBusy: every connection is in use, or another writer holds the ledger, for too long.
@@ -60,6 +62,9 @@ class Drivers:
         """
         in_steps = self._is_sqlite or not of_one
         with self._borrowed() as driver:
+            if self._is_sqlite and may_vanish != driver.hurries:
+                driver.connection.execute("PRAGMA synchronous=" + ("NORMAL" if may_vanish else "FULL"))
+                driver.hurries = may_vanish
             if in_steps:
                 self._begin(driver)
             yield driver

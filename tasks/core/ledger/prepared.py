@@ -24,6 +24,9 @@ from tasks.core.records import Job, JobState
 JOB_COLUMNS = tuple(jobs.c[field.name] for field in fields(Job))
 _STATE_AT = [column.name for column in JOB_COLUMNS].index("state")
 
+# Fewer rows than this are inserted as fast one by one.
+_WORTH_A_COPY = 10
+
 _Processor = Callable[[Any], Any]
 
 
@@ -123,6 +126,26 @@ class Prepared:
         return compiled
 
 
+class PreparedInsert(Prepared):
+    """The insert of whole rows into a table; many at once go to PostgreSQL as a COPY, at a fifth of the cost."""
+
+    def __init__(self, table: sa.Table) -> None:
+        super().__init__(table.insert())
+        self._table = table
+
+    def run_many(self, connection: Runner, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert each of ``rows``, if there are any."""
+        if connection.dialect.name != "postgresql" or len(rows) < _WORTH_A_COPY:
+            super().run_many(connection, rows)
+            return
+        compiled, quote = self._for(connection.dialect), connection.dialect.identifier_preparer.quote
+        columns = ", ".join(quote(parameter.place) for parameter in compiled.places)
+        text = f"COPY {quote(self._table.name)} ({columns}) FROM STDIN"
+        with _cursor(connection, text) as cursor, cursor.copy(text) as copy:
+            for values in rows:
+                copy.write_row([parameter.of(values) for parameter in compiled.places])
+
+
 @contextmanager
 def _cursor(connection: Runner, text: str) -> Iterator[Any]:
     """Give a cursor of the driver's own, whose errors become SQLAlchemy's, as those of any other statement."""
@@ -180,9 +203,13 @@ class Move:
     Args:
         update: updates at most one row of ``jobs``.
         follow: each makes an insert or update from the columns of the row as it is then.
+        may_vanish: a loss of power may undo it, see ``Ledger.write_prepared``.
     """
 
-    def __init__(self, update: sa.Update, *follow: Callable[[Moved], sa.Insert | sa.Update]) -> None:
+    def __init__(
+        self, update: sa.Update, *follow: Callable[[Moved], sa.Insert | sa.Update], may_vanish: bool = False
+    ) -> None:
+        self._may_vanish = may_vanish
         moved = update.returning(*JOB_COLUMNS)
         bound = {column.name: sa.bindparam(f"moved_{column.name}", type_=column.type) for column in JOB_COLUMNS}
         self._move = Prepared(moved)
@@ -205,7 +232,7 @@ class Move:
         ``also`` writes what else belongs to that transaction.
         """
         if also is None:
-            with ledger.write_prepared(of_one=True) as driver:
+            with ledger.write_prepared(of_one=True, may_vanish=self._may_vanish) as driver:
                 return self._run(ledger, driver, values)
         with ledger.write() as connection:
             job = self._run(ledger, connection, values)

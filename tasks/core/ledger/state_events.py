@@ -10,7 +10,7 @@ from sqlalchemy.engine import Row
 
 from tasks.core.clock import now
 from tasks.core.ledger.database import Ledger
-from tasks.core.ledger.prepared import Prepared, Runner
+from tasks.core.ledger.prepared import Prepared, PreparedInsert, Runner
 from tasks.core.ledger.rows import values_of
 from tasks.core.ledger.schema import state_events
 from tasks.core.records import TERMINAL, Cause, Job, JobState, StateEvent
@@ -49,7 +49,7 @@ def so_far(claimed: Job) -> list[StateEvent]:
     return [StateEvent(job_id=claimed.id, n=1, at=claimed.created_at, fence=0, attempt=0, data=accepted), event]
 
 
-_INSERT = Prepared(state_events.insert())
+_INSERT = PreparedInsert(state_events)
 
 
 def write_event(connection: Runner, job: Job) -> None:

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -18,7 +17,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now as product_now
 from tasks.core.errors import Conflict, IdempotencyKeyReused, NotFound
@@ -46,8 +44,6 @@ class LedgerMachine(RuleBasedStateMachine):
 
     fresh_url: ClassVar[Callable[[], str]]
     steps: ClassVar[Counter[str]]
-    # PostgreSQL asks its own clock in SQL, which nobody can move.
-    expires: ClassVar[bool]
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +51,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger = Ledger(self.url)
         self.patch = pytest.MonkeyPatch()
         self.clock = Clock()
-        _use(self.clock, self.patch, expires=self.expires)
+        _use(self.clock, self.patch)
         CLOCKS[:] = [self.clock]
         self.tenant = _tenant(self.ledger)
         self.model = Reference()
@@ -93,9 +89,7 @@ class LedgerMachine(RuleBasedStateMachine):
     ) -> None:
         """Somebody submits a job, or one that is there already."""
         job_id = str(UUID(int=len(self.ids) + 1))
-        expires_at = (
-            None if expires_in_s is None or not self.expires else self.clock() + timedelta(seconds=expires_in_s)
-        )
+        expires_at = None if expires_in_s is None else self.clock() + timedelta(seconds=expires_in_s)
         job = ReferenceJob(job_id, expires_at=expires_at, **values)
         real = a_job(self.tenant, id=job_id, expires_at=expires_at, **values)
         idempotency = None if key is None else Idempotency(key, body * 64, ttl_s=reference.KEY_TTL_S)
@@ -424,23 +418,13 @@ def _all_rows(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
         return {table.name: [dict(row._mapping) for row in connection.execute(table.select())] for table in wanted}
 
 
-def _use(clock: Clock, patch: pytest.MonkeyPatch, *, expires: bool) -> None:
+def _use(clock: Clock, patch: pytest.MonkeyPatch) -> None:
     """Give every module of ours that asks for the time this clock, and the broker a window that fills up."""
     for name, module in list(sys.modules.items()):
         if name.startswith(("tasks.core", "tests.samples")) and vars(module).get("now") is product_now:
             patch.setattr(module, "now", clock)
         if name.startswith("tasks.core") and vars(module).get("ledger_now") is product_ledger_now:
             patch.setattr(module, "ledger_now", clock.of_the_ledger)
-    if not expires:  # PostgreSQL, whose clock the prepared statement asks
-
-        def nothing_waits(connection: Connection, queue: str) -> bool:
-            waits = sa.select(tables.jobs.c.id).where(carrying.is_waiting(queue, clock.of_the_ledger(connection)))
-            if connection.execute(waits.limit(1)).first() is not None:
-                return False
-            return carrying.published_count(connection, queue) < fleet.window(connection, queue)
-
-        patch.setattr(accepting, "nothing_waits", nothing_waits)
-        patch.setattr(replaying, "nothing_waits", nothing_waits)
     patch.setattr(fleet, "_LEAST_WINDOW", reference.LEAST_WINDOW)
     patch.setattr(fleet, "_WINDOW_PER_SLOT", reference.WINDOW_PER_SLOT)
 
@@ -451,7 +435,7 @@ def _tenant(ledger: Ledger) -> Tenant:
     return tenant
 
 
-def run(fresh_url: Callable[[], str], *, steps: int, first_seed: int, shrink: bool = True, expires: bool = True) -> int:
+def run(fresh_url: Callable[[], str], *, steps: int, first_seed: int, shrink: bool = True) -> int:
     """Run the machine from ``first_seed`` on until it has made ``steps`` steps; return how many it made.
 
     ``fresh_url`` returns the address of a prepared and empty ledger. Any disagreement raises ``AssertionError``.
@@ -463,7 +447,7 @@ def run(fresh_url: Callable[[], str], *, steps: int, first_seed: int, shrink: bo
             machine = type(
                 "Machine",
                 (LedgerMachine,),
-                {"fresh_url": staticmethod(fresh_url), "steps": counted, "expires": expires},
+                {"fresh_url": staticmethod(fresh_url), "steps": counted},
             )
             examples = -(-(steps - counted["run"]) // STEPS_PER_EXAMPLE)
             run_state_machine_as_test(

@@ -31,8 +31,8 @@ class TornLedger:
             raise CommitFails
 
     @contextmanager
-    def write_prepared(self, *, of_one: bool = False) -> Iterator[Driver]:
-        assert isinstance(of_one, bool)  # a single statement on PostgreSQL could not fail after its commit
+    def write_prepared(self, **_options: bool) -> Iterator[Driver]:
+        # Not ``of_one``: a single statement on PostgreSQL could not fail after its commit.
         with self._ledger.write_prepared() as driver:
             yield driver
             raise CommitFails
