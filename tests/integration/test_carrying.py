@@ -24,6 +24,19 @@ def test_job_runs_once_and_leaves_its_result(house: House) -> None:
     assert [(1, 1)] == house.effects(job)
 
 
+def test_worker_keeps_no_note_in_redis_of_what_it_took(house: House) -> None:
+    """Taking a message is one call: the ledger knows who has which job."""
+    house.await_end(house.submit())
+
+    with house.broker.container.client as client:
+        calls = client.info("commandstats")
+        notes = client.keys("*unacked*")
+
+    assert "cmdstat_brpop" in calls
+    assert [] == [name for name in calls if name in {"cmdstat_zadd", "cmdstat_zrem", "cmdstat_hdel"}]
+    assert [] == notes
+
+
 def test_wiping_redis_with_100_jobs_waiting_loses_none(house: House) -> None:
     """After FLUSHALL all hundred jobs still run, each once."""
     blocker = house.submit("sleep", seconds=100)
