@@ -63,7 +63,7 @@ class Drivers:
         in_steps = self._is_sqlite or not of_one
         with self._borrowed() as driver:
             if self._is_sqlite and may_vanish != driver.hurries:
-                driver.connection.execute("PRAGMA synchronous=" + ("NORMAL" if may_vanish else "FULL"))
+                self._run(driver, "PRAGMA synchronous=" + ("NORMAL" if may_vanish else "FULL"))
                 driver.hurries = may_vanish
             if in_steps:
                 self._begin(driver)
@@ -80,10 +80,10 @@ class Drivers:
         """
         with self._borrowed() as driver:
             if self._is_sqlite:
-                driver.connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000:.0f}")
+                self._run(driver, f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000:.0f}")
             yield driver
             if self._is_sqlite:
-                driver.connection.execute(_NEVER_WAIT)
+                self._run(driver, _NEVER_WAIT)
 
     @contextmanager
     def _borrowed(self) -> Iterator[Driver]:
