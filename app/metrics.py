@@ -88,7 +88,8 @@ class _LedgerCollector(Collector):
             serving = [worker for worker in workers if queue in worker.queues]
             for state in sorted(fleet.LIVE):
                 up.add_metric((queue, state), sum(worker.state == state for worker in serving))
-            slots.add_metric((queue,), sum(worker.slots for worker in serving))
+            ready = (worker for worker in serving if worker.state != fleet.WorkerState.STANDBY)
+            slots.add_metric((queue,), sum(worker.slots for worker in ready))
         return (jobs, oldest, up, slots, leads, *self._of_outbox())
 
     def _of_outbox(self) -> Iterable[Metric]:

@@ -58,6 +58,12 @@ if [ ${#wanted[@]} -gt 0 ]; then
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${wanted[@]}" >/dev/null
 fi
 
+# Two warnings tell nothing: where a mirror's links lead, and an extra that pip before 23.3 looks for under its other spelling (pyproject.toml has both).
+pip_install() {
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@" 2>&1 |
+    { grep -vE "^WARNING: (Location|lxml .* does not provide the extra 'html_clean')" >&2 || true; }
+}
+
 pins=deploy/requirements-$profile.txt
 stamp=.venv/.installed-$profile
 if [ ! -x .venv/bin/python ]; then
@@ -66,10 +72,10 @@ if [ ! -x .venv/bin/python ]; then
 fi
 if ! cmp -s <(cat "$pins" deploy/requirements-r.txt) "$stamp" || ! cmp -s pyproject.toml .venv/.installed-project; then
   say "installing Python packages ($pins)"
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$pins" 2>&1 | { grep -v "^WARNING: Location" >&2 || true; }
+  pip_install -r "$pins"
   # rpy2 comes as source; in this mode it needs neither R nor a compiler to be installed.
-  RPY2_CFFI_MODE=ABI .venv/bin/python -m pip install --quiet --disable-pip-version-check -r deploy/requirements-r.txt 2>&1 | { grep -v "^WARNING: Location" >&2 || true; }
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+  RPY2_CFFI_MODE=ABI pip_install -r deploy/requirements-r.txt
+  pip_install --no-deps --editable .
   cat "$pins" deploy/requirements-r.txt >"$stamp"
   cp pyproject.toml .venv/.installed-project
   if [ "$profile" = dev ]; then cat deploy/requirements-run.txt deploy/requirements-r.txt >.venv/.installed-run; fi

@@ -51,11 +51,17 @@ def dispatcher() -> None:
 @click.option("-Q", "--queues", default="", help="Comma-separated queues to serve; all six by default.")
 @click.option("--slots", default=2, show_default=True, type=click.IntRange(1, 64), help="Jobs at a time.")
 @click.option("--with-web", is_flag=True, help="Supervise the runner and a web server together.")
-def local(queues: str, slots: int, with_web: bool) -> None:
+@click.option("--standby", is_flag=True, help="In the other profiles: run jobs only while Redis does not answer.")
+def local(queues: str, slots: int, with_web: bool, standby: bool) -> None:
     """Run jobs straight from the ledger, without Redis (profile `local`)."""
-    settings = _start()
-    if settings.needs_redis:
-        raise ConfigurationRefused("SWITCHYARD_PROFILE: must be `local`, for the web server too, to run without Redis")
+    settings = _start_on_redis() if standby else _start()
+    if settings.needs_redis and not standby:
+        raise ConfigurationRefused(
+            "SWITCHYARD_PROFILE: must be `local`, for the web server too, to run without Redis; beside Redis, a runner "
+            "for the time when it is down takes --standby"
+        )
+    if standby and with_web:
+        raise click.UsageError("--standby goes beside a house that has a web server: leave --with-web out")
     names = _queue_names(queues)
     if with_web:
         runner = [sys.executable, "-m", "workers", "local", "-Q", ",".join(names), "--slots", str(slots)]
@@ -63,12 +69,14 @@ def local(queues: str, slots: int, with_web: bool) -> None:
         supervised = [Supervised("runner", runner), Supervised("web", web)]
         sys.exit(Supervisor(supervised, stop_limit_s=settings.drain_grace_s + 10).run())
     from workers.local import LocalRunner  # noqa: PLC0415  # the supervisor has no use for it
+    from workers.standby import BrokerWatch  # noqa: PLC0415
 
     found = set(find_capabilities())
     # What this machine lacks something for waits, as it does where a dispatcher carries.
     kinds = [kind for kind, spec in load_specs(settings.extra_families).items() if spec.capabilities <= found]
     kernel = open_kernel(settings)
-    runner_here = LocalRunner(kernel, names, kinds, slots=slots)
+    watch = BrokerWatch(settings.redis_url) if standby else None
+    runner_here = LocalRunner(kernel, names, kinds, slots=slots, standby=watch)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: runner_here.stop())
     runner_here.run()

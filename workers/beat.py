@@ -46,7 +46,7 @@ class Beat:
     worker: fleet.Worker
     is_stopping: Callable[[], bool]
     children: Callable[[], list[int]]
-    _listening: bool = False
+    _said: WorkerState = WorkerState.STARTING
     _told_to_stop: bool = False
     _hurry: Event = field(default_factory=Event)
     _stopped: Event = field(default_factory=Event)
@@ -71,9 +71,9 @@ class Beat:
         self._thread = Thread(target=self._run, name="beat", daemon=True)
         self._thread.start()
 
-    def listening(self) -> None:
-        """Note that the worker takes jobs from now on."""
-        self._listening = True
+    def say(self, state: WorkerState) -> None:
+        """Note whether the worker takes jobs from now on (``UP``) or waits to be needed (``STANDBY``)."""
+        self._said = state
 
     def drain(self) -> None:
         """Note that the worker was told to stop, and write so at once. Safe in a signal handler of another thread."""
@@ -129,7 +129,7 @@ class Beat:
 
     def _state(self) -> WorkerState:
         if not (self._told_to_stop or self.is_stopping()):
-            return WorkerState.UP if self._listening else WorkerState.STARTING
+            return self._said
         if self._draining_since is None:
             self._draining_since = time.monotonic()
             log.info("worker_draining", worker=self.worker.name)

@@ -14,10 +14,14 @@ from workers.orphans import CHILD_MARK, WORKER_MARK
 from workers.preflight import find_capabilities
 
 
-def take_identity(queues: Sequence[str]) -> str:
-    """Mark this process as a worker's parent and return its unique name, ``queue@host#boot-id``."""
+def take_identity(queues: Sequence[str], *, role: str | None = None) -> str:
+    """Mark this process as a worker's parent and return its unique name, ``queue@host#boot-id``.
+
+    Args:
+        role: what stands before the host instead of the queues.
+    """
     boot = secrets.token_hex(4)
-    role = queues[0] if len(queues) == 1 else "all" if len(queues) == len(Queue) else "-".join(queues)
+    role = role or (queues[0] if len(queues) == 1 else "all" if len(queues) == len(Queue) else "-".join(queues))
     os.environ[WORKER_MARK] = f"{boot}:{os.getpid()}"
     # Spawned children are fresh interpreters: they must find us, and kinds beside the working directory, as we did.
     paths = [str(Path(__file__).parent.parent), str(Path.cwd()), os.environ.get("PYTHONPATH", "")]

@@ -14,6 +14,7 @@ from celery.worker import state as worker_state
 
 from tasks.celery import app
 from tasks.core.errors import AppError, LedgerUnavailable
+from tasks.core.ledger.fleet import WorkerState
 from tasks.core.log import configure_logging
 from tasks.core.settings import load_settings
 from tasks.core.spec import Queue
@@ -97,7 +98,7 @@ class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no 
         beat.start()
 
         def listening(**_: Any) -> None:
-            beat.listening()
+            beat.say(WorkerState.UP)
 
         def draining(**_: Any) -> None:
             beat.drain()

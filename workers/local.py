@@ -1,14 +1,16 @@
-"""The local runner: takes jobs straight from the ledger into children of its own. No Celery worker, no Redis."""
+"""The local runner: takes jobs straight from the ledger into children of its own. No Celery worker, no broker."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
+from typing import TYPE_CHECKING
 
 import structlog
 
 from tasks.core.errors import LedgerUnavailable
 from tasks.core.kernel import Kernel
+from tasks.core.ledger.fleet import WorkerState
 from tasks.core.ledger.picking import Due, due_jobs
 from tasks.core.settling import settle_for_child
 from workers.beat import Beat
@@ -16,6 +18,9 @@ from workers.duties import Duties
 from workers.identity import describe_worker, take_identity
 from workers.local_pool import Pool
 from workers.profiles import strictest
+
+if TYPE_CHECKING:  # it speaks to Redis, which the profile without Redis does not load
+    from workers.standby import BrokerWatch
 
 log = structlog.get_logger()
 
@@ -32,31 +37,33 @@ class LocalRunner:
     Args:
         kinds: the kinds that this version can run; others are left for whoever can.
         slots: jobs at a time.
+        standby: take jobs only while the broker is down; a dispatcher does the duties then. None: always.
     """
 
     kernel: Kernel
     queues: Sequence[str]
     kinds: Collection[str]
     slots: int
+    standby: "BrokerWatch | None" = None
     _stopping: Event = field(default_factory=Event)
 
     def run(self) -> None:
         """Take and run jobs. Call it in the main thread."""
         profile = strictest(self.queues)
-        name = take_identity(self.queues)
+        name = take_identity(self.queues, role="standby" if self.standby else None)
         lost = partial(_settle, self.kernel, name)
         pool = Pool(name, self.slots, profile, lost, self.kernel.memory_kills)
         worker = describe_worker(name, self.queues, slots=pool.slots)
         beat = Beat(self.kernel, worker, is_stopping=self._stopping.is_set, children=lambda: pool.pids)
-        duties = Duties(self.kernel)
+        watched = self.standby or Duties(self.kernel)
         beat.start()
-        duties.start()
+        watched.start()
         try:
             self._serve(pool, beat)
             self._drain(pool)
         finally:
             pool.retire_free()
-            duties.stop()
+            watched.stop()
             beat.stop()
         log.info("local_runner_stopped", worker=name)
 
@@ -65,15 +72,18 @@ class LocalRunner:
         self._stopping.set()
 
     def _serve(self, pool: Pool, beat: Beat) -> None:
-        is_up = False
+        is_ready = False
         while not self._stopping.is_set():
             pool.start_missing()
-            if pool.free and not is_up:
-                is_up = True
-                beat.listening()
+            if pool.free and not is_ready:
+                is_ready = True
                 log.info("local_runner_ready", worker=pool.worker, slots=pool.slots, queues=",".join(self.queues))
+            takes_jobs = self.standby is None or self.standby.is_down
+            if is_ready:
+                beat.say(WorkerState.UP if takes_jobs else WorkerState.STANDBY)
             try:
-                self._hand_out(pool)
+                if takes_jobs:
+                    self._hand_out(pool)
             except LedgerUnavailable as exc:
                 log.warning("local_runner_without_ledger", code=exc.code)
                 self._stopping.wait(_AWAY_S)

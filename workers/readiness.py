@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from tasks.core.ledger import Ledger, fleet
 from tasks.core.ledger.fleet import WorkerState
 
+_READY = frozenset({WorkerState.UP, WorkerState.STANDBY})
+
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
@@ -16,7 +18,7 @@ class Readiness:
 
 
 def readiness(ledger: Ledger, *, lease_s: float, name: str | None = None, pid: int | None = None) -> Readiness:
-    """Judge the workers of this machine, or the one named: ready when there is one, and each of them is up.
+    """Judge the workers of this machine, or the one named: ready when there is one, and each is up or stands by.
 
     A worker writes ``draining`` at the moment it is told to stop, and its row goes stale ``lease_s`` after it dies.
 
@@ -31,4 +33,4 @@ def readiness(ledger: Ledger, *, lease_s: float, name: str | None = None, pid: i
     if not here:
         return Readiness(is_ready=False, reason="no such worker beats here")
     reason = ", ".join(f"{worker.name} is {worker.state}" for worker in here)
-    return Readiness(is_ready=all(worker.state == WorkerState.UP for worker in here), reason=reason)
+    return Readiness(is_ready=all(worker.state in _READY for worker in here), reason=reason)

@@ -16,6 +16,9 @@ import psutil
 import redis
 from pytest_celery import CeleryTestContainer
 
+from tasks.core.errors import LedgerBusy
+from tasks.core.ledger import Ledger
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -24,6 +27,34 @@ def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
+
+
+def family_of(pid: int) -> list[psutil.Process]:
+    """Return the living process and everything below it, the process first."""
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def freeze(processes: Sequence[psutil.Process], ledger: Ledger) -> None:
+    """Stop them (SIGSTOP) at a moment when none of them writes: one that holds SQLite's lock would stop everybody."""
+    while True:
+        for process in processes:
+            process.suspend()
+        try:
+            with ledger.write():
+                return
+        except LedgerBusy:
+            thaw(processes)
+            time.sleep(0.1)
+
+
+def thaw(processes: Sequence[psutil.Process]) -> None:
+    """Let them go on."""
+    for process in processes:
+        process.resume()
 
 
 def await_true(condition: Any, *, what: str, within_s: float = 60.0) -> Any:

@@ -7,7 +7,7 @@ import pytest
 from tasks.core.ledger import leases
 from tasks.core.records import JobState
 from tests.integration.house import House
-from tests.integration.processes import CommandContainer, await_true
+from tests.integration.processes import CommandContainer, await_true, family_of, freeze, thaw
 
 _BACKLOG = 100
 
@@ -58,11 +58,12 @@ def test_leader_that_was_frozen_stands_down(
     house: House, dispatcher: CommandContainer, other: CommandContainer
 ) -> None:
     """While it is frozen and after it is back every job is carried, and each attempt starts once."""
-    dispatcher.kill("SIGSTOP")
+    frozen = family_of(dispatcher.pid)
+    freeze(frozen, house.kernel.ledger)
     jobs = [house.submit("transient", until_attempt=1) for _ in range(5)]
     ended = [house.await_end(job) for job in jobs]
 
-    dispatcher.kill("SIGCONT")
+    thaw(frozen)
 
     await_true(lambda: "dispatcher_stood_down" in dispatcher.logs(), what="the frozen leader stands down")
     ended += [house.await_end(house.submit("transient", until_attempt=1)) for _ in range(5)]

@@ -27,7 +27,7 @@ from tasks.core.settings import load_settings
 from tests.conftest import DEAD_REDIS_URL
 from tests.integration.house import environment, worker_arguments
 from tests.integration.jobs import Jobs
-from tests.integration.processes import REPOSITORY, CommandContainer, await_true, free_port
+from tests.integration.processes import REPOSITORY, CommandContainer, await_true, family_of, free_port, freeze, thaw
 from tests.integration.test_cancelling import *  # noqa: F403
 from tests.integration.test_dying import *  # noqa: F403
 
@@ -98,8 +98,7 @@ def is_alive(pid: int) -> bool:
 
 
 def connections_of(pid: int) -> list[Any]:
-    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    return [connection for process in family for connection in process.net_connections("inet")]
+    return [connection for process in family_of(pid) for connection in process.net_connections("inet")]
 
 
 def test_job_runs_and_its_story_is_told(house: LocalHouse) -> None:
@@ -142,13 +141,11 @@ def test_frozen_runner_cannot_write_after_another_took_over(house: LocalHouse) -
     job = house.submit("sleep", seconds=8)
     house.await_start(job)
     frozen = house.runner
-    family = [psutil.Process(frozen.pid), *psutil.Process(frozen.pid).children(recursive=True)]
-    for process in family:
-        process.suspend()
+    family = family_of(frozen.pid)
+    freeze(family, house.kernel.ledger)
     house.start()
     house.await_start(job, starts=2)
-    for process in family:
-        process.resume()
+    thaw(family)
     ended = house.await_end(job)
     assert (JobState.SUCCEEDED, {"attempt": 2, "fence": 2}) == (ended.state, ended.result)
     frozen.teardown()

@@ -1,14 +1,11 @@
 """Workers that vanish or freeze: their jobs are rescued, and what they write too late is refused."""
 
-import signal
-
-import psutil
 import pytest
 
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.records import JobState
 from tests.integration.house import House
-from tests.integration.processes import await_true
+from tests.integration.processes import await_true, family_of, freeze, thaw
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +42,12 @@ def test_late_writer_is_refused(house: House) -> None:
     frozen = house.start_worker("-Q", "analytics")
     job = house.submit("stubborn", seconds=3, until_attempt=1)
     house.await_start(job)
-    tree = [psutil.Process(frozen.pid), *frozen.children()]
-    for process in tree:
-        process.send_signal(signal.SIGSTOP)
+    tree = family_of(frozen.pid)
+    freeze(tree, house.kernel.ledger)
 
     other = house.start_worker("-Q", "analytics")
     ended = house.await_end(job)
-    for process in tree:
-        process.send_signal(signal.SIGCONT)
+    thaw(tree)
     await_true(lambda: "attempt_superseded" in frozen.logs(), what="the late writer is refused")
 
     assert (JobState.SUCCEEDED, {"attempt": 2, "fence": 2}) == (ended.state, ended.result)

@@ -6,7 +6,7 @@ import pytest
 from tasks.core.records import Cause, JobState
 from tests.faulty.contract import WATCHED
 from tests.integration.house import House
-from tests.integration.processes import await_true
+from tests.integration.processes import await_true, family_of, freeze, thaw
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +45,12 @@ def test_child_of_a_thawed_worker_is_killed(house: House) -> None:
     job = house.submit("mute", seconds=1000, until_attempt=1)
     house.await_start(job)
     left = house.child_of(job)
-    tree = [psutil.Process(frozen.pid), *frozen.children()]
-    for process in tree:
-        process.suspend()
+    tree = family_of(frozen.pid)
+    freeze(tree, house.kernel.ledger)
 
     other = house.start_worker("-Q", "analytics")
     house.await_job(job, lambda seen: seen.fence == 2, what="the other worker begins it again")
-    for process in tree:
-        process.resume()
+    thaw(tree)
 
     await_true(lambda: "superseded_child_killed" in frozen.logs(), what="the child that goes on is killed")
     assert (JobState.SUCCEEDED, 2) == ((ended := house.await_end(job)).state, ended.attempt)

@@ -86,7 +86,7 @@ def test_worker_is_up_once_it_listens(beat: Beat, quick: Kernel) -> None:
     """Until then it is starting, and counts for no window."""
     beat.start()
     assert eventually(lambda: row(quick).state == WorkerState.STARTING)
-    beat.listening()
+    beat.say(WorkerState.UP)
     assert eventually(lambda: row(quick).state == WorkerState.UP)
 
 
@@ -339,7 +339,7 @@ def test_order_to_stop_is_written_at_once(kernel: Kernel, child: subprocess.Pope
     beat = Beat(slow, a_worker(), is_stopping=lambda: False, children=list)
     beat.start()
     try:
-        beat.listening()
+        beat.say(WorkerState.UP)
         assert eventually(lambda: [] != fleet.live_workers(kernel.ledger))
         beat.drain()
         wanted = [WorkerState.DRAINING]

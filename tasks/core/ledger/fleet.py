@@ -27,6 +27,8 @@ class WorkerState(StrEnum):
     """Beats, and does not listen to its queues yet."""
     UP = "up"
     """Takes jobs."""
+    STANDBY = "standby"
+    """Takes jobs only while the broker is down, and it is not."""
     DRAINING = "draining"
     """Takes no new jobs; lets the running ones finish."""
     STOPPED = "stopped"
@@ -35,7 +37,7 @@ class WorkerState(StrEnum):
     """Its counter stood still for a lease; its jobs were rescued."""
 
 
-LIVE = frozenset({WorkerState.STARTING, WorkerState.UP, WorkerState.DRAINING})
+LIVE = frozenset({WorkerState.STARTING, WorkerState.UP, WorkerState.STANDBY, WorkerState.DRAINING})
 
 
 @dataclass(frozen=True, slots=True)

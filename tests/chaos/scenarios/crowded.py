@@ -11,11 +11,10 @@ from tests.chaos.crowd import Crowd
 from tests.chaos.house import House, open_house
 from tests.chaos.memory import Memory
 from tests.chaos.oracle import Claim
-from tests.chaos.processes import family_of
 from tests.chaos.registry import Scenario
 from tests.chaos.trial import Trial
 from tests.chaos.verdict import Verdict, judge
-from tests.integration.processes import LocalProcess
+from tests.integration.processes import LocalProcess, family_of
 
 _DROP_EVERY_S = 3.0
 _MOST_GROWTH_MIB = 10.0

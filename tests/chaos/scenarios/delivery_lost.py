@@ -9,11 +9,10 @@ import psutil
 from tests.chaos.house import QUEUE, House, open_house
 from tests.chaos.ledger_reading import queued_jobs
 from tests.chaos.oracle import Claim
-from tests.chaos.processes import family_of
 from tests.chaos.registry import Scenario
 from tests.chaos.trial import Trial
 from tests.chaos.verdict import Verdict, judge, next_starts, recovered_within
-from tests.integration.processes import LocalProcess
+from tests.integration.processes import LocalProcess, family_of, freeze
 
 # Where Celery keeps what waits: `global_keyprefix` and the queue's name.
 _REDIS_LIST = f"sy:{QUEUE}"
@@ -54,8 +53,7 @@ def _die_with_messages(house: House, worker: LocalProcess, *, whole: bool) -> li
     """
     trial, submitter = house.trial, house.submitters[0]
     children = _pool_of(house, worker)
-    for child in children:
-        child.send_signal(signal.SIGSTOP)
+    freeze(children, house.ledger)
     sent = {told.id for told in submitter.submit_many(len(children), seconds=0.1)}
     trial.await_true(
         lambda: sent <= set(queued_jobs(house.ledger, published=True)) and not house.redis.client.llen(_REDIS_LIST),

@@ -1,17 +1,15 @@
 """F5: a worker is frozen with SIGSTOP until its jobs are taken from it, and then goes on as if nothing had been."""
 
-import signal
 import time
 from collections.abc import Callable
 
 from tests.chaos.house import House, open_house
 from tests.chaos.ledger_reading import Running, running_jobs
 from tests.chaos.oracle import Claim
-from tests.chaos.processes import family_of
 from tests.chaos.registry import Scenario
 from tests.chaos.trial import Trial
 from tests.chaos.verdict import Verdict, judge, next_starts
-from tests.integration.processes import LocalProcess
+from tests.integration.processes import LocalProcess, family_of, freeze, thaw
 
 
 def play(trial: Trial) -> Verdict:
@@ -78,16 +76,14 @@ def _freeze(
     trial.await_true(all_run, "the worker is full", within_s=90)
     held = [one for one in running_jobs(house.ledger) if one.job in ours]
     tree = family_of(worker.pid)
-    for process in tree:
-        process.send_signal(signal.SIGSTOP)
+    freeze(tree, house.ledger)
     at = time.time()
     trial.say(f"froze a worker with {len(held)} jobs of {seconds:g} s for {frozen_s:g} s")
     other = house.start_worker()
     submitter.submit_many(trial.pick(quick=3, full=20), seconds=0.2)
     trial.sleep(at + frozen_s - time.time())
     trial.await_true(lambda: until(house, held), "other attempts take over", within_s=120)
-    for process in tree:
-        process.send_signal(signal.SIGCONT)
+    thaw(tree)
     trial.say("the worker goes on")
     house.drain(within_s=trial.pick(quick=40, full=150))
     other.stop(within_s=10)

@@ -37,6 +37,8 @@ def play(trial: Trial) -> Verdict:
         house.trial.await_true(lambda: len(_up(house)) == 2, "both workers are up", within_s=90)
         submitter = house.submitter()
         house.view(submitter.submit(seconds=3).id)
+        submitter.submit_many(8, seconds=_JOB_S)
+        house.drain(within_s=90)  # every child has loaded everything once
         submitter.start(every_s=_EVERY_S, seconds=_JOB_S)
         trial.sleep(2)
         ratios: list[float] = []

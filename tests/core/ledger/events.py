@@ -11,16 +11,15 @@ WORKERS = st.sampled_from(["one", "two"])
 _BACK = st.integers(0, 3) | st.integers(0, 20)
 _ENDS = ("succeed", "fail", "retry", "lose by carry", "lose by fence", "drain")
 _ACTS = st.sampled_from((*_ENDS, "resume", "progress", "sign", "look"))
-NEW_JOBS = st.fixed_dictionaries(
-    {
-        "key": st.sampled_from([None, None, "k1", "k2"]),
-        "body": st.sampled_from(["a", "b"]),
-        "may_publish": st.booleans(),
-        "priority": st.sampled_from([10, 50]),
-        "max_attempts": st.sampled_from([1, 2, 3, 9]),
-        "expires_in_s": st.sampled_from([None, None, None, 10]),
-    }
-)
+NEW: dict[str, st.SearchStrategy[Any]] = {
+    "key": st.sampled_from([None, None, "k1", "k2"]),
+    "body": st.sampled_from(["a", "b"]),
+    "priority": st.sampled_from([10, 50]),
+    "max_attempts": st.sampled_from([1, 2, 3, 9]),
+    "expires_in_s": st.sampled_from([None, None, None, 10]),
+}
+NEW_JOBS = st.fixed_dictionaries(NEW)
+_STATES = st.lists(st.sampled_from(["queued", "running", *reference.TERMINAL]), unique=True, max_size=2)
 Event = tuple[str, dict[str, Any]]
 
 
@@ -31,7 +30,8 @@ def _event(name: str, /, **values: st.SearchStrategy[Any]) -> st.SearchStrategy[
 # Each about as often as it stands here; Hypothesis is fond of the first.
 EVENTS = st.one_of(
     *(_event("work", worker=WORKERS) for _ in range(2)),
-    *(st.tuples(st.just("submit"), NEW_JOBS) for _ in range(2)),
+    *(_event("submit", may_publish=st.booleans(), **NEW) for _ in range(2)),
+    _event("submit_many", items=st.lists(NEW_JOBS, min_size=1, max_size=4)),
     *(_event("carry", arrives=st.booleans()) for _ in range(2)),
     *(_event("carry_again", back=_BACK, every=st.booleans(), arrives=st.booleans()) for _ in range(2)),
     *(_event("put_back", back=_BACK, late=st.booleans()) for _ in range(2)),
@@ -44,6 +44,7 @@ EVENTS = st.one_of(
     *(_event("cancel", back=_BACK) for _ in range(2)),
     *(_event("replay", back=_BACK, may_publish=st.booleans()) for _ in range(2)),
     _event("erase", back=_BACK),
+    _event("change_many", verb=st.sampled_from(["cancel", "replay", "erase"]), states=_STATES, limit=st.integers(1, 5)),
     _event("expire"),
     _event("time_passes", seconds=st.sampled_from([1, 5, 30, 2 * reference.KEY_TTL_S])),
     _event("reload"),

@@ -1,7 +1,6 @@
 """A Hypothesis state machine that drives the real ledger and a reference side by side, in any order that may happen."""
 
 import functools
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -18,19 +17,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tasks.core.clock import now as product_now
 from tasks.core.errors import Conflict, IdempotencyKeyReused, NotFound
-from tasks.core.ledger import Ledger, accepting, carrying, fleet, queries, replaying, state_events, transitions
-from tasks.core.ledger import schema as tables
+from tasks.core.ledger import Ledger, accepting, batches, carrying, fleet, queries, replaying, state_events, transitions
 from tasks.core.ledger.accepting import Idempotency
-from tasks.core.ledger.database import ledger_now as product_ledger_now
-from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
 from tasks.core.outcome import end_attempt, settle_lost
 from tasks.core.records import Cause, Job, JobState
 from tests.core.ledger import reference
 from tests.core.ledger.clock import CLOCKS, Clock, sqlite_of_ours
 from tests.core.ledger.events import EVENTS, NEW_JOBS, WORKERS, Event
 from tests.core.ledger.reference import Reference, ReferenceJob, ReferenceWorker
+from tests.core.ledger.surroundings import a_tenant, all_rows, use
 from tests.samples import a_job, a_worker
 
 QUEUE = "maintenance"
@@ -51,9 +47,9 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger = Ledger(self.url)
         self.patch = pytest.MonkeyPatch()
         self.clock = Clock()
-        _use(self.clock, self.patch)
+        use(self.clock, self.patch)
         CLOCKS[:] = [self.clock]
-        self.tenant = _tenant(self.ledger)
+        self.tenant = a_tenant(self.ledger)
         self.model = Reference()
         self.ids: list[str] = []
         self.messages: list[tuple[str, int]] = []
@@ -72,7 +68,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @initialize(first=NEW_JOBS, worker=WORKERS)
     def begin(self, first: dict[str, Any], worker: str) -> None:
         """Something runs, so that no event finds nothing at all."""
-        self.submit(**first | {"key": None, "may_publish": True})
+        self.submit(**first | {"key": None}, may_publish=True)
         self.deliver(back=0, worker=worker)
 
     # One rule, because Hypothesis leaves half of the rules out of each run, and most events need most others.
@@ -84,27 +80,39 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # ---- events: into the ledger, into the broker
 
-    def submit(
-        self, *, key: str | None, body: str, may_publish: bool, expires_in_s: float | None, **values: int
-    ) -> None:
-        """Somebody submits a job, or one that is there already."""
-        job_id = str(UUID(int=len(self.ids) + 1))
-        expires_at = None if expires_in_s is None else self.clock() + timedelta(seconds=expires_in_s)
-        job = ReferenceJob(job_id, expires_at=expires_at, **values)
-        real = a_job(self.tenant, id=job_id, expires_at=expires_at, **values)
-        idempotency = None if key is None else Idempotency(key, body * 64, ttl_s=reference.KEY_TTL_S)
-        self.ids.append(job_id)
+    def submit_many(self, *, items: list[dict[str, Any]]) -> None:
+        """Somebody submits several jobs in one transaction: all are accepted, or none."""
+        drafts = [self._draft(**values) for values in items]
+        real = [(job, idempotency) for _, job, idempotency in drafts]
+        known = [(job, values["key"], values["body"]) for (job, _, _), values in zip(drafts, items, strict=True)]
         try:
-            expected = self.model.accept(job, key=key, body=body, may_publish=may_publish, at=self.clock())
+            expected = self.model.accept_many(known, at=self.clock())
+        except reference.KeyReused:
+            with pytest.raises(IdempotencyKeyReused):
+                accepting.accept_many(self.ledger, real)
+            return
+        answers = accepting.accept_many(self.ledger, real)
+        assert expected == [answer.job.id for answer in answers], "one key one job, also within a batch"
+        assert [job.id != first for (job, _, _), first in zip(known, expected, strict=True)] == [
+            answer.replayed for answer in answers
+        ]
+
+    def submit(self, *, may_publish: bool, **values: Any) -> None:
+        """Somebody submits a job, or one that is there already."""
+        job, real, idempotency = self._draft(**values)
+        try:
+            expected = self.model.accept(
+                job, key=values["key"], body=values["body"], may_publish=may_publish, at=self.clock()
+            )
         except reference.KeyReused:
             with pytest.raises(IdempotencyKeyReused):
                 accepting.accept(self.ledger, real, idempotency=idempotency, may_publish=may_publish)
             return
         answer = accepting.accept(self.ledger, real, idempotency=idempotency, may_publish=may_publish)
-        assert (expected, expected != job_id) == (answer.job.id, answer.replayed), "one key one job"
-        assert answer.published == (expected == job_id and job.carry == 1)
+        assert (expected, expected != job.id) == (answer.job.id, answer.replayed), "one key one job"
+        assert answer.published == (expected == job.id and job.carry == 1)
         if answer.published:
-            self.messages.append((job_id, 1))
+            self.messages.append((job.id, 1))
 
     def carry(self, *, arrives: bool) -> None:
         """The dispatcher carries what is due; the messages arrive, or Redis loses them."""
@@ -191,9 +199,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """Somebody erases a job."""
         job_id = _recent(self.ids, back)
         if self._ask(transitions.erase, self.model.erase, job_id):
-            self.ended.pop(job_id, None)
-            self.unsent = {event for event in self.unsent if event[0] != job_id}
-            del self.effects[job_id]
+            self._forget(job_id)
 
     def replay(self, *, back: int, may_publish: bool) -> None:
         """Somebody wants a failed or cancelled job to run again."""
@@ -205,6 +211,19 @@ class LedgerMachine(RuleBasedStateMachine):
             replayed = self.model.jobs[job_id]
             if replayed.published_at is not None:
                 self.messages.append((job_id, replayed.carry))
+
+    def change_many(self, *, verb: str, states: list[str], limit: int) -> None:
+        """Somebody cancels, replays or erases what a filter matches, a batch at a time, up to a limit."""
+        act = {"cancel": batches.cancel, "replay": batches.replay, "erase": batches.erase}[verb]
+        expected = self.model.change_many(verb, states, limit=limit, at=self.clock())
+        wanted = queries.Filter(tenant_id=self.tenant.id, states=states)
+        found = list(act(self.ledger, wanted, limit=limit))
+        assert expected == [sorted(job.id for job in batch) for batch in found]
+        for job_id in (job_id for batch in expected for job_id in batch):
+            if verb == "erase":
+                self._forget(job_id)
+            elif verb == "replay":
+                del self.ended[job_id]
 
     def expire(self) -> None:
         """The dispatcher ends what nobody started in time."""
@@ -231,6 +250,16 @@ class LedgerMachine(RuleBasedStateMachine):
         self.unsent -= told
 
     # ---- what events do, on both sides
+
+    def _draft(
+        self, *, key: str | None, body: str, expires_in_s: float | None, **values: int
+    ) -> tuple[ReferenceJob, Job, Idempotency | None]:
+        job_id = str(UUID(int=len(self.ids) + 1))
+        self.ids.append(job_id)
+        expires_at = None if expires_in_s is None else self.clock() + timedelta(seconds=expires_in_s)
+        job = ReferenceJob(job_id, expires_at=expires_at, **values)
+        real = a_job(self.tenant, id=job_id, expires_at=expires_at, **values)
+        return job, real, None if key is None else Idempotency(key, body * 64, ttl_s=reference.KEY_TTL_S)
 
     def _act(self, job: Job, act: str) -> None:
         acts: dict[str, Callable[[Job], None]] = {
@@ -312,6 +341,11 @@ class LedgerMachine(RuleBasedStateMachine):
             expected = self.model.finish(job.id, fence=job.fence, **ending)
             assert expected == (transitions.finish(self.ledger, job.id, fence=job.fence, **ending) is not None)
 
+    def _forget(self, job_id: str) -> None:
+        self.ended.pop(job_id, None)
+        self.unsent = {event for event in self.unsent if event[0] != job_id}
+        del self.effects[job_id]
+
     def _ask(self, real: Callable[..., Any], model: Callable[[str], None], job_id: str) -> bool:
         try:
             model(job_id)
@@ -326,7 +360,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
-        rows = _all_rows(self.ledger)
+        rows = all_rows(self.ledger)
         type(self).steps["run"] += self.begun
         self.begun = True
         self._rows_agree(rows["jobs"])
@@ -410,29 +444,6 @@ def _comparable(row: dict[str, Any]) -> dict[str, Any]:
     known = row | {"cancel_requested": row["cancel_requested_at"] is not None}
     error = row["error"] and row["error"]["code"]
     return {name: known[name] for name in reference.COLUMNS} | {"error": error, "version": row["version"]}
-
-
-def _all_rows(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
-    wanted = (tables.jobs, tables.attempts, tables.state_events, tables.idempotency_keys)
-    with ledger.read() as connection:
-        return {table.name: [dict(row._mapping) for row in connection.execute(table.select())] for table in wanted}
-
-
-def _use(clock: Clock, patch: pytest.MonkeyPatch) -> None:
-    """Give every module of ours that asks for the time this clock, and the broker a window that fills up."""
-    for name, module in list(sys.modules.items()):
-        if name.startswith(("tasks.core", "tests.samples")) and vars(module).get("now") is product_now:
-            patch.setattr(module, "now", clock)
-        if name.startswith("tasks.core") and vars(module).get("ledger_now") is product_ledger_now:
-            patch.setattr(module, "ledger_now", clock.of_the_ledger)
-    patch.setattr(fleet, "_LEAST_WINDOW", reference.LEAST_WINDOW)
-    patch.setattr(fleet, "_WINDOW_PER_SLOT", reference.WINDOW_PER_SLOT)
-
-
-def _tenant(ledger: Ledger) -> Tenant:
-    tenant = tenant_of(ledger, create_key(ledger, tenant="acme", name="test"))
-    assert tenant is not None
-    return tenant
 
 
 def run(fresh_url: Callable[[], str], *, steps: int, first_seed: int, shrink: bool = True) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 KEY_TTL_S = 3600
 LEAST_WINDOW = 2
 WINDOW_PER_SLOT = 2
+BATCH = 2
 TERMINAL = ("succeeded", "failed", "cancelled")
 
 
@@ -117,6 +118,15 @@ class Reference:
             job.carry, job.published_at = 1, at
         self.jobs[job.id] = job
         return job.id
+
+    def accept_many(self, items: Iterable[tuple[ReferenceJob, str | None, str]], *, at: datetime) -> list[str]:
+        """Return the ids of the jobs that answer, in order; all are accepted, or none."""
+        before = dict(self.jobs), dict(self.keys)
+        try:
+            return [self.accept(job, key=key, body=body, may_publish=False, at=at) for job, key, body in items]
+        except KeyReused:
+            self.jobs, self.keys = before
+            raise
 
     def _nothing_waits(self, at: datetime) -> bool:
         return not self._due(at) and len(self.published()) < self.window
@@ -267,6 +277,23 @@ class Reference:
         job.max_attempts, job.carry, job.published_at = job.attempt + job.given_attempts, job.carry + 1, published_at
         job.not_before = job.expires_at = job.worker = job.error = job.progress = None
         job.dead = job.cancel_requested = False
+
+    def change_many(self, verb: str, states: Iterable[str], *, limit: int, at: datetime) -> list[list[str]]:
+        """Cancel, replay or erase what is in one of ``states`` (or in any), oldest first; return the ids by batch."""
+        eligible = {
+            "cancel": lambda job: job.state in ("queued", "running") and not job.cancel_requested,
+            "replay": lambda job: job.state in ("failed", "cancelled"),
+            "erase": lambda job: job.state in TERMINAL,
+        }[verb]
+        wanted = set(states)
+        found = [job.id for job in self.jobs.values() if eligible(job) and (not wanted or job.state in wanted)]
+        chosen = sorted(found)[:limit]
+        for job_id in chosen:
+            if verb == "replay":
+                self.replay(job_id, may_publish=False, at=at)
+            else:
+                {"cancel": self.cancel, "erase": self.erase}[verb](job_id)
+        return [chosen[first : first + BATCH] for first in range(0, len(chosen), BATCH)]
 
     def erase(self, job_id: str) -> None:
         job = self._existing(job_id)

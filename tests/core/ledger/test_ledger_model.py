@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tasks.core.ledger import Ledger, accepting, carrying, queries, transitions
+from tasks.core.ledger import Ledger, accepting, batches, carrying, queries, transitions
 from tasks.core.ledger.schema import jobs, metadata
 from tasks.core.records import Job, JobState
 from tests.core.ledger.clock import postgresql_of_ours
@@ -90,8 +90,13 @@ def _accept_that_forgets_keys(ledger: Ledger, job: Job, *, idempotency: object, 
     return _accept(ledger, job, may_publish=may_publish)
 
 
-_accept, _put_back, _requeue = accepting.accept, carrying.put_back, transitions.requeue
-MUTANTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
+def _accept_many_that_forgets_keys(ledger: Ledger, items: list[tuple[Job, object]]) -> Any:
+    return _accept_many(ledger, [(job, None) for job, _ in items])
+
+
+_accept, _accept_many = accepting.accept, accepting.accept_many
+_put_back, _requeue = carrying.put_back, transitions.requeue
+MUTANTS: dict[str, tuple[Any, str, Any]] = {
     "claim ignores the carry": (transitions, "claim", _ignoring(transitions.claim, "carry")),
     "finish ignores the fence": (transitions, "finish", _ignoring(transitions.finish, "fence")),
     "requeue ignores the fence": (transitions, "requeue", _ignoring(transitions.requeue, "fence")),
@@ -99,6 +104,8 @@ MUTANTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "put_back ignores the carry": (carrying, "put_back", _putting_back_any_carry),
     "requeue keeps the carry": (transitions, "requeue", _requeue_that_keeps_the_carry),
     "accept forgets keys": (accepting, "accept", _accept_that_forgets_keys),
+    "many accepted forget keys": (accepting, "accept_many", _accept_many_that_forgets_keys),
+    "many erased while they run": (batches, "ERASABLE", sa.true()),
     "transitions are not told": (transitions, "write_event", lambda *_: None),
 }
 
