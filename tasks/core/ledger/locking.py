@@ -14,6 +14,8 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0002, 0.01
 # SQLite serves nobody in turn. So who has waited for this long looks more and more often, until nobody is more
 # insistent: without that, newcomers with their short first pauses would let it wait for seconds.
 _PATIENT_S, _INSISTENT_S = 0.1, 0.4
+# Each look costs the machine some 50 microseconds, so that forty who insist must not look at every moment.
+_INSISTENT_PAUSE_S = 0.001
 
 BUSY = "The ledger is busy. Try again in a few seconds."
 UNREACHABLE = "The ledger cannot be reached. Try again in a few seconds."
@@ -48,4 +50,4 @@ def _next_pause_s(pause_s: float, *, waited_s: float) -> float:
     if waited_s < _PATIENT_S:
         return min(1.5 * pause_s, _LONGEST_PAUSE_S)
     patience = max(0.0, (_INSISTENT_S - waited_s) / (_INSISTENT_S - _PATIENT_S))
-    return max(_FIRST_PAUSE_S, patience * _LONGEST_PAUSE_S)
+    return max(_INSISTENT_PAUSE_S, patience * _LONGEST_PAUSE_S)

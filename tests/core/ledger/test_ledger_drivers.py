@@ -97,7 +97,7 @@ def test_who_has_waited_longer_looks_more_often() -> None:
     longest = pauses.index(max(pauses))
     assert pauses[: longest + 1] == sorted(pauses[: longest + 1])
     assert pauses[longest:] == sorted(pauses[longest:], reverse=True)
-    assert (max(pauses), pauses[-1]) == (locking._LONGEST_PAUSE_S, locking._FIRST_PAUSE_S)
+    assert (max(pauses), pauses[-1]) == (locking._LONGEST_PAUSE_S, locking._INSISTENT_PAUSE_S)
 
 
 def test_only_a_claim_may_vanish_with_the_power(sqlite_ledger: Ledger) -> None:
