@@ -191,6 +191,8 @@ class CalibrationRequest(Contract):
     adapt_delta: float = Field(0.8, ge=0.6, le=0.99, description="Acceptance that the step size is tuned for.")
     seed: int = Field(1, ge=0, le=2**31 - 1, description="The same seed and input give the same numbers.")
     sampler: Literal["c", "r"] = Field("c", description="`r`: the same sampler in plain R, far slower.")
+    draw_figures: bool = Field(True, description="Draw figures; without them the answer comes sooner.")
+    save_draws: bool = Field(True, description="Keep every draw as an artifact.")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -325,7 +327,10 @@ class Provenance(Contract):
     switchyard_version: str = Field(max_length=50)
     seed: int
     parameters: dict[str, str | int | float | bool | None] = Field(description="As they took effect.")
+    donotcalib: dict[str, tuple[str, ...]] = Field(description="Causes that were asked to be left as observed.")
     excluded: dict[str, tuple[str, ...]] = Field(description="Causes left as observed, asked for and learned.")
+    cause_map: dict[str, str] = Field(description="The request's own translations of cause names.")
+    studycause_map: dict[str, str] | None = Field(description="Study cause to cause of the matrix, if they differ.")
     input_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     matrix_sha256: dict[str, str]
     dropped: dict[str, dict[str, int]] = Field(description="Deaths left out, by algorithm and reason.")
@@ -340,7 +345,7 @@ class CalibrationResult(Contract):
     ensemble: EnsembleResult | None
     notes: tuple[str, ...] = Field(max_length=100, description="What a reader must know.")
     provenance: Provenance
-    artifacts: tuple[str, ...] = Field(max_length=20)
+    artifacts: tuple[str, ...] = Field(max_length=100)
 
 
 SPECS = (

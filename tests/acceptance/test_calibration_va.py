@@ -1,12 +1,11 @@
 """``calibration.va`` from one HTTP request to calibrated fractions: real Redis, real worker, real R."""
 
-import csv
-import gzip
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from pyarrow import parquet
 
 from client import Switchyard
 from tests.acceptance.conftest import Yard
@@ -37,9 +36,11 @@ def test_the_example_is_calibrated(client: Switchyard, tmp_path: Path) -> None:
         assert fit["total"] == sum(cause["deaths"] for cause in fit["causes"])
         assert fit["diagnostics"]["converged"]
     names = {artifact.name for artifact in client.artifacts(job.id)}
-    assert {"csmf.csv", "deaths.csv", "matrices.csv", "diagnostics.csv", "draws.csv.gz"} <= names
-    draws = gzip.decompress(client.download(job.id, "draws.csv.gz", tmp_path / "draws").read_bytes()).decode()
-    assert 3 * 4 * 2500 == sum(1 for _ in csv.reader(draws.splitlines())) - 1
+    assert set(result["artifacts"]) <= names
+    assert {"csmf.csv", "figures/csmf.svg", "figures/csmf.png", "draws.parquet", "report.html"} <= names
+    draws = parquet.read_table(client.download(job.id, "draws.parquet", tmp_path / "draws"))
+    assert 3 * 4 * 2500 == draws.num_rows
+    assert client.download(job.id, "report.html", tmp_path / "report").read_bytes().startswith(b"<!DOCTYPE html>")
 
 
 def test_a_bad_request_is_refused_before_it_is_queued(yard: Yard) -> None:

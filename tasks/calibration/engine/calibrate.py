@@ -10,15 +10,16 @@ from tasks.calibration.engine.bridge import Run
 from tasks.calibration.engine.console import Console
 from tasks.calibration.engine.embedded import run_embedded
 from tasks.calibration.engine.exchange import Answer, has_ensemble, read_answer, write_request
+from tasks.calibration.engine.fits import ENSEMBLE
+from tasks.calibration.engine.outputs import Outputs, check_outputs, output_names
 from tasks.calibration.engine.report import build_result
 from tasks.calibration.engine.rscript import run_rscript
-from tasks.calibration.engine.tables import NAMES, save_tables
 from tasks.calibration.intake import Intake
 from tasks.core.job import JobContext
 
 Bridge = Literal["rpy2", "rscript"]
-# Shares of the whole work, in percent: R prepares, then fits, then Python writes tables.
-_PREPARED_AT, _FITTED_AT = 5.0, 95.0
+# Shares of the whole work, in percent: R prepares, corrects paths and fits, then Python writes tables and draws.
+_PREPARED_AT, _CORRECTED_AT, _FITTED_AT = 2.0, 5.0, 85.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +38,19 @@ class Calibrator:
         """Calibrate, and keep the tables as artifacts.
 
         Raises:
-            EngineUnavailable: R, rpy2 or our R package is missing.
+            EngineUnavailable: R, rpy2, our R package or a library for the artifacts is missing.
             EngineFailed: R failed.
         """
+        check_outputs(request)
         intake = request.take_in()
         cores = request.cores or min(request.chains, len(os.sched_getaffinity(0)))
         answer = self.run(request, intake, job, cores=cores)
-        result = build_result(request, intake, answer, bridge=self.bridge, artifacts=NAMES, cores=cores)
-        job.report("tables", _FITTED_AT, 100.0)
-        save_tables(job, result, answer)
+        names = output_names(request, intake, answer)
+        result = build_result(request, intake, answer, bridge=self.bridge, artifacts=names, cores=cores)
+        Outputs(request, result, answer).save(job, begin=_FITTED_AT, end=99.0)
         for note in result.notes:
             job.log(note, level="warning")
-        job.report("tables", 100.0, 100.0)
+        job.report("done", 100.0, 100.0)
         return result
 
     def run(self, request: CalibrationRequest, intake: Intake, job: JobContext, *, cores: int) -> Answer:
@@ -82,13 +84,19 @@ class _Viewers:
     def progress(self, stage: str, done: int, total: int, fit: str) -> None:
         """Take word of how far R is."""
         share = done / total if total else 1.0
-        if stage == "prepare":
-            percent, message = _PREPARED_AT * share, "matrices and path correction"
-        else:
-            if fit not in self._begun:
-                self._begun.append(fit)
-            step = len(self._begun)
-            percent = _PREPARED_AT + (_FITTED_AT - _PREPARED_AT) * (step - 1 + share) / self._fits
-            message = f"fit {step} of {self._fits}: {fit}"
+        match stage:
+            case "prepare":
+                percent, message = _PREPARED_AT * share, "matrices"
+            case "path_correction":
+                percent, message = _PREPARED_AT + (_CORRECTED_AT - _PREPARED_AT) * share, f"path correction: {fit}"
+            case _:
+                stage, step = self._step(fit)
+                percent = _CORRECTED_AT + (_FITTED_AT - _CORRECTED_AT) * (step - 1 + share) / self._fits
+                message = "all algorithms together" if stage == ENSEMBLE else f"fit {step} of {self._fits}: {fit}"
         self._percent = max(self._percent, percent)
         self._job.report(stage, self._percent, 100.0, message)
+
+    def _step(self, fit: str) -> tuple[str, int]:
+        if fit not in self._begun:
+            self._begun.append(fit)
+        return ENSEMBLE if fit == ENSEMBLE else "fit", len(self._begun)

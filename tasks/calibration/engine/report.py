@@ -15,12 +15,11 @@ from tasks.calibration.contract import (
     Provenance,
 )
 from tasks.calibration.engine.exchange import Answer, Row, has_ensemble, shrinkage_of
+from tasks.calibration.engine.fits import ENSEMBLE
 from tasks.calibration.example import NOTE
 from tasks.calibration.forecast import STALLED_FROM
 from tasks.calibration.intake import Intake
 from tasks.core.version import VERSION
-
-ENSEMBLE = "ensemble"
 
 _LEFT_AS_OBSERVED = {
     "requested": "left as observed, as asked for",
@@ -161,12 +160,26 @@ def _notes(
                 notes.append(f"{name} enters the ensemble as if it made no errors; consider leaving it out.")
         if fit.is_stalled:
             notes.append(f"{name}: {_stalled_note(fit)}")
+    notes += _ensemble_notes(algorithms, ensemble)
     fits: list[tuple[str, FitResult]] = [*algorithms.items(), *([(ENSEMBLE, ensemble)] if ensemble else [])]
     for name, one in fits:
         if not one.diagnostics.converged:
             notes.append(f"{name}: the chains have not converged; raise warmup and draws before using the numbers.")
         if one.diagnostics.divergences:
             notes.append(f"{name}: {one.diagnostics.divergences} divergent draws; raise adapt_delta.")
+    return notes
+
+
+def _ensemble_notes(algorithms: Mapping[str, AlgorithmResult], ensemble: EnsembleResult | None) -> list[str]:
+    """Name causes that the ensemble calibrates although a member leaves them as observed."""
+    shared = {cause.cause for cause in ensemble.causes if cause.status == "calibrated"} if ensemble else set()
+    notes = []
+    for name, fit in algorithms.items():
+        own = [cause.cause for cause in fit.causes if fit.is_calibrated and cause.status != "calibrated"]
+        odd = [cause for cause in own if cause in shared]
+        if odd:
+            listed = ", ".join(odd)
+            notes.append(f"{name} leaves {listed} as observed; there it enters the ensemble as if it made no errors.")
     return notes
 
 
@@ -209,8 +222,12 @@ def _provenance(request: CalibrationRequest, intake: Intake, answer: Answer, *, 
             "cores": cores,
             "adapt_delta": request.adapt_delta,
             "age_group": request.age_group,
+            "use_example": request.use_example,
         },
+        donotcalib=dict(intake.excluded),
         excluded={row["algorithm"]: _left_out(row["algorithm"], answer) for row in answer.prepared},
+        cause_map=dict(request.cause_map),
+        studycause_map=dict(zip(intake.causes, intake.broad, strict=True)) if intake.broad else None,
         input_sha256=_hash(data),
         matrix_sha256={
             name: _hash({"causes": matrix.causes, "draws": matrix.draws}) for name, matrix in intake.matrices.items()

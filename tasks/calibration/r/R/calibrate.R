@@ -15,6 +15,13 @@ calibrate <- function(request, say = function(stage, done, total, fit) NULL) {
     say("prepare", k, length(algorithms), algorithms[k])
     one
   })
+  if (request$path_correction) {
+    prepared <- lapply(seq_along(algorithms), function(k) {
+      one <- correct_path(request, prepared[[k]])
+      say("path_correction", k, length(algorithms), algorithms[k])
+      one
+    })
+  }
   names(prepared) <- algorithms
   groups <- as.list(algorithms)
   if (request$ensemble) groups <- c(groups, list(algorithms))

@@ -134,7 +134,8 @@ prepared_row <- function(name, one) {
   )
 }
 
-# The matrix as given, over the study's causes, as used after path correction, and its posterior mean.
+# The matrix as given, over the study's causes, as used after path correction, and its posterior mean; the last two over
+# the causes that are calibrated.
 matrix_rows <- function(name, one, fit) {
   rows <- function(stage, matrix) {
     data.frame(
@@ -142,7 +143,8 @@ matrix_rows <- function(name, one, fit) {
       va = rep(colnames(matrix), each = nrow(matrix)), value = as.vector(matrix)
     )
   }
-  tables <- list(rows("given", one$given), rows("study", one$study), rows("used", one$used))
+  tables <- list(rows("given", one$given), rows("study", one$study))
+  if (one$calibrated) tables <- c(tables, list(rows("used", one$used)))
   if (!is.null(fit$run)) {
     posterior <- matrix(fit$run$matrices[, , 1], length(fit$kept), dimnames = list(fit$kept, fit$kept))
     tables <- c(tables, list(rows("posterior", posterior)))
