@@ -38,6 +38,8 @@ log = structlog.get_logger()
 
 _LONGEST_TICK_S = 1.0
 _RELAY_EVERY_S = 0.25
+# So few that they take less time than the workers need to empty the broker's window.
+_RELAY_AT_ONCE = 100
 
 
 class Dispatcher:
@@ -66,6 +68,7 @@ class Dispatcher:
         self._stopping = Event()
         self._judges = Every(self._tick_s / 2)
         self._relays = Every(_RELAY_EVERY_S)
+        self._relays_more = False
         self._streams = TenantStreams(settings.redis_url)
         self._outbox = OutboxRelay(kernel.ledger, self._streams)
         self._relays_outbox = Every(_RELAY_EVERY_S)
@@ -145,8 +148,10 @@ class Dispatcher:
             self._broker.mark()
         waiting = carrying.backlogs(self._kernel.ledger, list(Queue), without=self._unserved)
         self._pause_s = self._pace.pause_s([(backlog, self._carry(backlog)) for backlog in waiting])
-        if self._relays.is_due():
-            relay_late(self._kernel)
+        if self._relays.is_due() or self._relays_more:
+            self._relays_more = relay_late(self._kernel, limit=_RELAY_AT_ONCE)
+        if self._relays_more:
+            self._pause_s = SHORTEST_S
 
     def _carry(self, backlog: Backlog) -> int:
         if not backlog.room:

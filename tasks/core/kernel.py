@@ -11,7 +11,7 @@ from tasks.core.soon import Soon
 from tasks.core.uploads.store import UploadLimits, Uploads
 
 # How long the news that an attempt has begun may wait for the rest of the story.
-_SOON_S = 0.02
+_SOON_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from tests.samples import WORKER, a_job, a_worker, accepted, ago, carried, claim
 from tests.servers import RedisServer
 from workers.dispatcher import Dispatcher
 from workers.judge import Every
+from workers.pace import SHORTEST_S
 
 
 @pytest.fixture
@@ -258,6 +259,22 @@ def test_unsent_states_are_relayed(dispatcher: Dispatcher, kernel: Kernel, tenan
     dispatcher.tick()
     assert [["queued"], []] == [[event.data["state"] for event in kernel.events.read(job.id)] for job in (old, fresh)]
     assert state_events.unsent_events(kernel.ledger, before=ago(2)) == []
+
+
+def test_many_unsent_states_are_relayed_between_looks_at_the_queues(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few at a time, tick after tick, until the last; then it rests again."""
+    monkeypatch.setattr("workers.dispatcher._RELAY_AT_ONCE", 2)
+    monkeypatch.setattr(dispatcher, "_relays", Every(3600))
+    for _ in range(5):
+        accepted(kernel.ledger, tenant, created_at=ago(3))
+    left, rests = [], []
+    for _ in range(3):
+        dispatcher.tick()
+        left.append(len(state_events.unsent_events(kernel.ledger, before=ago(2))))
+        rests.append(dispatcher._pause_s > SHORTEST_S)
+    assert ([3, 1, 0], [False, False, True]) == (left, rests)
 
 
 def test_redis_may_stop_and_come_back(

@@ -3,14 +3,15 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
-from tasks.core.ledger.database import Ledger, ledger_now
+from tasks.core.ledger.database import Ledger, LedgerNow, ledger_now
 from tasks.core.ledger.fleet import window
-from tasks.core.ledger.prepared import Prepared
+from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, Runner, job_of
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import jobs
 from tasks.core.records import Job, JobState
@@ -55,7 +56,7 @@ _PUBLISHED_COUNT = Prepared(
 )
 
 
-def published_count(connection: Connection, queue: str) -> int:
+def published_count(connection: Runner, queue: str) -> int:
     """Count the queue's jobs that are in the broker, as far as the ledger knows, and not yet claimed."""
     row = _PUBLISHED_COUNT.first(connection, {"asked": queue})
     assert row is not None  # noqa: S101  # a count always has one
@@ -73,19 +74,25 @@ class Backlog:
 
 def backlogs(ledger: Ledger, queues: Sequence[str], *, without: Unserved = ()) -> list[Backlog]:
     """List those of ``queues`` in which anything due waits, other than the jobs in ``without``; locks nothing."""
-    with ledger.read() as connection:
-        at = ledger_now(connection)
-        asked = [
-            sa.select(sa.literal(queue).label("queue")).where(
-                sa.exists().where(is_waiting(queue, at), *other_than(without))
+    found = []
+    with ledger.read_prepared() as driver:
+        for (queue,) in _waiting_queues(tuple(queues), frozenset(without)).all(driver, {}):
+            size = window(driver, queue)
+            found.append(Backlog(queue, size, max(0, size - published_count(driver, queue))))
+    return found
+
+
+@lru_cache(maxsize=8)
+def _waiting_queues(queues: tuple[str, ...], without: frozenset[str | Choice]) -> Prepared:
+    waits = [sa.exists().where(is_waiting(queue, LedgerNow()), *other_than(without)) for queue in queues]
+    return Prepared(
+        sa.union_all(
+            *(
+                sa.select(sa.literal(str(queue)).label("queue")).where(any_waits)
+                for queue, any_waits in zip(queues, waits, strict=True)
             )
-            for queue in queues
-        ]
-        found = []
-        for queue in connection.execute(sa.union_all(*asked)).scalars():
-            size = window(connection, queue)
-            found.append(Backlog(queue, size, max(0, size - published_count(connection, queue))))
-        return found
+        )
+    )
 
 
 def take_due(ledger: Ledger, queue: str, *, without: Unserved = ()) -> list[Job]:
@@ -93,25 +100,36 @@ def take_due(ledger: Ledger, queue: str, *, without: Unserved = ()) -> list[Job]
 
     The jobs in ``without`` stay where they are.
     """
-    with ledger.write() as connection:
-        room = window(connection, queue) - published_count(connection, queue)
+    with ledger.write_prepared() as driver:
+        room = window(driver, queue) - published_count(driver, queue)
         if room <= 0:
             return []
-        best = (
-            sa.select(jobs.c.id)
-            .where(is_waiting(queue, ledger_now(connection)), *other_than(without))
-            .order_by(jobs.c.priority.desc(), jobs.c.id)
-            .limit(room)
-            .with_for_update(skip_locked=True)
-        )
-        ids = connection.execute(best).scalars().all()
-        return _take_carry(connection, jobs.c.id.in_(ids)) if ids else []
+        rows = _take_best(frozenset(without)).all(driver, {"asked": queue, "room": room, "at": now()})
+    return sorted((job_of(row) for row in rows), key=_order)
+
+
+@lru_cache(maxsize=8)
+def _take_best(without: frozenset[str | Choice]) -> Prepared:
+    best = (
+        sa.select(jobs.c.id)
+        .where(is_waiting(sa.bindparam("asked"), LedgerNow()), *other_than(without))
+        .order_by(jobs.c.priority.desc(), jobs.c.id)
+        .limit(sa.bindparam("room"))
+        .with_for_update(skip_locked=True)
+    )
+
+    chosen = best.cte("best")
+    return Prepared(
+        jobs.update()
+        .where(jobs.c.id.in_(sa.select(chosen.c.id)), jobs.c.state == JobState.QUEUED)
+        .values(carry=jobs.c.carry + 1, published_at=sa.bindparam("at"))
+        .returning(*JOB_COLUMNS)
+    )
 
 
 def other_than(without: Unserved) -> list[sa.ColumnElement[bool]]:
-    """Match jobs that are none of ``without``."""
-    kinds = [one for one in without if isinstance(one, str)]
-    matches: list[sa.ColumnElement[bool]] = [jobs.c.kind.not_in(kinds)] if kinds else []
+    """Match jobs that are none of ``without``; each condition has a fixed number of values, so it can be prepared."""
+    matches: list[sa.ColumnElement[bool]] = [jobs.c.kind != one for one in without if isinstance(one, str)]
     for choice in without:
         if isinstance(choice, Choice):
             # A field that is not there is no choice either, and must not make the condition unknown.
