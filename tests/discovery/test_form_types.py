@@ -23,8 +23,8 @@ LOGIN_FORMS = {
 REGISTRATION = (
     "<form method=post action=/account/register><h2>Create your account</h2><label>Name <input name=username></label>"
     "<label>E-mail <input type=email name=email></label><label>Password <input type=password name=pw1></label>"
-    "<label>Repeat password <input type=password name=pw2></label><label><input type=checkbox name=terms> I agree to the"
-    " terms</label><button>Sign up</button></form>"
+    "<label>Repeat password <input type=password name=pw2></label><label><input type=checkbox name=terms> I agree "
+    "to the terms</label><button>Sign up</button></form>"
 )
 CONTACT = (
     "<form method=post action=/kontakt><h2>Kontakt</h2><label>Name <input name=name></label><label>E-Mail "

@@ -21,8 +21,8 @@ def kinds(found: Pagination) -> dict[str, str]:
 
 def test_numbers_and_arrows_are_told_apart() -> None:
     found = find(
-        "<div class=pagination><a href='?page=1'>« Previous</a> <a href='?page=1'>1</a> <b>2</b> <a href='?page=3'>3</a> "
-        "<a href='?page=4'>4</a> <a href='?page=3'>Next »</a></div>"
+        "<div class=pagination><a href='?page=1'>« Previous</a> <a href='?page=1'>1</a> <b>2</b> "
+        "<a href='?page=3'>3</a> <a href='?page=4'>4</a> <a href='?page=3'>Next »</a></div>"
     )
     assert found.is_paginated
     assert {"« Previous": "prev", "1": "page", "3": "page", "4": "page", "Next »": "next"} == kinds(found)
@@ -69,7 +69,8 @@ def test_a_page_without_links_has_none() -> None:
 
 def test_the_surest_link_of_a_kind_is_given() -> None:
     found = find(
-        "<div class=pagination><b>1</b> <a href='?page=2'>2</a> <a href='?page=3'>3</a> <a href='?page=2'>Next</a></div>",
+        "<div class=pagination><b>1</b> <a href='?page=2'>2</a> <a href='?page=3'>3</a> "
+        "<a href='?page=2'>Next</a></div>",
         url="https://example.org/list",
     )
     following = found.first_of(PageLinkKind.NEXT)

@@ -43,7 +43,9 @@ class _OpenForm:
     """A form while its page is being read."""
 
     element: HtmlElement
-    heading_before: str
+    # False for one that stands where nobody sees it, in a template say.
+    is_met: bool = False
+    heading_before: str = ""
     headings: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
@@ -58,7 +60,7 @@ class _Reader:
         self._url = url
         self._base = _base_of(root, url)
         self._labels = Labels(root)
-        self._forms: dict[HtmlElement, _OpenForm] = {}
+        self._forms = {element: _OpenForm(element) for element in root.iter("form")}
         # The forms around the place where the walk is, innermost last; and the last one begun, open or not.
         self._around: list[_OpenForm] = []
         self._last: _OpenForm | None = None
@@ -87,7 +89,7 @@ class _Reader:
             base_url=self._base,
             lang=self._root.get("lang", "").strip(),
             title=one_line("".join(self._root.xpath("(//title)[1]//text()")))[:500],
-            forms=tuple(self._form(form) for form in self._forms.values()),
+            forms=tuple(self._form(form) for form in self._forms.values() if form.is_met),
             loose=tuple(self._loose),
             links=tuple(self._links),
             head_links=tuple(self._link(element) for element in self._root.iter("link") if element.get("href")),
@@ -97,8 +99,8 @@ class _Reader:
         tag = element.tag
         if tag == "form":
             self._end_run()
-            self._last = _OpenForm(element, heading_before=self._heading)
-            self._forms[element] = self._last
+            self._last = self._forms[element]
+            self._last.is_met, self._last.heading_before = True, self._heading
             self._around.append(self._last)
         elif tag in _HEADINGS:
             self._heading = content_of(element)

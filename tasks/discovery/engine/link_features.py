@@ -31,6 +31,11 @@ _OF = re.compile(r"\d\s*(/|of|von|de|из|sur|di|van)\s*\d", re.IGNORECASE)
 _FRAME = " \t[]()|·•-\u2013\u2014"
 _LISTED = ("word:", "sign:", "number", "rel:", "own:", "parent:", "target:page", "target:same_form", "around:page")
 
+_TOLD = (
+    *("target:page", "target:same_form", "target:same_host", "target:page_key", "target:page_path"),
+    *("around:page", "parent:page", "own:page"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Target:
@@ -120,7 +125,7 @@ def _of_target(link: Link, *, page_url: str, here: _Target) -> Iterator[str]:
     is_near = {
         "same_form": target.form == here.form,
         "query": target.path == here.path and target.query != here.query,
-        "below": target.path.startswith(f"{here.path.rstrip('/')}/") and len(target.path) - len(here.path) < 14,
+        "below": target.path.startswith(f"{here.path.rstrip('/')}/") and len(target.path) - len(here.path) < 24,
         "stem": target.stem == here.stem,
     }
     yield from (f"target:{name}" for name, holds in is_near.items() if holds)
@@ -142,7 +147,7 @@ def _of_target(link: Link, *, page_url: str, here: _Target) -> Iterator[str]:
 def _pairs(own: set[str]) -> Iterator[str]:
     """Yield what a link says together with whether its target and place look like a list's."""
     says = [feature for feature in own if feature == "number" or feature.startswith(("word:", "sign:"))]
-    for told in ("target:page", "target:same_form", "around:page", "parent:page", "own:page", "target:same_host"):
+    for told in _TOLD:
         yield from (f"{said}&{'' if told in own else '!'}{told}" for said in says)
 
 
