@@ -61,8 +61,9 @@ def test_forms_bench_counts_labelled_forms_only(tmp_path: Path) -> None:
 def test_pagination_bench_counts_pages(tmp_path: Path) -> None:
     """A selector may name a link, what is inside it, or what holds it."""
     pager = (
-        "<div class=pagination><a class=prev href='?page=1'><i>«</i> Previous</a><ul><li class=n><a href='?page=1'>1</a>"
-        "<li><b>2</b><li class=n><a href='?page=3'>3</a></ul><a class=next href='?page=3'><i>Next</i> »</a></div>"
+        "<div class=pagination><a class=prev href='?page=1'><i>«</i> Previous</a>"
+        "<ul><li class=n><a href='?page=1'>1</a><li><b>2</b><li class=n><a href='?page=3'>3</a></ul>"
+        "<a class=next href='?page=3'><i>Next</i> »</a></div>"
     )
     empty = {"prev": "", "page": "", "next": "", "last": "", "first": "", "encoding": "UTF-8"}
     records: list[dict[str, object]] = [

@@ -4,6 +4,7 @@ No word of a page becomes a feature, only the concepts of ``lexicon``: so the fi
 languages that were not among the pages they were fitted on, and carry no text of those pages.
 """
 
+from bisect import bisect
 from collections import Counter
 from urllib.parse import urlsplit
 
@@ -60,9 +61,7 @@ def field_features(form: Form, position: int, *, form_type: str) -> set[str]:
         if part in ("name", "label") and not found:
             features.add(f"{part}:nothing")
     count = len(control.options)
-    features.add(
-        f"options={_size(count) if count < 28 else '28-32' if count <= 32 else '33-70' if count <= 70 else '71+'}"
-    )
+    features.add(f"options={_OPTION_COUNTS[bisect(_OPTION_BOUNDS, count)]}")
     if not control.is_visible and control.type != "hidden":
         features.add("invisible")
     if control.is_readonly:
