@@ -30,7 +30,7 @@ from tasks.discovery.engine.pagination import NOT_PAGINATION, PAGE_THRESHOLD, Pa
 ROOT = Path(__file__).parents[1]
 DEVELOPMENT = ROOT.parent / "shared" / "data" / "pagination"
 WEIGHTS = ROOT / "tasks" / "discovery" / "engine" / "pagination.json"
-STRENGTH = 0.3
+STRENGTH = 1.0
 # Where selectors overlap, the first of these counts.
 KINDS = (PageLinkKind.PREVIOUS, PageLinkKind.PAGE, PageLinkKind.NEXT, PageLinkKind.LAST, PageLinkKind.FIRST)
 

@@ -18,8 +18,8 @@ _PLACES = re.compile(
 )
 _PLACE_TAGS = frozenset({"td", "th", "table", "li", "nav", "p", "center", "h1", "h2", "h3", "h4"})
 _PAGE_KEY = re.compile(
-    r"page|p|pg|paged|pagina|pageno|pagenum|page_?number|start|offset|from|skip|pagen_\d+|cpage|st|sayfa|seite|strana|"
-    r"currentpage|curpage|pn|begin|idx",
+    r"page|p|pg|paged|pagina|pageno|pagenum|page_?number|page_?index|start|offset|from|skip|pagen_\d+|cpage|st|sayfa|seite|"
+    r"strana|currentpage|curpage|pn|begin|idx|_?next|cursor|after|before|page_?token",
     re.IGNORECASE,
 )
 _PAGE_PATH = re.compile(
@@ -99,7 +99,7 @@ def _of_text(link: Link) -> Iterator[str]:
         yield "sign:<word"
     yield f"length={bisect((0, 3, 12, 25), len(text) - 1)}"
     for concept in link_concepts(text):
-        yield f"word:{concept}" if len(text.split()) <= 3 else f"words:{concept}"
+        yield f"word:{concept}" if len(text.split()) <= 3 and len(text) <= 24 else f"words:{concept}"
     for concept in link_concepts(f"{link.label} {link.title} {link.image_text}"):
         yield f"hint:{concept}"
 
@@ -114,7 +114,8 @@ def _magnitude(number: int) -> str:
 
 def _of_target(link: Link, *, page_url: str, here: _Target) -> Iterator[str]:
     target = _target(link.href)
-    if link.href.startswith("javascript:") or link.href.rstrip("#") == page_url:
+    is_here = link.href.partition("#")[0] == page_url.partition("#")[0]
+    if is_here or link.href.startswith("javascript:"):
         yield "target:self"
     if target.host != here.host:
         yield "target:other_host"
@@ -125,7 +126,9 @@ def _of_target(link: Link, *, page_url: str, here: _Target) -> Iterator[str]:
     is_near = {
         "same_form": target.form == here.form,
         "query": target.path == here.path and target.query != here.query,
-        "below": target.path.startswith(f"{here.path.rstrip('/')}/") and len(target.path) - len(here.path) < 24,
+        "below": here.path != target.path
+        and target.path.startswith(f"{here.path.rstrip('/')}/")
+        and len(target.path) - len(here.path) < 24,
         "stem": target.stem == here.stem,
     }
     yield from (f"target:{name}" for name, holds in is_near.items() if holds)
@@ -133,7 +136,7 @@ def _of_target(link: Link, *, page_url: str, here: _Target) -> Iterator[str]:
         yield "target:page_key"
     if has_path:
         yield "target:page_path"
-    if (has_key or has_path) and any(is_near.values()):
+    if (has_key or has_path) and any(is_near.values()) and not is_here:
         yield "target:page"
     number = _number(link)
     if number is not None:
