@@ -29,8 +29,8 @@ _CONFIG = {
     },
     "suppress-health-check": ["all"],
 }
-# Nor which cursors were given out, which uploads there are, whether a host's name is one, how a kind's parameters go together, and what a file
-# of matrices holds.
+# Nor which cursors were given out, which uploads there are, whether a host's name is one, how a kind's parameters go
+# together, and what a file of matrices holds.
 _JUDGED_BY_MEANING = {"cursor", "params", "params.url", "csv", "file_base64"}
 _REFUSED_BY_MEANING = {"idempotency_key_reused", "confirmation_required"}
 # An older dialect's deaths and examples must fit each other, too.
