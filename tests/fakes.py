@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tasks.core.domain_events import Emissions
 from tasks.core.egress import Egress
@@ -37,6 +38,7 @@ class FakeJob:
 
     workdir: Path
     http: Egress
+    browser: Any = None
     id: str = "01890000-0000-7000-8000-000000000000"
     attempt: int = 1
     fence: int = 1

@@ -71,7 +71,7 @@ def local(queues: str, slots: int, with_web: bool, standby: bool) -> None:
     from workers.local import LocalRunner  # noqa: PLC0415  # the supervisor has no use for it
     from workers.standby import BrokerWatch  # noqa: PLC0415
 
-    found = set(find_capabilities())
+    found = set(find_capabilities(browser_program=settings.browser_program))
     # What this machine lacks something for waits, as it does where a dispatcher carries.
     kinds = [kind for kind, spec in load_specs(settings.extra_families).items() if spec.capabilities <= found]
     kernel = open_kernel(settings)

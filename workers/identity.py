@@ -29,7 +29,9 @@ def take_identity(queues: Sequence[str], *, role: str | None = None) -> str:
     return f"{role}@{platform.node()}#{boot}"
 
 
-def describe_worker(name: str, queues: Sequence[str], *, slots: int) -> fleet.Worker:
+def describe_worker(
+    name: str, queues: Sequence[str], *, slots: int, browser_program: Path | None = None
+) -> fleet.Worker:
     """Return this worker's row, as of its start."""
     return fleet.Worker(
         name=name,
@@ -37,7 +39,7 @@ def describe_worker(name: str, queues: Sequence[str], *, slots: int) -> fleet.Wo
         pid=os.getpid(),
         queues=sorted(queues),
         slots=slots,
-        capabilities=find_capabilities(),
+        capabilities=find_capabilities(browser_program=browser_program),
         version=VERSION,
         started_at=now(),
         beat=0,

@@ -77,6 +77,12 @@ def _mark_child(**_: Any) -> None:
     mark_child()
 
 
+@signals.worker_process_shutdown.connect  # type: ignore[untyped-decorator]  # Celery has no types
+def _close_child(**_: Any) -> None:
+    """End what this child's jobs kept warm; where it is killed instead, the beat finds what it leaves."""
+    app.kernel.warm.close()
+
+
 class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
     """Begins the beat once the pool stands; it beats on until the whole worker has stopped."""
 
@@ -91,6 +97,7 @@ class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no 
                 parent.hostname,
                 [str(name) for name in parent.app.amqp.queues.consume_from],
                 slots=int(parent.concurrency),
+                browser_program=parent.app.kernel.settings.browser_program,
             ),
             is_stopping=_is_stopping,
             children=lambda: [child.pid for child in pool._pool],

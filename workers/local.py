@@ -53,7 +53,9 @@ class LocalRunner:
         name = take_identity(self.queues, role="standby" if self.standby else None)
         lost = partial(_settle, self.kernel, name)
         pool = Pool(name, self.slots, profile, lost, self.kernel.memory_kills)
-        worker = describe_worker(name, self.queues, slots=pool.slots)
+        worker = describe_worker(
+            name, self.queues, slots=pool.slots, browser_program=self.kernel.settings.browser_program
+        )
         beat = Beat(self.kernel, worker, is_stopping=self._stopping.is_set, children=lambda: pool.pids)
         watched = self.standby or Duties(self.kernel)
         beat.start()

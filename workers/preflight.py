@@ -3,10 +3,13 @@
 import importlib.util
 import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tasks.core.settings import CHROMIUM_PROGRAMS
 
 # A capability is there when one of these programs is on the path, or one of these modules can be imported.
 _PROGRAMS: Mapping[str, Sequence[str]] = {
-    "chromium": ("chromium", "chromium-browser", "google-chrome"),
+    "chromium": CHROMIUM_PROGRAMS,
     "r": ("Rscript",),
     "espeak": ("espeak-ng", "espeak"),
     "ffmpeg": ("ffmpeg",),
@@ -16,8 +19,9 @@ _PROGRAMS: Mapping[str, Sequence[str]] = {
 _MODULES: Mapping[str, str] = {"playwright": "playwright", "rpy2": "rpy2", "trafilatura": "trafilatura"}
 
 
-def find_capabilities() -> list[str]:
-    """Name what was found, sorted."""
-    programs = {name for name, tries in _PROGRAMS.items() if any(shutil.which(program) for program in tries)}
+def find_capabilities(*, browser_program: Path | None = None) -> list[str]:
+    """Name what was found, sorted; ``browser_program`` is Chromium where the operator says that it is."""
+    tried = {**_PROGRAMS, "chromium": [str(browser_program)]} if browser_program else _PROGRAMS
+    programs = {name for name, tries in tried.items() if any(shutil.which(program) for program in tries)}
     modules = {name for name, module in _MODULES.items() if importlib.util.find_spec(module) is not None}
     return sorted(programs | modules)
