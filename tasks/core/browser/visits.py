@@ -11,7 +11,7 @@ from tasks.core.browser.flags import LOCAL_SCHEMES
 from tasks.core.egress.guard import Guard
 from tasks.core.egress.proxy import Pass
 from tasks.core.egress.refusals import refuse
-from tasks.core.errors import TooLarge, Transient
+from tasks.core.errors import Transient
 
 # Each call of Playwright that takes a time limit has at least this one; the visit's own ends whatever has none.
 ACTION_LIMIT_S = 10.0
@@ -45,7 +45,6 @@ class Visit:
             until: ``commit``, ``domcontentloaded``, ``load`` or ``networkidle``.
         Raises:
             EgressRefused: the address, or that of a redirect, is not allowed.
-            TooLarge: the visit's traffic is used up.
             Transient: no answer, or not in time.
         """
         target = self.guard.check(url)
@@ -55,8 +54,6 @@ class Visit:
         except PlaywrightTimeoutError as exc:
             raise Transient(f"{target.endpoint} took longer than {timeout_s:g} s to load.") from exc
         except PlaywrightError as exc:
-            if self.holder.is_spent:
-                raise TooLarge("The page sent more than one visit may fetch.") from exc
             if sum(self.refused.values()) > refusals:
                 raise refuse("in the browser", host=target.host, port=target.port) from exc
             raise Transient(f"{target.endpoint} could not be loaded: {first_line(exc)}") from exc

@@ -83,16 +83,19 @@ class WarmBrowser:
         max_bytes = min(options.max_bytes or self._options.max_bytes, self._options.max_bytes)
         holder = self._proxy.issue(max_bytes=max_bytes)
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s) as bound:
+                # A page whose bytes stop coming would load until its time is up.
+                holder.on_spent = lambda: bound.reschedule(0)
                 chromium = await self._ready()
                 return await self._work(chromium, work, options, holder, told)
-        except TimeoutError as exc:
-            raise Transient(f"The browser was not done after {timeout_s:g} s.") from exc
-        except PlaywrightError as exc:
+        except (TimeoutError, PlaywrightError) as exc:
             if holder.is_spent:
                 raise TooLarge(f"The pages sent more than {max_bytes} bytes, the most one visit may fetch.") from exc
-            raise Transient(f"The browser failed: {first_line(exc)}") from exc
+            if isinstance(exc, PlaywrightError):
+                raise Transient(f"The browser failed: {first_line(exc)}") from exc
+            raise Transient(f"The browser was not done after {timeout_s:g} s.") from exc
         finally:
+            holder.on_spent = lambda: None
             self._proxy.withdraw(holder)
             await self._recycle()
 

@@ -8,11 +8,17 @@ from tests.core.egress.loopback import Answer, Loopback
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
+class _Answers(dict[str, Answer]):
+    def __missing__(self, path: str) -> Answer:
+        return lambda handler: handler.send_error(404)
+
+
 class Site(Loopback):
     """Pages by path; ``/30x?to=URL`` redirects there with that status."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.answers = _Answers()
         self.page("/", "<title>home</title>")
         self.serve("/favicon.ico", b"")
         for status in _REDIRECTS:

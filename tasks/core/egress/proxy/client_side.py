@@ -1,6 +1,7 @@
 """The proxy's end of a connection that a program has made to it: HTTP/1.1 as h11 reads it."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -115,6 +116,10 @@ class Client:
 
     def is_reusable(self) -> bool:
         """Prepare for the next request; tell whether there can be one."""
+        # A request without a body, which nobody has read on, ends with its head.
+        with suppress(h11.RemoteProtocolError):
+            if self.http.their_state is h11.SEND_BODY:
+                self.http.next_event()
         if self.http.our_state is h11.DONE and self.http.their_state is h11.DONE:
             self.http.start_next_cycle()
             return True

@@ -5,7 +5,7 @@ import base64
 import binascii
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 # A page can ask for endless refused addresses; this many are told apart, and the rest only counted.
 _MAX_REFUSED_NAMES = 100
@@ -17,13 +17,20 @@ class BudgetSpent(Exception):
 
 
 class Pass:
-    """One job's right to use the proxy: valid from ``Passes.issue`` until ``Passes.withdraw``."""
+    """One job's right to use the proxy: valid from ``Passes.issue`` until ``Passes.withdraw``.
+
+    Attributes:
+        bytes_carried: both directions, over all connections.
+        connections: the tasks that serve it.
+        on_spent: called whenever something is not carried for want of bytes.
+    """
 
     def __init__(self, *, max_bytes: int) -> None:
         self.user = secrets.token_hex(8)
         self.password = secrets.token_hex(16)
         self.bytes_carried = 0
         self.connections: set[asyncio.Task[None]] = set()
+        self.on_spent: Callable[[], None] = lambda: None
         self._max_bytes = max_bytes
         self._refused: Counter[str] = Counter()
 
@@ -50,6 +57,7 @@ class Pass:
         """
         self.bytes_carried += size_bytes
         if self.is_spent:
+            self.on_spent()
             raise BudgetSpent
 
 

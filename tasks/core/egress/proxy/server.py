@@ -17,7 +17,6 @@ from tasks.core.egress.proxy.forwarding import BadAnswer, Exchange
 from tasks.core.egress.proxy.judging import target_of
 from tasks.core.egress.proxy.passes import BudgetSpent, Pass, Passes
 from tasks.core.egress.proxy.tunnels import carry_both_ways
-from tasks.core.egress.refusals import refuse
 from tasks.core.egress.targets import Target
 from tasks.core.errors import EgressRefused
 
@@ -141,11 +140,9 @@ class EgressProxy:
         """Connect to the judged address of ``target``.
 
         Raises:
-            Refused: an address is denied, none answers, or it is this very proxy.
+            Refused: an address is denied, or none answers.
         """
         try:
-            if target.endpoint == f"127.0.0.1:{self.port}":
-                raise refuse("the proxy itself", host=target.host, port=target.port)
             timeout_s = self._guard.policy.connect_timeout_s
             return await self._backend.connect_tcp(target.host, target.port, timeout_s)
         except EgressRefused:
