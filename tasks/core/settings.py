@@ -181,6 +181,9 @@ class Settings(BaseSettings):
     browser_program: Path | None = Field(
         None, description="Chromium's program. Default: the first of `chromium`, `chromium-browser`, `google-chrome`."
     )
+    browser_sandbox: bool = Field(
+        True, description="Run Chromium in its own sandbox. Off where a container forbids it; root never has it."
+    )
     browser_user_agent: str | None = Field(
         None, min_length=1, max_length=300, description="User agent of pages. Default: Chromium's own and our name."
     )

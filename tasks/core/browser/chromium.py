@@ -60,7 +60,7 @@ class Chromium:
                     executable_path=program,
                     args=FLAGS,
                     env={**os.environ, _MARK: mark},
-                    chromium_sandbox=options.is_sandboxed,
+                    chromium_sandbox=options.is_sandboxed and os.geteuid() != 0,
                     # For what belongs to no context: it has no pass, so that the proxy turns it away.
                     proxy={"server": proxy_url, "bypass": NO_BYPASS},
                     timeout=_LAUNCH_LIMIT_S * 1000,

@@ -1,6 +1,5 @@
 """What an operator sets for the browser, and what a job may ask of one visit."""
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ class BrowserOptions:
         max_visits: after so many it is replaced.
         max_memory_bytes: a browser that holds more after a visit is replaced.
         max_bytes: the most one visit may send and receive.
-        is_sandboxed: Chromium's own sandbox; root cannot have it.
+        is_sandboxed: Chromium's own sandbox; root never has it.
     """
 
     policy: EgressPolicy
@@ -36,7 +35,7 @@ class BrowserOptions:
     max_visits: int = 50
     max_memory_bytes: int = 400 * _MIB
     max_bytes: int = 256 * _MIB
-    is_sandboxed: bool = os.geteuid() != 0
+    is_sandboxed: bool = True
 
     def find_program(self) -> Path:
         """Return where Chromium is.
@@ -77,6 +76,7 @@ def options_from(settings: Settings, policy: EgressPolicy) -> BrowserOptions:
     return BrowserOptions(
         policy=policy,
         program=settings.browser_program,
+        is_sandboxed=settings.browser_sandbox,
         user_agent=settings.browser_user_agent,
         max_visits=settings.browser_visits,
         max_memory_bytes=settings.browser_memory_mb * _MIB,
