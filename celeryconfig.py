@@ -34,7 +34,8 @@ broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 # A full Redis answers writes with an error that is no lost connection; without this it would end every worker.
 broker_channel_error_retry = True
-broker_transport_options = {**_limits, "global_keyprefix": "sy:"}
+# One list a queue instead of the four of Kombu's priorities, each of which every BRPOP would name.
+broker_transport_options = {**_limits, "global_keyprefix": "sy:", "priority_steps": [0]}
 result_backend = "tasks.core.backend:LedgerBackend"
 
 task_serializer = "json"

@@ -1,14 +1,19 @@
 """What a calibration would do, before anybody submits it."""
 
+from functools import partial
+
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
 from app.answers import json_answer
+from app.attachments import named_uploads
+from app.auth import tenant_id
 from app.inputs import checked
 from app.openapi import SECURITY, answer, problems
-from tasks.calibration.contract import CalibrationRequest
+from app.services import services
+from tasks.calibration.contract import KIND, CalibrationRequest
 from tasks.calibration.preview import AlgorithmPreview, CalibrationPreview, preview
 
 bp = APIBlueprint("calibration", __name__, abp_tags=[Tag(name="calibration")], abp_security=SECURITY)
@@ -25,4 +30,6 @@ MODELS: tuple[type[BaseModel], ...] = (CalibrationPreview, AlgorithmPreview)
 @checked
 def preview_calibration(body: CalibrationRequest) -> Response:
     """Tell what a calibration with these parameters would do, without queueing it."""
-    return json_answer(preview(body))
+    at = services()
+    named_uploads(at, at.specs[KIND], body, inside=())
+    return json_answer(preview(body, partial(at.kernel.uploads.open, tenant_id())))

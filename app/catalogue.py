@@ -12,9 +12,19 @@ from app.inputs import checked
 from app.openapi import SECURITY, answer, problems
 from app.services import Services, services
 from app.submissions import KindPath, unknown_kind
-from tasks.core.spec import JobSpec
+from tasks.core.spec import JobSpec, Option
 
 bp = APIBlueprint("catalogue", __name__, abp_tags=[Tag(name="catalogue")], abp_security=SECURITY)
+
+
+class OptionRecord(BaseModel):
+    """A value of a field with which a job needs more of a worker than its kind does."""
+
+    field: str
+    value: str
+    capability: str
+    runnable: bool = Field(description="Whether a live worker can run such a job now.")
+    waiting_for: str | None = Field(None, description="What no live worker offers.")
 
 
 class KindRecord(BaseModel):
@@ -32,6 +42,7 @@ class KindRecord(BaseModel):
     retry: str = Field(description="The preset that spaces its attempts.")
     max_attempts: int
     capabilities: list[str] = Field(description="What a worker must have found on its machine.")
+    options: list[OptionRecord] = Field(description="Choices in a request that need more.")
     runnable: bool = Field(description="Whether a live worker can run it now.")
     waiting_for: str | None = Field(None, description="What no live worker offers.")
 
@@ -42,7 +53,7 @@ class KindList(BaseModel):
     kinds: list[KindRecord]
 
 
-MODELS: tuple[type[BaseModel], ...] = (KindRecord, KindList)
+MODELS: tuple[type[BaseModel], ...] = (OptionRecord, KindRecord, KindList)
 
 
 @bp.get("/api/kinds", responses={200: answer(KindList, "All of them."), **problems(401, 503)})
@@ -79,6 +90,18 @@ def _record(at: Services, spec: JobSpec) -> KindRecord:
         retry=spec.retry.name,
         max_attempts=spec.retry.max_attempts,
         capabilities=sorted(spec.capabilities),
+        options=[_option_record(at, spec, option) for option in spec.options],
+        runnable=missing is None,
+        waiting_for=missing,
+    )
+
+
+def _option_record(at: Services, spec: JobSpec, option: Option) -> OptionRecord:
+    missing = at.workers.missing_for(spec, {option.field: option.value})
+    return OptionRecord(
+        field=option.field,
+        value=option.value,
+        capability=option.capability,
         runnable=missing is None,
         waiting_for=missing,
     )

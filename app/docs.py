@@ -37,14 +37,26 @@ _PAGE = """<!doctype html>
 """
 
 
-def docs_blueprint(app: API, services: Services, *, models: Sequence[type[BaseModel]]) -> Blueprint:
-    """Make the blueprint; the document is made at the first request for it."""
+def docs_blueprint(
+    app: API, services: Services, *, models: Sequence[type[BaseModel]], requests: Sequence[type[BaseModel]] = ()
+) -> Blueprint:
+    """Make the blueprint; the document is made at the first request for it.
+
+    Args:
+        models: what the views answer with.
+        requests: bodies that they read, besides submissions.
+    """
     bp = Blueprint("docs", __name__)
 
     @cache
     def document() -> bytes:
         return describe_api(
-            app, specs=services.specs, forms=services.forms, models=models, serves_streams=services.settings.serves_sse
+            app,
+            specs=services.specs,
+            forms=services.forms,
+            models=models,
+            requests=requests,
+            serves_streams=services.settings.serves_sse,
         )
 
     @bp.get("/openapi")

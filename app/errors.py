@@ -17,17 +17,26 @@ log = structlog.get_logger()
 # The most specific class that an error is an instance of decides; the order is from leaf to root.
 _STATUS: tuple[tuple[type[errors.AppError], int], ...] = (
     (errors.IdempotencyKeyReused, 422),
+    (errors.UploadLocked, 423),
     (errors.Conflict, 409),
     (errors.NotAuthenticated, 401),
     (errors.NotAllowed, 403),
     (errors.NotFound, 404),
     (errors.TooLarge, 413),
+    (errors.StorageFull, 507),
+    (errors.ChecksumMismatch, 460),
     (errors.InputRejected, 422),
     (errors.LedgerUnavailable, 503),
     (errors.AppError, 500),
 )
 # Codes that an instance narrows its class's to, where that also changes the status.
-_STATUS_OF_CODE = {"malformed": 400, "unsupported_media_type": 415, "not_acceptable": 406}
+_STATUS_OF_CODE = {
+    "malformed": 400,
+    "unsupported_media_type": 415,
+    "not_acceptable": 406,
+    "length_required": 411,
+    "precondition_failed": 412,
+}
 _CODE_OF_STATUS = {
     400: "malformed",
     404: "no_such_path",
@@ -111,7 +120,7 @@ def register_error_handlers(app: Flask) -> None:
 def problem(*, status: int, code: str, detail: str, refusals: Sequence[Refusal] | None = None) -> Response:
     """Make the answer that tells of a problem."""
     document = Problem(
-        title=HTTPStatus(status).phrase,
+        title=phrase(status),
         status=status,
         detail=detail,
         code=code,
@@ -120,6 +129,7 @@ def problem(*, status: int, code: str, detail: str, refusals: Sequence[Refusal] 
         errors=None if refusals is None else list(refusals),
     )
     response = Response(document.model_dump_json(exclude_none=True), status, mimetype="application/problem+json")
+    response.status = f"{status} {document.title}"
     if code in _RETRY_AFTER_S:
         response.headers["Retry-After"] = str(_RETRY_AFTER_S[code])
     if status == 401:
@@ -127,22 +137,28 @@ def problem(*, status: int, code: str, detail: str, refusals: Sequence[Refusal] 
     return response
 
 
+def status_of(exc: errors.AppError) -> int:
+    """Return the status that an error gets."""
+    return _STATUS_OF_CODE.get(exc.code) or next(status for kind, status in _STATUS if isinstance(exc, kind))
+
+
 def _on_app_error(exc: errors.AppError) -> Response:
-    status = _STATUS_OF_CODE.get(exc.code) or next(status for kind, status in _STATUS if isinstance(exc, kind))
+    status = status_of(exc)
     if status == 500:
         return _on_unknown(exc)
     if status == 503:
         # The driver's own words: SQLAlchemy's would repeat the statement and what the caller sent.
         log.warning("request_refused", code=exc.code, reason=str(getattr(exc.__cause__, "orig", exc.__cause__))[:300])
-    return problem(status=status, code=exc.code, detail=exc.message, refusals=_refusals(exc, status))
+    return problem(status=status, code=exc.code, detail=exc.message, refusals=refusals_of(exc) or None)
 
 
-def _refusals(exc: errors.AppError, status: int) -> Sequence[Refusal] | None:
+def refusals_of(exc: errors.AppError) -> Sequence[Refusal]:
+    """Return what was refused, where fields were."""
     if isinstance(exc, FieldsRejected):
         return exc.refusals
-    if status == 422:
+    if status_of(exc) == 422:
         return [Refusal(field=exc.field or "", message=exc.message)]
-    return None
+    return ()
 
 
 def _on_http_exception(exc: HTTPException) -> Response:
@@ -163,8 +179,13 @@ def _detail(status: int, exc: HTTPException) -> str:
     if status == 404:
         return f"Nothing is at {request.path[:_VALUE_LIMIT]!r}: see /docs for what there is."
     if status == 413:
-        return f"The body is over the limit of {services().settings.body_limit_bytes} bytes."
-    return exc.description or HTTPStatus(status).phrase
+        return f"The body is over the limit of {request.max_content_length} bytes."
+    return exc.description or phrase(status)
+
+
+def phrase(status: int) -> str:
+    """Return what a status is called; tus has one of its own."""
+    return "Checksum Mismatch" if status == 460 else HTTPStatus(status).phrase
 
 
 def _on_unknown(exc: Exception) -> Response:

@@ -8,16 +8,20 @@ from app import (
     artifacts,
     batches,
     calibration,
+    calibration_cache,
     catalogue,
     domain_events,
     fleet,
     health,
     jobs,
     logs,
+    matrices,
     retries,
     submissions,
+    uploads,
 )
 from app.auth import bearer_tenant, register_authentication
+from app.compat.registration import register_dialects
 from app.docs import docs_blueprint
 from app.errors import Problem, register_error_handlers
 from app.forms import form_of
@@ -42,8 +46,8 @@ from tasks.core.telemetry import configure_telemetry
 from tasks.registry import load_specs
 
 _CONCERNS = (
-    *(submissions, jobs, retries, batches, logs, artifacts, domain_events),
-    *(catalogue, calibration, fleet, health),
+    *(submissions, jobs, retries, batches, logs, artifacts, uploads, domain_events),
+    *(catalogue, calibration, calibration_cache, matrices, fleet, health),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16
@@ -75,8 +79,10 @@ def create_app(settings: Settings, *, kernel: Kernel | None = None, carrier: Car
     for concern in _CONCERNS:
         app.register_api(concern.bp)
     models = [model for concern in _CONCERNS for model in concern.MODELS]
-    models += register_streams(app, _stream_services(services))
-    app.register_blueprint(docs_blueprint(app, services, models=models))
+    streams = _stream_services(services)
+    models += register_streams(app, streams)
+    answered, read = register_dialects(app, services, streams)
+    app.register_blueprint(docs_blueprint(app, services, models=[*models, *answered], requests=read))
     return app
 
 

@@ -194,10 +194,16 @@ def cancel_job(path: JobPath) -> Response:
 def delete_job(path: JobPath) -> Response:
     """Cancel a job that has not ended; erase one that has."""
     at = services()
-    if not find_job(at, path.job_id).state.is_terminal:
+    stopped = delete_or_cancel(at, find_job(at, path.job_id))
+    return Response(status=204) if stopped is None else job_answer(at, stopped, status=202)
+
+
+def delete_or_cancel(at: Services, job: Job) -> Job | None:
+    """Erase a job of the tenant that has ended; cancel and return one that has not."""
+    if not job.state.is_terminal:
         try:
-            return job_answer(at, cancel(at.kernel, path.job_id, tenant_id=tenant_id()), status=202)
+            return cancel(at.kernel, job.id, tenant_id=tenant_id())
         except Conflict:  # it ended meanwhile, so it can be erased
             pass
-    erase(at.kernel, path.job_id, tenant_id=tenant_id())
-    return Response(status=204)
+    erase(at.kernel, job.id, tenant_id=tenant_id())
+    return None

@@ -1,7 +1,7 @@
 """Which kinds a live worker could run now, and whether a dispatcher leads, as far as this process can tell."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Lock
 
 from tasks.core.ledger import Ledger, fleet, leases
@@ -29,12 +29,13 @@ class LiveWorkers:
                 self._read_at = self._clock()
             return self._workers
 
-    def missing_for(self, spec: JobSpec) -> str | None:
-        """Name what no live worker offers: ``queue:NAME`` or a capability; None when one can run the kind."""
+    def missing_for(self, spec: JobSpec, request: Mapping[str, object] | None = None) -> str | None:
+        """Name what no live worker offers for the kind, or a job of it: ``queue:NAME`` or a capability; else None."""
         serving = [worker for worker in self.all() if worker.state == WorkerState.UP and spec.queue in worker.queues]
         if not serving:
             return f"queue:{spec.queue.value}"
-        lacking = [sorted(spec.capabilities - set(worker.capabilities)) for worker in serving]
+        needed = spec.needs(request or {})
+        lacking = [sorted(needed - set(worker.capabilities)) for worker in serving]
         fewest = min(lacking, key=len)
         return fewest[0] if fewest else None
 

@@ -23,7 +23,7 @@ from tasks.core.records import Job
 
 bp = APIBlueprint("logs", __name__, abp_tags=[Tag(name="output")], abp_security=SECURITY)
 
-_LEVELS = ("debug", "info", "warning", "error", "critical")
+LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 class LogQuery(Input):
@@ -66,11 +66,11 @@ MODELS: tuple[type[BaseModel], ...] = (LogPage,)
 def read_logs(path: JobPath, query: LogQuery) -> Response:
     """Read a job's log, over all its attempts."""
     at = services()
-    least = _LEVELS.index(query.level)
+    least = LEVELS.index(query.level)
     lines: list[LogLine] = []
     total = 0
-    for row in _rows(at.kernel, find_job(at, path.job_id)):
-        if _LEVELS.index(row["level"]) >= least:
+    for row in log_rows(at.kernel, find_job(at, path.job_id)):
+        if LEVELS.index(row["level"]) >= least:
             total += 1
             if query.offset < total <= query.offset + query.limit:
                 lines.append(LogLine(**{name: row[name] for name in LogLine.model_fields}))
@@ -78,7 +78,8 @@ def read_logs(path: JobPath, query: LogQuery) -> Response:
     return json_answer(LogPage(lines=lines, total=total, next_offset=end if lines and end < total else None))
 
 
-def _rows(kernel: Kernel, job: Job) -> Iterator[dict[str, Any]]:
+def log_rows(kernel: Kernel, job: Job) -> Iterator[dict[str, Any]]:
+    """Iterate over the job's lines as ``LogLine`` has them, oldest first."""
     in_files: Counter[tuple[int, int, str]] = Counter()
     for fence in range(1, job.fence + 1):
         for row in _file_rows(kernel.artifacts.folder(job.id, fence) / LOG_NAME):

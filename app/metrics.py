@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from app.live import LiveDispatcher
 from tasks.core.clock import now
 from tasks.core.errors import LedgerUnavailable
-from tasks.core.ledger import Ledger, fleet, outbox, queries
+from tasks.core.ledger import Ledger, cached_results, fleet, outbox, queries
 from tasks.core.ledger.queries import QueueDepth
 from tasks.core.spec import Queue
 
@@ -90,7 +90,18 @@ class _LedgerCollector(Collector):
                 up.add_metric((queue, state), sum(worker.state == state for worker in serving))
             ready = (worker for worker in serving if worker.state != fleet.WorkerState.STANDBY)
             slots.add_metric((queue,), sum(worker.slots for worker in ready))
-        return (jobs, oldest, up, slots, leads, *self._of_outbox())
+        return (jobs, oldest, up, slots, leads, *self._of_outbox(), self._of_cache())
+
+    def _of_cache(self) -> Metric:
+        lookups = CounterMetricFamily(
+            "switchyard_cache_lookups",
+            "Jobs that looked for an earlier answer to the same request.",
+            labels=("kind", "outcome"),
+        )
+        for kind, (hits, misses) in cached_results.lookups_by_kind(self._ledger).items():
+            lookups.add_metric((kind, "hit"), hits)
+            lookups.add_metric((kind, "miss"), misses)
+        return lookups
 
     def _of_outbox(self) -> Iterable[Metric]:
         standing = outbox.standing(self._ledger)

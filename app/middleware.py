@@ -8,15 +8,22 @@ import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from app.receiving import body_limit, pass_over
 from app.services import Services
 from tasks.core.ids import new_id
 
 log = structlog.get_logger()
 
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_EXPOSED = "ETag, Idempotency-Replayed, Location, Preference-Applied, Retry-After, X-Correlation-ID"
+_EXPOSED = (
+    "Deprecation, ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After, Tus-Checksum-Algorithm, "
+    "Tus-Extension, Tus-Max-Size, Tus-Resumable, Tus-Version, Upload-Expires, Upload-Length, Upload-Metadata, "
+    "Upload-Offset, X-Correlation-ID"
+)
 _ALLOWED_HEADERS = (
-    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, Traceparent, X-Correlation-ID"
+    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, Traceparent, Tus-Resumable, "
+    "Upload-Checksum, Upload-Length, Upload-Metadata, Upload-Offset, X-API-Key, X-Correlation-ID, "
+    "X-HTTP-Method-Override"
 )
 _ALLOWED_METHODS = "GET, HEAD, POST, PATCH, DELETE, OPTIONS"
 _API_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
@@ -49,11 +56,14 @@ def register_middleware(app: Flask, services: Services) -> None:
         g.span = g.closing.enter_context(span)
         if _is_preflight():
             return Response(status=204)
-        if (request.content_length or 0) > services.settings.body_limit_bytes:
+        request.max_content_length = body_limit(app.view_functions.get(request.endpoint or ""), services.settings)
+        if (request.content_length or 0) > request.max_content_length:
             raise RequestEntityTooLarge
         return None
 
     def finish(response: Response) -> Response:
+        if response.status_code >= 400 and "tenant" in g:
+            pass_over(app.view_functions.get(request.endpoint or ""), services.settings)
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers["X-Correlation-ID"] = g.correlation_id

@@ -3,7 +3,6 @@
 import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from http import HTTPStatus
 from typing import Any
 
 from flask_openapi3.blueprint import APIBlueprint
@@ -13,9 +12,11 @@ from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from app.errors import Problem
+from app.errors import Problem, phrase
 from app.forms import named_form_of
+from app.inputs import Input
 from tasks.core.spec import JobSpec
+from tasks.core.uploads.references import holds_uploads
 from tasks.core.version import VERSION
 
 INFO = Info(
@@ -30,13 +31,18 @@ SECURITY_SCHEMES: dict[str, Any] = {
 _COMPONENTS = "#/components/schemas/"
 _HEADERS: Mapping[str, dict[str, Any]] = {
     "ETag": {"description": "Changes whenever the record does.", "schema": {"type": "string"}},
-    "Location": {"description": "The job's path.", "schema": {"type": "string"}},
+    "Location": {"description": "The path of what was made.", "schema": {"type": "string"}},
     "Idempotency-Replayed": {
         "description": "`true` when an earlier submission with this key made the job.",
         "schema": {"type": "string"},
     },
     "Preference-Applied": {"description": "The part of `Prefer` that was kept to.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}},
+    "Tus-Resumable": {"description": "The version of tus.", "schema": {"type": "string"}},
+    "Upload-Expires": {"description": "When an unfinished upload goes.", "schema": {"type": "string"}},
+    "Upload-Length": {"description": "Bytes of the whole.", "schema": {"type": "integer"}},
+    "Upload-Metadata": {"description": "As it was sent.", "schema": {"type": "string"}},
+    "Upload-Offset": {"description": "Bytes that are there.", "schema": {"type": "integer"}},
     "WWW-Authenticate": {"description": "How to sign in.", "schema": {"type": "string"}},
 }
 _HEADERS_OF_STATUS = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
@@ -68,16 +74,16 @@ def raw_answer(description: str, media_type: str) -> dict[str, Any]:
     return {"description": description, "content": {media_type: {"schema": {"type": "string"}}}}
 
 
-def bare_answer(description: str) -> dict[str, Any]:
+def bare_answer(description: str, *, headers: Iterable[str] = ()) -> dict[str, Any]:
     """Describe an answer without a body."""
-    return {"description": description}
+    return {"description": description, "headers": {name: _HEADERS[name] for name in headers}}
 
 
 def problems(*statuses: int) -> ResponseDict:
     """Describe problem documents, by status."""
     return {
         status: {
-            "description": HTTPStatus(status).phrase,
+            "description": phrase(status),
             "headers": {name: _HEADERS[name] for name in _HEADERS_OF_STATUS.get(status, ())},
             "content": {"application/problem+json": {"schema": {"$ref": _COMPONENTS + Problem.__name__}}},
         }
@@ -91,16 +97,19 @@ def describe_api(
     specs: Mapping[str, JobSpec],
     forms: Mapping[str, type[BaseModel]],
     models: Sequence[type[BaseModel]],
+    requests: Sequence[type[BaseModel]] = (),
     serves_streams: bool = True,
 ) -> bytes:
     """Return the OpenAPI 3.1 document of ``app``: each kind has a path of its own, with its schema and example."""
     document: dict[str, Any] = copy.deepcopy(app.api_doc)
     named = {kind: named_form_of(spec, forms[kind]) for kind, spec in specs.items()}
     inputs: list[tuple[type[BaseModel], JsonSchemaMode]] = [
-        (form, "validation") for form in (*forms.values(), *named.values())
+        (form, "validation") for form in (*forms.values(), *named.values(), *requests)
     ]
     answers: dict[type[BaseModel], None] = dict.fromkeys((*models, Problem))
-    outputs: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "serialization") for model in answers]
+    outputs: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (model, "validation" if issubclass(model, Input) else "serialization") for model in answers
+    ]
     _, definitions = models_json_schema([*inputs, *outputs], ref_template=_COMPONENTS + "{model}")
     document["components"]["schemas"] = definitions["$defs"]
     for item in document["paths"].values():
@@ -110,6 +119,7 @@ def describe_api(
                 _drop_streams(operation["responses"])
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _without_null(parameter["schema"])
+    _document_heads(document["paths"])
     _document_kinds(document["paths"], specs, forms)
     document["paths"]["/api/jobs"]["post"]["requestBody"] = _any_kind(specs, named)
     return json.dumps(document, separators=(",", ":")).encode()
@@ -117,7 +127,8 @@ def describe_api(
 
 def _drop_foreign_refusal(responses: dict[str, Any]) -> None:
     # flask-openapi3 says of every operation that it may answer 422, and with an array.
-    if "application/json" in responses.get("422", {}).get("content", {}):
+    told = responses.get("422", {}).get("content", {}).get("application/json", {})
+    if told.get("schema", {}).get("type") == "array":
         del responses["422"]
 
 
@@ -135,6 +146,15 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return only | {name: value for name, value in schema.items() if name not in {"anyOf", "default"}}
 
 
+def _document_heads(paths: dict[str, Any]) -> None:
+    # Flask serves HEAD wherever it serves GET; here clients depend on it.
+    for path, name in (("/api/uploads", "look_for_content"), ("/api/uploads/{upload_id}", "look_at_upload")):
+        operation = copy.deepcopy(paths[path]["get"])
+        operation |= {"operationId": name, "summary": f"{operation['summary']} Without the body."}
+        operation["responses"]["200"].pop("content")
+        paths[path]["head"] = operation
+
+
 def _document_kinds(paths: dict[str, Any], specs: Mapping[str, JobSpec], forms: Mapping[str, type[BaseModel]]) -> None:
     # This template would be the same as that of `/api/jobs/{job_id}`, which OpenAPI does not allow.
     template = paths.pop("/api/jobs/{kind}")["post"]
@@ -144,7 +164,18 @@ def _document_kinds(paths: dict[str, Any], specs: Mapping[str, JobSpec], forms: 
         operation |= {"operationId": f"submit_{kind.replace('.', '_')}", "summary": spec.summary}
         schema = {"$ref": _COMPONENTS + forms[kind].__name__}
         operation["requestBody"] = _body(schema, {kind: {"params": dict(spec.example)}})
+        if holds_uploads(spec.request):
+            operation["requestBody"]["content"]["multipart/form-data"] = {"schema": _form_of(schema)}
         paths[f"/api/jobs/{kind}"] = {"post": operation}
+
+
+def _form_of(schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": "Files, each named by its place in `params` (`va_data.insilicova`), and the rest as JSON.",
+        "properties": {"request": schema},
+        "additionalProperties": {"type": "string", "format": "binary"},
+    }
 
 
 def _any_kind(specs: Mapping[str, JobSpec], named: Mapping[str, type[BaseModel]]) -> dict[str, Any]:

@@ -74,7 +74,9 @@ def _summary_fields(services: Services, job: Job, live: tuple[int, dict[str, Any
 
 def _waiting_for(services: Services, job: Job) -> str | None:
     spec = services.specs.get(job.kind)
-    return services.workers.missing_for(spec) if spec is not None and job.state is JobState.QUEUED else None
+    if spec is None or job.state is not JobState.QUEUED:
+        return None
+    return services.workers.missing_for(spec, job.request)
 
 
 def _progress(job: Job, live: tuple[int, dict[str, Any]] | None) -> Progress | None:

@@ -3,7 +3,7 @@
 from werkzeug.routing import BaseConverter, Map
 
 
-class JobIdConverter(BaseConverter):
+class IdConverter(BaseConverter):
     """A UUID in canonical form."""
 
     regex = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -22,6 +22,18 @@ class ArtifactNameConverter(BaseConverter):
     regex = "[A-Za-z0-9_][A-Za-z0-9._/-]{0,199}"
 
 
+class AnyIdConverter(BaseConverter):
+    """What an older client may take for a job's id, but for the names that lie beside ids in its paths."""
+
+    regex = "(?!(?:calibrate|async|batch)$)[^/]{1,200}"
+
+
 def add_converters(url_map: Map) -> None:
-    """Make ``<job:…>``, ``<kind:…>`` and ``<artifact:…>`` known."""
-    url_map.converters |= {"job": JobIdConverter, "kind": KindConverter, "artifact": ArtifactNameConverter}
+    """Make ``<job:…>``, ``<upload:…>``, ``<kind:…>``, ``<artifact:…>`` and ``<any_id:…>`` known."""
+    url_map.converters |= {
+        "job": IdConverter,
+        "upload": IdConverter,
+        "kind": KindConverter,
+        "artifact": ArtifactNameConverter,
+        "any_id": AnyIdConverter,
+    }

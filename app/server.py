@@ -1,7 +1,9 @@
 """Serves the application with gunicorn: one process, many threads, no file beside it."""
 
+import ctypes
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -17,6 +19,9 @@ from app.services import Services, services_of
 from tasks.core.kernel import open_kernel
 from tasks.core.log import configure_logging
 from tasks.core.settings import Settings
+
+# mallopt(3); glibc's malloc.h.
+_M_ARENA_MAX = -8
 
 log = structlog.get_logger()
 
@@ -100,8 +105,19 @@ def serve(settings: Settings, *, workers: int = 1) -> None:
         LedgerUnavailable: the ledger cannot be reached.
     """
     configure_logging(settings)
+    _share_heaps()
     _check(settings)
     Server(settings, workers=workers).run()
+
+
+def _share_heaps() -> None:
+    """Let all threads share two heaps, before any of them is started.
+
+    glibc gives threads up to eight heaps for each core. Each keeps the most that it ever held, so a server with many
+    threads grows for hours, while the interpreter's own lock leaves nothing to win. Elsewhere this does nothing.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def _check(settings: Settings) -> None:

@@ -5,23 +5,27 @@ from difflib import get_close_matches
 from typing import Annotated, Any
 
 import structlog
-from flask import Response, g
+from flask import Response, g, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel, Field
 
 from app.answers import job_answer
+from app.attachments import attached, named_uploads
 from app.auth import tenant_id
 from app.errors import FieldsRejected, Refusal
 from app.forms import read_form
-from app.inputs import Input, checked, read_json, validate_body
+from app.inputs import Input, checked, one_if_large, read_json, validate_body
 from app.openapi import SECURITY, answer, problems
+from app.receiving import takes_files
 from app.services import Services, services
 from app.waiting import LONGEST_WAIT_S, wait_until
 from tasks.core.errors import NotFound
 from tasks.core.ledger import queries
+from tasks.core.ledger.accepting import Accepted
 from tasks.core.records import Job, JobRecord
+from tasks.core.spec import JobSpec
 from tasks.dispatch import Submission, submit
 
 log = structlog.get_logger()
@@ -35,7 +39,7 @@ _ACCEPTED_HEADERS = ("Location", "Idempotency-Replayed", "Preference-Applied")
 _ANSWERS: ResponseDict = {
     200: answer(JobRecord, "The job ended within `Prefer: wait`, whatever its end.", headers=_ACCEPTED_HEADERS),
     202: answer(JobRecord, "Accepted.", headers=_ACCEPTED_HEADERS),
-    **problems(400, 401, 404, 413, 415, 422, 503),
+    **problems(400, 401, 404, 413, 415, 422, 503, 507),
 }
 
 
@@ -65,25 +69,54 @@ class SubmitHeaders(WaitHeaders):
 @checked
 def submit_any(header: SubmitHeaders) -> Response:
     """Submit a job; the body names its kind."""
-    body = read_json()
-    kind = body.pop("kind", None)
-    if not isinstance(kind, str):
-        raise FieldsRejected([Refusal(field="kind", message="Required: add it, as `/api/kinds` lists it.")])
-    return _accept(services(), kind, body=body, header=header)
+    at = services()
+    with one_if_large():
+        body = read_json()
+        kind = body.pop("kind", None)
+        if not isinstance(kind, str):
+            raise FieldsRejected([Refusal(field="kind", message="Required: add it, as `/api/kinds` lists it.")])
+        accepted = _accept(at, _spec_of(at, kind), body, key=header.idempotency_key)
+    return _answer(at, accepted, header)
 
 
 @bp.post("/api/jobs/<kind:kind>", responses=_ANSWERS)
+@takes_files
 @checked
 def submit_kind(path: KindPath, header: SubmitHeaders) -> Response:
     """Submit a job of this kind."""
-    return _accept(services(), path.kind, body=None, header=header)
+    at = services()
+    spec = _spec_of(at, path.kind)
+    if request.mimetype == "multipart/form-data":
+        with attached(at, spec) as sent:
+            accepted = _accept(at, spec, sent.body, key=header.idempotency_key)
+        if accepted.replayed:
+            sent.discard(at)
+        return _answer(at, accepted, header)
+    with one_if_large():
+        accepted = _accept(at, spec, read_json(), key=header.idempotency_key)
+    return _answer(at, accepted, header)
 
 
-def _accept(at: Services, kind: str, *, body: dict[str, Any] | None, header: SubmitHeaders) -> Response:
+def accept_job(at: Services, kind: str, body: dict[str, Any]) -> Job:
+    """Accept a job for the tenant that asks, from a body as ``POST /api/jobs/{kind}`` takes it.
+
+    Raises:
+        NotFound: there is no such kind.
+        InputRejected: the body is refused.
+    """
+    with one_if_large():
+        return _accept(at, _spec_of(at, kind), body, key=None).job
+
+
+def _spec_of(at: Services, kind: str) -> JobSpec:
     spec = at.specs.get(kind)
     if spec is None:
         raise unknown_kind(at, kind)
-    form = read_form(validate_body(at.forms[kind], read_json() if body is None else body))
+    return spec
+
+
+def _accept(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | None) -> Accepted:
+    form = read_form(validate_body(at.forms[spec.kind], body))
     submission = Submission(
         tenant_id=tenant_id(),
         request=form.params.model_dump(mode="json"),
@@ -96,11 +129,16 @@ def _accept(at: Services, kind: str, *, body: dict[str, Any] | None, header: Sub
         site=form.site,
         correlation_id=g.correlation_id,
         traceparent=g.span.traceparent,
-        idempotency_key=header.idempotency_key,
+        idempotency_key=key,
+        uploads=named_uploads(at, spec, form.params),
     )
     accepted = submit(at.kernel, at.carrier, spec, submission)
-    (at.metrics.replayed if accepted.replayed else at.metrics.accepted).labels(kind).inc()
-    log.info("job_accepted", job_id=accepted.job.id, kind=kind, replayed=accepted.replayed)
+    (at.metrics.replayed if accepted.replayed else at.metrics.accepted).labels(spec.kind).inc()
+    log.info("job_accepted", job_id=accepted.job.id, kind=spec.kind, replayed=accepted.replayed)
+    return accepted
+
+
+def _answer(at: Services, accepted: Accepted, header: WaitHeaders) -> Response:
     response = answer_queued(at, accepted.job, header)
     if accepted.replayed:
         response.headers["Idempotency-Replayed"] = "true"
@@ -118,7 +156,7 @@ def answer_queued(at: Services, job: Job, header: WaitHeaders) -> Response:
     """Answer with a job that was just queued, or with its end where the client prefers to wait for that."""
     wait_s = _wanted_wait_s(header.prefer)
     if wait_s is not None:
-        job = _wait_for_end(at, job, wait_s)
+        job = wait_for_end(at, job, wait_s)
     ended_in_time = wait_s is not None and job.state.is_terminal
     response = job_answer(at, job, status=200 if ended_in_time else 202)
     response.headers["Location"] = f"/api/jobs/{job.id}"
@@ -127,7 +165,9 @@ def answer_queued(at: Services, job: Job, header: WaitHeaders) -> Response:
     return response
 
 
-def _wait_for_end(at: Services, job: Job, wait_s: float) -> Job:
+def wait_for_end(at: Services, job: Job, wait_s: float) -> Job:
+    """Wait for the job's end, ``LONGEST_WAIT_S`` at most; return it as it is then."""
+
     def look() -> bool:
         nonlocal job
         job = queries.job(at.kernel.ledger, job.id) or job

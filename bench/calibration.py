@@ -3,8 +3,10 @@
     python -m bench.calibration --data ../shared/data/va
 
 `--data` names a folder with `cases.json` (cases with expected means, intervals and tolerances) and `matrices.csv`.
-Prints one JSON document: {"cases": [{"case", "engine", "worst_ratio", "seconds", "ess_min", "rhat_max"}]}, where
-`worst_ratio` is the largest error of a mean or of a bound of an interval, as a multiple of its tolerance.
+Prints one JSON document: {"cases": [{"case", "engine", "worst_ratio", "seconds", "ess_min", "rhat_max", "ess_per_s"}],
+"engines": [the same, and "peak_mb"]}. `worst_ratio` is the largest error of a mean or of a bound of an interval, as a
+multiple of its tolerance. `engines` has every engine there is (the sampler in C and in plain R, and the published
+package where it is installed) on the case with the most deaths, each in an R process of its own, whose start counts.
 """
 
 import argparse
@@ -12,18 +14,23 @@ import csv
 import json
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from pydantic import ValidationError
 
 from tasks.calibration.contract import CalibrationRequest
 from tasks.calibration.engine.calibrate import Bridge, Calibrator
 from tasks.calibration.engine.exchange import Answer
 from tasks.core.errors import AppError
+from workers.preflight import find_capabilities
 
 Case = dict[str, Any]
 
@@ -127,12 +134,51 @@ def run_case(case: Case, data: Path, calibrator: Calibrator, **knobs: object) ->
     rhats = [float(row["rhat_max"]) for row in answer.fits if row["rhat_max"]]
     return {
         "case": case["case"],
-        "engine": f"switchyard-r/{answer.versions['sampler']}",
+        "engine": f"{request.engine}/{answer.versions['sampler']}",
         "worst_ratio": round(worst_ratio(case, answer), 3),
         "seconds": round(seconds, 3),
         "ess_min": round(min(sizes)) if sizes else None,
         "rhat_max": round(max(rhats), 4) if rhats else None,
+        "ess_per_s": round(min(sizes) / seconds) if sizes else None,
     }
+
+
+def measured(case: Case, data: Path, library: Path, knobs: dict[str, object]) -> dict[str, object]:
+    """Run one case by an R process of its own, and tell its peak memory."""
+    is_over = threading.Event()
+    with ThreadPoolExecutor(1) as watcher:
+        peak_kb = watcher.submit(peak_of_children_kb, is_over)
+        try:
+            told = told_of(case, data, Calibrator("rscript", library), **knobs)
+        finally:
+            is_over.set()
+        return told | {"peak_mb": peak_kb.result() // 1024}
+
+
+def peak_of_children_kb(is_over: threading.Event) -> int:
+    """Return the largest resident memory of a child; what the system counts at its end has this process's in it."""
+    most = 0
+    while not is_over.wait(0.01):
+        for child in psutil.Process().children(recursive=True):
+            with suppress(OSError, psutil.Error):
+                if child.name() != "R":  # not yet; until then it is a copy of this process
+                    continue
+                status = Path(f"/proc/{child.pid}/status").read_text()
+                most = max([most, *(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))])
+    return most
+
+
+def compared(case: Case, data: Path, library: Path) -> list[dict[str, object]]:
+    """Run one case by every engine there is."""
+    engines: list[dict[str, object]] = [{"sampler": "c"}, {"sampler": "r"}]
+    if "vacalibration" in find_capabilities(library):
+        engines.append({"engine": "vacalibration"})
+    return [measured(case, data, library, knobs) for knobs in engines]
+
+
+def deaths_of(case: Case) -> int:
+    """Count the deaths of all algorithms."""
+    return sum(sum(counts.values()) for counts in case["input"]["va_data"].values())
 
 
 def told_of(case: Case, data: Path, calibrator: Calibrator, **knobs: object) -> dict[str, object]:
@@ -149,6 +195,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with cases.json and matrices.csv")
     parser.add_argument("--bridge", choices=("rpy2", "rscript"), default="rpy2")
     parser.add_argument("--sampler", choices=("c", "r"), default="c")
+    parser.add_argument(
+        "--no-engines", action="store_true", help="leave out the comparison, of which plain R takes most"
+    )
     parser.add_argument("--library", type=Path, default=Path(sys.prefix) / "r-library")
     parser.add_argument("--case", action="append", help="only this case; may be given several times")
     chosen = parser.parse_args()
@@ -160,7 +209,10 @@ def main() -> None:
         for case in cases
         if chosen.case is None or case["case"] in chosen.case
     ]
-    print(json.dumps({"cases": told}, indent=1))
+    document = {"cases": told}
+    if not chosen.no_engines:
+        document["engines"] = compared(max(cases, key=deaths_of), chosen.data, chosen.library)
+    print(json.dumps(document, indent=1))
 
 
 if __name__ == "__main__":

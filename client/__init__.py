@@ -5,8 +5,10 @@ server's settings and runs where the server is installed.
 """
 
 from client.async_switchyard import AsyncSwitchyard
+from client.calibration import Calibration, Fraction
 from client.errors import (
     AnswerTimedOut,
+    ChecksumMismatch,
     ConfigurationRefused,
     ConfirmationRequired,
     Conflict,
@@ -27,15 +29,20 @@ from client.errors import (
     NotAuthenticated,
     NotFound,
     NotSupported,
+    OffsetMismatch,
+    QuotaExceeded,
     ServerFailed,
+    StorageFull,
     SwitchyardError,
     TooLarge,
     TransportRefused,
     Unavailable,
     UnknownKind,
+    UploadLocked,
     WaitTimedOut,
 )
 from client.limits import Limits
+from client.matrices import Matrices, Matrix, MatrixSet
 from client.models import (
     Artifact,
     Change,
@@ -43,10 +50,12 @@ from client.models import (
     Event,
     Job,
     Kind,
+    KindOption,
     LogLine,
     Page,
     Progress,
     QueueInfo,
+    Upload,
     WorkerInfo,
 )
 from client.steps import Notice
@@ -64,10 +73,17 @@ __all__ = [
     "LogLine",
     "Artifact",
     "Kind",
+    "KindOption",
     "QueueInfo",
     "WorkerInfo",
     "Page",
+    "Upload",
     "Change",
+    "Calibration",
+    "Fraction",
+    "Matrices",
+    "MatrixSet",
+    "Matrix",
     "SwitchyardError",
     "ConfigurationRefused",
     "ConnectionFailed",
@@ -76,6 +92,7 @@ __all__ = [
     "InputRejected",
     "FieldError",
     "Malformed",
+    "ChecksumMismatch",
     "NotSupported",
     "NotAuthenticated",
     "NotAllowed",
@@ -85,8 +102,12 @@ __all__ = [
     "ConfirmationRequired",
     "Conflict",
     "IdempotencyKeyReused",
+    "OffsetMismatch",
+    "UploadLocked",
     "TooLarge",
+    "QuotaExceeded",
     "ServerFailed",
+    "StorageFull",
     "Unavailable",
     "LedgerUnavailable",
     "LedgerBusy",

@@ -16,11 +16,12 @@ from client.domain import LATEST, DomainReading, awaited_event, beginning
 from client.downloading import downloaded, target_path
 from client.following import Choice, Follower
 from client.limits import Limits
-from client.models import Artifact, Change, DomainEvent, Job, Kind, LogLine, Page, QueueInfo, WorkerInfo
+from client.models import Artifact, Change, DomainEvent, Job, Kind, LogLine, Page, QueueInfo, Upload, WorkerInfo
 from client.nonblocking import AsyncEventStream, AsyncShell
 from client.patience import performed, waited
 from client.steps import Notice
 from client.switchyard import LOG_POLL_S
+from client.uploading import Content, OnProgress, submitted, uploaded
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -63,32 +64,41 @@ class AsyncSwitchyard:
         await self.close()
 
     async def submit(
-        self, kind: str, params: Mapping[str, Any] | BaseModel | None = None, **options: Unpack[SubmitOptions]
+        self,
+        kind: str,
+        params: Mapping[str, Any] | BaseModel | None = None,
+        *,
+        files: Mapping[str, Content | Upload] | None = None,
+        **options: Unpack[SubmitOptions],
     ) -> Job:
         """Submit a job; return its record as soon as the server has it for good.
 
         A lost connection or a 503 is tried again: the same idempotency key goes with every try, so one submit makes
         one job.
 
+        Args:
+            files: what to upload first (see ``upload``), or has been uploaded, by the place in ``params`` that names
+                it: ``{"va_data.insilicova": "deaths.csv"}``.
         Raises:
             InputRejected: a field was refused; ``errors`` names each.
             UnknownKind: there is no such kind.
             IdempotencyKeyReused: your key stands for another request.
             ConnectionFailed, Unavailable: not accepted within the limit.
         """
-        return await self._perform(calls.submit(kind, params, options))
+        return await self._shell.run(submitted(kind, params, files or {}, options, limits=self._limits))
 
     async def run(
         self,
         kind: str,
         params: Mapping[str, Any] | BaseModel | None = None,
         *,
+        files: Mapping[str, Content | Upload] | None = None,
         run_timeout_s: float | None = None,
         check: bool = True,
         **options: Unpack[SubmitOptions],
     ) -> Job:
         """Submit and wait for the end; ``run_timeout_s`` limits the waiting, ``timeout_s`` the job itself."""
-        job = await self.submit(kind, params, **options)
+        job = await self.submit(kind, params, files=files, **options)
         return await self.wait(job.id, timeout_s=run_timeout_s, check=check)
 
     async def wait(self, job_id: str, timeout_s: float | None = None, *, check: bool = True) -> Job:
@@ -262,6 +272,31 @@ class AsyncSwitchyard:
         It appears under its name only when it is whole; a dropped connection is resumed.
         """
         return await self._shell.run(downloaded(calls.artifact(job_id, name), target_path(name, path), self._limits))
+
+    async def upload(
+        self,
+        content: Content,
+        *,
+        name: str | None = None,
+        media_type: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Upload:
+        """Send a file, by its path, or bytes; return the complete upload, whose ``ref`` a request names it by.
+
+        What the server has already, by its SHA-256, is not sent again; a lost connection, or a try that was given up
+        before, is gone on from where it ended.
+
+        Args:
+            name: what to call it; the file's own name if absent.
+            media_type: as its name says if absent.
+            on_progress: called with the bytes that the server has and all there are.
+        Raises:
+            ChecksumMismatch: the file changed while it was sent.
+            TooLarge, QuotaExceeded, StorageFull: it may not, or cannot, be kept.
+            ConnectionFailed, Unavailable: it was given up; what arrived is kept for the next try.
+        """
+        flow = uploaded(content, name=name, media_type=media_type, on_progress=on_progress, limits=self._limits)
+        return await self._shell.run(flow)
 
     async def kinds(self) -> list[Kind]:
         """List the kinds of job that the server offers."""

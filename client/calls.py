@@ -105,6 +105,14 @@ def _accepted(answer: Answer) -> Job:
     return job.model_copy(update={"replayed": answer.headers.get("idempotency-replayed") == "true"})
 
 
+def preview_calibration(params: Mapping[str, Any]) -> Call[dict[str, Any]]:
+    """Ask what a calibration would do."""
+    headers = {"content-type": "application/json"}
+    body = json.dumps(dict(params), default=_plain).encode()
+    request = Request("POST", "/api/calibration/preview", headers=headers, body=body)
+    return Call(request, lambda answer: dict(answer.json()), limit="submit")
+
+
 def job(job_id: str) -> Call[Job]:
     """Read one record."""
     return Call(Request("GET", job_path(job_id)), _job)

@@ -8,17 +8,22 @@
     │   ├── AnswerTimedOut       connected, but no answer within the limit
     │   └── TransportRefused     this way of following events does not work here
     ├── InputRejected            422 input_rejected: names each field
-    │   └── Malformed            400 malformed
-    ├── NotSupported             405, 406, 415, 404 no_such_path
+    │   ├── Malformed            400 malformed
+    │   └── ChecksumMismatch     460 checksum_mismatch
+    ├── NotSupported             405, 406, 411, 412, 415, 404 no_such_path
     ├── NotAuthenticated         401 not_authenticated
     ├── NotAllowed               403 not_allowed
     │   └── EgressRefused        403 egress_refused
     ├── NotFound                 404 not_found
     │   └── UnknownKind          404 unknown_kind
     ├── Conflict                 409 conflict
-    │   └── IdempotencyKeyReused 422 idempotency_key_reused
+    │   ├── IdempotencyKeyReused 422 idempotency_key_reused
+    │   ├── OffsetMismatch       409 offset_mismatch
+    │   └── UploadLocked         423 upload_locked
     ├── TooLarge                 413 too_large
+    │   └── QuotaExceeded        413 quota_exceeded
     ├── ServerFailed             500 internal_error
+    │   └── StorageFull          507 storage_full
     ├── Unavailable              503; retry_after_s says when to come back
     │   ├── LedgerUnavailable    ledger_unavailable
     │   │   └── LedgerBusy       ledger_busy
@@ -113,6 +118,12 @@ class Malformed(InputRejected):
     code = "malformed"
 
 
+class ChecksumMismatch(InputRejected):
+    """What arrived is not what was announced; the server discarded it."""
+
+    code = "checksum_mismatch"
+
+
 class NotSupported(SwitchyardError):
     """The server does not serve this call in this form: it is older or newer than the client, or a mode is off."""
 
@@ -161,16 +172,40 @@ class IdempotencyKeyReused(Conflict):
     code = "idempotency_key_reused"
 
 
+class OffsetMismatch(Conflict):
+    """A piece of an upload does not begin where the server's copy ends."""
+
+    code = "offset_mismatch"
+
+
+class UploadLocked(Conflict):
+    """Somebody else is sending the same upload just now."""
+
+    code = "upload_locked"
+
+
 class TooLarge(SwitchyardError):
     """The request is over a size cap."""
 
     code = "too_large"
 
 
+class QuotaExceeded(TooLarge):
+    """Your uploads together would be over what you may keep."""
+
+    code = "quota_exceeded"
+
+
 class ServerFailed(SwitchyardError):
     """The server met a fault of its own; ``correlation_id`` finds it in its log."""
 
     code = "internal_error"
+
+
+class StorageFull(ServerFailed):
+    """The server has no room for more files."""
+
+    code = "storage_full"
 
 
 class Unavailable(SwitchyardError):
@@ -257,10 +292,15 @@ BY_CODE: dict[str, type[SwitchyardError]] = {
         NotFound,
         UnknownKind,
         Conflict,
+        OffsetMismatch,
+        UploadLocked,
         TooLarge,
+        QuotaExceeded,
         InputRejected,
+        ChecksumMismatch,
         IdempotencyKeyReused,
         ServerFailed,
+        StorageFull,
         LedgerUnavailable,
         LedgerBusy,
         Draining,
@@ -270,6 +310,7 @@ BY_CODE: dict[str, type[SwitchyardError]] = {
         "method_not_allowed",
         "not_acceptable",
         "unsupported_media_type",
+        "length_required",
         "precondition_failed",
         "range_not_satisfiable",
         "upgrade_required",
@@ -286,9 +327,14 @@ BY_STATUS: dict[int, type[SwitchyardError]] = {
     405: NotSupported,
     406: NotSupported,
     409: Conflict,
+    411: NotSupported,
+    412: NotSupported,
     413: TooLarge,
     415: NotSupported,
     422: InputRejected,
+    423: UploadLocked,
+    460: ChecksumMismatch,
+    507: StorageFull,
     429: Unavailable,
     502: Unavailable,
     503: Unavailable,

@@ -30,7 +30,7 @@ class Limits:
     poll_gap_s: float = 0.5
     """The shortest time between two polls of one record."""
     transfer_s: float = 30.0
-    """How long a download may stall between two pieces."""
+    """How long a download may stall between two pieces, and an upload within one."""
 
     def pause_s(self, failures: int, *, asked_s: float | None = None) -> float:
         """Return the pause after that many failures in a row, at least what the server asked for, at most the cap."""

@@ -198,6 +198,16 @@ class DomainEventPage(Record):
     missed: bool = False
 
 
+class KindOption(Record):
+    """A value of a field with which a job needs more of a worker than its kind does."""
+
+    field: str
+    value: str
+    capability: str = ""
+    runnable: bool = True
+    waiting_for: str | None = None
+
+
 class Kind(Record):
     """A kind of job that the server offers."""
 
@@ -213,6 +223,7 @@ class Kind(Record):
     retry: Any = None
     max_attempts: int | None = None
     capabilities: tuple[str, ...] = ()
+    options: tuple[KindOption, ...] = ()
     runnable: bool = True
     waiting_for: str | None = None
 
@@ -267,6 +278,37 @@ class Change(Record):
     """Matched, but not in a state that the act applies to."""
     more: bool = False
     """The limit left some out: ask again."""
+
+
+class Upload(Record):
+    """A file that was sent, or is being sent."""
+
+    id: str
+    size_bytes: int = 0
+    offset_bytes: int = 0
+    """How much of it the server has."""
+    complete: bool = False
+    sha256: str | None = None
+    name: str | None = None
+    media_type: str = "application/octet-stream"
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    """When it goes, if it is not used until then and no job needs it."""
+    href: str | None = None
+
+    @property
+    def ref(self) -> dict[str, str]:
+        """What a request names it by: ``{"upload": id}``."""
+        return {"upload": self.id}
+
+
+class UploadPage(Record):
+    """One page of uploads, newest first."""
+
+    uploads: tuple[Upload, ...] = ()
+    kept_bytes: int = 0
+    quota_bytes: int = 0
+    next_cursor: str | None = None
 
 
 class LogPage(Record):

@@ -12,14 +12,18 @@ from pydantic import BaseModel
 
 from client import address, calls
 from client.blocking import BlockingShell, EventStream
+from client.calibration import Calibration
 from client.calls import Call, JobFilters, SubmitOptions
+from client.deaths import calibration_params
 from client.domain import LATEST, DomainReading, awaited_event, beginning
 from client.downloading import downloaded, target_path
 from client.following import Choice, Follower
 from client.limits import Limits
-from client.models import Artifact, Change, DomainEvent, Job, Kind, LogLine, Page, QueueInfo, WorkerInfo
+from client.matrices import Matrices
+from client.models import Artifact, Change, DomainEvent, Job, Kind, LogLine, Page, QueueInfo, Upload, WorkerInfo
 from client.patience import performed, waited
 from client.steps import Notice
+from client.uploading import Content, OnProgress, submitted, uploaded
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -71,32 +75,82 @@ class Switchyard:
         self.close()
 
     def submit(
-        self, kind: str, params: Mapping[str, Any] | BaseModel | None = None, **options: Unpack[SubmitOptions]
+        self,
+        kind: str,
+        params: Mapping[str, Any] | BaseModel | None = None,
+        *,
+        files: Mapping[str, Content | Upload] | None = None,
+        **options: Unpack[SubmitOptions],
     ) -> Job:
         """Submit a job; return its record as soon as the server has it for good.
 
         A lost connection or a 503 is tried again: the same idempotency key goes with every try, so one submit makes
         one job.
 
+        Args:
+            files: what to upload first (see ``upload``), or has been uploaded, by the place in ``params`` that names
+                it: ``{"va_data.insilicova": "deaths.csv"}``.
         Raises:
             InputRejected: a field was refused; ``errors`` names each.
             UnknownKind: there is no such kind.
             IdempotencyKeyReused: your key stands for another request.
             ConnectionFailed, Unavailable: not accepted within the limit.
         """
-        return self._perform(calls.submit(kind, params, options))
+        return self._shell.run(submitted(kind, params, files or {}, options, limits=self._limits))
 
     def run(
         self,
         kind: str,
         params: Mapping[str, Any] | BaseModel | None = None,
         *,
+        files: Mapping[str, Content | Upload] | None = None,
         run_timeout_s: float | None = None,
         check: bool = True,
         **options: Unpack[SubmitOptions],
     ) -> Job:
         """Submit and wait for the end; ``run_timeout_s`` limits the waiting, ``timeout_s`` the job itself."""
-        return self.wait(self.submit(kind, params, **options).id, timeout_s=run_timeout_s, check=check)
+        return self.wait(self.submit(kind, params, files=files, **options).id, timeout_s=run_timeout_s, check=check)
+
+    def calibrate(
+        self,
+        data: object,
+        *,
+        algorithm: str | None = None,
+        age_group: str | None = None,
+        country: str | None = None,
+        options: SubmitOptions | None = None,
+        **params: Any,
+    ) -> Calibration:
+        """Submit a calibration of causes of death; the object returned waits where its outcome is asked for.
+
+        Args:
+            data: the deaths that ``algorithm`` assigned: a path (large files are uploaded), a pandas DataFrame,
+                records, or counts by cause.
+                Without ``algorithm``, a dict of these by algorithm, which are calibrated together too.
+            age_group: ``neonate`` or ``child``.
+            country: whose matrices to take from the imported ones; ``other`` for the pooled ones.
+            options: what any job may set, such as ``priority``.
+            params: any other parameter of ``calibration.va``, such as ``missmat`` or ``draws``.
+        Raises:
+            InputRejected: something does not fit; ``errors`` names each field, the value and the remedy.
+        """
+        given = calibration_params(
+            data, algorithm=algorithm, age_group=age_group, country=country, send=self._send, **params
+        )
+        return Calibration(self, self.submit("calibration.va", given, **(options or {})))
+
+    def preview_calibration(self, data: object, *, algorithm: str | None = None, **params: Any) -> dict[str, Any]:
+        """Tell at once what ``calibrate`` with the same arguments would do: counts, what is left out, warnings."""
+        given = calibration_params(data, algorithm=algorithm, send=self._send, **params)
+        return self._perform(calls.preview_calibration(given))
+
+    def _send(self, path: Path) -> Mapping[str, str]:
+        return self.upload(path).ref
+
+    @property
+    def matrices(self) -> Matrices:
+        """The sets of misclassification matrices that calibrations may name."""
+        return Matrices(self._perform)
 
     def wait(self, job_id: str, timeout_s: float | None = None, *, check: bool = True) -> Job:
         """Wait for a job's end; return its final record.
@@ -260,6 +314,31 @@ class Switchyard:
         It appears under its name only when it is whole; a dropped connection is resumed.
         """
         return self._shell.run(downloaded(calls.artifact(job_id, name), target_path(name, path), self._limits))
+
+    def upload(
+        self,
+        content: Content,
+        *,
+        name: str | None = None,
+        media_type: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Upload:
+        """Send a file, by its path, or bytes; return the complete upload, whose ``ref`` a request names it by.
+
+        What the server has already, by its SHA-256, is not sent again; a lost connection, or a try that was given up
+        before, is gone on from where it ended.
+
+        Args:
+            name: what to call it; the file's own name if absent.
+            media_type: as its name says if absent.
+            on_progress: called with the bytes that the server has and all there are.
+        Raises:
+            ChecksumMismatch: the file changed while it was sent.
+            TooLarge, QuotaExceeded, StorageFull: it may not, or cannot, be kept.
+            ConnectionFailed, Unavailable: it was given up; what arrived is kept for the next try.
+        """
+        flow = uploaded(content, name=name, media_type=media_type, on_progress=on_progress, limits=self._limits)
+        return self._shell.run(flow)
 
     def kinds(self) -> list[Kind]:
         """List the kinds of job that the server offers."""

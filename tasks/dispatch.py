@@ -25,7 +25,11 @@ from tasks.core.spec import JobSpec
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A validated request for one job. ``request`` is the kind's own model, dumped to JSON types."""
+    """A validated request for one job. ``request`` is the kind's own model, dumped to JSON types.
+
+    Args:
+        uploads: the SHA-256 of each upload that the request names, by its id.
+    """
 
     tenant_id: str
     request: Mapping[str, Any]
@@ -39,13 +43,14 @@ class Submission:
     correlation_id: str | None = None
     traceparent: str | None = None
     idempotency_key: str | None = None
+    uploads: Mapping[str, str] = field(default_factory=dict)
 
 
 def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submission) -> Accepted:
     """Accept the job: one transaction, then 'published soon' if nothing else waits in its queue.
 
     Raises:
-        InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit.
+        InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit, or an upload was removed meanwhile.
         IdempotencyKeyReused: the key stands for another request.
         LedgerUnavailable: nothing was accepted.
     """
@@ -53,7 +58,9 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
     key = _idempotency(kernel, spec, submission)
     # Whether a live worker has what the kind needs is the dispatcher's to know.
     may_publish = carrier.is_open and not spec.capabilities
-    accepted = accepting.accept(kernel.ledger, job, idempotency=key, may_publish=may_publish)
+    accepted = accepting.accept(
+        kernel.ledger, job, idempotency=key, may_publish=may_publish, uploads=list(submission.uploads)
+    )
     if accepted.replayed:
         return accepted
     if accepted.published:
@@ -67,12 +74,13 @@ def submit_many(kernel: Kernel, carrier: Carriage, items: Sequence[tuple[JobSpec
     """Accept many jobs in one transaction, all or none; answer in the same order. The dispatcher carries them.
 
     Raises:
-        InputRejected: ``timeout_s`` or ``max_attempts`` of an item is over its kind's limit.
+        InputRejected: ``timeout_s`` or ``max_attempts`` of an item is over its kind's limit, or an upload was removed.
         IdempotencyKeyReused: the key of an item stands for another request.
         LedgerUnavailable: nothing was accepted.
     """
     jobs = [(new_job(spec, submission), _idempotency(kernel, spec, submission)) for spec, submission in items]
-    accepted = accepting.accept_many(kernel.ledger, jobs)
+    uploads = {job.id: list(submission.uploads) for (job, _), (_, submission) in zip(jobs, items, strict=True)}
+    accepted = accepting.accept_many(kernel.ledger, jobs, uploads=uploads)
     carrier.soon(kernel.events.ring)
     return accepted
 
@@ -90,14 +98,31 @@ def cancel(kernel: Kernel, job_id: str, *, tenant_id: str) -> Job:
     return job
 
 
-def retry(kernel: Kernel, carrier: Carriage, job_id: str, *, tenant_id: str) -> Job:
+def retry(
+    kernel: Kernel,
+    carrier: Carriage,
+    job_id: str,
+    *,
+    tenant_id: str,
+    priority: int | None = None,
+    timeout_s: float | None = None,
+) -> Job:
     """Run a failed or cancelled job again, as a new attempt of the same job.
+
+    ``priority`` and ``timeout_s`` replace the job's own; the latter is within its kind's limit.
 
     Raises:
         NotFound: no such job for this tenant.
         Conflict: it is queued or running (so a second retry at the same time changes nothing), or it has succeeded.
     """
-    job = replaying.replay(kernel.ledger, job_id, tenant_id=tenant_id, may_publish=carrier.is_open)
+    job = replaying.replay(
+        kernel.ledger,
+        job_id,
+        tenant_id=tenant_id,
+        may_publish=carrier.is_open,
+        priority=priority,
+        timeout_s=timeout_s,
+    )
     carrier.soon(partial(announce, kernel.ledger, kernel.events, job))
     if job.published_at is not None:
         carrier.offer(job)
@@ -228,5 +253,9 @@ def _idempotency(kernel: Kernel, spec: JobSpec, submission: Submission) -> Idemp
         "labels": dict(submission.labels),
         "site": submission.site,
     }
-    digest = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
+    text = json.dumps(same, sort_keys=True)
+    for upload_id, sha256 in submission.uploads.items():
+        # Who sends a file again because an answer got lost sends the same request.
+        text = text.replace(upload_id, sha256)
+    digest = hashlib.sha256(text.encode()).hexdigest()
     return Idempotency(submission.idempotency_key, digest, kernel.settings.idempotency_ttl_s)

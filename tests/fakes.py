@@ -1,8 +1,9 @@
 """A job context without a worker: records what an engine does to its job."""
 
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tasks.core.domain_events import Emissions
 from tasks.core.egress import Egress
@@ -49,6 +50,7 @@ class FakeJob:
     lines: list[str] = field(default_factory=list)
     saved: dict[str, bytes] = field(default_factory=dict)
     media_types: dict[str, str] = field(default_factory=dict)
+    uploads: dict[str, bytes] = field(default_factory=dict)
     emissions: Emissions = field(default_factory=Emissions)
     checkpoints: int = 0
 
@@ -66,6 +68,9 @@ class FakeJob:
             raise InputRejected(f"{name!r} is no plain relative path", field="name")
         self.saved[name] = content.read_bytes() if isinstance(content, Path) else content
         self.media_types[name] = media_type
+
+    def open(self, upload_id: str) -> BinaryIO:
+        return BytesIO(self.uploads[upload_id])
 
     def emit(self, type_: str, data: dict[str, object]) -> None:
         self.emissions.add(type_, data)

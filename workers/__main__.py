@@ -71,12 +71,11 @@ def local(queues: str, slots: int, with_web: bool, standby: bool) -> None:
     from workers.local import LocalRunner  # noqa: PLC0415  # the supervisor has no use for it
     from workers.standby import BrokerWatch  # noqa: PLC0415
 
-    found = set(find_capabilities(browser_program=settings.browser_program))
-    # What this machine lacks something for waits, as it does where a dispatcher carries.
-    kinds = [kind for kind, spec in load_specs(settings.extra_families).items() if spec.capabilities <= found]
+    found = find_capabilities(settings.resolved_r_library, browser_program=settings.browser_program)
+    specs = list(load_specs(settings.extra_families).values())
     kernel = open_kernel(settings)
     watch = BrokerWatch(settings.redis_url) if standby else None
-    runner_here = LocalRunner(kernel, names, kinds, slots=slots, standby=watch)
+    runner_here = LocalRunner(kernel, names, specs, found, slots=slots, standby=watch)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: runner_here.stop())
     runner_here.run()

@@ -1,9 +1,10 @@
 """Who lives: judged by the dispatcher's own clock since something last changed, never by comparing wall clocks."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
+from tasks.core.ledger.carrying import Choice
 from tasks.core.ledger.fleet import Watched, Worker, WorkerState
 from tasks.core.spec import JobSpec
 
@@ -57,14 +58,23 @@ class Census:
         return still | (holders - beats.keys())
 
 
-def unserved(specs: Iterable[JobSpec], live: Iterable[Worker]) -> frozenset[str]:
-    """Name the kinds whose needs no worker of their queue meets that is up: their jobs wait until one comes."""
+def unserved(specs: Iterable[JobSpec], live: Iterable[Worker]) -> frozenset[str | Choice]:
+    """Name the kinds, and the options of kinds, that no worker of their queue can serve: their jobs wait for one."""
     up = [worker for worker in live if worker.state == WorkerState.UP]
-    return frozenset(
-        spec.kind
-        for spec in specs
-        if not any(spec.queue in worker.queues and spec.capabilities <= set(worker.capabilities) for worker in up)
-    )
+    lacking: set[str | Choice] = set()
+    for spec in specs:
+        offered = [set(worker.capabilities) for worker in up if spec.queue in worker.queues]
+        able = [found for found in offered if spec.capabilities <= found]
+        if not able:
+            lacking.add(spec.kind)
+        lacking |= unmet_options(spec, able)
+    return frozenset(lacking)
+
+
+def unmet_options(spec: JobSpec, able: Iterable[Collection[str]]) -> set[Choice]:
+    """Name the options of ``spec`` that none of these machines offers what they need."""
+    there = {capability for found in able for capability in found}
+    return {Choice(spec.kind, option.field, option.value) for option in spec.options if option.capability not in there}
 
 
 @dataclass(slots=True)

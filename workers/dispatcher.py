@@ -22,7 +22,7 @@ from tasks.core.errors import DispatchFailed, LedgerUnavailable
 from tasks.core.events import EventsUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import carrying
-from tasks.core.ledger.carrying import Backlog
+from tasks.core.ledger.carrying import Backlog, Unserved
 from tasks.core.outbox_relay import OutboxRelay
 from tasks.core.records import Job
 from tasks.core.spec import Queue
@@ -38,6 +38,8 @@ log = structlog.get_logger()
 
 _LONGEST_TICK_S = 1.0
 _RELAY_EVERY_S = 0.25
+# So few that they take less time than the workers need to empty the broker's window.
+_RELAY_AT_ONCE = 100
 
 
 class Dispatcher:
@@ -57,13 +59,16 @@ class Dispatcher:
         watched = WatchedTime(longest_step_s=2 * self._tick_s)
         self._judge = Judge(kernel, clock=watched)
         self._losses = Losses(settings.carry_again_s, clock=watched)
-        self._needy = [spec for spec in load_specs(settings.extra_families).values() if spec.capabilities]
-        self._unserved: frozenset[str] = frozenset()
+        self._needy = [
+            spec for spec in load_specs(settings.extra_families).values() if spec.capabilities or spec.options
+        ]
+        self._unserved: Unserved = frozenset()
         self._pace = Pace(self._tick_s)
         self._pause_s = self._tick_s
         self._stopping = Event()
         self._judges = Every(self._tick_s / 2)
         self._relays = Every(_RELAY_EVERY_S)
+        self._relays_more = False
         self._streams = TenantStreams(settings.redis_url)
         self._outbox = OutboxRelay(kernel.ledger, self._streams)
         self._relays_outbox = Every(_RELAY_EVERY_S)
@@ -143,8 +148,10 @@ class Dispatcher:
             self._broker.mark()
         waiting = carrying.backlogs(self._kernel.ledger, list(Queue), without=self._unserved)
         self._pause_s = self._pace.pause_s([(backlog, self._carry(backlog)) for backlog in waiting])
-        if self._relays.is_due():
-            relay_late(self._kernel)
+        if self._relays.is_due() or self._relays_more:
+            self._relays_more = relay_late(self._kernel, limit=_RELAY_AT_ONCE)
+        if self._relays_more:
+            self._pause_s = SHORTEST_S
 
     def _carry(self, backlog: Backlog) -> int:
         if not backlog.room:

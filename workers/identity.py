@@ -11,7 +11,6 @@ from tasks.core.ledger import fleet
 from tasks.core.spec import Queue
 from tasks.core.version import VERSION
 from workers.orphans import CHILD_MARK, WORKER_MARK
-from workers.preflight import find_capabilities
 
 
 def take_identity(queues: Sequence[str], *, role: str | None = None) -> str:
@@ -29,9 +28,7 @@ def take_identity(queues: Sequence[str], *, role: str | None = None) -> str:
     return f"{role}@{platform.node()}#{boot}"
 
 
-def describe_worker(
-    name: str, queues: Sequence[str], *, slots: int, browser_program: Path | None = None
-) -> fleet.Worker:
+def describe_worker(name: str, queues: Sequence[str], *, slots: int, capabilities: Sequence[str]) -> fleet.Worker:
     """Return this worker's row, as of its start."""
     return fleet.Worker(
         name=name,
@@ -39,7 +36,7 @@ def describe_worker(
         pid=os.getpid(),
         queues=sorted(queues),
         slots=slots,
-        capabilities=find_capabilities(browser_program=browser_program),
+        capabilities=list(capabilities),
         version=VERSION,
         started_at=now(),
         beat=0,

@@ -95,15 +95,17 @@ class Judge:
             announce(self._kernel.ledger, self._kernel.events, job)
 
 
-def relay_late(kernel: Kernel) -> None:
-    """Append the state events that the live streams are not known to have, though there was time.
+def relay_late(kernel: Kernel, *, limit: int = 500) -> bool:
+    """Append state events that the live streams are not known to have, though there was time; tell whether more wait.
 
     Raises:
         LedgerUnavailable, EventsUnavailable: what was noted stays noted.
     """
-    unsent = state_events.unsent_events(kernel.ledger, before=now() - timedelta(seconds=_RELAY_AFTER_S))
+    before = now() - timedelta(seconds=_RELAY_AFTER_S)
+    unsent = state_events.unsent_events(kernel.ledger, before=before, limit=limit)
     if unsent:
         relay_unsent(kernel.ledger, kernel.events, unsent)
+    return len(unsent) == limit
 
 
 class Every:

@@ -21,6 +21,7 @@ from tasks.core.spec import Queue
 from workers.beat import Beat
 from workers.identity import describe_worker, mark_child, take_identity
 from workers.monitoring import BatchEventsStep
+from workers.preflight import find_capabilities
 from workers.profiles import strictest
 from workers.refusals import unknown_queues, unsafe_options, unsafe_redis, unsafe_settings
 
@@ -97,7 +98,10 @@ class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no 
                 parent.hostname,
                 [str(name) for name in parent.app.amqp.queues.consume_from],
                 slots=int(parent.concurrency),
-                browser_program=parent.app.kernel.settings.browser_program,
+                capabilities=find_capabilities(
+                    parent.app.kernel.settings.resolved_r_library,
+                    browser_program=parent.app.kernel.settings.browser_program,
+                ),
             ),
             is_stopping=_is_stopping,
             children=lambda: [child.pid for child in pool._pool],

@@ -1,6 +1,6 @@
 """The local runner: takes jobs straight from the ledger into children of its own. No Celery worker, no broker."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
@@ -13,7 +13,9 @@ from tasks.core.kernel import Kernel
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.ledger.picking import Due, due_jobs
 from tasks.core.settling import settle_for_child
+from tasks.core.spec import JobSpec
 from workers.beat import Beat
+from workers.census import unmet_options
 from workers.duties import Duties
 from workers.identity import describe_worker, take_identity
 from workers.local_pool import Pool
@@ -35,14 +37,16 @@ class LocalRunner:
     """Runs until ``stop``, then drains as a Celery worker does.
 
     Args:
-        kinds: the kinds that this version can run; others are left for whoever can.
+        specs: the kinds that this version knows; others are left for whoever does.
+        capabilities: what this machine offers. Jobs that need more wait, as they do where a dispatcher carries.
         slots: jobs at a time.
         standby: take jobs only while the broker is down; a dispatcher does the duties then. None: always.
     """
 
     kernel: Kernel
     queues: Sequence[str]
-    kinds: Collection[str]
+    specs: Sequence[JobSpec]
+    capabilities: Sequence[str]
     slots: int
     standby: "BrokerWatch | None" = None
     _stopping: Event = field(default_factory=Event)
@@ -53,9 +57,7 @@ class LocalRunner:
         name = take_identity(self.queues, role="standby" if self.standby else None)
         lost = partial(_settle, self.kernel, name)
         pool = Pool(name, self.slots, profile, lost, self.kernel.memory_kills)
-        worker = describe_worker(
-            name, self.queues, slots=pool.slots, browser_program=self.kernel.settings.browser_program
-        )
+        worker = describe_worker(name, self.queues, slots=pool.slots, capabilities=self.capabilities)
         beat = Beat(self.kernel, worker, is_stopping=self._stopping.is_set, children=lambda: pool.pids)
         watched = self.standby or Duties(self.kernel)
         beat.start()
@@ -95,7 +97,16 @@ class LocalRunner:
         free = pool.free
         if not free:
             return
-        found = due_jobs(self.kernel.ledger, self.queues, kinds=self.kinds, but=pool.under_way, limit=len(free))
+        offered = set(self.capabilities)
+        able = [spec for spec in self.specs if spec.capabilities <= offered]
+        found = due_jobs(
+            self.kernel.ledger,
+            self.queues,
+            kinds=[spec.kind for spec in able],
+            but=pool.under_way,
+            limit=len(free),
+            without={choice for spec in able for choice in unmet_options(spec, [offered])},
+        )
         for child, due in zip(free, found, strict=False):
             child.give(due)
 

@@ -7,12 +7,12 @@ from app.streams.hub import Hub
 from tasks.core.ledger import Ledger, queries
 from tasks.core.records import TERMINAL
 
-# The hub looks into the ledger for everybody who waits; each one looks by itself only this often.
+# How often who waits sees to it that the hub, which looks into the ledger for everybody, is still there.
 _STEP_S = 5.0
 
 
 class HubWaiter:
-    """Waits on the hub's one connection; reads the ledger at the start, at each transition, and now and then."""
+    """Waits on the hub's one connection; reads the ledger at the start and at each transition."""
 
     def __init__(self, hub: Hub, ledger: Ledger) -> None:
         self._hub = hub
@@ -40,13 +40,18 @@ class HubWaiter:
                 self._wait_for_change(feed, bell, version_seen=version_seen, deadline=deadline)
 
     def _wait_for_end(self, job_id: str, bell: Bell, *, deadline: float) -> None:
-        while not self._hub.is_draining:
+        while True:
             pulse = queries.pulse(self._ledger, job_id)
-            left = deadline - time.monotonic()
-            if pulse is None or pulse.state in TERMINAL or left <= 0:
+            if pulse is None or pulse.state in TERMINAL or not self._rings(bell, deadline):
                 return
-            if not bell.wait(min(_STEP_S, left)):
-                self._hub.keep_running()
+
+    def _rings(self, bell: Bell, deadline: float) -> bool:
+        """Wait for the bell; False when the time is over or this process drains."""
+        while (left := deadline - time.monotonic()) > 0 and not self._hub.is_draining:
+            if bell.wait(min(_STEP_S, left)):
+                return not self._hub.is_draining
+            self._hub.keep_running()
+        return False
 
     def _wait_for_change(self, feed: Feed, bell: Bell, *, version_seen: int, deadline: float) -> None:
         changes = feed.changes

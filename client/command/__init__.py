@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import click
 
-from client.command import changes, fleet, jobs, settings
+from client.command import calibrate, changes, fleet, jobs, matrices, settings
 from client.command.exits import Exit, exit_of, report
 from client.command.session import Session
 from client.errors import SwitchyardError
@@ -32,6 +32,7 @@ def cli(session: Session, *, url: str | None, key: str | None, as_json: bool, re
 
 for command in (
     jobs.submit,
+    jobs.upload,
     jobs.status,
     jobs.watch,
     jobs.print_result,
@@ -42,6 +43,8 @@ for command in (
     jobs.artifacts,
     jobs.download,
     jobs.delete,
+    calibrate.calibrate,
+    matrices.matrices,
     changes.erase,
     fleet.kinds,
     fleet.queues,

@@ -8,6 +8,7 @@ from client.command.exits import Exit
 from client.command.filters import chosen, filter_options
 from client.command.follow import follow, result, wait
 from client.command.plain import clean, job_line, log_line, moment, progress_line, seconds, size
+from client.command.sending import send
 from client.command.session import Session, dumped, json_flag, output_option
 from client.models import Artifact, Job
 
@@ -21,6 +22,7 @@ wait_option = click.option(
 @click.argument("kind")
 @click.option("--param", "pairs", multiple=True, metavar="K=V", help="One input; JSON if it parses; a.b=1 nests.")
 @click.option("--json", "file", metavar="FILE", help="All input from a JSON file, or - for stdin.")
+@click.option("--file", "files", multiple=True, metavar="PATH=FILE", help="A file to upload as the input's a.b.")
 @click.option("--follow", "is_followed", is_flag=True, help="Show progress and logs until the end.")
 @wait_option
 @click.option("--priority", type=click.IntRange(0, 100), help="Higher goes first.")
@@ -40,6 +42,7 @@ def submit(
     *,
     pairs: tuple[str, ...],
     file: str | None,
+    files: tuple[str, ...],
     is_followed: bool,
     wait_s: float | None,
     labels: tuple[str, ...],
@@ -53,12 +56,26 @@ def submit(
     if labels:
         chosen["labels"] = params.labels(labels)
     with session.client() as client:
-        job = client.submit(kind, given, **chosen)
+        sent = {path: send(client, name) for path, name in params.files(files).items()}
+        job = client.submit(kind, given, files=sent, **chosen)
     if is_followed:
         return follow(session, job.id, limit_s=wait_s)
     if wait_s is not None:
         return wait(session, job.id, limit_s=wait_s)
     session.show(job, job.id)
+    return Exit.OK
+
+
+@click.command()
+@click.argument("path", metavar="FILE", type=click.Path(exists=True, dir_okay=False))
+@click.option("--name", help="What to call it; else its own name.")
+@json_flag
+@pass_session
+def upload(session: Session, path: str, *, name: str | None) -> Exit:
+    """Send FILE, or go on sending it, and print the upload's id. What the server has is not sent again."""
+    with session.client() as client:
+        sent = send(client, path, name=name)
+    session.show(sent, sent.id)
     return Exit.OK
 
 

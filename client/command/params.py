@@ -56,6 +56,25 @@ def labels(pairs: Iterable[str]) -> dict[str, str]:
     return {key: value for key, _, value in split}
 
 
+def files(pairs: Iterable[str]) -> dict[str, str]:
+    """Read ``place=file`` pairs: where in the input each file is named.
+
+    Raises:
+        click.BadParameter: a pair has no ``=``, names a place twice, or a file that is not there.
+    """
+    named: dict[str, str] = {}
+    for pair in pairs:
+        place, equals, name = pair.partition("=")
+        if not equals or not all(place.split(".")):
+            raise click.BadParameter(f"{pair!r}: expected place.in.input=file", param_hint="--file")
+        if place in named:
+            raise click.BadParameter(f"{place}: given twice", param_hint="--file")
+        if not Path(name).is_file():
+            raise click.BadParameter(f"{name}: no such file", param_hint="--file")
+        named[place] = name
+    return named
+
+
 def _value(text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse)

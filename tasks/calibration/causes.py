@@ -71,13 +71,19 @@ def normalised(label: str) -> str:
 
 
 @cache
-def cause_table(age_group: str) -> Mapping[str, str]:
-    """Return the broad cause of every known name of ``age_group``, by normalised name."""
+def spelled_causes(age_group: str) -> Mapping[str, str]:
+    """Return the broad cause of every known name of ``age_group``, by the name as the algorithms print it."""
     return MappingProxyType(
         {
-            normalised(name): broad
+            " ".join(name.split()): broad
             for broad, names in _SPECIFIC[age_group].items()
             for name in (*names.split(";"), broad)
             if name.strip()
         }
     )
+
+
+@cache
+def cause_table(age_group: str) -> Mapping[str, str]:
+    """Return the broad cause of every known name of ``age_group``, by normalised name."""
+    return MappingProxyType({normalised(name): broad for name, broad in spelled_causes(age_group).items()})

@@ -3,17 +3,31 @@
 Everything about a request is checked here, before it is queued: see ``intake``.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tasks.calibration.causes import AgeGroup
 from tasks.calibration.deaths import MAX_COUNT, Deaths, Labelled, Shares, Totals, from_table
 from tasks.calibration.example import EXAMPLE_DEATHS, EXAMPLE_MATRICES
+from tasks.calibration.importing import IMPORT_SPEC
 from tasks.calibration.intake import MAX_CAUSES, Intake, IntakeRefused, Matrix, Place, take_in
-from tasks.calibration.reading import MAX_ROWS, TableRefused, decode_base64, read_table
-from tasks.core.spec import Contract, JobSpec, Queue
+from tasks.calibration.inventory import POOLED
+from tasks.calibration.reading import MAX_ROWS, TableRefused, decode, decode_base64, read_table
+from tasks.calibration.shelf import SHELF, MatrixPin, Shelf, Wanted, bad_choice, choose
+from tasks.core.spec import Contract, JobSpec, OpenUpload, Option, Queue
+from tasks.core.uploads import UploadId
 
 KIND = "calibration.va"
 MAX_ALGORITHMS = 10
@@ -23,6 +37,7 @@ MAX_SAMPLES = 2000
 # Rows of probabilities may be rounded.
 _ROW_TOLERANCE = 0.01
 _MAX_CSV = 16 * 2**20
+_POOLED_NOTE = "Country other: the matrices pooled over countries were used, not those of one country."
 
 Cause = Annotated[str, Field(min_length=1, max_length=100)]
 AlgorithmName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,49}$")]
@@ -62,21 +77,39 @@ class AlgorithmDeaths(Contract):
     csv_base64: str | None = Field(
         None, max_length=_MAX_CSV, description="The same as the bytes of a file: UTF-8, UTF-16 or Windows-1252."
     )
+    upload: UploadId | None = Field(None, description="The same as a file that was uploaded before, by its id.")
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
         given = [name for name in type(self).model_fields if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"needs exactly one of records, counts, matrix, csv and csv_base64; got {len(given)}")
-        self.read()
+            shapes = "records, counts, matrix, csv, csv_base64 and upload"
+            raise ValueError(f"needs exactly one of {shapes}; got {len(given)}")
+        if self.upload is None:
+            try:
+                self.read()
+            except TableRefused as exc:
+                raise ValueError(f"{self.shape} {exc}") from exc
         return self
 
-    def read(self) -> Deaths:
-        """Return the deaths, whatever the shape.
+    _read: Deaths | None = PrivateAttr(None)
+
+    @property
+    def shape(self) -> str:
+        """Which of the fields holds them."""
+        return next(name for name in type(self).model_fields if getattr(self, name) is not None)
+
+    def read(self, open_upload: OpenUpload | None = None) -> Deaths:
+        """Return the deaths, whatever the shape; large tables are worked through once.
 
         Raises:
-            ValueError: the text is no table of deaths.
+            TableRefused: the text is no table of deaths, or it is an upload and there is nothing to open it with.
         """
+        if self._read is None:
+            self._read = self._deaths(open_upload)
+        return self._read
+
+    def _deaths(self, open_upload: OpenUpload | None) -> Deaths:
         if self.records is not None:
             return Labelled(
                 tuple(str(record.id).strip() for record in self.records),
@@ -89,11 +122,18 @@ class AlgorithmDeaths(Contract):
         if self.matrix is not None:
             rows = self.matrix.rows
             return Shares(self.matrix.causes, rows, tuple(range(1, len(rows) + 1)), "row")
-        name, text = ("csv", self.csv) if self.csv is not None else ("csv_base64", None)
-        try:
-            return from_table(read_table(text if text is not None else decode_base64(self.csv_base64 or "")))
-        except TableRefused as exc:
-            raise ValueError(f"{name} {exc}") from exc
+        return from_table(read_table(self._text(open_upload)))
+
+    def _text(self, open_upload: OpenUpload | None) -> str:
+        if self.upload is None:
+            return self.csv if self.csv is not None else decode_base64(self.csv_base64 or "")
+        if open_upload is None:
+            raise TableRefused("has to be opened first")
+        with open_upload(self.upload) as file:
+            content = file.read(_MAX_CSV + 1)
+        if len(content) > _MAX_CSV:
+            raise TableRefused(f"has over {_MAX_CSV:,} bytes: send counts instead of single deaths")
+        return decode(content)
 
 
 class MisclassificationMatrix(Contract):
@@ -159,6 +199,14 @@ class CalibrationRequest(Contract):
     missmat: dict[AlgorithmName, MisclassificationMatrix] | None = Field(
         None, max_length=MAX_ALGORITHMS, description="A misclassification matrix for each algorithm of va_data."
     )
+    country: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
+        None,
+        description="Whose matrices to take from those that were imported, instead of missmat; `other` for the pooled "
+        "ones. Needs age_group.",
+    )
+    matrices: Annotated[str, Field(min_length=1, max_length=201)] | MatrixPin | None = Field(
+        None, description="The set that country is looked up in: its name, `name@version` or id; the newest if absent."
+    )
     missmat_type: Literal["prior", "fixed", "samples"] = Field(
         "prior", description="Whether matrices are Dirichlet parameters, exact probabilities, or samples of matrices."
     )
@@ -191,18 +239,51 @@ class CalibrationRequest(Contract):
     adapt_delta: float = Field(0.8, ge=0.6, le=0.99, description="Acceptance that the step size is tuned for.")
     seed: int = Field(1, ge=0, le=2**31 - 1, description="The same seed and input give the same numbers.")
     sampler: Literal["c", "r"] = Field("c", description="`r`: the same sampler in plain R, far slower.")
+    draw_figures: bool = Field(True, description="Draw figures; without them the answer comes sooner.")
+    save_draws: bool = Field(True, description="Keep every draw as an artifact.")
+    engine: Literal["switchyard-r", "vacalibration"] = Field(
+        "switchyard-r", description="`vacalibration`: the published R package, where a worker has it; far slower."
+    )
+    use_cache: bool = Field(
+        True, description="Answer from an earlier job of yours that had the same input, parameters and seed."
+    )
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _fits(self, info: ValidationInfo) -> Self:
         problems = [*self._bad_knobs(), *self._bad_data()]
-        if not problems:
-            try:
-                self.take_in()
-            except IntakeRefused as exc:
-                problems = list(exc.problems)
         if problems:
-            raise ValidationError.from_exception_data(type(self).__name__, [_detail(*problem) for problem in problems])
-        return self
+            raise _refusal(problems)
+        try:
+            request = self._with_kept_matrices((info.context or {}).get(SHELF))
+        except IntakeRefused as exc:
+            raise _refusal(exc.problems) from exc
+        if not any(sent.upload for sent in request.va_data.values()):
+            request.check_uploads(None)
+        return request
+
+    @property
+    def pin(self) -> MatrixPin | None:
+        """The set of kept matrices that this was accepted with, if it was."""
+        return self.matrices if isinstance(self.matrices, MatrixPin) else None
+
+    def _with_kept_matrices(self, shelf: Shelf | None) -> Self:
+        if self.country is None or self.age_group is None or (shelf is None and self.missmat is not None):
+            return self
+        asked = Wanted(self.matrices, tuple(self.va_data), self.age_group, self.country, self.missmat_type)
+        choice = choose(shelf, asked)
+        missmat = {name: MisclassificationMatrix(**one) for name, one in choice.sent.items()}
+        return self.model_copy(update={"missmat": missmat, "country": choice.country, "matrices": choice.pin})
+
+    def check_uploads(self, open_upload: OpenUpload | None) -> None:
+        """Check what is known only once all deaths are read.
+
+        Raises:
+            ValidationError: deaths, matrices and names do not fit together, each told with its field.
+        """
+        try:
+            self.take_in(open_upload)
+        except IntakeRefused as exc:
+            raise _refusal(exc.problems) from exc
 
     def _bad_knobs(self) -> list[tuple[Place, str]]:
         problems: list[tuple[Place, str]] = []
@@ -210,13 +291,16 @@ class CalibrationRequest(Contract):
             problems.append((("draws",), f"draws x chains is {self.draws * self.chains:,}; at most {MAX_DRAWS:,}."))
         if self.warmup + self.draws * self.thin > MAX_ITERATIONS:
             problems.append((("thin",), f"warmup + draws x thin is over {MAX_ITERATIONS:,} iterations."))
+        if self.engine == "vacalibration" and self.sampler == "r":
+            problems.append((("sampler",), "It belongs to the engine 'switchyard-r'; the package samples with Stan."))
         if self.path_correction and self.pshrink_strength:
             problems.append((("pshrink_strength",), "It has no effect with path_correction; send one of the two."))
         return problems
 
     def _bad_data(self) -> list[tuple[Place, str]]:
         if self.use_example:
-            if self.va_data or self.missmat is not None or self.missmat_type != "prior":
+            others = (self.missmat, self.country, self.matrices)
+            if self.va_data or any(one is not None for one in others) or self.missmat_type != "prior":
                 return [(("use_example",), "The example has deaths and matrices (prior) of its own; send no others.")]
             return []
         if not self.va_data:
@@ -226,23 +310,36 @@ class CalibrationRequest(Contract):
         if len({name.casefold() for name in self.va_data}) < len(self.va_data):
             return [(("va_data",), "Two algorithms have the same name but for case.")]
         return [
+            *bad_choice(self.country, self.matrices, age_group=self.age_group, has_own=self.missmat is not None),
+            *self._bad_matrices(),
+        ]
+
+    def _bad_matrices(self) -> list[tuple[Place, str]]:
+        return [
             (("missmat", name), problem)
             for name, matrix in (self.missmat or {}).items()
             if (problem := matrix.problem(self.missmat_type))
         ]
 
-    def take_in(self) -> Intake:
-        """Count deaths and resolve names.
+    _taken_in: Intake | None = PrivateAttr(None)
+
+    def take_in(self, open_upload: OpenUpload | None = None) -> Intake:
+        """Count deaths and resolve names, once; ``open_upload`` is needed where deaths were uploaded.
 
         Raises:
             IntakeRefused: they do not fit together; never, once the request was accepted.
         """
+        if self._taken_in is None:
+            self._taken_in = self._intake(open_upload)
+        return self._taken_in
+
+    def _intake(self, open_upload: OpenUpload | None) -> Intake:
         if self.use_example:
             deaths, matrices = dict(EXAMPLE_DEATHS), dict(EXAMPLE_MATRICES)
         else:
-            deaths = {name: sent.read() for name, sent in self.va_data.items()}
+            deaths = self._read_all(open_upload)
             matrices = {name: Matrix(sent.causes, sent.draws) for name, sent in (self.missmat or {}).items()}
-        return take_in(
+        taken = take_in(
             deaths,
             matrices,
             age_group=self.age_group,
@@ -250,6 +347,25 @@ class CalibrationRequest(Contract):
             studycause_map=self.studycause_map,
             donotcalib=self.donotcalib,
         )
+        if self.country == POOLED:
+            return replace(taken, notes=(*taken.notes, _POOLED_NOTE))
+        return taken
+
+    def _read_all(self, open_upload: OpenUpload | None) -> dict[str, Deaths]:
+        deaths: dict[str, Deaths] = {}
+        problems: list[tuple[Place, str]] = []
+        for name, sent in self.va_data.items():
+            try:
+                deaths[name] = sent.read(open_upload)
+            except TableRefused as exc:
+                problems.append((("va_data", name), f"{sent.shape} {exc}"))
+        if problems:
+            raise IntakeRefused(problems)
+        return deaths
+
+
+def _refusal(problems: Sequence[tuple[Place, str]]) -> ValidationError:
+    return ValidationError.from_exception_data("CalibrationRequest", [_detail(*problem) for problem in problems])
 
 
 def _detail(place: Place, message: str) -> InitErrorDetails:
@@ -317,18 +433,32 @@ class EnsembleResult(FitResult):
 class Provenance(Contract):
     """What the numbers came from."""
 
-    engine: Literal["switchyard-r"]
+    engine: Literal["switchyard-r", "vacalibration"]
     bridge: Literal["rpy2", "rscript"]
-    sampler: Literal["c", "r"]
+    sampler: Literal["c", "r", "stan"]
+    packages: dict[str, str] = Field(description="Versions of the R packages that drew.", max_length=10)
     package_version: str = Field(max_length=50)
     r_version: str = Field(max_length=50)
     switchyard_version: str = Field(max_length=50)
     seed: int
     parameters: dict[str, str | int | float | bool | None] = Field(description="As they took effect.")
+    donotcalib: dict[str, tuple[str, ...]] = Field(description="Causes that were asked to be left as observed.")
     excluded: dict[str, tuple[str, ...]] = Field(description="Causes left as observed, asked for and learned.")
+    country: str | None = Field(None, description="Whose matrices were taken from the imported ones.")
+    matrices: MatrixPin | None = Field(None, description="The set that they were taken from.")
+    cause_map: dict[str, str] = Field(description="The request's own translations of cause names.")
+    studycause_map: dict[str, str] | None = Field(description="Study cause to cause of the matrix, if they differ.")
     input_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     matrix_sha256: dict[str, str]
     dropped: dict[str, dict[str, int]] = Field(description="Deaths left out, by algorithm and reason.")
+
+
+class CacheMark(Contract):
+    """Whether the result is an earlier job's, whose time and versions its provenance tells then."""
+
+    hit: bool
+    job: str | None = Field(None, max_length=36, description="The job that computed it.")
+    at: AwareDatetime | None = Field(None, description="When that job ended.")
 
 
 class CalibrationResult(Contract):
@@ -340,7 +470,8 @@ class CalibrationResult(Contract):
     ensemble: EnsembleResult | None
     notes: tuple[str, ...] = Field(max_length=100, description="What a reader must know.")
     provenance: Provenance
-    artifacts: tuple[str, ...] = Field(max_length=20)
+    artifacts: tuple[str, ...] = Field(max_length=100)
+    cache: CacheMark = CacheMark(hit=False)
 
 
 SPECS = (
@@ -350,9 +481,12 @@ SPECS = (
         request=CalibrationRequest,
         result=CalibrationResult,
         summary="Correct cause-specific mortality fractions for the known errors of verbal-autopsy algorithms.",
-        soft_limit_s=3600,
-        hard_limit_s=3700,
+        soft_limit_s=7200,
+        hard_limit_s=7300,
         capabilities=frozenset({"r"}),
+        check_uploads=CalibrationRequest.check_uploads,
+        options=(Option("engine", "vacalibration", "vacalibration"),),
         example={"use_example": True},
     ),
+    IMPORT_SPEC,
 )

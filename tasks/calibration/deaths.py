@@ -95,10 +95,10 @@ class CauseNames:
         """Say what may have been meant by an unknown label."""
         name = normalised(label)
         if name in self._elsewhere:
-            return f"belongs to {self._elsewhere[name]!r}, which is none of the causes here"
+            return f"it belongs to {self._elsewhere[name]!r}, which is none of the causes here."
         known = {**self._broad, **self._causes, **self._own}
         near = get_close_matches(name[:100], known, n=1)
-        return f"did you mean {near[0]!r}?" if near else "add it to cause_map"
+        return f"did you mean {near[0]!r}? Else add it to cause_map." if near else "add it to cause_map."
 
 
 def from_table(table: Table) -> Deaths:
@@ -131,15 +131,20 @@ def _refuse_other_columns(table: Table, known: set[int]) -> None:
 
 
 def _totals_of(table: Table, *, cause: int, count: int) -> Totals:
-    bad = [line for line, cells in table.rows if not _INTEGER.fullmatch(cells[count])]
+    bad = [(line, cells) for line, cells in table.rows if not _INTEGER.fullmatch(cells[count])]
     if bad:
-        raise TableRefused(f"has counts that are no whole numbers on {numbered(bad, 'line')}")
+        first = bad[0][1]
+        raise TableRefused(
+            f"has counts that are no whole numbers on {numbered([line for line, _ in bad], 'line')}, such as "
+            f"{first[count][:40]!r} for {first[cause][:100]!r}: count each death once"
+        )
     seen: dict[str, list[int]] = defaultdict(list)
     for line, cells in table.rows:
         seen[normalised(cells[cause])].append(line)
     twice = [lines for lines in seen.values() if len(lines) > 1]
     if twice:
-        raise TableRefused(f"names one cause on {numbered(twice[0], 'line')}")
+        cell = next(cells[cause] for line, cells in table.rows if line == twice[0][0])
+        raise TableRefused(f"names the cause {cell[:100]!r} on {numbered(twice[0], 'line')}: add the counts up")
     return Totals({cells[cause]: int(float(cells[count])) for _, cells in table.rows})
 
 
@@ -153,13 +158,31 @@ def _shares_of(table: Table, identity: int | None) -> Shares:
         except ValueError:
             bad.append(line)
     if bad:
-        raise TableRefused(
-            "has neither the columns ID and cause, nor cause and count, so it should be a table of causes with "
-            f"0 and 1; but cells on {numbered(bad, 'line')} are no numbers"
-        )
+        raise TableRefused(_no_numbers(table, kept, bad))
     return Shares(
         tuple(table.header[index] for index in kept), tuple(rows), tuple(line for line, _ in table.rows), "line"
     )
+
+
+def _no_numbers(table: Table, kept: Sequence[int], bad: list[int]) -> str:
+    cells = next(cells for line, cells in table.rows if line == bad[0])
+    column = next(index for index in kept if not _is_number(cells[index]))
+    cell, name = cells[column][:40], table.header[column]
+    if _is_number(cell.replace(",", ".")):
+        pointed = cell.replace(",", ".")
+        return f"has {cell!r} in column {name!r} on {numbered(bad, 'line')}: decimals need a point ({pointed})"
+    return (
+        "has neither the columns ID and cause, nor cause and count, so it should be a table of causes with 0 and 1; "
+        f"but {cell!r} in column {name!r} on {numbered(bad, 'line')} is no number"
+    )
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def count_deaths(deaths: Deaths, names: CauseNames) -> Tally:
@@ -176,7 +199,9 @@ def count_deaths(deaths: Deaths, names: CauseNames) -> Tally:
         case Totals():
             tally = _count_totals(deaths, names)
     if not sum(tally.counts.values()):
-        what = "All counts are 0." if isinstance(deaths, Totals) else "There is no death with a cause."
+        what = "All counts are 0: there is nothing to calibrate."
+        if not isinstance(deaths, Totals):
+            what = "There is no death with a cause: all of them are empty, unspecified or undetermined."
         raise DeathsRefused([what])
     return tally
 
@@ -185,7 +210,7 @@ def _count_labels(deaths: Labelled, names: CauseNames) -> Tally:
     problems = [*_repeated(deaths)]
     causes, unknown = _find_all(zip(deaths.labels, deaths.places, strict=True), names)
     problems += [
-        f"Unknown cause {label[:100]!r} on {numbered(places, deaths.word)}: {names.hint(label)}."
+        f"Unknown cause {label[:100]!r} on {numbered(places, deaths.word)}: {names.hint(label)}"
         for label, places in _first(unknown)
     ]
     if problems:
@@ -238,7 +263,7 @@ def _columns(labels: Sequence[str], names: CauseNames) -> list[str]:
         try:
             cause = names.find(label)
         except KeyError:
-            problems.append(f"Unknown cause {label[:100]!r}: {names.hint(label)}.")
+            problems.append(f"Unknown cause {label[:100]!r}: {names.hint(label)}")
             continue
         if cause is None:
             problems.append(f"{label[:100]!r} is no cause: leave such deaths out.")
@@ -251,27 +276,48 @@ def _columns(labels: Sequence[str], names: CauseNames) -> list[str]:
 
 def _count_shares(deaths: Shares, names: CauseNames) -> Tally:
     causes = _columns(deaths.labels, names)
-    bad: dict[str, list[int]] = defaultdict(list)
+    bad: dict[str, list[tuple[int, tuple[float, ...]]]] = defaultdict(list)
     counts: Counter[str] = Counter(dict.fromkeys(causes, 0))
     empty = 0
     for row, place in zip(deaths.rows, deaths.places, strict=True):
         if len(row) != len(causes):
-            bad[f"{len(causes)} causes, but another number of values"].append(place)
+            bad[_LENGTH].append((place, row))
         elif not all(math.isfinite(value) and 0 <= value <= 1 for value in row):
-            bad["values outside of 0 to 1"].append(place)
+            bad[_RANGE].append((place, row))
         elif not any(row):
             empty += 1
         elif abs(sum(row) - 1) > _SUM_TOLERANCE:
-            bad["values that do not sum to 1"].append(place)
+            bad[_SUM].append((place, row))
         elif row.count(max(row)) > 1:
-            bad["the largest value for two causes, so no one cause,"].append(place)
+            bad[_TIE].append((place, row))
         else:
             counts[causes[row.index(max(row))]] += 1
     if bad:
-        raise DeathsRefused(
-            [f"There are {what} in {numbered(places, deaths.word)}." for what, places in sorted(bad.items())]
-        )
+        raise DeathsRefused([_bad_rows(what, found, deaths) for what, found in sorted(bad.items())])
     return Tally(counts, names_all=True, dropped={"unspecified": empty} if empty else {})
+
+
+_LENGTH, _RANGE, _SUM, _TIE = "length", "range", "sum", "tie"
+
+
+def _bad_rows(what: str, found: Sequence[tuple[int, tuple[float, ...]]], deaths: Shares) -> str:
+    """Say what is wrong with rows, by the first of them, and what helps."""
+    where = numbered([place for place, _ in found], deaths.word)
+    row = found[0][1]
+    if what == _LENGTH:
+        return f"There are {len(deaths.labels)} causes, but {len(row)} values in {where}."
+    if what == _RANGE:
+        value, label = next(
+            (value, label) for value, label in zip(row, deaths.labels, strict=True) if not 0 <= value <= 1
+        )
+        return f"{value:g} for {label[:100]!r} in {where} is outside of 0 to 1: send 0 and 1, or probabilities."
+    if what == _SUM:
+        return (
+            f"The values in {where} do not sum to 1 (the first to {sum(row):g}): one cause a death, or probabilities."
+        )
+    tied = [repr(label[:100]) for value, label in zip(row, deaths.labels, strict=True) if value == max(row)]
+    names = " and ".join(tied[:3])
+    return f"There is no one cause in {where}: {names} have {max(row):g} each; settle it, or leave the death out."
 
 
 def _count_totals(deaths: Totals, names: CauseNames) -> Tally:
@@ -281,7 +327,10 @@ def _count_totals(deaths: Totals, names: CauseNames) -> Tally:
     wrong = [label for label, n in deaths.counts.items() if not 0 <= n <= MAX_COUNT]
     if wrong:
         raise DeathsRefused(
-            [f"The count of {label!r} is {deaths.counts[label]}: it must be 0 to {MAX_COUNT:,}." for label in wrong]
+            [
+                f"The count of {label[:100]!r} is {deaths.counts[label]}: it must be 0 to {MAX_COUNT:,}."
+                for label in wrong
+            ]
         )
     counts: Counter[str] = Counter(dict.fromkeys(causes, 0))
     for cause, n in zip(causes, kept.values(), strict=True):

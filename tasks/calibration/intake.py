@@ -89,7 +89,7 @@ def take_in(
 
 def _missing_matrices(deaths: Mapping[str, Deaths], matrices: Mapping[str, Matrix]) -> list[tuple[Place, str]]:
     problems: list[tuple[Place, str]] = [
-        (("missmat",), f"There is no matrix for {name!r}: this service has none of its own, so send one.")
+        (("missmat",), f"There is no matrix for {name!r}: name a country, or send one.")
         for name in deaths
         if name not in matrices
     ]

@@ -8,7 +8,7 @@ from tasks.calibration.contract import MAX_ALGORITHMS, CalibrationRequest, Cause
 from tasks.calibration.example import NOTE
 from tasks.calibration.forecast import Forecast, forecast
 from tasks.calibration.intake import MAX_CAUSES
-from tasks.core.spec import Contract
+from tasks.core.spec import Contract, OpenUpload
 
 
 class AlgorithmPreview(Contract):
@@ -34,9 +34,9 @@ class CalibrationPreview(Contract):
     notes: tuple[str, ...] = Field(max_length=100)
 
 
-def preview(request: CalibrationRequest) -> CalibrationPreview:
-    """Tell what ``request`` will do."""
-    intake = request.take_in()
+def preview(request: CalibrationRequest, open_upload: OpenUpload | None = None) -> CalibrationPreview:
+    """Tell what ``request`` will do; ``open_upload`` is needed where deaths were uploaded."""
+    intake = request.take_in(open_upload)
     forecasts = forecast(
         intake,
         missmat_type=request.missmat_type,

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tasks.core.domain_events import Emissions
 from tasks.core.errors import InputRejected, JobCancelled, JobSuperseded, LedgerUnavailable
@@ -70,6 +70,7 @@ class Attempt:
         self.emissions = Emissions()
         self.last_progress: dict[str, Any] | None = None
         self._kernel = kernel
+        self._tenant_id = job.tenant_id
         self._clock = clock
         self._workdir = workdir
         self._open_http = open_http
@@ -162,6 +163,10 @@ class Attempt:
         self._narrator.artifact(
             {"name": name, "size_bytes": record.size_bytes, "media_type": media_type, "href": record.href}
         )
+
+    def open(self, upload_id: str) -> BinaryIO:
+        """Open an upload; see ``tasks.core.job.JobContext``."""
+        return self._kernel.uploads.open(self._tenant_id, upload_id)
 
     def emit(self, type_: str, data: dict[str, Any]) -> None:
         """Keep a domain event for the end; see ``tasks.core.job.JobContext``."""

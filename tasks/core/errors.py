@@ -4,13 +4,18 @@
 
     AppError
     ├── InputRejected            the caller sent something we cannot accept
+    │   └── ChecksumMismatch     the bytes are not those that the caller meant
     ├── NotAuthenticated         no key, or one we do not know
     ├── NotAllowed               known caller, forbidden act
     │   └── EgressRefused        an outgoing request aimed where it must not go
     ├── NotFound                 no such thing for this tenant
     ├── Conflict                 the thing's state does not permit it
-    │   └── IdempotencyKeyReused the key stands for another request
+    │   ├── IdempotencyKeyReused the key stands for another request
+    │   ├── OffsetMismatch       an upload goes on elsewhere
+    │   └── UploadLocked         somebody else is sending this upload
     ├── TooLarge                 over a size cap
+    │   └── QuotaExceeded        over what a tenant may keep
+    ├── StorageFull              no room for files
     ├── LedgerUnavailable        the ledger cannot be reached
     │   └── LedgerBusy           the ledger is locked by another writer
     ├── DispatchFailed           the broker did not take a message
@@ -55,6 +60,12 @@ class InputRejected(AppError):
     code = "input_rejected"
 
 
+class ChecksumMismatch(InputRejected):
+    """What arrived does not have the checksum that was sent with it; it was discarded."""
+
+    code = "checksum_mismatch"
+
+
 class NotAuthenticated(AppError):
     """No credentials were sent, or none that we know."""
 
@@ -91,10 +102,34 @@ class IdempotencyKeyReused(Conflict):
     code = "idempotency_key_reused"
 
 
+class OffsetMismatch(Conflict):
+    """The piece of an upload does not begin where the upload ends."""
+
+    code = "offset_mismatch"
+
+
+class UploadLocked(Conflict):
+    """Another request is sending to the same upload."""
+
+    code = "upload_locked"
+
+
 class TooLarge(AppError):
     """The body, result or file is over its cap."""
 
     code = "too_large"
+
+
+class QuotaExceeded(TooLarge):
+    """The tenant's uploads together would be over what it may keep."""
+
+    code = "quota_exceeded"
+
+
+class StorageFull(AppError):
+    """The disk that files are kept on has no room."""
+
+    code = "storage_full"
 
 
 class LedgerUnavailable(AppError):

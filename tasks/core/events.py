@@ -98,6 +98,13 @@ class Events(Protocol):
             EventsUnavailable: the dispatcher will append them.
         """
 
+    def append_states_of_jobs(self, jobs: Sequence[Sequence[StateEvent]]) -> list[int]:
+        """Do for each of several jobs what ``append_states`` does for one.
+
+        Raises:
+            EventsUnavailable: the dispatcher will append what was not appended.
+        """
+
     def newest_states(self, job_ids: Iterable[str]) -> dict[str, int]:
         """Return the newest ``n`` that each job's stream has; 0 for none.
 

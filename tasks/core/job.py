@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -71,6 +71,13 @@ class JobContext(Protocol):
         Raises:
             InputRejected: the name is not a plain relative path of at most 200 characters.
             JobSuperseded: another claim owns the job.
+        """
+
+    def open(self, upload_id: str) -> BinaryIO:
+        """Open the content of an upload that the request names; whoever asks closes it.
+
+        Raises:
+            NotFound: it is gone, which the job itself prevents, or is another tenant's. Permanent.
         """
 
     def emit(self, type_: str, data: dict[str, object]) -> None:

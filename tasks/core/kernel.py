@@ -8,10 +8,11 @@ from tasks.core.ledger import Ledger
 from tasks.core.memory import MemoryKills
 from tasks.core.settings import Profile, Settings
 from tasks.core.soon import Soon
+from tasks.core.uploads.store import UploadLimits, Uploads
 from tasks.core.warm import Warm
 
 # How long the news that an attempt has begun may wait for the rest of the story.
-_SOON_S = 0.02
+_SOON_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,12 @@ class Kernel:
     soon: Soon = field(default_factory=lambda: Soon(_SOON_S))
     memory_kills: MemoryKills = field(default_factory=MemoryKills)
     warm: Warm = field(default_factory=Warm)
+
+    @property
+    def uploads(self) -> Uploads:
+        """The files that tenants sent."""
+        limits = UploadLimits(self.settings.upload_limit_bytes, self.settings.upload_quota_bytes)
+        return Uploads(self.ledger, self.settings.resolved_storage_dir, limits)
 
     def close(self) -> None:
         """Close every connection, and what is warm."""

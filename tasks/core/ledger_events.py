@@ -65,6 +65,14 @@ class LedgerEvents:
         _, have = self._append(events[0].job_id, entries)
         return have
 
+    def append_states_of_jobs(self, jobs: Sequence[Sequence[StateEvent]]) -> list[int]:
+        """Do for each of several jobs what ``append_states`` does for one.
+
+        Raises:
+            EventsUnavailable: the ledger is away.
+        """
+        return [self.append_states(events) for events in jobs]
+
     def newest_states(self, job_ids: Iterable[str]) -> dict[str, int]:
         """Return the newest ``n`` that each job's stream has; 0 for none.
 

@@ -151,6 +151,48 @@ class ArtifactRecord(BaseModel):
     href: str
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One row of the ledger's ``uploads``: a file that a tenant sent, or is sending.
+
+    Args:
+        metadata: ``Upload-Metadata`` as the client sent it.
+        sha256: as announced, and as found once ``completed_at`` is set.
+        used_at: when somebody last sent, asked for or submitted it; it goes a while after that, unless a job needs it.
+    """
+
+    id: str
+    tenant_id: str
+    size_bytes: int
+    name: str | None
+    media_type: str
+    metadata: str
+    sha256: str | None
+    created_at: datetime
+    used_at: datetime
+    completed_at: datetime | None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of it is there, and was checked."""
+        return self.completed_at is not None
+
+
+class UploadRecord(BaseModel):
+    """A file that was sent, or is being sent."""
+
+    id: str
+    size_bytes: int = Field(description="As announced.")
+    offset_bytes: int = Field(description="How much of it is there.")
+    complete: bool = Field(description="Whether all of it is there, and was checked.")
+    sha256: str | None = Field(None, description="Of the content; only announced while it is not complete.")
+    name: str | None = None
+    media_type: str
+    created_at: datetime
+    expires_at: datetime = Field(description="When it goes, if it is not used until then and no job needs it.")
+    href: str
+
+
 class Timings(BaseModel):
     """Where the time went, in seconds."""
 

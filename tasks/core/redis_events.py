@@ -7,6 +7,7 @@ this stream was born, so a cursor from before a wipe is recognised as foreign; t
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -16,6 +17,7 @@ from tasks.core.clock import now, rfc3339
 from tasks.core.events import UNENDED_TTL_S, Event, EventsUnavailable, EventType
 from tasks.core.ids import new_id
 from tasks.core.records import TERMINAL, StateEvent
+from tasks.core.redis_script import KeptScript
 
 if TYPE_CHECKING:
     from tasks.core.redis_event_reader import RedisEventReader
@@ -53,6 +55,12 @@ if ttl then
 end
 return {id, have}
 """
+
+# ``json.dumps`` would make an encoder for each call that asks for anything but its defaults.
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+# An event as the script takes it.
+_Entry = list[str | int]
 
 # Entries appended in one call, which Redis makes everybody else wait for.
 _MOST_AT_ONCE = 500
@@ -106,7 +114,7 @@ class RedisEvents:
     def __init__(self, url: str, *, maxlen: int, ttl_s: int) -> None:
         self._url = url
         self._redis = connect(url)
-        self._append = self._redis.register_script(_APPEND)
+        self._append = KeptScript(self._redis, _APPEND)
         self._maxlen = maxlen
         self._ttl_s = ttl_s
         self.breaker = Breaker()
@@ -150,11 +158,23 @@ class RedisEvents:
         Raises:
             EventsUnavailable: Redis is away; the dispatcher will append them.
         """
-        entries = [
-            self._entry("state", event.data, fence=event.fence, attempt=event.attempt, at=event.at, n=event.n)
-            for event in events
+        return self.append_states_of_jobs([events])[0]
+
+    def append_states_of_jobs(self, jobs: Sequence[Sequence[StateEvent]]) -> list[int]:
+        """Do for each of several jobs what ``append_states`` does for one, in one exchange with Redis.
+
+        Raises:
+            EventsUnavailable: Redis is away; some may have been appended.
+        """
+        batches = [
+            [
+                self._entry("state", event.data, fence=event.fence, attempt=event.attempt, at=event.at, n=event.n)
+                for event in events
+            ]
+            for events in jobs
         ]
-        return self._run(events[0].job_id, entries)[1]
+        answers = self._run_all([(events[0].job_id, batch) for events, batch in zip(jobs, batches, strict=True)])
+        return [have for _, have in answers]
 
     def newest_states(self, job_ids: Iterable[str]) -> dict[str, int]:
         """Return the newest ``n`` that each job's stream has; 0 for none.
@@ -176,26 +196,28 @@ class RedisEvents:
         self.breaker.succeeded()
         return {job_id: int(n or 0) for job_id, n in zip(ids, found, strict=True)}
 
-    def _entry(
-        self, type_: str, data: dict[str, Any], *, fence: int, attempt: int, at: datetime, n: int
-    ) -> list[str | int]:
+    def _entry(self, type_: str, data: dict[str, Any], *, fence: int, attempt: int, at: datetime, n: int) -> _Entry:
         ttl_s = self._ttl_s if type_ == "state" and data["state"] in TERMINAL else UNENDED_TTL_S
-        payload = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
-        return [fence, n, ttl_s, type_, rfc3339(at), attempt, payload]
+        return [fence, n, ttl_s, type_, rfc3339(at), attempt, _encode(data)]
 
-    def _run(self, job_id: str, entries: Sequence[list[str | int]]) -> tuple[str, int]:
+    def _run(self, job_id: str, entries: Sequence[_Entry]) -> tuple[str, int]:
+        return self._run_all([(job_id, entries)])[0]
+
+    def _run_all(self, batches: Sequence[tuple[str, Sequence[_Entry]]]) -> list[tuple[str, int]]:
         if self.breaker.is_open:
             raise EventsUnavailable
-        args: list[str | int] = [int(now().timestamp() * 1000), self._maxlen]
-        for entry in entries:
-            args += entry
+        at_ms = int(now().timestamp() * 1000)
+        calls = [
+            ((stream_key(job_id), meta_key(job_id)), [at_ms, self._maxlen, *chain.from_iterable(entries)])
+            for job_id, entries in batches
+        ]
         try:
-            id_, have = self._append(keys=[stream_key(job_id), meta_key(job_id)], args=args)
+            answers = self._append.run_all(calls)
         except redis.RedisError as exc:
             self.breaker.failed()
             raise EventsUnavailable from exc
         self.breaker.succeeded()
-        return str(id_), int(have)
+        return [(str(id_), int(have)) for id_, have in answers]
 
     def read(self, job_id: str, *, after: str = "-", count: int = 5000) -> list[Event]:
         """List the stream's entries after the cursor ``after`` (``-``: from the oldest kept).
@@ -294,4 +316,5 @@ class RedisEvents:
 
     def close(self) -> None:
         """Close the connections."""
+        self._append.close()
         self._redis.close()

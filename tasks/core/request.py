@@ -17,6 +17,13 @@ class JobRequest(Request):  # type: ignore[misc]  # Celery has no types
     ``celery.worker.request.Request`` (Celery 5.7) is meant to be replaced through ``Task.Request``.
     """
 
+    def acknowledge(self) -> None:
+        """Tell Redis nothing: Kombu's note of what was taken is not kept (``no_ack``, see ``celeryconfig``).
+
+        Kombu would all the same ask Redis to delete it, on a client made anew for each message.
+        """
+        self.acknowledged = True
+
     def send_event(self, type: str, **fields: Any) -> None:  # upstream's name
         """Send ``task-failed`` as what happened: a failure, a retry or a cancel, with the ledger's words for it."""
         if type != "task-failed":

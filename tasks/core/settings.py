@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     )
     sse: bool = Field(True, description="Serve event streams over SSE. Never in profile `api`.")
     websocket: bool = Field(True, description="Serve event streams over WebSocket. Never in profile `api`.")
+    dialect_va: bool = Field(
+        True, description="Answer at the paths of the older VA calibration service too (docs/older-clients.md)."
+    )
     state_dir: Path = Field(
         Path("var"), description="Folder for the default ledger, artifacts, and what must survive a restart here."
     )
@@ -111,6 +114,21 @@ class Settings(BaseSettings):
     )
     body_limit_bytes: int = Field(
         10 * 1024 * 1024, ge=1024, le=1024**3, description="Largest request body; larger ones get 413."
+    )
+    upload_limit_bytes: int = Field(
+        1024**3, ge=1024, le=1024**4, description="Largest upload, and largest multipart submission."
+    )
+    upload_quota_bytes: int = Field(
+        10 * 1024**3,
+        ge=1024,
+        le=1024**5,
+        description="What one tenant's uploads may have together, unfinished ones too.",
+    )
+    upload_keep_s: int = Field(
+        86400, ge=60, le=365 * 86400, description="How long an upload is kept that nobody uses and no job needs."
+    )
+    upload_stall_s: float = Field(
+        30.0, ge=0.1, le=600, description="How long a sender of an upload may be silent before its request ends."
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated origins whose pages may call the API from a browser. Empty: none."

@@ -7,10 +7,10 @@ from threading import Condition, Thread
 
 
 class Soon:
-    """Makes each call ``delay_s`` after it was left here, one after the other; starts its thread with the first.
+    """Makes calls, one after the other, ``delay_s`` to twice as long after each was left here.
 
-    A call must find out by itself whether it is still wanted: nothing is taken back. One that raises ends the thread,
-    which says so, and the next call starts another.
+    The thread starts with the first. A call must find out by itself whether it is still wanted: nothing is taken back.
+    One that raises ends the thread, which says so, and the next call starts another.
     """
 
     def __init__(self, delay_s: float) -> None:
@@ -52,9 +52,10 @@ class Soon:
                 self._sleeps = True
                 self._wakes.wait()
             self._sleeps = False
-            due_at = self._due[0][0] if self._due else 0.0
-        # Not on the condition: whoever leaves calls meanwhile need not wake this thread for each.
-        time.sleep(max(0.0, due_at - time.monotonic()))
+        # Not on the condition, nor until the first is due: whoever leaves calls meanwhile need not wake this thread for
+        # each, and each time that it wakes, it takes the interpreter from whoever works.
+        if not self._closing:
+            time.sleep(self._delay_s)
         taken = []
         with self._wakes:
             while self._due and self._due[0][0] <= time.monotonic():

@@ -1,8 +1,9 @@
 """What a kind is: one frozen ``JobSpec`` beside the models of its family."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, BinaryIO, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,6 +23,10 @@ class Contract(BaseModel):
     """Base of request and result models: frozen, and refusing fields it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# Opens the content of an upload, by its id.
+OpenUpload: TypeAlias = Callable[[str], BinaryIO]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,20 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
+class Option:
+    """A value of a request's field that needs more of a worker than its kind does.
+
+    Args:
+        field: of the request, at its top.
+        capability: what a worker must have found at start.
+    """
+
+    field: str
+    value: str
+    capability: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobSpec:
     """Everything the kernel must know of one kind.
 
@@ -75,7 +94,10 @@ class JobSpec:
         silence_s: an attempt without a sign of life (report, log line, checkpoint) for so long is stuck; None: never.
         capabilities: what a worker must have found at start, such as ``chromium``. A job waits, and shows it as
             ``waiting_for``, while no live worker of the queue has all of it; workers of one queue should not differ.
+        options: values of fields with which a single job needs more; it waits likewise.
         example: a valid request, shown in the catalogue and used by tests.
+        check_uploads: refuses, with pydantic's ``ValidationError``, what only the content of a request's uploads can
+            tell. Called when the job is accepted, in the web process, for requests that name uploads.
     """
 
     kind: str
@@ -89,14 +111,21 @@ class JobSpec:
     retry: RetryPreset = STANDARD
     retention: Retention = Retention()
     capabilities: frozenset[str] = frozenset()
+    options: tuple[Option, ...] = ()
     max_result_bytes: int = 256 * 1024
     example: Mapping[str, object] = field(default_factory=dict)
+    check_uploads: Callable[[Any, OpenUpload], object] | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.soft_limit_s < self.hard_limit_s:
             raise ValueError(f"{self.kind}: need 0 < soft_limit_s < hard_limit_s")
         if self.silence_s is not None and self.silence_s <= 0:
             raise ValueError(f"{self.kind}: need 0 < silence_s, or None")
+
+    def needs(self, request: Mapping[str, object]) -> frozenset[str]:
+        """Return what a worker must have found for a job with this request."""
+        chosen = (option for option in self.options if request.get(option.field) == option.value)
+        return self.capabilities | {option.capability for option in chosen}
 
     @property
     def family(self) -> str:

@@ -21,7 +21,7 @@ class PingResult(Contract):
 
 
 class SweepRequest(Contract):
-    """Remove what is older than its kind's retention: of this tenant, or of all when the system asks."""
+    """Remove what is older than its kind's retention, and unused uploads: of this tenant, or of all for the system."""
 
     batch: int = Field(200, ge=1, le=1000, description="Jobs or rows per transaction.")
     max_seconds: float = Field(60.0, gt=0, le=600, description="When to stop, though there is more.")
@@ -48,8 +48,9 @@ class SweepResult(Contract):
 
     freed: dict[str, Freed] = Field(
         max_length=20,
-        description="By `results`, `artifacts`, `streams`, `jobs`, `idempotency_keys`, `domain_events`, `workers`, "
-        "`ledger_streams` and `orphans` (folders of jobs that are not in the ledger).",
+        description="By `results`, `artifacts`, `streams`, `jobs`, `uploads`, `idempotency_keys`, `domain_events`, "
+        "`cached_results`, `workers`, `ledger_streams`, `orphans` and `lost_uploads` (folders of what is not in the "
+        "ledger).",
     )
     more: bool = Field(description="Whether the time was over before all was looked at.")
     dry_run: bool

@@ -10,8 +10,9 @@ from tasks.core.artifacts import Artifacts
 from tasks.core.clock import now
 from tasks.core.events import EventsUnavailable
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import Ledger, aging, queries, tenants
+from tasks.core.ledger import Ledger, aging, cached_results, queries, tenants, uploads
 from tasks.core.ledger.aging import Aged, Leftover
+from tasks.core.ledger.uploads import Unused
 from tasks.core.spec import JobSpec, Retention
 from tasks.maintenance.contract import Freed
 
@@ -22,7 +23,7 @@ _WORKERS_FOR = timedelta(days=1)
 
 def shelves_for(
     kernel: Kernel, specs: Mapping[str, JobSpec], job_id: str, older_than_hours: float | None
-) -> "Sequence[OldResults | OldArtifacts | OldStreams | OldJobs | Leftovers | Orphans]":
+) -> "Sequence[OldResults | OldArtifacts | OldStreams | OldJobs | UnusedUploads | Leftovers | Orphans | LostUploads]":
     """List what the job may clear: all there is for the system's own tenant, what their jobs left for any other."""
     job = queries.job(kernel.ledger, job_id)
     tenant_id = None if job is None else job.tenant_id
@@ -33,6 +34,7 @@ def shelves_for(
         OldArtifacts(kernel.ledger, kernel.artifacts, ages.artifacts()),
         OldStreams(kernel, ages.streams(shorter_than_s=kernel.settings.stream_ttl_s)),
         OldJobs(kernel, ages.rows()),
+        UnusedUploads(kernel, Unused(ages.at - timedelta(seconds=kernel.settings.upload_keep_s), ages.tenant_id)),
     )
     if not is_system:
         return of_jobs
@@ -42,9 +44,11 @@ def shelves_for(
         *of_jobs,
         Leftovers("idempotency_keys", kernel.ledger, aging.expired_keys(before=keys_before)),
         Leftovers("domain_events", kernel.ledger, aging.old_events(before=events_before)),
+        Leftovers("cached_results", kernel.ledger, ages.cached_results()),
         Leftovers("workers", kernel.ledger, aging.ended_workers(before=ages.at - _WORKERS_FOR)),
         Leftovers("ledger_streams", kernel.ledger, aging.expired_streams(at=ages.at)),
         Orphans(kernel.ledger, kernel.artifacts),
+        LostUploads(kernel),
     )
 
 
@@ -72,6 +76,12 @@ class _Ages:
         seconds = {kind: spec.retention.stream_s for kind, spec in self.specs.items()}
         shorter = {kind: age_s if age_s < shorter_than_s else None for kind, age_s in seconds.items()}
         return self._aged(shorter, Retention().row_s)
+
+    def cached_results(self) -> Leftover:
+        """Entries go with the files that they would answer with."""
+        aged = self.artifacts()
+        before = {kind: time for kind, time in aged.before.items() if time is not None}
+        return cached_results.outdated(before=before, before_otherwise=aged.before_otherwise)
 
     def _aged(self, seconds: Mapping[str, float | None], otherwise_s: float) -> Aged:
         if self.older_than_hours is not None:
@@ -174,6 +184,48 @@ class OldJobs:
 
 
 @dataclass(frozen=True, slots=True)
+class UnusedUploads:
+    """Uploads that nobody uses and no job needs, finished or not. Comes after the jobs, which let go of theirs."""
+
+    kernel: Kernel
+    unused: Unused
+    name: str = "uploads"
+
+    def clear(self, *, batch: int, dry_run: bool) -> Iterator[Freed]:
+        """See ``engine.Shelf``."""
+        files = self.kernel.uploads.files
+        if dry_run:
+            count, size_bytes = uploads.count_unused(self.kernel.ledger, self.unused)
+            yield Freed(rows=count, files=count, size_bytes=size_bytes)
+            return
+        while upload_ids := uploads.forget_unused(self.kernel.ledger, self.unused, limit=batch):
+            size_bytes = sum(files.size(upload_id) for upload_id in upload_ids)
+            for upload_id in upload_ids:
+                files.erase(upload_id)
+            yield Freed(rows=len(upload_ids), files=len(upload_ids), size_bytes=size_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class LostUploads:
+    """Folders of uploads that are not in the ledger: somebody died between deleting the row and the files."""
+
+    kernel: Kernel
+    name: str = "lost_uploads"
+
+    def clear(self, *, batch: int, dry_run: bool) -> Iterator[Freed]:
+        """See ``engine.Shelf``."""
+        files, before = self.kernel.uploads.files, now() - _ORPHAN_AFTER
+        for upload_ids in _in_batches(files.ids(), batch):
+            known = uploads.known_among(self.kernel.ledger, upload_ids)
+            lost = [one for one in upload_ids if one not in known and files.changed_at(one) < before]
+            size_bytes = sum(files.size(upload_id) for upload_id in lost)
+            if not dry_run:
+                for upload_id in lost:
+                    files.erase(upload_id)
+            yield Freed(rows=len(lost), files=len(lost), size_bytes=size_bytes)
+
+
+@dataclass(frozen=True, slots=True)
 class Leftovers:
     """Rows of one table that belong to nobody any more."""
 
@@ -216,6 +268,6 @@ def _extent(artifacts: Artifacts, job_ids: Sequence[str]) -> tuple[int, int]:
     return sum(files for files, _ in extents), sum(size for _, size in extents)
 
 
-def _in_batches(job_ids: Iterator[str], size: int) -> Iterator[list[str]]:
-    while batch := list(islice(job_ids, size)):
+def _in_batches(ids: Iterator[str], size: int) -> Iterator[list[str]]:
+    while batch := list(islice(ids, size)):
         yield batch

@@ -1,12 +1,11 @@
 """``calibration.va`` from one HTTP request to calibrated fractions: real Redis, real worker, real R."""
 
-import csv
-import gzip
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from pyarrow import parquet
 
 from client import Switchyard
 from tests.acceptance.conftest import Yard
@@ -22,7 +21,7 @@ def _r_package() -> None:
 
 def test_the_example_is_calibrated(client: Switchyard, tmp_path: Path) -> None:
     """Fractions, deaths, draws and notes; progress comes from real work and R's end is the job's."""
-    job = client.submit("calibration.va", {"use_example": True})
+    job = client.submit("calibration.va", {"use_example": True, "use_cache": False})
     events = list(client.events(job.id))
     percents = [event.data["percent"] for event in events if event.type == "progress"]
     record = client.wait(job.id, timeout_s=60)
@@ -37,9 +36,11 @@ def test_the_example_is_calibrated(client: Switchyard, tmp_path: Path) -> None:
         assert fit["total"] == sum(cause["deaths"] for cause in fit["causes"])
         assert fit["diagnostics"]["converged"]
     names = {artifact.name for artifact in client.artifacts(job.id)}
-    assert {"csmf.csv", "deaths.csv", "matrices.csv", "diagnostics.csv", "draws.csv.gz"} <= names
-    draws = gzip.decompress(client.download(job.id, "draws.csv.gz", tmp_path / "draws").read_bytes()).decode()
-    assert 3 * 4 * 2500 == sum(1 for _ in csv.reader(draws.splitlines())) - 1
+    assert set(result["artifacts"]) <= names
+    assert {"csmf.csv", "figures/csmf.svg", "figures/csmf.png", "draws.parquet", "report.html"} <= names
+    draws = parquet.read_table(client.download(job.id, "draws.parquet", tmp_path / "draws"))
+    assert 3 * 4 * 2500 == draws.num_rows
+    assert client.download(job.id, "report.html", tmp_path / "report").read_bytes().startswith(b"<!DOCTYPE html>")
 
 
 def test_a_bad_request_is_refused_before_it_is_queued(yard: Yard) -> None:
@@ -62,14 +63,14 @@ def test_a_bad_request_is_refused_before_it_is_queued(yard: Yard) -> None:
 @pytest.mark.parametrize("sampler", ["c", "r"])
 def test_a_fit_is_cancelled_and_the_next_job_is_right(client: Switchyard, sampler: str) -> None:
     """The interrupt reaches R within the grace time, and the same child works on."""
-    before = client.wait(client.submit("calibration.va", {"use_example": True}).id, timeout_s=60)
+    before = client.wait(client.submit("calibration.va", {"use_example": True, "use_cache": False}).id, timeout_s=60)
     long = {"use_example": True, "sampler": sampler, "draws": 2500, "warmup": 20000, "thin": 70}
     job = client.submit("calibration.va", long)
     stages = (event.data["stage"] for event in client.events(job.id) if event.type == "progress")
     assert "fit" in stages, "R samples"
     client.cancel(job.id)
     assert "cancelled" == client.wait(job.id, timeout_s=30, check=False).state
-    after = client.wait(client.submit("calibration.va", {"use_example": True}).id, timeout_s=60)
+    after = client.wait(client.submit("calibration.va", {"use_example": True, "use_cache": False}).id, timeout_s=60)
     assert before.result is not None
     assert after.result is not None, after.error
     assert before.result["algorithms"]["interva"]["causes"] == after.result["algorithms"]["interva"]["causes"]

@@ -12,7 +12,7 @@ def test_sweep_runs_on_a_worker_and_says_what_it_found(client: Switchyard) -> No
     job = client.run("maintenance.sweep", {"dry_run": True, "older_than_hours": 1}, run_timeout_s=60)
     assert job.result is not None
     assert (True, False) == (job.result["dry_run"], job.result["more"])
-    assert {"results", "artifacts", "streams", "jobs"} == set(job.result["freed"])
+    assert {"results", "artifacts", "streams", "jobs", "uploads"} == set(job.result["freed"])
 
 
 def test_failed_job_runs_again_under_its_id(client: Switchyard) -> None:

@@ -163,10 +163,16 @@ def finish(kernel: Kernel, job: Job, **values: Any) -> Job:
     return ended
 
 
-def add_worker(kernel: Kernel, *, queues: tuple[str, ...] = ("maintenance",), name: str = WORKER) -> None:
+def add_worker(
+    kernel: Kernel,
+    *,
+    queues: tuple[str, ...] = ("maintenance",),
+    name: str = WORKER,
+    capabilities: tuple[str, ...] = ("chromium",),
+) -> None:
     """Register a live worker."""
     at = now()
-    worker = Worker(name, "host", 7, list(queues), 2, ["chromium"], "0.1.0", at, 1, at, 1000, "up")
+    worker = Worker(name, "host", 7, list(queues), 2, list(capabilities), "0.1.0", at, 1, at, 1000, "up")
     fleet.register(kernel.ledger, worker)
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 _ENGINES = {"playwright", "rpy2", "torch", "trafilatura", "protego", "lxml", "onnxruntime", "transformers"}
+_ENGINES |= {"matplotlib", "pyarrow"}
 _BUILD = """
 import json, sys
 from app.factory import create_app

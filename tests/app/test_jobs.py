@@ -52,6 +52,22 @@ def test_waiting_for_is_null_when_a_worker_serves_the_queue(alice: Caller, servi
     assert alice.submit()["waiting_for"] is None
 
 
+def test_waiting_for_names_what_the_request_needs(alice: Caller, services: Services) -> None:
+    """The record and the catalogue tell what a choice takes, although the kind can run."""
+    add_worker(services.kernel, queues=("ai",), capabilities=("r",))
+    plain, special = (
+        alice.post("/api/jobs/calibration.va", json={"params": {"use_example": True, "engine": engine}}).json
+        for engine in ("switchyard-r", "vacalibration")
+    )
+    kind = alice.get("/api/kinds/calibration.va").json
+    assert [None, "vacalibration"] == [job["waiting_for"] for job in (plain, special)]
+    assert (True, False, "vacalibration") == (
+        kind["runnable"],
+        kind["options"][0]["runnable"],
+        kind["options"][0]["waiting_for"],
+    )
+
+
 def test_unknown_job_is_404(alice: Caller) -> None:
     """An id that nobody has, in the right form."""
     response = alice.get("/api/jobs/01890000-0000-7000-8000-000000000000")

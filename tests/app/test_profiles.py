@@ -31,7 +31,8 @@ _SSE = "/api/jobs/{job_id}/events"
 _TOKEN = "/api/jobs/{job_id}/stream-token"
 # What each mode brings: modules, and paths that the document names.
 _OF_SSE = {"app.streams.sse"}
-_OF_WEBSOCKET = {"app.streams.websocket", "simple_websocket", "wsproto"}
+_OF_WEBSOCKET = {"app.streams.websocket", "app.compat.va_realtime", "simple_websocket", "wsproto"}
+_OF_VA = {"app.compat.va", "app.compat.va_v1", "app.compat.va_data"}
 _OF_REDIS = {"redis", "celery", "kombu", "tasks.core.carrier", "tasks.core.redis_events", "tasks.core.tenant_streams"}
 _OF_LEDGER_EVENTS = {"tasks.core.ledger_events"}
 
@@ -40,13 +41,14 @@ _OF_LEDGER_EVENTS = {"tasks.core.ledger_events"}
     ("values", "present", "absent", "paths"),
     [
         ({}, _OF_SSE | _OF_WEBSOCKET | _OF_REDIS, _OF_LEDGER_EVENTS, {_SSE, _TOKEN}),
-        ({"PROFILE": "api"}, _OF_REDIS, _OF_SSE | _OF_WEBSOCKET | _OF_LEDGER_EVENTS, set()),
+        ({"DIALECT_VA": "off"}, _OF_SSE | _OF_REDIS, _OF_VA | {"app.compat.va_realtime"}, {_SSE, _TOKEN}),
+        ({"PROFILE": "api"}, _OF_REDIS | _OF_VA, _OF_SSE | _OF_WEBSOCKET | _OF_LEDGER_EVENTS, set()),
         ({"PROFILE": "local"}, _OF_SSE | _OF_WEBSOCKET | _OF_LEDGER_EVENTS, _OF_REDIS, {_SSE, _TOKEN}),
         ({"WEBSOCKET": "off"}, _OF_SSE | _OF_REDIS, _OF_WEBSOCKET, {_SSE, _TOKEN}),
         ({"SSE": "off"}, _OF_WEBSOCKET | _OF_REDIS, _OF_SSE, {_TOKEN}),
         ({"PROFILE": "local", "SSE": "off", "WEBSOCKET": "off"}, set(), _OF_SSE | _OF_WEBSOCKET | _OF_REDIS, set()),
     ],
-    ids=["dashboard", "api", "local", "no websocket", "no sse", "local without streams"],
+    ids=["dashboard", "no older paths", "api", "local", "no websocket", "no sse", "local without streams"],
 )
 def test_mode_that_is_off_is_neither_loaded_nor_described(
     tmp_path: Path, values: dict[str, str], present: set[str], absent: set[str], paths: set[str]
@@ -69,6 +71,20 @@ def test_stream_that_is_off_is_no_path_at_all(make_app: Callable[..., API]) -> N
     answers = [caller.get(path) for path in streams]
     assert [(404, "no_such_path")] * 2 == [(answer.status_code, answer.json["code"]) for answer in answers]
     assert {"self", "logs", "artifacts", "cancel", "retry"} == set(record["links"])
+
+
+def test_older_paths_are_none_where_their_dialect_is_off(make_app: Callable[..., API]) -> None:
+    """Like any other path that nothing is served at."""
+    caller = sign_in(make_app(dialect_va=False), "alice")
+    assert "no_such_path" == caller.get("/jobs").json["code"]
+
+
+def test_realtime_mode_needs_websockets(make_app: Callable[..., API]) -> None:
+    """Without them it is no path at all, and what is left knows of no socket."""
+    caller = sign_in(make_app(profile="api"), "alice")
+    for answer in (caller.post("/calibrate/realtime", json={}), caller.get("/websocket/stats")):
+        assert (404, "no_such_path") == (answer.status_code, answer.json["code"])
+    assert caller.post("/calibrate", json={"async": True}).json["urls"]["websocket"] is None
 
 
 def test_domain_events_come_in_pages_where_there_are_no_streams(make_app: Callable[..., API]) -> None:

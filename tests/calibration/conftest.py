@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from tasks.calibration.contract import CalibrationRequest, CalibrationResult
 from tasks.calibration.engine.calibrate import Bridge, Calibrator
 from tasks.core.egress import Egress, EgressPolicy
 from tests.calibration.r_library import built_library
+from tests.calibration.results import a_result
 from tests.fakes import FakeJob
 
 Calibrate = Callable[..., CalibrationResult]
@@ -36,3 +38,9 @@ def calibrate(tmp_path: Path) -> Calibrate:
         return Calibrator(bridge, library)(CalibrationRequest.model_validate(request), job)
 
     return run
+
+
+@pytest.fixture
+def example_result() -> dict[str, Any]:
+    """A result as the ledger keeps it, of one algorithm and two causes."""
+    return a_result()

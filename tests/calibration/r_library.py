@@ -11,7 +11,8 @@ import pytest
 from tests.integration.processes import REPOSITORY
 
 PACKAGE = REPOSITORY / "tasks" / "calibration" / "r"
-LIBRARY = Path(sys.prefix) / "r-library"
+# Several checkouts with one Python environment each need their own, or they would build over each other.
+LIBRARY = Path(os.environ.get("SWITCHYARD_R_LIBRARY") or Path(sys.prefix) / "r-library")
 
 
 def built_library() -> Path:

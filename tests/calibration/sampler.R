@@ -73,9 +73,11 @@ with(package, {
   independent <- with_generator({ set.seed(1); matrix(rnorm(4000), 1000) })
   tell("rhat_independent", rhat(independent))
   tell("ess_independent", ess_bulk(independent))
+  sizes <- function(how) vapply(list(independent, apart, matrix(slow, 10000), (independent > 1) + 0, -independent[1:7, ]), how, 0)
   apart <- independent + rep(c(0, 0, 0, 3), each = 1000)
   tell("rhat_apart", rhat(apart))
   slow <- with_generator({ set.seed(1); apply(matrix(rnorm(40000), 10000), 2, function(e) stats::filter(e, 0.9, "recursive")) })
+  tell("ess_difference", max(abs(sizes(effective_size) / sizes(reference_effective_size) - 1)))
   tell("ess_slow_over_theory", ess_bulk(matrix(slow, 10000)) / (40000 * 0.1 / 1.9))
 
   tell("deaths_kept", sum(largest_remainder(c(1, 1, 1) / 3, 100)))

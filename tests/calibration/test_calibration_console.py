@@ -5,17 +5,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from tasks.calibration.engine import embedded, rscript
 from tasks.calibration.engine.bridge import Run
 from tasks.calibration.engine.console import Console, Lines
+from tasks.calibration.engine.embedded import run_embedded
+from tasks.calibration.engine.rscript import run_rscript
 from tasks.core.errors import JobCancelled, Permanent, Transient
 from tests.calibration.r_library import built_library
 
 pytestmark = [pytest.mark.xdist_group("r")]
 
-BRIDGES = {"rpy2": (embedded, embedded.run_embedded), "rscript": (rscript, rscript.run_rscript)}
+BRIDGES = {"rpy2": run_embedded, "rscript": run_rscript}
 
 
 class Ears:
@@ -34,11 +36,10 @@ class Ears:
         self.reports.append((stage, done, total, fit))
 
 
-def run(bridge: str, code: str, folder: Path, monkeypatch: pytest.MonkeyPatch, checkpoint: Any = lambda: None) -> Ears:
+def run(bridge: str, code: str, folder: Path, checkpoint: Any = lambda: None) -> Ears:
     ears = Ears()
-    module, runner = BRIDGES[bridge]
-    monkeypatch.setattr(module, "CODE", f"function(library, folder) {{ options(warn = 1); {code} }}")
-    runner(Run(built_library(), folder, Console(ears), checkpoint))
+    given = f"function(library, folder) {{ options(warn = 1); {code} }}"
+    BRIDGES[bridge](Run(built_library(), folder, Console(ears), checkpoint, given))
     return ears
 
 
@@ -54,51 +55,67 @@ def test_fragments_become_lines() -> None:
 
 
 @pytest.mark.parametrize("bridge", BRIDGES)
-def test_both_streams_are_told_apart(bridge: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_streams_are_told_apart(bridge: str, tmp_path: Path) -> None:
     """Lines, warnings, progress, and a rest without a line end."""
     code = 'cat("line", 1, "\\n"); message("careful"); warning("odd"); cat("::progress fit 3 10 one\\n"); cat("rest")'
-    ears = run(bridge, code, tmp_path, monkeypatch)
+    ears = run(bridge, code, tmp_path)
     assert {("line 1", False), ("careful", True), ("rest", False)} <= set(ears.lines)
     assert any("odd" in line and is_error for line, is_error in ears.lines)
     assert [("fit", 3, 10, "one")] == ears.reports
 
 
 @pytest.mark.parametrize("bridge", BRIDGES)
-def test_lines_arrive_while_r_works(bridge: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_arrive_while_r_works(bridge: str, tmp_path: Path) -> None:
     """Not all at the end."""
     code = 'for (i in 1:3) { cat("tick\\n"); flush(stdout()); Sys.sleep(0.4) }'
-    ears = run(bridge, code, tmp_path, monkeypatch)
+    ears = run(bridge, code, tmp_path)
     assert 0.4 < ears.times[-1] - ears.times[0]
 
 
 @pytest.mark.parametrize("bridge", BRIDGES)
-def test_an_error_comes_with_rs_words(bridge: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_comes_with_rs_words(bridge: str, tmp_path: Path) -> None:
     """And R can be used again."""
     with pytest.raises(Permanent, match=r"R stopped: .*no such thing"):
-        run(bridge, 'stop("no such thing")', tmp_path, monkeypatch)
-    assert [("fine", False)] == run(bridge, 'cat("fine\\n")', tmp_path, monkeypatch).lines
+        run(bridge, 'stop("no such thing")', tmp_path)
+    assert [("fine", False)] == run(bridge, 'cat("fine\\n")', tmp_path).lines
 
 
 @pytest.mark.parametrize("bridge", BRIDGES)
-def test_running_out_of_memory_has_its_own_code(bridge: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_running_out_of_memory_has_its_own_code(bridge: str, tmp_path: Path) -> None:
     """R's own error for an allocation that no machine can serve."""
     with pytest.raises(Transient) as refused:
-        run(bridge, "invisible(numeric(1e15))", tmp_path, monkeypatch)
+        run(bridge, "invisible(numeric(1e15))", tmp_path)
     assert "out_of_memory" == refused.value.code
 
 
-def test_a_crash_of_a_process_of_its_own_ends_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its exit status is all there is to tell."""
-    with pytest.raises(Permanent, match="exit status -9"):
-        run("rscript", "tools::pskill(Sys.getpid(), 9)", tmp_path, monkeypatch)
+def test_a_crash_of_a_process_of_its_own_names_the_signal(tmp_path: Path) -> None:
+    """A crash would come again; whoever killed R may not."""
+    with pytest.raises(Permanent, match=r"R crashed \(SIGSEGV"):
+        run("rscript", "tools::pskill(Sys.getpid(), 11)", tmp_path)
+    with pytest.raises(Transient, match=r"killed from outside \(SIGKILL"):
+        run("rscript", "tools::pskill(Sys.getpid(), 9)", tmp_path)
+
+
+def test_what_r_started_ends_with_it(tmp_path: Path) -> None:
+    """Its own children too, a compiler for example."""
+    is_cancelled = threading.Event()
+
+    def checkpoint() -> None:
+        if is_cancelled.is_set():
+            raise JobCancelled
+
+    threading.Timer(1.0, is_cancelled.set).start()
+    with pytest.raises(JobCancelled):
+        run("rscript", 'system("exec sleep 7301")', tmp_path, checkpoint)
+    assert not [process for process in psutil.process_iter(["cmdline"]) if "7301" in (process.info["cmdline"] or [])]
 
 
 @pytest.mark.parametrize(
     ("bridge", "code"),
-    [("rpy2", "repeat {}"), ("rscript", "repeat {}"), ("rscript", "Sys.sleep(60)")],
+    [("rpy2", "repeat {}"), ("rpy2", "Sys.sleep(60)"), ("rscript", "repeat {}"), ("rscript", "Sys.sleep(60)")],
 )
-def test_a_busy_r_is_stopped(bridge: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever it does; where R sleeps inside a worker's child, the worker kills that child after the grace time."""
+def test_a_busy_r_is_stopped(bridge: str, code: str, tmp_path: Path) -> None:
+    """Whatever it does, also where it waits; and it can be used again."""
     is_cancelled = threading.Event()
 
     def checkpoint() -> None:
@@ -108,6 +125,6 @@ def test_a_busy_r_is_stopped(bridge: str, code: str, tmp_path: Path, monkeypatch
     threading.Timer(0.7, is_cancelled.set).start()
     began = time.monotonic()
     with pytest.raises(JobCancelled):
-        run(bridge, code, tmp_path, monkeypatch, checkpoint)
+        run(bridge, code, tmp_path, checkpoint)
     assert time.monotonic() - began < 30
-    assert [("fine", False)] == run(bridge, 'cat("fine\\n")', tmp_path, monkeypatch).lines
+    assert [("fine", False)] == run(bridge, 'cat("fine\\n")', tmp_path).lines

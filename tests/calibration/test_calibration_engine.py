@@ -1,7 +1,7 @@
 """The engine: published numbers, properties that any calibration must have, seeds, stops and both ways to R."""
 
 import csv
-import gzip
+import io
 import json
 import os
 import shutil
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from bench.calibration import run_case
 from tasks.calibration.contract import CalibrationRequest, CalibrationResult
@@ -73,7 +74,7 @@ def test_the_same_seed_gives_the_same_bytes(calibrate: Calibrate, tmp_path: Path
         folder.mkdir()
         job = FakeJob(folder, None)  # type: ignore[arg-type]  # nothing goes out
         calibrate(bridge, job, **one(seed=7, **SHORT))
-        saved.append(job.saved["draws.csv.gz"])
+        saved.append(job.saved["draws.parquet"])
     assert saved[0] == saved[1] == saved[2]
 
 
@@ -140,9 +141,9 @@ def test_fractions_sum_to_one_in_every_draw(calibrate: Calibrate, job: FakeJob) 
     kept = result.algorithms["one"].causes[1]
     assert (90, 90, "requested", None) == (kept.observed, kept.deaths, kept.status, kept.lower)
     assert 0.3 == kept.mean
-    rows = list(csv.DictReader(gzip.decompress(job.saved["draws.csv.gz"]).decode().splitlines()))
+    rows = parquet.read_table(io.BytesIO(job.saved["draws.parquet"])).to_pylist()
     assert 2000 == len(rows)
-    assert all(abs(sum(float(row[cause]) for cause in CAUSES) - 1) < 1e-5 for row in rows)
+    assert all(abs(sum(row[cause] for cause in CAUSES) - 1) < 1e-9 for row in rows)
 
 
 def test_a_stalled_fit_has_no_interval_anywhere(calibrate: Calibrate, job: FakeJob) -> None:
@@ -285,7 +286,7 @@ def test_progress_never_goes_back(calibrate: Calibrate, job: FakeJob, bridge: An
     calibrate(bridge, job, **one(**SHORT))
     done = [report.done for report in job.reports]
     assert sorted(done) == done
-    assert ("prepare", "tables", 100.0) == (job.reports[0].stage, job.reports[-1].stage, done[-1])
+    assert ("prepare", "done", 100.0) == (job.reports[0].stage, job.reports[-1].stage, done[-1])
     assert any(report.message == "fit 1 of 1: one" for report in job.reports)
 
 

@@ -160,17 +160,17 @@ CASES: Mapping[str, tuple[dict[str, Any], str, str]] = {
     "tie": (
         {"va_data": {"eava": {"matrix": {"causes": ["a", "b"], "rows": [[1, 0], [0.5, 0.5]]}}}},
         "va_data.eava",
-        "largest value for two causes, so no one cause, in row 2",
+        "no one cause in row 2",
     ),
     "bad sum": (
         {"va_data": {"eava": {"matrix": {"causes": ["a", "b"], "rows": [[0.2, 0.3]]}}}},
         "va_data.eava",
-        "do not sum to 1 in row 1",
+        "values in row 1 do not sum to 1",
     ),
     "uneven": (
         {"va_data": {"eava": {"matrix": {"causes": ["a", "b"], "rows": [[1]]}}}},
         "va_data.eava",
-        "another number of values in row 1",
+        "values in row 1",
     ),
     "other causes": (
         {

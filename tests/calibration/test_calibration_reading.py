@@ -71,8 +71,8 @@ def test_counts_and_shares_are_told_by_their_header() -> None:
         ("number,cause\n1,a\n", "needs a column ID"),
         ("cause,count\na,1\nb,many\n", "no whole numbers on line 3"),
         ("cause,count\na,1\nb,2.5\n", "no whole numbers on line 3"),
-        ("cause,count\na,1\nA ,2\n", "one cause on lines 2 and 3"),
-        ("ID,a,b\n1,0,1\n2,x,1\n", "cells on line 3 are no numbers"),
+        ("cause,count\na,1\nA ,2\n", "the cause 'a' on lines 2 and 3"),
+        ("ID,a,b\n1,0,1\n2,x,1\n", "'x' in column 'a' on line 3 is no number"),
     ],
 )
 def test_a_bad_table_is_refused_with_its_own_message(text: str, message: str) -> None:

@@ -35,6 +35,7 @@ def facts() -> Mapping[str, str]:
         ("precision_error", 1e-5),
         ("mean_log_error", 1e-7),
         ("shifted_log_error", 1e-6),
+        ("ess_difference", 1e-9),
     ],
 )
 def test_errors_are_small(facts: Mapping[str, str], fact: str, most: float) -> None:

@@ -1,6 +1,7 @@
 """What an engine sees of its job: reports, checkpoints, files and what it keeps for the next attempt."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,13 @@ import pytest
 from tasks.core.attempt import Attempt
 from tasks.core.browser import JobBrowser
 from tasks.core.egress import Egress, EgressPolicy
-from tasks.core.errors import InputRejected, JobCancelled, JobSuperseded
+from tasks.core.errors import InputRejected, JobCancelled, JobSuperseded, NotFound
 from tasks.core.job import JobContext
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import Ledger, carrying, queries, transitions
+from tasks.core.ledger import Ledger, carrying, queries, tenants, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job
+from tasks.core.uploads.store import Announced
 from tests.samples import FakeClock, claimed, ledger_away, running
 
 
@@ -219,3 +221,15 @@ def test_resume_state_is_small(attempt: Attempt) -> None:
     attempt.resume.save({"x": "y" * 65_000})
     with pytest.raises(InputRejected, match="65536"):
         attempt.resume.save({"x": "y" * 66_000})
+
+
+def test_uploads_are_opened_for_the_jobs_tenant_only(attempt: Attempt, kernel: Kernel, job: Job) -> None:
+    """Another tenant's upload is not there, though its id is known."""
+    other = tenants.named(kernel.ledger, "other")
+    mine, foreign = (
+        kernel.uploads.whole(tenant_id, Announced(5), BytesIO(b"bytes").read) for tenant_id in (job.tenant_id, other.id)
+    )
+    with attempt.open(mine.id) as file:
+        assert b"bytes" == file.read()
+    with pytest.raises(NotFound):
+        attempt.open(foreign.id)

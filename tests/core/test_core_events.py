@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from tasks.core import relay
 from tasks.core.clock import rfc3339
 from tasks.core.events import Events, EventsUnavailable
 from tasks.core.kernel import Kernel
@@ -232,14 +233,15 @@ def test_relay_notes_what_it_sent_before_redis_went_away(
 ) -> None:
     """The rest stays unsent."""
     jobs = [accepted(kernel.ledger, tenant) for _ in range(2)]
-    append = kernel.events.append_states
+    append = kernel.events.append_states_of_jobs
 
-    def append_once(events) -> int:
-        have = append(events)
+    def append_once(jobs) -> list[int]:
+        have = append(jobs)
         redis_server.stop()
         return have
 
-    monkeypatch.setattr(kernel.events, "append_states", append_once)
+    monkeypatch.setattr(relay, "_JOBS_AT_ONCE", 1)
+    monkeypatch.setattr(kernel.events, "append_states_of_jobs", append_once)
     unsent = state_events.unsent_events(kernel.ledger, before=ago(-1))
     with pytest.raises(EventsUnavailable):
         relay_unsent(kernel.ledger, kernel.events, unsent)
@@ -291,6 +293,6 @@ def test_relay_only_notes_what_the_streams_have(
     for job in jobs:
         announce(kernel.ledger, kernel.events, job)
     unsent = state_events.unsent_events(kernel.ledger, before=ago(-1))
-    monkeypatch.delattr(type(kernel.events), "append_states")
+    monkeypatch.delattr(type(kernel.events), "append_states_of_jobs")
     assert relay_unsent(kernel.ledger, kernel.events, unsent) == 6
     assert state_events.unsent_events(kernel.ledger, before=ago(-1)) == []

@@ -10,6 +10,8 @@ ACT = "faulty.act"
 # The same, but taken for stuck when it is silent for longer than this.
 WATCHED = "faulty.watched"
 SILENCE_S = 2.0
+# R code that misbehaves, by either way to R.
+R = "faulty.r"
 # A job submitted with ``timeout_s`` has its hard limit this much later.
 HARD_AFTER_SOFT_S = 2.0
 
@@ -39,6 +41,23 @@ class ActRequest(Contract):
     mebibytes: int = Field(0, ge=0, le=1000)
     url: str = Field("", max_length=500)
     until_attempt: int = Field(1000, ge=0, le=1000, description="Later attempts succeed at once.")
+
+
+class RRequest(Contract):
+    """What R does. Every attempt first appends ``<job> <attempt> <fence>`` to ``effects``."""
+
+    act: Literal[
+        "answer",  # prints a line
+        "loop",  # looks for interrupts all the time
+        "sleep",  # waits in the system
+        "system",  # waits for a program, without looking for interrupts
+        "crash",  # dereferences what is no address
+        "gobble",  # takes memory without end
+        "unmemorable",  # asks for more memory than there can be
+    ]
+    bridge: Literal["rpy2", "rscript"]
+    effects: str = Field(max_length=500)
+    until_attempt: int = Field(1000, ge=0, le=1000, description="Later attempts only answer.")
 
 
 class ActResult(Contract):
@@ -71,5 +90,17 @@ SPECS = (
         silence_s=SILENCE_S,
         retry=FAST,
         example={"act": "succeed", "effects": "/dev/null"},
+    ),
+    JobSpec(
+        kind=R,
+        queue=Queue.AI,
+        request=RRequest,
+        result=ActResult,
+        summary="Run R that misbehaves to order.",
+        soft_limit_s=120,
+        hard_limit_s=120 + HARD_AFTER_SOFT_S,
+        retry=FAST,
+        capabilities=frozenset({"r"}),
+        example={"act": "answer", "bridge": "rscript", "effects": "/dev/null"},
     ),
 )

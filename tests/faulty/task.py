@@ -1,12 +1,13 @@
 """The Celery tasks of the family; they only delegate."""
 
+from pathlib import Path
 from typing import Any
 
 from celery import shared_task
 
 from tasks.core.job import Engine
 from tasks.core.run import JobTask, run_job
-from tests.faulty.contract import ACT, SPECS, WATCHED
+from tests.faulty.contract import ACT, SPECS, WATCHED, R
 
 
 @shared_task(name=ACT, bind=True, base=JobTask)
@@ -19,6 +20,19 @@ def act(self: JobTask, _job_id: str) -> dict[str, Any]:
 def watched(self: JobTask, _job_id: str) -> dict[str, Any]:
     """Run ``faulty.watched``."""
     return run_job(self, SPECS[1], _load)
+
+
+@shared_task(name=R, bind=True, base=JobTask)
+def run_r(self: JobTask, _job_id: str) -> dict[str, Any]:
+    """Run ``faulty.r``."""
+    settings = self.app.kernel.settings
+    return run_job(self, SPECS[2], lambda: _load_r(settings.resolved_r_library))
+
+
+def _load_r(library: Path) -> Engine[Any]:
+    from tests.faulty.r import RActs
+
+    return RActs(library)
 
 
 def _load() -> Engine[Any]:

@@ -24,6 +24,18 @@ def test_job_runs_once_and_leaves_its_result(house: House) -> None:
     assert [(1, 1)] == house.effects(job)
 
 
+def test_worker_keeps_no_note_in_redis_of_what_it_took(house: House) -> None:
+    """Taking a message is one call: the ledger knows who has which job."""
+    with house.broker.container.client as client, client.monitor() as monitor:
+        house.await_end(house.submit())
+        client.set("seen", 1)
+        commands = list(iter(lambda: monitor.next_command()["command"], "SET seen 1"))
+
+    assert [] != [command for command in commands if command.startswith("EVALSHA")]
+    notes = [command for command in commands if "unacked" in command]
+    assert [] == [note for note in notes if note.split()[0] in {"ZADD", "HSET", "ZREM", "HDEL"}]
+
+
 def test_wiping_redis_with_100_jobs_waiting_loses_none(house: House) -> None:
     """After FLUSHALL all hundred jobs still run, each once."""
     blocker = house.submit("sleep", seconds=100)

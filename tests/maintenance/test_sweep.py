@@ -15,8 +15,18 @@ from tasks.core.egress import Egress, EgressPolicy
 from tasks.core.errors import JobCancelled
 from tasks.core.ids import new_id
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import Ledger, accepting, fleet, queries, replaying, tenants, transitions
+from tasks.core.ledger import (
+    Ledger,
+    accepting,
+    cached_results,
+    fleet,
+    queries,
+    replaying,
+    tenants,
+    transitions,
+)
 from tasks.core.ledger.accepting import Idempotency
+from tasks.core.ledger.schema import cached_results as cached_rows
 from tasks.core.ledger.schema import jobs, metadata, outbox, stream_heads
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Job, JobState
@@ -161,7 +171,7 @@ def test_tenants_sweep_reaches_their_own_jobs_only(
     mine, theirs = ended(kernel, tenant, days_ago=40), ended(kernel, stranger, days_ago=40)
     result = clear(by=tenant)
     assert [False, True] == [left(kernel, job)["row"] for job in (mine, theirs)]
-    assert set(result.freed) == {"results", "artifacts", "streams", "jobs"}
+    assert set(result.freed) == {"results", "artifacts", "streams", "jobs", "uploads"}
 
 
 def test_bounded_sweep_says_that_there_is_more(
@@ -230,6 +240,22 @@ def test_leftovers_of_nobody_go(kernel: Kernel, tenant: Tenant, clear: Callable[
     assert expected == {name: freed[name].rows for name in expected}
     with ledger.read() as connection:
         assert [3, 4] == list(connection.execute(sa.select(outbox.c.seq).order_by(outbox.c.seq)).scalars())
+
+
+def test_what_answered_for_a_job_goes_with_its_files(
+    kernel: Kernel, ledger: Ledger, tenant: Tenant, clear: Callable[..., SweepResult]
+) -> None:
+    """An entry is useless once the files that it answers with are gone; nobody but the system clears any."""
+    for age_s, key in ((8 * DAY_S, "a"), (6 * DAY_S, "b")):
+        job = claimed(ledger, carried(ledger, tenant))
+        cached_results.remember(ledger, job.id, fence=job.fence, key=key * 64)
+        with ledger.write() as connection:
+            old = cached_rows.c.job_id == job.id
+            connection.execute(cached_rows.update().where(old).values(created_at=ago(age_s)))
+    assert "cached_results" not in clear(by=tenant).freed
+    assert 1 == clear(dry_run=True).freed["cached_results"].rows
+    assert 1 == clear().freed["cached_results"].rows
+    assert 1 == cached_results.standing(ledger, tenant_id=tenant.id, kind=PING).entries
 
 
 def test_nothing_stays_of_jobs_that_are_old(

@@ -18,11 +18,13 @@ from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, JobState
 from tasks.core.redis_events import BELL_KEY
+from tasks.core.spec import Option
 from tasks.maintenance.contract import SPECS
 from tests.samples import WORKER, a_job, a_worker, accepted, ago, carried, claimed, eventually, ledger_away, running
 from tests.servers import RedisServer
 from workers.dispatcher import Dispatcher
 from workers.judge import Every
+from workers.pace import SHORTEST_S
 
 
 @pytest.fixture
@@ -81,6 +83,21 @@ def test_kind_that_no_live_worker_can_run_waits(
     fleet.register(kernel.ledger, a_worker("able", capabilities=["chromium", "r"]))
     dispatcher.tick()
     assert messages(redis_server) == [(plain.id, 1), (needy.id, 1)]
+
+
+def test_job_whose_request_needs_more_waits(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """Until a worker has what the option takes; other jobs of its kind are carried meanwhile."""
+    dispatcher._needy = [replace(SPECS[0], options=(Option("message", "special", "chromium"),))]
+    fleet.register(kernel.ledger, a_worker("plain"))
+    special = accepted(kernel.ledger, tenant, request={"message": "special"})
+    plain = accepted(kernel.ledger, tenant, request={"message": "plain"})
+    dispatcher.tick()
+    assert messages(redis_server) == [(plain.id, 1)]
+    fleet.register(kernel.ledger, a_worker("able", capabilities=["chromium"]))
+    dispatcher.tick()
+    assert messages(redis_server) == [(plain.id, 1), (special.id, 1)]
 
 
 def test_no_more_than_the_window_is_carried(
@@ -242,6 +259,22 @@ def test_unsent_states_are_relayed(dispatcher: Dispatcher, kernel: Kernel, tenan
     dispatcher.tick()
     assert [["queued"], []] == [[event.data["state"] for event in kernel.events.read(job.id)] for job in (old, fresh)]
     assert state_events.unsent_events(kernel.ledger, before=ago(2)) == []
+
+
+def test_many_unsent_states_are_relayed_between_looks_at_the_queues(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few at a time, tick after tick, until the last; then it rests again."""
+    monkeypatch.setattr("workers.dispatcher._RELAY_AT_ONCE", 2)
+    monkeypatch.setattr(dispatcher, "_relays", Every(3600))
+    for _ in range(5):
+        accepted(kernel.ledger, tenant, created_at=ago(3))
+    left, rests = [], []
+    for _ in range(3):
+        dispatcher.tick()
+        left.append(len(state_events.unsent_events(kernel.ledger, before=ago(2))))
+        rests.append(dispatcher._pause_s > SHORTEST_S)
+    assert ([3, 1, 0], [False, False, True]) == (left, rests)
 
 
 def test_redis_may_stop_and_come_back(

@@ -1,7 +1,9 @@
 """What a worker asks of itself before it starts: profile, capabilities, and reasons not to."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -104,6 +106,26 @@ def test_capabilities_are_found_without_loading_them() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout == "True set()\n"
+
+
+def test_r_package_is_found_in_rs_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever R looks, or in the library that is named; with all that it needs, and only beside R."""
+    if shutil.which("Rscript") is None:
+        pytest.skip("needs R (r-base-core)")
+    monkeypatch.delenv("R_LIBS", raising=False)
+    if "vacalibration" in find_capabilities():
+        pytest.skip("the package is installed")
+    (tmp_path / "vacalibration").mkdir()
+    (tmp_path / "vacalibration" / "DESCRIPTION").write_text("Package: vacalibration\n")
+    assert "vacalibration" not in find_capabilities(tmp_path)
+    (tmp_path / "rstan").mkdir()
+    (tmp_path / "rstan" / "DESCRIPTION").write_text("Package: rstan\n")
+    assert "vacalibration" in find_capabilities(tmp_path)
+    assert "vacalibration" not in find_capabilities()
+    monkeypatch.setenv("R_LIBS", str(tmp_path))
+    assert "vacalibration" in find_capabilities()
+    monkeypatch.setenv("PATH", "")
+    assert "vacalibration" not in find_capabilities(tmp_path)
 
 
 def test_capability_is_a_program_on_the_path(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ from tasks.calibration.engine.console import Console
 from tasks.core.errors import EngineFailed, EngineUnavailable, Permanent, Transient
 
 PACKAGE = "switchyardcalib"
+# What our R code puts before the name of something that is not there.
+_UNAVAILABLE = "engine_unavailable:"
 # R makes its temporary folder anew where it is told to only once the old one is gone. The library is named, so that a
 # package of the same name elsewhere is never taken.
 CODE = f"""
@@ -29,12 +31,14 @@ class Run:
         library: the R library that holds our package.
         folder: input lies there, output is left there, and R's temporary files go there.
         checkpoint: raises where the job must not go on; called several times a second, from any thread.
+        code: an R function of the library and the folder.
     """
 
     library: Path
     folder: Path
     console: Console
     checkpoint: Callable[[], None]
+    code: str = CODE
 
 
 def check_library(library: Path) -> None:
@@ -50,9 +54,15 @@ def check_library(library: Path) -> None:
         )
 
 
-def r_failed(message: str) -> EngineFailed:
+def r_failed(message: str) -> EngineFailed | EngineUnavailable:
     """Make the error for a run that R ended."""
     text = message.strip() or "no message"
+    _, is_missing, missing = text.partition(_UNAVAILABLE)
+    if is_missing:
+        return EngineUnavailable(
+            f"{missing[:400].strip()}. Install it there, name its library in SWITCHYARD_R_LIBRARY, or ask for the "
+            "engine 'switchyard-r'."
+        )
     if "cannot allocate" in text:
         return Transient(f"R ran out of memory: {text[:300]}. Ask for fewer draws or chains.", code="out_of_memory")
     return Permanent(f"R stopped: {text[:400]}")

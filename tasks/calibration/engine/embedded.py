@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.calibration.engine.bridge import CODE, Run, check_library, r_failed
+from tasks.calibration.engine.bridge import Run, check_library, r_failed
 from tasks.calibration.engine.watchdog import Watchdog
 from tasks.core.errors import EngineUnavailable, JobInterrupted
 
@@ -101,6 +101,6 @@ def _call(r: _R, run: Run) -> None:
     error: type[Exception] = r.embedded.RRuntimeError
     text = r.rinterface.StrSexpVector
     try:
-        r.rinterface.evalr(CODE.strip())(text([str(run.library.absolute())]), text([str(run.folder.absolute())]))
+        r.rinterface.evalr(run.code.strip())(text([str(run.library.absolute())]), text([str(run.folder.absolute())]))
     except error as exc:
         raise r_failed(str(exc)) from exc

@@ -108,6 +108,7 @@ def _plan(request: CalibrationRequest, cores: int) -> dict[str, str]:
         "thin": request.thin,
         "adapt_delta": request.adapt_delta,
         "in_r": request.sampler == "r",
+        "engine": request.engine,
     }
     return {name: str(value).upper() if isinstance(value, bool) else str(value) for name, value in values.items()}
 

@@ -14,18 +14,22 @@ from tasks.calibration.contract import (
     FitResult,
     Provenance,
 )
+from tasks.calibration.engine.bridge import PACKAGE
 from tasks.calibration.engine.exchange import Answer, Row, has_ensemble, shrinkage_of
+from tasks.calibration.engine.fits import ENSEMBLE
 from tasks.calibration.example import NOTE
 from tasks.calibration.forecast import STALLED_FROM
 from tasks.calibration.intake import Intake
 from tasks.core.version import VERSION
 
-ENSEMBLE = "ensemble"
-
 _LEFT_AS_OBSERVED = {
     "requested": "left as observed, as asked for",
     "indistinct": "left as observed: the algorithm names it about as often whatever the true cause",
     "not_calibrated": "the algorithm could not be calibrated: fewer than two causes are left, or no deaths in them",
+}
+_UNABLE_MEMBER = {
+    "switchyard-r": "enters the ensemble as if it made no errors; consider leaving it out.",
+    "vacalibration": "is no part of the ensemble: the package fails with such a member.",
 }
 _STALLED = "path correction stalled (lambda {value:g}): an interval would claim more than is known"
 _STALLED_MEMBERS = "path correction stalled for {names}: an interval would claim more than is known"
@@ -141,7 +145,7 @@ def _diagnostics(row: Row) -> Diagnostics:
 
 
 def _sampler_notes(request: CalibrationRequest, answer: Answer) -> list[str]:
-    if answer.versions["sampler"] == request.sampler:
+    if answer.versions["sampler"] in {request.sampler, "stan"}:
         return []
     return ["This worker's R package was built without a C compiler, so the draws are those of plain R."]
 
@@ -158,15 +162,31 @@ def _notes(
         if not fit.is_calibrated:
             notes.append(f"{name}: not calibrated; {_LEFT_AS_OBSERVED['not_calibrated']}.")
             if ensemble is not None:
-                notes.append(f"{name} enters the ensemble as if it made no errors; consider leaving it out.")
+                notes.append(f"{name} {_UNABLE_MEMBER[request.engine]}")
         if fit.is_stalled:
             notes.append(f"{name}: {_stalled_note(fit)}")
+    notes += _ensemble_notes(algorithms, ensemble)
     fits: list[tuple[str, FitResult]] = [*algorithms.items(), *([(ENSEMBLE, ensemble)] if ensemble else [])]
     for name, one in fits:
-        if not one.diagnostics.converged:
+        if one.is_calibrated and one.diagnostics.rhat_max is None:
+            notes.append(f"{name}: the order of the draws is not known, so whether the chains converged is not either.")
+        elif not one.diagnostics.converged:
             notes.append(f"{name}: the chains have not converged; raise warmup and draws before using the numbers.")
         if one.diagnostics.divergences:
             notes.append(f"{name}: {one.diagnostics.divergences} divergent draws; raise adapt_delta.")
+    return notes
+
+
+def _ensemble_notes(algorithms: Mapping[str, AlgorithmResult], ensemble: EnsembleResult | None) -> list[str]:
+    """Name causes that the ensemble calibrates although a member leaves them as observed."""
+    shared = {cause.cause for cause in ensemble.causes if cause.status == "calibrated"} if ensemble else set()
+    notes = []
+    for name, fit in algorithms.items():
+        own = [cause.cause for cause in fit.causes if fit.is_calibrated and cause.status != "calibrated"]
+        odd = [cause for cause in own if cause in shared]
+        if odd:
+            listed = ", ".join(odd)
+            notes.append(f"{name} leaves {listed} as observed; there it enters the ensemble as if it made no errors.")
     return notes
 
 
@@ -188,9 +208,10 @@ def _provenance(request: CalibrationRequest, intake: Intake, answer: Answer, *, 
         "excluded": dict(intake.excluded),
     }
     return Provenance(
-        engine="switchyard-r",
+        engine=request.engine,
         bridge=bridge,
         sampler=answer.versions["sampler"],
+        packages=_packages(request, answer),
         package_version=answer.versions["package"],
         r_version=answer.versions["r"],
         switchyard_version=VERSION,
@@ -207,16 +228,30 @@ def _provenance(request: CalibrationRequest, intake: Intake, answer: Answer, *, 
             "thin": request.thin,
             "chains": request.chains,
             "cores": cores,
+            # Whose names the package's arguments have: its own version number does not tell.
+            **({"interface": answer.versions["interface"]} if "interface" in answer.versions else {}),
             "adapt_delta": request.adapt_delta,
             "age_group": request.age_group,
+            "use_example": request.use_example,
         },
+        donotcalib=dict(intake.excluded),
         excluded={row["algorithm"]: _left_out(row["algorithm"], answer) for row in answer.prepared},
+        country=request.country,
+        matrices=request.pin,
+        cause_map=dict(request.cause_map),
+        studycause_map=dict(zip(intake.causes, intake.broad, strict=True)) if intake.broad else None,
         input_sha256=_hash(data),
         matrix_sha256={
             name: _hash({"causes": matrix.causes, "draws": matrix.draws}) for name, matrix in intake.matrices.items()
         },
         dropped={name: dict(reasons) for name, reasons in intake.dropped.items()},
     )
+
+
+def _packages(request: CalibrationRequest, answer: Answer) -> dict[str, str]:
+    if request.engine == "vacalibration":
+        return {"vacalibration": answer.versions["package"], "rstan": answer.versions["rstan"]}
+    return {PACKAGE: answer.versions["package"]}
 
 
 def _left_out(algorithm: str, answer: Answer) -> tuple[str, ...]:

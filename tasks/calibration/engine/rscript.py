@@ -3,12 +3,16 @@
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import threading
+from contextlib import suppress
 from typing import IO
 
-from tasks.calibration.engine.bridge import CODE, Run, check_library, r_failed
-from tasks.core.errors import EngineUnavailable
+import psutil
+
+from tasks.calibration.engine.bridge import Run, check_library, r_failed
+from tasks.core.errors import EngineFailed, EngineUnavailable, Permanent, Transient
 
 _POLL_S = 0.1
 _ERROR_LINES = 5
@@ -26,7 +30,7 @@ def run_rscript(run: Run) -> None:
     if program is None:
         raise EngineUnavailable("There is no Rscript on the path: install R (r-base-core).")
     check_library(run.library)
-    code = f"invisible(({CODE})(commandArgs(TRUE)[1], commandArgs(TRUE)[2]))"
+    code = f"invisible(({run.code})(commandArgs(TRUE)[1], commandArgs(TRUE)[2]))"
     process = subprocess.Popen(
         [program, "--vanilla", "-e", code, str(run.library.absolute()), str(run.folder.absolute())],
         stdin=subprocess.DEVNULL,
@@ -42,10 +46,28 @@ def run_rscript(run: Run) -> None:
     try:
         _relay(process, run, last)
     finally:
-        process.kill()
-        process.wait()
+        _kill(process)
+    if process.returncode < 0:
+        raise _ended_by(signal.Signals(-process.returncode))
     if process.returncode != 0:
-        raise r_failed(" ".join(last[-_ERROR_LINES:]) or f"exit status {process.returncode}")
+        words = [line for line in last if line != "Execution halted"]
+        raise r_failed(" ".join(words[-_ERROR_LINES:]) or f"exit status {process.returncode}")
+
+
+def _kill(process: "subprocess.Popen[str]") -> None:
+    # R may have started a compiler or another shell; they would go on by themselves.
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+    process.kill()
+    process.wait()
+
+
+def _ended_by(number: signal.Signals) -> EngineFailed:
+    if number is signal.SIGKILL:
+        return Transient(f"R was killed from outside ({number.name}), perhaps for want of memory.")
+    return Permanent(f"R crashed ({number.name}); the job's log has its last words.")
 
 
 def _relay(process: "subprocess.Popen[str]", run: Run, last: list[str]) -> None:

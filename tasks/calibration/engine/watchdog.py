@@ -5,6 +5,7 @@ import select
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
 
 from tasks.core.errors import JobInterrupted
@@ -13,6 +14,8 @@ _LOOK_S = 0.2
 # R may be where it does not look for interrupts, so it is told again.
 _AGAIN_S = 0.05
 _SOFT_LIMIT = signal.SIGUSR1
+# Wakes the main thread where R waits for the system, as in Sys.sleep, so that it looks for interrupts. Free otherwise.
+_WAKE = signal.SIGURG
 
 
 class Watchdog:
@@ -47,6 +50,7 @@ class Watchdog:
         os.set_blocking(self._writer, False)
         self._fd_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         self._handler_before = signal.signal(_SOFT_LIMIT, self._note)
+        self._wake_before = signal.signal(_WAKE, lambda *_: None)
         self._thread.start()
         return self
 
@@ -54,7 +58,10 @@ class Watchdog:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._is_done.set()
+        with suppress(BlockingIOError):  # full, so that nobody waits for it
+            os.write(self._writer, b"\0")  # no signal has this number
         self._thread.join()
+        signal.signal(_WAKE, self._wake_before)
         signal.signal(_SOFT_LIMIT, self._handler_before)
         signal.set_wakeup_fd(self._fd_before)
         os.close(self._writer)
@@ -71,9 +78,13 @@ class Watchdog:
         while not self._is_done.is_set():
             if not self.has_stopped:
                 self._look()
-            if self.has_stopped and not self._is_done.is_set():
+            if not self.has_stopped:
+                self._wait(_LOOK_S)
+            elif not self._is_done.is_set():
                 self._interrupt()
-            self._wait(_AGAIN_S if self.has_stopped else _LOOK_S)
+                signal.pthread_kill(threading.main_thread().ident or 0, _WAKE)
+                # Not by the pipe, where each of these signals is noted as well.
+                self._is_done.wait(_AGAIN_S)
 
     def _look(self) -> None:
         try:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from types import MappingProxyType
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,10 +13,11 @@ from tasks.core.errors import IdempotencyKeyReused
 from tasks.core.ledger.carrying import is_waiting, published_count
 from tasks.core.ledger.database import Ledger, LedgerNow
 from tasks.core.ledger.fleet import window
-from tasks.core.ledger.prepared import Prepared
+from tasks.core.ledger.prepared import Prepared, PreparedInsert, Runner
 from tasks.core.ledger.rows import job_from_row, values_of
 from tasks.core.ledger.schema import idempotency_keys, job_labels, jobs
 from tasks.core.ledger.state_events import write_events
+from tasks.core.ledger.uploads import keep_for
 from tasks.core.records import Job
 
 
@@ -41,34 +43,56 @@ class Accepted:
         return not self.replayed and self.job.published_at is not None
 
 
-def accept(ledger: Ledger, job: Job, *, idempotency: Idempotency | None = None, may_publish: bool = False) -> Accepted:
-    """Write the job and its idempotency key in one transaction.
+def accept(
+    ledger: Ledger,
+    job: Job,
+    *,
+    idempotency: Idempotency | None = None,
+    may_publish: bool = False,
+    uploads: Sequence[str] = (),
+) -> Accepted:
+    """Write the job, its idempotency key and its claim on ``uploads`` in one transaction.
 
     With ``may_publish``, and when nothing else waits in the queue and the broker's window has room, the first carry is
     taken in the same transaction: the caller then owns publishing it.
 
     Raises:
         IdempotencyKeyReused: the key stands for another request.
+        InputRejected: one of the uploads was removed since the request was checked.
     """
+    if idempotency is None and not uploads:
+        with ledger.write_prepared() as driver:
+            return _accept_new(driver, job, None, may_publish=may_publish)
     with ledger.write() as connection:
-        if idempotency is not None:
-            first = _first_with_key(connection, job.tenant_id, idempotency)
-            if first is not None:
-                return Accepted(first, replayed=True)
-        if may_publish and nothing_waits(connection, job.queue):
-            job = replace(job, carry=1, published_at=job.created_at)
-        _write(connection, [(job, idempotency)])
-        return Accepted(job)
+        first = None if idempotency is None else _first_with_key(connection, job.tenant_id, idempotency)
+        if first is not None:
+            return Accepted(first, replayed=True)
+        accepted = _accept_new(connection, job, idempotency, may_publish=may_publish)
+        keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads)
+        return accepted
 
 
-def accept_many(ledger: Ledger, items: Sequence[tuple[Job, Idempotency | None]]) -> list[Accepted]:
+def _accept_new(runner: Runner, job: Job, idempotency: Idempotency | None, *, may_publish: bool) -> Accepted:
+    if may_publish and nothing_waits(runner, job.queue):
+        job = replace(job, carry=1, published_at=job.created_at)
+    _write(runner, [(job, idempotency)])
+    return Accepted(job)
+
+
+def accept_many(
+    ledger: Ledger,
+    items: Sequence[tuple[Job, Idempotency | None]],
+    *,
+    uploads: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> list[Accepted]:
     """Write all the jobs and their idempotency keys in one transaction, or none of them; answer in the same order.
 
     An item whose key is known answers with the first job, as in ``accept``, also where that is an earlier item. No
-    carry is taken: the dispatcher carries them, in order.
+    carry is taken: the dispatcher carries them, in order. ``uploads`` are those that a job needs, by the job's id.
 
     Raises:
         IdempotencyKeyReused: the key of one item stands for another request; nothing was accepted.
+        InputRejected: one of the uploads was removed since the requests were checked; nothing was accepted.
     """
     with ledger.write() as connection:
         answers: list[Accepted] = []
@@ -87,6 +111,8 @@ def accept_many(ledger: Ledger, items: Sequence[tuple[Job, Idempotency | None]])
                 new.append((job, key))
             answers.append(Accepted(job) if first is None else Accepted(first, replayed=True))
         _write(connection, new)
+        for job, _ in new:
+            keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads.get(job.id, ()))
         return answers
 
 
@@ -107,12 +133,12 @@ def _known(
     return None if earlier is job else earlier
 
 
-_INSERT_JOB = Prepared(jobs.insert())
-_INSERT_LABEL = Prepared(job_labels.insert())
-_INSERT_KEY = Prepared(idempotency_keys.insert())
+_INSERT_JOB = PreparedInsert(jobs)
+_INSERT_LABEL = PreparedInsert(job_labels)
+_INSERT_KEY = PreparedInsert(idempotency_keys)
 
 
-def _write(connection: Connection, items: Sequence[tuple[Job, Idempotency | None]]) -> None:
+def _write(connection: Runner, items: Sequence[tuple[Job, Idempotency | None]]) -> None:
     _INSERT_JOB.run_many(connection, [values_of(job) for job, _ in items])
     labels = [{"job_id": job.id, "key": key, "value": value} for job, _ in items for key, value in job.labels.items()]
     _INSERT_LABEL.run_many(connection, labels)
@@ -157,7 +183,7 @@ def _reused(idempotency: Idempotency) -> IdempotencyKeyReused:
 _WAITS = Prepared(sa.select(jobs.c.id).where(is_waiting(sa.bindparam("asked"), LedgerNow())).limit(sa.literal(1)))
 
 
-def nothing_waits(connection: Connection, queue: str) -> bool:
+def nothing_waits(connection: Runner, queue: str) -> bool:
     """Tell whether a job of ``queue`` may go into the broker at once, because no other one has to go first."""
     if _WAITS.first(connection, {"asked": queue}) is not None:
         return False

@@ -3,20 +3,34 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
-from tasks.core.ledger.database import Ledger, ledger_now
+from tasks.core.ledger.database import Ledger, LedgerNow, ledger_now
 from tasks.core.ledger.fleet import window
-from tasks.core.ledger.prepared import Prepared
+from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, Runner, job_of
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import jobs
 from tasks.core.records import Job, JobState
 
 # A job's id and which time it was put into the broker: what a message says of itself.
 Carry = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Jobs of a kind whose request has ``value`` in ``field``."""
+
+    kind: str
+    field: str
+    value: str
+
+
+# Jobs that nobody can run now: all of a kind, or those that ask for something special.
+Unserved = Collection[str | Choice]
 
 
 def is_due(at: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
@@ -42,7 +56,7 @@ _PUBLISHED_COUNT = Prepared(
 )
 
 
-def published_count(connection: Connection, queue: str) -> int:
+def published_count(connection: Runner, queue: str) -> int:
     """Count the queue's jobs that are in the broker, as far as the ledger knows, and not yet claimed."""
     row = _PUBLISHED_COUNT.first(connection, {"asked": queue})
     assert row is not None  # noqa: S101  # a count always has one
@@ -58,45 +72,70 @@ class Backlog:
     room: int
 
 
-def backlogs(ledger: Ledger, queues: Sequence[str], *, without: Collection[str] = ()) -> list[Backlog]:
-    """List those of ``queues`` in which anything due waits, of kinds other than those in ``without``; locks nothing."""
-    with ledger.read() as connection:
-        at = ledger_now(connection)
-        asked = [
-            sa.select(sa.literal(queue).label("queue")).where(
-                sa.exists().where(is_waiting(queue, at), *_not_of(without))
+def backlogs(ledger: Ledger, queues: Sequence[str], *, without: Unserved = ()) -> list[Backlog]:
+    """List those of ``queues`` in which anything due waits, other than the jobs in ``without``; locks nothing."""
+    found = []
+    with ledger.read_prepared() as driver:
+        for (queue,) in _waiting_queues(tuple(queues), frozenset(without)).all(driver, {}):
+            size = window(driver, queue)
+            found.append(Backlog(queue, size, max(0, size - published_count(driver, queue))))
+    return found
+
+
+@lru_cache(maxsize=8)
+def _waiting_queues(queues: tuple[str, ...], without: frozenset[str | Choice]) -> Prepared:
+    waits = [sa.exists().where(is_waiting(queue, LedgerNow()), *other_than(without)) for queue in queues]
+    return Prepared(
+        sa.union_all(
+            *(
+                sa.select(sa.literal(str(queue)).label("queue")).where(any_waits)
+                for queue, any_waits in zip(queues, waits, strict=True)
             )
-            for queue in queues
-        ]
-        found = []
-        for queue in connection.execute(sa.union_all(*asked)).scalars():
-            size = window(connection, queue)
-            found.append(Backlog(queue, size, max(0, size - published_count(connection, queue))))
-        return found
+        )
+    )
 
 
-def take_due(ledger: Ledger, queue: str, *, without: Collection[str] = ()) -> list[Job]:
+def take_due(ledger: Ledger, queue: str, *, without: Unserved = ()) -> list[Job]:
     """Take the next carry of as many due jobs as the queue's window has room for: priority first, then age.
 
-    Jobs of the kinds in ``without`` stay where they are.
+    The jobs in ``without`` stay where they are.
     """
-    with ledger.write() as connection:
-        room = window(connection, queue) - published_count(connection, queue)
+    with ledger.write_prepared() as driver:
+        room = window(driver, queue) - published_count(driver, queue)
         if room <= 0:
             return []
-        best = (
-            sa.select(jobs.c.id)
-            .where(is_waiting(queue, ledger_now(connection)), *_not_of(without))
-            .order_by(jobs.c.priority.desc(), jobs.c.id)
-            .limit(room)
-            .with_for_update(skip_locked=True)
-        )
-        ids = connection.execute(best).scalars().all()
-        return _take_carry(connection, jobs.c.id.in_(ids)) if ids else []
+        rows = _take_best(frozenset(without)).all(driver, {"asked": queue, "room": room, "at": now()})
+    return sorted((job_of(row) for row in rows), key=_order)
 
 
-def _not_of(kinds: Collection[str]) -> list[sa.ColumnElement[bool]]:
-    return [jobs.c.kind.not_in(kinds)] if kinds else []
+@lru_cache(maxsize=8)
+def _take_best(without: frozenset[str | Choice]) -> Prepared:
+    best = (
+        sa.select(jobs.c.id)
+        .where(is_waiting(sa.bindparam("asked"), LedgerNow()), *other_than(without))
+        .order_by(jobs.c.priority.desc(), jobs.c.id)
+        .limit(sa.bindparam("room"))
+        .with_for_update(skip_locked=True)
+    )
+
+    chosen = best.cte("best")
+    return Prepared(
+        jobs.update()
+        .where(jobs.c.id.in_(sa.select(chosen.c.id)), jobs.c.state == JobState.QUEUED)
+        .values(carry=jobs.c.carry + 1, published_at=sa.bindparam("at"))
+        .returning(*JOB_COLUMNS)
+    )
+
+
+def other_than(without: Unserved) -> list[sa.ColumnElement[bool]]:
+    """Match jobs that are none of ``without``; each condition has a fixed number of values, so it can be prepared."""
+    matches: list[sa.ColumnElement[bool]] = [jobs.c.kind != one for one in without if isinstance(one, str)]
+    for choice in without:
+        if isinstance(choice, Choice):
+            # A field that is not there is no choice either, and must not make the condition unknown.
+            chosen = sa.func.coalesce(jobs.c.request[choice.field].as_string(), "")
+            matches.append(sa.or_(jobs.c.kind != choice.kind, chosen != choice.value))
+    return matches
 
 
 def published(ledger: Ledger, queues: Sequence[str]) -> dict[str, set[Carry]]:

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
 from tasks.core.ledger.database import Ledger
-from tasks.core.ledger.prepared import Prepared
+from tasks.core.ledger.prepared import Prepared, Runner
 from tasks.core.ledger.schema import attempts, jobs, workers
 from tasks.core.records import JobState
 
@@ -198,7 +198,7 @@ def holders(ledger: Ledger) -> set[str]:
 _SLOTS = Prepared(sa.select(workers.c.slots, workers.c.queues).where(workers.c.state == WorkerState.UP))
 
 
-def window(connection: Connection, queue: str) -> int:
+def window(connection: Runner, queue: str) -> int:
     """Tell how many published and unclaimed jobs the broker may hold for ``queue``."""
     up = _SLOTS.all(connection, {})
     slots: int = sum(slots for slots, queues in up if queue in queues)

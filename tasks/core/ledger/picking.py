@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from tasks.core.ledger.carrying import is_due, not_expired
+from tasks.core.ledger.carrying import Unserved, is_due, not_expired, other_than
 from tasks.core.ledger.database import Ledger, ledger_now
 from tasks.core.ledger.schema import jobs
 from tasks.core.records import JobState
@@ -23,7 +23,13 @@ class Due:
 
 
 def due_jobs(
-    ledger: Ledger, queues: Sequence[str], *, kinds: Collection[str], but: Collection[str], limit: int
+    ledger: Ledger,
+    queues: Sequence[str],
+    *,
+    kinds: Collection[str],
+    but: Collection[str],
+    limit: int,
+    without: Unserved = (),
 ) -> list[Due]:
     """List queued and due jobs of these queues and kinds, priority first, then age, without changing them.
 
@@ -31,6 +37,7 @@ def due_jobs(
 
     Args:
         but: ids of jobs that the caller has under way already.
+        without: jobs that ask for something the caller lacks.
     """
     columns = (jobs.c.id, jobs.c.kind, jobs.c.carry, jobs.c.timeout_s, jobs.c.hard_limit_s)
     with ledger.read() as connection:
@@ -42,6 +49,7 @@ def due_jobs(
                 jobs.c.state == JobState.QUEUED,
                 jobs.c.kind.in_(kinds),
                 jobs.c.id.not_in(but),
+                *other_than(without),
                 is_due(at),
                 not_expired(at),
             )

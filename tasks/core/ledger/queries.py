@@ -50,6 +50,8 @@ class Filter:
     created_to: datetime | None = None
     dead: bool | None = None
     text: str | None = None
+    cause: str | None = None
+    not_cause: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,18 @@ class QueueDepth:
     published: int
     running: int
     oldest_waiting_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one job stands; ``seconds``: from its first start to its end."""
+
+    state: JobState
+    cause: str
+    seconds: float | None
+
+
+_MOST_OUTCOMES = 10_000
 
 
 def job(ledger: Ledger, job_id: str, *, tenant_id: str | None = None) -> Job | None:
@@ -117,8 +131,8 @@ def queue_position(ledger: Ledger, waiting: Job) -> int:
         return 1 + int(connection.execute(statement).scalar_one())
 
 
-def listing(ledger: Ledger, wanted: Filter, *, limit: int, cursor: str | None = None) -> Listing:
-    """Return a page of the tenant's jobs, newest first.
+def listing(ledger: Ledger, wanted: Filter, *, limit: int, cursor: str | None = None, offset: int = 0) -> Listing:
+    """Return a page of the tenant's jobs, newest first; ``offset`` of them are left out.
 
     Raises:
         InputRejected: the cursor is not one of ours.
@@ -129,7 +143,7 @@ def listing(ledger: Ledger, wanted: Filter, *, limit: int, cursor: str | None = 
         page = page.where(jobs.c.id < _decode_cursor(cursor))
     with ledger.read() as connection:
         total = int(connection.execute(sa.select(sa.func.count()).select_from(jobs).where(*where)).scalar_one())
-        rows = connection.execute(page.order_by(jobs.c.id.desc()).limit(limit + 1)).all()
+        rows = connection.execute(page.order_by(jobs.c.id.desc()).limit(limit + 1).offset(offset)).all()
     found = [job_from_row(row) for row in rows[:limit]]
     return Listing(found, total, _encode_cursor(found[-1].id) if len(rows) > limit else None)
 
@@ -140,7 +154,7 @@ def matching(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     if wanted.states:
         where.append(jobs.c.state.in_(wanted.states))
     exact = {jobs.c.kind: wanted.kind, jobs.c.queue: wanted.queue, jobs.c.site: wanted.site}
-    exact[jobs.c.reference] = wanted.reference
+    exact |= {jobs.c.reference: wanted.reference, jobs.c.cause: wanted.cause}
     where += [column == value for column, value in exact.items() if value is not None]
     for key, value in wanted.labels:
         pair = (job_labels.c.job_id == jobs.c.id) & (job_labels.c.key == key) & (job_labels.c.value == value)
@@ -149,6 +163,8 @@ def matching(wanted: Filter) -> list[sa.ColumnElement[bool]]:
         where.append(jobs.c.created_at >= wanted.created_from)
     if wanted.created_to is not None:
         where.append(jobs.c.created_at < wanted.created_to)
+    if wanted.not_cause is not None:
+        where.append(jobs.c.cause != wanted.not_cause)
     if wanted.dead is not None:
         where.append(jobs.c.dead.is_(wanted.dead))
     if wanted.text is not None:
@@ -192,6 +208,27 @@ def queue_depths(ledger: Ledger, *, at: datetime) -> dict[str, QueueDepth]:
     )
     with ledger.read() as connection:
         return {row.queue: QueueDepth(**row._mapping) for row in connection.execute(statement)}
+
+
+def outcomes(ledger: Ledger, *, tenant_id: str, kind: str, since: datetime) -> list[Outcome]:
+    """List how the tenant's newest jobs of the kind that were created since have ended, 10,000 of them at most."""
+    statement = (
+        sa.select(jobs.c.state, jobs.c.cause, jobs.c.started_at, jobs.c.finished_at)
+        .where(jobs.c.tenant_id == tenant_id, jobs.c.kind == kind, jobs.c.created_at >= since)
+        .order_by(jobs.c.id.desc())
+        .limit(_MOST_OUTCOMES)
+    )
+    with ledger.read() as connection:
+        return [
+            Outcome(
+                JobState(row.state),
+                row.cause,
+                None
+                if row.started_at is None or row.finished_at is None
+                else (row.finished_at - row.started_at).total_seconds(),
+            )
+            for row in connection.execute(statement)
+        ]
 
 
 def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:

@@ -1,5 +1,7 @@
 """A failed or cancelled job runs again, because somebody asked: the one way out of a terminal state."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -19,8 +21,16 @@ _REMEDIES = {
 }
 
 
-def replay(ledger: Ledger, job_id: str, *, tenant_id: str, may_publish: bool = False) -> Job:
-    """Queue the job again, with as many attempts as it had at first.
+def replay(
+    ledger: Ledger,
+    job_id: str,
+    *,
+    tenant_id: str,
+    may_publish: bool = False,
+    priority: int | None = None,
+    timeout_s: float | None = None,
+) -> Job:
+    """Queue the job again, with as many attempts as it had at first; ``priority`` and ``timeout_s`` replace its own.
 
     With ``may_publish``, and when nothing else waits in its queue, its next carry is taken in the same transaction
     (``published_at`` is set then): the caller owns publishing it.
@@ -37,8 +47,19 @@ def replay(ledger: Ledger, job_id: str, *, tenant_id: str, may_publish: bool = F
         if row.state not in REPLAYABLE:
             has = "has" if row.state == JobState.SUCCEEDED else "is"
             raise Conflict(f"Job {job_id} {has} {row.state}; {_REMEDIES[JobState(row.state)]}")
+        changes = _changes(priority, timeout_s)
+        if changes:
+            connection.execute(jobs.update().where(mine).values(changes))
         publishes = may_publish and nothing_waits(connection, row.queue)
         return replay_where(connection, jobs.c.id == job_id, publishes=publishes)[0]
+
+
+def _changes(priority: int | None, timeout_s: float | None) -> dict[str, Any]:
+    changes: dict[str, Any] = {} if priority is None else {"priority": priority}
+    if timeout_s is not None:
+        # The time between the soft limit and the hard one is the kind's.
+        changes |= {"timeout_s": timeout_s, "hard_limit_s": jobs.c.hard_limit_s - jobs.c.timeout_s + timeout_s}
+    return changes
 
 
 def replay_where(connection: Connection, where: sa.ColumnElement[bool], *, publishes: bool = False) -> list[Job]:

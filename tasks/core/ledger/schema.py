@@ -1,5 +1,6 @@
 """The ledger's tables. Changing one means a migration: see CONTRIBUTING.md."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,19 +20,40 @@ metadata = sa.MetaData(
 )
 
 
+def _written(value: datetime | None) -> str | None:
+    # As SQLAlchemy would write it, with the microseconds where they are 0, so that text sorts as time.
+    return None if value is None else _in_utc(value).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def _read(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value).replace(tzinfo=UTC)
+
+
+def _in_utc(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("the ledger stores aware times only")
+    return value.astimezone(UTC)
+
+
 class UTCDateTime(sa.types.TypeDecorator[datetime]):
     """Aware UTC in and out; SQLite, which keeps no zone, stores the UTC wall time."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
 
+    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], Any] | None:
+        """Write SQLite's form of a time at once: several are written with every transition."""
+        return _written if dialect.name == "sqlite" else super().bind_processor(dialect)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
+        """Read SQLite's form of a time at once."""
+        return _read if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Refuse naive times; strip the zone for SQLite."""
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError("the ledger stores aware times only")
-        value = value.astimezone(UTC)
+        value = _in_utc(value)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # upstream's signature
@@ -188,6 +210,33 @@ artifacts = sa.Table(
     sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
 )
 
+# Files that tenants sent, whole or in part; ``sha256`` is what was announced until ``completed_at`` is set.
+uploads = sa.Table(
+    "uploads",
+    metadata,
+    _id("id", primary_key=True),
+    sa.Column("tenant_id", sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("name", sa.String(255)),
+    sa.Column("media_type", sa.String(100), nullable=False),
+    sa.Column("metadata", sa.Text, nullable=False),
+    sa.Column("sha256", sa.String(64)),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("used_at", UTCDateTime, nullable=False, index=True),
+    sa.Column("completed_at", UTCDateTime),
+    sa.Index("ix_uploads_of_tenant", "tenant_id", "sha256"),
+)
+
+# Which jobs need which uploads: one that a job needs is neither swept nor deleted.
+job_uploads = sa.Table(
+    "job_uploads",
+    metadata,
+    _id("job_id", primary_key=True),
+    _id("upload_id", primary_key=True, index=True),
+    sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+    sa.ForeignKeyConstraint(["upload_id"], ["uploads.id"]),
+)
+
 workers = sa.Table(
     "workers",
     metadata,
@@ -239,6 +288,29 @@ outbox = sa.Table(
         sqlite_where=sa.text("relayed_at IS NULL AND dead = 0"),
         postgresql_where=sa.text("relayed_at IS NULL AND NOT dead"),
     ),
+)
+
+# Which finished job answers a request that is sent again: see ``cached_results``.
+cached_results = sa.Table(
+    "cached_results",
+    metadata,
+    _id("tenant_id", primary_key=True),
+    sa.Column("kind", sa.String(100), primary_key=True),
+    sa.Column("key", sa.String(64), primary_key=True),
+    # Indexed because deleting a job looks for what it answers.
+    _id("job_id", nullable=False, index=True),
+    sa.Column("fence", sa.Integer, nullable=False),
+    sa.Column("created_at", UTCDateTime, nullable=False, index=True),
+    sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+)
+
+cache_lookups = sa.Table(
+    "cache_lookups",
+    metadata,
+    sa.Column("tenant_id", sa.ForeignKey("tenants.id"), primary_key=True),
+    sa.Column("kind", sa.String(100), primary_key=True),
+    sa.Column("hits", sa.BigInteger, nullable=False),
+    sa.Column("misses", sa.BigInteger, nullable=False),
 )
 
 # The live streams of a profile without Redis: what the stream and its hash are there.

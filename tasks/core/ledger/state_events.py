@@ -1,15 +1,16 @@
 """The ``state`` events: written with each transition, read by whoever brings them into the live streams."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Row
 
 from tasks.core.clock import now
 from tasks.core.ledger.database import Ledger
-from tasks.core.ledger.prepared import Prepared
+from tasks.core.ledger.prepared import Prepared, PreparedInsert, Runner
 from tasks.core.ledger.rows import values_of
 from tasks.core.ledger.schema import state_events
 from tasks.core.records import TERMINAL, Cause, Job, JobState, StateEvent
@@ -48,15 +49,15 @@ def so_far(claimed: Job) -> list[StateEvent]:
     return [StateEvent(job_id=claimed.id, n=1, at=claimed.created_at, fence=0, attempt=0, data=accepted), event]
 
 
-_INSERT = Prepared(state_events.insert())
+_INSERT = PreparedInsert(state_events)
 
 
-def write_event(connection: Connection, job: Job) -> None:
+def write_event(connection: Runner, job: Job) -> None:
     """Write the event of the transition that ``job`` has just made, in the transaction that made it."""
     write_events(connection, [job])
 
 
-def write_events(connection: Connection, moved: Sequence[Job]) -> None:
+def write_events(connection: Runner, moved: Sequence[Job]) -> None:
     """Write the events of the transitions that these jobs have just made, in the transaction that made them."""
     _INSERT.run_many(connection, [values_of(state_event_of(job)) | {"in_stream": False} for job in moved])
 
@@ -67,20 +68,31 @@ def _event_from_row(row: Row[Any]) -> StateEvent:
     return StateEvent(**values)
 
 
-def unsent_events(ledger: Ledger, *, before: datetime, limit: int = 500) -> list[StateEvent]:
-    """List state events that Redis is not known to have, oldest first: those of ``before`` and those of the future.
-
-    The latter were dated by a machine whose clock is ahead, and would otherwise wait until it is right.
-    """
-    older = sa.or_(state_events.c.at < before, state_events.c.at > now() + _CLOCKS_DIFFER)
-    statement = (
-        state_events.select()
-        .where(state_events.c.in_stream.is_(False), older)
-        .order_by(state_events.c.at, state_events.c.n)
-        .limit(limit)
+# In the order of the record.
+_EVENT_COLUMNS = [state_events.c[field.name] for field in fields(StateEvent)]
+# Those of the future were dated by a machine whose clock is ahead, and would otherwise wait until it is right.
+_UNSENT = Prepared(
+    sa.select(*_EVENT_COLUMNS)
+    .where(
+        state_events.c.in_stream.is_(False),
+        sa.or_(state_events.c.at < sa.bindparam("before"), state_events.c.at > sa.bindparam("ahead")),
     )
-    with ledger.read() as connection:
-        return [_event_from_row(row) for row in connection.execute(statement)]
+    .order_by(state_events.c.at, state_events.c.n)
+    .limit(sa.bindparam("most"))
+)
+# Redis takes a job's events in order, so it has all before its newest.
+_MARK = Prepared(
+    state_events.update()
+    .where(state_events.c.job_id == sa.bindparam("id"), state_events.c.n <= sa.bindparam("number"))
+    .values(in_stream=True)
+)
+
+
+def unsent_events(ledger: Ledger, *, before: datetime, limit: int = 500) -> list[StateEvent]:
+    """List state events that Redis is not known to have, oldest first: those of ``before`` and those of the future."""
+    with ledger.read_prepared() as driver:
+        rows = _UNSENT.all(driver, {"before": before, "ahead": now() + _CLOCKS_DIFFER, "most": limit})
+    return [StateEvent(*row) for row in rows]
 
 
 def events_of(ledger: Ledger, job_id: str, *, after: int = 0) -> list[StateEvent]:
@@ -97,11 +109,5 @@ def mark_sent(ledger: Ledger, events: Sequence[StateEvent]) -> None:
     newest: dict[str, int] = {}
     for event in events:
         newest[event.job_id] = max(event.n, newest.get(event.job_id, 0))
-    # Redis takes a job's events in order, so it has all before its newest.
-    mark = (
-        state_events.update()
-        .where(state_events.c.job_id == sa.bindparam("id"), state_events.c.n <= sa.bindparam("number"))
-        .values(in_stream=True)
-    )
-    with ledger.write() as connection:
-        connection.execute(mark, [{"id": job_id, "number": number} for job_id, number in newest.items()])
+    with ledger.write_prepared() as driver:
+        _MARK.run_many(driver, [{"id": job_id, "number": number} for job_id, number in newest.items()])

@@ -40,8 +40,6 @@ class LedgerMachine(RuleBasedStateMachine):
 
     fresh_url: ClassVar[Callable[[], str]]
     steps: ClassVar[Counter[str]]
-    # PostgreSQL asks its own clock in SQL, which nobody can move.
-    expires: ClassVar[bool]
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +47,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger = Ledger(self.url)
         self.patch = pytest.MonkeyPatch()
         self.clock = Clock()
-        use(self.clock, self.patch, expires=self.expires)
+        use(self.clock, self.patch)
         CLOCKS[:] = [self.clock]
         self.tenant = a_tenant(self.ledger)
         self.model = Reference()
@@ -258,8 +256,7 @@ class LedgerMachine(RuleBasedStateMachine):
     ) -> tuple[ReferenceJob, Job, Idempotency | None]:
         job_id = str(UUID(int=len(self.ids) + 1))
         self.ids.append(job_id)
-        expires = self.expires and expires_in_s is not None
-        expires_at = self.clock() + timedelta(seconds=expires_in_s or 0) if expires else None
+        expires_at = None if expires_in_s is None else self.clock() + timedelta(seconds=expires_in_s)
         job = ReferenceJob(job_id, expires_at=expires_at, **values)
         real = a_job(self.tenant, id=job_id, expires_at=expires_at, **values)
         return job, real, None if key is None else Idempotency(key, body * 64, ttl_s=reference.KEY_TTL_S)
@@ -449,7 +446,7 @@ def _comparable(row: dict[str, Any]) -> dict[str, Any]:
     return {name: known[name] for name in reference.COLUMNS} | {"error": error, "version": row["version"]}
 
 
-def run(fresh_url: Callable[[], str], *, steps: int, first_seed: int, shrink: bool = True, expires: bool = True) -> int:
+def run(fresh_url: Callable[[], str], *, steps: int, first_seed: int, shrink: bool = True) -> int:
     """Run the machine from ``first_seed`` on until it has made ``steps`` steps; return how many it made.
 
     ``fresh_url`` returns the address of a prepared and empty ledger. Any disagreement raises ``AssertionError``.
@@ -461,7 +458,7 @@ def run(fresh_url: Callable[[], str], *, steps: int, first_seed: int, shrink: bo
             machine = type(
                 "Machine",
                 (LedgerMachine,),
-                {"fresh_url": staticmethod(fresh_url), "steps": counted, "expires": expires},
+                {"fresh_url": staticmethod(fresh_url), "steps": counted},
             )
             examples = -(-(steps - counted["run"]) // STEPS_PER_EXAMPLE)
             run_state_machine_as_test(

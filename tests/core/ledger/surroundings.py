@@ -4,11 +4,9 @@ import sys
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now as product_now
-from tasks.core.ledger import Ledger, accepting, batches, carrying, fleet, replaying
+from tasks.core.ledger import Ledger, batches, fleet
 from tasks.core.ledger import schema as tables
 from tasks.core.ledger.database import ledger_now as product_ledger_now
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
@@ -23,23 +21,13 @@ def all_rows(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
         return {table.name: [dict(row._mapping) for row in connection.execute(table.select())] for table in wanted}
 
 
-def use(clock: Clock, patch: pytest.MonkeyPatch, *, expires: bool) -> None:
+def use(clock: Clock, patch: pytest.MonkeyPatch) -> None:
     """Give each module of ours that asks for the time this clock, and everybody small windows and batches."""
     for name, module in list(sys.modules.items()):
         if name.startswith(("tasks.core", "tests.samples")) and vars(module).get("now") is product_now:
             patch.setattr(module, "now", clock)
         if name.startswith("tasks.core") and vars(module).get("ledger_now") is product_ledger_now:
             patch.setattr(module, "ledger_now", clock.of_the_ledger)
-    if not expires:  # PostgreSQL, whose clock the prepared statement asks
-
-        def nothing_waits(connection: Connection, queue: str) -> bool:
-            waits = sa.select(tables.jobs.c.id).where(carrying.is_waiting(queue, clock.of_the_ledger(connection)))
-            if connection.execute(waits.limit(1)).first() is not None:
-                return False
-            return carrying.published_count(connection, queue) < fleet.window(connection, queue)
-
-        patch.setattr(accepting, "nothing_waits", nothing_waits)
-        patch.setattr(replaying, "nothing_waits", nothing_waits)
     patch.setattr(batches, "BATCH", reference.BATCH)
     patch.setattr(fleet, "_LEAST_WINDOW", reference.LEAST_WINDOW)
     patch.setattr(fleet, "_WINDOW_PER_SLOT", reference.WINDOW_PER_SLOT)

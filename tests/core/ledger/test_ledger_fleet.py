@@ -29,9 +29,9 @@ def test_stopped_and_gone_workers_are_not_live(ledger: Ledger) -> None:
     """Those that start or drain are: they beat, and may hold jobs."""
     for state in WorkerState:
         fleet.register(ledger, a_worker(state, state=state))
-    assert [worker.name for worker in fleet.live_workers(ledger)] == ["draining", "starting", "up"]
+    assert [worker.name for worker in fleet.live_workers(ledger)] == ["draining", "standby", "starting", "up"]
     fleet.set_state(ledger, "up", WorkerState.STOPPED)
-    assert [worker.name for worker in fleet.live_workers(ledger)] == ["draining", "starting"]
+    assert [worker.name for worker in fleet.live_workers(ledger)] == ["draining", "standby", "starting"]
 
 
 def test_beat_brings_a_worker_back_that_was_taken_for_gone(ledger: Ledger) -> None:

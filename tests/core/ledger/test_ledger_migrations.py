@@ -8,15 +8,19 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
+from tasks.calibration import store
+from tasks.calibration.causes import BROAD_CAUSES
+from tasks.calibration.inventory import Inventory, StoredMatrix
 from tasks.core.clock import now
 from tasks.core.errors import ConfigurationRefused
 from tasks.core.ids import new_id
-from tasks.core.ledger import Ledger, accepting, fleet, leases, queries, state_events
+from tasks.core.ledger import Ledger, accepting, cached_results, fleet, leases, queries, state_events, uploads
 from tasks.core.ledger.accepting import Idempotency
 from tasks.core.ledger.schema import metadata, outbox
 from tasks.core.ledger.tenants import create_key, tenant_of
 from tasks.core.ledger.upgrade import ensure_schema, migrate
 from tasks.core.ledger_events import LedgerEvents
+from tests.core.ledger.test_ledger_uploads import an_upload
 from tests.samples import a_job, a_worker, running
 
 
@@ -28,7 +32,10 @@ def engine(empty_url: str) -> Iterator[sa.Engine]:
     ledger.close()
 
 
-_OF_0002 = {"leases", "outbox", "stream_heads", "stream_entries"}
+_SINCE_0001 = {
+    *("leases", "outbox", "stream_heads", "stream_entries", "uploads", "job_uploads"),
+    *("calibration_matrix_sets", "calibration_matrices", "cached_results", "cache_lookups"),
+}
 
 
 def tables(engine: sa.Engine) -> set[str]:
@@ -50,9 +57,15 @@ def fill(ledger: Ledger) -> str:
             {"id": job.id},
         )
         connection.execute(outbox.insert().values(id=new_id(), tenant_id=tenant.id, type="a.b", at=now(), data={}))
-    accepting.accept(ledger, a_job(tenant), idempotency=Idempotency("k", "b" * 64, ttl_s=60))
+    upload = an_upload(tenant, completed_at=now())
+    uploads.create(ledger, upload, quota_bytes=upload.size_bytes)
+    accepting.accept(ledger, a_job(tenant), idempotency=Idempotency("k", "b" * 64, ttl_s=60), uploads=[upload.id])
+    cached_results.remember(ledger, job.id, fence=1, key="k" * 64)
+    cached_results.count_lookup(ledger, job.id, hit=False)
     leases.take(ledger, leases.DISPATCHER, holder="h", seen=None)
     LedgerEvents(ledger, maxlen=100, ttl_s=60).append(job.id, "progress", {}, fence=1, attempt=1)
+    matrix = StoredMatrix("child", "eava", "Mali", BROAD_CAUSES["child"], ((1.0,),))
+    store.keep(ledger, tenant.id, Inventory((matrix,)), name="a", version=None, source="a.csv")
     return job.id
 
 
@@ -96,14 +109,14 @@ def test_jobs_survive_a_step_back_and_forward(empty_url: str) -> None:
     job_id = fill(ledger)
     before = queries.job(ledger, job_id)
     migrate(ledger._engine, "0001")
-    assert tables(ledger._engine) == {*metadata.tables, "alembic_version"} - _OF_0002
+    assert tables(ledger._engine) == {*metadata.tables, "alembic_version"} - _SINCE_0001
     with ledger.read() as connection:
         assert connection.execute(sa.text("SELECT count(*) FROM jobs")).scalar_one() == 2
-    migrate(ledger._engine, "0002")
+    migrate(ledger._engine)
     assert queries.job(ledger, job_id) == before
     assert ["running"] == [event.data["state"] for event in state_events.events_of(ledger, job_id, after=1)]
     assert len(queries.attempts_of(ledger, job_id)) == 1
-    assert empty_tables(ledger._engine) == _OF_0002
+    assert empty_tables(ledger._engine) == _SINCE_0001
     ledger.close()
 
 

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from tasks.core.ledger import Ledger, accepting, batches, carrying, queries, transitions
 from tasks.core.ledger.schema import jobs, metadata
 from tasks.core.records import Job, JobState
+from tests.core.ledger.clock import postgresql_of_ours
 from tests.core.ledger.machine import run
 
 STEPS = int(os.environ.get("MODEL_STEPS", "2000"))
@@ -55,7 +56,8 @@ def test_postgresql_ledger_does_what_the_model_does(postgresql_ledger: Ledger) -
             connection.execute(sa.text("TRUNCATE " + ", ".join(metadata.tables) + " CASCADE"))
         return postgresql_ledger.url
 
-    assert run(emptied, steps=steps, first_seed=SEED, expires=False) >= steps
+    with postgresql_of_ours(postgresql_ledger):
+        assert run(emptied, steps=steps, first_seed=SEED) >= steps
 
 
 def _current(ledger: Ledger, job_id: str, name: str, believed: int) -> int:

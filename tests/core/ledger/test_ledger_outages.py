@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from tasks.core.errors import LedgerBusy, LedgerUnavailable
-from tasks.core.ledger import Ledger, accepting, database, queries
+from tasks.core.ledger import Ledger, accepting, database, locking, queries
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
 from tests.samples import a_job, accepted
@@ -20,12 +20,12 @@ from tests.servers import PostgreSQL
 _WRITER = """
 import sys
 from tests.samples import accepted, claimed
-from tasks.core.ledger import Ledger, carrying, database, transitions
+from tasks.core.ledger import Ledger, carrying, locking, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import JobState
 
 # A machine that is busy with other things must not fail the test; a lock taken in the wrong order fails at once anyway.
-database._BUSY_TIMEOUT_S = 30
+locking.BUSY_TIMEOUT_S = 30
 ledger = Ledger(sys.argv[1])
 ledger.prepare()
 for _ in range(6):
@@ -41,7 +41,7 @@ ledger.close()
 @pytest.fixture
 def quick_sqlite(sqlite_ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """The SQLite ledger, with less patience than in service."""
-    monkeypatch.setattr(database, "_BUSY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(locking, "BUSY_TIMEOUT_S", 0.2)
     return Ledger(sqlite_ledger.url)
 
 

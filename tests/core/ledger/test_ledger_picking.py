@@ -3,6 +3,7 @@
 import pytest
 
 from tasks.core.ledger import Ledger, carrying, transitions
+from tasks.core.ledger.carrying import Choice
 from tasks.core.ledger.picking import due_jobs
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.spec import Queue
@@ -36,6 +37,24 @@ def test_job_for_another_time_or_runner_is_left(ledger: Ledger, tenant: Tenant, 
     """It is not shown."""
     accepted(ledger, tenant, **changes)
     assert [] == picked(ledger)
+
+
+@pytest.mark.parametrize(
+    ("request_", "shown"),
+    [({"engine": "special"}, False), ({"engine": "plain"}, True), ({}, True), ({"engine": 1}, True)],
+)
+def test_job_that_asks_for_what_is_not_there_is_left(
+    ledger: Ledger, tenant: Tenant, request_: dict[str, object], shown: bool
+) -> None:
+    """By its request; others of the kind are shown and carried, and so is another kind that asks for the same."""
+    job = accepted(ledger, tenant, request=request_)
+    without = [Choice(KINDS[0], "engine", "special")]
+    found = due_jobs(ledger, QUEUES, kinds=KINDS, but=(), limit=1, without=without)
+    assert [job.id] * shown == [due.job_id for due in found]
+    assert [job.queue] * shown == [backlog.queue for backlog in carrying.backlogs(ledger, QUEUES, without=without)]
+    assert [job.id] * shown == [taken.id for taken in carrying.take_due(ledger, job.queue, without=without)]
+    other = accepted(ledger, tenant, request=request_, kind="another.kind")
+    assert other.id in [taken.id for taken in carrying.take_due(ledger, other.queue, without=without)]
 
 
 def test_job_under_way_is_left(ledger: Ledger, tenant: Tenant) -> None:

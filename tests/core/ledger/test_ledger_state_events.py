@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tasks.core.ledger import Ledger, carrying, queries, state_events, transitions
+from tasks.core.ledger.drivers import Driver
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, JobState
 from tests.samples import accepted, ago, carried, claimed, running
@@ -29,7 +30,12 @@ class TornLedger:
             yield connection
             raise CommitFails
 
-    write_at_once = write
+    @contextmanager
+    def write_prepared(self, **_options: bool) -> Iterator[Driver]:
+        # Not ``of_one``: a single statement on PostgreSQL could not fail after its commit.
+        with self._ledger.write_prepared() as driver:
+            yield driver
+            raise CommitFails
 
     @property
     def is_sqlite(self) -> bool:

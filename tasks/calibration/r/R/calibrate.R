@@ -15,6 +15,13 @@ calibrate <- function(request, say = function(stage, done, total, fit) NULL) {
     say("prepare", k, length(algorithms), algorithms[k])
     one
   })
+  if (request$path_correction) {
+    prepared <- lapply(seq_along(algorithms), function(k) {
+      one <- correct_path(request, prepared[[k]])
+      say("path_correction", k, length(algorithms), algorithms[k])
+      one
+    })
+  }
   names(prepared) <- algorithms
   groups <- as.list(algorithms)
   if (request$ensemble) groups <- c(groups, list(algorithms))
@@ -22,24 +29,53 @@ calibrate <- function(request, say = function(stage, done, total, fit) NULL) {
   fits <- lapply(seq_along(groups), function(f) {
     mine <- seeds[, (f - 1) * request$chains + seq_len(request$chains), drop = FALSE]
     name <- if (f > length(algorithms)) "ensemble" else algorithms[f]
-    fit_group(request, prepared[groups[[f]]], mine, name, function(done, total) say("fit", done, total, name))
+    print_fit(
+      fit_group(request, prepared[groups[[f]]], mine, name, function(done, total) say("fit", done, total, name))
+    )
   })
   names(fits) <- vapply(fits, `[[`, "", "name")
   list(prepared = prepared, fits = fits)
 }
 
+# One line for whoever watches.
+print_fit <- function(fit) {
+  if (is.null(fit$run)) {
+    cat(fit$name, ": not calibrated\n", sep = "")
+  } else {
+    worst <- fit$run$diagnostics
+    size <- dim(fit$run$p)
+    cat(sprintf(
+      "%s: %d draws in %d chains, %.2f s; largest R-hat %.4f, smallest effective sizes %.0f (bulk) and %.0f (tail)%s\n",
+      fit$name, size[1] * size[3], size[3], fit$seconds, max(worst[, "rhat"]), min(worst[, "ess_bulk"]),
+      min(worst[, "ess_tail"]), if (fit$run$extended) ", after going on for longer" else ""
+    ))
+  }
+  fit
+}
+
 fit_group <- function(request, prepared, seeds, name, tell) {
   began <- proc.time()[["elapsed"]]
+  fit <- begun_fit(request, prepared, name)
+  fit$run <- if (length(fit$kept)) converged_run(request, fit_model(request, prepared, fit$kept), seeds, tell)
+  ended_fit(request, prepared, fit, proc.time()[["elapsed"]] - began)
+}
+
+# What is known of a fit before anything was drawn.
+begun_fit <- function(request, prepared, name) {
   counts <- Reduce(`+`, lapply(prepared, `[[`, "counts"))
-  fractions <- counts / sum(counts)
   kept <- request$causes[request$causes %in% unlist(lapply(prepared, `[[`, "kept"))]
-  reasons <- left_out(request$causes, kept, prepared)
-  fit <- list(name = name, counts = counts, uncalibrated = fractions, kept = kept, reasons = reasons)
-  fit$run <- if (length(kept)) converged_run(request, fit_model(request, prepared, kept), seeds, tell)
+  list(
+    name = name, counts = counts, uncalibrated = counts / sum(counts), kept = kept,
+    reasons = left_out(request$causes, kept, prepared)
+  )
+}
+
+# The fit, once `run` has its draws.
+ended_fit <- function(request, prepared, fit, seconds) {
   fit$draws <- reported_draws(fit, request$causes)
   fit$summary <- summarise(fit, request$causes)
   fit$deaths <- do.call(rbind, lapply(prepared, function(one) calibrated_deaths(one$counts, fit)))
-  fit$seconds <- proc.time()[["elapsed"]] - began
+  fit$seconds <- seconds
   fit
 }
 
@@ -81,8 +117,7 @@ converged_run <- function(request, model, seeds, tell) {
 # R-hat and effective sizes of each calibrated fraction: quantities x three numbers.
 diagnose <- function(run) {
   t(vapply(seq_len(dim(run$p)[2]), function(cause) {
-    draws <- matrix(run$p[, cause, ], dim(run$p)[1])
-    c(rhat = rhat(draws), ess_bulk = ess_bulk(draws), ess_tail = ess_tail(draws))
+    diagnosis(matrix(run$p[, cause, ], dim(run$p)[1]))
   }, numeric(3)))
 }
 

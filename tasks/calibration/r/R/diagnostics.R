@@ -8,9 +8,9 @@ split_halves <- function(draws) {
 
 # Normal scores of the draws' ranks. Ties come from floating point only, so their order does not matter.
 normal_scores <- function(draws) {
-  ranks <- numeric(length(draws))
-  ranks[order(draws, method = "radix")] <- seq_along(draws)
-  array(qnorm((ranks - 3 / 8) / (length(draws) + 1 / 4)), dim(draws))
+  scores <- array(0, dim(draws))
+  scores[order(draws, method = "radix")] <- qnorm((seq_along(draws) - 3 / 8) / (length(draws) + 1 / 4))
+  scores
 }
 
 is_constant <- function(draws) diff(range(draws)) < 1e-12
@@ -41,6 +41,10 @@ autocovariance <- function(chain) {
 
 # Geyer's initial monotone sequence over the chains' mean autocovariance (section 3.2 of the paper).
 effective_size <- function(draws) {
+  if (has_native()) .Call(native_effective_size, draws + 0) else reference_effective_size(draws)
+}
+
+reference_effective_size <- function(draws) {
   n <- nrow(draws)
   chains <- ncol(draws)
   covariance <- apply(draws, 2, autocovariance)
@@ -57,12 +61,21 @@ effective_size <- function(draws) {
   length(draws) / time
 }
 
+# All three at once: the first two look at the same scores.
+diagnosis <- function(draws) {
+  if (is_constant(draws)) return(c(rhat = NA_real_, ess_bulk = NA_real_, ess_tail = NA_real_))
+  halves <- split_halves(draws)
+  scores <- normal_scores(halves)
+  folded <- normal_scores(abs(halves - stats::median(halves)))
+  c(rhat = max(plain_rhat(scores), plain_rhat(folded)), ess_bulk = effective_size(scores), ess_tail = ess_tail(draws))
+}
+
 ess_bulk <- function(draws) if (is_constant(draws)) NA_real_ else effective_size(normal_scores(split_halves(draws)))
 
 ess_tail <- function(draws) {
   if (is_constant(draws)) return(NA_real_)
-  sizes <- vapply(c(0.05, 0.95), function(share) {
-    below <- split_halves(draws <= quantile(draws, share)) + 0
+  sizes <- vapply(quantile(draws, c(0.05, 0.95)), function(edge) {
+    below <- split_halves(draws <= edge) + 0
     if (is_constant(below)) NA_real_ else effective_size(below)
   }, numeric(1))
   min(sizes)

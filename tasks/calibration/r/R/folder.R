@@ -4,7 +4,11 @@
 # "::progress".
 run_folder <- function(folder) {
   request <- read_request(folder)
-  answer <- calibrate(request, say_progress)
+  answer <- if (request$engine == "vacalibration") {
+    calibrate_published(request, say_progress)
+  } else {
+    calibrate(request, say_progress)
+  }
   write_answer(folder, request, answer)
   invisible(TRUE)
 }
@@ -53,7 +57,7 @@ read_request <- function(folder) {
     learn = plan$learn == "TRUE", threshold = number("threshold"),
     path_correction = plan$path_correction == "TRUE", shrinkage = number("shrinkage"),
     ensemble = plan$ensemble == "TRUE", seed = whole("seed"), chains = whole("chains"), cores = whole("cores"),
-    in_r = plan$in_r == "TRUE",
+    in_r = plan$in_r == "TRUE", engine = plan$engine,
     plan = list(
       warmup = whole("warmup"), draws = whole("draws"), thin = whole("thin"), max_steps = 256L,
       adapt_delta = number("adapt_delta"), duration = DURATION
@@ -95,13 +99,15 @@ write_answer <- function(folder, request, answer) {
       close(file)
     }
   }
-  write_table(data.frame(
-    name = c("r", "package", "sampler"),
-    version = c(
-      as.character(getRversion()), as.character(packageVersion("switchyardcalib", lib.loc = dirname(find_self()))),
-      if (request$in_r || !has_native()) "r" else "c"
-    )
-  ), "versions")
+  own <- as.character(packageVersion("switchyardcalib", lib.loc = dirname(find_self())))
+  versions <- c(r = as.character(getRversion()), package = own, sampler = if (request$in_r || !has_native()) "r" else "c")
+  if (!is.null(answer$engine)) {
+    versions[["package"]] <- answer$engine$version
+    versions[["sampler"]] <- "stan"
+    versions[["interface"]] <- answer$engine$interface
+    versions[["rstan"]] <- as.character(packageVersion("rstan"))
+  }
+  write_table(data.frame(name = names(versions), version = versions), "versions")
 }
 
 find_self <- function() getNamespaceInfo("switchyardcalib", "path")
@@ -134,7 +140,8 @@ prepared_row <- function(name, one) {
   )
 }
 
-# The matrix as given, over the study's causes, as used after path correction, and its posterior mean.
+# The matrix as given, over the study's causes, as used after path correction, and its posterior mean; the last two over
+# the causes that are calibrated.
 matrix_rows <- function(name, one, fit) {
   rows <- function(stage, matrix) {
     data.frame(
@@ -142,8 +149,9 @@ matrix_rows <- function(name, one, fit) {
       va = rep(colnames(matrix), each = nrow(matrix)), value = as.vector(matrix)
     )
   }
-  tables <- list(rows("given", one$given), rows("study", one$study), rows("used", one$used))
-  if (!is.null(fit$run)) {
+  tables <- list(rows("given", one$given), rows("study", one$study))
+  if (one$calibrated) tables <- c(tables, list(rows("used", one$used)))
+  if (!is.null(fit$run$matrices)) {
     posterior <- matrix(fit$run$matrices[, , 1], length(fit$kept), dimnames = list(fit$kept, fit$kept))
     tables <- c(tables, list(rows("posterior", posterior)))
   }

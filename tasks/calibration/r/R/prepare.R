@@ -3,36 +3,35 @@
 # Below this many of its causes an algorithm cannot be calibrated.
 LEAST_CAUSES <- 2
 
-# One algorithm, ready to be fitted. `request`: see read_request.
+# One algorithm's matrix over the study's causes, and what of it is calibrated. `request`: see read_request.
 prepare_algorithm <- function(request, algorithm) {
   dirichlet <- request$type != "fixed"
   given <- request$matrices[[algorithm]]
   if (request$type == "samples") given <- dirichlet_from_samples(given)
   study <- study_matrix(given, request$causes, request$map, dirichlet)
-  means <- row_means(study)
   counts <- request$counts[algorithm, ]
-  reasons <- excluded_causes(means, request$excluded[[algorithm]], request$learn, request$threshold)
+  reasons <- excluded_causes(row_means(study), request$excluded[[algorithm]], request$learn, request$threshold)
   kept <- setdiff(request$causes, names(reasons))
   calibrated <- length(kept) >= LEAST_CAUSES && sum(counts[kept]) > 0
-  lambda <- NA_real_
-  used <- study
-  if (!calibrated) {
-    kept <- character()
-  } else if (request$path_correction) {
-    lambda <- path_lambda(
-      row_means(study[kept, kept]), counts[kept] / sum(counts[kept]),
-      first = if (dirichlet) 0.99 else 1, last = if (dirichlet) 0.99 else 1
-    )
-    used[kept, kept] <- if (dirichlet) {
-      mixed_dirichlet(study[kept, kept], lambda)
-    } else {
-      lambda * diag(length(kept)) + (1 - lambda) * row_means(study[kept, kept])
-    }
-  } else if (!dirichlet) {
-    used[kept, kept] <- row_means(study[kept, kept])
-  }
+  if (!calibrated) kept <- character()
+  used <- if (dirichlet) study[kept, kept, drop = FALSE] else row_means(study[kept, kept, drop = FALSE])
   list(counts = counts, given = given, study = study, used = used, reasons = reasons, kept = kept,
-       calibrated = calibrated, lambda = lambda)
+       calibrated = calibrated, lambda = NA_real_)
+}
+
+# The same algorithm with the matrix that is used: shrunk to the identity until its fractions can be inverted.
+correct_path <- function(request, one) {
+  if (!one$calibrated) return(one)
+  dirichlet <- request$type != "fixed"
+  limit <- if (dirichlet) 0.99 else 1
+  means <- row_means(one$used)
+  one$lambda <- path_lambda(means, one$counts[one$kept] / sum(one$counts[one$kept]), first = limit, last = limit)
+  one$used[] <- if (dirichlet) {
+    mixed_dirichlet(one$used, one$lambda)
+  } else {
+    one$lambda * diag(length(one$kept)) + (1 - one$lambda) * means
+  }
+  one
 }
 
 # The sampler's model of one fit over `kept` causes: one algorithm, or several that share their fractions.

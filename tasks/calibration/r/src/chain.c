@@ -3,6 +3,8 @@
    R/reference.R holds the same algorithm in R, number for number; change both. */
 #include "chain.h"
 
+#include "fast.h"
+
 #include <R.h>
 #include <math.h>
 #include <string.h>
@@ -12,10 +14,8 @@
 static const double UPDATES[] = {0.05, 0.15, 0.4, 0.8}; /* parts of the warm-up after which the metric is renewed */
 #define N_UPDATES 4
 
-static double *numbers(size_t n) { return (double *)R_alloc(n, sizeof(double)); }
-
 chain chain_new(const model *md, const plan *pl) {
-  const size_t dim = (size_t)md->dim;
+  const size_t dim = (size_t)md->size;
   chain ch;
   ch.md = md;
   ch.pl = pl;
@@ -30,23 +30,23 @@ chain chain_new(const model *md, const plan *pl) {
   ch.gradient_new = numbers(dim);
   ch.momentum = numbers(dim);
   ch.velocity = numbers(dim);
-  ch.score = numbers((size_t)md->algorithms * md->causes);
+  ch.score = numbers((size_t)md->rows);
   return ch;
 }
 
 static void average(const model *md, point *mean, const point *at, int n) {
-  const int c = md->causes, cells = md->algorithms * c * c;
+  const int c = md->causes, cells = md->algorithms * c * md->width;
   const double w = 1.0 / n;
-  for (int d = 0; d < md->dim; d++) mean->slope[d] += w * (at->slope[d] - mean->slope[d]);
+  for (int d = 0; d < md->size; d++) mean->slope[d] += w * (at->slope[d] - mean->slope[d]);
   for (int i = 0; i < c; i++) mean->p[i] += w * (at->p[i] - mean->p[i]);
   for (int i = 0; i < cells; i++) mean->m[i] += w * (at->m[i] - mean->m[i]);
 }
 
 static void copy(const model *md, point *to, const point *from) {
-  const size_t c = (size_t)md->causes, k = (size_t)md->algorithms;
-  memcpy(to->slope, from->slope, (size_t)md->dim * sizeof(double));
-  memcpy(to->p, from->p, c * sizeof(double));
-  memcpy(to->m, from->m, k * c * c * sizeof(double));
+  const size_t cells = (size_t)md->algorithms * md->causes * md->width;
+  memcpy(to->slope, from->slope, (size_t)md->size * sizeof(double));
+  memcpy(to->p, from->p, (size_t)md->width * sizeof(double));
+  memcpy(to->m, from->m, cells * sizeof(double));
 }
 
 /* Make `from` the metric's reference. */
@@ -56,10 +56,9 @@ static void refer(metric *mt, const point *from) {
   metric_update(mt);
 }
 
-static double dot(const double *a, const double *b, int n) {
-  double sum = 0;
-  for (int i = 0; i < n; i++) sum += a[i] * b[i];
-  return sum;
+/* a += w * b */
+CLONED static void add(double *restrict a, double w, const double *restrict b, int n) {
+  for (int i = 0; i < n; i++) a[i] += w * b[i];
 }
 
 #define SWAP(type, a, b) do { type swap_ = (a); (a) = (b); (b) = swap_; } while (0)
@@ -67,7 +66,7 @@ static double dot(const double *a, const double *b, int n) {
 /* One trajectory; returns the probability of acceptance and moves there by chance. */
 static double iterate(chain *ch, double step, double *density, record *rec, int *divergent) {
   const model *md = ch->md;
-  const int dim = md->dim;
+  const int dim = md->size;
   int steps = (int)ceil(ch->pl->duration * stream_uniform(&ch->random) / step);
   if (steps > ch->pl->max_steps) steps = ch->pl->max_steps;
   if (steps < 1) steps = 1;
@@ -77,13 +76,13 @@ static double iterate(chain *ch, double step, double *density, record *rec, int 
   memcpy(ch->z_new, ch->z, (size_t)dim * sizeof(double));
   memcpy(ch->gradient_new, ch->gradient, (size_t)dim * sizeof(double));
   for (int s = 0; s < steps; s++) {
-    for (int d = 0; d < dim; d++) ch->momentum[d] += 0.5 * step * ch->gradient_new[d];
+    add(ch->momentum, 0.5 * step, ch->gradient_new, dim);
     metric_velocity(&ch->mt, ch->momentum, ch->velocity);
-    for (int d = 0; d < dim; d++) ch->z_new[d] += step * ch->velocity[d];
+    add(ch->z_new, step, ch->velocity, dim);
     model_point(md, ch->z_new, ch->g, &ch->there);
     model_gradient(md, ch->z_new, &ch->there, ch->score, ch->gradient_new);
     rec->gradients += 1;
-    for (int d = 0; d < dim; d++) ch->momentum[d] += 0.5 * step * ch->gradient_new[d];
+    add(ch->momentum, 0.5 * step, ch->gradient_new, dim);
   }
   const double density_new = model_density(md, ch->z_new, &ch->there);
   metric_velocity(&ch->mt, ch->momentum, ch->velocity);
@@ -122,16 +121,18 @@ static void tuner_learn(tuner *t, double probability, double target) {
 }
 
 static void keep(const chain *ch, record *rec, int draw, double density) {
-  const int c = ch->md->causes, cells = ch->md->algorithms * c * c;
+  const int c = ch->md->causes, rows = ch->md->algorithms * c;
   for (int i = 0; i < c; i++) rec->p[draw + (size_t)i * ch->pl->draws] = ch->here.p[i];
-  for (int i = 0; i < cells; i++) rec->matrices[i] += ch->here.m[i];
+  for (int row = 0; row < rows; row++) {
+    for (int j = 0; j < c; j++) rec->matrices[row * c + j] += ch->here.m[row * ch->md->width + j];
+  }
   rec->density[draw] = density;
 }
 
 void chain_run(chain *ch, record *rec, const int *stop) {
   const model *md = ch->md;
   const plan *pl = ch->pl;
-  memcpy(ch->z, rec->z, (size_t)md->dim * sizeof(double));
+  for (int d = 0; d < md->dim; d++) ch->z[md->slot[d]] = rec->z[d];
   model_point(md, ch->z, ch->g, &ch->here);
   double density = model_density(md, ch->z, &ch->here);
   model_gradient(md, ch->z, &ch->here, ch->score, ch->gradient);
@@ -162,7 +163,7 @@ void chain_run(chain *ch, record *rec, const int *stop) {
     }
     __atomic_store_n(&rec->done, n, __ATOMIC_RELAXED);
   }
-  memcpy(rec->z, ch->z, (size_t)md->dim * sizeof(double));
+  for (int d = 0; d < md->dim; d++) rec->z[d] = ch->z[md->slot[d]];
   rec->acceptance = accepted / ((double)pl->draws * pl->thin);
   rec->step_size = exp(t.log_mean);
 }

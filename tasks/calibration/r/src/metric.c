@@ -1,3 +1,4 @@
+#include "fast.h"
 #include "metric.h"
 
 #include <R.h>
@@ -10,15 +11,8 @@
 #define TRUST 0.12
 
 metric metric_new(const model *md) {
-  const size_t n = (size_t)md->algorithms * md->causes, dim = (size_t)md->dim;
-  metric mt;
-  mt.md = md;
-  mt.at = point_new(md);
-  mt.weight = (double *)R_alloc(n, sizeof(double));
-  mt.inner = (double *)R_alloc(n * n, sizeof(double));
-  mt.y = (double *)R_alloc(n, sizeof(double));
-  mt.z = (double *)R_alloc(n, sizeof(double));
-  mt.v = (double *)R_alloc(dim, sizeof(double));
+  const size_t n = (size_t)md->rows, size = (size_t)md->size;
+  metric mt = {md, point_new(md), numbers(n), numbers(n * n), numbers(n), numbers(n), numbers(size)};
   return mt;
 }
 
@@ -39,8 +33,11 @@ static void invert(double *a, int n) {
 
 void metric_update(metric *mt) {
   const model *md = mt->md;
-  const int c = md->causes, n = md->algorithms * c;
-  for (int kj = 0; kj < n; kj++) mt->weight[kj] = sqrt(TRUST * md->totals[kj / c] / fmax(mt->at.q[kj], 1e-10));
+  const int n = md->rows;
+  for (int kj = 0; kj < n; kj++) {
+    const int is_padding = kj % md->width >= md->causes;
+    mt->weight[kj] = is_padding ? 0 : sqrt(TRUST * md->totals[kj / md->width] / fmax(mt->at.q[kj], 1e-10));
+  }
   for (int kj = 0; kj < n; kj++) {
     memset(mt->y, 0, (size_t)n * sizeof(double));
     mt->y[kj] = 1;
@@ -51,23 +48,32 @@ void metric_update(metric *mt) {
   invert(mt->inner, n);
 }
 
+CLONED static void multiply(const double *restrict matrix, const double *restrict y, double *restrict z, int n) {
+  memset(z, 0, (size_t)n * sizeof(double));
+  for (int s = 0; s < n; s++, matrix += n) {
+    for (int i = 0; i < n; i++) z[i] += matrix[i] * y[s];
+  }
+}
+
+CLONED static void subtract(const double *restrict a, const double *restrict b, double *restrict difference, int n) {
+  for (int i = 0; i < n; i++) difference[i] = a[i] - b[i];
+}
+
 void metric_velocity(metric *mt, const double *momentum, double *velocity) {
   const model *md = mt->md;
-  const int n = md->algorithms * md->causes;
   model_push(md, &mt->at, momentum, mt->y);
-  memset(mt->z, 0, (size_t)n * sizeof(double));
-  for (int s = 0; s < n; s++) {
-    const double *inner = mt->inner + (size_t)s * n;
-    for (int i = 0; i < n; i++) mt->z[i] += inner[i] * mt->y[s];
-  }
+  multiply(mt->inner, mt->y, mt->z, md->rows);
   model_pull(md, &mt->at, mt->z, mt->v);
-  for (int d = 0; d < md->dim; d++) velocity[d] = momentum[d] - mt->v[d];
+  subtract(momentum, mt->v, velocity, md->size);
 }
 
 void metric_momentum(metric *mt, stream *random, double *momentum) {
   const model *md = mt->md;
-  const int n = md->algorithms * md->causes;
-  for (int kj = 0; kj < n; kj++) mt->y[kj] = mt->weight[kj] * stream_normal(random);
+  for (int k = 0; k < md->algorithms; k++) {
+    double *y = mt->y + k * md->width;
+    const double *weight = mt->weight + k * md->width;
+    for (int j = 0; j < md->width; j++) y[j] = j < md->causes ? weight[j] * stream_normal(random) : 0;
+  }
   model_pull(md, &mt->at, mt->y, momentum);
-  for (int d = 0; d < md->dim; d++) momentum[d] += stream_normal(random);
+  for (int d = 0; d < md->dim; d++) momentum[md->slot[d]] += stream_normal(random);
 }

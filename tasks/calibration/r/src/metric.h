@@ -10,10 +10,10 @@
 typedef struct {
   const model *md;
   point at;         /* the reference */
-  double *weight; /* square root of W, algorithms x causes */
+  double *weight; /* square root of W, by rows */
   double *inner;  /* inverse of (inverse of W + J transpose(J)) */
-  double *y, *z;  /* scratch, algorithms x causes */
-  double *v;      /* scratch, dim */
+  double *y, *z;  /* scratch, rows */
+  double *v;      /* scratch, size */
 } metric;
 
 metric metric_new(const model *md); /* memory by R_alloc: only from R's thread */

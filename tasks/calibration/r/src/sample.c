@@ -1,5 +1,6 @@
 /* .Call's side: several chains, one thread each, while R's thread looks after interrupts and progress. */
 #include "chain.h"
+#include "diagnose.h"
 
 #include <R.h>
 #include <R_ext/Rdynload.h>
@@ -47,27 +48,57 @@ static SEXP item(SEXP list, const char *name) {
   error("sample_chains: %s is missing", name);
 }
 
+/* `given` without padding, n rows of c, as n rows of w. */
+static double *padded(const double *given, int n, int c, int w) {
+  double *made = numbers((size_t)n * w);
+  for (int row = 0; row < n; row++) memcpy(made + row * w, given + row * c, (size_t)c * sizeof(double));
+  return made;
+}
+
+/* Where each coordinate of R's lies among blocks of `width`, and the tables of all places, padding included. */
+static void lay_out(model *md, const int *row_start, const int *column, const double *table) {
+  const size_t each = (size_t)md->knots * 2;
+  int *slot = (int *)R_alloc((size_t)md->dim, sizeof(int)), *entry = (int *)R_alloc((size_t)md->size, sizeof(int));
+  double *active = numbers((size_t)md->size), *tables = numbers((size_t)(md->dim + 1) * each);
+  memcpy(tables, table, (size_t)md->dim * each * sizeof(double));
+  for (int at = 0; at < md->size; at++) entry[at] = (int)(md->dim * each);
+  for (int d = 0, row = -1; d < md->dim; d++) {
+    while (row + 1 < md->free_rows && d >= row_start[row + 1]) row++;
+    slot[d] = d < md->causes ? d : (1 + row) * md->width + column[d];
+    entry[slot[d]] = (int)(d * each);
+    active[slot[d]] = 1;
+  }
+  md->slot = slot;
+  md->entry = entry;
+  md->active = active;
+  md->table = tables;
+}
+
 static model model_of(SEXP given) {
   model md;
   md.causes = asInteger(item(given, "causes"));
   md.algorithms = asInteger(item(given, "algorithms"));
+  md.width = (md.causes + 3) / 4 * 4;
+  if (md.width > MAX_WIDTH) error("sample_chains: %d causes are too many", md.causes);
   md.dim = asInteger(item(given, "dim"));
-  md.table = REAL(item(given, "table"));
   md.knots = asInteger(item(given, "knots"));
   md.first = asReal(item(given, "first"));
   md.spacing = asReal(item(given, "spacing"));
   md.per_unit = 1 / md.spacing;
-  md.counts = REAL(item(given, "counts"));
-  md.fixed = REAL(item(given, "fixed"));
   md.free_rows = LENGTH(item(given, "row_cause"));
-  md.row_algorithm = INTEGER(item(given, "row_algorithm"));
-  md.row_cause = INTEGER(item(given, "row_cause"));
-  md.row_start = INTEGER(item(given, "row_start"));
-  md.column = INTEGER(item(given, "column"));
-  md.totals = (double *)R_alloc((size_t)md.algorithms, sizeof(double));
+  md.size = md.width * (1 + md.free_rows);
+  md.rows = md.width * md.algorithms;
+  md.counts = padded(REAL(item(given, "counts")), md.algorithms, md.causes, md.width);
+  md.fixed = padded(REAL(item(given, "fixed")), md.algorithms * md.causes, md.causes, md.width);
+  int *free_row = (int *)R_alloc((size_t)md.algorithms * md.causes, sizeof(int));
+  for (int row = 0; row < md.algorithms * md.causes; row++) free_row[row] = -1;
+  const int *algorithm = INTEGER(item(given, "row_algorithm")), *cause = INTEGER(item(given, "row_cause"));
+  for (int row = 0; row < md.free_rows; row++) free_row[algorithm[row] * md.causes + cause[row]] = row;
+  md.free_row = free_row;
+  lay_out(&md, INTEGER(item(given, "row_start")), INTEGER(item(given, "column")), REAL(item(given, "table")));
+  md.totals = numbers((size_t)md.algorithms);
   for (int k = 0; k < md.algorithms; k++) {
-    md.totals[k] = 0;
-    for (int j = 0; j < md.causes; j++) md.totals[k] += md.counts[k * md.causes + j];
+    for (int j = 0; j < md.causes; j++) md.totals[k] += md.counts[k * md.width + j];
   }
   return md;
 }
@@ -160,7 +191,8 @@ static SEXP sample_chains(SEXP given, SEXP settings, SEXP starts, SEXP seeds, SE
   return answer;
 }
 
-static const R_CallMethodDef CALLS[] = {{"sample_chains", (DL_FUNC)&sample_chains, 6}, {NULL, NULL, 0}};
+static const R_CallMethodDef CALLS[] = {
+    {"sample_chains", (DL_FUNC)&sample_chains, 6}, {"native_effective_size", (DL_FUNC)&native_effective_size, 1}, {NULL, NULL, 0}};
 
 void R_init_switchyardcalib(DllInfo *dll) {
   R_registerRoutines(dll, NULL, CALLS, NULL, NULL);

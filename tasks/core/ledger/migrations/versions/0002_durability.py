@@ -1,4 +1,4 @@
-"""Leases, domain events, signs of life, expiry, and streams for a profile without Redis."""
+"""Leases, domain events, signs of life, expiry, streams for a profile without Redis, and uploads."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -83,11 +83,103 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("job_id", "seq", name=op.f("pk_stream_entries")),
     )
+    op.create_table(
+        "uploads",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("tenant_id", sa.String(length=36), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=True),
+        sa.Column("media_type", sa.String(length=100), nullable=False),
+        sa.Column("metadata", sa.Text(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=True),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("used_at", UTCDateTime(), nullable=False),
+        sa.Column("completed_at", UTCDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_uploads_tenant_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_uploads")),
+    )
+    op.create_index("ix_uploads_of_tenant", "uploads", ["tenant_id", "sha256"])
+    op.create_index(op.f("ix_uploads_used_at"), "uploads", ["used_at"])
+    op.create_table(
+        "job_uploads",
+        sa.Column("job_id", sa.String(length=36), nullable=False),
+        sa.Column("upload_id", sa.String(length=36), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_uploads_job_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["upload_id"], ["uploads.id"], name=op.f("fk_job_uploads_upload_id")),
+        sa.PrimaryKeyConstraint("job_id", "upload_id", name=op.f("pk_job_uploads")),
+    )
+    op.create_index(op.f("ix_job_uploads_upload_id"), "job_uploads", ["upload_id"])
+    _create_cache()
+    _create_matrices()
+
+
+def _create_matrices() -> None:
+    op.create_table(
+        "calibration_matrix_sets",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("tenant_id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("version", sa.String(length=100), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("source", sa.String(length=200), nullable=False),
+        sa.Column("imported_at", UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_calibration_matrix_sets_tenant_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_calibration_matrix_sets")),
+        sa.UniqueConstraint(
+            "tenant_id", "name", "version", name=op.f("uq_calibration_matrix_sets_tenant_id_name_version")
+        ),
+        sa.UniqueConstraint("tenant_id", "sha256", name=op.f("uq_calibration_matrix_sets_tenant_id_sha256")),
+    )
+    op.create_table(
+        "calibration_matrices",
+        sa.Column("set_id", sa.String(length=36), nullable=False),
+        sa.Column("age_group", sa.String(length=20), nullable=False),
+        sa.Column("algorithm", sa.String(length=50), nullable=False),
+        sa.Column("country", sa.String(length=100), nullable=False),
+        sa.Column("causes", sa.JSON(), nullable=False),
+        sa.Column("fixed", sa.JSON(), nullable=False),
+        sa.Column("prior", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("samples", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["set_id"],
+            ["calibration_matrix_sets.id"],
+            name=op.f("fk_calibration_matrices_set_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint(*("set_id", "age_group", "algorithm", "country"), name=op.f("pk_calibration_matrices")),
+    )
+
+
+def _create_cache() -> None:
+    op.create_table(
+        "cached_results",
+        sa.Column("tenant_id", sa.String(length=36), nullable=False),
+        sa.Column("kind", sa.String(length=100), nullable=False),
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("job_id", sa.String(length=36), nullable=False),
+        sa.Column("fence", sa.Integer(), nullable=False),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_cached_results_job_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("tenant_id", "kind", "key", name=op.f("pk_cached_results")),
+    )
+    op.create_index(op.f("ix_cached_results_job_id"), "cached_results", ["job_id"])
+    op.create_index(op.f("ix_cached_results_created_at"), "cached_results", ["created_at"])
+    op.create_table(
+        "cache_lookups",
+        sa.Column("tenant_id", sa.String(length=36), nullable=False),
+        sa.Column("kind", sa.String(length=100), nullable=False),
+        sa.Column("hits", sa.BigInteger(), nullable=False),
+        sa.Column("misses", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_cache_lookups_tenant_id")),
+        sa.PrimaryKeyConstraint("tenant_id", "kind", name=op.f("pk_cache_lookups")),
+    )
 
 
 def downgrade() -> None:
     """Undo."""
-    for table in ("stream_entries", "stream_heads", "outbox", "leases"):
+    for table in ("calibration_matrices", "calibration_matrix_sets", "cache_lookups", "cached_results"):
+        op.drop_table(table)
+    for table in ("job_uploads", "uploads", "stream_entries", "stream_heads", "outbox", "leases"):
         op.drop_table(table)
     op.drop_index(op.f("ix_idempotency_keys_job_id"), "idempotency_keys")
     op.drop_index("ix_jobs_expiring", "jobs")

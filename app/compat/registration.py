@@ -1,0 +1,28 @@
+"""Adds the dialects that the settings ask for to an application; what they leave out is not even imported."""
+
+from pydantic import BaseModel
+
+from app.openapi import API
+from app.services import Services
+from app.streams.services import StreamServices
+
+Models = tuple[type[BaseModel], ...]
+
+
+def register_dialects(app: API, services: Services, streams: StreamServices) -> tuple[Models, Models]:
+    """Add the older services' paths to ``app``; return the models that they answer with, and those that they read."""
+    if not services.settings.dialect_va:
+        return (), ()
+    from app.compat import va, va_data, va_v1  # noqa: PLC0415
+
+    for concern in (va, va_v1, va_data):
+        app.register_api(concern.bp)
+    models, requests = (*va.MODELS, *va_v1.MODELS, *va_data.MODELS), (*va.REQUESTS, *va_data.REQUESTS)
+    if services.settings.serves_websocket:
+        from app.compat import va_realtime  # noqa: PLC0415
+
+        aliases, socket = va_realtime.realtime_paths(services, streams)
+        app.register_api(aliases.blueprint)
+        app.register_blueprint(socket)
+        models = (*models, *va_realtime.MODELS)
+    return models, requests

@@ -1,0 +1,167 @@
+"""Connections of the driver's own, for the prepared statements of every job.
+
+SQLAlchemy's way to a transaction (a connection object, its pool's checks, its events) costs about as much as the
+statements of a claim themselves. Here SQLAlchemy opens a connection, which is then kept and used as the driver made it.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import BoundedSemaphore
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect, Engine
+
+from tasks.core.errors import LedgerBusy
+from tasks.core.ledger.locking import BUSY_TIMEOUT_S, begin_writing
+
+# A connection that was used this long ago is taken to live.
+TRUSTED_S = 1.0
+_WAIT_S = 5.0
+# A writer waits for the lock in ``begin_writing``, and then has to wait for nothing more.
+_NEVER_WAIT = "PRAGMA busy_timeout=0"
+
+
+class Driver:
+    """One open connection. ``Prepared`` statements take it in the place of SQLAlchemy's ``Connection``."""
+
+    __slots__ = ("connection", "dialect", "hurries", "used_at")
+
+    def __init__(self, connection: Any, dialect: Dialect) -> None:
+        self.connection = connection
+        self.dialect = dialect
+        self.used_at = time.monotonic()
+        self.hurries = False
+
+    def invalidate(self, _error: BaseException | None = None) -> None:
+        """Do nothing: ``Drivers`` keeps no connection on which anything failed."""
+
+
+class Drivers:
+    """At most ``most`` connections, opened when there is none to spare."""
+
+    def __init__(self, engine: Engine, *, most: int) -> None:
+        self._engine = engine
+        self._is_sqlite = engine.dialect.name == "sqlite"
+        self._spare: deque[Driver] = deque()
+        self._free = BoundedSemaphore(most)
+
+    @contextmanager
+    def transaction(self, *, of_one: bool = False, may_vanish: bool = False) -> Iterator[Driver]:
+        """Open a write transaction; it commits at the end and rolls back on any exception.
+
+        With ``of_one`` a single statement follows, or on SQLite as many as you like: there PostgreSQL is not asked to
+        begin or to commit. With ``may_vanish`` SQLite does not wait for the disk: a loss of power may undo the
+        transaction, though none before it; the next one that waits makes it durable, too.
+
+        Raises:
+            LedgerBusy: every connection is in use, or another writer holds the ledger, for too long.
+            sqlalchemy.exc.DBAPIError: whatever the driver raises, as SQLAlchemy would name it.
+        """
+        in_steps = self._is_sqlite or not of_one
+        with self._borrowed() as driver:
+            if self._is_sqlite and may_vanish != driver.hurries:
+                self._run(driver, "PRAGMA synchronous=" + ("NORMAL" if may_vanish else "FULL"))
+                driver.hurries = may_vanish
+            if in_steps:
+                self._begin(driver)
+            yield driver
+            if in_steps:
+                self._run(driver, "COMMIT")
+
+    @contextmanager
+    def reading(self) -> Iterator[Driver]:
+        """Give a connection for statements that only read; each is a transaction of its own.
+
+        Raises:
+            LedgerBusy, sqlalchemy.exc.DBAPIError: as ``transaction``.
+        """
+        with self._borrowed() as driver:
+            if self._is_sqlite:
+                self._run(driver, f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000:.0f}")
+            yield driver
+            if self._is_sqlite:
+                self._run(driver, _NEVER_WAIT)
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[Driver]:
+        if not self._free.acquire(timeout=_WAIT_S):
+            raise LedgerBusy("Too many requests wait for the ledger. Try again in a few seconds.")
+        try:
+            driver = self._take()
+            try:
+                yield driver
+            except BaseException:
+                # A signal may have come in the middle of a statement: what the connection is doing is not known.
+                with suppress(self._errors):
+                    driver.connection.close()  # rolls back
+                raise
+            driver.used_at = time.monotonic()
+            self._spare.append(driver)
+        finally:
+            self._free.release()
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        while self._spare:
+            with suppress(self._errors):
+                self._spare.pop().connection.close()
+
+    @property
+    def _errors(self) -> type[Exception]:
+        errors: type[Exception] = self._engine.dialect.loaded_dbapi.Error
+        return errors
+
+    def _take(self) -> Driver:
+        with suppress(IndexError):
+            driver = self._spare.pop()  # the one used last, which is the likeliest to live
+            if self._is_sqlite or self._lives(driver):
+                return driver
+            # Its fellows were used even longer ago.
+            self.close()
+        return self._open()
+
+    def _lives(self, driver: Driver) -> bool:
+        if time.monotonic() - driver.used_at < TRUSTED_S:
+            return True
+        try:
+            driver.connection.execute("SELECT 1")
+        except self._errors:
+            with suppress(self._errors):
+                driver.connection.close()
+            return False
+        return True
+
+    def _open(self) -> Driver:
+        with self._told_by_sqlalchemy("connect"):
+            pooled = self._engine.raw_connection()
+        connection: Any = pooled.driver_connection
+        pooled.detach()  # else the pool would count it, and reset it at the end
+        if self._is_sqlite:
+            connection.execute(_NEVER_WAIT)
+        else:
+            connection.autocommit = True
+        return Driver(connection, self._engine.dialect)
+
+    def _begin(self, driver: Driver) -> None:
+        if self._is_sqlite:
+            begin_writing(driver.connection)
+        else:
+            self._run(driver, "BEGIN")
+
+    def _run(self, driver: Driver, text: str) -> None:
+        with self._told_by_sqlalchemy(text, driver.connection):
+            driver.connection.execute(text)
+
+    @contextmanager
+    def _told_by_sqlalchemy(self, text: str, connection: Any = None) -> Iterator[None]:
+        try:
+            yield
+        except self._errors as exc:
+            dialect: Any = self._engine.dialect
+            lost = dialect.is_disconnect(exc, connection, None)
+            raise sa.exc.DBAPIError.instance(
+                text, None, exc, self._errors, dialect=dialect, connection_invalidated=lost
+            ) from exc

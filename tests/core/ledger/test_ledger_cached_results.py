@@ -1,0 +1,127 @@
+"""Which finished job answers a request that is sent again: its own tenant's, of its kind, while it still can."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tasks.core.clock import now
+from tasks.core.ledger import Ledger, cached_results, tenants, transitions
+from tasks.core.ledger.tenants import Tenant
+from tasks.core.records import Cause, Job, JobState
+from tasks.maintenance.contract import PING
+from tests.samples import accepted, running
+
+KEY = "a" * 64
+
+
+def answered(ledger: Ledger, tenant: Tenant, key: str = KEY, **changes: Any) -> Job:
+    """A job that has succeeded and answers to ``key``."""
+    job = running(ledger, tenant, **changes)
+    assert cached_results.remember(ledger, job.id, fence=job.fence, key=key)
+    return end(ledger, job)
+
+
+def end(ledger: Ledger, job: Job, state: JobState = JobState.SUCCEEDED) -> Job:
+    result = {"message": job.id} if state is JobState.SUCCEEDED else None
+    ended = transitions.finish(ledger, job.id, fence=job.fence, state=state, cause=Cause.COMPLETED, result=result)
+    assert ended is not None
+    return ended
+
+
+def found_for(ledger: Ledger, tenant: Tenant, key: str = KEY, **changes: Any) -> str | None:
+    """Whose result a new job would be answered with."""
+    entry = cached_results.find(ledger, accepted(ledger, tenant, **changes).id, key=key)
+    return None if entry is None else entry.job_id
+
+
+def test_a_finished_job_answers_the_same_key(ledger: Ledger, tenant: Tenant) -> None:
+    """With its result, and whose and when it was."""
+    first = answered(ledger, tenant)
+    entry = cached_results.find(ledger, accepted(ledger, tenant).id, key=KEY)
+    assert entry is not None
+    assert (first.id, first.fence, first.attempt) == (entry.job_id, entry.fence, entry.attempt)
+    assert (first.finished_at, {"message": first.id}) == (entry.at, entry.result)
+    assert found_for(ledger, tenant, "b" * 64) is None
+
+
+def test_nothing_crosses_tenants_or_kinds(ledger: Ledger, tenant: Tenant) -> None:
+    """The same key of another tenant, or of another kind, is another question."""
+    answered(ledger, tenant)
+    assert found_for(ledger, tenants.named(ledger, "stranger")) is None
+    assert found_for(ledger, tenant, kind="other.kind") is None
+
+
+def test_a_job_that_has_not_succeeded_answers_nothing(ledger: Ledger, tenant: Tenant) -> None:
+    """Neither while it runs, nor after it failed; and never itself."""
+    job = running(ledger, tenant)
+    cached_results.remember(ledger, job.id, fence=job.fence, key=KEY)
+    assert found_for(ledger, tenant) is None
+    assert cached_results.find(ledger, job.id, key=KEY) is None
+    end(ledger, job, JobState.FAILED)
+    assert found_for(ledger, tenant) is None
+
+
+def test_the_newest_answers(ledger: Ledger, tenant: Tenant) -> None:
+    """Computing the same again replaces what answered before."""
+    answered(ledger, tenant)
+    assert answered(ledger, tenant).id == found_for(ledger, tenant)
+    assert 1 == cached_results.standing(ledger, tenant_id=tenant.id, kind=PING).entries
+
+
+def test_an_erased_job_answers_nothing(ledger: Ledger, tenant: Tenant) -> None:
+    """Its entry goes with it."""
+    first = answered(ledger, tenant)
+    transitions.erase(ledger, first.id, tenant_id=tenant.id)
+    assert found_for(ledger, tenant) is None
+    assert 0 == cached_results.standing(ledger, tenant_id=tenant.id, kind=PING).entries
+
+
+def test_a_superseded_attempt_is_not_remembered(ledger: Ledger, tenant: Tenant) -> None:
+    """Its fence is old."""
+    job = running(ledger, tenant)
+    assert not cached_results.remember(ledger, job.id, fence=job.fence + 1, key=KEY)
+    assert not cached_results.remember(ledger, accepted(ledger, tenant).id, fence=0, key=KEY)
+
+
+def test_lookups_are_counted_by_tenant_and_summed_by_kind(ledger: Ledger, tenant: Tenant) -> None:
+    """Also when the first ones come at the same time."""
+    other = tenants.named(ledger, "stranger")
+    mine, theirs = accepted(ledger, tenant), accepted(ledger, other)
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(lambda hit: cached_results.count_lookup(ledger, mine.id, hit=hit), [True, False] * 6))
+    cached_results.count_lookup(ledger, theirs.id, hit=True)
+    standing = cached_results.standing(ledger, tenant_id=tenant.id, kind=PING)
+    assert (6, 6) == (standing.hits, standing.misses)
+    assert {PING: (7, 6)} == cached_results.lookups_by_kind(ledger)
+    cached_results.count_lookup(ledger, "01890000-0000-7000-8000-000000000000", hit=True)
+
+
+def test_forgetting_keeps_to_tenant_and_labels(ledger: Ledger, tenant: Tenant) -> None:
+    """Only what was meant goes, and the jobs stay."""
+    other = tenants.named(ledger, "stranger")
+    answered(ledger, other)
+    answered(ledger, tenant, labels={"country": "Mali"})
+    kept = answered(ledger, tenant, "b" * 64, labels={"country": "Kenya"})
+    assert 1 == cached_results.forget(ledger, tenant_id=tenant.id, kind=PING, labels=[("country", "Mali")])
+    assert (None, kept.id) == (found_for(ledger, tenant), found_for(ledger, tenant, "b" * 64))
+    assert 1 == cached_results.forget(ledger, tenant_id=tenant.id, kind=PING)
+    assert found_for(ledger, other) is not None
+
+
+@pytest.mark.parametrize(
+    ("before", "left"), [({PING: timedelta(hours=1)}, 0), ({PING: timedelta(hours=-1)}, 1), ({}, 0)]
+)
+def test_outdated_entries_are_found_by_kind(
+    ledger: Ledger, tenant: Tenant, before: dict[str, timedelta], left: int
+) -> None:
+    """Each kind's own time, and one for kinds that nobody knows any more."""
+    answered(ledger, tenant)
+    later = now() + timedelta(hours=1)
+    leftover = cached_results.outdated(
+        before={kind: now() + offset for kind, offset in before.items()}, before_otherwise=later
+    )
+    assert 1 - left == leftover.count(ledger)
+    assert 1 - left == leftover.delete(ledger, limit=10)
+    assert left == cached_results.standing(ledger, tenant_id=tenant.id, kind=PING).entries
