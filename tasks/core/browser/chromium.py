@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -14,6 +15,7 @@ from playwright.async_api import Error as PlaywrightError
 
 from tasks.core.browser.flags import FLAGS, NO_BYPASS
 from tasks.core.browser.options import BrowserOptions, VisitOptions
+from tasks.core.browser.scratch import as_temporary_folder, make_scratch, remove_scratch
 from tasks.core.errors import Transient
 from tasks.core.processes import held_bytes
 from tasks.core.version import VERSION
@@ -34,10 +36,11 @@ _CLOSE_LIMIT_S = 5.0
 class Chromium:
     """A running browser."""
 
-    def __init__(self, playwright: Playwright, browser: Browser, process: psutil.Process) -> None:
+    def __init__(self, playwright: Playwright, browser: Browser, process: psutil.Process, scratch: Path) -> None:
         self._playwright = playwright
         self._browser = browser
         self._process = process
+        self._scratch = scratch
         self._is_killed = False
         self.visits = 0
 
@@ -53,7 +56,10 @@ class Chromium:
         mark = secrets.token_hex(8)
         try:
             async with AsyncExitStack() as undo:
-                playwright = await async_playwright().start()
+                scratch = make_scratch()
+                undo.callback(remove_scratch, scratch)
+                with as_temporary_folder(scratch):
+                    playwright = await async_playwright().start()
                 undo.push_async_callback(_stop, playwright)
                 undo.callback(_kill_marked, mark)
                 browser = await playwright.chromium.launch(
@@ -69,7 +75,7 @@ class Chromium:
                     handle_sigterm=False,
                     handle_sighup=False,
                 )
-                launched = cls(playwright, browser, _marked(mark)[0])
+                launched = cls(playwright, browser, _marked(mark)[0], scratch)
                 undo.pop_all()
                 return launched
         except PlaywrightError as exc:
@@ -131,6 +137,7 @@ class Chromium:
         finally:
             self.kill()
             await _stop(self._playwright)
+            remove_scratch(self._scratch)
 
     def kill(self) -> None:
         """Kill all its processes. From any thread."""

@@ -10,6 +10,7 @@ T = TypeVar("T")
 
 # How often the waiting thread looks after what it is asked to look after.
 _LOOK_EVERY_S = 0.1
+_JOIN_LIMIT_S = 5.0
 
 
 class LoopThread:
@@ -46,10 +47,11 @@ class LoopThread:
                     give_up()
 
     def close(self) -> None:
-        """End the loop and the thread; coroutines under way are dropped."""
+        """End the loop and the thread; coroutines under way are dropped, and one that never awaits is left behind."""
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._thread.join(_JOIN_LIMIT_S)
+        if not self._thread.is_alive():
+            self._loop.close()
 
 
 def _result(future: Future[T], meanwhile: Callable[[], None]) -> T:

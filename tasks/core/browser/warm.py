@@ -1,7 +1,9 @@
 """The browser of one worker child: launched when first wanted, kept warm, replaced in time."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import structlog
@@ -76,7 +78,14 @@ class WarmBrowser:
 
     def close(self) -> None:
         """End the browser, the proxy and the thread."""
-        self._loop.run(self._close(), cleanup_s=_CLOSE_LIMIT_S)
+        ends_at = time.monotonic() + _CLOSE_LIMIT_S
+
+        def give_up_in_time() -> None:
+            if time.monotonic() > ends_at:
+                raise TimeoutError
+
+        with suppress(TimeoutError):
+            self._loop.run(self._close(), meanwhile=give_up_in_time, cleanup_s=0, give_up=self._kill)
         self._loop.close()
 
     async def _visit(self, work: Work[T], options: VisitOptions, timeout_s: float, told: Told) -> T:
@@ -85,7 +94,7 @@ class WarmBrowser:
         try:
             async with asyncio.timeout(timeout_s) as bound:
                 # A page whose bytes stop coming would load until its time is up.
-                holder.on_spent = lambda: bound.reschedule(0)
+                holder.on_spent = lambda: None if bound.expired() else bound.reschedule(0)
                 chromium = await self._ready()
                 return await self._work(chromium, work, options, holder, told)
         except (TimeoutError, PlaywrightError) as exc:

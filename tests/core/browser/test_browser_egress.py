@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import quote
 
 import ada_url
 import httpcore
@@ -29,6 +28,8 @@ DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "egress_address
 _WITHIN_S = 20.0
 # A visit tells apart at most 100 refused addresses.
 BATCH = 60
+# Pages that load side by side.
+TOGETHER = 6
 
 # What a page says to ask for {to}, which is ``//host:port/path``; {site} is its own site.
 WAYS = {
@@ -101,8 +102,12 @@ def _scripts(site: Site) -> None:
     site.serve("/through-sw", b"")
 
 
-def fill(way: str, to: RawServer, path: str) -> str:
-    return way.format(to=f"//{to.endpoint}{path}", endpoint=to.endpoint)
+def slug(name: str) -> str:
+    return name.lower().replace(" ", "-").replace(".", "-")
+
+
+def fill(way: str, endpoint: str) -> str:
+    return way.format(to=f"//{endpoint}/x", endpoint=endpoint)
 
 
 async def wait_for(claim: Callable[[], bool]) -> bool:
@@ -119,30 +124,48 @@ async def load(visit: Visit, url: str) -> None:
         await page.goto(url, wait_until="commit")
 
 
-@pytest.mark.parametrize("name", WAYS)
-def test_way_reaches_who_is_allowed_and_nobody_else(
-    browser: WarmBrowser, site: Site, friend: RawServer, denied: RawServer, name: str
-) -> None:
-    """The friend is asked; the denied service gets neither a connection nor a datagram, and the job can tell."""
-    slug = quote(name, safe="").replace("%20", "-")
-    good = site.page(f"/good-{slug}", fill(WAYS[name], friend, f"/{slug}"))
-    bad = site.page(f"/bad-{slug}", fill(WAYS[name], denied, f"/{slug}"))
-    before = friend.arrivals
+def test_ways_reach_who_is_allowed_and_nobody_else(site: Site, friend: RawServer, denied: RawServer) -> None:
+    """Each way reaches its friend; the denied service gets neither a connection nor a datagram, and the job can tell.
 
-    async def work(visit: Visit) -> tuple[bool, bool]:
-        await load(visit, good)
-        has_asked = await wait_for(lambda: friend.arrivals > before)
-        await load(visit, bad)
-        return has_asked, await wait_for(lambda: denied.endpoint in visit.refused)
+    Each way has two names of its own, both of which resolve to this machine; the first of them is allowed.
+    """
+    friends = {name: f"{slug(name)}.friend.net:{friend.port}" for name in WAYS}
+    strangers = {name: f"{slug(name)}.denied.net:{denied.port}" for name in WAYS}
+    pages = [
+        site.page(f"/{kind}-{slug(name)}", fill(WAYS[name], endpoints[name]))
+        for name in WAYS
+        for kind, endpoints in (("good", friends), ("bad", strangers))
+    ]
+    asked: set[str] = set()
 
-    assert (True, True) == browser.run(work, timeout_s=60)
+    def resolve(host: str, port: int) -> Sequence[str]:
+        asked.add(f"{host}:{port}")
+        return ["127.0.0.1"]
+
+    async def work(visit: Visit) -> dict[str, int]:
+        for start in range(0, len(pages), TOGETHER):
+            await asyncio.gather(*(load(visit, url) for url in pages[start : start + TOGETHER]))
+        await wait_for(lambda: asked >= set(friends.values()) and set(visit.refused) >= set(strangers.values()))
+        return visit.refused
+
+    allow = frozenset({site.endpoint, *friends.values()})
+    policy = EgressPolicy(allow=allow, allowed_ports=frozenset({80, 443, denied.port}), connect_timeout_s=5)
+    warm = WarmBrowser(BrowserOptions(policy=policy), resolver=resolve)
+    try:
+        refused = warm.run(work, timeout_s=100)
+    finally:
+        warm.close()
+    assert [] == [name for name in WAYS if friends[name] not in asked]
+    assert [] == [name for name in WAYS if strangers[name] not in refused]
+    assert set(strangers.values()) == set(refused)
+    assert friend.arrivals >= len(WAYS)
     assert 0 == denied.arrivals
 
 
 def test_quiet_ways_reach_nobody(browser: WarmBrowser, site: Site, denied: RawServer) -> None:
     """What goes by UDP, by a service worker or ahead of time does not arrive either; no service worker is there."""
     pages = [
-        site.page(f"/quiet-{number}", fill(way, denied, "/quiet")) for number, way in enumerate(SILENT_WAYS.values())
+        site.page(f"/quiet-{number}", fill(way, denied.endpoint)) for number, way in enumerate(SILENT_WAYS.values())
     ]
 
     async def work(visit: Visit) -> int:
@@ -155,15 +178,15 @@ def test_quiet_ways_reach_nobody(browser: WarmBrowser, site: Site, denied: RawSe
     assert 0 == denied.arrivals
 
 
-def hostile_urls() -> list[str]:
-    """The data file's URLs, and every denied range's first and last address."""
+def hostile_urls(port: int) -> tuple[list[str], list[str]]:
+    """Return the data file's URLs, each as it is and at ``port``; and its addresses, with each range's ends."""
     if not DATA.is_file():
         pytest.skip("../shared/data is absent")
     data = json.loads(DATA.read_text(encoding="utf-8"))
     networks = [ipaddress.ip_network(cidr) for cidr in data["denied_cidrs"]]
     addresses = [*data["embedded"], *(str(network[position]) for network in networks for position in (0, -1))]
     literals = [f"http://[{address}]/" if ":" in address else f"http://{address}/" for address in addresses]
-    return [*data["hostile_urls"], *literals]
+    return [same for url in data["hostile_urls"] for same in {url, on_port(url, port)}], literals
 
 
 def on_port(url: str, port: int) -> str:
@@ -183,7 +206,7 @@ def test_every_hostile_address_is_refused_to_a_page(
 
     Every URL is tried as it is and at the port of a service that listens here, so that the address is what is refused.
     """
-    urls = [same for url in hostile_urls() for same in {url, on_port(url, denied.port)}]
+    texts, literals = hostile_urls(denied.port)
     connected: set[tuple[str, int]] = set()
     connect_tcp = httpcore.AnyIOBackend.connect_tcp
 
@@ -195,24 +218,28 @@ def test_every_hostile_address_is_refused_to_a_page(
     ask = """(urls) => { for (const url of urls) {
         try { fetch(url, {mode: 'no-cors'}).catch(() => 0) } catch (e) {}
         new Image().src = url;
-        if (!/^javascript/.test(url)) document.body.append(Object.assign(document.createElement('iframe'), {src: url}));
     } }"""
+    frame = """(urls) => { for (const url of urls) if (!/^javascript/.test(url))
+        document.body.append(Object.assign(document.createElement('iframe'), {src: url})) }"""
 
     async def work(visit: Visit, batch: list[str]) -> set[str]:
         page = await visit.context.new_page()
         for url in batch:
             with pytest.raises(EgressRefused):
                 await visit.open(page, url, timeout_s=10)
-            with suppress(PlaywrightError):
-                await page.goto(url, timeout=5000)
+            if url in texts:
+                with suppress(PlaywrightError):
+                    await page.goto(url, timeout=5000, wait_until="commit")
         # Another page: the last refusal may still be on its way to this one.
         asking = await visit.context.new_page()
         await visit.open(asking, site.url())
         await asking.evaluate(ask, batch)
+        await asking.evaluate(frame, [url for url in batch if url in texts])
         await asyncio.sleep(1.0)
         return set(visit.refused)
 
     refused: set[str] = set()
+    urls = texts + literals
     warm = WarmBrowser(BrowserOptions(policy=policy), resolver=lambda host, port: pytest.fail(f"looked up {host}"))
     try:
         for start in range(0, len(urls), BATCH):
@@ -220,8 +247,7 @@ def test_every_hostile_address_is_refused_to_a_page(
             refused |= warm.run(lambda visit, batch=batch: work(visit, batch), timeout_s=60)
     finally:
         warm.close()
-    asked = {read_target(url).endpoint for url in urls if is_readable(url)}
-    assert set() == asked - refused
+    assert set() == {read_target(url).endpoint for url in urls if is_readable(url)} - refused
     assert {("127.0.0.1", site.port)} == connected
     assert 0 == denied.arrivals
 

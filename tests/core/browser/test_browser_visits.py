@@ -2,7 +2,10 @@
 
 import asyncio
 import os
+import platform
 import signal
+import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -175,15 +178,24 @@ def test_browser_is_replaced_by_count_and_by_memory(site: Site, policy: EgressPo
             assert browser.pid is None
 
 
-def test_nothing_is_left_when_it_is_closed(site: Site, policy: EgressPolicy) -> None:
-    """Neither Chromium nor Playwright's driver nor a thread."""
+def test_nothing_is_left_when_it_is_closed(
+    site: Site, policy: EgressPolicy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither Chromium nor Playwright's driver nor a thread nor a file, and nothing of an earlier, killed browser."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (tmp_path / f"switchyard-browser-{platform.node()}-{gone.pid}-x").mkdir()
+    (tmp_path / f"switchyard-browser-{platform.node()}-{os.getppid()}-x").mkdir()
     before = {process.pid for process in psutil.Process().children(recursive=True)}
     threads = threading.active_count()
     with own_browser(policy) as browser:
         browser.run(opening(site.url(), "1"), timeout_s=60)
         assert len(psutil.Process().children(recursive=True)) > len(before)
+        assert 2 == len(list(tmp_path.iterdir()))
     assert eventually(lambda: {one.pid for one in psutil.Process().children(recursive=True)} <= before, within_s=10)
     assert eventually(lambda: threading.active_count() <= threads, within_s=10)
+    assert [str(os.getppid())] == [left.name.split("-")[-2] for left in tmp_path.iterdir()]
 
 
 def test_traffic_of_a_visit_is_capped(browser: WarmBrowser, site: Site) -> None:

@@ -22,7 +22,7 @@ class Pass:
     Attributes:
         bytes_carried: both directions, over all connections.
         connections: the tasks that serve it.
-        on_spent: called whenever something is not carried for want of bytes.
+        on_spent: called once, when the bytes are used up.
     """
 
     def __init__(self, *, max_bytes: int) -> None:
@@ -55,9 +55,11 @@ class Pass:
         Raises:
             BudgetSpent: that is too much.
         """
+        was_spent = self.is_spent
         self.bytes_carried += size_bytes
         if self.is_spent:
-            self.on_spent()
+            if not was_spent:
+                self.on_spent()
             raise BudgetSpent
 
 
