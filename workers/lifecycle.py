@@ -14,6 +14,7 @@ from celery.worker import state as worker_state
 
 from tasks.celery import app
 from tasks.core.errors import AppError, LedgerUnavailable
+from tasks.core.kernel import Kernel
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.log import configure_logging
 from tasks.core.settings import load_settings
@@ -81,7 +82,9 @@ def _mark_child(**_: Any) -> None:
 @signals.worker_process_shutdown.connect  # type: ignore[untyped-decorator]  # Celery has no types
 def _close_child(**_: Any) -> None:
     """End what this child's jobs kept warm; where it is killed instead, the beat finds what it leaves."""
-    app.kernel.warm.close()
+    kernel: Kernel | None = vars(app).get("kernel")  # a child that ran nothing has opened none
+    if kernel is not None:
+        kernel.warm.close()
 
 
 class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
