@@ -77,9 +77,9 @@ def test_browser_of_a_killed_child_is_gone(house: House, silent: RawServer) -> N
 
 
 def test_frozen_browser_of_a_killed_child_is_hunted_down(house: House, silent: RawServer) -> None:
-    """One that cannot notice that its child is dead is killed by the worker's beat, with its whole group."""
+    """One that cannot notice that its child is dead is killed by a worker's beat."""
     job, processes = browse_until_loading(house, silent)
-    os.killpg(processes[0].pid, signal.SIGSTOP)
+    processes[0].suspend()
 
     os.kill(house.job(job).child_pid, signal.SIGKILL)
 

@@ -186,7 +186,8 @@ def hostile_urls(port: int) -> tuple[list[str], list[str]]:
     networks = [ipaddress.ip_network(cidr) for cidr in data["denied_cidrs"]]
     addresses = [*data["embedded"], *(str(network[position]) for network in networks for position in (0, -1))]
     literals = [f"http://[{address}]/" if ":" in address else f"http://{address}/" for address in addresses]
-    return [same for url in data["hostile_urls"] for same in {url, on_port(url, port)}], literals
+    texts = dict.fromkeys([*data["hostile_urls"], *(on_port(url, port) for url in data["hostile_urls"])])
+    return list(texts), literals
 
 
 def on_port(url: str, port: int) -> str:
