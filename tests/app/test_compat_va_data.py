@@ -118,7 +118,7 @@ def test_formats_are_detected(alice: Caller, value: Any, form: str, total: int) 
         ([{"id": "1", "cause": "Birth asphyxa"}], "did you mean 'birth asphyxia'"),
         ([{"id": "1", "cause": "ipre"}, {"id": "1", "cause": "ipre"}], "comes on records 1 and 2"),
         ([{"id": "1"}], "needs an id and a cause"),
-        ([[1, 0]], "another number of values"),
+        ([[1, 0]], "but 2 values in row 1"),
         ([[0.5, 0.5, 0, 0, 0, 2]], "less than or equal to 1"),
         ([1, 2], "2 counts for 6 causes"),
         ({"ipre": 0}, "All counts are 0"),
