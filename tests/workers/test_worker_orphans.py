@@ -96,9 +96,12 @@ unmarked = subprocess.Popen([sys.executable, "-c", {_SLEEP!r}], env={{}})
 print(unmarked.pid, flush=True)
 time.sleep(60)
 """
-    orphan = start(code, **{CHILD_MARK: f"boot:{dead_pid(start)}"})
+    owner = start()  # lives until the group is there, because a real worker on this machine may sweep at any time
+    orphan = start(code, **{CHILD_MARK: f"boot:{owner.pid}"})
     assert orphan.stdout is not None
     unmarked = int(orphan.stdout.readline())
+    owner.kill()
+    owner.wait()
     assert_swept(orphan)
     assert eventually(lambda: not is_alive(unmarked))
 
