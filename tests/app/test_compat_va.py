@@ -6,9 +6,11 @@ import pytest
 from werkzeug.test import TestResponse
 
 from app.services import Services
+from tasks.calibration.causes import BROAD_CAUSES
 from tasks.core.ledger import queries
 from tasks.core.records import Job
 from tests.app.conftest import Caller, claim, finish
+from tests.calibration.matrices import table
 from tests.calibration.results import a_result
 
 EXAMPLE: dict[str, Any] = {
@@ -56,6 +58,34 @@ def test_every_mode_makes_one_of_our_jobs(services: Services, alice: Caller, pat
     assert (True, False, False) == tuple(job.request[name] for name in ("use_example", "ensemble", "use_cache"))
     assert answer.headers["Deprecation"].startswith("@")
     assert f'<{SUBMIT}>; rel="successor-version"' == answer.headers["Link"]
+
+
+@pytest.mark.parametrize("path", ["/calibrate", "/jobs/calibrate", "/calibrate/realtime", "/api/v1/calibrate/async"])
+def test_the_country_is_looked_up_in_the_imported_matrices(services: Services, alice: Caller, path: str) -> None:
+    """What is accepted holds its matrices; until they are imported, or where it has none, that is the refusal."""
+    causes = BROAD_CAUSES["neonate"]
+    asked: dict[str, Any] = {
+        "va_data": {"eava": dict.fromkeys(causes, 20)},
+        "age_group": "neonate",
+        "country": "kenya",
+        "async": True,
+    }
+    refused = alice.post(path, json=asked)
+    assert (422, "country") == (refused.status_code, refused.json["field"])
+    assert "switchyard matrices import" in refused.json["message"]
+    assert 201 == alice.post("/api/calibration/matrices", json={"csv": table(), "name": "a"}).status_code
+    for kind, first in (("prior", 20.0), ("fixed", 20 / (20 + 1.5 * (len(causes) - 1)))):
+        answer = alice.post(path, json=asked | {"mmat_type": kind})
+        assert 200 == answer.status_code, answer.text
+        job = job_of(services, answer.json["job_id"])
+        assert ("Kenya", kind, "a") == (
+            *(job.request[name] for name in ("country", "missmat_type")),
+            job.request["matrices"]["name"],
+        )
+        assert first == pytest.approx(job.request["missmat"]["eava"]["rows"][0][0])
+    absent = alice.post(path, json=asked | {"country": "Mozambique"})
+    assert (422, "country") == (absent.status_code, absent.json["field"])
+    assert "it has Kenya, other" in absent.json["message"]
 
 
 def test_asynchronous_reply_is_literal(alice: Caller) -> None:
