@@ -210,9 +210,19 @@ def result_of(job: JobRecord) -> VAResult:
         country=country,
         completed_at=job.finished_at,
         is_example=found["is_example"],
-        notes=found["notes"],
+        notes=[*found["notes"], *_left_as_observed(fits)],
         cache_info={"cached_at": mark["at"], "source_job_id": mark["job"]} if mark.get("hit") else None,
     )
+
+
+def _left_as_observed(fits: dict[str, Any]) -> list[str]:
+    """Say which single causes have no bounds, and why; our own notes are about whole fits."""
+    told: dict[tuple[str, str], list[str]] = {}
+    for name, fit in fits.items():
+        for cause in fit["causes"]:
+            if cause["status"] in {"requested", "indistinct"}:
+                told.setdefault((name, cause["reason"] or cause["status"]), []).append(cause["cause"])
+    return [f"{name}: {', '.join(causes)} without an interval: {why}." for (name, why), causes in told.items()]
 
 
 _ESTIMATES = {"mean": "mean", "lower_ci": "lower", "upper_ci": "upper"}

@@ -127,6 +127,9 @@ def test_result_is_literal(services: Services, alice: Caller) -> None:
         "lower_ci": {"pneumonia": 0.4, "ipre": None},
         "upper_ci": {"pneumonia": 0.8, "ipre": None},
     } == result["calibrated"]["insilicova"]
+    assert [
+        f"{fit}: ipre without an interval: left as observed, as asked for." for fit in ("insilicova", "ensemble")
+    ] == result["notes"]
     assert ("success", "neonate", "Mozambique") == tuple(result[name] for name in ("status", "age_group", "country"))
     assert (True, None) == (result["is_example"], result["cache_info"])
     assert result["completed_at"]

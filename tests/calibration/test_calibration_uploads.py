@@ -58,9 +58,10 @@ def test_all_that_is_wrong_with_uploads_is_told_at_once() -> None:
         (error["loc"], int("line 3" in error["msg"] and "malaria" in error["msg"]) * 3)
         for error in refused.value.errors()
     ]
+    others = request(va_data={"a": {"upload": UPLOAD}, "b": {"upload": UPLOAD}}, missmat={"a": MATRIX, "b": MATRIX})
     with pytest.raises(ValidationError) as refused:
-        both.check_uploads(opening(b"\0"))
-    assert ["upload holds a zero byte"] * 2 == [error["msg"].partition(":")[0] for error in refused.value.errors()]
+        others.check_uploads(opening(b"\0"))
+    assert ["The upload holds a zero byte"] * 2 == [error["msg"].partition(":")[0] for error in refused.value.errors()]
 
 
 def test_upload_that_is_no_table_of_deaths_by_its_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
