@@ -175,13 +175,18 @@ def metadata_of(job: JobSummary) -> VAMetadata:
     )
 
 
+def stage_of(job: JobSummary) -> str:
+    """Return what is being done, in words; empty before the first report."""
+    return "" if job.progress is None else job.progress.message or job.progress.stage
+
+
 def progress_of(job: JobSummary, *, at: datetime) -> VAProgress:
     """Say how far a job is, as of ``at``."""
     percent = percent_of(job)
     eta_s = None if job.progress is None or JobState(job.state).is_terminal else job.progress.eta_s
     return VAProgress(
         current_step=int(percent * _STEPS / 100),
-        step_name=job.progress.message or job.progress.stage if job.progress is not None else "Queued",
+        step_name=stage_of(job) or "Queued",
         progress_percentage=percent,
         estimated_completion=None if eta_s is None else at + timedelta(seconds=eta_s),
     )
