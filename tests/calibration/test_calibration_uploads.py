@@ -60,7 +60,7 @@ def test_all_that_is_wrong_with_uploads_is_told_at_once() -> None:
     ]
     with pytest.raises(ValidationError) as refused:
         request(**both).check_uploads(opening(b"\0"))
-    assert ["upload holds a zero byte"] * 2 == [error["msg"].partition(":")[0] for error in refused.value.errors()]
+    assert ["The upload holds a zero byte"] * 2 == [error["msg"].partition(":")[0] for error in refused.value.errors()]
 
 
 def test_upload_that_is_no_table_of_deaths_by_its_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
