@@ -1,7 +1,7 @@
 """A tool: one function of a website, described so that a program can call it.
 
-Sources make tools, runs use them, the store keeps them. The public shape is an MCP tool (Model Context Protocol, revision
-2025-06-18); ``call`` says how to carry it out.
+Sources make tools, runs use them, the store keeps them. The public shape is an MCP tool (Model Context Protocol,
+revision 2025-06-18); ``call`` says how to carry it out.
 """
 
 from enum import StrEnum
