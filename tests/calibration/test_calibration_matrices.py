@@ -189,7 +189,7 @@ def test_a_name_that_is_wrong_on_many_lines_is_told_once() -> None:
         (b"", "is empty"),
         (HEADER.encode(), "has a header and no rows"),
         (b"PK\x03\x04\0\0", "holds a zero byte"),
-        (gzip.compress(b"hello"), "is no R data file"),
+        (gzip.compress(b"hello", mtime=0), "is no R data file"),
         (b"\x1f\x8bxxxx", "is damaged"),
         (lzma.compress(b"RDX3\nX\n\0\0\0\x05" + bytes(8)), "serialisation version 5"),
         (bz2.compress(b"RDX2\nX\n\0\0\0\x02" + bytes(8)), "it ends too early"),

@@ -69,7 +69,10 @@ def test_request_without_uploads_names_none() -> None:
     assert [] == references(PingRequest(message=new_id()))
 
 
-@pytest.mark.parametrize("sent", ["", "x", "../../etc/passwd", new_id().upper(), new_id() + "\n"])
+_SOME_ID = "01a202f1-4478-76d4-ac45-2c51ba0197d1"
+
+
+@pytest.mark.parametrize("sent", ["", "x", "../../etc/passwd", _SOME_ID.upper(), _SOME_ID + "\n"])
 def test_an_id_is_a_uuid(sent: str) -> None:
     """So that it can be part of a path."""
     with pytest.raises(ValidationError):
