@@ -124,7 +124,7 @@ def test_child_notes_what_it_works_on_until_it_writes_the_end(kernel: Kernel, jo
         seen.extend(works_on())
         raise Permanent("x", code="x")
 
-    run(kernel, job, engine)
+    ended(kernel, job, engine)
     assert (seen, works_on()) == ([(job.id, 1)], [None])
 
 
