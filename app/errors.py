@@ -80,9 +80,9 @@ class FieldsRejected(errors.InputRejected):
     """Several fields were refused at once."""
 
     def __init__(self, refusals: Sequence[Refusal]) -> None:
-        fields = ", ".join(refusal.field or "the body" for refusal in refusals[:5])
-        more = f" and {len(refusals) - 5} more" if len(refusals) > 5 else ""
-        super().__init__(f"Refused: {fields}{more}. See errors.")
+        fields = list(dict.fromkeys(refusal.field or "the body" for refusal in refusals))
+        more = f" and {len(fields) - 5} more" if len(fields) > 5 else ""
+        super().__init__(f"Refused: {', '.join(fields[:5])}{more}. See errors.")
         self.refusals = tuple(refusals[:_MOST_REFUSALS])
 
 

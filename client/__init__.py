@@ -5,7 +5,7 @@ server's settings and runs where the server is installed.
 """
 
 from client.async_switchyard import AsyncSwitchyard
-from client.calibration import Calibration, Fraction
+from client.calibration import AsyncCalibration, Calibration, Fraction
 from client.errors import (
     AnswerTimedOut,
     ChecksumMismatch,
@@ -63,6 +63,7 @@ from client.switchyard import Switchyard
 
 __all__ = [
     "Switchyard",
+    "AsyncCalibration",
     "AsyncSwitchyard",
     "Limits",
     "Notice",

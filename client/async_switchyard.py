@@ -11,7 +11,9 @@ from typing import Any, Self, TypeVar, Unpack, overload
 from pydantic import BaseModel
 
 from client import address, calls
+from client.calibration import AsyncCalibration
 from client.calls import Call, JobFilters, SubmitOptions
+from client.deaths import calibration_params, large_files
 from client.domain import LATEST, DomainReading, awaited_event, beginning
 from client.downloading import downloaded, target_path
 from client.following import Choice, Follower
@@ -100,6 +102,35 @@ class AsyncSwitchyard:
         """Submit and wait for the end; ``run_timeout_s`` limits the waiting, ``timeout_s`` the job itself."""
         job = await self.submit(kind, params, files=files, **options)
         return await self.wait(job.id, timeout_s=run_timeout_s, check=check)
+
+    async def calibrate(
+        self,
+        data: object,
+        *,
+        algorithm: str | None = None,
+        age_group: str | None = None,
+        country: str | None = None,
+        options: SubmitOptions | None = None,
+        **params: Any,
+    ) -> AsyncCalibration:
+        """Submit a calibration of causes of death; what asks the object returned for its outcome is awaited.
+
+        Takes and raises what ``Switchyard.calibrate`` does.
+        """
+        refs = await self._sent(data, algorithm)
+        given = calibration_params(
+            data, algorithm=algorithm, age_group=age_group, country=country, send=refs.__getitem__, **params
+        )
+        return AsyncCalibration(self, await self.submit("calibration.va", given, **(options or {})))
+
+    async def preview_calibration(self, data: object, *, algorithm: str | None = None, **params: Any) -> dict[str, Any]:
+        """Tell at once what ``calibrate`` with the same arguments would do: counts, what is left out, warnings."""
+        refs = await self._sent(data, algorithm)
+        given = calibration_params(data, algorithm=algorithm, send=refs.__getitem__, **params)
+        return await self._perform(calls.preview_calibration(given))
+
+    async def _sent(self, data: object, algorithm: str | None) -> dict[Path, Mapping[str, str]]:
+        return {path: (await self.upload(path)).ref for path in large_files(data, algorithm=algorithm)}
 
     async def wait(self, job_id: str, timeout_s: float | None = None, *, check: bool = True) -> Job:
         """Wait for a job's end; return its final record.

@@ -49,6 +49,22 @@ def calibration_params(
     return params | given
 
 
+def large_files(data: object, *, algorithm: str | None = None) -> list[Path]:
+    """Return the files among the deaths that ``calibration_params`` would send: for those who cannot send in between.
+
+    Raises:
+        TypeError: see ``calibration_params``.
+    """
+    found: list[Path] = []
+
+    def note(path: Path) -> Mapping[str, str]:
+        found.append(path)
+        return {}
+
+    calibration_params(data, algorithm=algorithm, send=note)
+    return found
+
+
 def deaths(data: object, send: Send | None = None) -> dict[str, Any]:
     """Return the deaths of one algorithm in a shape that the server reads.
 

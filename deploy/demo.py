@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 from rich.table import Table
 
 from client import Event, Job, Switchyard
+from client.calibration import fractions, percent
 from deploy.ports import free_port
 from deploy.redis_server import NoRedisServer
 from deploy.stack import Running, Stack, StackFailed
@@ -112,7 +113,8 @@ def main() -> int:
 def _run(arguments: argparse.Namespace, console: Console) -> int:
     try:
         with _site(arguments.url) as (url, allow), _stack(arguments.state, allow, console) as running:
-            return _crawl(running, url, arguments, console)
+            crawled = _crawl(running, url, arguments, console)
+            return crawled or _calibrate(running, console)
     except (StackFailed, NoRedisServer, FileNotFoundError) as exc:
         console.print(f"[red]{exc}[/]", soft_wrap=True)
         return 1
@@ -161,12 +163,37 @@ def _crawl(running: Running, url: str, arguments: argparse.Namespace, console: C
         viewer = Viewer(client, console, calm=arguments.calm)
         final = viewer.follow(job)
         seconds = time.monotonic() - began
-        folder = Path(running.state_dir) / "results" / job.id
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = _folder_of(running, job)
         files = [client.download(job.id, kept.name, folder / kept.name) for kept in client.artifacts(job.id)]
         lost = 0 if final.is_terminal else 1
         _summary(console, final, viewer, seconds=seconds, lost=lost, files=files)
     return 0 if final.state == "succeeded" and lost == 0 else 1
+
+
+def _folder_of(running: Running, job: Job) -> Path:
+    folder = Path(running.state_dir) / "results" / job.id
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _calibrate(running: Running, console: Console) -> int:
+    """Run the other family's job, on data that are invented and say so."""
+    with Switchyard(running.url, api_key=running.api_key) as client:
+        with console.status("calibration.va: starting R, and calibrating an invented data set …"):
+            job = client.run("calibration.va", {"use_example": True}, labels={"from": "demo"}, check=False)
+        if job.result is None:
+            console.print(f"[red]calibration.va {job.state}: {job.error.message if job.error else job.cause}[/]")
+            return 1
+        report = client.download(job.id, "report.html", _folder_of(running, job))
+    table = Table(title="calibration.va, invented data: % of deaths (95 % interval)", title_justify="left")
+    rows = [row for row in fractions(job.result) if row.fit == "ensemble"] or list(fractions(job.result))
+    for name in ("cause", "observed", "calibrated"):
+        table.add_column(name, justify="left" if name == "cause" else "right")
+    for row in rows:
+        table.add_row(row.cause, f"{100 * row.uncalibrated:.1f}", percent(row))
+    console.print(table)
+    console.print(f"report: {os.path.relpath(report)}", soft_wrap=True)
+    return 0
 
 
 def _summary(console: Console, job: Job, viewer: Viewer, *, seconds: float, lost: int, files: list[Path]) -> None:

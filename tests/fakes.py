@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from tasks.core.domain_events import Emissions
 from tasks.core.egress import Egress
@@ -39,6 +39,7 @@ class FakeJob:
 
     workdir: Path
     http: Egress
+    browser: Any = None
     id: str = "01890000-0000-7000-8000-000000000000"
     attempt: int = 1
     fence: int = 1

@@ -71,7 +71,7 @@ def local(queues: str, slots: int, with_web: bool, standby: bool) -> None:
     from workers.local import LocalRunner  # noqa: PLC0415  # the supervisor has no use for it
     from workers.standby import BrokerWatch  # noqa: PLC0415
 
-    found = find_capabilities(settings.resolved_r_library)
+    found = find_capabilities(settings.resolved_r_library, browser_program=settings.browser_program)
     specs = list(load_specs(settings.extra_families).values())
     kernel = open_kernel(settings)
     watch = BrokerWatch(settings.redis_url) if standby else None

@@ -16,10 +16,10 @@ from tasks.core.ledger import fleet, transitions
 from tasks.core.ledger.fleet import Held, WorkerState
 from tasks.core.outcome import settle_lost
 from tasks.core.places import remove_workdirs
+from tasks.core.processes import held_bytes
 from tasks.core.records import Cause, Job
 from tasks.core.relay import announce
 from workers.leftovers import Leftovers
-from workers.memory import held_bytes
 from workers.orphans import is_own_child, kill_group, kill_group_if, kill_orphans
 
 log = structlog.get_logger()

@@ -14,6 +14,7 @@ from celery.worker import state as worker_state
 
 from tasks.celery import app
 from tasks.core.errors import AppError, LedgerUnavailable
+from tasks.core.kernel import Kernel
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.log import configure_logging
 from tasks.core.settings import load_settings
@@ -78,6 +79,14 @@ def _mark_child(**_: Any) -> None:
     mark_child()
 
 
+@signals.worker_process_shutdown.connect  # type: ignore[untyped-decorator]  # Celery has no types
+def _close_child(**_: Any) -> None:
+    """End what this child's jobs kept warm; where it is killed instead, the beat finds what it leaves."""
+    kernel: Kernel | None = vars(app).get("kernel")  # a child that ran nothing has opened none
+    if kernel is not None:
+        kernel.warm.close()
+
+
 class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
     """Begins the beat once the pool stands; it beats on until the whole worker has stopped."""
 
@@ -92,7 +101,10 @@ class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no 
                 parent.hostname,
                 [str(name) for name in parent.app.amqp.queues.consume_from],
                 slots=int(parent.concurrency),
-                capabilities=find_capabilities(parent.app.kernel.settings.resolved_r_library),
+                capabilities=find_capabilities(
+                    parent.app.kernel.settings.resolved_r_library,
+                    browser_program=parent.app.kernel.settings.browser_program,
+                ),
             ),
             is_stopping=_is_stopping,
             children=lambda: [child.pid for child in pool._pool],

@@ -88,9 +88,17 @@ def kill_orphans() -> list[int]:
             and not all(_is_alive(owner, boot=boot, since=pid) for boot, owner in marks)
         ):
             with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+                _kill_with_group(pid)
                 killed.append(pid)
     return killed
+
+
+def _kill_with_group(pid: int) -> None:
+    # A browser's processes overwrite their environment, and the marks with it; only the one that leads them keeps it.
+    if os.getpgid(pid) == pid:
+        os.killpg(pid, signal.SIGKILL)
+    else:
+        os.kill(pid, signal.SIGKILL)
 
 
 def _marks(pid: int) -> list[tuple[str, int]]:

@@ -6,9 +6,11 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tasks.core.settings import CHROMIUM_PROGRAMS
+
 # A capability is there when one of these programs is on the path, or one of these modules can be imported.
 _PROGRAMS: Mapping[str, Sequence[str]] = {
-    "chromium": ("chromium", "chromium-browser", "google-chrome"),
+    "chromium": CHROMIUM_PROGRAMS,
     "r": ("Rscript",),
     "espeak": ("espeak-ng", "espeak"),
     "ffmpeg": ("ffmpeg",),
@@ -21,13 +23,15 @@ _R_PACKAGES: Mapping[str, Sequence[str]] = {"vacalibration": ("vacalibration", "
 _R_LIMIT_S = 10.0
 
 
-def find_capabilities(r_library: Path | None = None) -> list[str]:
+def find_capabilities(r_library: Path | None = None, *, browser_program: Path | None = None) -> list[str]:
     """Name what was found, sorted.
 
     Args:
         r_library: a library of R packages that R itself does not know of.
+        browser_program: Chromium, where the operator says that it is.
     """
-    programs = {name for name, tries in _PROGRAMS.items() if any(shutil.which(program) for program in tries)}
+    tried = {**_PROGRAMS, "chromium": [str(browser_program)]} if browser_program else _PROGRAMS
+    programs = {name for name, tries in tried.items() if any(shutil.which(program) for program in tries)}
     modules = {name for name, module in _MODULES.items() if importlib.util.find_spec(module) is not None}
     packages = set()
     if "r" in programs:

@@ -7,16 +7,20 @@ from flask import Response
 from pydantic import BaseModel, Field, RootModel, ValidationError
 
 from app.answers import json_answer
+from app.auth import tenant_id
 from app.compat.va_requests import KeyQuery, shape_of
 from app.compat.va_words import described, va_paths
 from app.errors import FieldsRejected, rejected
 from app.inputs import WHOLE_NUMBER, Input, Text
 from app.openapi import answer
+from app.services import services
+from tasks.calibration import store
 from tasks.calibration.causes import BROAD_CAUSES, AgeGroup, cause_table, normalised, spelled_causes
 from tasks.calibration.contract import KIND, MAX_ALGORITHMS, AlgorithmDeaths
 from tasks.calibration.deaths import CauseNames, DeathsRefused, advice, count_deaths
 from tasks.calibration.example import EXAMPLE_DEATHS, EXAMPLE_MATRICES, NOTE
 from tasks.calibration.reading import MAX_ROWS
+from tasks.calibration.shelf import MatrixSet, find_set
 from tasks.core.errors import NotFound
 
 aliases = va_paths("va_data")
@@ -32,10 +36,6 @@ _ITS_OWN: dict[str, str] = {
     "comsamoz_public_openVAout": "neonate",
     "Mmat_champs": "both",
 }
-_COUNTRIES = (
-    *("Bangladesh", "Ethiopia", "Kenya", "Mali", "Mozambique", "Sierra Leone", "South Africa"),
-    "other",
-)
 _FORMATS = ("specific_causes", "broad_causes", "death_counts")
 
 
@@ -113,9 +113,11 @@ class VADatasetPreview(BaseModel):
 class VAConfigurations(BaseModel):
     """What can be asked for."""
 
-    algorithms: list[str]
+    algorithms: list[str] = Field(
+        description="Of the set of matrices that a request uses; of the example where none was imported."
+    )
     age_groups: list[str]
-    countries: list[str] = Field(description="Those of the matrices that the older service came with.")
+    countries: list[str] = Field(description="Of the same set; none where none was imported.")
     mmat_types: list[str]
     input_formats: list[str]
 
@@ -258,15 +260,26 @@ def _example_counts() -> dict[str, dict[str, int]]:
     responses={200: answer(VAConfigurations, "What can be asked for."), **described(401, 503)},
 )
 def list_configurations() -> Response:
-    """List what can be asked for."""
-    return json_answer(
-        VAConfigurations(
-            algorithms=["eava", "insilicova", "interva"],
-            age_groups=list(BROAD_CAUSES),
-            countries=list(_COUNTRIES),
-            mmat_types=["prior", "fixed"],
+    """List what can be asked for: with the matrices that were imported, or of the example alone."""
+    return json_answer(_configurations(find_set(store.list_sets(services().kernel.ledger, tenant_id()), None)))
+
+
+def _configurations(kept: MatrixSet | None) -> VAConfigurations:
+    if kept is None:
+        return VAConfigurations(
+            algorithms=list(EXAMPLE_DEATHS),
+            age_groups=[_EXAMPLE_AGE],
+            countries=[],
+            mmat_types=["prior"],
             input_formats=list(_FORMATS),
         )
+    groups = {group for group, _, _ in kept.keys}
+    return VAConfigurations(
+        algorithms=sorted({algorithm for _, algorithm, _ in kept.keys}),
+        age_groups=[group for group in BROAD_CAUSES if group in groups],
+        countries=sorted({country for _, _, country in kept.keys}),
+        mmat_types=["prior", "fixed"] if kept.with_prior else ["fixed"],
+        input_formats=list(_FORMATS),
     )
 
 

@@ -8,7 +8,7 @@ from app.compat.va_words import ours
 from app.errors import FieldsRejected, Refusal
 from app.inputs import Input, Text
 from tasks.calibration.causes import BROAD_CAUSES, AgeGroup
-from tasks.calibration.contract import MAX_ALGORITHMS
+from tasks.calibration.contract import MAX_ALGORITHMS, AlgorithmName
 from tasks.calibration.example import EXAMPLE_DEATHS
 
 # Its names for the data that it came with. Ours is invented, and says so in each result.
@@ -16,7 +16,6 @@ SAMPLES = ("example", "comsamoz_broad", "comsamoz_specific", "comsamoz_public_br
 _EXAMPLE, _EXAMPLE_ALGORITHM, _EXAMPLE_AGE = "use_example", "insilicova", "neonate"
 
 Format = Literal["specific_causes", "broad_causes", "death_counts"]
-Algorithm = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,49}$")]
 
 
 class KeyQuery(Input):
@@ -30,7 +29,7 @@ class KeyQuery(Input):
 class VACalibration(Input):
     """A calibration as its clients ask for one; every mode takes the same fields."""
 
-    va_data: dict[Algorithm, Any] | None = Field(
+    va_data: dict[AlgorithmName, Any] | None = Field(
         None,
         max_length=MAX_ALGORITHMS,
         description="By algorithm: records with `id` and `cause`, rows of 0 and 1 over the age group's broad causes "

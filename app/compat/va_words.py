@@ -175,13 +175,18 @@ def metadata_of(job: JobSummary) -> VAMetadata:
     )
 
 
+def stage_of(job: JobSummary) -> str:
+    """Return what is being done, in words; empty before the first report."""
+    return "" if job.progress is None else job.progress.message or job.progress.stage
+
+
 def progress_of(job: JobSummary, *, at: datetime) -> VAProgress:
     """Say how far a job is, as of ``at``."""
     percent = percent_of(job)
     eta_s = None if job.progress is None or JobState(job.state).is_terminal else job.progress.eta_s
     return VAProgress(
         current_step=int(percent * _STEPS / 100),
-        step_name=job.progress.message or job.progress.stage if job.progress is not None else "Queued",
+        step_name=stage_of(job) or "Queued",
         progress_percentage=percent,
         estimated_completion=None if eta_s is None else at + timedelta(seconds=eta_s),
     )
@@ -210,9 +215,19 @@ def result_of(job: JobRecord) -> VAResult:
         country=country,
         completed_at=job.finished_at,
         is_example=found["is_example"],
-        notes=found["notes"],
+        notes=[*found["notes"], *_left_as_observed(fits)],
         cache_info={"cached_at": mark["at"], "source_job_id": mark["job"]} if mark.get("hit") else None,
     )
+
+
+def _left_as_observed(fits: dict[str, Any]) -> list[str]:
+    """Say which single causes have no bounds, and why; our own notes are about whole fits."""
+    told: dict[tuple[str, str], list[str]] = {}
+    for name, fit in fits.items():
+        for cause in fit["causes"]:
+            if cause["status"] in {"requested", "indistinct"}:
+                told.setdefault((name, cause["reason"] or cause["status"]), []).append(cause["cause"])
+    return [f"{name}: {', '.join(causes)} without an interval: {why}." for (name, why), causes in told.items()]
 
 
 _ESTIMATES = {"mean": "mean", "lower_ci": "lower", "upper_ci": "upper"}

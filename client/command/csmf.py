@@ -24,7 +24,7 @@ def show_fractions(result: Mapping[str, Any]) -> None:
     rows = list(fractions(result))
     if not sys.stdout.isatty():
         _write_lines(_COLUMNS, [_line(row) for row in rows])
-        _write_notes(result.get("notes", ()), to_stderr=True)
+        _write_notes(_notes(result), to_stderr=True)
         return
     notes = _Footnotes()
     fits = list(dict.fromkeys(row.fit for row in rows))
@@ -41,7 +41,15 @@ def show_fractions(result: Mapping[str, Any]) -> None:
     notes.write()
     lambdas = {name: fit.get("path_lambda") for name, fit in (result.get("algorithms") or {}).items()}
     _write_lambdas(lambdas)
-    _write_notes(result.get("notes", ()))
+    _write_notes(_notes(result))
+
+
+def _notes(result: Mapping[str, Any]) -> list[str]:
+    notes = [str(note) for note in result.get("notes", ())]
+    cache = result.get("cache") or {}
+    if cache.get("hit"):
+        notes.append(f"answered from job {cache.get('job')}; --param use_cache=false computes it again.")
+    return notes
 
 
 def show_preview(preview: Mapping[str, Any]) -> None:

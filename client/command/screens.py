@@ -3,7 +3,7 @@
 import sys
 import time
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import click
 from rich.console import Console
@@ -114,18 +114,20 @@ class BarScreen:
             self._bar.update(self._task, description=clean(event.state))
 
     def _move(self, report: Report) -> None:
-        if report.stage != self._stage:
-            self._stage = report.stage
-            self._bar.reset(self._task, message="", eta_s=None)
         has_steps = report.total is not None or report.percent is None
-        self._bar.update(
-            self._task,
-            description=clean(report.stage or "running"),
-            completed=report.step if has_steps else report.percent or 0,
-            total=report.total if has_steps else 100,
-            message=clean(report.message),
-            eta_s=report.eta_s,
-        )
+        done = (report.step or 0) if has_steps else (report.percent or 0)
+        total = report.total if has_steps else 100
+        told: dict[str, Any] = {
+            "description": clean(report.stage or "running"),
+            "message": clean(report.message),
+            "eta_s": report.eta_s,
+        }
+        task = self._bar.tasks[0]
+        if report.stage != self._stage and (total != task.total or done < task.completed):
+            # Another count: rate and time of the last one say nothing about it.
+            self._bar.reset(self._task, completed=int(done), total=total, **told)
+        self._stage = report.stage
+        self._bar.update(self._task, completed=done, total=total, **told)
 
 
 class _Done(ProgressColumn):

@@ -89,15 +89,17 @@ class AlgorithmDeaths(Contract):
             try:
                 self.read()
             except TableRefused as exc:
-                raise ValueError(f"{self.shape} {exc}") from exc
+                raise ValueError(f"{self.title} {exc}") from exc
         return self
 
     _read: Deaths | None = PrivateAttr(None)
 
     @property
-    def shape(self) -> str:
-        """Which of the fields holds them."""
-        return next(name for name in type(self).model_fields if getattr(self, name) is not None)
+    def title(self) -> str:
+        """What they are called to whoever sent them, who may have named a file and knows no field."""
+        if self.upload is not None:
+            return "The upload"
+        return "The file" if self.csv_base64 is not None else "The table"
 
     def read(self, open_upload: OpenUpload | None = None) -> Deaths:
         """Return the deaths, whatever the shape; large tables are worked through once.
@@ -358,7 +360,7 @@ class CalibrationRequest(Contract):
             try:
                 deaths[name] = sent.read(open_upload)
             except TableRefused as exc:
-                problems.append((("va_data", name), f"{sent.shape} {exc}"))
+                problems.append((("va_data", name), f"{sent.title} {exc}"))
         if problems:
             raise IntakeRefused(problems)
         return deaths
@@ -383,7 +385,11 @@ class CauseResult(Contract):
     mean: Probability = Field(description="Posterior mean; the observed fraction where nothing was calibrated.")
     lower: Probability | None = Field(description="2.5 % quantile; none where `reason` says why.")
     upper: Probability | None = Field(description="97.5 % quantile.")
-    deaths: int = Field(ge=0, description="Calibrated deaths, by largest remainder.")
+    deaths: int = Field(
+        ge=0,
+        description="Calibrated deaths, by largest remainder; of the ensemble, as `observed`, summed over algorithms, "
+        "so that a person counts once for each.",
+    )
     status: Literal["calibrated", "requested", "indistinct", "not_calibrated"] = Field(
         description="Calibrated; left as observed because of donotcalib, because its column hardly varies, or because "
         "the fit could not be calibrated."

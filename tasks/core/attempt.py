@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tasks.core.domain_events import Emissions
 from tasks.core.errors import InputRejected, JobCancelled, JobSuperseded, LedgerUnavailable
+from tasks.core.job import JobContext
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries, transitions
 from tasks.core.narrator import Narrator
@@ -16,6 +17,7 @@ from tasks.core.records import Job, JobState
 from tasks.core.relay import Opening
 
 if TYPE_CHECKING:
+    from tasks.core.browser import JobBrowser
     from tasks.core.egress import Egress
 
 # How often a checkpoint really looks into the ledger; the calls between cost a clock read.
@@ -57,6 +59,7 @@ class Attempt:
         *,
         workdir: Path,
         open_http: "Callable[[], Egress]",
+        open_browser: "Callable[[JobContext], JobBrowser]",
         opening: Opening | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -72,6 +75,8 @@ class Attempt:
         self._workdir = workdir
         self._open_http = open_http
         self._http: Egress | None = None
+        self._open_browser = open_browser
+        self._browser: JobBrowser | None = None
         folder = kernel.artifacts.folder(job.id, job.fence)
         self._narrator = Narrator(kernel.events, job, folder, opening=opening, clock=clock)
         self._looked_at = clock()
@@ -92,6 +97,13 @@ class Attempt:
         if self._http is None:
             self._http = self._open_http()
         return self._http
+
+    @property
+    def browser(self) -> "JobBrowser":
+        """The worker child's browser, for this attempt."""
+        if self._browser is None:
+            self._browser = self._open_browser(self)
+        return self._browser
 
     def report(self, stage: str, done: float, total: float | None = None, message: str = "") -> None:
         """Tell viewers how far the work is; see ``tasks.core.job.JobContext``."""

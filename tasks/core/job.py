@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 from pydantic import BaseModel
 
 if TYPE_CHECKING:  # the HTTP library behind it takes half a second to import
+    from tasks.core.browser import JobBrowser
     from tasks.core.egress import Egress
 
 
@@ -45,7 +46,11 @@ class JobContext(Protocol):
 
     @property
     def http(self) -> "Egress":
-        """Makes HTTP clients that refuse forbidden addresses. The only way out."""
+        """Makes HTTP clients that refuse forbidden addresses. With ``browser``, the only way out."""
+
+    @property
+    def browser(self) -> "JobBrowser":
+        """A warm Chromium whose connections obey the same rules; launched when it is first used."""
 
     @property
     def resume(self) -> Resume:

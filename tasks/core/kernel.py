@@ -9,6 +9,7 @@ from tasks.core.memory import MemoryKills
 from tasks.core.settings import Profile, Settings
 from tasks.core.soon import Soon
 from tasks.core.uploads.store import UploadLimits, Uploads
+from tasks.core.warm import Warm
 
 # How long the news that an attempt has begun may wait for the rest of the story.
 _SOON_S = 0.05
@@ -16,7 +17,7 @@ _SOON_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """Settings, ledger, events and artifacts of this process, and what it knows of the machine's memory."""
+    """Settings, ledger, events and artifacts of this process, what it knows of memory, and what its jobs keep warm."""
 
     settings: Settings
     ledger: Ledger
@@ -24,6 +25,7 @@ class Kernel:
     artifacts: Artifacts
     soon: Soon = field(default_factory=lambda: Soon(_SOON_S))
     memory_kills: MemoryKills = field(default_factory=MemoryKills)
+    warm: Warm = field(default_factory=Warm)
 
     @property
     def uploads(self) -> Uploads:
@@ -32,7 +34,8 @@ class Kernel:
         return Uploads(self.ledger, self.settings.resolved_storage_dir, limits)
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and what is warm."""
+        self.warm.close()
         self.soon.close()
         self.events.close()
         self.ledger.close()

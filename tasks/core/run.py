@@ -20,6 +20,7 @@ from tasks.core.errors import (
     AppError,
     AttemptEnded,
     EngineFailed,
+    EngineUnavailable,
     JobCancelled,
     JobInterrupted,
     JobSuperseded,
@@ -29,7 +30,7 @@ from tasks.core.errors import (
     TooLarge,
     Transient,
 )
-from tasks.core.job import Engine
+from tasks.core.job import Engine, JobContext
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import transitions
 from tasks.core.outcome import end_attempt
@@ -40,7 +41,8 @@ from tasks.core.spec import JobSpec
 from tasks.core.telemetry import Telemetry
 
 if TYPE_CHECKING:
-    from tasks.core.egress import Egress
+    from tasks.core.browser import JobBrowser
+    from tasks.core.egress import Egress, EgressPolicy
 
 log = structlog.get_logger()
 
@@ -117,7 +119,14 @@ def _run_claimed(
     note = at_work.note_of(kernel.settings.state_dir, worker=job.worker or "", child_pid=os.getpid())
     at_work.begin(note, job.id, job.fence)
     folder = workdir_of(kernel.settings.state_dir, job.id, job.fence)
-    attempt = Attempt(kernel, job, workdir=folder, open_http=lambda: _egress(kernel), opening=opening)
+    attempt = Attempt(
+        kernel,
+        job,
+        workdir=folder,
+        open_http=lambda: _egress(kernel),
+        open_browser=lambda context: _browser(kernel, context),
+        opening=opening,
+    )
     with _soft_limit_restored():
         try:
             outcome = _call_engine(spec, job, attempt, load_engine, telemetry)
@@ -134,10 +143,26 @@ def _run_claimed(
 
 
 def _egress(kernel: Kernel) -> "Egress":
-    from tasks.core.egress import Egress, EgressPolicy  # noqa: PLC0415  # half a second, so on the first job
+    from tasks.core.egress import Egress  # noqa: PLC0415  # half a second, so on the first job
+
+    return Egress(_egress_policy(kernel))
+
+
+def _egress_policy(kernel: Kernel) -> "EgressPolicy":
+    from tasks.core.egress import EgressPolicy  # noqa: PLC0415  # as above
 
     settings = kernel.settings
-    return Egress(EgressPolicy(allowed_ports=frozenset(settings.egress_ports), allow=frozenset(settings.egress_allow)))
+    return EgressPolicy(allowed_ports=frozenset(settings.egress_ports), allow=frozenset(settings.egress_allow))
+
+
+def _browser(kernel: Kernel, context: JobContext) -> "JobBrowser":
+    try:
+        from tasks.core.browser import JobBrowser, WarmBrowser, options_from  # noqa: PLC0415  # only where it is used
+    except ModuleNotFoundError as exc:
+        raise EngineUnavailable(f"This worker has no {exc.name}: install the extra `browser`.") from exc
+    policy = _egress_policy(kernel)
+    warm = kernel.warm.get("browser", lambda: WarmBrowser(options_from(kernel.settings, policy)))
+    return JobBrowser(warm, context)
 
 
 def _call_engine(

@@ -16,6 +16,8 @@ from tasks.core.errors import ConfigurationRefused
 from tasks.core.urls import is_loopback, mask_password
 
 PREFIX = "SWITCHYARD_"
+# Names that Chromium's program has on different systems, best first.
+CHROMIUM_PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
 class Environment(StrEnum):
@@ -193,6 +195,24 @@ class Settings(BaseSettings):
     )
     egress_ports: Annotated[tuple[int, ...], NoDecode] = Field(
         (80, 443), description="Comma-separated ports that jobs may connect to."
+    )
+    browser_program: Path | None = Field(
+        None, description="Chromium's program. Default: the first of `chromium`, `chromium-browser`, `google-chrome`."
+    )
+    browser_sandbox: bool = Field(
+        True, description="Run Chromium in its own sandbox. Off where a container forbids it; root never has it."
+    )
+    browser_user_agent: str | None = Field(
+        None, min_length=1, max_length=300, description="User agent of pages. Default: Chromium's own and our name."
+    )
+    browser_visits: int = Field(
+        50, ge=1, le=10_000, description="A worker child's browser is replaced after so many visits."
+    )
+    browser_memory_mb: int = Field(
+        400, ge=64, description="A browser that holds more MiB than this after a visit is replaced."
+    )
+    browser_traffic_mb: int = Field(
+        256, ge=1, description="Most MiB that one visit of the browser may send and receive together."
     )
     plaintext_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated hosts on a private network that production may reach without TLS."

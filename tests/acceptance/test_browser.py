@@ -103,5 +103,5 @@ def test_the_documentation_page_works_offline(yard: Yard, browser: Browser) -> N
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: hosts.add(request.url.split("/")[2]) if "//" in request.url else None)
         page.goto(f"{yard.url}/docs", wait_until="networkidle")
-        expect(page.get_by_role("heading", name="Switchyard", level=1)).to_be_visible()
+        expect(page.get_by_role("heading", name="Switchyard", level=1)).to_be_visible(timeout=30_000)
     assert ([], {yard.url.removeprefix("http://")}) == (errors, hosts)

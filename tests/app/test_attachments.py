@@ -84,9 +84,9 @@ def test_uploads_that_are_not_there_are_named_all_at_once(alice: Caller, bob: Ca
     [
         (b"ID,cause\n1,malaria\n2,malarja\n", "Unknown cause 'malarja' on line 3: did you mean 'malaria'?"),
         (b"ID,cause\n1,malaria\n1,malaria\n", "ID '1' comes on lines 2 and 3; each death counts once."),
-        (b"\n", "upload is empty: the first line names the columns, such as ID,cause"),
-        (b"PK\0\0", "upload holds a zero byte: send a CSV file, not a spreadsheet or an archive"),
-        (b"ID,cause\n1,malaria,x\n", "upload has 2 columns, but not on line 2"),
+        (b"\n", "The upload is empty: the first line names the columns, such as ID,cause"),
+        (b"PK\0\0", "The upload holds a zero byte: send a CSV file, not a spreadsheet or an archive"),
+        (b"ID,cause\n1,malaria,x\n", "The upload has 2 columns, but not on line 2"),
     ],
 )
 def test_uploaded_tables_are_checked_before_queueing(alice: Caller, content: bytes, message: str) -> None:
@@ -99,7 +99,7 @@ def test_uploaded_tables_are_checked_before_queueing(alice: Caller, content: byt
     assert ("params.va_data.a", "va_data.a") == (told[0], previewed[0])
     assert told[1] == previewed[1]
     assert told[1].startswith(message.removesuffix("?"))
-    assert refused(inline) == {"va_data.a": told[1].replace("upload ", "csv_base64 ", 1)}
+    assert refused(inline) == {"va_data.a": told[1].replace("The upload ", "The file ", 1)}
 
 
 def test_preview_reads_uploads(alice: Caller, bob: Caller) -> None:

@@ -6,9 +6,11 @@ import pytest
 from werkzeug.test import TestResponse
 
 from app.services import Services
+from tasks.calibration.causes import BROAD_CAUSES
 from tasks.core.ledger import queries
 from tasks.core.records import Job
 from tests.app.conftest import Caller, claim, finish
+from tests.calibration.matrices import table
 from tests.calibration.results import a_result
 
 EXAMPLE: dict[str, Any] = {
@@ -58,6 +60,34 @@ def test_every_mode_makes_one_of_our_jobs(services: Services, alice: Caller, pat
     assert f'<{SUBMIT}>; rel="successor-version"' == answer.headers["Link"]
 
 
+@pytest.mark.parametrize("path", ["/calibrate", "/jobs/calibrate", "/calibrate/realtime", "/api/v1/calibrate/async"])
+def test_the_country_is_looked_up_in_the_imported_matrices(services: Services, alice: Caller, path: str) -> None:
+    """What is accepted holds its matrices; until they are imported, or where it has none, that is the refusal."""
+    causes = BROAD_CAUSES["neonate"]
+    asked: dict[str, Any] = {
+        "va_data": {"eava": dict.fromkeys(causes, 20)},
+        "age_group": "neonate",
+        "country": "kenya",
+        "async": True,
+    }
+    refused = alice.post(path, json=asked)
+    assert (422, "country") == (refused.status_code, refused.json["field"])
+    assert "switchyard matrices import" in refused.json["message"]
+    assert 201 == alice.post("/api/calibration/matrices", json={"csv": table(), "name": "a"}).status_code
+    for kind, first in (("prior", 20.0), ("fixed", 20 / (20 + 1.5 * (len(causes) - 1)))):
+        answer = alice.post(path, json=asked | {"mmat_type": kind})
+        assert 200 == answer.status_code, answer.text
+        job = job_of(services, answer.json["job_id"])
+        assert ("Kenya", kind, "a") == (
+            *(job.request[name] for name in ("country", "missmat_type")),
+            job.request["matrices"]["name"],
+        )
+        assert first == pytest.approx(job.request["missmat"]["eava"]["rows"][0][0])
+    absent = alice.post(path, json=asked | {"country": "Mozambique"})
+    assert (422, "country") == (absent.status_code, absent.json["field"])
+    assert "it has Kenya, other" in absent.json["message"]
+
+
 def test_asynchronous_reply_is_literal(alice: Caller) -> None:
     """Status, id, message, both addresses, the estimate."""
     reply = alice.post("/calibrate", json=EXAMPLE | {"async": True}).json
@@ -97,6 +127,9 @@ def test_result_is_literal(services: Services, alice: Caller) -> None:
         "lower_ci": {"pneumonia": 0.4, "ipre": None},
         "upper_ci": {"pneumonia": 0.8, "ipre": None},
     } == result["calibrated"]["insilicova"]
+    assert [
+        f"{fit}: ipre without an interval: left as observed, as asked for." for fit in ("insilicova", "ensemble")
+    ] == result["notes"]
     assert ("success", "neonate", "Mozambique") == tuple(result[name] for name in ("status", "age_group", "country"))
     assert (True, None) == (result["is_example"], result["cache_info"])
     assert result["completed_at"]

@@ -102,6 +102,17 @@ def test_messages_are_literal_and_live(desk: Desk) -> None:
         assert 1000 == close_code(client)
 
 
+def test_polling_tells_progress_in_the_same_words(desk: Desk) -> None:
+    """What is being done, as the socket says it."""
+    job_id = created(desk)
+    job = claim(desk.services.kernel, job_id)
+    tell(desk, job, "progress", {"percent": 42.25, "stage": "fit", "message": "fit 1 of 1: insilicova"})
+    steps = desk.alice.get(f"/api/v1/calibrate/{job_id}/status").json["progress"]
+    assert (2, "fit 1 of 1: insilicova") == (steps["current_step"], steps["step_name"])
+    live = desk.alice.get(f"/calibrate/{job_id}/status").json
+    assert (42.25, "fit 1 of 1: insilicova") == (live["progress"], live["stage"])
+
+
 def test_failure_is_an_error_message(desk: Desk) -> None:
     """With its type."""
     job = running(desk)

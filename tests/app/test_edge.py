@@ -53,10 +53,11 @@ def test_ledger_that_does_not_answer_is_503_with_retry_after(
     """Nothing was accepted, and the client knows when to come again."""
     alice.get("/api/jobs")
 
-    def fail(_ledger: Ledger) -> None:
+    def fail(_ledger: Ledger, **_how: bool) -> None:
         raise error("The ledger is away.")
 
-    monkeypatch.setattr(Ledger, "write", fail)
+    for name in ("write", "write_prepared"):
+        monkeypatch.setattr(Ledger, name, fail)
     response = alice.post(PING, json={"params": {}})
     assert (response.status_code, response.json["code"]) == (503, code)
     assert int(response.headers["Retry-After"]) > 0

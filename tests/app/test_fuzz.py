@@ -29,8 +29,8 @@ _CONFIG = {
     },
     "suppress-health-check": ["all"],
 }
-# Nor which cursors were given out, whether a host's name is one, how a kind's parameters go together, and what a file
-# of matrices holds.
+# Nor which cursors were given out, which uploads there are, whether a host's name is one, how a kind's parameters go
+# together, and what a file of matrices holds.
 _JUDGED_BY_MEANING = {"cursor", "params", "params.url", "csv", "file_base64"}
 _REFUSED_BY_MEANING = {"idempotency_key_reused", "confirmation_required"}
 # An older dialect's deaths and examples must fit each other, too.
@@ -132,6 +132,8 @@ def _is_refused_for_its_meaning(case: Case, response: Response) -> bool:
         return problem["error_code"] in _REFUSED_BY_MEANING or all(name.startswith(_OF_VA) for name in names)
     refusals = [one for one in problem["errors"] if "NUL" not in one["message"]]  # said once, in docs/api.md
     return problem["code"] in _REFUSED_BY_MEANING or all(
-        one["field"] in _JUDGED_BY_MEANING or one["field"].removeprefix("params.").startswith(_OF_A_CALIBRATION)
+        one["field"] in _JUDGED_BY_MEANING
+        or one["field"].endswith(".upload")
+        or one["field"].removeprefix("params.").startswith(_OF_A_CALIBRATION)
         for one in refusals
     )

@@ -25,6 +25,7 @@ from client import (
     Switchyard,
     TooLarge,
     Upload,
+    deaths,
     uploading,
 )
 from client.command import main
@@ -223,6 +224,24 @@ def test_asyncio_client_sends_alike(bench: Bench, file: Path) -> None:
 
     assert CONTENT == bench.content(asyncio.run(send()))
     assert turns > 10
+
+
+def test_large_files_of_deaths_are_uploaded_before_they_are_calibrated(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the asyncio client too; its preview reads the same upload."""
+    monkeypatch.setattr(deaths, "INLINE_BYTES", 10)
+    path = tmp_path / "deaths.csv"
+    path.write_bytes(CSV)
+
+    async def act() -> tuple[int, str]:
+        async with AsyncSwitchyard(bench.url, bench.alice.key, limits=FAST) as client:
+            told = await client.preview_calibration(path, algorithm="a", missmat={"a": MATRIX})
+            fit = await client.calibrate(path, algorithm="a", missmat={"a": MATRIX})
+            return told["algorithms"]["a"]["total"], fit.job.request["va_data"]["a"]["upload"]
+
+    total, upload_id = asyncio.run(act())
+    assert (2, [upload_id]) == (total, [one["id"] for one in bench.uploads()])
 
 
 def test_submit_brings_files(bench: Bench, tmp_path: Path) -> None:

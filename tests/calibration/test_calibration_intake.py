@@ -145,7 +145,7 @@ CASES: Mapping[str, tuple[dict[str, Any], str, str]] = {
     "duplicate id": (neonates("ID,cause\n1,Preterm\n1,Malaria\n"), "va_data.eava", "ID '1' comes on lines 2 and 3"),
     "missing id": (neonates("ID,cause\n1,Preterm\n,Malaria\n"), "va_data.eava", "No ID on line 3"),
     "no cause at all": (neonates("ID,cause\n1,Unspecified\n2,\n"), "va_data.eava", "no death with a cause"),
-    "bad table": (neonates("ID,cause\n"), "va_data.eava", "csv has a header and no rows"),
+    "bad table": (neonates("ID,cause\n"), "va_data.eava", "The table has a header and no rows"),
     "wrong age group": (neonates("ID,cause\n1,Preterm\n", age_group="Neonate"), "age_group", "'neonate' or 'child'"),
     "two shapes": ({"va_data": {"eava": {"counts": {"a": 1}, "csv": "x"}}}, "va_data.eava", "exactly one of"),
     "no shape": ({"va_data": {"eava": {}}}, "va_data.eava", "got 0"),

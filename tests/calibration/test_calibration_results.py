@@ -25,6 +25,7 @@ from tasks.calibration.engine.exchange import Answer, Draws
 from tasks.calibration.engine.html_report import html_report
 from tasks.calibration.engine.methods import methods
 from tasks.calibration.engine.pictures import picture_names, pictures_of
+from tasks.calibration.shelf import MatrixPin
 from tasks.core.errors import EngineUnavailable
 from tests.calibration.r_library import built_library
 from tests.fakes import FakeJob
@@ -302,6 +303,25 @@ def test_the_report_tells_methods_tables_warnings_and_provenance(example: Done) 
             assert f'<td class="n">{cause.mean * 100:.1f}</td>' in page
             if cause.lower is not None:
                 assert f"({cause.lower * 100:.1f}, {cause.upper * 100:.1f})" in page
+
+
+@pytest.mark.parametrize(
+    ("country", "told"),
+    [
+        ("Kenya", "The matrices are those of Kenya in the set a, version 2030."),
+        ("other", "The matrices are those pooled over countries in the set a, version 2030."),
+        (None, "The matrices came with the request."),
+    ],
+)
+def test_the_report_tells_whose_matrices_were_used(done: Done, country: str | None, told: str) -> None:
+    """In its methods, and the country below its title."""
+    pin = MatrixPin(id="1", name="a", version="2030", sha256="0" * 64) if country else None
+    provenance = done.result.provenance.model_copy(update={"country": country, "matrices": pin})
+    result = done.result.model_copy(update={"provenance": provenance})
+    answer = Answer(summary=(), fits=(), deaths=(), prepared=(), matrices=(), versions={}, draws={})
+    page = html_report(result, answer, []).decode()
+    assert told in page
+    assert (f" · {country} · " in page) == (country is not None)
 
 
 def test_names_cannot_change_the_page(tmp_path: Path) -> None:

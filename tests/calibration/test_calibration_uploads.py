@@ -51,16 +51,16 @@ def test_request_is_valid_before_its_upload_is_read() -> None:
 
 def test_all_that_is_wrong_with_uploads_is_told_at_once() -> None:
     """By algorithm, with line numbers and nearest names."""
-    both = request(va_data={"a": {"upload": UPLOAD}, "b": {"upload": UPLOAD}}, missmat={"a": MATRIX, "b": MATRIX})
+    both = {"va_data": {"a": {"upload": UPLOAD}, "b": {"upload": UPLOAD}}, "missmat": {"a": MATRIX, "b": MATRIX}}
     with pytest.raises(ValidationError) as refused:
-        both.check_uploads(opening(b"ID,cause\n1,malaria\n2,malarja\n"))
+        request(**both).check_uploads(opening(b"ID,cause\n1,malaria\n2,malarja\n"))
     assert [(("va_data", "a"), 3), (("va_data", "b"), 3)] == [
         (error["loc"], int("line 3" in error["msg"] and "malaria" in error["msg"]) * 3)
         for error in refused.value.errors()
     ]
     with pytest.raises(ValidationError) as refused:
-        both.check_uploads(opening(b"\0"))
-    assert ["upload holds a zero byte"] * 2 == [error["msg"].partition(":")[0] for error in refused.value.errors()]
+        request(**both).check_uploads(opening(b"\0"))
+    assert ["The upload holds a zero byte"] * 2 == [error["msg"].partition(":")[0] for error in refused.value.errors()]
 
 
 def test_upload_that_is_no_table_of_deaths_by_its_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

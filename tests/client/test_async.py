@@ -11,6 +11,7 @@ import pytest
 from client import AsyncSwitchyard, JobFailed, Switchyard, WaitTimedOut
 from client.following import Choice
 from tests.client.conftest import FAST
+from tests.client.results import RESULT
 from tests.client.scripted_server import KEY, ScriptedServer
 
 T = TypeVar("T")
@@ -129,3 +130,40 @@ def test_retry_and_many(server: ScriptedServer) -> None:
         return (state, *(change.changed for change in changes))
 
     assert run(server, act) == ("queued", 1, 1, 1)
+
+
+def test_a_calibration_is_awaited(server: ScriptedServer, tmp_path: Path) -> None:
+    """Submitted as by the blocking client; table, notes and files wait for the end."""
+    server.on_submit = lambda job: job.run().succeed(**RESULT)
+    for name in ("report.html", "figures/csmf.svg"):
+        server.files["job-1", name] = name.encode()
+
+    async def act(client: AsyncSwitchyard) -> tuple[int, tuple[str, ...], bytes, list[str]]:
+        fit = await client.calibrate({"malaria": 3, "other": 2}, algorithm="eava", age_group="child", draws=500)
+        frame = await fit.csmf()
+        report = (await fit.report(tmp_path / "out.html")).read_bytes()
+        saved = await fit.figures(tmp_path / "pictures")
+        assert "<td>60.0 (55.0, 65.0)</td>" in fit._repr_html_()
+        return len(frame), await fit.notes(), report, [path.name for path in saved]
+
+    found = run(server, act)
+    assert (6, ("something a reader must know",), b"report.html", ["csmf.svg"]) == found
+    ((_, body),) = server.submits
+    assert {
+        "va_data": {"eava": {"counts": {"malaria": 3, "other": 2}}},
+        "age_group": "child",
+        "draws": 500,
+    } == body["params"]
+
+
+def test_a_failed_calibration_raises_when_it_is_awaited(server: ScriptedServer) -> None:
+    """Submitting it does not."""
+    server.on_submit = lambda job: job.run().fail()
+
+    async def act(client: AsyncSwitchyard) -> None:
+        fit = await client.calibrate({"malaria": 3, "other": 2}, algorithm="eava")
+        assert "AsyncCalibration job-1" in fit._repr_html_()
+        with pytest.raises(JobFailed):
+            await fit.rows()
+
+    run(server, act)

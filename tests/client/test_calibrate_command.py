@@ -55,6 +55,16 @@ def test_a_file_is_sent_with_what_the_options_say(server: ScriptedServer, switch
     assert {"age_group": "child", "country": "Mali", "matrices": "a@1", "missmat_type": "fixed", "draws": 500} == sent
 
 
+def test_an_answer_from_an_earlier_job_says_so(
+    server: ScriptedServer, switchyard: Command, deaths: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the way to have it computed."""
+    mark = {"hit": True, "job": "job-0", "at": "2026-01-01T00:00:00Z"}
+    server.on_submit = lambda job: job.run().succeed(**RESULT, cache=mark)
+    assert 0 == switchyard("calibrate", deaths, "--algorithm", "eava", "--wait", "5")
+    assert "note: answered from job job-0; --param use_cache=false computes it again." in capsys.readouterr().err
+
+
 def test_several_files_make_an_ensemble(server: ScriptedServer, switchyard: Command, deaths: str) -> None:
     """FILE and --file go together."""
     assert 0 == switchyard("calibrate", deaths, "--algorithm", "eava", "--file", f"interva={deaths}")

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from client import JobFailed, NotFound, Switchyard
-from client.deaths import INLINE_BYTES, calibration_params
+from client.deaths import INLINE_BYTES, calibration_params, large_files
 from tests.client.results import RESULT
 from tests.client.scripted_server import ScriptedServer
 
@@ -52,6 +52,8 @@ def test_large_files_are_uploaded(tmp_path: Path) -> None:
     params = calibration_params({"eava": small, "interva": large}, send=send)
     assert {"eava": {"csv_base64": "eA=="}, "interva": {"upload": "u1"}} == params["va_data"]
     assert [large] == sent
+    assert [large] == large_files({"eava": small, "interva": large})
+    assert [large] == large_files(large, algorithm="eava")
 
 
 def test_deaths_of_several_algorithms_or_whole_params() -> None:

@@ -7,14 +7,21 @@ from pathlib import Path
 import pytest
 
 from tasks.core.attempt import Attempt
+from tasks.core.browser import JobBrowser
 from tasks.core.egress import Egress, EgressPolicy
 from tasks.core.errors import InputRejected, JobCancelled, JobSuperseded, NotFound
+from tasks.core.job import JobContext
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import Ledger, carrying, queries, tenants, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job
 from tasks.core.uploads.store import Announced
 from tests.samples import FakeClock, claimed, ledger_away, running
+
+
+def no_browser(_: JobContext) -> JobBrowser:
+    """No engine of these tests asks for one."""
+    raise AssertionError
 
 
 @pytest.fixture
@@ -35,7 +42,9 @@ def job(kernel: Kernel, tenant: Tenant) -> Job:
 @pytest.fixture
 def attempt(kernel: Kernel, job: Job, clock: FakeClock, tmp_path: Path) -> Iterator[Attempt]:
     http = Egress(EgressPolicy())
-    attempt = Attempt(kernel, job, workdir=tmp_path / "work", open_http=lambda: http, clock=clock)
+    attempt = Attempt(
+        kernel, job, workdir=tmp_path / "work", open_http=lambda: http, open_browser=no_browser, clock=clock
+    )
     yield attempt
     attempt.close()
     http.close()
@@ -113,7 +122,9 @@ def test_attempt_that_may_not_be_silent_shows_signs_of_life(
 ) -> None:
     """Log lines, reports and checkpoints do, four times in what its kind allows, and not at each of them."""
     job = running(kernel.ledger, tenant, silence_s=8.0)
-    attempt = Attempt(kernel, job, workdir=tmp_path, open_http=lambda: Egress(EgressPolicy()), clock=clock)
+    attempt = Attempt(
+        kernel, job, workdir=tmp_path, open_http=lambda: Egress(EgressPolicy()), open_browser=no_browser, clock=clock
+    )
     seen = []
     for show in (lambda: attempt.log("x"), lambda: attempt.report("s", 1), attempt.checkpoint):
         clock.at += 2.0

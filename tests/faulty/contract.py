@@ -33,11 +33,13 @@ class ActRequest(Contract):
         "hang",  # sleeps in C with every signal blocked and the interpreter locked
         "grandchild",  # starts a process in a session of its own, then sleeps
         "mute",  # works on without a sign of life, whatever is raised in it
+        "browse",  # opens ``url`` in the browser, and waits for it
         "tell",  # reports, logs and saves an artifact
     ]
     effects: str = Field(max_length=500)
     seconds: float = Field(1.0, ge=0, le=1000)
     mebibytes: int = Field(0, ge=0, le=1000)
+    url: str = Field("", max_length=500)
     until_attempt: int = Field(1000, ge=0, le=1000, description="Later attempts succeed at once.")
 
 

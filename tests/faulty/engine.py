@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from tasks.core.errors import Permanent, Transient
 from tasks.core.job import JobContext
@@ -93,6 +94,13 @@ def _mute(request: ActRequest, job: JobContext) -> None:
             time.sleep(0.05)
 
 
+def _browse(request: ActRequest, job: JobContext) -> None:
+    async def wait(visit: Any) -> None:
+        await visit.open(await visit.context.new_page(), request.url, timeout_s=request.seconds)
+
+    job.browser.visit(wait, timeout_s=request.seconds)
+
+
 def _tell(request: ActRequest, job: JobContext) -> None:
     for done in range(1, 4):
         job.report("telling", done, 3)
@@ -114,5 +122,6 @@ _ACTS: Mapping[str, Callable[[ActRequest, JobContext], None]] = {
     "hang": _hang,
     "grandchild": _grandchild,
     "mute": _mute,
+    "browse": _browse,
     "tell": _tell,
 }

@@ -18,11 +18,11 @@ from tasks.core.ledger.fleet import WorkerState
 from tasks.core.ledger.schema import workers
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.places import workdir_of
+from tasks.core.processes import held_bytes
 from tasks.core.records import Cause, Job, JobState
 from tests.samples import WORKER, a_worker, claimed, eventually, ledger_away, running
 from workers import beat as beat_module
 from workers.beat import Beat
-from workers.memory import held_bytes
 from workers.orphans import WORKER_MARK
 
 

@@ -88,6 +88,24 @@ def test_child_of_a_dead_worker_is_killed(start: Start) -> None:
     assert_swept(orphan)
 
 
+def test_group_that_an_orphan_leads_is_killed_with_it(start: Start) -> None:
+    """A browser's processes overwrite their environment; the first of them, which leads the others, keeps the mark."""
+    code = f"""
+import os, subprocess, sys, time
+unmarked = subprocess.Popen([sys.executable, "-c", {_SLEEP!r}], env={{}})
+print(unmarked.pid, flush=True)
+time.sleep(60)
+"""
+    owner = start()  # lives until the group is there, because a real worker on this machine may sweep at any time
+    orphan = start(code, **{CHILD_MARK: f"boot:{owner.pid}"})
+    assert orphan.stdout is not None
+    unmarked = int(orphan.stdout.readline())
+    owner.kill()
+    owner.wait()
+    assert_swept(orphan)
+    assert eventually(lambda: not is_alive(unmarked))
+
+
 def test_process_of_a_living_child_is_left_alone(start: Start) -> None:
     """Marked, and owned."""
     owner = start()

@@ -135,3 +135,14 @@ def test_capability_is_a_program_on_the_path(tmp_path, monkeypatch: pytest.Monke
     (tmp_path / "google-chrome").write_text("#!/bin/sh\n")
     (tmp_path / "google-chrome").chmod(0o755)
     assert "chromium" in find_capabilities()
+
+
+def test_named_browser_counts_instead_of_the_path(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the operator says that Chromium is, it must be."""
+    (tmp_path / "chromium").write_text("#!/bin/sh\n")
+    (tmp_path / "chromium").chmod(0o755)
+    named = tmp_path / "elsewhere"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "chromium" not in find_capabilities(browser_program=named)
+    (tmp_path / "chromium").rename(named)
+    assert "chromium" in find_capabilities(browser_program=named)

@@ -2,6 +2,7 @@
 
 from tasks.calibration.contract import CalibrationResult
 from tasks.calibration.engine.fits import fits_of, stalled_of
+from tasks.calibration.inventory import POOLED
 
 REFERENCES = (
     "S. Pramanik and others: Modeling structure and country-specific heterogeneity in misclassification matrices of "
@@ -31,6 +32,7 @@ def _model(result: CalibrationResult) -> list[str]:
         f"algorithms (deaths in brackets): {names}.",
         "The counts of an algorithm were modelled as multinomial with probabilities transpose(M) p, where p holds the "
         "fractions sought and row i of the matrix M tells how the algorithm assigns deaths of true cause i [1].",
+        _origin(result),
         _MATRICES[str(parameters["missmat_type"])],
     ]
     if result.provenance.studycause_map:
@@ -55,6 +57,17 @@ def _model(result: CalibrationResult) -> list[str]:
     if result.ensemble is not None:
         told.append("The ensemble is one fit of all algorithms that share p, each with a matrix of its own.")
     return told
+
+
+def _origin(result: CalibrationResult) -> str:
+    provenance = result.provenance
+    if result.is_example:
+        return "The matrices are invented, as are the deaths."
+    if provenance.matrices is None:
+        return "The matrices came with the request."
+    whose = "pooled over countries" if provenance.country == POOLED else f"of {provenance.country}"
+    kept = provenance.matrices
+    return f"The matrices are those {whose} in the set {kept.name}, version {kept.version}."
 
 
 def _computation(result: CalibrationResult) -> list[str]:

@@ -85,6 +85,10 @@ class Loopback:
 
             do_HEAD = do_GET  # noqa: N815
 
+            def do_POST(self) -> None:  # as above
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self.do_GET()
+
             def log_message(self, *_: object) -> None:
                 """Keep the test output quiet."""
 

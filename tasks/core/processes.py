@@ -1,4 +1,4 @@
-"""How much memory a job holds: its child and every process below it."""
+"""What a process and everything below it holds."""
 
 import psutil
 

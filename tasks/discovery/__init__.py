@@ -1,0 +1,1 @@
+"""Discovery: a website in, its functions out as callable tools. See ``docs/discovery.md``."""
