@@ -1,8 +1,10 @@
 """What R prints, and how it fails, by both ways to R; R is given other code than ours."""
 
+import tempfile
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -10,7 +12,7 @@ import pytest
 
 from tasks.calibration.engine.bridge import Run
 from tasks.calibration.engine.console import Console, Lines
-from tasks.calibration.engine.embedded import run_embedded
+from tasks.calibration.engine.embedded import _start, run_embedded
 from tasks.calibration.engine.rscript import run_rscript
 from tasks.core.errors import JobCancelled, Permanent, Transient
 from tests.calibration.r_library import built_library
@@ -128,3 +130,18 @@ def test_a_busy_r_is_stopped(bridge: str, code: str, tmp_path: Path) -> None:
         run(bridge, code, tmp_path, checkpoint)
     assert time.monotonic() - began < 30
     assert [("fine", False)] == run(bridge, 'cat("fine\\n")', tmp_path).lines
+
+
+def test_a_start_of_r_that_fails_leaves_python_its_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python looks for it once; the job's own would be gone when the next one starts R."""
+    monkeypatch.setattr(tempfile, "tempdir", None)
+
+    def initr(*, interactive: bool) -> None:
+        tempfile.gettempdir()
+        raise InterruptedError(interactive)
+
+    with pytest.raises(InterruptedError):
+        _start(SimpleNamespace(initr=initr), SimpleNamespace(set_initoptions=lambda _: None), tmp_path)
+    assert str(tmp_path) != tempfile.gettempdir()

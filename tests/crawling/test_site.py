@@ -158,15 +158,16 @@ def test_redirect_out_of_scope_is_not_followed(site: LocalSite, crawl: Crawl) ->
 
 def test_crawl_delay_of_the_site_is_kept(site: LocalSite, crawl: Crawl) -> None:
     """Between the starts of any two requests, robots.txt included, although the request asked for none."""
-    site.answers["/robots.txt"] = Reply(b"User-agent: *\nCrawl-delay: 0.15\n")
+    site.answers["/robots.txt"] = Reply(b"User-agent: *\nCrawl-delay: 0.5\n")
     site.page("/", "/a", "/b", "/c")
     for path in ("/a", "/b", "/c"):
         site.page(path)
     result = crawl(use_sitemap=False).result
     times = [hit.at for hit in site.hits]
     assert len(times) == 5
-    assert all(later - earlier >= 0.14 for earlier, later in itertools.pairwise(times))
-    assert result.delay_s == 0.15
+    # The server notes when it got round to a request: half of the delay is left for a machine that is slow to.
+    assert all(later - earlier >= 0.25 for earlier, later in itertools.pairwise(times))
+    assert result.delay_s == 0.5
 
 
 def test_longest_robots_rule_wins_in_a_crawl(site: LocalSite, crawl: Crawl) -> None:

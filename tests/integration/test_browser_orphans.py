@@ -111,11 +111,11 @@ def test_browser_of_a_stopped_worker_is_gone(house: House, friendly: RawServer) 
 
 
 def test_browser_of_a_killed_worker_is_gone(house: House, silent: RawServer) -> None:
-    """SIGKILL to the worker's parent while a page loads; no worker is there to hunt."""
-    second = house.start_worker("-Q", "analytics")
+    """SIGKILL to the parent of the worker that has the job, while a page loads."""
+    house.start_worker("-Q", "analytics")
     job, processes = browse_until_loading(house, silent)
 
-    os.kill(second.pid, signal.SIGKILL)
+    os.kill(psutil.Process(house.job(job).child_pid).ppid(), signal.SIGKILL)
 
     await_gone(processes)
     house.start_worker("-Q", "analytics")

@@ -1,6 +1,7 @@
 """R inside this process, by rpy2: started at the first job, then used again by the next ones."""
 
 import os
+import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -73,6 +74,8 @@ def _started(folder: Path) -> _R:
 
 def _start(rinterface: Any, embedded: Any, folder: Path) -> None:
     before = dict(os.environ)
+    # Python keeps the first answer for good: it must not be the folder of a job whose start of R failed.
+    tempfile.gettempdir()
     os.environ["TMPDIR"] = str(folder.absolute())
     try:
         embedded.set_initoptions(_OPTIONS)
