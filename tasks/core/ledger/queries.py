@@ -159,9 +159,7 @@ def queue_position(ledger: Ledger, waiting: Job) -> int:
     """Return the job's place among what is queued in its queue: 1 is carried, or claimed, next."""
     mine = {"its_queue": waiting.queue, "its_priority": waiting.priority, "its_id": waiting.id}
     with ledger.read_prepared() as driver:
-        row = _AHEAD.first(driver, mine)
-    assert row is not None  # a count is always one row
-    return 1 + int(row[0])
+        return 1 + int(_AHEAD.all(driver, mine)[0][0])
 
 
 def listing(ledger: Ledger, wanted: Filter, *, limit: int, cursor: str | None = None, offset: int = 0) -> Listing:
