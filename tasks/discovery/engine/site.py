@@ -1,0 +1,96 @@
+"""What a source of tools sees of a site: pages as a browser showed them, and a way to fetch documents."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tasks.discovery.engine.page import Page
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One answer to a GET, redirects followed. ``text`` is bounded; empty for what is not text."""
+
+    url: str
+    status: int
+    media_type: str
+    text: str
+
+
+class Fetch(Protocol):
+    """Fetches a document of the site, once per address and discovery."""
+
+    def __call__(self, url: str, *, accept: str = "*/*") -> Document | None:
+        """Return the document, or None where none can be had: refused, out of reach, not in time, too large.
+
+        A status of 400 and above is an answer like any other.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredTool:
+    """A WebMCP tool as ``document.modelContext`` lists it."""
+
+    name: str
+    description: str
+    input_schema: dict[str, Any]
+    title: str = ""
+    annotations: dict[str, Any] | None = None
+    # False for one compiled from a form's attributes, which the form source knows better.
+    is_imperative: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request that a script of the page made (XHR, fetch) and its answer. Bodies are bounded; headers in lower case.
+
+    ``trigger`` says what had been done just before: ``load``, or a safe control in a few words.
+    """
+
+    method: str
+    url: str
+    request_headers: dict[str, str]
+    request_body: str
+    status: int
+    media_type: str
+    response_text: str
+    trigger: str = "load"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A page as a browser showed it, shadow roots and same-origin frames included.
+
+    Attributes:
+        html: the document as it stands after scripts, for what is read from text (JSON-LD, links to descriptions).
+        selectors: for each form of ``page.forms``, how to find it again; see ``FormSelectors``.
+    """
+
+    page: Page
+    html: str
+    status: int = 200
+    charset: str = "UTF-8"
+    selectors: tuple["FormSelectors", ...] = ()
+    declared: tuple[DeclaredTool, ...] = ()
+    exchanges: tuple[Exchange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FormSelectors:
+    """How to find a form and each of its controls again: ranked selectors of Playwright, best first.
+
+    ``controls`` is parallel to ``Form.controls``. ``frame_url`` is empty in the page itself.
+    """
+
+    form: tuple[str, ...] = ()
+    controls: tuple[tuple[str, ...], ...] = ()
+    frame_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A site while it is being looked at. ``origin`` is ``scheme://host[:port]``; the first snapshot is the start
+    page."""
+
+    origin: str
+    snapshots: tuple[Snapshot, ...]
+    fetch: Fetch
