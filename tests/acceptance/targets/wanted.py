@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -135,7 +135,7 @@ class _Where:
         if not holds:
             raise BadList(f"{self.name}: {message}")
 
-    def table(self, value: object, *, required: set[str], optional: set[str] = frozenset()) -> dict[str, Any]:  # type: ignore[assignment]
+    def table(self, value: object, *, required: Set[str], optional: Set[str] = frozenset()) -> dict[str, Any]:
         self.check(isinstance(value, dict), "is no table")
         assert isinstance(value, dict)
         missing, surplus = required - set(value), set(value) - required - optional
