@@ -43,7 +43,9 @@ def _workers_and_flower(folder: Path, redis: RedisServer) -> Iterator[Target]:
         pids = [stack.enter_context(serving(flower, env=env, folder=folder, url=url, ready="/healthcheck"))]
         for name, options in _WORKERS.items():
             worker = [*celery, "worker", "--hostname", name, *options, "--task-events", "--loglevel=WARNING"]
-            pids.append(stack.enter_context(running(worker, env=env, log=folder / f"{name}.log")).pid)
+            # One of them would wait for its task of an hour.
+            process = stack.enter_context(running(worker, env=env, log=folder / f"{name}.log", grace_s=1))
+            pids.append(process.pid)
         _await(
             lambda: httpx.get(f"{url}/api/workers", params={"refresh": 1}, timeout=30).json().keys() >= set(_WORKERS)
         )

@@ -14,7 +14,7 @@ import httpx
 import psutil
 from lxml import html
 
-# The processes find this package by their working folder, and see no settings of whoever runs them.
+# The processes find this package by their working folder.
 REPOSITORY = Path(__file__).parents[3]
 
 
@@ -104,12 +104,12 @@ def run(command: Sequence[str], *, env: Mapping[str, str]) -> None:
 
 @contextmanager
 def running(
-    command: Sequence[str], *, env: Mapping[str, str], log: Path, cwd: Path = REPOSITORY
+    command: Sequence[str], *, env: Mapping[str, str], log: Path, grace_s: float = 10
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process; at the end it and all that it has started are ended, if need be by SIGKILL."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            list(command), cwd=cwd, env=dict(env), stdout=output, stderr=subprocess.STDOUT, process_group=0
+            list(command), cwd=REPOSITORY, env=dict(env), stdout=output, stderr=subprocess.STDOUT, process_group=0
         )
     try:
         yield process
@@ -117,7 +117,7 @@ def running(
         family = _descendants(process.pid)
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=10)
+            process.wait(timeout=grace_s)
         process.kill()
         for survivor in family:
             with suppress(psutil.NoSuchProcess):
