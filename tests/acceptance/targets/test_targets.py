@@ -15,6 +15,7 @@ import pytest
 from tests.acceptance.targets.starting import NAMES, started
 from tests.acceptance.targets.target import REPOSITORY, Target, form_of, module, submit
 from tests.acceptance.targets.wanted import Wanted, wanted
+from tests.samples import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +39,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[Target]:
         family = [child for pid in target.pids for child in _family(pid)]
         assert len(family) >= len(target.pids)
         yield target
-    assert [] == [process for process in family if process.is_running()]
+    assert eventually(lambda: not any(_lives(process) for process in family), within_s=10)
     assert not target.folder.exists()
     assert _is_closed(target.url)
 
@@ -46,6 +47,13 @@ def running(request: pytest.FixtureRequest) -> Iterator[Target]:
 def _family(pid: int) -> list[psutil.Process]:
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _is_closed(url: str) -> bool:
@@ -163,7 +171,7 @@ def test_a_person_can_start_a_target_and_stop_it(name: str) -> None:
         family = _family(process.pid)
         process.send_signal(signal.SIGINT)
         assert 0 == process.wait(timeout=30)
-    assert [] == [member for member in family if member.is_running()]
+    assert eventually(lambda: not any(_lives(member) for member in family), within_s=10)
     assert _is_closed(url)
 
 
