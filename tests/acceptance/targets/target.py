@@ -60,16 +60,19 @@ class Target:
 
 
 def form_of(client: httpx.Client, page: str, *, to: str) -> html.FormElement:
-    """Return the form of a page that posts to a path.
+    """Return the form of a page that posts to a path, the largest if there are several.
 
     Raises:
         LookupError: the page has none.
     """
     address = str(client.base_url.join(page))
+    found = []
     for form in html.fromstring(client.get(page).text, base_url=address).forms:
         form.action = urljoin(address, form.action or "")
         if form.method == "POST" and urlsplit(form.action).path == unquote(to):
-            return form
+            found.append(form)
+    if found:
+        return max(found, key=lambda form: len(form.inputs.keys()))
     raise LookupError(f"{page} has no form that posts to {to}")
 
 

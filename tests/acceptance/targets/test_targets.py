@@ -94,7 +94,7 @@ class Visitor:
 
 
 def _page_number(client: httpx.Client, name: str) -> str:
-    slug = {"emma": "notes-on-emma"}.get(name, name)
+    slug = {"kidnapped": "notes-on-kidnapped"}.get(name, name)
     (page,) = client.get("/api/v2/pages/", params={"slug": slug}).json()["items"]
     return str(page["id"])
 

@@ -44,7 +44,7 @@ def fill() -> None:
     for title in ("House rules", "Opening hours"):
         file = ContentFile(f"{title} of the library.\n".encode(), name=f"{title}.txt")
         Document.objects.create(title=title, file=file)
-    Redirect.objects.create(old_path="/news", redirect_link="/blog/")
+    Redirect.objects.create(old_path="/news", redirect_page=home.get_children().get(slug="blog"))
 
 
 def _blog(home: Page, *, owner: User) -> None:
@@ -52,7 +52,7 @@ def _blog(home: Page, *, owner: User) -> None:
         instance=blog.BlogIndexPage(title="Blog", slug="blog", show_in_menus=True, intro="<p>One book at a time.</p>")
     )
     authors = [blog.Author.objects.create(name=name) for name in content.READERS[:3]]
-    for book in content.books()[::3]:
+    for book in (book for book in content.books() if book.genre != "novel"):
         post = blog.BlogPage(
             title=f"Notes on {book.title}",
             date=FIRST_POST + timedelta(days=book.number),

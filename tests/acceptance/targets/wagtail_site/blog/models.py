@@ -38,6 +38,7 @@ class BlogIndexPage(Page):
     intro = RichTextField(blank=True)
 
     content_panels = [*Page.content_panels, "intro"]
+    api_fields = [APIField("intro")]
 
     def get_context(self, request: HttpRequest) -> dict[str, Any]:
         """Add the published posts."""
