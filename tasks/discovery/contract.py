@@ -23,7 +23,7 @@ MAX_TOOLS = 100
 MAX_PAGES = 100
 # A result is read whole by every poll; what is beyond this is in an artifact.
 MAX_INLINE_BYTES = 160 * 1024
-_MAX_NOTES = 100
+MAX_NOTES = 100
 
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
 Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
@@ -228,7 +228,7 @@ class SiteResult(Contract):
     artifact: Literal["tools.json"] = Field(TOOLS_NAME, description="Every tool, with how it is run.")
     pages: Annotated[tuple[PageSeen, ...], Field(max_length=MAX_PAGES)]
     sources: dict[Source, SourceCount]
-    skipped: Annotated[tuple[Skipped, ...], Field(max_length=_MAX_NOTES)] = Field(
+    skipped: Annotated[tuple[Skipped, ...], Field(max_length=MAX_NOTES)] = Field(
         (), description="The first things that were left out."
     )
     skipped_count: Count = 0
