@@ -29,7 +29,6 @@ Count = Annotated[int, Field(ge=0, le=10_000_000)]
 Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Money = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Arguments = Annotated[dict[str, Any], Field(max_length=200)]
-SessionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 
 def _floored(value: object) -> object:
@@ -87,7 +86,7 @@ class _Discovery(Contract):
         description="What tools may be run as proof, by what they do to the site. `write` sends forms! "
         "What deletes, or changes an account, is never run.",
     )
-    session: SessionName | None = Field(None, description="The stored sign-in to look with.")
+    use_session: bool = Field(False, description="Look with the sign-in that is stored for the site of `url`.")
     options: DiscoveryOptions = DiscoveryOptions()
     max_cost: float | None = Field(
         None,
@@ -135,7 +134,7 @@ class RunRequest(Contract):
         description="What the run may do to the site; a tool that does more is refused. `destroy` must be named.",
     )
     prefer: Prefer = Field(Prefer.AUTO, description="How to run it.")
-    session: SessionName | None = Field(None, description="The stored sign-in to run it with.")
+    use_session: bool = Field(False, description="Run it with the sign-in that is stored for its site.")
 
     @model_validator(mode="after")
     def _names_one_tool(self) -> Self:

@@ -43,12 +43,13 @@ class _Hung(Transient):
 
 @dataclass(slots=True)
 class Walked:
-    """What a walk has seen so far."""
+    """What a walk has seen so far. ``is_exhausted``: no page within its depth was left for a bound."""
 
     origin: str = ""
     start_url: str = ""
     pages: list[PageSeen] = field(default_factory=list)
     snapshots: list[Snapshot] = field(default_factory=list)
+    is_exhausted: bool = False
 
 
 class Walk:
@@ -82,7 +83,7 @@ class Walk:
         self._delay_s = request.options.delay_s
         self._ends_at = time.monotonic() + WALK_LIMIT_S
         self._current = request.url
-        self._earlier = (job.resume.load() or {}).get("page")
+        self._earlier = job.resume.load() or {}
 
     def go(self) -> Walked:
         """Walk until nothing is left, or a bound is reached.
@@ -114,7 +115,7 @@ class Walk:
             candidate = self._links.take()
             if candidate is None:
                 return
-            if candidate.url == self._earlier:
+            if candidate.url == self._earlier.get("page"):
                 self._notes.skip("page", candidate.url, reason="failed", message="An earlier attempt ended on it.")
                 continue
             if not self._robots.allows(candidate.url):
@@ -140,7 +141,7 @@ class Walk:
     async def _follow(self, visit: Visit, candidate: Candidate) -> None:
         self._current = candidate.url
         # If this page ends the worker, the next attempt leaves it out.
-        await asyncio.to_thread(self._job.resume.save, {"page": candidate.url})
+        await asyncio.to_thread(self._job.resume.save, self._earlier | {"page": candidate.url})
         try:
             url, response, snapshot, took_s = await self._open_and_look(visit, candidate.url)
         except _Hung:
@@ -209,6 +210,7 @@ class Walk:
     def _tell_rest(self) -> None:
         """Say why links were not followed that could have been."""
         if not len(self._links):
+            self.walked.is_exhausted = True
             return
         reason, message = "max_pages", f"{len(self._links)} links were not followed."
         if len(self.walked.pages) < self._request.max_pages:
