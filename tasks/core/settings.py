@@ -220,6 +220,9 @@ class Settings(BaseSettings):
     extra_families: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated packages with kinds of your own, each with `contract.py` and `task.py`."
     )
+    tool_stale_after: int = Field(
+        3, ge=1, le=1000, description="A found tool is stale after so many failed runs in a row."
+    )
     r_bridge: RBridge = Field(
         RBridge.RPY2, description="How calibrations run R: `rpy2` (in the pool child) or `rscript` (its own process)."
     )
