@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from tasks.core.errors import InputRejected
 from tasks.core.ids import is_id
 from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, job_of
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import attempts, job_labels, jobs
 from tasks.core.records import TERMINAL, AttemptRecord, Job, JobError, JobState
@@ -78,22 +79,29 @@ class Outcome:
 _MOST_OUTCOMES = 10_000
 
 
+# Whoever waits for a job, and every attempt that looks after its own, asks these.
+_JOB = Prepared(sa.select(*JOB_COLUMNS).where(jobs.c.id == sa.bindparam("asked")))
+_PULSE = Prepared(
+    sa.select(jobs.c.state, jobs.c.fence, jobs.c.cancel_requested_at).where(jobs.c.id == sa.bindparam("asked"))
+)
+
+
 def job(ledger: Ledger, job_id: str, *, tenant_id: str | None = None) -> Job | None:
     """Return the job, or None when there is none (for this tenant, if one is given)."""
-    statement = jobs.select().where(jobs.c.id == job_id)
-    if tenant_id is not None:
-        statement = statement.where(jobs.c.tenant_id == tenant_id)
-    with ledger.read() as connection:
-        row = connection.execute(statement).one_or_none()
-    return None if row is None else job_from_row(row)
+    with ledger.read_prepared() as driver:
+        row = _JOB.first(driver, {"asked": job_id})
+    found = None if row is None else job_of(row)
+    return None if found is None or tenant_id not in {None, found.tenant_id} else found
 
 
 def pulse(ledger: Ledger, job_id: str) -> Pulse | None:
     """Return the job's pulse, or None when it was erased."""
-    statement = sa.select(jobs.c.state, jobs.c.fence, jobs.c.cancel_requested_at).where(jobs.c.id == job_id)
-    with ledger.read() as connection:
-        row = connection.execute(statement).one_or_none()
-    return None if row is None else Pulse(JobState(row.state), row.fence, row.cancel_requested_at is not None)
+    with ledger.read_prepared() as driver:
+        row = _PULSE.first(driver, {"asked": job_id})
+    if row is None:
+        return None
+    state, fence, cancel_requested_at = row
+    return Pulse(JobState(state), fence, cancel_requested_at is not None)
 
 
 def versions(ledger: Ledger, job_ids: Sequence[str]) -> dict[str, int]:
