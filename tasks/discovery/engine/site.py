@@ -63,6 +63,8 @@ class Snapshot:
     Attributes:
         html: the document as it stands after scripts, for what is read from text (JSON-LD, links to descriptions).
         selectors: for each form of ``page.forms``, how to find it again; see ``FormSelectors``.
+        loose_selectors: the same for each of ``page.loose``, those in frames left out.
+        is_cut: whether the page was larger than what is read of one.
     """
 
     page: Page
@@ -70,8 +72,10 @@ class Snapshot:
     status: int = 200
     charset: str = "UTF-8"
     selectors: tuple["FormSelectors", ...] = ()
+    loose_selectors: tuple[tuple[str, ...], ...] = ()
     declared: tuple[DeclaredTool, ...] = ()
     exchanges: tuple[Exchange, ...] = ()
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
