@@ -69,7 +69,7 @@ class RedisPointers:
 
     def put(self, shelf: str, key: str, *, job_id: str, fence: int, ttl_s: float, max_entries: int) -> int:
         """See ``Pointers``."""
-        arguments = [key, job_id, fence, max(1, round(ttl_s * 1000)), max_entries]
+        arguments: list[str | int] = [key, job_id, fence, max(1, round(ttl_s * 1000)), max_entries]
         return int(self._ask(lambda: self._put(keys=_keys(shelf), args=arguments)) or 0)
 
     def drop(self, shelf: str, key: str) -> None:

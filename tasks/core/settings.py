@@ -223,6 +223,18 @@ class Settings(BaseSettings):
     tool_stale_after: int = Field(
         3, ge=1, le=1000, description="A found tool is stale after so many failed runs in a row."
     )
+    discovery_prices: Path | None = Field(
+        None, description="A price table of your own for discoveries (docs/discovery.md). Default: the one we bring."
+    )
+    discovery_budget: float | None = Field(
+        None,
+        gt=0,
+        le=1e9,
+        description="What each tenant's discoveries may cost in a calendar month, in the price table's currency.",
+    )
+    discovery_budget_stop: bool = Field(
+        False, description="Refuse new discoveries of a tenant whose budget of this month is used up."
+    )
     r_bridge: RBridge = Field(
         RBridge.RPY2, description="How calibrations run R: `rpy2` (in the pool child) or `rscript` (its own process)."
     )

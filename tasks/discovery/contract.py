@@ -20,6 +20,7 @@ TOOLS_NAME: Literal["tools.json"] = "tools.json"
 TOOLS_MEDIA_TYPE = "application/json"
 VALUE_NAME: Literal["value.json"] = "value.json"
 MAX_TOOLS = 100
+DAY_S = 86_400
 MAX_PAGES = 100
 # A result is read whole by every poll; what is beyond this is in an artifact.
 MAX_INLINE_BYTES = 160 * 1024
@@ -33,8 +34,9 @@ Arguments = Annotated[dict[str, Any], Field(max_length=200)]
 
 def _floored(value: object) -> object:
     """Older clients send fractions; they mean the whole number below."""
-    is_fraction = isinstance(value, float) and math.isfinite(value) and 1 <= value <= MAX_TOOLS
-    return math.floor(value) if is_fraction else value  # type: ignore[arg-type]  # a float, as was just asked
+    if isinstance(value, float) and math.isfinite(value) and 1 <= value <= MAX_TOOLS:
+        return math.floor(value)
+    return value
 
 
 ToolCount = Annotated[
@@ -94,6 +96,12 @@ class _Discovery(Contract):
         le=1000,
         allow_inf_nan=False,
         description="In the currency of the price table: no page is begun and no tool is tried beyond it.",
+    )
+    cache_s: int = Field(
+        DAY_S,
+        ge=60,
+        le=7 * DAY_S,
+        description="An earlier discovery of the same that is younger than this answers, in seconds.",
     )
     force: bool = Field(False, description="Look again, even where an earlier discovery would answer.")
 

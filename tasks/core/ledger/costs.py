@@ -13,7 +13,6 @@ from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
 from tasks.core.domain_events import Emission
-from tasks.core.ledger.aging import Leftover
 from tasks.core.ledger.database import Ledger, insert_if_new
 from tasks.core.ledger.outbox import write_event
 from tasks.core.ledger.schema import budget_alerts, job_costs, jobs, tenants
@@ -46,9 +45,7 @@ class Sum:
         return self.total / known if known else None
 
 
-def keep(
-    ledger: Ledger, job_id: str, *, fence: int, method: str, amount: float | None, budget: Budget
-) -> None:
+def keep(ledger: Ledger, job_id: str, *, fence: int, method: str, amount: float | None, budget: Budget) -> None:
     """Note once what an attempt of a job has cost, and tell the tenant where that crosses a mark of its budget.
 
     Args:
@@ -116,7 +113,3 @@ def summed(ledger: Ledger, tenant_id: str, *, since: datetime, until: datetime |
             row.method: Sum(int(row.n), float(row.total), int(row.unknown)) for row in connection.execute(statement)
         }
 
-
-def outdated(before: datetime) -> Leftover:
-    """Costs from before that time."""
-    return Leftover(job_costs, job_costs.c.job_id, job_costs.c.at < before)

@@ -19,6 +19,7 @@ from tasks.discovery.contract import (
     TOOLS_DISCOVERED,
     TOOLS_MEDIA_TYPE,
     TOOLS_NAME,
+    Cost,
     MCPTool,
     SiteRequest,
     SiteResult,
@@ -43,6 +44,8 @@ from tasks.discovery.tool import Source, Tool
 
 # Gives the sign-in that is stored for a site.
 OpenSession = Callable[[JobContext, str], StorageState]
+# Notes what a job has cost, and how it went about it.
+Charge = Callable[[JobContext, Cost, str], None]
 # Hands tools to the registry: the job, the site, its tools, and whether these are all that it has.
 Record = Callable[[JobContext, str, Sequence[Tool], bool], object]
 
@@ -58,12 +61,14 @@ class Discoverer:
         sources: asked in this order.
         record: called once, when everything else is done.
         open_session: gives the sign-in that is stored for a site.
+        charge: told once what the attempt has cost, whatever its end.
         proving: tries tools; None leaves their confidence open.
     """
 
     sources: Sequence[FindTools]
     record: Record
     open_session: OpenSession
+    charge: Charge
     pricing: Pricing = field(default_factory=Pricing)
     proving: Proving | None = None
     look: Look = look
@@ -77,12 +82,22 @@ class Discoverer:
             EngineUnavailable: there is no browser.
             Transient: it cannot be had just now.
         """
-        return _Discovery(self, request, job, kind=SITE).run(max_tools=request.max_tools, least=0.0)
+        with self._charged(job, SITE):
+            return _Discovery(self, request, job, kind=SITE).run(max_tools=request.max_tools, least=0.0)
 
     def discover_tool(self, request: ToolRequest, job: JobContext) -> ToolResult:
         """Return the one tool of a site that serves the goal, if there is one; raises what ``discover_site`` does."""
-        found = _Discovery(self, request, job, kind=TOOL).run(max_tools=1, least=LEAST_MATCH)
+        with self._charged(job, TOOL):
+            found = _Discovery(self, request, job, kind=TOOL).run(max_tools=1, least=LEAST_MATCH)
         return ToolResult(**dict(found), is_found=found.tool_count > 0)
+
+    @contextmanager
+    def _charged(self, job: JobContext, kind: str) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            # The browser's clock also runs for attempts that fail.
+            self.charge(job, self.pricing.cost(kind, Usage(browser_s=job.browser.seconds)), kind)
 
 
 class _Discovery:

@@ -11,7 +11,7 @@ from jsonschema_rs import Draft202012Validator
 from tasks.core.errors import AppError, InputRejected, NotAllowed
 from tasks.core.job import JobContext
 from tasks.discovery.contract import MAX_INLINE_BYTES, RUN, VALUE_NAME, Cost, Prefer, RunRequest, RunResult
-from tasks.discovery.engine.discover import OpenSession
+from tasks.discovery.engine.discover import Charge, OpenSession
 from tasks.discovery.engine.outcome import Outcome
 from tasks.discovery.engine.running.runner import Runner
 from tasks.discovery.pricing import Pricing, Usage
@@ -48,11 +48,13 @@ class ToolRunner:
     Args:
         load: gives a tool of the registry by its id.
         keep: told of each run of one.
+        charge: told what a run has cost.
     """
 
     load: LoadTool
     keep: KeepRun
     open_session: OpenSession
+    charge: Charge
     pricing: Pricing = field(default_factory=Pricing)
 
     def __call__(self, request: RunRequest, job: JobContext) -> RunResult:
@@ -92,10 +94,11 @@ class ToolRunner:
     def _keep(
         self, request: RunRequest, tool: Tool, job: JobContext, *, took_s: float, ran_in: RanIn, error: str = ""
     ) -> None:
+        cost = self._cost(took_s, ran_in)
+        self.charge(job, cost, f"{RUN} by {ran_in}")
         if request.tool_id is None:
             return
         names = tuple(sorted(request.arguments))
-        cost = self._cost(took_s, ran_in)
         self.keep(job, RunReport(request.tool_id, tool, took_s, ran_in, cost, error=error, arguments=names))
 
     def _cost(self, took_s: float, ran_in: RanIn) -> Cost:
