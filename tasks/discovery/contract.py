@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from tasks.core.spec import FAST, Contract, JobSpec, Option, Queue
+from tasks.core.spec import FAST, Aging, Contract, JobSpec, Option, Queue
 from tasks.core.web_url import WebURL
 from tasks.discovery.goal import MAX_GOAL_CHARS, Goal
+from tasks.discovery.keeping import RUN_LOG
 from tasks.discovery.tool import Effect, Source, Tool
 
 SITE = "discovery.site"
@@ -220,6 +221,9 @@ class Timings(Contract):
 # and under _meta where it is from, what is known of it and how sure that is.
 MCPTool = dict[str, Any]
 
+# A year and a month: budgets and summaries look at whole months.
+_COSTS = Aging(name="job_costs", table="job_costs", key="job_id", time="at", keep_s=400 * DAY_S)
+
 
 class SiteResult(Contract):
     """The tools of a site, best first."""
@@ -282,6 +286,7 @@ SPECS = (
         retry=FAST,
         capabilities=frozenset({"chromium", "playwright"}),
         example={"url": _PAGE, "goal": "find products by name and price", "max_tools": 10},
+        aging=(_COSTS,),
     ),
     JobSpec(
         kind=TOOL,
@@ -306,5 +311,6 @@ SPECS = (
         retry=FAST,
         options=(Option("prefer", "browser", "chromium"),),
         example={"tool_id": "01890000-0000-7000-8000-000000000000", "arguments": {"q": "tea"}},
+        aging=(RUN_LOG,),
     ),
 )

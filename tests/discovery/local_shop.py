@@ -130,7 +130,9 @@ def find_messages(site: Site) -> list[Tool]:
             purpose="contact/comment",
             effect="write",
             call=RequestCall(
-                method="POST", url=f"{site.origin}/send", slots=(Slot(input="message", place=Place.FORM, name="message"),)
+                method="POST",
+                url=f"{site.origin}/send",
+                slots=(Slot(input="message", place=Place.FORM, name="message"),),
             ),
             input_schema={"type": "object", "properties": {"message": {"type": "string"}}},
             prior=0.8,

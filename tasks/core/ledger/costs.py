@@ -112,4 +112,3 @@ def summed(ledger: Ledger, tenant_id: str, *, since: datetime, until: datetime |
         return {
             row.method: Sum(int(row.n), float(row.total), int(row.unknown)) for row in connection.execute(statement)
         }
-

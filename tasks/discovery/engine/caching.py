@@ -37,7 +37,7 @@ def key_of(request: SiteRequest | ToolRequest, *, stamp: str) -> str:
 
 @cache
 def code_stamp() -> str:
-    """Return the version, with a digest of this family's files: a tool that we would find otherwise now is no answer."""
+    """Return the version, with a digest of this family's files: what we would find otherwise now is no answer."""
     digest = hashlib.sha256()
     for file in _files(resources.files("tasks.discovery")):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
