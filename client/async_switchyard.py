@@ -19,7 +19,19 @@ from client.domain import LATEST, DomainReading, awaited_event, beginning
 from client.downloading import downloaded, target_path
 from client.following import Choice, Follower
 from client.limits import Limits
-from client.models import Artifact, Change, DomainEvent, Job, Kind, LogLine, Page, Presets, QueueInfo, Upload, WorkerInfo
+from client.models import (
+    Artifact,
+    Change,
+    DomainEvent,
+    Job,
+    Kind,
+    LogLine,
+    Page,
+    Presets,
+    QueueInfo,
+    Upload,
+    WorkerInfo,
+)
 from client.nonblocking import AsyncEventStream, AsyncShell
 from client.patience import performed, waited
 from client.steps import Notice

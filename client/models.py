@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from client.errors import NotFound
+
 T = TypeVar("T", bound=BaseModel)
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})

@@ -21,7 +21,19 @@ from client.downloading import downloaded, target_path
 from client.following import Choice, Follower
 from client.limits import Limits
 from client.matrices import Matrices
-from client.models import Artifact, Change, DomainEvent, Job, Kind, LogLine, Page, Presets, QueueInfo, Upload, WorkerInfo
+from client.models import (
+    Artifact,
+    Change,
+    DomainEvent,
+    Job,
+    Kind,
+    LogLine,
+    Page,
+    Presets,
+    QueueInfo,
+    Upload,
+    WorkerInfo,
+)
 from client.patience import performed, waited
 from client.steps import Notice
 from client.uploading import Content, OnProgress, submitted, uploaded

@@ -92,27 +92,32 @@ def local_shop() -> Iterator[LocalShop]:
         shop.close()
 
 
+def a_search(origin: str, *, found_on: str = "") -> Tool:
+    """A search form as a source would tell of it."""
+    return Tool(
+        name="search",
+        title="Search teas",
+        site=origin.rstrip("/"),
+        found_on=found_on or f"{origin.rstrip('/')}/",
+        source=Source.FORM,
+        purpose="search",
+        call=FormCall(
+            page_url=found_on or f"{origin.rstrip('/')}/",
+            url=f"{origin.rstrip('/')}/search",
+            fields=(FormField(name="q", type="search", input="q"),),
+            is_plain=True,
+        ),
+        input_schema={"type": "object", "properties": {"q": {"type": "string", "title": "Search teas"}}},
+        prior=0.9,
+        evidence=("a form with one text input",),
+        examples=({"q": "tea"},),
+    )
+
+
 def find_search(site: Site) -> list[Tool]:
     """The search form of each page."""
     return [
-        Tool(
-            name="search",
-            title="Search teas",
-            site=site.origin,
-            found_on=snapshot.page.url,
-            source=Source.FORM,
-            purpose="search",
-            call=FormCall(
-                page_url=snapshot.page.url,
-                url=f"{site.origin}/search",
-                fields=(FormField(name="q", type="search", input="q"),),
-                is_plain=True,
-            ),
-            input_schema={"type": "object", "properties": {"q": {"type": "string", "title": "Search teas"}}},
-            prior=0.9,
-            evidence=("a form with one text input",),
-            examples=({"q": "tea"},),
-        )
+        a_search(site.origin, found_on=snapshot.page.url)
         for snapshot in site.snapshots
         if any(form.action.endswith("/search") for form in snapshot.page.forms)
     ]
