@@ -18,6 +18,8 @@ from app import (
     matrices,
     retries,
     submissions,
+    tool_exports,
+    tools,
     uploads,
 )
 from app.auth import bearer_tenant, register_authentication
@@ -48,6 +50,7 @@ from tasks.registry import load_specs
 _CONCERNS = (
     *(submissions, jobs, retries, batches, logs, artifacts, uploads, domain_events),
     *(catalogue, calibration, calibration_cache, matrices, fleet, health),
+    *(tools, tool_exports),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field, WithJsonSchema, mode
 from tasks.core.spec import FAST, Contract, JobSpec, Option, Queue
 from tasks.core.web_url import WebURL
 from tasks.discovery.goal import MAX_GOAL_CHARS, Goal
+from tasks.discovery.keeping import RUN_LOG
 from tasks.discovery.tool import Effect, Source, Tool
 
 SITE = "discovery.site"
@@ -298,6 +299,7 @@ SPECS = (
         hard_limit_s=135,
         retry=FAST,
         options=(Option("prefer", "browser", "chromium"),),
+        aging=(RUN_LOG,),
         example={"tool_id": "01890000-0000-7000-8000-000000000000", "arguments": {"q": "tea"}},
     ),
 )

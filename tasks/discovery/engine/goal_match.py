@@ -144,6 +144,4 @@ def _is_among(stem: str, found: set[str]) -> bool:
     if _UNSPACED.search(stem):
         return any(stem in word or (word in stem and len(word) > 1) for word in found)
     # "telephone" and "phone", "username" and "user name": one in the other, where it is long enough to mean something.
-    return len(stem) > 4 and any(
-        (stem in word or word in stem) and min(len(word), len(stem)) > 4 for word in found
-    )
+    return len(stem) > 4 and any((stem in word or word in stem) and min(len(word), len(stem)) > 4 for word in found)

@@ -15,6 +15,8 @@ PAGE_TROUBLE: tuple[type[Exception], ...] = (
 def told(exc: Exception) -> str:
     """Return what happened in one line."""
     text = str(exc).partition("\n")[0]
-    return text if isinstance(exc, (EgressRefused, EngineFailed, InputRejected, TooLarge)) else (
-        f"{type(exc).__name__}: {text}"
+    return (
+        text
+        if isinstance(exc, (EgressRefused, EngineFailed, InputRejected, TooLarge))
+        else (f"{type(exc).__name__}: {text}")
     )
