@@ -29,6 +29,7 @@ from app.errors import Problem, register_error_handlers
 from app.forms import form_of
 from app.keyring import Keyring
 from app.live import LiveDispatcher, LiveWorkers
+from app.mcp import routes as mcp
 from app.metrics import Metrics
 from app.middleware import register_middleware
 from app.openapi import API, INFO, SECURITY_SCHEMES
@@ -82,6 +83,8 @@ def create_app(settings: Settings, *, kernel: Kernel | None = None, carrier: Car
     for concern in _CONCERNS:
         app.register_api(concern.bp)
     models = [model for concern in _CONCERNS for model in concern.MODELS]
+    if settings.mcp:
+        app.register_api(mcp.bp)
     streams = _stream_services(services)
     models += register_streams(app, streams)
     answered, read = register_dialects(app, services, streams)

@@ -1,5 +1,7 @@
 """The registry of tools that discoveries found: listed, searched, shown, run, deleted."""
 
+from urllib.parse import urlsplit
+
 import structlog
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
@@ -190,4 +192,4 @@ def submit_run(stored: StoredTool, body: RunTool, *, key: str | None) -> Accepte
     }
     options = {"priority": body.priority, "timeout_s": body.timeout_s, "reference": body.reference}
     sent = {name: value for name, value in options.items() if value is not None}
-    return accept(services(), RUN, {"params": params, "site": stored.site[:253], **sent}, key=key)
+    return accept(services(), RUN, {"params": params, "site": urlsplit(stored.site).netloc[:253], **sent}, key=key)

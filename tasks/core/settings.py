@@ -223,6 +223,10 @@ class Settings(BaseSettings):
     tool_stale_after: int = Field(
         3, ge=1, le=1000, description="A found tool is stale after so many failed runs in a row."
     )
+    mcp: bool = Field(True, description="Serve found tools to agents at `/mcp` (Model Context Protocol).")
+    mcp_min_confidence: float = Field(
+        0.5, ge=0, le=1, description="Tools whose confidence is below this are not offered at `/mcp`."
+    )
     r_bridge: RBridge = Field(
         RBridge.RPY2, description="How calibrations run R: `rpy2` (in the pool child) or `rscript` (its own process)."
     )
