@@ -60,6 +60,7 @@ from client.models import (
 )
 from client.steps import Notice
 from client.switchyard import Switchyard
+from client.tools import Tool, Tools
 
 __all__ = [
     "Switchyard",
@@ -85,6 +86,8 @@ __all__ = [
     "Matrices",
     "MatrixSet",
     "Matrix",
+    "Tools",
+    "Tool",
     "SwitchyardError",
     "ConfigurationRefused",
     "ConnectionFailed",

@@ -29,6 +29,7 @@ from tasks.core.version import VERSION
 
 __all__ = ["Asker", "Reply", "Running", "reply_to"]
 
+_METHODS = frozenset({"initialize", "ping", "tools/list", "tools/call"})
 _INSTRUCTIONS = (
     "Each tool runs a function of a website. Its name begins with the site. `_meta` says where it was found and how "
     "sure it is that the tool does what it says."
@@ -66,14 +67,16 @@ def reply_to(at: Services, asker: Asker, sent: bytes, *, streams: bool) -> Reply
         text = f"Revision {version!r} is not served: begin with initialize."
         data = {"supported": list(HANDSHAKE_PROTOCOL_VERSIONS), "requested": version}
         return _error(message.id, UNSUPPORTED_PROTOCOL_VERSION, text, status=400, data=data)
+    if message.method not in _METHODS:
+        return _error(message.id, METHOD_NOT_FOUND, f"No method {message.method[:100]!r}.")
     try:
         methods.validate_client_request(message.method, version, message.params)
-        return _answer(at, asker, message, version=version, streams=streams)
-    except KeyError:
-        return _error(message.id, METHOD_NOT_FOUND, f"No method {message.method[:100]!r}.")
     except ValidationError as exc:
-        where = ".".join(str(part) for part in exc.errors(include_url=False)[0]["loc"])
-        return _error(message.id, INVALID_PARAMS, f"{where}: {exc.errors(include_url=False)[0]['msg']}")
+        first = exc.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return _error(message.id, INVALID_PARAMS, f"{where}: {first['msg']}")
+    try:
+        return _answer(at, asker, message, version=version, streams=streams)
     except Refused as exc:
         return _error(message.id, INVALID_PARAMS, str(exc))
 
@@ -93,12 +96,10 @@ def _answer(at: Services, asker: Asker, message: JSONRPCRequest, *, version: str
         return Reply(_result(message, version, {}))
     if message.method == "tools/list":
         return Reply(_result(message, version, offers.page_of(at, asker.tenant_id, params.get("cursor"))))
-    if message.method == "tools/call":
-        running = calls.begin(at, asker, message, lambda result: _result(message, version, result))
-        if isinstance(running, Running):
-            return running if streams and running.token is not None else Reply(running.wait())
-        return Reply(_result(message, version, running))
-    return _error(message.id, METHOD_NOT_FOUND, f"No method {message.method[:100]!r}.")
+    running = calls.begin(at, asker, message, lambda result: _result(message, version, result))
+    if isinstance(running, Running):
+        return running if streams and running.token is not None else Reply(running.wait())
+    return Reply(_result(message, version, running))
 
 
 def _take(at: Services, asker: Asker, message: JSONRPCNotification) -> None:
