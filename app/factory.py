@@ -17,6 +17,7 @@ from app import (
     logs,
     matrices,
     retries,
+    sessions,
     submissions,
     tool_exports,
     tools,
@@ -40,10 +41,11 @@ from app.streams.hub import Hub
 from app.streams.routes import register_streams
 from app.streams.services import StreamServices
 from app.streams.tenant_hub import TenantHub, Waiter
-from app.streams.tokens import StreamTokens, signing_key
+from app.streams.tokens import StreamTokens
 from app.streams.waiter import HubWaiter
 from tasks.core.carriage import Carriage, NoCarriage
 from tasks.core.kernel import Kernel, open_kernel
+from tasks.core.secret_key import secret_key
 from tasks.core.settings import Settings
 from tasks.core.telemetry import configure_telemetry
 from tasks.registry import load_specs
@@ -51,7 +53,7 @@ from tasks.registry import load_specs
 _CONCERNS = (
     *(submissions, jobs, retries, batches, logs, artifacts, uploads, domain_events),
     *(catalogue, calibration, calibration_cache, matrices, fleet, health),
-    *(tools, tool_exports),
+    *(tools, tool_exports, sessions),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16
@@ -148,7 +150,7 @@ def _stream_services(services: Services) -> StreamServices:
     return StreamServices(
         kernel=services.kernel,
         hub=services.hub,
-        tokens=StreamTokens(signing_key(services.settings), ttl_s=services.settings.stream_token_ttl_s),
+        tokens=StreamTokens(secret_key(services.settings), ttl_s=services.settings.stream_token_ttl_s),
         tenant_of_request=lambda: bearer_tenant(services),
         record_of=lambda job: record_of(services, job).model_dump(mode="json"),
         counted=lambda transport: services.metrics.open_streams.labels(transport).track_inprogress(),

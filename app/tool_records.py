@@ -13,7 +13,7 @@ from tasks.discovery.store.records import Note, Statistics, Status, StoredTool, 
 from tasks.discovery.tool import Effect, Source
 
 _Cursor = Annotated[Text, Field(max_length=200)]
-_Origin = Annotated[str, Field(max_length=300, pattern=r"^https?://[^/?#\s\x00]+$")]
+Origin = Annotated[str, Field(max_length=300, pattern=r"^https?://[^/?#\s\x00]+$")]
 
 
 class ToolPath(Input):
@@ -25,7 +25,7 @@ class ToolPath(Input):
 class ToolFilter(Input):
     """Which tools; all that is given must hold."""
 
-    site: _Origin | None = Field(None, description="The site's origin: `https://example.org`.")
+    site: Origin | None = Field(None, description="The site's origin: `https://example.org`.")
     status: list[Status] = Field([], max_length=5, description="Repeatable.")
     source: Source | None = Field(None, description="Where it was found.")
     effect: Effect | None = Field(None, description="What a run does to the site.")
@@ -63,7 +63,7 @@ class RunListQuery(Input):
 class DeleteSiteQuery(Input):
     """Which site, and that this is meant."""
 
-    site: _Origin = Field(description="The site's origin.")
+    site: Origin = Field(description="The site's origin.")
     confirm: Annotated[bool, TRUE_OR_FALSE] = Field(False, description="Without `true` nothing is done.")
 
 

@@ -84,7 +84,7 @@ def follow_changes(header: MCPHeaders) -> Response:  # noqa: ARG001  # checked, 
     """Stream `notifications/tools/list_changed` whenever your tools change."""
     at = services()
     g.tenant = bearer_tenant(at)
-    if not at.settings.serves_sse or _SSE not in request.accept_mimetypes:
+    if not at.settings.serves_sse or not _takes_stream():
         return Response(status=405, headers={"Allow": "POST, DELETE"})
     if request.method == "HEAD" or at.tenant_hub.is_draining:
         return Response(mimetype=_SSE, headers=STREAM_HEADERS)
@@ -103,7 +103,11 @@ def end_session() -> Response:
 
 
 def _may_stream(at: Services) -> bool:
-    return at.settings.serves_sse and _SSE in request.accept_mimetypes
+    return at.settings.serves_sse and _takes_stream()
+
+
+def _takes_stream() -> bool:
+    return request.accept_mimetypes[_SSE] > 0
 
 
 def _progress(at: Services, running: Any) -> Response:

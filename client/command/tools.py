@@ -128,7 +128,8 @@ def export(
 ) -> Exit:
     """Export active tools: for agents (mcp), generators (openapi), chat models (functions), or as a module (python)."""
     with session.client() as client:
-        text = client.tools.export(format_, **({} if site is None else {"site": site}))
+        filters: ToolFilters = {} if site is None else {"site": site}
+        text = client.tools.export(format_, **filters)
     if out is None:
         click.echo(text)
     else:

@@ -43,15 +43,20 @@ def confirmation_of(tool: Tool) -> str:
     return next(name for name in ("confirm", "confirm_run", "confirm_this_run") if name not in properties)
 
 
-def input_schema_of(exported: Exported) -> JSONSchema:
-    """Return the schema of what a caller sends: without the defaults of secrets, and with the confirmation."""
-    schema = dict(exported.tool.input_schema)
-    secrets = secret_inputs(schema)
-    properties: dict[str, Any] = {
+def arguments_schema_of(tool: Tool) -> JSONSchema:
+    """Return the schema of the tool's own arguments, without the defaults of secrets."""
+    secrets = secret_inputs(tool.input_schema)
+    properties = {
         name: _without_values(rules) if name in secrets else rules
-        for name, rules in schema.get("properties", {}).items()
+        for name, rules in tool.input_schema.get("properties", {}).items()
     }
-    schema |= {"type": "object", "properties": properties}
+    return tool.input_schema | {"type": "object", "properties": properties}
+
+
+def input_schema_of(exported: Exported) -> JSONSchema:
+    """Return the schema of what a caller sends: the arguments and, where one is needed, the confirmation."""
+    schema = arguments_schema_of(exported.tool)
+    properties: dict[str, Any] = schema["properties"]
     if exported.is_destructive:
         confirm = confirmation_of(exported.tool)
         properties[confirm] = {

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.discovery.exports.exported import Exported
+from tasks.discovery.exports.exported import Exported, arguments_schema_of
 from tasks.discovery.tool import JSONSchema
 
 _JOB = {
@@ -62,7 +62,9 @@ def _operation(exported: Exported) -> dict[str, Any]:
 
 
 def _body(exported: Exported) -> JSONSchema:
-    arguments = {key: value for key, value in exported.tool.input_schema.items() if key not in {"$schema", "$id"}}
+    arguments = {
+        key: value for key, value in arguments_schema_of(exported.tool).items() if key not in {"$schema", "$id"}
+    }
     body: JSONSchema = {
         "type": "object",
         "properties": {"arguments": _relocated(arguments, "arguments")},
