@@ -64,6 +64,7 @@ from client.models import (
 )
 from client.steps import Notice
 from client.switchyard import Switchyard
+from client.tools import Tool, Tools
 
 __all__ = [
     "Switchyard",
@@ -93,6 +94,8 @@ __all__ = [
     "Preset",
     "DomainOutcome",
     "SiteOutcome",
+    "Tools",
+    "Tool",
     "SwitchyardError",
     "ConfigurationRefused",
     "ConnectionFailed",

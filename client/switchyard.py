@@ -36,6 +36,7 @@ from client.models import (
 )
 from client.patience import performed, waited
 from client.steps import Notice
+from client.tools import Tools
 from client.uploading import Content, OnProgress, submitted, uploaded
 
 T = TypeVar("T")
@@ -164,6 +165,11 @@ class Switchyard:
     def matrices(self) -> Matrices:
         """The sets of misclassification matrices that calibrations may name."""
         return Matrices(self._perform)
+
+    @property
+    def tools(self) -> Tools:
+        """The tools that discoveries found on websites."""
+        return Tools(self._perform, self.wait)
 
     def wait(self, job_id: str, timeout_s: float | None = None, *, check: bool = True) -> Job:
         """Wait for a job's end; return its final record.

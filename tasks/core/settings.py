@@ -235,6 +235,10 @@ class Settings(BaseSettings):
     discovery_budget_stop: bool = Field(
         False, description="Refuse new discoveries of a tenant whose budget of this month is used up."
     )
+    mcp: bool = Field(True, description="Serve found tools to agents at `/mcp` (Model Context Protocol).")
+    mcp_min_confidence: float = Field(
+        0.5, ge=0, le=1, description="Tools whose confidence is below this are not offered at `/mcp`."
+    )
     r_bridge: RBridge = Field(
         RBridge.RPY2, description="How calibrations run R: `rpy2` (in the pool child) or `rscript` (its own process)."
     )

@@ -49,15 +49,32 @@ def kept_session(ledger: Ledger, tenant_id: str, site: str) -> KeptSession:
     return KeptSession(row.site, row.created_at, row.updated_at)
 
 
-def sealed_session(ledger: Ledger, job_id: str, site: str) -> bytes | None:
+@dataclass(frozen=True, slots=True)
+class SealedSession:
+    """A sealed state, and the tenant that it is sealed for."""
+
+    tenant_id: str
+    sealed: bytes
+
+
+def list_sessions(ledger: Ledger, tenant_id: str) -> list[KeptSession]:
+    """List the sites that a state is kept for."""
+    columns = (sessions.c.site, sessions.c.created_at, sessions.c.updated_at)
+    statement = sa.select(*columns).where(sessions.c.tenant_id == tenant_id).order_by(sessions.c.site)
+    with ledger.read() as connection:
+        return [KeptSession(row.site, row.created_at, row.updated_at) for row in connection.execute(statement)]
+
+
+def sealed_session(ledger: Ledger, job_id: str, site: str) -> SealedSession | None:
     """Return the sealed state that a job's tenant has for a site; None where it has none."""
     statement = (
-        sa.select(sessions.c.sealed)
+        sa.select(sessions.c.tenant_id, sessions.c.sealed)
         .join(jobs, jobs.c.tenant_id == sessions.c.tenant_id)
         .where(jobs.c.id == job_id, sessions.c.site == site)
     )
     with ledger.read() as connection:
-        return connection.execute(statement).scalar_one_or_none()
+        row = connection.execute(statement).one_or_none()
+    return None if row is None else SealedSession(row.tenant_id, row.sealed)
 
 
 def forget_session(ledger: Ledger, tenant_id: str, site: str) -> None:
