@@ -7,8 +7,10 @@ from playwright.async_api import BrowserContext, Download, Frame, Page, Request,
 
 from tasks.core.errors import Transient
 
-# A page is quiet when it has asked for nothing for so long; delays of typing before a search are shorter.
-QUIET_S = 0.5
+# A page is quiet when it has asked for nothing for so long. Where nothing was asked for yet, a script may be waiting
+# for the end of the typing; those delays are shorter than the longer time.
+_QUIET_S = 0.2
+_QUIET_AT_FIRST_S = 0.6
 _LOOK_EVERY_S = 0.05
 _AWAITED = frozenset({"document", "xhr", "fetch", "script"})
 
@@ -29,6 +31,7 @@ class Traffic:
         self.frame: Frame = page.main_frame
         self.document: Response | None = None
         self.is_download = False
+        self._is_touched = False
         self._open: set[Request] = set()
         self._changed_at = time.monotonic()
         context.on("request", self._begin)
@@ -42,6 +45,7 @@ class Traffic:
         """Begin anew: what was seen so far is no answer."""
         self.document = None
         self.is_download = False
+        self._is_touched = False
         self._changed_at = time.monotonic()
 
     async def settle(self, *, limit_s: float, name: str) -> None:
@@ -52,7 +56,8 @@ class Traffic:
         """
         ends_at = time.monotonic() + limit_s
         while time.monotonic() < ends_at:
-            if not self._open and time.monotonic() - self._changed_at >= QUIET_S:
+            quiet_s = _QUIET_S if self._is_touched else _QUIET_AT_FIRST_S
+            if not self._open and time.monotonic() - self._changed_at >= quiet_s:
                 return
             await asyncio.sleep(_LOOK_EVERY_S)
         if any(request.is_navigation_request() for request in self._open):
@@ -61,6 +66,7 @@ class Traffic:
     def _begin(self, request: Request) -> None:
         if request.resource_type in _AWAITED:
             self._open.add(request)
+            self._is_touched = True
             self._changed_at = time.monotonic()
 
     def _end(self, request: Request) -> None:
