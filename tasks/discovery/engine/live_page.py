@@ -43,7 +43,9 @@ def read_frame(answer: dict[str, Any], *, is_top: bool = True) -> Frame:
         origin=answer["origin"],
         charset=answer["charset"],
         selectors=tuple(
-            FormSelectors(form=reader.selectors(form), controls=tuple(map(reader.selectors, controls)), frame_url=frame_url)
+            FormSelectors(
+                form=reader.selectors(form), controls=tuple(map(reader.selectors, controls)), frame_url=frame_url
+            )
             for form, controls in reader.form_elements()
         ),
         loose_selectors=tuple(map(reader.selectors, reader.loose_elements)),
