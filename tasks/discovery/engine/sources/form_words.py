@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
 from tasks.discovery.engine.lexicon import form_concepts
-from tasks.discovery.engine.page import Control, Form, Page
+from tasks.discovery.engine.page import Control, Form, Method, Page
 from tasks.discovery.engine.schema import describe
 
 MAX_TITLE_WORDS = 6
@@ -72,7 +72,7 @@ def title_of(form: Form, *, type_name: str, submit: Control | None) -> str:
 
 def description_of(form: Form, *, title: str, page: Page, submit: Control | None) -> str:
     """Return a sentence or two: what is sent where, and what the page asks for."""
-    heading = form.label or form.heading
+    heading = form.label or (form.heading if form.heading in form.text or form.method is Method.POST else "")
     asked = [text for control in form.fields if control.is_visible and (text := describe(control))]
     about = f"{title}." if not heading or heading.casefold() in title.casefold() else f"{title} ({heading[:100]})."
     where = f" The form on “{page.title[:100]}”" if page.title else " The form"
@@ -96,8 +96,8 @@ def query_field(form: Form) -> Control | None:
 
 def _search_title(form: Form) -> str:
     for phrase in _search_phrases(form):
-        words = re.findall(r"[^\W_][\w'’.-]*", phrase)
-        named = [word.rstrip(".'’-") for word in words if word.rstrip(".").casefold() not in _FILLER]
+        words = re.findall(r"[^\W_][\w'\u2019.-]*", phrase)
+        named = [word.rstrip(".'\u2019-") for word in words if word.rstrip(".").casefold() not in _FILLER]
         about = [word for word in named if not _SEARCH_WORD.match(word)]
         if not about or len(about) > _MAX_OBJECT_WORDS:
             continue
@@ -121,7 +121,7 @@ def _search_phrases(form: Form) -> Iterator[str]:
 
 
 def _short(text: str) -> str:
-    text = text.strip(" .:…»›>→")
+    text = text.strip(" .:…»\u203a>→")
     return text if 0 < len(text.split()) <= MAX_TITLE_WORDS and len(text) <= 60 else ""
 
 
