@@ -85,7 +85,8 @@ def test_values_are_the_present_ones(site: Site, snap: Snap) -> None:
             "<option>one<option>two</select><fieldset disabled><input name=f></fieldset></form><script>"
             "const [t, a, c, s] = document.querySelectorAll('input, textarea, select'); t.value = 'n\\u00e9w \"&<';"
             "document.querySelector('textarea').value = '\\nnew\\n'; "
-            "document.querySelector('[type=checkbox]').checked = true; document.querySelector('select').selectedIndex = 1</script>",
+            "document.querySelector('[type=checkbox]').checked = true;"
+            "document.querySelector('select').selectedIndex = 1</script>",
         )
     )
     text, area, box, choice, off = found.page.forms[0].controls

@@ -61,7 +61,7 @@ def list_name(path: str, *, title: str) -> str:
         is_telling = re.search(r"[^\W\d_]{3}", words) and words.casefold() not in _UNTELLING
         if is_telling and len(words) <= 40:
             return words
-    return re.split(r"\s[|:·–—-]\s", title)[0].strip()[:40] or "items"
+    return re.split(r"\s[|:·\u2013\u2014-]\s", title)[0].strip()[:40] or "items"
 
 
 _UNTELLING = frozenset({"index", "default", "page", "home", "main", "start", "all", "list", "search"})

@@ -11,9 +11,7 @@ from tasks.discovery.engine.sources.addresses import Address, Query, address_of
 MAX_VALUES = 200
 _MAX_VALUE_CHARS = 200
 
-SORT = re.compile(
-    r"_?(sort|order|sort_?(by|field|column|key|on)|order_?(by|field|column)|ordering|sortby)(_desc|_asc)?", re.I
-)
+SORT = re.compile(r"_?p?(sort|order|ordering)(_?(by|field|column|key|on))?(_(desc|asc))?", re.IGNORECASE)
 # Short names that mean an order only where the heads of a table say so.
 _HEAD_SORT = re.compile(r"o|s|c|col|column|field|by", re.IGNORECASE)
 DIRECTION = re.compile(
@@ -29,7 +27,7 @@ _OTHER_THING = re.compile(
     r"\w*_?id|\w+id|uid|pid|action|act|do|op|cmd|task|mode|module|mod|m|view|option|controller|func|function|f|file|doc|url|"
     r"u|link|goto|redirect\w*|return\w*|next|continue|lang\w*|language|locale|hl|theme|style|skin|format|output|print|"
     r"download|v|ver|version|rev|revision|diff|oldid|title|article|post|topic|thread|t|tab|section|show|item|product|user|"
-    r"msg|message|token|key|hash|_facet|_shape|_labels|_trace|replytocom|share\w*",
+    r"s|sub|mpage|board|forum|f|route|msg|message|token|key|hash|_facet|_shape|_labels|_trace|replytocom|share\w*",
     re.IGNORECASE,
 )
 _COUNT = re.compile(r"\s*[\[(]?\s*\d[\d.,\s]*[\])]?\s*$")
@@ -120,7 +118,7 @@ def _is_choice(choice: Choice, here: Address) -> bool:
     known = values | ({current} if current else set())
     if choice.is_sort:
         return len(known) > 1 or any(len(each) > 1 for each in choice.directions.values()) or choice.in_heads
-    if _OTHER_THING.fullmatch(choice.name) or len(known) < 2:
+    if _OTHER_THING.fullmatch(choice.name) or len(values) < 2:
         return False
     # Elsewhere such links lead to things; here they narrow what is shown.
     return here.path == choice.path and set(choice.rest) <= set(here.query)

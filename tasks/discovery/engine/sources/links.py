@@ -88,7 +88,8 @@ def _page_tool(site: Site, counter: Counter, page: Page, names: Names) -> Tool |
         schema=_schema({name: rules}, required=[name], fixed=counter.rest),
         prior=counter.probability,
         evidence=(
-            f"{len(counter.signs)} links ({', '.join(kinds)}) differ in {name if counter.name else 'a part of the path'} alone.",
+            f"{len(counter.signs)} links ({', '.join(kinds)}) differ in "
+            f"{name if counter.name else 'a part of the path'} alone.",
         ),
         examples=_with_asked(examples, name, counter.rest),
     )
@@ -166,7 +167,7 @@ def _enum(titles: dict[str, str], description: str) -> JSONSchema:
 
 
 def _request(origin: str, path: str, rest: Query, slots: tuple[Slot, ...]) -> RequestCall:
-    """Return a GET of the list. What was searched for on the page may be anything; other parameters stay as they are."""
+    """Return a GET of the list. What was searched for may be anything; other parameters stay as they are."""
     asked = asked_in(rest)
     open_slots = tuple(Slot(input=name, place=Place.QUERY, name=name) for name in asked)
     fixed = tuple(pair for pair in rest if pair[0] not in asked)

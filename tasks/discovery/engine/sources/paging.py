@@ -39,8 +39,8 @@ class Sign:
 class Counter:
     """A place in the addresses of one list that counts its pages.
 
-    ``name`` is the parameter's, empty where the place is in ``path`` (as ``{page}``); ``rest`` are the other parameters.
-    ``here`` is the value of the page that shows the links, None where it has none: the first page, mostly.
+    ``name`` is the parameter's, empty where the place is in ``path`` (as ``{page}``); ``rest`` are the other
+    parameters. ``here`` is the value of the page that shows the links, None where it has none: the first page, mostly.
     """
 
     origin: str
