@@ -310,7 +310,6 @@ SPECS = (
         hard_limit_s=135,
         retry=FAST,
         options=(Option("prefer", "browser", "chromium"),),
-        aging=(RUN_LOG,),
         example={"tool_id": "01890000-0000-7000-8000-000000000000", "arguments": {"q": "tea"}},
         aging=(RUN_LOG,),
     ),
