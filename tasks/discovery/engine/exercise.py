@@ -60,7 +60,13 @@ class _Turn:
 
 
 async def exercise(
-    page: Page, watch: Watch, *, budget_s: float, words: Sequence[str] = (), max_acts: int = MAX_ACTS, reopen: bool = True
+    page: Page,
+    watch: Watch,
+    *,
+    budget_s: float,
+    words: Sequence[str] = (),
+    max_acts: int = MAX_ACTS,
+    reopen: bool = True,
 ) -> tuple[str, ...]:
     """Try the safe controls of ``page`` and return what was done; ``watch`` has the requests.
 

@@ -182,4 +182,6 @@ def _leads_away(candidate: Candidate, host: str) -> bool:
     if not candidate.href:
         return False
     parts = urlsplit(candidate.href)
-    return parts.scheme not in ("http", "https", "javascript") or (parts.scheme != "javascript" and parts.netloc != host)
+    return parts.scheme not in ("http", "https", "javascript") or (
+        parts.scheme != "javascript" and parts.netloc != host
+    )

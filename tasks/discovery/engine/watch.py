@@ -24,6 +24,19 @@ LOAD = "load"
 _POLL_S = 0.02
 # An answer that is not there by then is recorded without its body.
 _BODY_LIMIT_S = 2.0
+# What a page sends as it goes is not seen before it leaves (tried: a beacon at ``pagehide`` passes a route), so that a
+# guarded page must not notice that it goes. Runs before any script of the page, hence its listeners come first.
+# A shared worker's requests are not seen at all; pages ask whether there is such a thing.
+_FAREWELLS = """(() => {
+  let isGuarded = false;
+  const hold = (event) => { if (isGuarded) event.stopImmediatePropagation(); };
+  for (const name of ['pagehide', 'beforeunload', 'unload', 'visibilitychange', 'freeze']) {
+    addEventListener(name, hold, true);
+  }
+  Object.defineProperty(window, Symbol.for('discovery.guard'), {value: () => { isGuarded = true; }});
+  delete window.SharedWorker;
+})()"""
+_HOLD_FAREWELLS = "window[Symbol.for('discovery.guard')]?.()"
 _TEXT_TYPE = re.compile(r"(application/([\w.+-]*\+)?(json|xml|javascript|graphql[\w+-]*|x-ndjson)|text/.*)$")
 _SCRIPTED = frozenset({"xhr", "fetch"})
 
@@ -79,6 +92,7 @@ class Watch:
         self._context.on("request", self._note)
         self._context.on("requestfinished", self._finish)
         self._context.on("requestfailed", self._fail)
+        await self._page.add_init_script(_FAREWELLS)
         await self._page.route_web_socket(re.compile(""), self._join)
 
     async def guard(self) -> None:
@@ -87,6 +101,8 @@ class Watch:
             self._is_guarded = True
             self._context.on("page", self._close_window)
             await self._context.route("**/*", self._judge)
+            for frame in self._page.frames:
+                await frame.evaluate(_HOLD_FAREWELLS)
 
     async def release(self) -> None:
         """Let everything out again. Only for a page that holds nothing of the site."""

@@ -45,7 +45,11 @@ def test_requests_are_seen_with_what_was_done_before_them(browser: WarmBrowser, 
     """Loading, typing, more, sorting and a tab each show the shop's API."""
     seen = tried(browser, shop.url())
     by_trigger = {exchange.trigger: exchange for exchange in seen.exchanges}
-    print(seen.acts, seen.stopped, [(e.trigger, e.method, e.url, e.status, e.is_sent, len(e.response_text)) for e in seen.exchanges])
+    print(
+        seen.acts,
+        seen.stopped,
+        [(e.trigger, e.method, e.url, e.status, e.is_sent, len(e.response_text)) for e in seen.exchanges],
+    )
     assert 0
 
 
