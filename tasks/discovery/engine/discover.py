@@ -31,13 +31,13 @@ from tasks.discovery.contract import (
 from tasks.discovery.engine.fetching import MAX_DOCUMENT_BYTES, REQUEST_LIMIT_S, SiteFetch
 from tasks.discovery.engine.gathering import FindTools, gather
 from tasks.discovery.engine.goal_match import GoalMatch
-from tasks.discovery.engine.looking import look
+from tasks.discovery.engine.looking import Looking
 from tasks.discovery.engine.merging import merge
 from tasks.discovery.engine.notes import Notes
 from tasks.discovery.engine.proving import Proving, StorageState
 from tasks.discovery.engine.ranking import LEAST_MATCH, Ranked, rank, without_failures
 from tasks.discovery.engine.site import Site
-from tasks.discovery.engine.walk import Look, Walk, Walked
+from tasks.discovery.engine.walk import Walk, Walked
 from tasks.discovery.mcp_tool import mcp_tool
 from tasks.discovery.pricing import Pricing, Usage
 from tasks.discovery.tool import Source, Tool
@@ -71,7 +71,6 @@ class Discoverer:
     charge: Charge
     pricing: Pricing = field(default_factory=Pricing)
     proving: Proving | None = None
-    look: Look = look
 
     def discover_site(self, request: SiteRequest, job: JobContext) -> SiteResult:
         """Return the tools of a site, at most ``request.max_tools``.
@@ -132,12 +131,12 @@ class _Discovery:
     def _look(self) -> tuple[Walked, list[Tool], dict[Source, SourceCount]]:
         request, job = self._request, self._job
         with closing(job.http.client(total_timeout_s=REQUEST_LIMIT_S, max_bytes=MAX_DOCUMENT_BYTES)) as client:
-            fetch = SiteFetch(client)
+            fetch = SiteFetch(client, checkpoint=job.checkpoint)
             with self._timed("pages"):
                 walked = Walk(
                     request,
                     job,
-                    look=self._parts.look,
+                    look=Looking(explores=request.options.explore),
                     fetch=fetch,
                     notes=self._notes,
                     serves=self._goal.of_words,
@@ -145,7 +144,9 @@ class _Discovery:
                     storage_state=self._session,
                 ).go()
             with self._timed("sources"):
-                site = Site(walked.origin, tuple(walked.snapshots), fetch)
+                site = Site(
+                    walked.origin, tuple(walked.snapshots), fetch, fetch.post_json if request.options.explore else None
+                )
                 found, counts = gather(
                     site, self._parts.sources, wanted=request.options.sources, job=job, notes=self._notes
                 )
