@@ -134,7 +134,9 @@ class Settings(BaseSettings):
         (), description="Comma-separated origins whose pages may call the API from a browser. Empty: none."
     )
     secret_key: SecretStr | None = Field(
-        None, description="Signs stream tokens. At least 32 characters. Development makes one in the state folder."
+        None,
+        description="Signs stream tokens, seals sign-in states; the same for web and workers. At least 32 characters. "
+        "Development makes one in the state folder.",
     )
     redis_timeout_s: float = Field(
         5.0, ge=0.5, le=60, description="Limit on connecting to and on one answer of the broker, for workers."

@@ -121,7 +121,7 @@ def test_an_openapi_document_is_valid() -> None:
     recursive = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
-        "properties": {"tree": {"$ref": "#/$defs/node"}},
+        "properties": {"tree": {"$ref": "#/$defs/node"}, "default": {"$ref": "#"}, "x": {"const": {"$ref": "#"}}},
         "$defs": {"node": {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}}}},
     }
     tools = [
@@ -135,7 +135,11 @@ def test_an_openapi_document_is_valid() -> None:
     assert [f"/api/tools/{one.id}/run" for one in tools] == list(document["paths"])
     body = document["paths"][f"/api/tools/{tools[3].id}/run"]["post"]["requestBody"]["content"]["application/json"]
     assert ["arguments", "confirm"] == body["schema"]["required"]
-    assert "confirm" not in body["schema"]["properties"]["arguments"]["properties"]
+    arguments = document["components"]["schemas"][body["schema"]["properties"]["arguments"]["$ref"].rpartition("/")[2]]
+    assert {"q", "sort"} == set(arguments["properties"])
+    moved = document["components"]["schemas"]["shop_example__c"]["properties"]
+    assert "#/components/schemas/shop_example__c" == moved["default"]["$ref"]
+    assert "#" == moved["x"]["const"]["$ref"]
 
 
 def test_a_function_says_what_it_takes() -> None:

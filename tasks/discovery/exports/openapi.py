@@ -6,14 +6,12 @@ from typing import Any
 from tasks.discovery.exports.exported import Exported, arguments_schema_of
 from tasks.discovery.tool import JSONSchema
 
-_JOB = {
-    "type": "object",
-    "required": ["id", "state"],
-    "properties": {
-        "id": {"type": "string"},
-        "state": {"enum": ["queued", "running", "succeeded", "failed", "cancelled"]},
-        "error": {"type": ["object", "null"]},
-    },
+_NAMED = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
+_COMPONENTS = "#/components/schemas/"
+_JOB: dict[str, Any] = {
+    "id": {"type": "string"},
+    "state": {"enum": ["queued", "running", "succeeded", "failed", "cancelled"]},
+    "error": {"type": ["object", "null"]},
 }
 _ACCEPTED = {"description": "Accepted: read the job at `Location` until it has ended."}
 _REFUSED = {
@@ -37,7 +35,10 @@ def openapi_document(tools: Sequence[Exported], *, server_url: str) -> dict[str,
         "servers": [{"url": server_url}],
         "security": [{"bearer": []}],
         "paths": {f"/api/tools/{one.id}/run": {"post": _operation(one)} for one in tools},
-        "components": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
+        "components": {
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "schemas": {name: schema for one in tools for name, schema in _schemas(one).items()},
+        },
     }
 
 
@@ -53,7 +54,7 @@ def _operation(exported: Exported) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "The run has ended, whatever its end.",
-                "content": {"application/json": {"schema": _record(tool.output_schema)}},
+                "content": {"application/json": {"schema": _record(exported)}},
             },
             "202": _ACCEPTED,
             "422": _REFUSED,
@@ -62,12 +63,9 @@ def _operation(exported: Exported) -> dict[str, Any]:
 
 
 def _body(exported: Exported) -> JSONSchema:
-    arguments = {
-        key: value for key, value in arguments_schema_of(exported.tool).items() if key not in {"$schema", "$id"}
-    }
     body: JSONSchema = {
         "type": "object",
-        "properties": {"arguments": _relocated(arguments, "arguments")},
+        "properties": {"arguments": {"$ref": _COMPONENTS + exported.name}},
         "required": ["arguments"],
         "additionalProperties": False,
     }
@@ -77,13 +75,31 @@ def _body(exported: Exported) -> JSONSchema:
     return body
 
 
-def _record(output_schema: JSONSchema | None) -> JSONSchema:
-    value = {key: rules for key, rules in (output_schema or {}).items() if key not in {"$schema", "$id"}}
-    result = {"type": ["object", "null"], "properties": {"value": _relocated(value, "value")}}
-    return _JOB | {"properties": {**_JOB["properties"], "result": result}}  # type: ignore[dict-item]
+def _record(exported: Exported) -> JSONSchema:
+    value = {"$ref": f"{_COMPONENTS}{exported.name}.value"} if exported.tool.output_schema else {}
+    result = {"type": ["object", "null"], "properties": {"value": value}}
+    return {"type": "object", "required": ["id", "state"], "properties": _JOB | {"result": result}}
 
 
-def _relocated(schema: JSONSchema, name: str) -> JSONSchema:
-    """Give a schema that refers to parts of itself an identifier, so that it may stand inside another document."""
-    is_recursive = any(key in schema for key in ("$defs", "definitions"))
-    return {"$id": f"urn:switchyard:{name}", **schema} if is_recursive else schema
+def _schemas(exported: Exported) -> dict[str, JSONSchema]:
+    """Return the tool's schemas as components, where what they say of parts of themselves holds."""
+    schemas = {exported.name: arguments_schema_of(exported.tool)}
+    if exported.tool.output_schema:
+        schemas[f"{exported.name}.value"] = exported.tool.output_schema
+    return {name: _moved(schema, name) for name, schema in schemas.items()}
+
+
+def _moved(schema: JSONSchema, name: str) -> JSONSchema:
+    return {key: _aimed(key, value, name) for key, value in schema.items() if key not in {"$schema", "$id"}}
+
+
+def _aimed(key: str, value: Any, name: str) -> Any:
+    """Return a schema's part with its references aimed at the component ``name``; values are left alone."""
+    if key in {"const", "enum", "default", "examples", "example"}:
+        return value
+    if key == "$ref" and isinstance(value, str):
+        return f"{_COMPONENTS}{name}{value[1:]}" if value.startswith("#") else value
+    if isinstance(value, dict):
+        # Where keys are names, none of them is a keyword.
+        return {inner: _aimed("" if key in _NAMED else inner, part, name) for inner, part in value.items()}
+    return [_aimed("", part, name) for part in value] if isinstance(value, list) else value
