@@ -79,11 +79,12 @@ class _Maker:
         form, page = seen.form, seen.snapshot.page
         offered, inputs = _offered(form)
         schema = input_schema(offered)
-        for at, choice in differing(seen.items).items():
+        items = differing(seen.items)
+        for at, choice in items.items():
             inputs[at] = form.controls[at].name
             as_choice(schema, form.controls[at].name, choice)
         call = form_call(form, submit=submit, inputs=inputs, snapshot=seen.snapshot, selectors=seen.selectors)
-        title = title_of(form, type_name=kind.name, submit=submit)
+        title = title_of(form, type_name=kind.name, submit=submit, is_of_item=bool(items))
         if is_variant and submit and submit.caption and submit.caption.casefold() not in title.casefold():
             title = f"{title}: {submit.caption[:60]}"
         method = method_of(sent_by(form, submit))
