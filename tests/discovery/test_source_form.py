@@ -117,14 +117,25 @@ def test_hidden_values_that_change_with_each_load_are_read_anew_and_not_kept(htm
     assert (is_token, is_token) == (hidden.is_token, not hidden.value)
 
 
+def test_a_token_that_the_head_holds_too_is_read_anew() -> None:
+    html = "<meta name=csrf-param content=t><meta name=csrf-token content='ab&amp;cdefgh'><form method=post action=/x>"
+    tool = only(f"{html}<input type=hidden name=t value='ab&amp;cdefgh'><input name=a><button>Save it</button></form>")
+    assert call_of(tool).fields[0].is_token
+
+
+def test_the_charset_that_a_form_accepts_is_the_one_it_is_sent_in() -> None:
+    tool = only(SEARCH.replace("<form", "<form accept-charset='windows-1251 utf-8'"))
+    assert "windows-1251" == call_of(tool).charset
+
+
 def test_each_button_that_does_something_else_is_a_tool() -> None:
     """By what it sends, where and how; a second button that sends the same is none."""
     tools = find_tools(
         site_of(
             start="<h1>Edit page</h1><form method=post action=/page><input name=title><button name=do value=save>Save"
             "</button><button name=do value=save>Save</button><button name=do value=publish>Publish</button><button "
-            "formaction=/preview formmethod=get>Preview</button><button formmethod=dialog>Close</button><button name=do "
-            "value=delete>Delete</button><button type=button>Nothing</button></form>"
+            "formaction=/preview formmethod=get>Preview</button><button formmethod=dialog>Close</button><button "
+            "name=do value=delete>Delete</button><button type=button>Nothing</button></form>"
         )
     )
     calls = [call_of(tool) for tool in tools]
@@ -169,8 +180,8 @@ def test_forms_beside_items_are_one_tool_that_asks_for_the_item() -> None:
 
 
 def test_traps_for_robots_are_left_as_they_are() -> None:
-    html = "<form method=post action=/c><input name=name><div hidden><input name=website></div><textarea name=m></textarea></form>"
-    tool = only(html)
+    html = "<form method=post action=/c><input name=name><div hidden><input name=website></div>"
+    tool = only(f"{html}<textarea name=m></textarea></form>")
     assert {"name", "m"} == set(tool.input_schema["properties"])
     assert ["name", "website", "m"] == [field.name for field in call_of(tool).fields]
 

@@ -112,6 +112,8 @@ class Form:
     action: str
     method: Method = Method.GET
     enctype: str = "application/x-www-form-urlencoded"
+    # Of accept-charset, the first; empty where the page's own is meant.
+    charset: str = ""
     id: str = ""
     name: str = ""
     role: str = ""

@@ -41,7 +41,7 @@
   const DRAWN = new Set(["title", "text", "tspan", "desc", "a"]);
   const KEPT = (
     "id class role title lang name aria-label aria-labelledby aria-description aria-describedby aria-current " +
-    "action method enctype type value placeholder list pattern min max step minlength maxlength accept autocomplete " +
+    "action method enctype accept-charset type value placeholder list pattern min max step minlength maxlength accept autocomplete " +
     "required multiple readonly formaction formmethod formenctype dirname label alt href rel for"
   ).split(" ");
   const NEVER_TYPED = new Set(["hidden", "submit", "reset", "button", "image", "checkbox", "radio", "file"]);
