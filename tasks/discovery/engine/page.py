@@ -50,6 +50,8 @@ class Control:
     label: str = ""
     # aria-describedby or aria-description.
     description: str = ""
+    # toolparamdescription: what the page tells programs about it.
+    tool_description: str = ""
     placeholder: str = ""
     title: str = ""
     # Of the innermost fieldset that has one.
