@@ -1,9 +1,17 @@
-"""Where tools come from: one module per source, each with ``find_tools(site)``, cheapest and surest first."""
+"""Where tools come from: one module per kind of source, cheapest and surest first."""
 
 from collections.abc import Callable
 
 from tasks.discovery.engine.site import Site
-from tasks.discovery.engine.sources import form, links
+from tasks.discovery.engine.sources import form, links, openapi, opensearch, schema_org, webmcp
 from tasks.discovery.tool import Tool
 
-SOURCES: tuple[Callable[[Site], list[Tool]], ...] = (form.find_tools, links.find_tools)
+# In the order of ``tool.Source``.
+SOURCES: tuple[Callable[[Site], list[Tool]], ...] = (
+    webmcp.find_tools,
+    openapi.find_tools,
+    opensearch.find_tools,
+    schema_org.find_tools,
+    form.find_tools,
+    links.find_tools,
+)
