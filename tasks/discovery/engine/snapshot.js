@@ -41,8 +41,8 @@
   const DRAWN = new Set(["title", "text", "tspan", "desc", "a"]);
   const KEPT = (
     "id class role title lang name aria-label aria-labelledby aria-description aria-describedby aria-current " +
-    "action method enctype type value placeholder list pattern min max step minlength maxlength accept autocomplete " +
-    "required multiple readonly formaction formmethod formenctype dirname label alt href rel for"
+    "action method enctype accept-charset type value placeholder list pattern min max step minlength maxlength accept autocomplete " +
+    "required multiple readonly formaction formmethod formenctype dirname toolparamdescription label alt href rel for"
   ).split(" ");
   const NEVER_TYPED = new Set(["hidden", "submit", "reset", "button", "image", "checkbox", "radio", "file"]);
   // What XML cannot hold: controls, surrogates without their other half, non-characters.
@@ -105,7 +105,8 @@
     } else {
       fact.visible = element.type !== "hidden" && isVisible(element);
       // Where a page declares none, the browser may know a name all the same: from style sheets, say.
-      if (fact.visible && elements < limits.named && element.computedName) fact.name = element.computedName;
+      // An empty file input is called by its button, in the browser's own words.
+      if (fact.visible && elements < limits.named && element.type !== "file" && element.computedName) fact.name = element.computedName;
       controls.push([element, tag, fact]);
     }
     facts.push(fact);
