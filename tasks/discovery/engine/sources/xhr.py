@@ -105,7 +105,7 @@ def _input_schema(found: Sequence[Input]) -> JSONSchema:
 def _name(endpoint: Endpoint, inputs: Inputs) -> str:
     """Return a verb and what the path is about: ``search_products``, ``get_product``."""
     nouns = [_plain(noun) for noun in endpoint.nouns]
-    verbs = [noun for noun in nouns if set(split_name(noun)) & words("verbs")]
+    verbs = [noun for noun in nouns if set(split_name(noun)) & (words("verbs") | words("qualifiers"))]
     things = [noun for noun in nouns if noun not in verbs]
     thing = things[-1] if things else ""
     is_one = bool(endpoint.segments) and endpoint.segments[-1] is None
