@@ -86,7 +86,8 @@ const on = (id, act) => { document.getElementById(id).addEventListener('click', 
 const socket = new WebSocket('ws://SOCKET/');
 socket.onopen = () => socket.send('hello');
 if (window.SharedWorker) new SharedWorker(URL.createObjectURL(new Blob([
-  `onconnect = () => setInterval(() => fetch('${location.origin}/unsafe/shared', {method: 'POST', body: 's', mode: 'no-cors'}), 200);`])));
+  `onconnect = () => setInterval(() => fetch('${location.origin}/unsafe/shared',
+    {method: 'POST', body: 's', mode: 'no-cors'}), 200);`])));
 const worker = new Worker(URL.createObjectURL(new Blob([
   `onmessage = () => fetch('${location.origin}/unsafe/worker', {method: 'POST', body: 'w', mode: 'no-cors'});`])));
 q.oninput = () => fetch('/unsafe/typed', {method: 'PUT', body: q.value});

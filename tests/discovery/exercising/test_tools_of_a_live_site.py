@@ -1,8 +1,8 @@
 """From a live page to its tools: what its scripts asked, read by the sources."""
 
-import json
-import urllib.request
 from typing import Any
+
+import httpx
 
 from tasks.core.browser import WarmBrowser
 from tasks.discovery.engine.site import Document, Site, Snapshot
@@ -23,9 +23,8 @@ def _nothing(url: str, *, accept: str = "*/*") -> Document | None:
 
 
 def _post(url: str, payload: Any, *, accept: str = "") -> Document | None:
-    request = urllib.request.Request(url, json.dumps(payload).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        return Document(url, answer.status, "application/json", answer.read().decode())
+    answer = httpx.post(url, json=payload, trust_env=False, timeout=20)
+    return Document(url, answer.status_code, "application/json", answer.text)
 
 
 def call_of(tool: Tool) -> RequestCall:

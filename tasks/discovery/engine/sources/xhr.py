@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from urllib.parse import unquote
 
 from tasks.discovery.engine.api_words import is_api_address, is_static, split_name, words
@@ -186,7 +187,7 @@ def _evidence(endpoint: Endpoint, inputs: Inputs, secrets: Sequence[str]) -> Ite
 
 def _cursor_source(endpoint: Endpoint, parameter: str) -> str:
     """Return the member of an earlier answer whose value was the cursor of a later request."""
-    for before, after in zip(endpoint.sightings, endpoint.sightings[1:], strict=False):
+    for before, after in pairwise(endpoint.sightings):
         value = dict(after.parameters).get(parameter)
         if value and isinstance(before.answer, dict):
             for path, held in _scalars(before.answer):
