@@ -191,7 +191,7 @@ def _may_vary(place: int, groups: list[_Group]) -> bool:
 
 
 def _is_function(segment: str) -> bool:
-    return bool(set(split_name(segment)) & words("verbs")) or is_secret(segment)
+    return bool(set(split_name(segment)) & (words("verbs") | words("qualifiers"))) or is_secret(segment)
 
 
 def _are_answered_alike(groups: list[_Group]) -> bool:

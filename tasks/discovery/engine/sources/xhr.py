@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from urllib.parse import unquote
 
 from tasks.discovery.engine.api_words import is_api_address, is_static, split_name, words
@@ -105,7 +106,7 @@ def _input_schema(found: Sequence[Input]) -> JSONSchema:
 def _name(endpoint: Endpoint, inputs: Inputs) -> str:
     """Return a verb and what the path is about: ``search_products``, ``get_product``."""
     nouns = [_plain(noun) for noun in endpoint.nouns]
-    verbs = [noun for noun in nouns if set(split_name(noun)) & words("verbs")]
+    verbs = [noun for noun in nouns if set(split_name(noun)) & (words("verbs") | words("qualifiers"))]
     things = [noun for noun in nouns if noun not in verbs]
     thing = things[-1] if things else ""
     is_one = bool(endpoint.segments) and endpoint.segments[-1] is None
@@ -186,7 +187,7 @@ def _evidence(endpoint: Endpoint, inputs: Inputs, secrets: Sequence[str]) -> Ite
 
 def _cursor_source(endpoint: Endpoint, parameter: str) -> str:
     """Return the member of an earlier answer whose value was the cursor of a later request."""
-    for before, after in zip(endpoint.sightings, endpoint.sightings[1:], strict=False):
+    for before, after in pairwise(endpoint.sightings):
         value = dict(after.parameters).get(parameter)
         if value and isinstance(before.answer, dict):
             for path, held in _scalars(before.answer):
