@@ -37,6 +37,11 @@ _TOKEN_NAME = re.compile(
 )
 
 
+def is_token_name(name: str) -> bool:
+    """Whether a field of this name holds a token against forgery."""
+    return bool(_TOKEN_NAME.search(name))
+
+
 def fillable(form: Form) -> dict[str, tuple[Control, ...]]:
     """Return the controls that a caller may set, by the name they send, in the order of the document.
 
@@ -46,7 +51,7 @@ def fillable(form: Form) -> dict[str, tuple[Control, ...]]:
     groups: dict[str, tuple[Control, ...]] = {}
     for control in form.fields:
         is_settable = control.name and not control.is_disabled and not control.is_readonly
-        if is_settable and not _TOKEN_NAME.search(control.name):
+        if is_settable and not is_token_name(control.name):
             groups[control.name] = (*groups.get(control.name, ()), control)
     return groups
 
@@ -93,8 +98,16 @@ def describe(control: Control) -> str:
     """Return what the page tells a person about the control: its label first, then whatever adds to it."""
     parts: list[str] = []
     nearby = control.text_after if control.is_checkable else control.text_before
-    first = control.label or control.description or control.title or control.placeholder or control.legend or nearby
-    for part in (first, control.description, control.title, control.placeholder):
+    first = (
+        control.tool_description
+        or control.label
+        or control.description
+        or control.title
+        or control.placeholder
+        or control.legend
+        or nearby
+    )
+    for part in (first, control.label, control.description, control.title, control.placeholder):
         if part and not any(part.casefold() in known.casefold() for known in parts):
             parts.append(part)
     return ". ".join(part.rstrip(" .:*") for part in parts)[:MAX_DESCRIPTION_CHARS]
@@ -183,7 +196,7 @@ def _radio_group(controls: tuple[Control, ...]) -> Schema:
     checked = [control.value for control in controls if control.is_checked]
     if checked:
         schema["default"] = checked[-1]
-    return _described(schema, controls[0].legend)
+    return _described(schema, controls[0].legend or (_caption(controls[0]) if len(controls) == 1 else ""))
 
 
 def _checkbox(control: Control) -> Schema:
