@@ -20,6 +20,7 @@ _STATUS: tuple[tuple[type[errors.AppError], int], ...] = (
     (errors.UploadLocked, 423),
     (errors.Conflict, 409),
     (errors.NotAuthenticated, 401),
+    (errors.BudgetExhausted, 402),
     (errors.NotAllowed, 403),
     (errors.NotFound, 404),
     (errors.TooLarge, 413),

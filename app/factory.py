@@ -10,6 +10,7 @@ from app import (
     calibration,
     calibration_cache,
     catalogue,
+    discovery,
     domain_events,
     fleet,
     health,
@@ -53,7 +54,7 @@ from tasks.registry import load_specs
 _CONCERNS = (
     *(submissions, jobs, retries, batches, logs, artifacts, uploads, domain_events),
     *(catalogue, calibration, calibration_cache, matrices, fleet, health),
-    *(tools, tool_exports, sessions),
+    *(discovery, tools, tool_exports, sessions),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16

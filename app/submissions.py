@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from app.answers import job_answer
 from app.attachments import attached, named_uploads
 from app.auth import tenant_id
+from app.discovery import demand_budget
 from app.errors import FieldsRejected, Refusal
 from app.forms import read_form
 from app.inputs import Input, checked, one_if_large, read_json, validate_body
@@ -39,7 +40,7 @@ _ACCEPTED_HEADERS = ("Location", "Idempotency-Replayed", "Preference-Applied")
 ACCEPTED_ANSWERS: ResponseDict = {
     200: answer(JobRecord, "The job ended within `Prefer: wait`, whatever its end.", headers=_ACCEPTED_HEADERS),
     202: answer(JobRecord, "Accepted.", headers=_ACCEPTED_HEADERS),
-    **problems(400, 401, 404, 413, 415, 422, 503, 507),
+    **problems(400, 401, 402, 404, 413, 415, 422, 503, 507),
 }
 
 
@@ -125,6 +126,7 @@ def _spec_of(at: Services, kind: str) -> JobSpec:
 
 
 def _accept(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | None) -> Accepted:
+    demand_budget(at, spec)
     form = read_form(validate_body(at.forms[spec.kind], body))
     submission = Submission(
         tenant_id=tenant_id(),

@@ -6,8 +6,10 @@ server's settings and runs where the server is installed.
 
 from client.async_switchyard import AsyncSwitchyard
 from client.calibration import AsyncCalibration, Calibration, Fraction
+from client.discovery import DomainOutcome, SiteOutcome
 from client.errors import (
     AnswerTimedOut,
+    BudgetExhausted,
     ChecksumMismatch,
     ConfigurationRefused,
     ConfirmationRequired,
@@ -53,6 +55,8 @@ from client.models import (
     KindOption,
     LogLine,
     Page,
+    Preset,
+    Presets,
     Progress,
     QueueInfo,
     Upload,
@@ -86,6 +90,10 @@ __all__ = [
     "Matrices",
     "MatrixSet",
     "Matrix",
+    "Presets",
+    "Preset",
+    "DomainOutcome",
+    "SiteOutcome",
     "Tools",
     "Tool",
     "SwitchyardError",
@@ -101,6 +109,7 @@ __all__ = [
     "NotAuthenticated",
     "NotAllowed",
     "EgressRefused",
+    "BudgetExhausted",
     "NotFound",
     "UnknownKind",
     "ConfirmationRequired",

@@ -14,11 +14,24 @@ from client import address, calls
 from client.calibration import AsyncCalibration
 from client.calls import Call, JobFilters, SubmitOptions
 from client.deaths import calibration_params, large_files
+from client.discovery import DomainOutcome, discover_async
 from client.domain import LATEST, DomainReading, awaited_event, beginning
 from client.downloading import downloaded, target_path
 from client.following import Choice, Follower
 from client.limits import Limits
-from client.models import Artifact, Change, DomainEvent, Job, Kind, LogLine, Page, QueueInfo, Upload, WorkerInfo
+from client.models import (
+    Artifact,
+    Change,
+    DomainEvent,
+    Job,
+    Kind,
+    LogLine,
+    Page,
+    Presets,
+    QueueInfo,
+    Upload,
+    WorkerInfo,
+)
 from client.nonblocking import AsyncEventStream, AsyncShell
 from client.patience import performed, waited
 from client.steps import Notice
@@ -344,6 +357,21 @@ class AsyncSwitchyard:
     async def workers(self) -> list[WorkerInfo]:
         """List the live workers."""
         return await self._perform(calls.workers())
+
+    async def presets(self, *, force: bool = False) -> Presets:
+        """List the domains of sites that the server knows; with ``force`` their requests look past its cache."""
+        return await self._perform(calls.presets(force=force))
+
+    async def discover_domain(self, name: str, *, force: bool = False, parallel: int | None = None) -> DomainOutcome:
+        """Discover the tools of a domain's sites and wait for all of them; a site that fails fails alone.
+
+        Args:
+            parallel: how many sites at a time; as many as the server wants if absent.
+        Raises:
+            NotFound: the server knows no such domain.
+        """
+        known = await self.presets(force=force)
+        return await discover_async(self, known.named(name), parallel=parallel or known.parallel_limit)
 
     async def _perform(self, call: Call[T]) -> T:
         return await self._shell.run(performed(call, self._limits))

@@ -225,6 +225,18 @@ class Settings(BaseSettings):
     tool_stale_after: int = Field(
         3, ge=1, le=1000, description="A found tool is stale after so many failed runs in a row."
     )
+    discovery_prices: Path | None = Field(
+        None, description="A price table of your own for discoveries (docs/discovery.md). Default: the one we bring."
+    )
+    discovery_budget: float | None = Field(
+        None,
+        gt=0,
+        le=1e9,
+        description="What each tenant's discoveries may cost in a calendar month, in the price table's currency.",
+    )
+    discovery_budget_stop: bool = Field(
+        False, description="Refuse new discoveries of a tenant whose budget of this month is used up."
+    )
     mcp: bool = Field(True, description="Serve found tools to agents at `/mcp` (Model Context Protocol).")
     mcp_min_confidence: float = Field(
         0.5, ge=0, le=1, description="Tools whose confidence is below this are not offered at `/mcp`."

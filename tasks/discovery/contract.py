@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from tasks.core.spec import FAST, Contract, JobSpec, Option, Queue
+from tasks.core.spec import FAST, Aging, Contract, JobSpec, Option, Queue
 from tasks.core.web_url import WebURL
 from tasks.discovery.goal import MAX_GOAL_CHARS, Goal
 from tasks.discovery.keeping import RUN_LOG
@@ -21,6 +21,7 @@ TOOLS_NAME: Literal["tools.json"] = "tools.json"
 TOOLS_MEDIA_TYPE = "application/json"
 VALUE_NAME: Literal["value.json"] = "value.json"
 MAX_TOOLS = 100
+DAY_S = 86_400
 MAX_PAGES = 100
 # A result is read whole by every poll; what is beyond this is in an artifact.
 MAX_INLINE_BYTES = 160 * 1024
@@ -30,13 +31,13 @@ Count = Annotated[int, Field(ge=0, le=10_000_000)]
 Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Money = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Arguments = Annotated[dict[str, Any], Field(max_length=200)]
-SessionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 
 def _floored(value: object) -> object:
     """Older clients send fractions; they mean the whole number below."""
-    is_fraction = isinstance(value, float) and math.isfinite(value) and 1 <= value <= MAX_TOOLS
-    return math.floor(value) if is_fraction else value  # type: ignore[arg-type]  # a float, as was just asked
+    if isinstance(value, float) and math.isfinite(value) and 1 <= value <= MAX_TOOLS:
+        return math.floor(value)
+    return value
 
 
 ToolCount = Annotated[
@@ -88,7 +89,7 @@ class _Discovery(Contract):
         description="What tools may be run as proof, by what they do to the site. `write` sends forms! "
         "What deletes, or changes an account, is never run.",
     )
-    session: SessionName | None = Field(None, description="The stored sign-in to look with.")
+    use_session: bool = Field(False, description="Look with the sign-in that is stored for the site of `url`.")
     options: DiscoveryOptions = DiscoveryOptions()
     max_cost: float | None = Field(
         None,
@@ -96,6 +97,12 @@ class _Discovery(Contract):
         le=1000,
         allow_inf_nan=False,
         description="In the currency of the price table: no page is begun and no tool is tried beyond it.",
+    )
+    cache_s: int = Field(
+        DAY_S,
+        ge=60,
+        le=7 * DAY_S,
+        description="An earlier discovery of the same that is younger than this answers, in seconds.",
     )
     force: bool = Field(False, description="Look again, even where an earlier discovery would answer.")
 
@@ -136,7 +143,7 @@ class RunRequest(Contract):
         description="What the run may do to the site; a tool that does more is refused. `destroy` must be named.",
     )
     prefer: Prefer = Field(Prefer.AUTO, description="How to run it.")
-    session: SessionName | None = Field(None, description="The stored sign-in to run it with.")
+    use_session: bool = Field(False, description="Run it with the sign-in that is stored for its site.")
 
     @model_validator(mode="after")
     def _names_one_tool(self) -> Self:
@@ -214,6 +221,9 @@ class Timings(Contract):
 # and under _meta where it is from, what is known of it and how sure that is.
 MCPTool = dict[str, Any]
 
+# A year and a month: budgets and summaries look at whole months.
+_COSTS = Aging(name="job_costs", table="job_costs", key="job_id", time="at", keep_s=400 * DAY_S)
+
 
 class SiteResult(Contract):
     """The tools of a site, best first."""
@@ -276,6 +286,7 @@ SPECS = (
         retry=FAST,
         capabilities=frozenset({"chromium", "playwright"}),
         example={"url": _PAGE, "goal": "find products by name and price", "max_tools": 10},
+        aging=(_COSTS,),
     ),
     JobSpec(
         kind=TOOL,
@@ -299,7 +310,7 @@ SPECS = (
         hard_limit_s=135,
         retry=FAST,
         options=(Option("prefer", "browser", "chromium"),),
-        aging=(RUN_LOG,),
         example={"tool_id": "01890000-0000-7000-8000-000000000000", "arguments": {"q": "tea"}},
+        aging=(RUN_LOG,),
     ),
 )

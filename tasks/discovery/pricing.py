@@ -1,4 +1,4 @@
-"""What work costs by the price table ``prices.json``. What is not in the table has no price, and never a guessed one."""
+"""What work costs by the price table ``prices.json``. What is not in it has no price, and never a guessed one."""
 
 import json
 from collections.abc import Mapping

@@ -105,6 +105,9 @@ class FormField(_Value):
     ``value`` is
     sent as the page has it. ``is_token``: read anew from the page before each run. ``type`` is the control's
     (``page.Control.type``); ``value`` of a checkbox or radio is what it sends when it is on. ``selectors`` are ranked.
+    ``options`` are the values of a select's enabled options in the order of the document, ``chosen`` those that a
+    select-multiple comes with. ``dirname`` is the attribute of that name. The button that sends the form stands among
+    the fields too, in its place, with the type ``submit`` or ``image``.
     """
 
     name: str
@@ -114,6 +117,9 @@ class FormField(_Value):
     is_checked: bool = False
     is_token: bool = False
     is_disabled: bool = False
+    options: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
+    dirname: str = ""
     selectors: tuple[str, ...] = ()
 
 
@@ -124,7 +130,8 @@ class FormCall(_Value):
     the page's.
     ``selectors`` find the form, ``submit_selectors`` the button, best first; ``frame_url`` is set where it is in a
     frame.
-    ``is_plain``: evidence says that a plain HTTP request is equal to what the browser sends.
+    ``is_plain``: evidence says that a plain HTTP request is equal to what the browser sends. ``needs_page``: a plain
+    run reads the page first, because it sets a cookie.
     """
 
     kind: Literal["form"] = "form"
@@ -140,6 +147,7 @@ class FormCall(_Value):
     submit_selectors: tuple[str, ...] = ()
     frame_url: str = ""
     is_plain: bool = False
+    needs_page: bool = False
 
 
 class PageToolCall(_Value):

@@ -24,8 +24,9 @@ FLAGS = [
     "--disable-gpu",
     # Containers have 64 MiB of shared memory; Debian's own start script does the same where it is small.
     "--disable-dev-shm-usage",
-    # Lets `document.modelContext.getTools()` list the tools that a page declares to agents.
-    "--enable-blink-features=WebMCP",
+    # Lets `document.modelContext.getTools()` list the tools that a page declares to agents, and `computedName` say what
+    # the browser calls an element.
+    "--enable-blink-features=WebMCP,ComputedAccessibilityInfo",
 ]
 
 # Whatever is neither the network's nor the page's own: files, the browser's inner pages, other programs.

@@ -22,9 +22,11 @@ _WORD = re.compile(r"[^\W_]+")
 _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 # What says nothing of a tool because every goal has it.
 _EMPTY = frozenset(
-    "a about all an and any are as at be by can do find for from get give has have how i if in into is it its let me my"
-    " need of on or our please see show some that the their them there these this to up use using via want we what when"
-    " where which will with within would you your website site page pages web tool tools able help us one".split()
+    _WORD.findall("""
+    a about all an and any are as at be by can do find for from get give has have how i if in into is it its let
+    me my need of on or our please see show some that the their them there these this to up use using via want we
+    what when where which will with within would you your website site page pages web tool tools able help us one
+    """)
 )
 # Goals are about what is there; each of these asks for a search, a list or both.
 _ASKS_FOR_SEARCH = frozenset({"search", "find", "look", "lookup", "locat", "queri", "seek", "discov"})

@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from collections.abc import Callable
 
 import lxml.html
 from ada_url import join_url
@@ -74,22 +75,23 @@ def _pieces(element: HtmlElement) -> list[str]:
 
 
 class Labels:
-    """Who labels whom on one page."""
+    """Who labels whom on one page. ``scope_of`` tells apart trees whose ids do not know each other: shadow roots."""
 
-    def __init__(self, root: HtmlElement) -> None:
-        self._by_id: dict[str, HtmlElement] = {}
+    def __init__(self, root: HtmlElement, *, scope_of: Callable[[HtmlElement], str] = lambda _: "") -> None:
+        self._scope_of = scope_of
+        self._by_id: dict[tuple[str, str], HtmlElement] = {}
         for element in root.iter(lxml.etree.Element):
             if element.get("id"):
-                self._by_id.setdefault(element.get("id"), element)
+                self._by_id.setdefault((scope_of(element), element.get("id")), element)
         self._native: dict[HtmlElement, list[str]] = defaultdict(list)
         for element in root.iter("label"):
             target = self._target_of(element)
             if target is not None:
                 self._native[target].append(text_of(element))
 
-    def by_id(self, name: str) -> HtmlElement | None:
-        """Return the first element with this id."""
-        return self._by_id.get(name)
+    def by_id(self, name: str, *, beside: HtmlElement) -> HtmlElement | None:
+        """Return the first element with this id in the tree that ``beside`` is in."""
+        return self._by_id.get((self._scope_of(beside), name))
 
     def aria(self, element: HtmlElement) -> str:
         """Return the name that aria-labelledby, else aria-label, gives."""
@@ -104,12 +106,12 @@ class Labels:
         return self._referred(element, "aria-describedby") or one_line(element.get("aria-description"))
 
     def _referred(self, element: HtmlElement, attribute: str) -> str:
-        names = tokens(element.get(attribute))
-        return one_line(" ".join(text_of(self._by_id[name]) for name in names if name in self._by_id))
+        found = (self.by_id(name, beside=element) for name in tokens(element.get(attribute)))
+        return one_line(" ".join(text_of(other) for other in found if other is not None))
 
     def _target_of(self, label: HtmlElement) -> HtmlElement | None:
         if label.get("for") is not None:
-            target = self._by_id.get(label.get("for"))
+            target = self.by_id(label.get("for"), beside=label)
             return target if target is not None and _is_labelable(target) else None
         return next((element for element in label.iter(*_LABELABLE) if _is_labelable(element)), None)
 
@@ -121,6 +123,7 @@ def read_control(element: HtmlElement, *, labels: Labels, base: str) -> Control:
         type=kind,
         name=element.get("name", ""),
         id=element.get("id", ""),
+        role=element.get("role", "").strip().lower(),
         class_tokens=tokens(element.get("class")),
         value=_value_of(element, kind),
         options=_options_of(element, labels),
@@ -144,8 +147,11 @@ def read_control(element: HtmlElement, *, labels: Labels, base: str) -> Control:
         is_disabled=_is_disabled(element),
         is_readonly=element.get("readonly") is not None,
         is_visible=_is_visible(element),
+        is_in_search=_is_in_search(element),
+        direction_name=element.get("dirname", ""),
         form_action=absolute(base, action) if (action := element.get("formaction", "").strip()) else "",
         form_method=element.get("formmethod", "").strip().lower(),
+        form_enctype=element.get("formenctype", "").strip().lower(),
     )
 
 
@@ -185,7 +191,7 @@ def _caption_of(element: HtmlElement, kind: str) -> str:
 def _options_of(element: HtmlElement, labels: Labels) -> tuple[Option, ...]:
     source: HtmlElement | None = element if element.tag == "select" else None
     if element.get("list"):
-        source = labels.by_id(element.get("list"))
+        source = labels.by_id(element.get("list"), beside=element)
     if source is None or source.tag not in ("select", "datalist"):
         return ()
     return tuple(_option(option) for option, _ in zip(source.iter("option"), range(MAX_OPTIONS), strict=False))
@@ -226,6 +232,13 @@ def _is_visible(element: HtmlElement) -> bool:
     if element.get("type", "").lower() == "hidden" or _hides(element):
         return False
     return not any(_hides(ancestor) for ancestor in element.iterancestors())
+
+
+def _is_in_search(element: HtmlElement) -> bool:
+    return any(
+        ancestor.tag == "search" or ancestor.get("role", "").strip().lower() == "search"
+        for ancestor in element.iterancestors()
+    )
 
 
 def _hides(element: HtmlElement) -> bool:

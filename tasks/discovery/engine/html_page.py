@@ -1,6 +1,7 @@
 """Reading a page out of static HTML, by the rules of the HTML standard and of accessible names.
 
-What only a browser knows is left out: shadow roots, style sheets, frames, what scripts add.
+What only a browser knows is left out here: shadow roots, style sheets, frames, what scripts add. ``live_page`` reads
+that by the same rules.
 """
 
 from collections.abc import Iterator
@@ -35,7 +36,15 @@ def read_page(html: str, *, url: str) -> Page:
         root = lxml.html.document_fromstring(text, parser=parser)
     except etree.ParserError:  # nothing in it
         return Page(url=url, base_url=url)
-    return _Reader(root, url=url).page()
+    return Reader(root, url=url, base=_base_of(root, url)).page()
+
+
+@dataclass(slots=True)
+class _Owned:
+    """The controls of one owner, and the elements that they were read from."""
+
+    controls: list[Control] = field(default_factory=list)
+    elements: list[HtmlElement] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -49,22 +58,22 @@ class _OpenForm:
     headings: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
-    controls: list[Control] = field(default_factory=list)
+    owned: _Owned = field(default_factory=_Owned)
 
 
-class _Reader:
-    """One walk through the tree, in the order of the document."""
+class Reader:
+    """One walk through the tree, in the order of the document. ``base`` is what relative addresses start from."""
 
-    def __init__(self, root: HtmlElement, *, url: str) -> None:
+    def __init__(self, root: HtmlElement, *, url: str, base: str) -> None:
         self._root = root
         self._url = url
-        self._base = _base_of(root, url)
-        self._labels = Labels(root)
+        self._base = base
+        self._labels = self._read_labels()
         self._forms = {element: _OpenForm(element) for element in root.iter("form")}
         # The forms around the place where the walk is, innermost last; and the last one begun, open or not.
         self._around: list[_OpenForm] = []
         self._last: _OpenForm | None = None
-        self._loose: list[Control] = []
+        self._loose = _Owned()
         self._links: list[Link] = []
         self._heading = ""
         # The text since the last control, and who waits to be told what follows it.
@@ -89,11 +98,29 @@ class _Reader:
             base_url=self._base,
             lang=self._root.get("lang", "").strip(),
             title=one_line("".join(self._root.xpath("(//title)[1]//text()")))[:500],
-            forms=tuple(self._form(form) for form in self._forms.values() if form.is_met),
-            loose=tuple(self._loose),
+            forms=tuple(self._form(form) for form in self._met()),
+            loose=tuple(self._loose.controls),
             links=tuple(self._links),
             head_links=tuple(self._link(element) for element in self._root.iter("link") if element.get("href")),
         )
+
+    def form_elements(self) -> list[tuple[HtmlElement, list[HtmlElement]]]:
+        """Return the form elements of the page's forms, each with those of its controls."""
+        return [(form.element, form.owned.elements) for form in self._met()]
+
+    @property
+    def loose_elements(self) -> list[HtmlElement]:
+        """The elements of the controls that no form owns."""
+        return self._loose.elements
+
+    def _met(self) -> Iterator[_OpenForm]:
+        return (form for form in self._forms.values() if form.is_met)
+
+    def _read_labels(self) -> Labels:
+        return Labels(self._root)
+
+    def _read_control(self, element: HtmlElement) -> Control:
+        return html_control.read_control(element, labels=self._labels, base=self._base)
 
     def _start(self, element: HtmlElement) -> None:
         tag = element.tag
@@ -121,27 +148,27 @@ class _Reader:
             self._around[-1].texts.append(text)
 
     def _take_control(self, element: HtmlElement) -> None:
-        control = html_control.read_control(element, labels=self._labels, base=self._base)
-        if control.type == "hidden":
-            self._owned(element).append(control)
-            return
-        before = self._end_run()
-        owned = self._owned(element)
-        owned.append(replace(control, text_before=before[-MAX_RUN:]))
-        self._waiting = (owned, len(owned) - 1)
+        control = self._read_control(element)
+        before = "" if control.type == "hidden" else self._end_run()
+        owner = self._owner_of(element)
+        owned = self._forms[owner].owned if owner is not None else self._loose
+        owned.controls.append(replace(control, text_before=before[-MAX_RUN:]))
+        owned.elements.append(element)
+        if control.type != "hidden":
+            self._waiting = (owned.controls, len(owned.controls) - 1)
 
-    def _owned(self, element: HtmlElement) -> list[Control]:
-        """Return the list of its form's controls, or that of those without one."""
+    def _owner_of(self, element: HtmlElement) -> HtmlElement | None:
+        """Return the form that a control belongs to."""
         if element.get("form") is not None:
-            owner = self._forms.get(self._labels.by_id(element.get("form")))
-            return owner.controls if owner is not None else self._loose
+            owner = self._labels.by_id(element.get("form"), beside=element)
+            return owner if owner in self._forms else None
         if self._around:
-            return self._around[-1].controls
+            return self._around[-1].element
         # The parser ends a form early where tags are misnested. In HTML it stays open for the controls that follow;
         # a form that would have none at all is one of those.
-        if self._last is not None and not any(control.type != "hidden" for control in self._last.controls):
-            return self._last.controls
-        return self._loose
+        if self._last is not None and all(control.type == "hidden" for control in self._last.owned.controls):
+            return self._last.element
+        return None
 
     def _end_run(self) -> str:
         """Give the text since the last control to that control, and return it."""
@@ -205,7 +232,7 @@ class _Reader:
             heading=(form.headings[0] if form.headings else form.heading_before)[:200],
             text=one_line(" ".join(form.texts))[:MAX_FORM_TEXT],
             link_texts=tuple(form.links),
-            controls=tuple(form.controls),
+            controls=tuple(form.owned.controls),
         )
 
 

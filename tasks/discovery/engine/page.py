@@ -39,6 +39,8 @@ class Control:
     type: str
     name: str = ""
     id: str = ""
+    # Its role attribute; empty where it says none.
+    role: str = ""
     class_tokens: tuple[str, ...] = ()
     # The value that the page came with; of a checkbox or radio, the value it sends when it is on.
     value: str = ""
@@ -74,10 +76,15 @@ class Control:
     is_readonly: bool = False
     # False where an attribute says so; only a live browser knows the style sheets.
     is_visible: bool = True
+    # Whether it stands in an element whose role is search.
+    is_in_search: bool = False
+    # dirname: the name under which the direction of what was typed is sent as well.
+    direction_name: str = ""
 
     # Of a submit button: what it overrides. Empty where it does not.
     form_action: str = ""
     form_method: str = ""
+    form_enctype: str = ""
 
     @property
     def is_button(self) -> bool:

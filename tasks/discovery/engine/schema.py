@@ -37,6 +37,11 @@ _TOKEN_NAME = re.compile(
 )
 
 
+def is_token_name(name: str) -> bool:
+    """Whether a field of this name holds a token against forgery."""
+    return bool(_TOKEN_NAME.search(name))
+
+
 def fillable(form: Form) -> dict[str, tuple[Control, ...]]:
     """Return the controls that a caller may set, by the name they send, in the order of the document.
 
@@ -46,7 +51,7 @@ def fillable(form: Form) -> dict[str, tuple[Control, ...]]:
     groups: dict[str, tuple[Control, ...]] = {}
     for control in form.fields:
         is_settable = control.name and not control.is_disabled and not control.is_readonly
-        if is_settable and not _TOKEN_NAME.search(control.name):
+        if is_settable and not is_token_name(control.name):
             groups[control.name] = (*groups.get(control.name, ()), control)
     return groups
 

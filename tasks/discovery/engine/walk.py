@@ -3,12 +3,9 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.async_api import Error as PlaywrightError
-from playwright.async_api import Page as BrowserPage
 from playwright.async_api import Response
 
 from tasks.core.browser import Visit, VisitOptions
@@ -19,6 +16,7 @@ from tasks.core.web_address import canonical, origin_of
 from tasks.discovery.contract import PageSeen, SiteRequest, ToolRequest
 from tasks.discovery.engine.fetching import SiteFetch
 from tasks.discovery.engine.links import Candidate, Links
+from tasks.discovery.engine.looking import PageHangs
 from tasks.discovery.engine.notes import Notes
 from tasks.discovery.engine.site import Snapshot
 from tasks.discovery.engine.trouble import PAGE_TROUBLE, told
@@ -29,26 +27,22 @@ ROBOTS_AGENT = "SwitchyardBrowser"
 WALK_LIMIT_S = 420.0
 # Beyond loading: reading a page, trying its controls.
 _READ_LIMIT_S = 30.0
-_CLOSE_LIMIT_S = 2.0
 # A browser that pages have hung this often is not asked again.
 _MAX_VISITS = 4
 
-# Opens an address in an empty tab within so many seconds, and reads what is there.
-Look = Callable[[Visit, BrowserPage, str, float], Awaitable[tuple[Response, Snapshot]]]
-
-
-class _Hung(Transient):
-    """A page keeps its tab from closing; the browser goes with it."""
+# Opens an address in a tab of its own, within so many seconds, and reads what is there.
+Look = Callable[[Visit, str, float], Awaitable[tuple[Response, Snapshot]]]
 
 
 @dataclass(slots=True)
 class Walked:
-    """What a walk has seen so far."""
+    """What a walk has seen so far. ``is_exhausted``: no page within its depth was left for a bound."""
 
     origin: str = ""
     start_url: str = ""
     pages: list[PageSeen] = field(default_factory=list)
     snapshots: list[Snapshot] = field(default_factory=list)
+    is_exhausted: bool = False
 
 
 class Walk:
@@ -82,7 +76,7 @@ class Walk:
         self._delay_s = request.options.delay_s
         self._ends_at = time.monotonic() + WALK_LIMIT_S
         self._current = request.url
-        self._earlier = (job.resume.load() or {}).get("page")
+        self._earlier = job.resume.load() or {}
 
     def go(self) -> Walked:
         """Walk until nothing is left, or a bound is reached.
@@ -114,7 +108,7 @@ class Walk:
             candidate = self._links.take()
             if candidate is None:
                 return
-            if candidate.url == self._earlier:
+            if candidate.url == self._earlier.get("page"):
                 self._notes.skip("page", candidate.url, reason="failed", message="An earlier attempt ended on it.")
                 continue
             if not self._robots.allows(candidate.url):
@@ -127,8 +121,9 @@ class Walk:
 
     async def _start(self, visit: Visit) -> None:
         url = self._request.url
-        page, response, snapshot, took_s = await self._open_and_look(visit, url)
+        response, snapshot, took_s = await self._open_and_look(visit, url)
         _demand_page(response, url)
+        page = snapshot.page.url
         here = canonical(page) or page
         self.walked.origin = self._links.origin = origin_of(here)
         self.walked.start_url = page
@@ -140,15 +135,16 @@ class Walk:
     async def _follow(self, visit: Visit, candidate: Candidate) -> None:
         self._current = candidate.url
         # If this page ends the worker, the next attempt leaves it out.
-        await asyncio.to_thread(self._job.resume.save, {"page": candidate.url})
+        await asyncio.to_thread(self._job.resume.save, self._earlier | {"page": candidate.url})
         try:
-            url, response, snapshot, took_s = await self._open_and_look(visit, candidate.url)
-        except _Hung:
+            response, snapshot, took_s = await self._open_and_look(visit, candidate.url)
+        except PageHangs:
             raise
         except PAGE_TROUBLE as exc:
             self._notes.skip("page", candidate.url, reason="failed", message=told(exc))
             self._job.log(f"{candidate.url} could not be read: {told(exc)}", level="warning")
             return
+        url = snapshot.page.url
         if origin_of(canonical(url) or url) != self.walked.origin:
             self._notes.skip("page", candidate.url, reason="other_site", message=f"It leads to {url}.")
         elif (canonical(url) or url) != candidate.url and not self._links.claim(url):
@@ -158,18 +154,15 @@ class Walk:
         else:
             await self._keep(snapshot, response, depth=candidate.depth, took_s=took_s)
 
-    async def _open_and_look(self, visit: Visit, url: str) -> tuple[str, Response, Snapshot, float]:
+    async def _open_and_look(self, visit: Visit, url: str) -> tuple[Response, Snapshot, float]:
         began = time.monotonic()
         timeout_s = self._request.options.page_timeout_s
-        page = await visit.context.new_page()
         try:
             async with asyncio.timeout(timeout_s + _READ_LIMIT_S):
-                response, snapshot = await self._look(visit, page, url, timeout_s)
-                return page.url, response, snapshot, time.monotonic() - began
+                response, snapshot = await self._look(visit, url, timeout_s)
         except TimeoutError as exc:
             raise Transient(f"{url} was not read within {timeout_s + _READ_LIMIT_S:g} s.") from exc
-        finally:
-            await _close(page)
+        return response, snapshot, time.monotonic() - began
 
     async def _read_robots(self) -> None:
         if not self._request.options.respect_robots:
@@ -209,6 +202,7 @@ class Walk:
     def _tell_rest(self) -> None:
         """Say why links were not followed that could have been."""
         if not len(self._links):
+            self.walked.is_exhausted = True
             return
         reason, message = "max_pages", f"{len(self._links)} links were not followed."
         if len(self.walked.pages) < self._request.max_pages:
@@ -230,12 +224,3 @@ def _demand_page(response: Response, url: str) -> None:
             f"{', with a session where it asks for a sign-in' if response.status in {401, 403} else ''}.",
             field="url",
         )
-
-
-async def _close(page: BrowserPage) -> None:
-    try:
-        async with asyncio.timeout(_CLOSE_LIMIT_S):
-            with suppress(PlaywrightError):
-                await page.close()
-    except TimeoutError as exc:
-        raise _Hung("The page did not let its tab be closed.") from exc

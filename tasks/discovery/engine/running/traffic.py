@@ -1,0 +1,87 @@
+"""What a page asks for while it is being used, to tell when it has answered."""
+
+import asyncio
+import time
+
+from playwright.async_api import BrowserContext, Download, Frame, Page, Request, Response
+
+from tasks.core.errors import Transient
+
+# A page is quiet when it has asked for nothing for so long. Where nothing was asked for yet, a script may be waiting
+# for the end of the typing; those delays are shorter than the longer time.
+_QUIET_S = 0.2
+_QUIET_AT_FIRST_S = 0.6
+_LOOK_EVERY_S = 0.05
+_AWAITED = frozenset({"document", "xhr", "fetch", "script"})
+
+
+class Traffic:
+    """Watches one context from the moment it is made.
+
+    Attributes:
+        page: where the answer is: the newest page that was opened, else the first.
+        frame: the frame in it whose navigations count beside those of the page itself.
+        document: the newest answer of a navigation.
+        is_download: the newest navigation ended in a file.
+    """
+
+    def __init__(self, context: BrowserContext, page: Page) -> None:
+        self.page = page
+        # Where a form in a frame is sent from, and mostly answered.
+        self.frame: Frame = page.main_frame
+        self.document: Response | None = None
+        self.is_download = False
+        self._is_touched = False
+        self._open: set[Request] = set()
+        self._changed_at = time.monotonic()
+        context.on("request", self._begin)
+        context.on("requestfinished", self._end)
+        context.on("requestfailed", self._end)
+        context.on("response", self._take)
+        context.on("page", self._follow)
+        page.on("download", self._note_download)
+
+    def forget(self) -> None:
+        """Begin anew: what was seen so far is no answer."""
+        self.document = None
+        self.is_download = False
+        self._is_touched = False
+        self._changed_at = time.monotonic()
+
+    async def settle(self, *, limit_s: float, name: str) -> None:
+        """Wait until the page is quiet.
+
+        Raises:
+            Transient: a navigation is under way when the time is up.
+        """
+        ends_at = time.monotonic() + limit_s
+        while time.monotonic() < ends_at:
+            quiet_s = _QUIET_S if self._is_touched else _QUIET_AT_FIRST_S
+            if not self._open and time.monotonic() - self._changed_at >= quiet_s:
+                return
+            await asyncio.sleep(_LOOK_EVERY_S)
+        if any(request.is_navigation_request() for request in self._open):
+            raise Transient(f"{name}: no answer within {limit_s:g} s.")
+
+    def _begin(self, request: Request) -> None:
+        if request.resource_type in _AWAITED:
+            self._open.add(request)
+            self._is_touched = True
+            self._changed_at = time.monotonic()
+
+    def _end(self, request: Request) -> None:
+        self._open.discard(request)
+        self._changed_at = time.monotonic()
+
+    def _take(self, response: Response) -> None:
+        if not response.request.is_navigation_request() or 300 <= response.status < 400:
+            return
+        if response.frame is self.frame or response.frame.parent_frame is None:
+            self.document = response
+
+    def _follow(self, page: Page) -> None:
+        self.page, self.frame = page, page.main_frame
+        page.on("download", self._note_download)
+
+    def _note_download(self, _: Download) -> None:
+        self.is_download = True

@@ -1,0 +1,17 @@
+"""Where tools come from: one module for each source, cheapest and surest first.
+
+Each has ``find_tools(site)``, which is pure but for ``site.fetch`` and ``site.post_json``.
+"""
+
+from collections.abc import Callable
+
+from tasks.discovery.engine.site import Site
+from tasks.discovery.engine.sources import form, graphql, links, xhr
+from tasks.discovery.tool import Tool
+
+SOURCES: tuple[Callable[[Site], list[Tool]], ...] = (
+    form.find_tools,
+    links.find_tools,
+    xhr.find_tools,
+    graphql.find_tools,
+)

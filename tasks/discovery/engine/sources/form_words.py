@@ -1,0 +1,130 @@
+"""What a form's tool is called: a title that a person would choose, from what the page says about the form."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote, urlsplit
+
+from tasks.discovery.engine.lexicon import form_concepts
+from tasks.discovery.engine.page import Control, Form, Method, Page
+from tasks.discovery.engine.schema import describe
+
+MAX_TITLE_WORDS = 6
+_MAX_OBJECT_WORDS = 4
+_MAX_DESCRIPTION = 500
+
+# What a form of each type is called where the page has no better words.
+_PLAIN_TITLES = {
+    "search": "Search",
+    "login": "Log in",
+    "registration": "Register",
+    "password/login recovery": "Recover password",
+    "contact/comment": "Send message",
+    "join mailing list": "Subscribe",
+    "order/add to cart": "Order",
+}
+# Types whose forms do the same everywhere: words of the page would only hide that.
+_SAME_EVERYWHERE = frozenset({"login", "registration", "password/login recovery", "join mailing list"})
+_SEARCH_WORD = re.compile(r"^(search(es|ing)?|find|quick|lookup|look|query|filter)$", re.IGNORECASE)
+_FILLER = frozenset(
+    {
+        *(
+            "a",
+            "an",
+            "all",
+            "and",
+            "at",
+            "box",
+            "by",
+            "e.g",
+            "enter",
+            "field",
+            "for",
+            "form",
+            "go",
+            "here",
+            "in",
+            "input",
+        ),
+        *("keyword", "keywords", "me", "my", "now", "of", "on", "our", "phrase", "please", "site", "submit", "term"),
+        *("terms", "text", "the", "this", "to", "type", "up", "with", "within", "word", "words", "your", "ctrl", "k"),
+    }
+)
+_GENERIC_CAPTIONS = frozenset({"", "go", "ok", "send", "submit", "save", "search", "find", "apply", "continue", "next"})
+
+
+def title_of(form: Form, *, type_name: str, submit: Control | None) -> str:
+    """Return a title of a few words, such as ``Search books``."""
+    if type_name == "search":
+        return _search_title(form)
+    plain = _PLAIN_TITLES.get(type_name, "")
+    if type_name in _SAME_EVERYWHERE:
+        return plain
+    caption = _short(submit.caption if submit else "")
+    heading = _short(form.label) or _short(form.heading)
+    if caption.casefold() not in _GENERIC_CAPTIONS and len(caption.split()) > 1:
+        return caption
+    if heading:
+        return heading
+    if caption.casefold() not in _GENERIC_CAPTIONS:
+        return caption
+    return plain or f"{caption or 'Submit'} {_path_words(form.action)}".strip()
+
+
+def description_of(form: Form, *, title: str, page: Page, submit: Control | None) -> str:
+    """Return a sentence or two: what is sent where, and what the page asks for."""
+    heading = form.label or (form.heading if form.heading in form.text or form.method is Method.POST else "")
+    asked = [text for control in form.fields if control.is_visible and (text := describe(control))]
+    about = f"{title}." if not heading or heading.casefold() in title.casefold() else f"{title} ({heading[:100]})."
+    where = f" The form on “{page.title[:100]}”" if page.title else " The form"
+    target = urlsplit(form.action).path or "/"
+    how = f"{where} at {urlsplit(page.url).path or '/'} sends to {target[:120]}"
+    by = f" with “{submit.caption[:60]}”" if submit and submit.caption else ""
+    fields = f" Asks for: {'; '.join(dict.fromkeys(text[:60] for text in asked))}." if asked else ""
+    return f"{about}{how}{by}.{fields}"[:_MAX_DESCRIPTION]
+
+
+def query_field(form: Form) -> Control | None:
+    """Return the field that a search is typed into: the one that says so, else the first that takes words."""
+    typed = [control for control in form.fields if control.type in ("text", "search") and control.name]
+    seen = [control for control in typed if control.is_visible] or typed
+    for control in seen:
+        names = f"{control.name} {control.id} {control.label} {control.placeholder}"
+        if control.type == "search" or control.role == "searchbox" or "search" in form_concepts(names):
+            return control
+    return seen[0] if seen else None
+
+
+def _search_title(form: Form) -> str:
+    for phrase in _search_phrases(form):
+        words = re.findall(r"[^\W_][\w'\u2019.-]*", phrase)
+        named = [word.rstrip(".'\u2019-") for word in words if word.rstrip(".").casefold() not in _FILLER]
+        about = [word for word in named if not _SEARCH_WORD.match(word)]
+        if not about or len(about) > _MAX_OBJECT_WORDS:
+            continue
+        # In another language the page's own words are kept: they name the search already.
+        if len(about) == len(named) and "search" in form_concepts(phrase):
+            return phrase.strip(" .…:")[:80]
+        return f"Search {' '.join(about)}".rstrip()
+    return "Search"
+
+
+def _search_phrases(form: Form) -> Iterator[str]:
+    yield form.label
+    field = query_field(form)
+    if field is not None:
+        yield from (field.placeholder, field.label, field.title)
+    yield from (button.caption for button in form.buttons if button.is_submit)
+    if form.heading and form.heading in form.text:
+        yield form.heading
+    if field is not None:
+        yield field.legend
+
+
+def _short(text: str) -> str:
+    text = text.strip(" .:…»\u203a>→")
+    return text if 0 < len(text.split()) <= MAX_TITLE_WORDS and len(text) <= 60 else ""
+
+
+def _path_words(url: str) -> str:
+    parts = [part for part in unquote(urlsplit(url).path).split("/") if re.search(r"[^\W\d_]{2}", part)]
+    return re.sub(r"[\W_]+", " ", parts[-1].partition(".")[0]).strip() if parts else ""

@@ -1,0 +1,1 @@
+"""Discovery in a real browser."""
