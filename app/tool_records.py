@@ -73,6 +73,7 @@ class RunTool(Input):
     arguments: Arguments = Field(default_factory=dict, description="Inputs, as the tool's input schema has them.")
     confirm: bool = Field(False, description="Required to be true for a tool that deletes, or changes an account.")
     prefer: Prefer = Field(Prefer.AUTO, description="How to run it.")
+    use_session: bool = Field(False, description="Run it with the sign-in state that is stored for its site.")
     priority: int = Field(50, ge=0, le=100)
     timeout_s: float | None = Field(None, gt=0, description="Up to the limit of `discovery.run`.")
     reference: Annotated[Text, Field(max_length=200)] | None = None
