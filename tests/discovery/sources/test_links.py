@@ -5,7 +5,7 @@ from jsonschema import Draft202012Validator
 
 from tasks.discovery.engine.sources.links import find_tools
 from tasks.discovery.tool import Place, RequestCall, Source, Tool
-from tests.discovery.sites import ORIGIN, site_of
+from tests.discovery.sources.pages import ORIGIN, site_of
 
 
 def pager(*hrefs: str, here: str = "1") -> str:
