@@ -140,6 +140,11 @@ def test_links_that_narrow_a_list_are_a_tool() -> None:
     assert ({"colour": "r"}, {"colour": "b"}) == tool.examples
 
 
+def test_frameworks_words_for_comparing_are_no_part_of_a_name() -> None:
+    links = "<a href='?is_staff__exact=1'>Yes</a><a href='?is_staff__exact=0'>No</a>"
+    assert "filter_books_by_is_staff" == only(links, Source.FILTER).name
+
+
 def test_pages_and_orders_are_no_part_of_a_filter() -> None:
     """Links carry them along; a filter begins without."""
     links = "".join(f"<a href='?colour={colour}&page=1&sort=name'>{colour}</a>" for colour in ("red", "blue"))
