@@ -13,7 +13,7 @@ from tasks.core.browser import WarmBrowser
 from tests.core.browser.site import Site
 from tests.discovery.live.chromium_schema import compare, snapshots
 from tests.discovery.live.test_agreement import NO_SCRIPTS, REAL
-from tests.discovery.sites import PAGES
+from tests.discovery.sources.pages import PAGES
 
 # Of the real pages, so that it stays quick.
 EVERY = 12
