@@ -19,6 +19,7 @@ from tasks.discovery.engine.site import Exchange, Site
 from tasks.discovery.tool import Effect, JSONSchema, RequestCall, Source, Tool
 
 MAX_TOOLS = 60
+MAX_SIGHTINGS = 400
 _MAX_NAME_CHARS = 80
 _MAX_EVIDENCE = 20
 _MARKUP = frozenset({"text/html", "application/xhtml+xml", "application/xml", "text/xml"})
@@ -34,7 +35,7 @@ def find_tools(site: Site) -> list[Tool]:
             if _may_be_a_tool(exchange) and (sighting := read_sighting(exchange)):
                 sightings.append(sighting)
                 found_on[id(sighting)] = snapshot.page.url
-    endpoints = group_endpoints(sightings)[:MAX_TOOLS]
+    endpoints = group_endpoints(sightings[:MAX_SIGHTINGS])[:MAX_TOOLS]
     options = _Options(site)
     tools: list[Tool] = []
     for endpoint in endpoints:
