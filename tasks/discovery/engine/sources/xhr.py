@@ -7,11 +7,12 @@ from urllib.parse import unquote
 
 from tasks.discovery.engine.api_words import is_api_address, is_static, split_name, words
 from tasks.discovery.engine.effects import effect_of, is_idempotent
-from tasks.discovery.engine.endpoint_inputs import Input, Inputs, inputs_of, path_with_slots, singular
+from tasks.discovery.engine.endpoint_inputs import inputs_of, path_with_slots, singular
 from tasks.discovery.engine.endpoints import Endpoint, Sighting, group_endpoints, read_sighting
 from tasks.discovery.engine.fixed_headers import fixed_headers, session_headers
 from tasks.discovery.engine.graphql_wire import operations_in
 from tasks.discovery.engine.inference import infer_schema
+from tasks.discovery.engine.inputs import Input, Inputs
 from tasks.discovery.engine.page import Control, Option
 from tasks.discovery.engine.queries import is_query
 from tasks.discovery.engine.schema import DIALECT
