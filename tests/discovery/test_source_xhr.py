@@ -146,11 +146,12 @@ def test_names_are_free_and_in_order() -> None:
     ]
 
 
+DEEP = '{"a":' * 300 + "1" + "}" * 300
 _HOSTILE = st.one_of(
     st.text(max_size=60),
     st.binary(max_size=60).map(lambda raw: raw.decode("latin-1")),
     st.sampled_from(
-        ["[" * 50_000, '{"a":' * 5_000, "NaN", '{"q": {"q": {"q": {"q": {"q": 1}}}}}', "{}", "[]", "[[[1]]]"]
+        [DEEP, "[" * 50_000, '{"a":' * 5_000, "NaN", '{"q": {"q": {"q": {"q": {"q": 1}}}}}', "{}", "[]", "[[[1]]]"]
     ),
     st.dictionaries(st.text(max_size=5), st.none() | st.text(max_size=5) | st.lists(st.integers())).map(json.dumps),
 )

@@ -13,7 +13,7 @@ from time import monotonic
 from urllib.parse import urlsplit
 
 from playwright.async_api import Error as PlaywrightError
-from playwright.async_api import Page, Request, Route, WebSocketRoute
+from playwright.async_api import Frame, Page, Request, Route, WebSocketRoute
 
 from tasks.discovery.engine.api_words import is_api_address, is_same_site, is_secret
 from tasks.discovery.engine.queries import is_query
@@ -28,15 +28,20 @@ _BODY_LIMIT_S = 2.0
 # guarded page must not notice that it goes. Runs before any script of the page, hence its listeners come first.
 # A shared worker's requests are not seen at all; pages ask whether there is such a thing.
 _FAREWELLS = """(() => {
-  let isGuarded = false;
-  const hold = (event) => { if (isGuarded) event.stopImmediatePropagation(); };
+  const key = Symbol.for('discovery.guard');
+  const guard = {isOn: false};
+  // A frame that a page makes later asks the page.
+  const isOn = () => { try { return guard.isOn || top[key].isOn; } catch { return false; } };
+  const hold = (event) => { if (isOn()) event.stopImmediatePropagation(); };
   for (const name of ['pagehide', 'beforeunload', 'unload', 'visibilitychange', 'freeze']) {
     addEventListener(name, hold, true);
   }
-  Object.defineProperty(window, Symbol.for('discovery.guard'), {value: () => { isGuarded = true; }});
+  Object.defineProperty(window, key, {value: guard});
   delete window.SharedWorker;
 })()"""
-_HOLD_FAREWELLS = "window[Symbol.for('discovery.guard')]?.()"
+_HOLD_FAREWELLS = "window[Symbol.for('discovery.guard')].isOn = true"
+# A frame that does not answer by then is left as it is.
+_FRAME_LIMIT_S = 1.0
 _TEXT_TYPE = re.compile(r"(application/([\w.+-]*\+)?(json|xml|javascript|graphql[\w+-]*|x-ndjson)|text/.*)$")
 _SCRIPTED = frozenset({"xhr", "fetch"})
 
@@ -101,8 +106,7 @@ class Watch:
             self._is_guarded = True
             self._context.on("page", self._close_window)
             await self._context.route("**/*", self._judge)
-            for frame in self._page.frames:
-                await frame.evaluate(_HOLD_FAREWELLS)
+            await asyncio.gather(*map(_hold, self._page.frames))
 
     async def release(self) -> None:
         """Let everything out again. Only for a page that holds nothing of the site."""
@@ -229,6 +233,15 @@ class Watch:
 
     async def _close_window(self, page: Page) -> None:
         await page.close()
+
+
+async def _hold(frame: Frame) -> None:
+    try:
+        async with asyncio.timeout(_FRAME_LIMIT_S):
+            await frame.evaluate(_HOLD_FAREWELLS)
+    except (PlaywrightError, TimeoutError):
+        # Gone, or it never came to run a script.
+        return
 
 
 def _body(request: Request) -> str:
