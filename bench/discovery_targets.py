@@ -1,0 +1,156 @@
+"""Discovering the targets: real programs with a list, for each, of the tools that a person would want."""
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tasks.core.browser import BrowserOptions, JobBrowser, WarmBrowser
+from tasks.core.egress import Egress, EgressPolicy
+from tasks.discovery.contract import SiteRequest, SiteResult
+from tasks.discovery.engine.discover import Discoverer
+from tasks.discovery.engine.sources import SOURCES
+from tasks.discovery.tool import CheckName, FormCall, Place, RequestCall, Tool
+from tests.acceptance.targets.starting import started
+from tests.acceptance.targets.target import Target
+from tests.acceptance.targets.wanted import Wanted, matches, wanted
+
+MAX_PAGES = 60
+MAX_TOOLS = 100
+MAX_DEPTH = 3
+_EFFECTS = {"read": "reads", "write": "writes", "destroy": "destroys"}
+
+
+@dataclass(slots=True)
+class Found:
+    """What one target gave. ``seconds`` are those of each discovery."""
+
+    name: str
+    wanted: tuple[Wanted, ...]
+    tools: list[Tool] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    def is_wanted(self, tool: Tool) -> bool:
+        """Whether some entry of the list asks for the tool."""
+        return any(is_match(entry, tool) for entry in self.wanted)
+
+    @property
+    def missed(self) -> list[Wanted]:
+        """The entries that no published tool serves."""
+        return [entry for entry in self.wanted if not any(is_match(entry, tool) for tool in self.tools)]
+
+    @property
+    def failing(self) -> list[Tool]:
+        """Published tools that fail a check of their own."""
+        return [tool for tool in self.tools if fails(tool)]
+
+
+def fails(tool: Tool) -> bool:
+    """Whether the tool was run and did not answer."""
+    return any(check.name is CheckName.RUNS and not check.passed for check in tool.checks)
+
+
+def is_match(entry: Wanted, tool: Tool) -> bool:
+    """Whether the tool is the wanted one, by the rule of the lists."""
+    shown = as_request(tool)
+    return shown is not None and matches(entry, shown)
+
+
+def as_request(tool: Tool) -> dict[str, Any] | None:
+    """Return the tool as the lists' rule takes it; None for what is no request."""
+    match tool.call:
+        case RequestCall() as call:
+            names = [slot.name or slot.pointer.lstrip("/") or slot.input for slot in call.slots]
+            inputs = [name for name, slot in zip(names, call.slots, strict=True) if slot.place is not Place.PATH]
+        case FormCall() as call:
+            inputs = [one.name for one in call.fields if one.input and one.name]
+        case _:
+            return None
+    return {"method": call.method, "url": call.url, "inputs": inputs, "effect": _EFFECTS[tool.effect.value]}
+
+
+def find(name: str) -> Found:
+    """Start the target, discover it as a stranger and, where it has an account, signed in."""
+    found = Found(name, wanted(name))
+    with started(name) as target, opened(target.url) as discovery:
+        states = [None, sign_in(target)] if target.account else [None]
+        for state in states:
+            for start in target.starts:
+                began = time.monotonic()
+                tools, result = discovery.discover(f"{target.url}{start}", state)
+                found.seconds.append(time.monotonic() - began)
+                found.tools += [tool for tool in tools if tool not in found.tools]
+                found.skipped += [f"{one.what} {one.name}: {one.reason} {one.message}" for one in result.skipped]
+    return found
+
+
+@dataclass(slots=True)
+class Discovery:
+    """What a worker child discovers with."""
+
+    browser: WarmBrowser
+    egress: Egress
+
+    def discover(self, url: str, state: dict[str, Any] | None, **changes: Any) -> tuple[list[Tool], SiteResult]:
+        """Do what one job does; return the tools that it would have kept, and its result."""
+        from tests.fakes import FakeJob  # noqa: PLC0415  # as bench.crawlers
+
+        kept: list[Tool] = []
+        with tempfile.TemporaryDirectory() as folder:
+            job = FakeJob(Path(folder), self.egress)
+            job.browser = JobBrowser(self.browser, job)
+            request = SiteRequest(
+                **{
+                    "url": url,
+                    "max_pages": MAX_PAGES,
+                    "max_depth": MAX_DEPTH,
+                    "max_tools": MAX_TOOLS,
+                    "use_session": state is not None,
+                    **changes,
+                }
+            )
+            discoverer = Discoverer(
+                SOURCES,
+                record=lambda _job, _site, tools, _whole: kept.extend(tools),
+                open_session=lambda *_: state or {},
+                charge=lambda *_: None,
+            )
+            result = discoverer.discover_site(request, job)
+        return kept, result
+
+
+@contextmanager
+def opened(*urls: str) -> Iterator[Discovery]:
+    """Open a warm browser and a way out that reach these addresses."""
+    policy = EgressPolicy(allow=frozenset(url.split("/")[2] for url in urls))
+    with ExitStack() as stack:
+        browser = WarmBrowser(BrowserOptions(policy=policy))
+        stack.callback(browser.close)
+        yield Discovery(browser, stack.enter_context(Egress(policy)))
+
+
+def sign_in(target: Target) -> dict[str, Any]:
+    """Return a sign-in state as a browser's ``storage_state`` gives it."""
+    with target.signed_in() as client:
+        cookies: Sequence[Any] = list(client.cookies.jar)
+    host = target.url.split("/")[2].split(":")[0]
+    return {
+        "cookies": [
+            {
+                "name": one.name,
+                "value": one.value,
+                "domain": host,
+                "path": one.path or "/",
+                "expires": -1,
+                "httpOnly": True,
+                "secure": False,
+                "sameSite": "Lax",
+            }
+            for one in cookies
+        ],
+        "origins": [],
+    }
