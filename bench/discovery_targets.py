@@ -11,9 +11,12 @@ from typing import Any
 from tasks.core.browser import BrowserOptions, JobBrowser, WarmBrowser
 from tasks.core.egress import Egress, EgressPolicy
 from tasks.discovery.contract import SiteRequest, SiteResult
+from tasks.discovery.engine.confidence import assess
 from tasks.discovery.engine.discover import Discoverer
+from tasks.discovery.engine.proof import failed_check, prove
+from tasks.discovery.engine.proving import Proving, open_runner
 from tasks.discovery.engine.sources import SOURCES
-from tasks.discovery.tool import CheckName, FormCall, Place, RequestCall, Tool
+from tasks.discovery.tool import FormCall, Place, RequestCall, Tool
 from tests.acceptance.targets.starting import started
 from tests.acceptance.targets.target import Target
 from tests.acceptance.targets.wanted import Wanted, matches, wanted
@@ -46,12 +49,7 @@ class Found:
     @property
     def failing(self) -> list[Tool]:
         """Published tools that fail a check of their own."""
-        return [tool for tool in self.tools if fails(tool)]
-
-
-def fails(tool: Tool) -> bool:
-    """Whether the tool was run and did not answer."""
-    return any(check.name is CheckName.RUNS and not check.passed for check in tool.checks)
+        return [tool for tool in self.tools if failed_check(tool)]
 
 
 def is_match(entry: Wanted, tool: Tool) -> bool:
@@ -118,6 +116,7 @@ class Discovery:
                 record=lambda _job, _site, tools, _whole: kept.extend(tools),
                 open_session=lambda *_: state or {},
                 charge=lambda *_: None,
+                proving=Proving(prove, assess, open_runner),
             )
             result = discoverer.discover_site(request, job)
         return kept, result

@@ -71,7 +71,10 @@ def _load_run(kernel: Kernel) -> Engine[Any]:
 
 
 def _discoverer(kernel: Kernel) -> "Discoverer":
+    from tasks.discovery.engine.confidence import assess  # noqa: PLC0415  # as above
     from tasks.discovery.engine.discover import Discoverer  # noqa: PLC0415  # as above
+    from tasks.discovery.engine.proof import prove  # noqa: PLC0415  # as above
+    from tasks.discovery.engine.proving import Proving, open_runner  # noqa: PLC0415  # as above
     from tasks.discovery.engine.sources import SOURCES  # noqa: PLC0415  # as above
     from tasks.discovery.pricing import PriceTable, Pricing  # noqa: PLC0415  # as above
 
@@ -81,6 +84,7 @@ def _discoverer(kernel: Kernel) -> "Discoverer":
         open_session=partial(_open_session, kernel),
         charge=partial(_charge, kernel),
         pricing=Pricing(PriceTable.load(kernel.settings.discovery_prices)),
+        proving=Proving(prove, assess, open_runner),
     )
 
 

@@ -25,7 +25,7 @@ from tasks.discovery.engine.discover import Discoverer
 from tasks.discovery.engine.outcome import Outcome
 from tasks.discovery.engine.proving import Proving
 from tasks.discovery.engine.site import Site
-from tasks.discovery.tool import Check, CheckName, Source, Tool
+from tasks.discovery.tool import Check, CheckName, Effect, Source, Tool
 from tests.discovery.local_shop import LocalShop, find_messages, find_search, local_shop
 from tests.fakes import FakeJob
 
@@ -242,12 +242,14 @@ def proving(tried: list[str], *, fails: str = "") -> Proving:
 
         yield run
 
-    def prove(tool: Tool, _run: Any) -> Tool:
+    def prove(tool: Tool, _run: Any, *, compare: object, allow_write: bool) -> Tool:
+        if tool.effect is Effect.WRITE and not allow_write:
+            return tool
         tried.append(tool.name)
         return tool.model_copy(update={"checks": (Check(name=CheckName.RUNS, passed=tool.name != fails),)})
 
-    def assess(tool: Tool) -> Tool:
-        return tool.model_copy(update={"confidence": 0.9 if tool.checks else 0.4})
+    def assess(tool: Tool) -> float:
+        return 0.9 if tool.checks else 0.4
 
     return Proving(prove, assess, runner)
 

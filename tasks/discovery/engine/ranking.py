@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from tasks.discovery.engine.goal_match import GoalMatch
 from tasks.discovery.engine.notes import Notes
-from tasks.discovery.tool import CheckName, Source, Tool
+from tasks.discovery.engine.proof import failed_check
+from tasks.discovery.tool import Source, Tool
 
 # How far a tool's place depends on the goal, on how sure it is, and on how sure its kind of source is.
 _OF_GOAL, _OF_CERTAINTY, _OF_SOURCE = 0.6, 0.3, 0.1
@@ -41,12 +42,12 @@ def certainty(tool: Tool) -> float:
 
 
 def without_failures(tools: Sequence[Tool], notes: Notes, *, min_confidence: float) -> list[Tool]:
-    """Return the tools that may be published: none that failed when it was run, none assessed as too unsure."""
+    """Return the tools that may be published: none that failed a check which decides, none assessed as too unsure."""
     kept = []
     for tool in tools:
-        failure = next((check for check in tool.checks if check.name is CheckName.RUNS and not check.passed), None)
+        failure = failed_check(tool)
         if failure is not None:
-            notes.skip("tool", tool.name, reason="failed_check", message=failure.note)
+            notes.skip("tool", tool.name, reason="failed_check", message=f"{failure.name.value}: {failure.note}")
         elif tool.confidence is not None and tool.confidence < min_confidence:
             message = f"{tool.confidence:.2f} is below {min_confidence:g}."
             notes.skip("tool", tool.name, reason="low_confidence", message=message)
