@@ -31,6 +31,8 @@ class Source(StrEnum):
     PAGINATION = "pagination"
     SORT = "sort"
     FILTER = "filter"
+    ITEM = "item"
+    LIST = "list"
     XHR = "xhr"
     GRAPHQL = "graphql"
     STEPS = "steps"

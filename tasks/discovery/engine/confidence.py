@@ -23,6 +23,8 @@ _KINDS = {
     Source.PAGINATION: "list",
     Source.SORT: "list",
     Source.FILTER: "list",
+    Source.ITEM: "item",
+    Source.LIST: "item",
     Source.XHR: "script",
     Source.GRAPHQL: "script",
 }

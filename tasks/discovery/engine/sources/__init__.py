@@ -6,7 +6,18 @@ Each has ``find_tools(site)``, which is pure but for ``site.fetch`` and ``site.p
 from collections.abc import Callable
 
 from tasks.discovery.engine.site import Site
-from tasks.discovery.engine.sources import form, graphql, links, openapi, opensearch, schema_org, webmcp, xhr
+from tasks.discovery.engine.sources import (
+    form,
+    graphql,
+    items,
+    links,
+    lists,
+    openapi,
+    opensearch,
+    schema_org,
+    webmcp,
+    xhr,
+)
 from tasks.discovery.tool import Tool
 
 # In the order of ``tool.Source``.
@@ -17,6 +28,8 @@ SOURCES: tuple[Callable[[Site], list[Tool]], ...] = (
     schema_org.find_tools,
     form.find_tools,
     links.find_tools,
+    items.find_tools,
+    lists.find_tools,
     xhr.find_tools,
     graphql.find_tools,
 )
