@@ -133,7 +133,8 @@ class FormCall(_Value):
     ``selectors`` find the form, ``submit_selectors`` the button, best first; ``frame_url`` is set where it is in a
     frame.
     ``is_plain``: evidence says that a plain HTTP request is equal to what the browser sends. ``needs_page``: a plain
-    run reads the page first, because it sets a cookie.
+    run reads the page first, because it sets a cookie. Where the form is on a page of each of many things, ``page_url``
+    and ``url`` hold ``{name}`` for the input that says which; such a form is sent by a browser.
     """
 
     kind: Literal["form"] = "form"

@@ -15,7 +15,7 @@ from tasks.discovery.engine.outcome import Outcome, Run
 from tasks.discovery.engine.output_schema import schema_of_page, schema_of_values
 from tasks.discovery.engine.running.arguments import check_arguments
 from tasks.discovery.engine.running.equality import Equality
-from tasks.discovery.engine.trials import RUN_TROUBLE, Trials, answers_of, is_success
+from tasks.discovery.engine.trials import RUN_TROUBLE, Trials, answers_of, is_success, text_of
 from tasks.discovery.tool import Check, CheckName, Effect, FormCall, JSONSchema, Source, Tool
 
 # Tells what a browser would send; None where there is none to ask.
@@ -120,7 +120,7 @@ class _Proof:
         query = query_input(self.tool, arguments)
         if query:
             self._mentions(first, str(arguments[query]))
-            self._nonsense(first, trials({**arguments, query: NONSENSE}))
+            self._nonsense(first, trials, arguments, query)
         if self.tool.source is Source.PAGINATION:
             self._differs(CheckName.PAGE_DIFFERS, first, trials, arguments)
         elif self.tool.source in _CHOOSES:
@@ -151,23 +151,30 @@ class _Proof:
             self._note(CheckName.FITS_OUTPUT_SCHEMA, fits, "the second answer")
         self._answers.append(second)
 
-    def _nonsense(self, first: Outcome, other: Outcome | None) -> None:
-        """Compare with the answer to nonsense; where neither has items and both say something, nothing is known."""
+    def _nonsense(self, first: Outcome, trials: Trials, arguments: dict[str, Any], query: str) -> None:
+        """Compare with the answer to nonsense. A query that does nothing alone is tried once more with its choices."""
+        verdict, seen = self._less(first, trials({**arguments, query: NONSENSE}), str(arguments[query]))
+        if verdict is False and (chosen := with_choices(self.tool, arguments)) != arguments:
+            again = trials(chosen)
+            if again is not None and again.is_ok:
+                verdict, seen = self._less(again, trials({**chosen, query: NONSENSE}), str(arguments[query]))
+        if verdict is not None:
+            self._note(CheckName.NONSENSE_GIVES_LESS, verdict, seen)
+
+    def _less(self, first: Outcome, other: Outcome | None, query: str) -> tuple[bool | None, str]:
+        """Return whether the other has fewer items, and what was seen; None where it cannot be told."""
         if other is None:
-            return
+            return None, ""
         if not other.is_ok:  # many answer 404 where nothing is found
-            if first.items:
-                self._note(CheckName.NONSENSE_GIVES_LESS, True, f"it answered {other.status}")
-            return
+            return (True if first.items else None), f"it answered {other.status}"
         self._answers.append(other)
-        mine, theirs = answers_of(first), answers_of(other)
-        left = len(set(mine) & set(theirs))
-        if first.items:
-            less = len(other.items) < len(first.items) or not left
-            seen = f"{len(first.items)} items before, {len(other.items)} for nonsense, {left} of them the same"
-            self._note(CheckName.NONSENSE_GIVES_LESS, less, seen)
-        elif mine == theirs:
-            self._note(CheckName.NONSENSE_GIVES_LESS, False, "the same answer")
+        left = len(set(answers_of(first)) & set(answers_of(other)))
+        seen = f"{len(first.items)} items before, {len(other.items)} for nonsense, {left} of them the same"
+        if first.items and (len(other.items) < len(first.items) or not left):
+            return True, seen
+        is_same = text_of(first, without=query) == text_of(other, without=NONSENSE)
+        # Where the words change and the items do not, the items are not what was searched for.
+        return (False if is_same else None), seen
 
     def _differs(self, name: CheckName, first: Outcome, trials: Trials, arguments: dict[str, Any]) -> None:
         """Compare with another page or another choice; of choices two are tried, because two may well be alike."""
@@ -180,7 +187,8 @@ class _Proof:
             if answers_of(outcome) != mine:
                 self._note(name, True, f"{len(first.items)} and {len(outcome.items)} items, not the same")
                 return
-            self._note(name, False, f"the same {len(first.items)} items")
+            if name is CheckName.PAGE_DIFFERS or text_of(outcome) == text_of(first):
+                self._note(name, False, f"the same {len(first.items)} items")
 
     def _note(self, name: CheckName, passed: bool, note: str) -> None:
         self._checks[name] = Check(name=name, passed=passed, note=note[:_MAX_NOTE])
@@ -212,6 +220,16 @@ def other_arguments(tool: Tool, arguments: dict[str, Any]) -> list[dict[str, Any
                 step = rules.get("multipleOf", 1)
                 found += [{**arguments, name: arguments[name] + step}, {**arguments, name: arguments[name] - step}]
     return [one for one in found if _is_accepted(tool.input_schema, one)]
+
+
+def with_choices(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the inputs with a value for each choice that is open: a filter does nothing before a column is chosen."""
+    chosen = dict(arguments)
+    for name, rules in tool.input_schema.get("properties", {}).items():
+        values = [value for value in rules.get("enum", ()) if value not in ("", None)]
+        if values and rules.get("default") in (None, "") and not arguments.get(name):
+            chosen[name] = values[0]
+    return chosen if _is_accepted(tool.input_schema, chosen) else arguments
 
 
 def invalid_arguments(tool: Tool) -> dict[str, Any] | None:

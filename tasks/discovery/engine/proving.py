@@ -12,6 +12,7 @@ from tasks.discovery.contract import SiteRequest, ToolRequest
 from tasks.discovery.engine.outcome import Run
 from tasks.discovery.engine.proof import Compare
 from tasks.discovery.engine.running.equality import Equality, compare_with_browser
+from tasks.discovery.engine.running.form_address import open_inputs
 from tasks.discovery.engine.running.runner import Runner
 from tasks.discovery.engine.trouble import PAGE_TROUBLE, told
 from tasks.discovery.tool import Effect, FormCall, Tool
@@ -76,7 +77,7 @@ class Proving:
                         tried.add(tool.name)
                         job.resume.save({"tried": sorted(tried)})
                     job.report("proof", done, min(most, len(tools)), tool.name)
-                    is_form = isinstance(tool.call, FormCall)
+                    is_form = isinstance(tool.call, FormCall) and not open_inputs(tool)
                     may_compare = is_form and compared < _MOST_COMPARED
                     compared += may_compare
                     done += 1

@@ -71,10 +71,14 @@ def _is_sign_in(outcome: Outcome) -> bool:
 
 def answers_of(outcome: Outcome) -> list[str]:
     """Return what the answer says, piece by piece, without what is new in every answer: its items, else its text."""
-    if outcome.items:
-        return [_stable(item) for item in outcome.items]
-    text = outcome.value.get("text", "") if isinstance(outcome.value, dict) and "text" in outcome.value else ""
-    return [_plain(str(text) or outcome.text)]
+    return [_stable(item) for item in outcome.items] or [text_of(outcome)]
+
+
+def text_of(outcome: Outcome, *, without: str = "") -> str:
+    """Return all that the answer says, without what is new in every answer, and without what it was asked for."""
+    is_page = isinstance(outcome.value, dict) and "text" in outcome.value
+    text = str(outcome.value["text"]) if is_page else outcome.text
+    return _plain(text.replace(without, "#") if without else text)
 
 
 def _stable(item: dict[str, Any]) -> str:

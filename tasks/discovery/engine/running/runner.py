@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 from tasks.core.job import JobContext
 from tasks.discovery.engine.outcome import Outcome
 from tasks.discovery.engine.running.arguments import check_arguments
+from tasks.discovery.engine.running.form_address import at_address, open_inputs
 from tasks.discovery.engine.running.http_run import HTTPRuns
 from tasks.discovery.engine.running.sessions import StorageState
 from tasks.discovery.tool import Call, FormCall, RequestCall, Tool
@@ -43,7 +44,10 @@ class Runner:
             Transient, Permanent: the run failed; the message names the step.
         """
         check_arguments(tool.input_schema, arguments)
-        if self._backend(tool.call) == "http":
+        # What is left as it is must be read from the very page, which only a browser does.
+        backend = "browser" if open_inputs(tool) else self._backend(tool.call)
+        tool, arguments = at_address(tool, arguments)
+        if backend == "http":
             return self._http.run(tool, arguments)
         from tasks.discovery.engine.running.browser_run import run_in_browser  # noqa: PLC0415  # needs Playwright
 

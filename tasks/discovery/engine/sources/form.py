@@ -13,10 +13,12 @@ from tasks.discovery.engine.site import FormSelectors, Site, Snapshot
 from tasks.discovery.engine.sources.form_calls import form_call, is_token, meta_tokens, method_of, sent_by
 from tasks.discovery.engine.sources.form_examples import examples_of
 from tasks.discovery.engine.sources.form_items import Item, as_choice, differing
+from tasks.discovery.engine.sources.form_of_item import of_any_item
 from tasks.discovery.engine.sources.form_same import signature
 from tasks.discovery.engine.sources.form_words import description_of, query_field, title_of
 from tasks.discovery.engine.sources.page_words import words_of_site
 from tasks.discovery.engine.sources.search_boxes import find_search_boxes
+from tasks.discovery.engine.sources.templates import templates
 from tasks.discovery.tool import Source, Tool
 
 # Of one form; the rest are variants of the same.
@@ -42,7 +44,8 @@ def find_tools(site: Site) -> list[Tool]:
     for seen in _distinct(site.snapshots):
         maker.add(seen)
     maker.tools += find_search_boxes(site, words=maker.words, names=maker.names)
-    return maker.tools[:MAX_TOOLS]
+    of_one = templates(site.origin, [snapshot.page for snapshot in site.snapshots])
+    return [of_any_item(tool, of_one) for tool in maker.tools[:MAX_TOOLS]]
 
 
 def _distinct(snapshots: Iterable[Snapshot]) -> list[_Seen]:

@@ -1,0 +1,67 @@
+"""A form on the page of one thing is a tool for each of its kind: changing book 3 is changing a book."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from tasks.discovery.engine.inference import text_schema
+from tasks.discovery.engine.sources.templates import Template
+from tasks.discovery.tool import FormCall, JSONSchema, Tool
+
+
+def of_any_item(tool: Tool, templates: Sequence[Template]) -> Tool:
+    """Return the tool with an input for the thing, where its form's page is one of many and it sends to that page.
+
+    What the form holds of this one thing is no default for another.
+    """
+    call = tool.call
+    if not isinstance(call, FormCall) or call.frame_url:
+        return tool
+    page, target = urlsplit(call.page_url), urlsplit(call.url)
+    template = next((one for one in templates if one.value_in(page.path) is not None), None)
+    if template is None or template.value_in(page.path) != _value_at(template, target.path):
+        return tool
+    value = template.value_in(page.path)
+    name = _free_name(tool.input_schema)
+    at = len(template.before)
+    open_call = call.model_copy(
+        update={"page_url": _opened(call.page_url, at=at, name=name), "url": _opened(call.url, at=at, name=name)}
+    )
+    rules = text_schema(template.values) | {"description": "Which one, as links to its page say"}
+    typed: Any = int(value) if value is not None and rules.get("type") == "integer" else value
+    return tool.model_copy(
+        update={
+            "call": open_call,
+            "input_schema": _schema(tool.input_schema, name, rules),
+            "examples": tuple({name: typed, **example} for example in tool.examples) or ({name: typed},),
+            "evidence": (*tool.evidence, f"Its page is one of {len(template.values)} that are alike.")[:20],
+        }
+    )
+
+
+def _value_at(template: Template, path: str) -> str | None:
+    """Return what stands in the template's place of a path that begins like it."""
+    segments = [part for part in path.split("/") if part]
+    at = len(template.before)
+    is_below = tuple(segments[:at]) == template.before and len(segments) > at
+    return segments[at] if is_below else None
+
+
+def _opened(url: str, *, at: int, name: str) -> str:
+    parts = urlsplit(url)
+    pieces = parts.path.split("/")
+    pieces[at + 1] = f"{{{name}}}"
+    return parts._replace(path="/".join(pieces)).geturl()
+
+
+def _free_name(schema: JSONSchema) -> str:
+    taken = schema.get("properties", {})
+    return next(name for name in ("id", "item_id", "page_item_id", "address_item_id") if name not in taken)
+
+
+def _schema(schema: JSONSchema, name: str, rules: JSONSchema) -> JSONSchema:
+    properties = schema.get("properties", {})
+    held = {key for key, one in properties.items() if "default" in one}
+    plain = {key: {word: value for word, value in one.items() if word != "default"} for key, one in properties.items()}
+    required = [name, *(key for key in schema.get("required", ()) if key not in held)]
+    return {**schema, "properties": {name: rules, **plain}, "required": required}
