@@ -21,7 +21,7 @@ from tests.acceptance.targets.starting import started
 from tests.acceptance.targets.target import Target
 from tests.acceptance.targets.wanted import Wanted, matches, wanted
 
-MAX_PAGES = 60
+MAX_PAGES = 40
 MAX_TOOLS = 100
 MAX_DEPTH = 3
 _EFFECTS = {"read": "reads", "write": "writes", "destroy": "destroys"}

@@ -28,6 +28,7 @@ from tasks.discovery.contract import (
     ToolRequest,
     ToolResult,
 )
+from tasks.discovery.engine.dry_press import press_unsent
 from tasks.discovery.engine.fetching import MAX_DOCUMENT_BYTES, REQUEST_LIMIT_S, SiteFetch
 from tasks.discovery.engine.gathering import FindTools, gather
 from tasks.discovery.engine.goal_match import GoalMatch
@@ -143,10 +144,11 @@ class _Discovery:
                     may_spend=self._may_spend,
                     storage_state=self._session,
                 ).go()
+                snapshots = tuple(walked.snapshots)
+                if request.options.explore and self._may_spend():
+                    snapshots = press_unsent(snapshots, job, session=self._session)
             with self._timed("sources"):
-                site = Site(
-                    walked.origin, tuple(walked.snapshots), fetch, fetch.post_json if request.options.explore else None
-                )
+                site = Site(walked.origin, snapshots, fetch, fetch.post_json if request.options.explore else None)
                 found, counts = gather(
                     site, self._parts.sources, wanted=request.options.sources, job=job, notes=self._notes
                 )
