@@ -1,5 +1,6 @@
 """Discovering the targets: real programs with a list, for each, of the tools that a person would want."""
 
+import json
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -13,10 +14,12 @@ from tasks.core.egress import Egress, EgressPolicy
 from tasks.discovery.contract import SiteRequest, SiteResult
 from tasks.discovery.engine.confidence import assess
 from tasks.discovery.engine.discover import Discoverer
-from tasks.discovery.engine.proof import failed_check, prove
+from tasks.discovery.engine.proof import failed_check, first_arguments, prove
 from tasks.discovery.engine.proving import Proving, open_runner
+from tasks.discovery.engine.running.runner import Runner
 from tasks.discovery.engine.sources import SOURCES
-from tasks.discovery.tool import FormCall, Place, RequestCall, Tool
+from tasks.discovery.engine.trials import Trials, is_success
+from tasks.discovery.tool import Effect, FormCall, Place, RequestCall, Tool
 from tests.acceptance.targets.starting import started
 from tests.acceptance.targets.target import Target
 from tests.acceptance.targets.wanted import Wanted, matches, wanted
@@ -29,13 +32,16 @@ _EFFECTS = {"read": "reads", "write": "writes", "destroy": "destroys"}
 
 @dataclass(slots=True)
 class Found:
-    """What one target gave. ``seconds`` are those of each discovery."""
+    """What one target gave. ``seconds`` are those of each discovery, ``failing`` names of published tools that do not
+    do what they are for.
+    """
 
     name: str
     wanted: tuple[Wanted, ...]
     tools: list[Tool] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    failing: list[str] = field(default_factory=list)
 
     def is_wanted(self, tool: Tool) -> bool:
         """Whether some entry of the list asks for the tool."""
@@ -46,10 +52,19 @@ class Found:
         """The entries that no published tool serves."""
         return [entry for entry in self.wanted if not any(is_match(entry, tool) for tool in self.tools)]
 
-    @property
-    def failing(self) -> list[Tool]:
-        """Published tools that fail a check of their own."""
-        return [tool for tool in self.tools if failed_check(tool)]
+    def to_json(self) -> str:
+        """Return what was found, to be read again."""
+        tools = [tool.model_dump(mode="json") for tool in self.tools]
+        return json.dumps(
+            {"tools": tools, "seconds": self.seconds, "skipped": self.skipped, "failing": self.failing}, indent=1
+        )
+
+    @classmethod
+    def from_json(cls, name: str, text: str) -> "Found":
+        """Return what ``to_json`` kept."""
+        kept = json.loads(text)
+        tools = [Tool.model_validate(one) for one in kept["tools"]]
+        return cls(name, wanted(name), tools, kept["seconds"], kept["skipped"], kept["failing"])
 
 
 def is_match(entry: Wanted, tool: Tool) -> bool:
@@ -81,9 +96,16 @@ def find(name: str) -> Found:
                 began = time.monotonic()
                 tools, result = discovery.discover(f"{target.url}{start}", state)
                 found.seconds.append(time.monotonic() - began)
-                found.tools += [tool for tool in tools if tool not in found.tools]
+                found.failing += discovery.failing(tools, state)
+                _add(found.tools, tools)
                 found.skipped += [f"{one.what} {one.name}: {one.reason} {one.message}" for one in result.skipped]
     return found
+
+
+def _add(known: list[Tool], tools: Sequence[Tool]) -> None:
+    """Add what another discovery of the same site has found beside."""
+    requests = [as_request(tool) for tool in known]
+    known += [tool for tool in tools if (request := as_request(tool)) is None or request not in requests]
 
 
 @dataclass(slots=True)
@@ -120,6 +142,23 @@ class Discovery:
             )
             result = discoverer.discover_site(request, job)
         return kept, result
+
+    def failing(self, tools: Sequence[Tool], state: dict[str, Any] | None) -> list[str]:
+        """Run the tools that were tried and read once more; return those that fail, or failed a check that decides."""
+        from tests.fakes import FakeJob  # noqa: PLC0415  # as bench.crawlers
+
+        failing = [tool.name for tool in tools if failed_check(tool)]
+        with tempfile.TemporaryDirectory() as folder:
+            job = FakeJob(Path(folder), self.egress)
+            job.browser = JobBrowser(self.browser, job)
+            with Runner(job, session=state) as run:
+                for tool in tools:
+                    arguments = first_arguments(tool)
+                    if tool.effect is Effect.READ and tool.checks and arguments is not None:
+                        outcome = Trials(tool, run)(arguments)
+                        if outcome is None or not is_success(outcome):
+                            failing.append(tool.name)
+        return failing
 
 
 @contextmanager
