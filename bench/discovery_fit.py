@@ -91,7 +91,7 @@ def fit(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def cross_validated(rows: Sequence[Row]) -> list[float]:
-    """Return each row's confidence by a fit that saw nothing of its site: a target is left out alone, pages in folds."""
+    """Return each confidence by a fit that saw nothing of the row's site: targets one by one, pages in folds."""
     pages = [row for row in rows if row.kind == _PAGES]
     fold_of = {
         row.group: f"pages {fold}" for row, fold in zip(pages, folds([r.group for r in pages], FOLDS), strict=True)

@@ -172,7 +172,8 @@ class _Proof:
         seen = f"{len(first.items)} items before, {len(other.items)} for nonsense, {left} of them the same"
         if first.items and (len(other.items) < len(first.items) or not left):
             return True, seen
-        is_same = text_of(first, without=query) == text_of(other, without=NONSENSE)
+        asked = (query, NONSENSE)
+        is_same = text_of(first, without=asked) == text_of(other, without=asked)
         # Where the words change and the items do not, the items are not what was searched for.
         return (False if is_same else None), seen
 

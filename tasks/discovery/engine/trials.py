@@ -74,11 +74,13 @@ def answers_of(outcome: Outcome) -> list[str]:
     return [_stable(item) for item in outcome.items] or [text_of(outcome)]
 
 
-def text_of(outcome: Outcome, *, without: str = "") -> str:
-    """Return all that the answer says, without what is new in every answer, and without what it was asked for."""
+def text_of(outcome: Outcome, *, without: tuple[str, ...] = ()) -> str:
+    """Return all that the answer says, without what is new in every answer, and without these words."""
     is_page = isinstance(outcome.value, dict) and "text" in outcome.value
     text = str(outcome.value["text"]) if is_page else outcome.text
-    return _plain(text.replace(without, "#") if without else text)
+    for word in filter(None, without):
+        text = text.replace(word, "#")
+    return _plain(text)
 
 
 def _stable(item: dict[str, Any]) -> str:
