@@ -4,7 +4,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,9 +68,14 @@ class Found:
 
 
 def is_match(entry: Wanted, tool: Tool) -> bool:
-    """Whether the tool is the wanted one, by the rule of the lists."""
-    shown = as_request(tool)
+    """Whether the tool is the wanted one, by the rule of the lists; one that calls another site is none."""
+    shown = as_request(tool) if is_own(tool) else None
     return shown is not None and matches(entry, shown)
+
+
+def is_own(tool: Tool) -> bool:
+    """Whether what the tool sends goes to its site."""
+    return not isinstance(tool.call, (RequestCall, FormCall)) or tool.call.url.startswith(f"{tool.site}/")
 
 
 def as_request(tool: Tool) -> dict[str, Any] | None:
@@ -173,7 +178,7 @@ def opened(*urls: str) -> Iterator[Discovery]:
 
 def sign_in(target: Target) -> dict[str, Any]:
     """Return a sign-in state as a browser's ``storage_state`` gives it."""
-    with target.signed_in() as client:
+    with closing(target.signed_in()) as client:
         cookies: Sequence[Any] = list(client.cookies.jar)
     host = target.url.split("/")[2].split(":")[0]
     return {

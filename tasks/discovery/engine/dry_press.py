@@ -7,6 +7,7 @@ What a script asks for is kept as an exchange that was not sent.
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import resources
 
@@ -14,6 +15,7 @@ from playwright.async_api import Dialog, Request, Route
 from playwright.async_api import Error as PlaywrightError
 
 from tasks.core.browser import Visit, VisitOptions
+from tasks.core.errors import Transient
 from tasks.core.job import JobContext
 from tasks.discovery.engine.api_words import is_secret
 from tasks.discovery.engine.page import Control, Page
@@ -72,7 +74,7 @@ def _key(control: Control) -> _Key:
     return control.id, control.name, control.caption or control.label
 
 
-@dataclass(slots=True)
+@dataclass  # without slots: Playwright notes something of its own on the object that a handler is bound to
 class _Trial:
     """One page, on the event loop of the browser."""
 
@@ -86,7 +88,8 @@ class _Trial:
         page.on("dialog", _accept)
         traffic = Traffic(visit.context, page)
         await visit.open(page, self.url)
-        await traffic.settle(limit_s=_LOAD_LIMIT_S, name="open")
+        with suppress(Transient):  # it goes on loading; what is there can be pressed
+            await traffic.settle(limit_s=_LOAD_LIMIT_S, name="open")
         await visit.context.route("**/*", self._catch)
         visit.cut_off()
         texts: list[str] = await page.evaluate(resources.files(__package__).joinpath("dry_press.js").read_text("utf-8"))

@@ -141,7 +141,12 @@ def _templates(sightings: Iterable[Sighting]) -> list[_Group]:
     """Group by what each path shows by itself."""
     groups: dict[tuple[str | None, ...], _Group] = {}
     for sighting in sightings:
-        kinds = {place: kind for place, s in enumerate(sighting.segments) if (kind := _kind(s, sighting))}
+        # The first word of an address names a function even where the same word was typed.
+        kinds = {
+            place: kind
+            for place, segment in enumerate(sighting.segments)
+            if (kind := _kind(segment, sighting)) and (place or kind != "typed")
+        }
         segments = [None if place in kinds else segment for place, segment in enumerate(sighting.segments)]
         group = groups.setdefault(tuple(segments), _Group(segments, kinds))
         group.sightings.append(sighting)

@@ -36,6 +36,7 @@ _DECISIVE = frozenset(
         CheckName.INVALID_IS_REFUSED,
     }
 )
+_SCALARS = ("string", "integer", "number", "boolean")
 _SEARCHES = frozenset({"search", "autocomplete"})
 _CHOOSES = frozenset({Source.SORT, Source.FILTER})
 _QUERY_NAMES = re.compile(r"(^|[_\[.-])(q|query|search|searchterm|term|keywords?|text|s)($|[\]_.-])", re.IGNORECASE)
@@ -100,11 +101,9 @@ class _Proof:
 
     def refuse(self) -> None:
         """See whether what the schema forbids is refused by the check that comes before any request."""
-        arguments = invalid_arguments(self.tool)
-        if arguments is not None:
-            is_refused = not _is_accepted(self.tool.input_schema, arguments)
-            note = "before any request" if is_refused else "the schema lets anything in"
-            self._note(CheckName.INVALID_IS_REFUSED, is_refused, note)
+        is_refused = not _is_accepted(self.tool.input_schema, invalid_arguments(self.tool))
+        note = "before any request" if is_refused else "the schema lets anything in"
+        self._note(CheckName.INVALID_IS_REFUSED, is_refused, note)
 
     def go(self, trials: Trials, arguments: dict[str, Any]) -> None:
         """Run the tool, and again as its kind asks for."""
@@ -233,14 +232,15 @@ def with_choices(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
     return chosen if _is_accepted(tool.input_schema, chosen) else arguments
 
 
-def invalid_arguments(tool: Tool) -> dict[str, Any] | None:
-    """Return inputs that the schema forbids: another value for a choice, else another type; None for no inputs."""
+def invalid_arguments(tool: Tool) -> dict[str, Any]:
+    """Return inputs that are forbidden: another value for a choice, else one of another type, else an unknown one."""
     properties = tool.input_schema.get("properties", {})
+    valid = first_arguments(tool) or {}
     for name, rules in properties.items():
         if rules.get("enum"):
-            return {**(first_arguments(tool) or {}), name: f"not-{NONSENSE}"}
-    name = next(iter(properties), None)
-    return None if name is None else {**(first_arguments(tool) or {}), name: {NONSENSE: [NONSENSE]}}
+            return {**valid, name: f"not-{NONSENSE}"}
+    name = next((name for name, rules in properties.items() if rules.get("type") in _SCALARS), None)
+    return {**valid, NONSENSE: NONSENSE} if name is None else {**valid, name: {NONSENSE: [NONSENSE]}}
 
 
 def _schema_of(answers: Sequence[Outcome]) -> JSONSchema | None:

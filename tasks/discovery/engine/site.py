@@ -5,6 +5,9 @@ from typing import Any, Protocol
 
 from tasks.discovery.engine.page import Page
 
+# What had been done before a request that a page makes by itself, as it is opened.
+LOAD = "load"
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -66,7 +69,7 @@ class Exchange:
     status: int
     media_type: str
     response_text: str
-    trigger: str = "load"
+    trigger: str = LOAD
     typed: str = ""
     is_sent: bool = True
 

@@ -17,9 +17,7 @@ from playwright.async_api import Frame, Page, Request, Route, WebSocketRoute
 
 from tasks.discovery.engine.api_words import is_api_address, is_same_site, is_secret
 from tasks.discovery.engine.queries import is_query
-from tasks.discovery.engine.site import Exchange
-
-LOAD = "load"
+from tasks.discovery.engine.site import LOAD, Exchange
 
 _POLL_S = 0.02
 # An answer that is not there by then is recorded without its body.

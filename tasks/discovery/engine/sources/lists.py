@@ -10,11 +10,13 @@ from tasks.discovery.engine.records import find_records
 from tasks.discovery.engine.schema import DIALECT, MAX_DESCRIPTION_CHARS
 from tasks.discovery.engine.site import Site, Snapshot
 from tasks.discovery.engine.sources.addresses import Address, address_of, list_name
-from tasks.discovery.engine.sources.templates import templates
+from tasks.discovery.engine.sources.templates import Template, templates
 from tasks.discovery.tool import Effect, JSONSchema, Place, RequestCall, Slot, Source, Tool
 
 MAX_TOOLS = 40
 _ENOUGH_RECORDS = 2
+# Of two or three that are alike, each may be a place of its own.
+_FEW_ITEMS = 3
 _MAX_VALUE_CHARS = 4000
 _LIST_PRIOR, _DATA_PRIOR = 0.5, 0.8
 _FORMATS = "json|csv|tsv|xlsx?|xml|ics|ndjson|jsonl|parquet|geojson|ods|txt"
@@ -27,8 +29,8 @@ _DATA_WORDS = re.compile(rf"\b(export|download|{_FORMATS}|excel|spreadsheet)\b",
 def find_tools(site: Site) -> list[Tool]:
     """Return the lists that pages show, then those that links offer as data; each address once."""
     names = Names()
-    lists = [tool for snapshot in site.snapshots if (tool := _list(site, snapshot, names))]
     of_one = templates(site.origin, [snapshot.page for snapshot in site.snapshots])
+    lists = [tool for snapshot in site.snapshots if (tool := _list(site, snapshot, names, of_one))]
     data: dict[str, Tool] = {}
     for snapshot in site.snapshots:
         page = snapshot.page
@@ -46,12 +48,12 @@ def find_tools(site: Site) -> list[Tool]:
     return [*list(seen.values())[:MAX_TOOLS], *list(data.values())[:MAX_TOOLS]]
 
 
-def _list(site: Site, snapshot: Snapshot, names: Names) -> Tool | None:
+def _list(site: Site, snapshot: Snapshot, names: Names, of_one: list[Template]) -> Tool | None:
     page = snapshot.page
     here = address_of(page.url)
     if here is None or here.origin != site.origin or here.query or snapshot.status >= 400:
         return None
-    if any(segment.isdigit() for segment in here.path.split("/")):
+    if any(one.value_in(here.path) is not None and len(one.values) > _FEW_ITEMS for one in of_one):
         return None
     records = find_records(snapshot.html, url=page.url)
     if len(records) < _ENOUGH_RECORDS or effect_of("GET", here.path) is not Effect.READ:

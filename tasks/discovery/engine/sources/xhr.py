@@ -13,10 +13,11 @@ from tasks.discovery.engine.fixed_headers import fixed_headers, session_headers
 from tasks.discovery.engine.graphql_wire import operations_in
 from tasks.discovery.engine.inference import infer_schema
 from tasks.discovery.engine.inputs import Input, Inputs
+from tasks.discovery.engine.json_records import find_json_records
 from tasks.discovery.engine.page import Control, Option
 from tasks.discovery.engine.queries import is_query
 from tasks.discovery.engine.schema import DIALECT
-from tasks.discovery.engine.site import Exchange, Site
+from tasks.discovery.engine.site import LOAD, Exchange, Site
 from tasks.discovery.tool import Effect, JSONSchema, RequestCall, Source, Tool
 
 MAX_TOOLS = 60
@@ -162,8 +163,16 @@ def _effect(endpoint: Endpoint) -> Effect:
     path = path_with_slots(endpoint)
     said = [value for sighting in endpoint.sightings[:3] for pair in sighting.parameters for value in pair]
     effect = effect_of(endpoint.method, path, *said)
+    if effect is Effect.WRITE and endpoint.method == "POST" and all(map(_fills_page, endpoint.sightings)):
+        return Effect.READ
     # The method is a query's, and yet something speaks against it.
     return Effect.WRITE if effect is Effect.READ else effect
+
+
+def _fills_page(sighting: Sighting) -> bool:
+    """Whether a page asks it by itself as it is opened, and is answered with records: so tables are filled."""
+    is_own = sighting.exchange.trigger == LOAD and sighting.exchange.is_sent
+    return is_own and bool(find_json_records(sighting.answer))
 
 
 def _description(endpoint: Endpoint, *, path: str, typed: bool, effect: Effect) -> str:

@@ -17,7 +17,7 @@ from tasks.discovery.engine.sources.reach import MAX_URL_CHARS, is_other_host
 from tasks.discovery.engine.sources.schemas import MAX_TOTAL, Schemas
 from tasks.discovery.tool import MAX_DESCRIPTION_CHARS, Place, RequestCall, Source, Tool
 
-_PRIOR = 0.95
+PRIOR = 0.95
 _PRIOR_WITH_CREDENTIAL = 0.85
 _PRIOR_ELSEWHERE = 0.7
 _PRIOR_DEPRECATED = 0.6
@@ -106,7 +106,7 @@ class _Builder:
             return _PRIOR_DEPRECATED
         if is_other_host(url, site=self._site):
             return _PRIOR_ELSEWHERE
-        return _PRIOR_WITH_CREDENTIAL if needs_credential else _PRIOR
+        return _PRIOR_WITH_CREDENTIAL if needs_credential else PRIOR
 
     def _evidence(self, operation: Operation, *, url: str, needed: str) -> tuple[str, ...]:
         version = self._spec.raw.get("swagger" if self._spec.is_swagger else "openapi")
