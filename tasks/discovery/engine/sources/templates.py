@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -13,6 +13,7 @@ from tasks.discovery.engine.sources.addresses import Address, address_of
 # From so many values on, numbers and the like are values of one kind of thing; words only when there are more.
 _ENOUGH_CLEAR = 2
 _ENOUGH_WORDS = 5
+_MANY_WORDS = 12
 _MAX_VALUES = 50
 _CONTENT = frozenset({"li", "td", "th", "tr", "article", "dd", "dt", "h2", "h3", "h4", "section", "div", "main", "p"})
 _FRAME = frozenset({"nav", "header", "footer", "aside"})
@@ -88,7 +89,7 @@ def _addresses(origin: str, pages: Iterable[Page]) -> Iterable[tuple[Address, Li
                 yield address, link, page
 
 
-def _known_values(seen: Iterable[tuple[Address, Link | None, Page]]) -> dict[Segments, set[str]]:
+def _known_values(seen: Sequence[tuple[Address, Link | None, Page]]) -> dict[Segments, set[str]]:
     """Return, for what stands before it in a path, the segments that are values."""
     clear: dict[Segments, set[str]] = defaultdict(set)
     words: dict[tuple[Segments, Segments], set[str]] = defaultdict(set)
@@ -103,11 +104,20 @@ def _known_values(seen: Iterable[tuple[Address, Link | None, Page]]) -> dict[Seg
     for before, values in clear.items():
         if len(values) >= _ENOUGH_CLEAR:
             known[before] |= values
+    paths = {segments_of(address.path) for address, _, _ in seen}
+    above = {path[:at] for path in paths for at in range(len(path))}
     for (before, _), values in words.items():
-        # Where values are numbers, a word beside them is a function: ``new``, ``search``.
-        if len(values) >= _ENOUGH_WORDS and not any(value.isdigit() for value in known[before]):
-            known[before] |= values
+        # What has pages below it is a place of its own; and where values are numbers, a word beside them is a function.
+        leaves = {value for value in values if (*before, value) not in above}
+        if _are_names(leaves) and not any(value.isdigit() for value in known[before]):
+            known[before] |= leaves
     return known
+
+
+def _are_names(values: set[str]) -> bool:
+    """Whether words are names of many things: titles made into addresses, or more than a site has functions."""
+    slugs = sum("-" in value or "_" in value for value in values)
+    return len(values) >= _ENOUGH_WORDS and (2 * slugs >= len(values) or len(values) >= _MANY_WORDS)
 
 
 def _is_content(link: Link) -> bool:
