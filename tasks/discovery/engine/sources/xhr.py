@@ -163,7 +163,7 @@ def _effect(endpoint: Endpoint) -> Effect:
     path = path_with_slots(endpoint)
     said = [value for sighting in endpoint.sightings[:3] for pair in sighting.parameters for value in pair]
     effect = effect_of(endpoint.method, path, *said)
-    if effect is Effect.WRITE and endpoint.method == "POST" and all(map(_fills_page, endpoint.sightings)):
+    if effect is Effect.WRITE and endpoint.method == "POST" and any(map(_fills_page, endpoint.sightings)):
         return Effect.READ
     # The method is a query's, and yet something speaks against it.
     return Effect.WRITE if effect is Effect.READ else effect
