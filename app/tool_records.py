@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from app.inputs import TRUE_OR_FALSE, WHOLE_NUMBER, Input, Text
+from app.inputs import NUMBER, TRUE_OR_FALSE, WHOLE_NUMBER, Input, Text
 from tasks.discovery.contract import Arguments, Prefer
 from tasks.discovery.exports.exported import Exported
 from tasks.discovery.exports.mcp import exported_mcp_tool
@@ -29,7 +29,7 @@ class ToolFilter(Input):
     status: list[Status] = Field([], max_length=5, description="Repeatable.")
     source: Source | None = Field(None, description="Where it was found.")
     effect: Effect | None = Field(None, description="What a run does to the site.")
-    min_confidence: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
+    min_confidence: Annotated[float, Field(ge=0, le=1), NUMBER] | None = None
 
 
 class ToolListQuery(ToolFilter):
@@ -73,6 +73,7 @@ class RunTool(Input):
     arguments: Arguments = Field(default_factory=dict, description="Inputs, as the tool's input schema has them.")
     confirm: bool = Field(False, description="Required to be true for a tool that deletes, or changes an account.")
     prefer: Prefer = Field(Prefer.AUTO, description="How to run it.")
+    use_session: bool = Field(False, description="Run it with the sign-in state that is stored for its site.")
     priority: int = Field(50, ge=0, le=100)
     timeout_s: float | None = Field(None, gt=0, description="Up to the limit of `discovery.run`.")
     reference: Annotated[Text, Field(max_length=200)] | None = None

@@ -189,6 +189,7 @@ def submit_run(stored: StoredTool, body: RunTool, *, key: str | None) -> Accepte
         "arguments": body.arguments,
         "allow_effects": [stored.tool.effect],
         "prefer": body.prefer,
+        "use_session": body.use_session,
     }
     options = {"priority": body.priority, "timeout_s": body.timeout_s, "reference": body.reference}
     sent = {name: value for name, value in options.items() if value is not None}

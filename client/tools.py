@@ -100,7 +100,13 @@ class Tools:
         return self._perform(Call(Request("GET", _path(tool_id)), _tool))
 
     def submit(
-        self, tool_id: str, arguments: Mapping[str, Any] | None = None, *, confirm: bool = False, prefer: str = "auto"
+        self,
+        tool_id: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        confirm: bool = False,
+        prefer: str = "auto",
+        use_session: bool = False,
     ) -> Job:
         """Submit a run; return its job.
 
@@ -108,10 +114,13 @@ class Tools:
             arguments: what the tool's input schema asks for.
             confirm: required for a tool that deletes, or changes an account.
             prefer: ``auto``, ``http`` or ``browser``.
+            use_session: with the sign-in state that is stored for the site.
         Raises:
             InputRejected: an argument does not fit; ``errors`` names each. Nothing was sent to the site.
         """
-        return self._perform(submitted(tool_id, arguments or {}, confirm=confirm, prefer=prefer))
+        return self._perform(
+            submitted(tool_id, arguments or {}, confirm=confirm, prefer=prefer, use_session=use_session)
+        )
 
     def run(
         self,
@@ -120,6 +129,7 @@ class Tools:
         *,
         confirm: bool = False,
         prefer: str = "auto",
+        use_session: bool = False,
         timeout_s: float | None = None,
     ) -> Any:
         """Run a tool; return what it answered.
@@ -129,7 +139,7 @@ class Tools:
             WaitTimedOut: the time is over; the run goes on.
             JobFailed, JobCancelled: it ended so.
         """
-        job = self.submit(tool_id, arguments, confirm=confirm, prefer=prefer)
+        job = self.submit(tool_id, arguments, confirm=confirm, prefer=prefer, use_session=use_session)
         return value_of(self._wait(job.id, timeout_s))
 
     def export(self, format: Literal["mcp", "openapi", "functions", "python"], **filters: Unpack[ToolFilters]) -> str:
@@ -156,9 +166,16 @@ def listed(text: str | None, *, limit: int, cursor: str | None, filters: ToolFil
     return Call(Request("GET", _PATH, _params(q=text, limit=limit, cursor=cursor, **filters)), _page)
 
 
-def submitted(tool_id: str, arguments: Mapping[str, Any], *, confirm: bool, prefer: str) -> Call[Job]:
+def submitted(
+    tool_id: str, arguments: Mapping[str, Any], *, confirm: bool, prefer: str, use_session: bool
+) -> Call[Job]:
     """Submit a run, under an idempotency key: a repeat after a lost answer makes no second run."""
-    body: dict[str, Any] = {"arguments": dict(arguments), "confirm": confirm, "prefer": prefer}
+    body: dict[str, Any] = {
+        "arguments": dict(arguments),
+        "confirm": confirm,
+        "prefer": prefer,
+        "use_session": use_session,
+    }
     headers = _JSON | {"idempotency-key": uuid.uuid4().hex}
     request = Request("POST", f"{_path(tool_id)}/run", headers=headers, body=json.dumps(body).encode())
     return Call(request, lambda answer: parsed(Job, answer.json()), limit="submit")

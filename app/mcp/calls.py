@@ -9,9 +9,10 @@ from typing import Any
 from mcp_types.jsonrpc import JSONRPCRequest
 
 from app.errors import FieldsRejected
+from app.mcp import offers
 from app.services import Services
 from app.streams.event_stream import HEARTBEAT
-from app.tool_records import RunTool, exported_of
+from app.tool_records import RunTool
 from app.tools import submit_run
 from tasks.core.errors import Conflict, LedgerUnavailable, NotFound
 from tasks.core.ledger import queries
@@ -26,10 +27,6 @@ _LONGEST_CALL_S = 300.0
 _CANCELLABLE = (JobState.QUEUED, JobState.RUNNING)
 
 Result = dict[str, Any]
-
-
-class Refused(Exception):
-    """The parameters of a request make no sense here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +102,8 @@ def begin(
     Raises:
         Refused: no tool that is offered has this name.
     """
-    from app.mcp.offers import offered  # noqa: PLC0415  # which needs this module
-
     params = message.params or {}
-    name = params["name"]
-    stored = next((one for one in offered(at, asker.tenant_id) if exported_of(one).name == name), None)
-    if stored is None:
-        raise Refused(f"name: no tool {name[:100]!r} is offered; read the list again.")
+    stored = offers.find(at, asker.tenant_id, params["name"])
     arguments, is_confirmed = split_confirmation(stored.tool, params.get("arguments") or {})
     body = RunTool(arguments=arguments, confirm=is_confirmed, reference=asker.reference(message.id))
     try:

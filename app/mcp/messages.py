@@ -23,7 +23,8 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERS
 from pydantic import ValidationError
 
 from app.mcp import calls, offers
-from app.mcp.calls import Asker, Refused, Running
+from app.mcp.calls import Asker, Running
+from app.mcp.refusals import Refused
 from app.services import Services
 from tasks.core.version import VERSION
 

@@ -89,6 +89,7 @@ def show(session: Session, tool_id: str) -> Exit:
 @click.option("--json-arguments", help="The arguments as one JSON object instead.")
 @click.option("--confirm", is_flag=True, help="Run it although it deletes something, or changes an account.")
 @click.option("--prefer", type=click.Choice(["auto", "http", "browser"]), default="auto", help="How to run it.")
+@click.option("--use-session", is_flag=True, help="With the sign-in state that is stored for the site.")
 @click.option("--timeout", "timeout_s", type=click.FloatRange(min=0), help="Wait no longer than this.")
 @json_flag
 @pass_session
@@ -101,13 +102,14 @@ def run(
     json_arguments: str | None,
     confirm: bool,
     prefer: str,
+    use_session: bool,
     timeout_s: float | None,
 ) -> Exit:
     """Run a tool and write what it answers, as JSON. A VALUE is JSON where the input is no text: 5, true, ["a"]."""
     with session.client() as client:
         properties = client.tools.show(tool_id).tool.get("inputSchema", {}).get("properties", {})
         given = _arguments(arguments, json_arguments, properties)
-        job = client.tools.submit(tool_id, given, confirm=confirm, prefer=prefer)
+        job = client.tools.submit(tool_id, given, confirm=confirm, prefer=prefer, use_session=use_session)
         ended = client.wait(job.id, timeout_s)
     click.echo(dumped(ended) if session.as_json else json.dumps(value_of(ended), ensure_ascii=False, indent=2))
     return Exit.OK

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tasks.discovery.exports.exported import arguments_schema_of
 from tasks.discovery.tool import Effect, Tool
 
 META_PREFIX = "switchyard/"
@@ -12,7 +13,7 @@ def mcp_tool(tool: Tool) -> dict[str, Any]:
     shown: dict[str, Any] = {"name": tool.name}
     shown |= {"title": tool.title} if tool.title else {}
     shown |= {"description": tool.description} if tool.description else {}
-    shown["inputSchema"] = tool.input_schema
+    shown["inputSchema"] = arguments_schema_of(tool)
     shown |= {"outputSchema": tool.output_schema} if tool.output_schema else {}
     shown["annotations"] = {
         "readOnlyHint": tool.effect is Effect.READ,

@@ -26,15 +26,20 @@ class Exported:
     @property
     def name(self) -> str:
         """Its name among tools of all sites: ``shop_example__search``. It never changes, whatever else is found."""
-        name = f"{_slug(self.tool.site)}__{self.tool.name}"
-        if len(name) <= MOST_NAME_CHARS:
-            return name
-        return f"{name[: MOST_NAME_CHARS - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        return exported_name(self.tool.site, self.tool.name)
 
     @property
     def is_destructive(self) -> bool:
         """Whether it runs only with a confirmation."""
         return self.tool.effect is Effect.DESTROY
+
+
+def exported_name(site: str, tool_name: str) -> str:
+    """Return the name of a tool among tools of all sites."""
+    name = f"{_slug(site)}__{tool_name}"
+    if len(name) <= MOST_NAME_CHARS:
+        return name
+    return f"{name[: MOST_NAME_CHARS - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def confirmation_of(tool: Tool) -> str:

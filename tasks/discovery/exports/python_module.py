@@ -82,7 +82,9 @@ def _body(tool_id: str, inputs: dict[str, str], required: set[str], confirm: str
 
 def _annotation(rules: Any, *, is_required: bool) -> str:
     found = _type(rules if isinstance(rules, dict) else {})
-    return found if is_required else f"{found} | None = None"
+    if is_required:
+        return found
+    return f"{found} = None" if found.endswith("| None") or found == "None" else f"{found} | None = None"
 
 
 def _type(rules: dict[str, Any]) -> str:
@@ -94,7 +96,8 @@ def _type(rules: dict[str, Any]) -> str:
         return f"list[{_type(rules['items'])}]"
     kinds = kind if isinstance(kind, list) else [kind]
     names = [_TYPES[one] for one in kinds if isinstance(one, str) and one in _TYPES]
-    return " | ".join(dict.fromkeys(names)) if names else "Any"
+    # What may be null says so last, once.
+    return " | ".join(sorted(dict.fromkeys(names), key=lambda name: name == "None")) if names else "Any"
 
 
 def _docstring(exported: Exported) -> str:

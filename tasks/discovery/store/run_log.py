@@ -13,8 +13,8 @@ from tasks.core.ledger import Ledger
 from tasks.core.ledger.database import insert_if_new
 from tasks.core.ledger.outbox import write_event
 from tasks.discovery.store.notes import add_observations
-from tasks.discovery.store.recording import index
-from tasks.discovery.store.records import LoggedRun, RunFacts, Statistics, Status
+from tasks.discovery.store.recording import index, tell_changes
+from tasks.discovery.store.records import Diff, LoggedRun, RunFacts, Statistics, Status
 from tasks.discovery.store.tables import runs, tools
 from tasks.discovery.tool import Tool
 
@@ -28,7 +28,7 @@ def record_run(
     """Note a run of a tool, once for each attempt of a job, and count it.
 
     The ``stale_after``-th failure in a row makes an active tool stale and writes ``tool.stale``; a success makes a
-    stale one active.
+    stale one active and writes ``tools.changed``.
 
     Args:
         version: of the tool that was run.
@@ -55,6 +55,8 @@ def record_run(
         )
         if status is Status.STALE and row.status != Status.STALE:
             write_event(connection, row.tenant_id, _stale(row, facts, failures), job_id=job_id)
+        if status is Status.ACTIVE and row.status == Status.STALE:
+            tell_changes(connection, row.tenant_id, row.site, Diff(changed=(row.name,)), job_id=job_id)
         if add_observations(connection, tool_id, facts):
             index(connection, tool_id, Tool.model_validate(row.tool))
         return status

@@ -117,11 +117,18 @@ def listing(ledger: Ledger, wanted: Wanted, *, limit: int, cursor: str | None = 
         )
 
 
-def all_of(ledger: Ledger, wanted: Wanted, *, limit: int) -> list[StoredTool]:
-    """List the tenant's tools by site and name."""
-    statement = tools.select().where(*_matching(wanted)).order_by(tools.c.site, tools.c.name).limit(limit)
+def all_of(ledger: Ledger, wanted: Wanted, *, limit: int, offset: int = 0) -> list[StoredTool]:
+    """List the tenant's tools by site and name; ``offset`` of them are left out."""
+    statement = tools.select().where(*_matching(wanted)).order_by(tools.c.site, tools.c.name)
     with ledger.read() as connection:
-        return [stored_tool(row) for row in connection.execute(statement)]
+        return [stored_tool(row) for row in connection.execute(statement.limit(limit).offset(offset))]
+
+
+def names_of(ledger: Ledger, wanted: Wanted) -> list[tuple[str, str, str]]:
+    """List id, site and name of the tenant's tools, without reading more of them."""
+    statement = sa.select(tools.c.id, tools.c.site, tools.c.name).where(*_matching(wanted))
+    with ledger.read() as connection:
+        return [(row.id, row.site, row.name) for row in connection.execute(statement)]
 
 
 def ranked(connection: Connection, wanted: Wanted) -> list[str]:

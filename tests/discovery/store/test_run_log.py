@@ -9,6 +9,7 @@ from tasks.core.ledger import Ledger
 from tasks.core.ledger.schema import outbox
 from tasks.core.ledger.tenants import Tenant
 from tasks.discovery.store.notes import judged
+from tasks.discovery.store.recording import TOOLS_CHANGED
 from tasks.discovery.store.records import Diff, RunFacts, Statistics, Status, StoredTool
 from tasks.discovery.store.run_log import TOOL_STALE, record_run, runs_of, statistics_of
 from tasks.discovery.store.tools import delete, facts_of
@@ -64,6 +65,8 @@ def test_failures_in_a_row_make_it_stale(ledger: Ledger, alice: Tenant, tool: St
     assert (active, 0) == (stored("a").status, stored("a").failures_in_row)
     with ledger.read() as connection:
         (event,) = connection.execute(sa.select(outbox).where(outbox.c.type == TOOL_STALE)).all()
+        changed = sa.select(outbox.c.data).where(outbox.c.type == TOOLS_CHANGED).order_by(outbox.c.id.desc()).limit(1)
+        assert ["a"] == connection.execute(changed).scalar_one()["changed"]
     assert alice.id == event.tenant_id
     expected = {"tool_id": tool.id, "site": SITE, "name": "a", "failures": 3, "error_code": "timeout"}
     assert expected | {"rediscover": {"kind": "discovery.site", "params": {"url": f"{SITE}/"}}} == event.data
