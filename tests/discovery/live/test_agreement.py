@@ -16,7 +16,7 @@ from tasks.discovery.engine.page import Control, Form, Page
 from tasks.discovery.engine.schema import input_schema
 from tasks.discovery.engine.snapshot import take_snapshot
 from tests.core.browser.site import Site
-from tests.discovery.sites import PAGES
+from tests.discovery.sources.pages import PAGES
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "forms"
 # Of the real pages, so that it stays quick: about fifty.

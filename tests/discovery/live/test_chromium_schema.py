@@ -13,7 +13,7 @@ from tasks.core.browser import WarmBrowser
 from tests.core.browser.site import Site
 from tests.discovery.live.chromium_schema import compare, snapshots
 from tests.discovery.live.test_agreement import NO_SCRIPTS, REAL
-from tests.discovery.sites import PAGES
+from tests.discovery.sources.pages import PAGES
 
 # Of the real pages, so that it stays quick.
 EVERY = 12
@@ -47,6 +47,7 @@ def test_pages_with_every_control_give_the_same_schemas(site: Site, browser: War
         "disabled options are no choices here",
         "the empty prompt of a required choice is no choice here",
         "values that stand twice count once here",
+        "options are called by their label here, by their text there",
     } == reasons
 
 

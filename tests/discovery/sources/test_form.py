@@ -9,7 +9,7 @@ from tasks.discovery.engine.page import Control, Page
 from tasks.discovery.engine.site import Site, Snapshot
 from tasks.discovery.engine.sources.form import find_tools
 from tasks.discovery.tool import Effect, FormCall, Source, StepsCall, Tool
-from tests.discovery.sites import ORIGIN, PAGES, no_fetch, site_of
+from tests.discovery.sources.pages import ORIGIN, PAGES, no_fetch, site_of
 
 SEARCH = "<form action=/find><input type=search name=q placeholder='Search books'><button>Go</button></form>"
 

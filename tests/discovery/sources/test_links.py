@@ -5,7 +5,7 @@ from jsonschema import Draft202012Validator
 
 from tasks.discovery.engine.sources.links import find_tools
 from tasks.discovery.tool import Place, RequestCall, Source, Tool
-from tests.discovery.sites import ORIGIN, site_of
+from tests.discovery.sources.pages import ORIGIN, site_of
 
 
 def pager(*hrefs: str, here: str = "1") -> str:
@@ -138,6 +138,11 @@ def test_links_that_narrow_a_list_are_a_tool() -> None:
     ]["oneOf"]
     assert ("filter_books_by_colour", "Filter books by colour") == (tool.name, tool.title)
     assert ({"colour": "r"}, {"colour": "b"}) == tool.examples
+
+
+def test_frameworks_words_for_comparing_are_no_part_of_a_name() -> None:
+    links = "<a href='?is_staff__exact=1'>Yes</a><a href='?is_staff__exact=0'>No</a>"
+    assert "filter_books_by_is_staff" == only(links, Source.FILTER).name
 
 
 def test_pages_and_orders_are_no_part_of_a_filter() -> None:

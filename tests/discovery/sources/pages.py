@@ -6,7 +6,7 @@ from tasks.discovery.engine.html_page import read_page
 from tasks.discovery.engine.site import Document, Site, Snapshot
 
 ORIGIN = "https://example.org"
-PAGES = Path(__file__).parent / "pages"
+PAGES = Path(__file__).parents[1] / "pages"
 
 
 def no_fetch(url: str, *, accept: str = "*/*") -> Document | None:
