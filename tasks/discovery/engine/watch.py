@@ -73,7 +73,9 @@ class _Entry:
 
 
 class Watch:
-    """The requests of one page's context, from ``start`` on. Belongs to the loop that the page belongs to.
+    """The requests of one page, from ``start`` on. Belongs to the loop that the page belongs to.
+
+    The page's context has no other page meanwhile: its requests would count as this one's, and new windows are closed.
 
     While it is ``guarded``, nothing leaves that is not clearly a question: no other method, no navigation, no message
     through a WebSocket, no new window. A page that was tried stays guarded until it is gone.
