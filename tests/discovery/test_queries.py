@@ -55,6 +55,7 @@ ACTS = [
     ("POST", "/rpc", {}, '[{"method": "getProducts"}, {"method": "deleteProduct"}]'),
     ("POST", "/api/search", {}, "\x00\x01 no JSON"),
     ("LOCK", "/api/search", {}, ""),
+    ("POST", "/api/search", {"content-type": "application/json"}, ""),
 ]
 
 

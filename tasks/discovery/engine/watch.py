@@ -7,7 +7,7 @@ POST only one that asks has left.
 import asyncio
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from urllib.parse import urlsplit
@@ -215,6 +215,10 @@ class Watch:
                 entry.text = body.decode("utf-8", "replace")
 
     async def _judge(self, route: Route) -> None:
+        with suppress(PlaywrightError):  # the page went before the request did
+            await self._let_pass_or_stop(route)
+
+    async def _let_pass_or_stop(self, route: Route) -> None:
         request = route.request
         body = _body(request)
         if not request.is_navigation_request() and is_query(
@@ -234,16 +238,14 @@ class Watch:
         socket.on_message(lambda message: None if self._is_guarded else server.send(message))
 
     async def _close_window(self, page: Page) -> None:
-        await page.close()
+        with suppress(PlaywrightError):
+            await page.close()
 
 
 async def _hold(frame: Frame) -> None:
-    try:
+    with suppress(PlaywrightError, TimeoutError):  # gone, or it never came to run a script
         async with asyncio.timeout(_FRAME_LIMIT_S):
             await frame.evaluate(_HOLD_FAREWELLS)
-    except (PlaywrightError, TimeoutError):
-        # Gone, or it never came to run a script.
-        return
 
 
 def _body(request: Request) -> str:
