@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -146,16 +146,18 @@ def test_names_are_free_and_in_order() -> None:
     ]
 
 
+DEEP = '{"a":' * 300 + "1" + "}" * 300
 _HOSTILE = st.one_of(
     st.text(max_size=60),
     st.binary(max_size=60).map(lambda raw: raw.decode("latin-1")),
     st.sampled_from(
-        ["[" * 50_000, '{"a":' * 5_000, "NaN", '{"q": {"q": {"q": {"q": {"q": 1}}}}}', "{}", "[]", "[[[1]]]"]
+        [DEEP, "[" * 50_000, '{"a":' * 5_000, "NaN", '{"q": {"q": {"q": {"q": {"q": 1}}}}}', "{}", "[]", "[[[1]]]"]
     ),
     st.dictionaries(st.text(max_size=5), st.none() | st.text(max_size=5) | st.lists(st.integers())).map(json.dumps),
 )
 
 
+@settings(deadline=None)  # a busy machine
 @given(
     st.lists(
         st.builds(

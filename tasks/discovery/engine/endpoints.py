@@ -65,7 +65,7 @@ class Endpoint:
         return tuple(segment for segment in self.segments if segment is not None and not is_prefix(segment))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Group:
     segments: list[str | None]
     kinds: dict[int, str]

@@ -76,7 +76,8 @@ buy.onclick = () => fetch('/api/v1/orders', {method: 'POST', body: '{}'});
 HARMFUL = """<!doctype html><meta charset=utf-8><title>Harmful</title><ul><li>alpha kettle<li>beta kettle</ul>
 <input type="search" id="q" placeholder="Search">
 <button class="t" id="a">Load more</button> <button class="t" id="b">Show more</button>
-<a class="t" id="c" href="#">Next</a> <button role="tab" id="d">One</button> <button role="tab" id="e">Two</button>
+<a class="t" id="c" href="#" ping="/unsafe/ping">Next</a>
+<button role="tab" id="d">One</button> <button role="tab" id="e">Two</button>
 <button role="tab" id="f">Three</button> <details id="g"><summary>Menu</summary>text</details>
 <label><input type="checkbox" id="h">Only new</label><label><input type="checkbox" id="i">Only red</label>
 <select id="s" aria-label="Sort"><option>one<option>two<option>three</select>

@@ -7,11 +7,12 @@ from urllib.parse import unquote
 
 from tasks.discovery.engine.api_words import is_api_address, is_static, split_name, words
 from tasks.discovery.engine.effects import effect_of, is_idempotent
-from tasks.discovery.engine.endpoint_inputs import Input, Inputs, inputs_of, path_with_slots, singular
+from tasks.discovery.engine.endpoint_inputs import inputs_of, path_with_slots, singular
 from tasks.discovery.engine.endpoints import Endpoint, Sighting, group_endpoints, read_sighting
 from tasks.discovery.engine.fixed_headers import fixed_headers, session_headers
 from tasks.discovery.engine.graphql_wire import operations_in
 from tasks.discovery.engine.inference import infer_schema
+from tasks.discovery.engine.inputs import Input, Inputs
 from tasks.discovery.engine.page import Control, Option
 from tasks.discovery.engine.queries import is_query
 from tasks.discovery.engine.schema import DIALECT
@@ -19,6 +20,7 @@ from tasks.discovery.engine.site import Exchange, Site
 from tasks.discovery.tool import Effect, JSONSchema, RequestCall, Source, Tool
 
 MAX_TOOLS = 60
+MAX_SIGHTINGS = 400
 _MAX_NAME_CHARS = 80
 _MAX_EVIDENCE = 20
 _MARKUP = frozenset({"text/html", "application/xhtml+xml", "application/xml", "text/xml"})
@@ -34,7 +36,7 @@ def find_tools(site: Site) -> list[Tool]:
             if _may_be_a_tool(exchange) and (sighting := read_sighting(exchange)):
                 sightings.append(sighting)
                 found_on[id(sighting)] = snapshot.page.url
-    endpoints = group_endpoints(sightings)[:MAX_TOOLS]
+    endpoints = group_endpoints(sightings[:MAX_SIGHTINGS])[:MAX_TOOLS]
     options = _Options(site)
     tools: list[Tool] = []
     for endpoint in endpoints:
