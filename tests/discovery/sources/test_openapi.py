@@ -403,27 +403,6 @@ def test_our_own_front_door_is_read_whole(tmp_path: Path) -> None:
     assert "Needs a credential: HTTP bearer" in by_call["GET", "/api/jobs"].evidence
 
 
-_HTTPBIN = """
-import json
-from httpbin import app
-client = app.test_client()
-print(json.dumps([client.get("/").text, client.get("/spec.json").text]))
-"""
-
-
-def test_httpbins_page_leads_to_its_description() -> None:
-    """Swagger 2.0 as flasgger writes it, configured by ``fetch`` in the page; its own page changes the scheme too."""
-    command = [sys.executable, "-W", "ignore", "-c", _HTTPBIN]
-    built = subprocess.run(command, capture_output=True, text=True, check=False)
-    if built.returncode:
-        pytest.skip(f"httpbin does not start: {built.stderr.splitlines()[-1]}")
-    page, spec = json.loads(built.stdout)
-    tools = find_tools(site_of(page, {"/spec.json": spec.replace('"localhost"', '"shop.example"')}))
-    check_tools(tools)
-    urls = {request(tool).url for tool in tools}
-    assert {f"{ORIGIN}/get", f"{ORIGIN}/anything", f"{ORIGIN}/status/{{codes}}"} <= urls
-
-
 def large() -> dict[str, Any]:
     schemas: dict[str, Any] = {}
     paths: dict[str, Any] = {}
@@ -479,7 +458,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=100, deadline=None)
 @given(
     st.dictionaries(st.sampled_from(["/a", "/a/{id}", "/{id}/{id}", "//x", "/?a=b&c", "x"]), JUNK), JUNK, st.booleans()
 )
@@ -489,7 +468,7 @@ def test_any_document_gives_valid_tools_or_none(paths: dict[str, Any], rest: Any
     tools_of({**({"swagger": "2.0"} if is_swagger else {"openapi": "3.0.0"}), "paths": paths, **more})
 
 
-@settings(max_examples=200)
+@settings(max_examples=100, deadline=None)
 @given(JUNK, JUNK, st.sampled_from(["query", "path", "body", "formData", "cookie"]))
 def test_any_parameter_and_body_gives_valid_tools_or_none(schema: Any, body: Any, place: str) -> None:
     """Where the operation itself is well-formed."""
