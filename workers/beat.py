@@ -3,18 +3,19 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from threading import Event, Thread
 
 import psutil
 import structlog
 
+from tasks.core import at_work
 from tasks.core.errors import AppError
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import fleet, transitions
 from tasks.core.ledger.fleet import Held, WorkerState
 from tasks.core.outcome import settle_lost
-from tasks.core.places import remove_workdirs, workdir_of
+from tasks.core.places import remove_workdirs
 from tasks.core.processes import held_bytes
 from tasks.core.records import Cause, Job
 from tasks.core.relay import announce
@@ -28,8 +29,8 @@ _SWEEP_EVERY_S = 3.0
 # Celery's parent reports a dead child within a second or two. If it has not by then (the ledger was away just then,
 # say), the job would be held for ever by a worker that lives.
 _CHILDLESS_FOR_S = 5.0
-# A child that works on a job has made its folder, and only writes the end after it has removed it. One that was told
-# that its claim failed, although the ledger had committed it, does neither: nobody works on that job.
+# A child that works on a job notes so, and only writes the end after it has taken that back. One that was told that
+# its claim failed, although the ledger had committed it, does neither: nobody works on that job.
 _IDLE_FOR_S = 15.0
 
 
@@ -142,9 +143,9 @@ class Beat:
         for key, job in asked.items():
             if now - self._cancel_seen[key] < self.kernel.settings.cancel_grace_s:
                 continue
-            # The attempt may have ended meanwhile, and its child may work on another job: the folder tells.
+            # The attempt may have ended meanwhile, and its child may work on another job: its note tells.
             # Celery's parent notices the dead child and ends the attempt, as cancelled, through the result backend.
-            if kill_group_if(job.child_pid, self._folder_of(job).exists):
+            if kill_group_if(job.child_pid, partial(self._is_worked_on, job)):
                 log.info("cancel_enforced", job_id=job.job_id, child_pid=job.child_pid)
 
     def _enforce_memory(self, held: list[Held]) -> None:
@@ -160,7 +161,7 @@ class Beat:
             settled = self._settle(job.job_id, fence=job.fence, cause=Cause.OUT_OF_MEMORY, message=message)
             if settled is None:  # it has just ended, and its child may be on the next one
                 continue
-            kill_group_if(job.child_pid, self._folder_of(job).exists)
+            kill_group_if(job.child_pid, partial(self._is_worked_on, job))
             remove_workdirs(self.kernel.settings.state_dir, job.job_id, up_to=job.fence)
             log.warning("memory_limit_enforced", job_id=job.job_id, child_pid=job.child_pid, held_mb=held_mb)
             self._tell(settled)
@@ -192,10 +193,11 @@ class Beat:
         """Tell how long nobody may seem to work on the job; None: somebody does."""
         if not is_own_child(job.child_pid):
             return _CHILDLESS_FOR_S
-        return None if self._folder_of(job).exists() else _IDLE_FOR_S
+        return None if self._is_worked_on(job) else _IDLE_FOR_S
 
-    def _folder_of(self, job: Held) -> Path:
-        return workdir_of(self.kernel.settings.state_dir, job.job_id, job.fence)
+    def _is_worked_on(self, job: Held) -> bool:
+        note = at_work.note_of(self.kernel.settings.state_dir, worker=self.worker.name, child_pid=job.child_pid)
+        return at_work.attempt_in(note) == (job.job_id, job.fence)
 
     def _enforce_drain(self, held: list[Held]) -> None:
         assert self._draining_since is not None  # noqa: S101  # set by _state

@@ -7,7 +7,7 @@ from pathlib import Path
 def workdir_of(state_dir: Path, job_id: str, fence: int) -> Path:
     """Return the attempt's private folder, ``work/<job>-<fence>``; each worker machine has its own.
 
-    It is there from the claim to just before the end is written, so it tells that a child works on the attempt.
+    It is made when the engine first asks for it, and removed before the end is written.
     """
     return _root(state_dir) / f"{job_id}-{fence}"
 

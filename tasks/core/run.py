@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -15,6 +14,7 @@ from celery import Task
 from celery.exceptions import Ignore
 from pydantic import BaseModel
 
+from tasks.core import at_work
 from tasks.core.attempt import Attempt
 from tasks.core.errors import (
     AppError,
@@ -115,13 +115,14 @@ def _run_claimed(
     *,
     opening: Opening,
 ) -> Job | None:
-    # The beat takes the folder for the sign that the attempt goes on, so an engine that tidies up must not remove it.
+    # The beat takes the note for the sign that the attempt goes on.
+    note = at_work.note_of(kernel.settings.state_dir, worker=job.worker or "", child_pid=os.getpid())
+    at_work.begin(note, job.id, job.fence)
     folder = workdir_of(kernel.settings.state_dir, job.id, job.fence)
-    folder.mkdir(parents=True, exist_ok=True)
     attempt = Attempt(
         kernel,
         job,
-        workdir=folder / "own",
+        workdir=folder,
         open_http=lambda: _egress(kernel),
         open_browser=lambda context: _browser(kernel, context),
         opening=opening,
@@ -132,18 +133,13 @@ def _run_claimed(
         finally:
             _ignore_soft_limit()
             attempt.close()
-            _remove(folder)
+            if folder.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+            at_work.end(note)
         ended = _patiently(lambda: _write_end(kernel, job, attempt, outcome))
     if attempt.emissions.emitted and ended is not None:
         kernel.events.ring()  # the dispatcher numbers them, which their readers wait for
     return ended
-
-
-def _remove(folder: Path) -> None:
-    try:
-        folder.rmdir()
-    except OSError:  # not empty
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _egress(kernel: Kernel) -> "Egress":

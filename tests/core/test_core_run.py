@@ -13,6 +13,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from celery.exceptions import Ignore
 from structlog.testing import capture_logs
 
+from tasks.core import at_work
 from tasks.core.errors import (
     AttemptEnded,
     EngineUnavailable,
@@ -110,6 +111,21 @@ def test_workdir_is_the_attempts_own_and_removed(kernel: Kernel, job: Job) -> No
     run(kernel, job, engine)
     ((workdir, content),) = seen
     assert (content, workdir.exists()) == ([], False)
+
+
+def test_child_notes_what_it_works_on_until_it_writes_the_end(kernel: Kernel, job: Job) -> None:
+    """Its worker's beat takes the note for the sign that the attempt goes on."""
+    seen = []
+
+    def works_on() -> list[tuple[str, int] | None]:
+        return [at_work.attempt_in(note) for _, _, note in at_work.notes(kernel.settings.state_dir)]
+
+    def engine(request: PingRequest, job: JobContext) -> PingResult:
+        seen.extend(works_on())
+        raise Permanent("x", code="x")
+
+    ended(kernel, job, engine)
+    assert (seen, works_on()) == ([(job.id, 1)], [None])
 
 
 @pytest.mark.parametrize("error", [Transient("503"), LedgerUnavailable("gone"), SoftTimeLimitExceeded()])

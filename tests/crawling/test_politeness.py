@@ -26,8 +26,8 @@ def starts(politeness: Politeness, *hosts: str, hold_s: float = 0.0) -> list[flo
 
 def test_requests_to_one_host_start_a_delay_apart() -> None:
     """However many want to start at once."""
-    times = starts(Politeness(delay_s=0.05, concurrency=8), "a", "a", "a", "a")
-    assert all(later - earlier >= 0.05 for earlier, later in itertools.pairwise(times))
+    times = starts(Politeness(delay_s=0.2, concurrency=8), "a", "a", "a", "a")
+    assert all(later - earlier >= 0.1 for earlier, later in itertools.pairwise(times))
 
 
 def test_hosts_do_not_wait_for_each_other() -> None:
@@ -37,8 +37,8 @@ def test_hosts_do_not_wait_for_each_other() -> None:
 
 def test_only_so_many_requests_are_under_way() -> None:
     """Slow answers slow the crawl down, even without a delay."""
-    times = starts(Politeness(delay_s=0, concurrency=2), "a", "a", "a", hold_s=0.05)
-    assert times[1] < 0.05 <= times[2]
+    times = starts(Politeness(delay_s=0, concurrency=2), "a", "a", "a", hold_s=0.5)
+    assert times[1] < 0.4 < times[2]
 
 
 def test_stated_delay_only_ever_slows() -> None:

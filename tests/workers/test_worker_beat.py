@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from tasks.core import at_work
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import Ledger, carrying, fleet, queries, transitions
 from tasks.core.ledger.fleet import WorkerState
@@ -232,7 +233,11 @@ def superseded(kernel: Kernel, job: Job) -> Job:
 
 
 def make_workdir(kernel: Kernel, job: Job) -> Path:
-    """Do as a child does that begins the job's attempt."""
+    """Do as a child does that begins the job's attempt, and whose engine asks for the folder."""
+    assert job.worker is not None
+    assert job.child_pid is not None
+    note = at_work.note_of(kernel.settings.state_dir, worker=job.worker, child_pid=job.child_pid)
+    at_work.begin(note, job.id, job.fence)
     folder = workdir_of(kernel.settings.state_dir, job.id, job.fence)
     folder.mkdir(parents=True)
     return folder
@@ -258,7 +263,7 @@ def test_child_that_works_on_a_superseded_attempt_is_killed(
 def test_child_that_has_moved_on_is_not_killed(
     beat: Beat, quick: Kernel, tenant: Tenant, child: subprocess.Popen[bytes]
 ) -> None:
-    """It holds another job: of the old attempt only the folder stayed. Nor is one whose folder is gone."""
+    """It holds another job: of the old attempts one left its folder behind, the other nothing."""
     old, older = (running(quick.ledger, tenant, child_pid=child.pid) for _ in range(2))
     make_workdir(quick, old)
     for job in (old, older):
@@ -272,7 +277,7 @@ def test_child_that_has_moved_on_is_not_killed(
 
 
 def test_folder_stays_while_its_child_lives(beat: Beat, quick: Kernel, tenant: Tenant) -> None:
-    """Another worker of this machine has still to end its child; the folder tells it that the child goes on."""
+    """Another worker of this machine has still to end its child, as the child's note tells it; that stays as well."""
     mark = {WORKER_MARK: f"abcd:{os.getpid()}"}
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=mark) as process:
         job = running(quick.ledger, tenant, worker="other@here#abcd", child_pid=process.pid)
@@ -282,16 +287,18 @@ def test_folder_stays_while_its_child_lives(beat: Beat, quick: Kernel, tenant: T
             beat._leftovers.look([])
             beat._leftovers.remove()
         assert left.exists()
+        assert [pid for _, pid, _ in at_work.notes(quick.settings.state_dir)] == [process.pid]
         process.kill()
     beat._leftovers.look([])
     beat._leftovers.remove()
     assert not left.exists()
+    assert at_work.notes(quick.settings.state_dir) == []
 
 
 def test_claim_that_the_child_never_heard_of_is_settled(
     beat: Beat, quick: Kernel, tenant: Tenant, child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ledger committed it and the answer got lost: the child lives, made no folder, and nobody works on the job."""
+    """The ledger committed it and the answer got lost: the child lives, noted nothing, and nobody works on the job."""
     monkeypatch.setattr(beat_module, "_IDLE_FOR_S", 0.3)
     unheard, busy = (running(quick.ledger, tenant, child_pid=child.pid) for _ in range(2))
     make_workdir(quick, busy)
