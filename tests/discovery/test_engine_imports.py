@@ -6,7 +6,7 @@ import sys
 _PROGRAM = """
 import sys
 import tasks.discovery.engine.form_types, tasks.discovery.engine.html_page
-import tasks.discovery.engine.pagination, tasks.discovery.engine.schema
+import tasks.discovery.engine.pagination, tasks.discovery.engine.schema, tasks.discovery.engine.sources
 loaded = {name.partition(".")[0] for name in sys.modules}
 print(sorted(loaded & {"celery", "flask", "playwright", "redis", "scipy", "sklearn", "sqlalchemy"}))
 """

@@ -67,6 +67,7 @@ def test_a_level_is_finished_before_the_next() -> None:
     assert one is not None
     found.add(read_page("<a href=/new>New</a>", url=one.url), depth=one.depth)
     found.add(read_page("<a href=/deep>Deep</a>", url=f"{ORIGIN}/x"), depth=2)
+    assert found.is_cut
     assert ["/b", "/new"] == taken(found)
 
 

@@ -4,6 +4,7 @@ import json
 import re
 from functools import cache
 from importlib import resources
+from itertools import pairwise
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -49,7 +50,7 @@ def is_secret(name: str) -> bool:
     if role_of(name) == "cursor":
         return False
     parts = split_name(name)
-    pairs = {"_".join(pair) for pair in zip(parts, parts[1:], strict=False)}
+    pairs = {"_".join(pair) for pair in pairwise(parts)}
     return bool((set(parts) | pairs) & words("secret_words"))
 
 
@@ -61,7 +62,7 @@ def is_cache_buster(name: str, value: str) -> bool:
 
 
 def is_api_address(url: str) -> bool:
-    """Whether a script's request to ``url`` may belong to the site's own functions: no analytics, consent or monitoring.
+    """Whether a script's request to ``url`` may belong to the site's functions: no analytics, consent, monitoring.
 
     An address that cannot be read is none.
     """

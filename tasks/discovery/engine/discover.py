@@ -223,14 +223,14 @@ class _Discovery:
             ),
         )
 
-    def _usage(self) -> Usage:
-        return Usage(browser_s=self._job.browser.seconds)
+    def _usage(self, extra_s: float = 0.0) -> Usage:
+        return Usage(browser_s=self._job.browser.seconds + extra_s)
 
-    def _may_spend(self) -> bool:
+    def _may_spend(self, extra_s: float = 0.0) -> bool:
         limit = self._request.max_cost
         if limit is None:
             return True
-        total = self._parts.pricing.cost(self._kind, self._usage()).total
+        total = self._parts.pricing.cost(self._kind, self._usage(extra_s)).total
         # What cannot be priced cannot be kept under a limit either.
         return total is not None and total < limit
 

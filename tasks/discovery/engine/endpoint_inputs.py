@@ -1,60 +1,28 @@
 """What a caller may set of an endpoint that was seen, and what is always sent with it."""
 
-import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from tasks.discovery.engine.api_words import ParameterRole, is_cache_buster, is_secret, role_of, words
+from tasks.discovery.engine.api_words import is_cache_buster, is_secret, role_of, words
 from tasks.discovery.engine.endpoints import Endpoint, Sighting, body_fields
-from tasks.discovery.engine.inference import Schema, infer_schema, read_json, read_text, text_schema
-from tasks.discovery.engine.page import Option
+from tasks.discovery.engine.inference import Schema, read_text, text_schema
+from tasks.discovery.engine.inputs import (
+    MAX_EXAMPLES,
+    MAX_INPUTS,
+    ROLE_WORDS,
+    Choices,
+    Input,
+    Inputs,
+    enumeration,
+    is_typed_text,
+)
+from tasks.discovery.engine.json_inputs import add_json_body
 from tasks.discovery.tool import Place, Slot
 
-MAX_INPUTS = 40
-_MAX_EXAMPLES = 5
 _MAX_TEXT_CHARS = 200
-_MAX_DEPTH = 3
-_ROLE_WORDS: dict[ParameterRole, str] = {
-    "query": "What to search for.",
-    "page": "Which page of the list.",
-    "offset": "How many items to pass over.",
-    "cursor": "Where to go on.",
-    "size": "How many items.",
-    "sort": "The order of the items.",
-}
 _SLOT_WORDS = {"slug": "slug", "date": "date", "typed": "query"}
-
-# Returns the options of a control that offers these values under this name, or none.
-Choices = Callable[[str, frozenset[str]], Sequence[Option]]
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """One property of the input schema, where it goes, and how the page itself filled it."""
-
-    slot: Slot
-    schema: Schema
-    example: Any
-    is_required: bool
-    role: ParameterRole | None = None
-    is_typed: bool = False
-
-
-@dataclass(slots=True)
-class Inputs:
-    """All of an endpoint's inputs, and the parts that are fixed.
-
-    ``secrets`` are the names of what belongs to a session and was left out. ``body`` is the fixed JSON or fields.
-    """
-
-    found: list[Input] = field(default_factory=list)
-    query: list[tuple[str, str]] = field(default_factory=list)
-    body: Any = None
-    media_type: str = ""
-    secrets: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +96,7 @@ def _path_inputs(endpoint: Endpoint) -> Iterable[Input]:
         if schema == {"type": "string"}:
             schema["minLength"] = 1
         example = read_text(values[-1] if is_typed else values[0], schema)
-        schema["examples"] = [read_text(value, schema) for value in values[:_MAX_EXAMPLES]]
+        schema["examples"] = [read_text(value, schema) for value in values[:MAX_EXAMPLES]]
         yield Input(
             Slot(input=name, place=Place.PATH, name=name),
             schema,
@@ -173,7 +141,7 @@ def _text_input(values: _Values, sightings: Sequence[Sighting], *, place: Place,
     is_list = any(len(row) > 1 for row in values.present)
     flat = values.flat
     if not is_typed and (options := choices(values.name, frozenset(filter(None, flat)))):
-        schema = _enumeration(options, flat)
+        schema = enumeration(options, flat)
     elif is_typed:
         schema["minLength"] = 1
     read = [read_text(value[:_MAX_TEXT_CHARS], schema) for value in flat]
@@ -184,9 +152,9 @@ def _text_input(values: _Values, sightings: Sequence[Sighting], *, place: Place,
     elif len(flat) == 1 and not is_typed:
         schema["default"] = read[0]
     elif "enum" not in schema and role != "cursor":
-        schema["examples"] = [value for value in read if value != ""][:_MAX_EXAMPLES]
+        schema["examples"] = [value for value in read if value != ""][:MAX_EXAMPLES]
     if role and "description" not in schema:
-        schema["description"] = _ROLE_WORDS[role]
+        schema["description"] = ROLE_WORDS[role]
     is_always = None not in values.rows and (is_typed or all(any(row) for row in values.present))
     is_required = (is_always and role != "cursor") or (is_typed and None not in values.rows)
     slot = Slot(input=values.name, place=place, name=values.name)
@@ -202,41 +170,13 @@ def _typed_rows(values: _Values, sightings: Sequence[Sighting]) -> list[str]:
     return sorted(dict.fromkeys(found), key=len, reverse=True)
 
 
-def is_typed_text(value: str, typed: str) -> bool:
-    """Whether a value holds what was being typed, or its beginning: a script may ask at each letter."""
-    said = value.strip().strip("*%\"'").lower()
-    return said == typed or typed in said.split() or (len(said) > 1 and typed.startswith(said))
-
-
-def _enumeration(options: Sequence[Option], seen: Sequence[str]) -> Schema:
-    titles = {option.value: option.label for option in options if option.value or "" in seen}
-    schema: Schema = {"type": "string", "enum": list(titles)}
-    if any(titles.values()):
-        schema["oneOf"] = [
-            {"const": value, "title": title} if title else {"const": value} for value, title in titles.items()
-        ]
-    return schema
-
-
 def _add_body(inputs: Inputs, endpoint: Endpoint, choices: Choices) -> None:
     if endpoint.method in ("GET", "HEAD"):
         return
-    sightings = endpoint.sightings
-    if any(body_fields(sighting) for sighting in sightings):
+    if any(body_fields(sighting) for sighting in endpoint.sightings):
         _add_fields(inputs, endpoint, choices)
-        return
-    bodies = [read_json(sighting.exchange.request_body) for sighting in sightings]
-    known = [(body, sighting) for body, sighting in zip(bodies, sightings, strict=True) if body is not None]
-    if not known:
-        return
-    inputs.media_type = "application/json"
-    if all(isinstance(body, dict) for body, _ in known):
-        inputs.body = _without_secrets(known[0][0], inputs)
-        inputs.found += _json_inputs(known, inputs.body, choices)
-        return
-    example = known[0][0]
-    slot = Slot(input="body", place=Place.BODY, name="body")
-    inputs.found.append(Input(slot, infer_schema([body for body, _ in known]), example, is_required=True))
+    else:
+        add_json_body(inputs, endpoint, choices)
 
 
 def _add_fields(inputs: Inputs, endpoint: Endpoint, choices: Choices) -> None:
@@ -250,72 +190,6 @@ def _add_fields(inputs: Inputs, endpoint: Endpoint, choices: Choices) -> None:
         else:
             inputs.found.append(_text_input(values, endpoint.sightings, place=Place.FORM, choices=choices))
     inputs.body = fixed or None
-
-
-def _without_secrets(body: Any, inputs: Inputs) -> Any:
-    if isinstance(body, list):
-        return [_without_secrets(each, inputs) for each in body]
-    if not isinstance(body, dict):
-        return body
-    inputs.secrets += [key for key in body if is_secret(key) and key not in inputs.secrets]
-    return {key: _without_secrets(each, inputs) for key, each in body.items() if not is_secret(key)}
-
-
-def _json_inputs(known: Sequence[tuple[Any, Sighting]], fixed: Any, choices: Choices) -> Iterable[Input]:
-    leaves = [dict(_leaves(body)) for body, _ in known]
-    paths = list(dict.fromkeys(path for found in leaves for path in found))
-    for path in paths:
-        if any(map(is_secret, path)) or (path[-1].lower() in words("fixed_names") and _is_same(leaves, path)):
-            continue
-        values = [found[path] for found in leaves if path in found]
-        typed = [
-            found[path]
-            for found, (_, sighting) in zip(leaves, known, strict=True)
-            if isinstance(found.get(path), str) and sighting.typed and is_typed_text(found[path], sighting.typed)
-        ]
-        yield _json_input(path, values, typed=typed, choices=choices, is_fixed=_has(fixed, path))
-
-
-def _json_input(
-    path: tuple[str, ...], values: list[Any], *, typed: list[str], choices: Choices, is_fixed: bool
-) -> Input:
-    role = role_of(path[-1])
-    schema: Schema = {"type": "string", "minLength": 1} if typed else infer_schema(values)
-    texts = [value for value in values if isinstance(value, str)]
-    if not typed and texts == values and (options := choices(path[-1], frozenset(filter(None, texts)))):
-        schema = _enumeration(options, texts)
-    if typed:
-        schema["examples"] = sorted(set(typed), key=len, reverse=True)[:_MAX_EXAMPLES]
-    elif is_fixed:
-        # Sent as it was seen where the caller says nothing.
-        schema["default"] = values[0]
-    if role:
-        schema["description"] = _ROLE_WORDS[role]
-    pointer = "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in path)
-    slot = Slot(input=".".join(path), place=Place.JSON, name=path[-1], pointer=pointer)
-    example = schema["examples"][0] if typed else values[0]
-    return Input(slot, schema, example, is_required=bool(typed), role="query" if typed else role, is_typed=bool(typed))
-
-
-def _leaves(node: Any, path: tuple[str, ...] = ()) -> Iterable[tuple[tuple[str, ...], Any]]:
-    """Yield what may be set by itself: scalars, and lists of them."""
-    if isinstance(node, dict):
-        for key in list(node)[:MAX_INPUTS] if len(path) < _MAX_DEPTH else ():
-            yield from _leaves(node[key], (*path, key))
-    elif path and (not isinstance(node, list) or not any(isinstance(each, dict | list) for each in node)):
-        yield path, node
-
-
-def _is_same(leaves: Sequence[dict[tuple[str, ...], Any]], path: tuple[str, ...]) -> bool:
-    return all(path in found and json.dumps(found[path]) == json.dumps(leaves[0].get(path)) for found in leaves)
-
-
-def _has(body: Any, path: tuple[str, ...]) -> bool:
-    for part in path:
-        if not isinstance(body, dict) or part not in body:
-            return False
-        body = body[part]
-    return True
 
 
 def _named_apart(found: list[Input]) -> list[Input]:

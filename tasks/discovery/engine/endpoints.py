@@ -65,7 +65,7 @@ class Endpoint:
         return tuple(segment for segment in self.segments if segment is not None and not is_prefix(segment))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Group:
     segments: list[str | None]
     kinds: dict[int, str]
@@ -191,7 +191,7 @@ def _may_vary(place: int, groups: list[_Group]) -> bool:
 
 
 def _is_function(segment: str) -> bool:
-    return bool(set(split_name(segment)) & words("verbs")) or is_secret(segment)
+    return bool(set(split_name(segment)) & (words("verbs") | words("qualifiers"))) or is_secret(segment)
 
 
 def _are_answered_alike(groups: list[_Group]) -> bool:

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import ElementHandle, JSHandle, Page
+from playwright.async_api import ElementHandle, Frame, JSHandle, Page
 from playwright.async_api import Error as PlaywrightError
 
 from tasks.discovery.engine.safe_controls import (
@@ -31,6 +31,7 @@ MAX_ACTS = 16
 _ROUNDS = 2
 _CLICK_LIMIT_MS = 600
 _KEY_DELAY_MS = 15
+_FRAME_LIMIT_S = 2.0
 _REOPEN_LIMIT_MS = 10_000
 # How long a first request may take to come: who types is waited for by many pages, a press is not.
 _TYPED_FIRST_S = 0.6
@@ -123,15 +124,25 @@ async def _controls(page: Page) -> list[_Control]:
     found: list[_Control] = []
     host = urlsplit(page.url).netloc
     for frame in page.frames:
-        if urlsplit(frame.url).netloc != host:
-            continue
-        handle = await frame.evaluate_handle(_script("exercise.js"))
-        facts: list[dict[str, Any]] = await handle.evaluate("found => found.facts")
-        for position, fact in enumerate(facts):
-            candidate = _candidate(fact)
-            act = safe_act(candidate, host=host)
-            if act is not None and (element := await _element(handle, position)):
-                found.append(_Control(candidate, element, act))
+        if urlsplit(frame.url).netloc == host:
+            try:
+                async with asyncio.timeout(_FRAME_LIMIT_S):
+                    found += await _controls_in(frame, host)
+            except (PlaywrightError, TimeoutError):
+                # Gone, or still on its way: the page goes on without it.
+                continue
+    return found
+
+
+async def _controls_in(frame: Frame, host: str) -> list[_Control]:
+    found: list[_Control] = []
+    handle = await frame.evaluate_handle(_script("exercise.js"))
+    facts: list[dict[str, Any]] = await handle.evaluate("found => found.facts")
+    for position, fact in enumerate(facts):
+        candidate = _candidate(fact)
+        act = safe_act(candidate, host=host)
+        if act is not None and (element := await _element(handle, position)):
+            found.append(_Control(candidate, element, act))
     return found
 
 

@@ -17,10 +17,10 @@ from graphql import (
 )
 
 from tasks.discovery.engine.api_words import is_secret
-from tasks.discovery.engine.endpoint_inputs import is_typed_text
 from tasks.discovery.engine.graphql_types import scalar_schema
 from tasks.discovery.engine.graphql_wire import Operation
 from tasks.discovery.engine.inference import infer_schema
+from tasks.discovery.engine.inputs import is_typed_text
 from tasks.discovery.engine.site import Exchange
 
 Schema = dict[str, Any]

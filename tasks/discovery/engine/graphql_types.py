@@ -72,7 +72,7 @@ def default_literal(argument: GraphQLArgument) -> str:
 
 
 def output_scalar(type_: GraphQLScalarType | GraphQLEnumType) -> Schema:
-    """Return what a leaf of an answer holds. A server may write its own scalars, and numbers of any size, as it likes."""
+    """Return what a leaf of an answer holds. A server writes its own scalars, and numbers and ids, as it likes."""
     if isinstance(type_, GraphQLEnumType):
         return {"type": "string"}
     return {"type": _SCALARS[type_.name.lower()]["type"]} if type_.name in ("Float", "String", "Boolean") else {}

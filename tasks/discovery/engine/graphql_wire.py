@@ -1,6 +1,5 @@
 """GraphQL on the wire: what a JSON body asks for. A body of several questions (batching) counts as all of them."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,8 @@ from graphql import (
     SelectionSetNode,
     parse,
 )
+
+from tasks.discovery.engine.inference import read_json
 
 # Longer or larger ones are not read: parsing is paid for by whoever asks, not by whoever wrote it.
 MAX_BODY_CHARS = 100_000
@@ -54,10 +55,7 @@ def operations_in(body: str) -> tuple[Operation, ...]:
     """Return the operations of a JSON body; empty where it is no GraphQL, or not all of it can be read."""
     if '"query"' not in body or len(body) > MAX_BODY_CHARS:
         return ()
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        return ()
+    content = read_json(body)
     asked = content if isinstance(content, list) else [content]
     if not asked or len(asked) > _MAX_OPERATIONS:
         return ()

@@ -129,6 +129,7 @@ def read_control(element: HtmlElement, *, labels: Labels, base: str) -> Control:
         options=_options_of(element, labels),
         label=labels.label(element),
         description=labels.description(element),
+        tool_description=one_line(element.get("toolparamdescription")),
         placeholder=one_line(element.get("placeholder")),
         title=one_line(element.get("title")),
         legend=_legend_of(element),

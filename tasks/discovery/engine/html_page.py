@@ -224,6 +224,7 @@ class Reader:
             action=absolute(self._base, element.get("action", "")) if element.get("action", "").strip() else self._url,
             method=_METHODS.get(element.get("method", "").strip().lower(), Method.GET),
             enctype=enctype if enctype in _ENCTYPES else "application/x-www-form-urlencoded",
+            charset=next(iter(tokens(element.get("accept-charset"))), ""),
             id=element.get("id", ""),
             name=element.get("name", ""),
             role=element.get("role", ""),

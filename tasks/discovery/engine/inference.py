@@ -14,6 +14,7 @@ from genson import SchemaBuilder
 Schema = dict[str, Any]
 
 MAX_JSON_CHARS = 600_000
+MAX_JSON_DEPTH = 40
 _MAX_VALUES = 20
 _MAX_DEPTH = 8
 _MAX_ITEMS = 30
@@ -35,9 +36,10 @@ def read_json(text: str) -> Any:
     if not text or len(text) > MAX_JSON_CHARS:
         return None
     try:
-        return json.loads(text, parse_constant=_refuse)
+        value = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
+    return None if _is_deep(value, MAX_JSON_DEPTH) else value
 
 
 def infer_schema(values: Sequence[Any]) -> Schema:
@@ -80,6 +82,11 @@ def read_text(value: str, schema: Schema) -> Any:
 def shape_of(value: Any) -> frozenset[str]:
     """Return the paths of a value's members, lists as one step: what two answers of one kind have in common."""
     return frozenset(_paths(value, "", 4))
+
+
+def _is_deep(value: Any, levels: int) -> bool:
+    held = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_is_deep(each, levels - 1) for each in held)
 
 
 def _paths(value: Any, path: str, depth: int) -> Iterable[str]:

@@ -17,7 +17,8 @@ _PLACES = re.compile(
     r"calend|datepick|comment|thread|topic|menu|sidebar|footer|archive|slider|\btag|nav", re.IGNORECASE
 )
 _PLACE_TAGS = frozenset({"td", "th", "table", "li", "nav", "p", "center", "h1", "h2", "h3", "h4"})
-_PAGE_KEY = re.compile(
+# Names of parameters that count pages or items.
+PAGE_KEY = re.compile(
     r"page|p|pg|paged|pagina|pageno|pagenum|page_?number|page_?index|start|offset|from|skip|pagen_\d+|cpage|st|sayfa|seite|"
     r"strana|currentpage|curpage|pn|begin|idx|_?next|cursor|after|before|page_?token",
     re.IGNORECASE,
@@ -121,7 +122,7 @@ def _of_target(link: Link, *, page_url: str, here: _Target) -> Iterator[str]:
         yield "target:other_host"
         return
     yield "target:same_host"
-    has_key = any(_PAGE_KEY.fullmatch(key) and _NUMBER.search(value) for key, value in target.query.items())
+    has_key = any(PAGE_KEY.fullmatch(key) and _NUMBER.search(value) for key, value in target.query.items())
     has_path = bool(_PAGE_PATH.search(target.path))
     is_near = {
         "same_form": target.form == here.form,

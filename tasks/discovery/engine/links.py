@@ -49,6 +49,8 @@ class Links:
         self._kinds: Counter[str] = Counter()
         self._seen = 0
         self.origin = ""
+        self.is_cut = False
+        """Whether a page that could have been looked at was too deep."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -63,8 +65,6 @@ class Links:
 
     def add(self, page: Page, *, depth: int) -> None:
         """Take the links of a page that was looked at."""
-        if depth >= self._max_depth:
-            return
         for link in page.links[:_MAX_LINKS_OF_A_PAGE]:
             url = canonical(link.href, base=page.base_url or page.url)
             if url is None or url in self._known:
@@ -72,6 +72,10 @@ class Links:
             self._known.add(url)
             if reason := self._refusal(url, link):
                 self._told(url, reason)
+                continue
+            if depth >= self._max_depth:
+                self.is_cut = True
+                self._told(url, "max_depth")
                 continue
             self._seen += 1
             serves = self._serves(f"{words_of(link)} {urlsplit(url).path}")

@@ -31,7 +31,8 @@ def number_rules(control: Control) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "integer" if is_whole else "number"}
     if least is not None:
         schema["minimum"] = _plain(least)
-    if most is not None and (least is None or most >= least):
+    # Where the most is less than the least, a range stays at its least, and a number has no value that is sent.
+    if most is not None and (control.type == "number" or least is None or most >= least):
         schema["maximum"] = _plain(most)
     if step is not None and base % step == 0 and not (is_whole and step == 1):
         schema["multipleOf"] = _plain(step)

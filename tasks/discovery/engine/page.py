@@ -50,6 +50,8 @@ class Control:
     label: str = ""
     # aria-describedby or aria-description.
     description: str = ""
+    # toolparamdescription: what the page tells programs about it.
+    tool_description: str = ""
     placeholder: str = ""
     title: str = ""
     # Of the innermost fieldset that has one.
@@ -112,6 +114,8 @@ class Form:
     action: str
     method: Method = Method.GET
     enctype: str = "application/x-www-form-urlencoded"
+    # Of accept-charset, the first; empty where the page's own is meant.
+    charset: str = ""
     id: str = ""
     name: str = ""
     role: str = ""

@@ -4,13 +4,13 @@ Judged before it leaves, while controls are tried: what is not clearly a questio
 wrong pass could cost somebody their data.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from tasks.discovery.engine.effects import effect_of
 from tasks.discovery.engine.graphql_wire import operations_in
+from tasks.discovery.engine.inference import read_json
 from tasks.discovery.tool import Effect
 
 _GETS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -40,7 +40,9 @@ def is_query(method: str, url: str, *, headers: Mapping[str, str], body: str) ->
     if methods <= _GETS:
         words = [f"{name} {value}" for name, value in parameters]
         return effect_of("GET", *names.values(), *words) is Effect.READ
-    if not methods <= {*_GETS, "POST", "QUERY"}:
+    # A type without a body: there is one that cannot be seen, a blob or a stream.
+    is_hidden = not body and bool(_media_type(headers))
+    if is_hidden or not methods <= {*_GETS, "POST", "QUERY"}:
         return False
     return _is_question(parts.path, body=body, functions=_functions(parameters), media_type=_media_type(headers))
 
@@ -62,9 +64,8 @@ def _functions_in(body: str, media_type: str) -> dict[str, str]:
             return _functions(parse_qsl(body, max_num_fields=1000))
         except ValueError:
             return {"": "unreadable"}
-    try:
-        content: Any = json.loads(body) if body else None
-    except (ValueError, RecursionError):
+    content: Any = read_json(body)
+    if body and content is None:
         # Multipart, protocol buffers and the like: nobody can tell.
         return {"": "unreadable"}
     asked = content if isinstance(content, list) else [content]

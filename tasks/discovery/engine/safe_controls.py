@@ -5,10 +5,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from urllib.parse import urlsplit
 
+from tasks.discovery.engine.api_words import words
 from tasks.discovery.engine.effects import effect_of
-from tasks.discovery.engine.lexicon import arrow_in, form_concepts, link_concepts
+from tasks.discovery.engine.lexicon import arrow_in, compile_stems, form_concepts, link_concepts
 from tasks.discovery.tool import Effect
 
 _TYPED = frozenset({"text", "search"})
@@ -16,8 +18,10 @@ _TYPED_ROLES = frozenset({"searchbox", "combobox"})
 _MAX_MORE_CHARS = 40
 # What no control may be about that is tried. A search box beside them is not about them.
 _UNSAFE_CONCEPTS = frozenset(
-    {"log_in", "register", "forgot", "password", "newsletter", "order", "send", "poll", "money", "download", "captcha"}
+    {"log_in", "register", "forgot", "newsletter", "order", "send", "poll", "money", "download", "captcha"}
 )
+# Of orders and filters, these are about the items: "order by", "price".
+_ABOUT_ITEMS = frozenset({"order", "money"})
 _WORD = re.compile(r"[^\W\d_]{4,14}")
 _DEFAULT_WORDS = ("test", "data")
 
@@ -99,10 +103,10 @@ def safe_act(candidate: Candidate, *, host: str) -> Act | None:
     """Return what may be done with a control of a page on ``host``; None where anything speaks against it."""
     if _is_search_box(candidate):
         return Act.SEARCH
-    if candidate.type in ("submit", "image", "reset", "password", "file") and candidate.tag in ("input", "button"):
-        # A button without a type in no form sends nothing.
-        if candidate.tag == "input" or candidate.form is not None:
-            return None
+    # A button without a type is one that submits; in no form it sends nothing.
+    is_idle = candidate.tag == "button" and candidate.form is None
+    if candidate.type in ("submit", "image", "reset", "password", "file") and not is_idle:
+        return None
     if not _has_safe_words(candidate) or candidate.is_download or _leads_away(candidate, host):
         return None
     act = _act_of(candidate)
@@ -136,21 +140,30 @@ def _act_of(candidate: Candidate) -> Act | None:
         return None if candidate.is_expanded else Act.MENU
     if _asks_for_more(candidate):
         return Act.MORE
-    return Act.SORT if "sort" in " ".join(candidate.words[:2]).lower() else None
+    return Act.SORT if _says("sort_stems", candidate.spoken) else None
 
 
 def _act_of_select(candidate: Candidate) -> Act | None:
     if sum(not option.is_disabled for option in candidate.options) < 2:
         return None
-    said = f"{candidate.label} {candidate.name} {candidate.id}".lower()
-    return Act.SORT if "sort" in said or "order" in said else Act.FILTER
+    return Act.SORT if _says("sort_stems", f"{candidate.label} {candidate.name} {candidate.id}") else Act.FILTER
 
 
 def _asks_for_more(candidate: Candidate) -> bool:
     said = candidate.label or candidate.text or candidate.value
     if not said or len(said) > _MAX_MORE_CHARS:
         return False
-    return "next" in link_concepts(said) or (len(said) <= 3 and arrow_in(said) in (">", ">>")) or said == "2"
+    is_said = "next" in link_concepts(said) or _says("more_stems", said)
+    return is_said or (len(said) <= 3 and arrow_in(said) in (">", ">>")) or said == "2"
+
+
+def _says(stems: str, text: str) -> bool:
+    return _pattern(stems).search(text) is not None
+
+
+@cache
+def _pattern(stems: str) -> re.Pattern[str]:
+    return compile_stems(" ".join(words(stems)))
 
 
 def _is_search_box(candidate: Candidate) -> bool:
@@ -169,8 +182,9 @@ def _has_safe_words(candidate: Candidate) -> bool:
     # The words beside a question: whatever makes it more than one speaks against the control.
     is_question = effect_of("POST", "search", *candidate.words) is Effect.READ
     concepts = form_concepts(" . ".join(candidate.words))
-    if "filter" in concepts:
-        concepts -= {"order", "money"}  # "order by", "price"
+    is_choice = candidate.is_sortable or candidate.tag == "select" or candidate.type in ("checkbox", "radio")
+    if is_choice or "filter" in concepts:
+        concepts -= _ABOUT_ITEMS
     return is_question and not concepts & _UNSAFE_CONCEPTS
 
 

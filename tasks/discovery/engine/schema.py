@@ -98,8 +98,16 @@ def describe(control: Control) -> str:
     """Return what the page tells a person about the control: its label first, then whatever adds to it."""
     parts: list[str] = []
     nearby = control.text_after if control.is_checkable else control.text_before
-    first = control.label or control.description or control.title or control.placeholder or control.legend or nearby
-    for part in (first, control.description, control.title, control.placeholder):
+    first = (
+        control.tool_description
+        or control.label
+        or control.description
+        or control.title
+        or control.placeholder
+        or control.legend
+        or nearby
+    )
+    for part in (first, control.label, control.description, control.title, control.placeholder):
         if part and not any(part.casefold() in known.casefold() for known in parts):
             parts.append(part)
     return ". ".join(part.rstrip(" .:*") for part in parts)[:MAX_DESCRIPTION_CHARS]
@@ -188,7 +196,7 @@ def _radio_group(controls: tuple[Control, ...]) -> Schema:
     checked = [control.value for control in controls if control.is_checked]
     if checked:
         schema["default"] = checked[-1]
-    return _described(schema, controls[0].legend)
+    return _described(schema, controls[0].legend or (_caption(controls[0]) if len(controls) == 1 else ""))
 
 
 def _checkbox(control: Control) -> Schema:

@@ -41,10 +41,12 @@
   const DRAWN = new Set(["title", "text", "tspan", "desc", "a"]);
   const KEPT = (
     "id class role title lang name aria-label aria-labelledby aria-description aria-describedby aria-current " +
-    "action method enctype type value placeholder list pattern min max step minlength maxlength accept autocomplete " +
-    "required multiple readonly formaction formmethod formenctype dirname label alt href rel for"
+    "action method enctype accept-charset type value placeholder list pattern min max step minlength maxlength accept autocomplete " +
+    "required multiple readonly formaction formmethod formenctype dirname toolparamdescription label alt href rel for"
   ).split(" ");
   const NEVER_TYPED = new Set(["hidden", "submit", "reset", "button", "image", "checkbox", "radio", "file"]);
+  // Without a label or caption, the browser calls these in its own words.
+  const SPOKEN = new Set(["file", "submit", "reset", "image"]);
   // What XML cannot hold: controls, surrogates without their other half, non-characters.
   const UNFIT = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
   const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;" };
@@ -98,14 +100,20 @@
     isInSight(element) ||
     (["checkbox", "radio", "file"].includes(element.type) && Array.from(element.labels ?? []).some(isInSight));
 
+  // Where a page declares none, the browser may know a name all the same: from style sheets, say. It is slow to tell.
+  const isUnnamed = (element, tag) => {
+    if (tag === "button") return textOf(element).trim() === "";
+    if (tag === "input" && SPOKEN.has(element.type)) return false;
+    return !hasAttribute(element, "aria-label") && !Array.from(element.labels ?? []).some((label) => textOf(label).trim());
+  };
+
   const note = (element, tag) => {
     const fact = {};
     if (tag === "form") {
       forms.set(element, facts.length);
     } else {
       fact.visible = element.type !== "hidden" && isVisible(element);
-      // Where a page declares none, the browser may know a name all the same: from style sheets, say.
-      if (fact.visible && elements < limits.named && element.computedName) fact.name = element.computedName;
+      if (fact.visible && elements < limits.named && isUnnamed(element, tag)) fact.name = element.computedName ?? "";
       controls.push([element, tag, fact]);
     }
     facts.push(fact);
@@ -239,7 +247,7 @@
     const name = attributeSelector(element, tag, "name");
     if (name === null) return null;
     const isOneOfMany = ["checkbox", "radio", "submit", "image"].includes(element.type);
-    const full = isOneOfMany && hasAttribute(element, "value") ? name + attributeSelector(element, "", "value") : name;
+    const full = isOneOfMany && hasAttribute(element, "value") ? name + (attributeSelector(element, "", "value") ?? "") : name;
     return formSelector && !hasAttribute(element, "form") ? `${formSelector} ${full}` : full;
   };
   const byCaption = (element, tag) => {

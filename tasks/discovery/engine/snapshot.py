@@ -18,6 +18,7 @@ from playwright.async_api import Error as PlaywrightError
 
 from tasks.core.errors import Transient
 from tasks.discovery.engine.live_page import Frame, read_frame
+from tasks.discovery.engine.page import Form
 from tasks.discovery.engine.site import DeclaredTool, Snapshot
 
 MAX_FRAMES = 20
@@ -84,7 +85,7 @@ async def _take(session: CDPSession, status: int) -> Snapshot:
     return Snapshot(
         page=replace(
             top.page,
-            forms=tuple(form for frame in frames for form in frame.page.forms),
+            forms=tuple(_in_charset(form, frame, top) for frame in frames for form in frame.page.forms),
             links=tuple(link for frame in frames for link in frame.page.links),
         ),
         html=html,
@@ -95,6 +96,12 @@ async def _take(session: CDPSession, status: int) -> Snapshot:
         declared=tuple(_declared(tool, top) for tool in declared),
         is_cut=any(frame.is_cut for frame in frames),
     )
+
+
+def _in_charset(form: Form, frame: Frame, top: Frame) -> Form:
+    """Return the form with the charset of its own frame, where that is not the page's."""
+    is_told = bool(form.charset) or frame.charset == top.charset
+    return form if is_told else replace(form, charset=frame.charset)
 
 
 def _declared(tool: dict[str, Any], top: Frame) -> DeclaredTool:

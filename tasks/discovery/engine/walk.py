@@ -27,6 +27,8 @@ ROBOTS_AGENT = "SwitchyardBrowser"
 WALK_LIMIT_S = 420.0
 # Beyond loading: reading a page, trying its controls.
 _READ_LIMIT_S = 30.0
+# One lost worker is chance, and no reason to leave out the page that it was looking at.
+_MOST_FATAL = 2
 # A browser that pages have hung this often is not asked again.
 _MAX_VISITS = 4
 
@@ -60,7 +62,7 @@ class Walk:
         fetch: SiteFetch,
         notes: Notes,
         serves: Callable[[str], float],
-        may_spend: Callable[[], bool] = lambda: True,
+        may_spend: Callable[[float], bool],
         storage_state: Mapping[str, Any] | None = None,
     ) -> None:
         self.walked = Walked()
@@ -76,6 +78,8 @@ class Walk:
         self._delay_s = request.options.delay_s
         self._ends_at = time.monotonic() + WALK_LIMIT_S
         self._current = request.url
+        self._visit_began = 0.0
+        self._is_spent = False
         self._earlier = job.resume.load() or {}
 
     def go(self) -> Walked:
@@ -102,14 +106,18 @@ class Walk:
         return self.walked
 
     async def _visit(self, visit: Visit) -> None:
+        self._visit_began = time.monotonic()
         if not self.walked.pages:
             await self._start(visit)
-        while len(self.walked.pages) < self._request.max_pages and self._may_spend():
+        while len(self.walked.pages) < self._request.max_pages:
+            # The browser tells its time when a visit has ended.
+            if self._may_not_spend(time.monotonic() - self._visit_began):
+                return
             candidate = self._links.take()
             if candidate is None:
                 return
-            if candidate.url == self._earlier.get("page"):
-                self._notes.skip("page", candidate.url, reason="failed", message="An earlier attempt ended on it.")
+            if self._times_fatal(candidate.url) >= _MOST_FATAL:
+                self._notes.skip("page", candidate.url, reason="failed", message="Earlier attempts ended on it.")
                 continue
             if not self._robots.allows(candidate.url):
                 self._notes.skip("link", candidate.url, reason="robots")
@@ -134,8 +142,8 @@ class Walk:
 
     async def _follow(self, visit: Visit, candidate: Candidate) -> None:
         self._current = candidate.url
-        # If this page ends the worker, the next attempt leaves it out.
-        await asyncio.to_thread(self._job.resume.save, self._earlier | {"page": candidate.url})
+        times = self._times_fatal(candidate.url) + 1
+        await asyncio.to_thread(self._job.resume.save, self._earlier | {"page": candidate.url, "times": times})
         try:
             response, snapshot, took_s = await self._open_and_look(visit, candidate.url)
         except PageHangs:
@@ -196,17 +204,26 @@ class Walk:
         total = min(self._request.max_pages, done + len(self._links))
         await asyncio.to_thread(self._job.report, "pages", done, total, page.url)
 
+    def _times_fatal(self, url: str) -> int:
+        """Return how many attempts in a row have ended while they looked at this page."""
+        times = self._earlier.get("times")
+        return times if url == self._earlier.get("page") and isinstance(times, int) else 0
+
+    def _may_not_spend(self, extra_s: float) -> bool:
+        self._is_spent = self._is_spent or not self._may_spend(extra_s)
+        return self._is_spent
+
     def _left_out(self, url: str, reason: str) -> None:
         self._notes.skip("link", url, reason=reason)
 
     def _tell_rest(self) -> None:
         """Say why links were not followed that could have been."""
         if not len(self._links):
-            self.walked.is_exhausted = True
+            self.walked.is_exhausted = not self._links.is_cut
             return
         reason, message = "max_pages", f"{len(self._links)} links were not followed."
         if len(self.walked.pages) < self._request.max_pages:
-            reason = "too_slow" if self._may_spend() else "max_cost"
+            reason = "max_cost" if self._is_spent else "too_slow"
         self._notes.skip("page", self.walked.origin, reason=reason, message=message)
 
 

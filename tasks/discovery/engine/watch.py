@@ -7,13 +7,13 @@ POST only one that asks has left.
 import asyncio
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from urllib.parse import urlsplit
 
 from playwright.async_api import Error as PlaywrightError
-from playwright.async_api import Page, Request, Route, WebSocketRoute
+from playwright.async_api import Frame, Page, Request, Route, WebSocketRoute
 
 from tasks.discovery.engine.api_words import is_api_address, is_same_site, is_secret
 from tasks.discovery.engine.queries import is_query
@@ -28,15 +28,20 @@ _BODY_LIMIT_S = 2.0
 # guarded page must not notice that it goes. Runs before any script of the page, hence its listeners come first.
 # A shared worker's requests are not seen at all; pages ask whether there is such a thing.
 _FAREWELLS = """(() => {
-  let isGuarded = false;
-  const hold = (event) => { if (isGuarded) event.stopImmediatePropagation(); };
+  const key = Symbol.for('discovery.guard');
+  const guard = {isOn: false};
+  // A frame that a page makes later asks the page.
+  const isOn = () => { try { return guard.isOn || top[key].isOn; } catch { return false; } };
+  const hold = (event) => { if (isOn()) event.stopImmediatePropagation(); };
   for (const name of ['pagehide', 'beforeunload', 'unload', 'visibilitychange', 'freeze']) {
     addEventListener(name, hold, true);
   }
-  Object.defineProperty(window, Symbol.for('discovery.guard'), {value: () => { isGuarded = true; }});
+  Object.defineProperty(window, key, {value: guard});
   delete window.SharedWorker;
 })()"""
-_HOLD_FAREWELLS = "window[Symbol.for('discovery.guard')]?.()"
+_HOLD_FAREWELLS = "window[Symbol.for('discovery.guard')].isOn = true"
+# A frame that does not answer by then is left as it is.
+_FRAME_LIMIT_S = 1.0
 _TEXT_TYPE = re.compile(r"(application/([\w.+-]*\+)?(json|xml|javascript|graphql[\w+-]*|x-ndjson)|text/.*)$")
 _SCRIPTED = frozenset({"xhr", "fetch"})
 
@@ -68,7 +73,9 @@ class _Entry:
 
 
 class Watch:
-    """The requests of one page's context, from ``start`` on. Belongs to the loop that the page belongs to.
+    """The requests of one page, from ``start`` on. Belongs to the loop that the page belongs to.
+
+    The page's context has no other page meanwhile: its requests would count as this one's, and new windows are closed.
 
     While it is ``guarded``, nothing leaves that is not clearly a question: no other method, no navigation, no message
     through a WebSocket, no new window. A page that was tried stays guarded until it is gone.
@@ -101,8 +108,7 @@ class Watch:
             self._is_guarded = True
             self._context.on("page", self._close_window)
             await self._context.route("**/*", self._judge)
-            for frame in self._page.frames:
-                await frame.evaluate(_HOLD_FAREWELLS)
+            await asyncio.gather(*map(_hold, self._page.frames))
 
     async def release(self) -> None:
         """Let everything out again. Only for a page that holds nothing of the site."""
@@ -209,6 +215,10 @@ class Watch:
                 entry.text = body.decode("utf-8", "replace")
 
     async def _judge(self, route: Route) -> None:
+        with suppress(PlaywrightError):  # the page went before the request did
+            await self._let_pass_or_stop(route)
+
+    async def _let_pass_or_stop(self, route: Route) -> None:
         request = route.request
         body = _body(request)
         if not request.is_navigation_request() and is_query(
@@ -228,7 +238,14 @@ class Watch:
         socket.on_message(lambda message: None if self._is_guarded else server.send(message))
 
     async def _close_window(self, page: Page) -> None:
-        await page.close()
+        with suppress(PlaywrightError):
+            await page.close()
+
+
+async def _hold(frame: Frame) -> None:
+    with suppress(PlaywrightError, TimeoutError):  # gone, or it never came to run a script
+        async with asyncio.timeout(_FRAME_LIMIT_S):
+            await frame.evaluate(_HOLD_FAREWELLS)
 
 
 def _body(request: Request) -> str:

@@ -43,6 +43,7 @@ def open_shop() -> Iterator[Shop]:
 def shop(open_shop: Shop) -> Shop:
     """The shop, as if nobody had asked it anything yet."""
     open_shop.asked.clear()
+    open_shop.messages.clear()
     open_shop.is_introspectable = True
     return open_shop
 
@@ -50,7 +51,7 @@ def shop(open_shop: Shop) -> Shop:
 @pytest.fixture(scope="module")
 def policy(open_shop: Shop) -> EgressPolicy:
     """Allows the shop and nothing else of this machine."""
-    return EgressPolicy(allow=frozenset({open_shop.endpoint}), connect_timeout_s=5)
+    return EgressPolicy(allow=frozenset({open_shop.endpoint, open_shop.socket_endpoint}), connect_timeout_s=5)
 
 
 @pytest.fixture(scope="module")

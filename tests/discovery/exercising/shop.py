@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from graphql import build_schema, graphql_sync
+from websockets.sync.server import ServerConnection, serve
 
 PRODUCTS = [
     {"id": number, "name": f"{colour} {thing}", "price": 5.5 * number, "colour": colour}
@@ -75,14 +76,19 @@ buy.onclick = () => fetch('/api/v1/orders', {method: 'POST', body: '{}'});
 HARMFUL = """<!doctype html><meta charset=utf-8><title>Harmful</title><ul><li>alpha kettle<li>beta kettle</ul>
 <input type="search" id="q" placeholder="Search">
 <button class="t" id="a">Load more</button> <button class="t" id="b">Show more</button>
-<a class="t" id="c" href="#">Next</a> <button role="tab" id="d">One</button> <button role="tab" id="e">Two</button>
+<a class="t" id="c" href="#" ping="/unsafe/ping">Next</a>
+<button role="tab" id="d">One</button> <button role="tab" id="e">Two</button>
 <button role="tab" id="f">Three</button> <details id="g"><summary>Menu</summary>text</details>
 <label><input type="checkbox" id="h">Only new</label><label><input type="checkbox" id="i">Only red</label>
 <select id="s" aria-label="Sort"><option>one<option>two<option>three</select>
 <form id="form" method="post" action="/unsafe/form"></form>
 <script>
 const on = (id, act) => { document.getElementById(id).addEventListener('click', act); };
-const socket = new WebSocket(`ws://${location.host}/socket`);
+const socket = new WebSocket('ws://SOCKET/');
+socket.onopen = () => socket.send('hello');
+if (window.SharedWorker) new SharedWorker(URL.createObjectURL(new Blob([
+  `onconnect = () => setInterval(() => fetch('${location.origin}/unsafe/shared',
+    {method: 'POST', body: 's', mode: 'no-cors'}), 200);`])));
 const worker = new Worker(URL.createObjectURL(new Blob([
   `onmessage = () => fetch('${location.origin}/unsafe/worker', {method: 'POST', body: 'w', mode: 'no-cors'});`])));
 q.oninput = () => fetch('/unsafe/typed', {method: 'PUT', body: q.value});
@@ -93,7 +99,7 @@ on('b', () => { const x = new XMLHttpRequest(); x.open('DELETE', '/unsafe/xhr');
 on('c', () => { location.href = '/unsafe/navigation'; });
 on('d', () => { form.submit(); });
 on('e', () => { window.open('/unsafe/window'); new Image().src = '/unsafe/delete?all=1'; });
-on('f', () => { worker.postMessage(1); try { socket.send('unsafe'); } catch {} });
+on('f', () => { worker.postMessage(1); socket.send('unsafe'); });
 document.getElementById('g').ontoggle = () => setTimeout(
   () => fetch('/unsafe/later', {method: 'POST', body: '{}', keepalive: true}), 300);
 on('h', () => fetch('/graphql', {method: 'POST', headers: {'Content-Type': 'application/json'},
@@ -102,7 +108,8 @@ on('i', () => fetch('/unsafe/search', {method: 'POST', headers: {'X-HTTP-Method-
 s.onchange = () => { const f = document.createElement('iframe'); f.name = 'f'; document.body.append(f);
   form.target = 'f'; form.submit(); };
 addEventListener('pagehide', () => {
-  navigator.sendBeacon('/unsafe/farewell', 'x'); fetch('/unsafe/farewell', {method: 'POST', body: 'x', keepalive: true});
+  navigator.sendBeacon('/unsafe/farewell', 'x');
+  fetch('/unsafe/farewell', {method: 'POST', body: 'x', keepalive: true});
 });
 </script>"""
 
@@ -116,7 +123,7 @@ q.oninput = () => find(q.value);
 find('');
 </script>"""
 
-STILL = "<!doctype html><title>Still</title><input type=search><button>Load more</button><details><summary>x</summary></details>"
+STILL = "<!doctype html><title>Still</title><input type=search><button>Load more</button><details><summary>x</summary>"
 
 
 @dataclass(frozen=True)
@@ -129,16 +136,27 @@ class Asked:
 
 
 class Shop:
-    """The server. ``asked`` has all that reached it, but for pages and icons."""
+    """The server. ``asked`` has all that reached it, but for pages and icons; ``messages`` what came by WebSocket."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
+        self.messages: list[str] = []
         self.is_introspectable = True
         self.schema = build_schema(SDL)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
+        self._socket = serve(self._listen, "127.0.0.1", 0)
+        self._listener = threading.Thread(target=self._socket.serve_forever)
+        self._listener.start()
+
+    def _listen(self, connection: ServerConnection) -> None:
+        self.messages.extend(str(message) for message in connection)
+
+    @property
+    def socket_endpoint(self) -> str:
+        return f"127.0.0.1:{self._socket.socket.getsockname()[1]}"
 
     @property
     def endpoint(self) -> str:
@@ -148,6 +166,8 @@ class Shop:
         return f"http://{self.endpoint}{path}"
 
     def close(self) -> None:
+        self._socket.shutdown()
+        self._listener.join()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -155,7 +175,12 @@ class Shop:
     def answer(self, asked: Asked) -> tuple[int, str, str]:
         """Return status, media type and body."""
         parts = urlsplit(asked.path)
-        pages = {"/": HOME, "/harmful": HARMFUL, "/queries": QUERIES, "/still": STILL}
+        pages = {
+            "/": HOME,
+            "/harmful": HARMFUL.replace("SOCKET", self.socket_endpoint),
+            "/queries": QUERIES,
+            "/still": STILL,
+        }
         if parts.path in pages:
             return 200, "text/html", pages[parts.path]
         self.asked.append(asked)

@@ -172,7 +172,8 @@ def test_selectors_find_each_form_and_control_and_nothing_else(site: Site, brows
         "<form id=one name=f><label>Wrapped <input></label><label for=ember1234>For</label><input id=ember1234>"
         "<input name=q><input name='we\"ird[]\\\\x'><input placeholder='a \"b\"'><input type=radio name=r value=1>"
         "<input type=radio name=r value=2><button>Go</button><button>Go</button><button> Only  this </button></form>"
-        "<form role=search><input name=q><input type=submit value=Find></form><form><input name=q></form><p><form>"
+        "<form role=search><input name=q><input type=submit value=Find></form><form><input name=q>"
+        f"<input type=checkbox name=long value={'x' * 200}><input type=submit name=e value=''></form><p><form>"
         "<div></div><x-box></x-box></form><script>customElements.define('x-box', class extends HTMLElement {"
         "connectedCallback() { this.attachShadow({mode: 'open'}).innerHTML = '<div><form><div><input></div><p><input>"
         "</form></div><form><input name=only></form>'}})</script>",

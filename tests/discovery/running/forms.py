@@ -39,7 +39,11 @@ def _call(form: Form, submit: Control | None, *, url: str, charset: str) -> Form
         ),
         submit_name=submit.name if submit else "",
         submit_value=submit.value if submit else "",
-        submit_selectors=(f"#{submit.id}",) if submit and submit.id else ("[type=submit], button, [type=image]",),
+        submit_selectors=(f"#{submit.id}",)
+        if submit and submit.id
+        else ("[type=submit], button, [type=image]",)
+        if submit
+        else (),
     )
 
 

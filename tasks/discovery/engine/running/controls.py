@@ -1,13 +1,13 @@
 """Setting the controls of a form in a page, and sending it, with the events that a person causes."""
 
-import json
+from collections import Counter
 
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import FilePayload, Frame, Locator
 
 from tasks.core.errors import InputRejected, Permanent
 from tasks.discovery.engine.running.filling import Filled
-from tasks.discovery.engine.running.page_steps import Diary, find, step
+from tasks.discovery.engine.running.page_steps import Diary, css_string, find, step
 from tasks.discovery.tool import FormCall, FormField
 
 # A click waits until nothing lies over the button; a banner that stays there is gone around.
@@ -48,12 +48,16 @@ async def set_controls(frame: Frame, filled: list[Filled], *, diary: Diary) -> N
         Permanent: one is not on the page.
         Transient: one could not be set; names it.
     """
+    seen: Counter[str] = Counter()
     for control in filled:
-        if control.is_set and not (control.field.type == "radio" and not control.is_on):
-            name = f"fill {control.field.name!r}"
-            element = await find(frame, _selectors(control.field), name=name, diary=diary)
+        field = control.field
+        by_name = _by_name(field)
+        if control.is_set and not (field.type == "radio" and not control.is_on):
+            name = f"fill {field.name!r}"
+            element = await find(frame, _selectors(field), name=name, diary=diary, at=seen[by_name])
             async with step(name):
                 await _set(element, control)
+        seen[by_name] += 1
 
 
 async def press(frame: Frame, call: FormCall, *, diary: Diary) -> None:
@@ -67,7 +71,7 @@ async def press(frame: Frame, call: FormCall, *, diary: Diary) -> None:
     button = next((field for field in call.fields if _is_submitter(field, call)), None)
     selectors = [*call.submit_selectors, *(_selectors(button) if button else ())]
     if not selectors and call.submit_name:
-        selectors = [f"[name={json.dumps(call.submit_name)}]"]
+        selectors = [f"[name={css_string(call.submit_name)}]"]
     if not selectors:
         await _send_without_button(frame, call, diary=diary)
         return
@@ -140,9 +144,17 @@ async def _choose(element: Locator, values: list[str]) -> None:
 
 def _selectors(field: FormField) -> list[str]:
     """Return the field's selectors, and last its name."""
-    by_name = f"[name={json.dumps(field.name)}]" if field.name else ""
-    if field.type in ("checkbox", "radio"):
-        by_name += f"[value={json.dumps(field.value)}]" if field.value != "on" else f"[type={field.type}]"
-    elif field.type in ("submit", "image") and by_name and field.value:
-        by_name += f"[value={json.dumps(field.value)}]"
+    by_name = _by_name(field)
     return [*field.selectors, *([by_name] if by_name else ())]
+
+
+def _by_name(field: FormField) -> str:
+    if not field.name:
+        return ""
+    by_name = f"[name={css_string(field.name)}]"
+    if field.type in ("checkbox", "radio"):
+        return by_name + (f"[value={css_string(field.value)}]" if field.value != "on" else f"[type={field.type}]")
+    if field.type in ("submit", "image") and field.value:
+        return by_name + f"[value={css_string(field.value)}]"
+    # A button or a hidden field may have the same name.
+    return f"{by_name}:not([type=submit], [type=image], [type=hidden], button)"

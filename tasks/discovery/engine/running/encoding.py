@@ -46,14 +46,16 @@ def form_request(call: FormCall, filled: Sequence[Filled]) -> WireRequest:
         Permanent: the form is not sent over HTTP, or not by a method that forms have.
     """
     entries = entry_list(call, filled)
-    url = call.url.partition("#")[0]
+    path, mark, query = call.url.partition("#")[0].partition("?")
+    # Chromium encodes it, the URL standard does not.
+    path = path.replace("|", "%7C")
     match call.method.upper():
         case "GET":
-            query = urlencoded(entries, charset=_charset(call)).decode("ascii")
-            return WireRequest("GET", f"{url.partition('?')[0]}?{query}")
+            sent = urlencoded(entries, charset=_charset(call)).decode("ascii")
+            return WireRequest("GET", f"{path}?{sent}")
         case "POST":
             media_type, body = encode_body(entries, enctype=call.enctype, charset=_charset(call))
-            return WireRequest("POST", url, (("Content-Type", media_type),), body)
+            return WireRequest("POST", path + mark + query, (("Content-Type", media_type),), body)
         case other:
             raise Permanent(f"A form with the method {other[:20]!r} sends nothing.")
 

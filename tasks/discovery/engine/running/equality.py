@@ -99,7 +99,7 @@ class _Trial:
         self._caught.clear()
         await press(frame, call, diary=self.diary)
         sent = await self._sent()
-        difference = _difference(call, form_request(call, filled), sent) if is_known(call.charset) else "its charset"
+        difference = _difference(form_request(call, filled), sent) if is_known(call.charset) else "its charset"
         learnt = {"is_plain": not difference, "needs_page": call.needs_page or has_cookies}
         return Equality(not difference, difference, call.model_copy(update=learnt))
 
@@ -141,7 +141,7 @@ def _as_loaded(call: FormCall, static: str) -> FormCall:
         return call
 
 
-def _difference(call: FormCall, ours: WireRequest, theirs: Request) -> str:
+def _difference(ours: WireRequest, theirs: Request) -> str:
     """Return in what the two requests differ first."""
     if not theirs.is_navigation_request():
         return "a script sends it"

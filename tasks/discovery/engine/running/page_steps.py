@@ -1,6 +1,7 @@
 """Acts in a page, each with a name for when it fails, and elements found by ranked selectors."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -50,11 +51,13 @@ async def find(
     *,
     name: str,
     diary: Diary,
+    at: int = 0,
     limit_s: float = FIND_LIMIT_S,
 ) -> Locator:
     """Return the element that the best selector which finds one finds; several selectors are tried in turn.
 
-    A selector that finds exactly one element wins over a better one that finds several; of several, it is the first.
+    A selector that finds exactly one element wins over a better one that finds several; of several, it is the one
+    ``at`` that place.
 
     Raises:
         Permanent: none of them finds anything in time.
@@ -69,11 +72,11 @@ async def find(
             if count == 1:
                 diary.note(_found(name, ranked, rank))
                 return locator
-            if count > 1 and ambiguous is None:
+            if count > max(at, 1) and ambiguous is None:
                 ambiguous = (rank, locator)
         if ambiguous is not None:
-            diary.note(f"{_found(name, ranked, ambiguous[0])} (the first of several)")
-            return ambiguous[1].first
+            diary.note(f"{_found(name, ranked, ambiguous[0])} Of several, it is number {at + 1}.")
+            return ambiguous[1].nth(at)
         if time.monotonic() > ends_at:
             break
         await asyncio.sleep(_LOOK_EVERY_S)
@@ -86,6 +89,11 @@ async def _count(locator: Locator) -> int:
         return await locator.count()
     except PlaywrightError:  # between two documents, or no selector at all: the next try or the next selector tells
         return 0
+
+
+def css_string(text: str) -> str:
+    """Return the text in quotes as a selector has it."""
+    return '"' + re.sub(r'[\x00-\x1f\x7f"\\]', lambda found: f"\\{ord(found[0]):x} ", text) + '"'
 
 
 def _found(name: str, ranked: list[str], rank: int) -> str:

@@ -10,7 +10,7 @@ from tasks.discovery.engine.names import Names
 from tasks.discovery.engine.page import Control, Form, Method
 from tasks.discovery.engine.schema import fillable, input_schema, tool_name
 from tasks.discovery.engine.site import FormSelectors, Site, Snapshot
-from tasks.discovery.engine.sources.form_calls import form_call, is_token, method_of, sent_by
+from tasks.discovery.engine.sources.form_calls import form_call, is_token, meta_tokens, method_of, sent_by
 from tasks.discovery.engine.sources.form_examples import examples_of
 from tasks.discovery.engine.sources.form_items import Item, as_choice, differing
 from tasks.discovery.engine.sources.form_same import signature
@@ -63,6 +63,7 @@ class _Maker:
         self.site = site
         self.tools: list[Tool] = []
         self.names = Names()
+        self.tokens = frozenset(token for snapshot in site.snapshots for token in meta_tokens(snapshot.html))
         self.words = words_of_site([snapshot.page for snapshot in site.snapshots])
 
     def add(self, seen: _Seen) -> None:
@@ -79,11 +80,19 @@ class _Maker:
         form, page = seen.form, seen.snapshot.page
         offered, inputs = _offered(form)
         schema = input_schema(offered)
-        for at, choice in differing(seen.items).items():
+        items = differing(seen.items, tokens=self.tokens)
+        for at, choice in items.items():
             inputs[at] = form.controls[at].name
             as_choice(schema, form.controls[at].name, choice)
-        call = form_call(form, submit=submit, inputs=inputs, snapshot=seen.snapshot, selectors=seen.selectors)
-        title = title_of(form, type_name=kind.name, submit=submit)
+        call = form_call(
+            form,
+            submit=submit,
+            inputs=inputs,
+            snapshot=seen.snapshot,
+            selectors=seen.selectors,
+            tokens=self.tokens,
+        )
+        title = title_of(form, type_name=kind.name, submit=submit, is_of_item=bool(items))
         if is_variant and submit and submit.caption and submit.caption.casefold() not in title.casefold():
             title = f"{title}: {submit.caption[:60]}"
         method = method_of(sent_by(form, submit))

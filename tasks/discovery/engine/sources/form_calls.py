@@ -5,6 +5,7 @@ Source: HTML standard, 4.10.21.4; for what a submit button overrides, 4.10.21.3.
 
 import re
 from dataclasses import replace
+from html import unescape
 from math import log2
 
 from tasks.discovery.engine.page import Control, Form, Method
@@ -19,6 +20,7 @@ _METHOD_FIELD = re.compile(r"_method|_http_method|x-http-method-override", re.IG
 # A hash or a signature: long, of letters and digits, without words.
 _RANDOM_CHARS = 20
 _RANDOM_BITS = 3.2
+_META = re.compile(r"<meta\b[^>]{0,2000}>", re.IGNORECASE)
 
 
 def sent_by(form: Form, submit: Control | None) -> Form:
@@ -42,21 +44,45 @@ def method_of(form: Form) -> str:
     return form.method.upper()
 
 
-def is_token(control: Control) -> bool:
-    """Whether a hidden value changes with every load: one against forgery, or one that looks drawn by lot."""
-    if control.type != "hidden":
+def meta_tokens(html: str) -> frozenset[str]:
+    """Return the tokens against forgery that the ``meta`` elements of a page hold, for scripts mostly."""
+    found = set()
+    for tag in _META.findall(html):
+        content = re.search(r"""content\s*=\s*["']?([^"'>\s]{8,})""", tag, re.IGNORECASE)
+        if content and re.search(r"csrf|xsrf|request-?verification|authenticity", tag, re.IGNORECASE):
+            found.add(unescape(content[1]))
+    return frozenset(found)
+
+
+def is_token(control: Control, *, known: frozenset[str] = frozenset()) -> bool:
+    """Whether a hidden value changes with every load: one against forgery, or one that looks drawn by lot.
+
+    ``known`` are tokens that the pages hold elsewhere, too.
+    """
+    if control.type != "hidden" or not control.name:
         return False
-    return bool(control.name) and (is_token_name(control.name) or _looks_random(control.value))
+    return is_token_name(control.name) or control.value in known or _looks_random(control.value)
 
 
 def form_call(
-    form: Form, *, submit: Control | None, inputs: dict[int, str], snapshot: Snapshot, selectors: FormSelectors
+    form: Form,
+    *,
+    submit: Control | None,
+    inputs: dict[int, str],
+    snapshot: Snapshot,
+    selectors: FormSelectors,
+    tokens: frozenset[str] = frozenset(),
 ) -> FormCall:
-    """Return how ``form`` is sent by ``submit``. ``inputs`` gives the input of controls by their place in the form."""
+    """Return how ``form`` is sent by ``submit``.
+
+    Args:
+        inputs: the input of controls by their place in the form.
+        tokens: values that are read anew wherever they stand.
+    """
     form = sent_by(form, submit)
     found = [*selectors.controls, *[()] * (len(form.controls) - len(selectors.controls))]
     fields = tuple(
-        _field(control, input_name=inputs.get(at, ""), selectors=found[at])
+        _field(control, input_name=inputs.get(at, ""), selectors=found[at], tokens=tokens)
         for at, control in enumerate(form.controls)
         if control is submit or not control.is_button
     )
@@ -66,7 +92,7 @@ def form_call(
         url=form.action,
         method=form.method.upper(),
         enctype=form.enctype,
-        charset=snapshot.charset,
+        charset=form.charset or snapshot.charset,
         fields=fields,
         submit_name=submit.name if submit else "",
         submit_value=_value_of(submit) if submit else "",
@@ -77,8 +103,8 @@ def form_call(
     )
 
 
-def _field(control: Control, *, input_name: str, selectors: tuple[str, ...]) -> FormField:
-    token = is_token(control)
+def _field(control: Control, *, input_name: str, selectors: tuple[str, ...], tokens: frozenset[str]) -> FormField:
+    token = is_token(control, known=tokens)
     enabled = tuple(option.value for option in control.options if not option.is_disabled)
     is_select = control.type in ("select-one", "select-multiple")
     return FormField(

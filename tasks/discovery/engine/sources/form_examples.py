@@ -25,7 +25,8 @@ def examples_of(
             base[name] = value
     if query:
         fitting = [word for word in words if _fits(schema["properties"].get(query, {}), word)]
-        return tuple({**base, query: word} for word in fitting[:MAX_EXAMPLES])
+        if fitting or query in schema.get("required", ()):
+            return tuple({**base, query: word} for word in fitting[:MAX_EXAMPLES])
     if form.method is not Method.GET:
         return (base,) if base or not inputs else ()
     return (base, *({**base, name: other} for name, other in _other_choices(schema)))[:MAX_EXAMPLES]

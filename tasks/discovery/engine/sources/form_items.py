@@ -19,13 +19,13 @@ class Item:
     page: Page
 
 
-def differing(items: list[Item]) -> dict[int, dict[str, str]]:
+def differing(items: list[Item], *, tokens: frozenset[str] = frozenset()) -> dict[int, dict[str, str]]:
     """Return the places of hidden fields that differ between appearances, with the values and what each stands for."""
     first = items[0].form
     alike = [item for item in items if len(item.form.controls) == len(first.controls)]
     found = {}
     for at, control in enumerate(first.controls):
-        if control.type != "hidden" or not control.name or is_token(control) or says_act(control):
+        if control.type != "hidden" or not control.name or is_token(control, known=tokens) or says_act(control):
             continue
         titles: dict[str, str] = {}
         for item in alike:

@@ -14,7 +14,6 @@ _MAX_DESCRIPTION = 500
 
 # What a form of each type is called where the page has no better words.
 _PLAIN_TITLES = {
-    "search": "Search",
     "login": "Log in",
     "registration": "Register",
     "password/login recovery": "Recover password",
@@ -52,15 +51,18 @@ _FILLER = frozenset(
 _GENERIC_CAPTIONS = frozenset({"", "go", "ok", "send", "submit", "save", "search", "find", "apply", "continue", "next"})
 
 
-def title_of(form: Form, *, type_name: str, submit: Control | None) -> str:
-    """Return a title of a few words, such as ``Search books``."""
-    if type_name == "search":
+def title_of(form: Form, *, type_name: str, submit: Control | None, is_of_item: bool = False) -> str:
+    """Return a title of a few words, such as ``Search books``.
+
+    ``is_of_item``: the form stands beside each item of a list, whose name its heading is.
+    """
+    if type_name == "search" and _says_search(form):
         return _search_title(form)
     plain = _PLAIN_TITLES.get(type_name, "")
     if type_name in _SAME_EVERYWHERE:
         return plain
     caption = _short(submit.caption if submit else "")
-    heading = _short(form.label) or _short(form.heading)
+    heading = _short(form.label) or ("" if is_of_item else _short(form.heading))
     if caption.casefold() not in _GENERIC_CAPTIONS and len(caption.split()) > 1:
         return caption
     if heading:
@@ -92,6 +94,14 @@ def query_field(form: Form) -> Control | None:
         if control.type == "search" or control.role == "searchbox" or "search" in form_concepts(names):
             return control
     return seen[0] if seen else None
+
+
+def _says_search(form: Form) -> bool:
+    """Whether it calls itself a search, besides looking like one."""
+    said = [form.action, form.role, form.id, form.name, form.label, *form.class_tokens]
+    for control in form.controls:
+        said += [control.type, control.role, control.name, control.id, control.caption, describe(control)]
+    return "search" in form_concepts(" ".join(said))
 
 
 def _search_title(form: Form) -> str:

@@ -35,6 +35,7 @@ WELL_KNOWN = ("/graphql", "/api/graphql")
 MAX_TOOLS = 80
 _MAX_ENDPOINTS = 3
 _MAX_DESCRIPTION_CHARS = 500
+_MAX_ERROR_CHARS = 5000
 _JSON = "application/json"
 # Fields that hold the items of a list which comes with more than them.
 _LISTS = frozenset({"edges", "nodes", "items", "results"})
@@ -121,7 +122,10 @@ def _post(site: Site, url: str, query: str) -> dict[str, Any] | None:
 
 def _introspect(site: Site, url: str) -> GraphQLSchema | None:
     """Return the schema that the server tells of itself; None where it does not, or tells nonsense."""
-    answer = _post(site, url, get_introspection_query(descriptions=True))
+    answer = _post(site, url, get_introspection_query(one_of=True))
+    if answer is not None and "isOneOf" in str(answer.get("errors", ""))[:_MAX_ERROR_CHARS]:
+        # A server that is older than input objects of which one member is given.
+        answer = _post(site, url, get_introspection_query())
     if answer is None or not isinstance(answer.get("data"), dict):
         return None
     try:
@@ -280,7 +284,7 @@ def _effect(kind: str, *names: str) -> Effect:
 def _name(title: str, *, kind: str, is_list: bool, is_search: bool) -> str:
     """Return ``search_products`` for a query ``products(search:)``, ``delete_product`` for that mutation."""
     parts = split_name(title)
-    has_verb = bool(parts) and parts[0] in words("verbs") | {"get", "list"}
+    has_verb = bool(parts) and parts[0] in words("verbs")
     if kind == "query" and not has_verb:
         parts.insert(0, "search" if is_search else "list" if is_list else "get")
     return "_".join(part for part in parts if part.isascii())[:80] or kind

@@ -1,5 +1,6 @@
 """Tools from links: other pages of a list, its orders, its filters. Each is an address with a part left open."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,6 +22,9 @@ _MAX_ASKED_CHARS = 200
 _SORT_PRIOR = 0.9
 _FILTER_PRIOR = 0.7
 _LONE_PRIOR = 0.5
+
+# How some frameworks spell a comparison.
+_LOOKUP = re.compile(r"(_+id)?_+(exact|in|isnull|contains)$")
 
 _Key = tuple[str, str, Query]
 
@@ -129,7 +133,7 @@ def _choice_tool(site: Site, choice: Choice, names: Names) -> Tool | None:
     if effect_of("GET", choice.path, *said) is not Effect.READ:
         return None
     called = list_name(choice.path, title=page.title)
-    by = tool_name(choice.name, fallback="choice").replace("_", " ")
+    by = _LOOKUP.sub("", tool_name(choice.name, fallback="choice")).replace("_", " ")
     properties = {choice.name: _enum(choice.titles, "The order" if choice.is_sort else f"Only those of this {by}")}
     for name, values in choice.directions.items():
         properties[name] = _enum(dict.fromkeys(sorted(values), ""), "The direction of the order")

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tasks.discovery.engine.lexicon import link_concepts
+from tasks.discovery.engine.link_features import PAGE_KEY
 from tasks.discovery.engine.page import Link, Page
 from tasks.discovery.engine.pagination import PageLinkKind, find_pagination
 from tasks.discovery.engine.sources.addresses import Address, Query, address_of
@@ -14,6 +16,8 @@ from tasks.discovery.engine.sources.addresses import Address, Query, address_of
 PLACEHOLDER = "{page}"
 # Of a link in the head, which says what it is by the standard.
 _HEAD_SURENESS = 0.95
+_LONE_SURENESS = 0.5
+_MAX_NEXT_CHARS = 20
 _MAX_NUMBER = 10**7
 
 _CURSOR = re.compile(
@@ -110,8 +114,14 @@ def counters(page: Page) -> list[Counter]:
 
 
 def _page_links(page: Page) -> Iterator[tuple[Link, PageLinkKind, float]]:
-    for found in find_pagination(page).links:
-        yield found.link, found.kind, found.probability
+    found = find_pagination(page).links
+    for one in found:
+        yield one.link, one.kind, one.probability
+    believed = {one.index for one in found}
+    for index, link in enumerate(page.links):
+        # Where it is the only link of its kind; its address has to prove it.
+        if index not in believed and len(link.text) <= _MAX_NEXT_CHARS and link_concepts(link.text) >= {"next"}:
+            yield link, PageLinkKind.NEXT, _LONE_SURENESS
     for link in page.head_links:
         for word, kind in (("next", PageLinkKind.NEXT), ("prev", PageLinkKind.PREVIOUS)):
             if word in link.rel:
@@ -146,7 +156,9 @@ def _counts(counter: Counter) -> bool:
     if counter.step() is None and not _steps_from_here(counter):
         return False
     if counter.name:
-        return counter.is_own or (len(values) > 1 and len(numbered) > 1)
+        if len(values) > 1 and len(numbered) > 1:
+            return True
+        return counter.is_own and bool(PAGE_KEY.fullmatch(counter.name))
     has_word = bool(_PAGE_IN_PATH.search(counter.path.partition(PLACEHOLDER)[0]))
     return len(numbered) > 1 or (counter.is_own and (has_word or len(numbered) > 0))
 

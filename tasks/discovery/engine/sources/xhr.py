@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from urllib.parse import unquote
 
 from tasks.discovery.engine.api_words import is_api_address, is_static, split_name, words
 from tasks.discovery.engine.effects import effect_of, is_idempotent
-from tasks.discovery.engine.endpoint_inputs import Input, Inputs, inputs_of, path_with_slots, singular
+from tasks.discovery.engine.endpoint_inputs import inputs_of, path_with_slots, singular
 from tasks.discovery.engine.endpoints import Endpoint, Sighting, group_endpoints, read_sighting
 from tasks.discovery.engine.fixed_headers import fixed_headers, session_headers
 from tasks.discovery.engine.graphql_wire import operations_in
 from tasks.discovery.engine.inference import infer_schema
+from tasks.discovery.engine.inputs import Input, Inputs
 from tasks.discovery.engine.page import Control, Option
 from tasks.discovery.engine.queries import is_query
 from tasks.discovery.engine.schema import DIALECT
@@ -18,6 +20,7 @@ from tasks.discovery.engine.site import Exchange, Site
 from tasks.discovery.tool import Effect, JSONSchema, RequestCall, Source, Tool
 
 MAX_TOOLS = 60
+MAX_SIGHTINGS = 400
 _MAX_NAME_CHARS = 80
 _MAX_EVIDENCE = 20
 _MARKUP = frozenset({"text/html", "application/xhtml+xml", "application/xml", "text/xml"})
@@ -33,7 +36,7 @@ def find_tools(site: Site) -> list[Tool]:
             if _may_be_a_tool(exchange) and (sighting := read_sighting(exchange)):
                 sightings.append(sighting)
                 found_on[id(sighting)] = snapshot.page.url
-    endpoints = group_endpoints(sightings)[:MAX_TOOLS]
+    endpoints = group_endpoints(sightings[:MAX_SIGHTINGS])[:MAX_TOOLS]
     options = _Options(site)
     tools: list[Tool] = []
     for endpoint in endpoints:
@@ -105,7 +108,7 @@ def _input_schema(found: Sequence[Input]) -> JSONSchema:
 def _name(endpoint: Endpoint, inputs: Inputs) -> str:
     """Return a verb and what the path is about: ``search_products``, ``get_product``."""
     nouns = [_plain(noun) for noun in endpoint.nouns]
-    verbs = [noun for noun in nouns if set(split_name(noun)) & words("verbs")]
+    verbs = [noun for noun in nouns if set(split_name(noun)) & (words("verbs") | words("qualifiers"))]
     things = [noun for noun in nouns if noun not in verbs]
     thing = things[-1] if things else ""
     is_one = bool(endpoint.segments) and endpoint.segments[-1] is None
@@ -186,7 +189,7 @@ def _evidence(endpoint: Endpoint, inputs: Inputs, secrets: Sequence[str]) -> Ite
 
 def _cursor_source(endpoint: Endpoint, parameter: str) -> str:
     """Return the member of an earlier answer whose value was the cursor of a later request."""
-    for before, after in zip(endpoint.sightings, endpoint.sightings[1:], strict=False):
+    for before, after in pairwise(endpoint.sightings):
         value = dict(after.parameters).get(parameter)
         if value and isinstance(before.answer, dict):
             for path, held in _scalars(before.answer):
