@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from app.live import LiveDispatcher
 from tasks.core.clock import now
 from tasks.core.errors import LedgerUnavailable
-from tasks.core.ledger import Ledger, cached_results, fleet, outbox, queries
+from tasks.core.ledger import Ledger, cached_results, fleet, outbox, queries, totals
 from tasks.core.ledger.queries import QueueDepth
 from tasks.core.spec import Queue
 
@@ -39,10 +39,27 @@ class Metrics:
         self.replayed = Counter(
             "switchyard_jobs_replayed", "Submissions answered with an earlier job.", ("kind",), registry=self._registry
         )
+        self.upload_bytes = Counter(
+            "switchyard_upload_bytes", "Bytes of uploads received, of refused ones too.", registry=self._registry
+        )
+        self.uploads = Counter(
+            "switchyard_uploads",
+            "Uploads completed, and requests with files, or pieces of one, that were refused.",
+            ("outcome",),
+            registry=self._registry,
+        )
         self.open_streams = Gauge(
             "switchyard_open_streams", "Streams that clients hold open here.", ("transport",), registry=self._registry
         )
         self._registry.register(_LedgerCollector(ledger, dispatcher))
+
+    def took(self, size_bytes: int) -> None:
+        """Count bytes of an upload."""
+        self.upload_bytes.inc(size_bytes)
+
+    def completed(self) -> None:
+        """Count an upload that is complete."""
+        self.uploads.labels("complete").inc()
 
     def exposition(self) -> bytes:
         """Return every metric in the text format."""
@@ -90,7 +107,14 @@ class _LedgerCollector(Collector):
                 up.add_metric((queue, state), sum(worker.state == state for worker in serving))
             ready = (worker for worker in serving if worker.state != fleet.WorkerState.STANDBY)
             slots.add_metric((queue,), sum(worker.slots for worker in ready))
-        return (jobs, oldest, up, slots, leads, *self._of_outbox(), self._of_cache())
+        return (jobs, oldest, up, slots, leads, *self._of_outbox(), self._of_cache(), self._of_uploads())
+
+    def _of_uploads(self) -> Metric:
+        return CounterMetricFamily(
+            "switchyard_uploads_expired",
+            "Uploads removed because nobody used them, complete or not.",
+            value=totals.read(self._ledger, totals.UPLOADS_EXPIRED),
+        )
 
     def _of_cache(self) -> Metric:
         lookups = CounterMetricFamily(

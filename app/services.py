@@ -18,6 +18,7 @@ from tasks.core.kernel import Kernel
 from tasks.core.settings import Settings
 from tasks.core.spec import JobSpec
 from tasks.core.telemetry import Telemetry
+from tasks.core.uploads.store import Uploads
 
 EXTENSION = "switchyard"
 
@@ -45,6 +46,11 @@ class Services:
     metrics: Metrics
     telemetry: Telemetry
     owned: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def uploads(self) -> Uploads:
+        """The files that tenants sent, counted as they come."""
+        return self.kernel.uploads_watched_by(self.metrics)
 
     @property
     def is_draining(self) -> bool:

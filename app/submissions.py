@@ -2,6 +2,7 @@
 
 import re
 from difflib import get_close_matches
+from functools import partial
 from typing import Annotated, Any
 
 import structlog
@@ -12,7 +13,7 @@ from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel, Field
 
 from app.answers import job_answer
-from app.attachments import attached, named_uploads
+from app.attachments import attached, check_takes_files, named_uploads
 from app.auth import tenant_id
 from app.errors import FieldsRejected, Refusal
 from app.forms import read_form
@@ -66,16 +67,16 @@ class SubmitHeaders(WaitHeaders):
 
 
 @bp.post("/api/jobs", responses=_ANSWERS)
+@takes_files
 @checked
 def submit_any(header: SubmitHeaders) -> Response:
-    """Submit a job; the body names its kind."""
+    """Submit a job; the body names its kind, or the part `request` of a form with files does."""
     at = services()
+    if request.mimetype == "multipart/form-data":
+        return _answer(at, _accept_form(at, None, key=header.idempotency_key), header)
     with one_if_large():
         body = read_json()
-        kind = body.pop("kind", None)
-        if not isinstance(kind, str):
-            raise FieldsRejected([Refusal(field="kind", message="Required: add it, as `/api/kinds` lists it.")])
-        accepted = _accept(at, _spec_of(at, kind), body, key=header.idempotency_key)
+        accepted = _accept(at, _named_spec(at, body), body, key=header.idempotency_key)
     return _answer(at, accepted, header)
 
 
@@ -87,14 +88,27 @@ def submit_kind(path: KindPath, header: SubmitHeaders) -> Response:
     at = services()
     spec = _spec_of(at, path.kind)
     if request.mimetype == "multipart/form-data":
-        with attached(at, spec) as sent:
-            accepted = _accept(at, spec, sent.body, key=header.idempotency_key)
-        if accepted.replayed:
-            sent.discard(at)
-        return _answer(at, accepted, header)
+        check_takes_files(spec)
+        return _answer(at, _accept_form(at, spec, key=header.idempotency_key), header)
     with one_if_large():
         accepted = _accept(at, spec, read_json(), key=header.idempotency_key)
     return _answer(at, accepted, header)
+
+
+def _accept_form(at: Services, spec: JobSpec | None, *, key: str | None) -> Accepted:
+    with attached(at, partial(_named_spec, at) if spec is None else lambda _: spec) as sent:
+        accepted = _accept(at, sent.spec, sent.body, key=key)
+    if accepted.replayed:
+        sent.discard(at)
+    return accepted
+
+
+def _named_spec(at: Services, body: dict[str, Any]) -> JobSpec:
+    """Return the spec of the kind that ``body`` names, and take the name out of it."""
+    kind = body.pop("kind", None)
+    if not isinstance(kind, str):
+        raise FieldsRejected([Refusal(field="kind", message="Required: add it, as `/api/kinds` lists it.")])
+    return _spec_of(at, kind)
 
 
 def accept_job(at: Services, kind: str, body: dict[str, Any]) -> Job:

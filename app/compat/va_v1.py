@@ -30,7 +30,8 @@ from app.openapi import answer
 from app.record import record_of, summaries_of
 from app.services import Services, services
 from tasks.calibration.causes import AgeGroup
-from tasks.calibration.contract import KIND, SPECS
+from tasks.calibration.contract import SPECS
+from tasks.calibration.terms import KIND
 from tasks.core.clock import now
 from tasks.core.errors import Conflict, InputRejected, NotFound
 from tasks.core.events import EventsUnavailable

@@ -13,7 +13,7 @@ def test_a_preview_answers_at_once_and_queues_nothing(alice: Caller) -> None:
     body = answer.get_json()
     assert body["is_example"]
     assert {"insilicova", "interva"} == set(body["algorithms"])
-    assert {"other": "requested"}.items() <= body["algorithms"]["interva"]["left_as_observed"].items()
+    assert {"other": "default"}.items() <= body["algorithms"]["interva"]["left_as_observed"].items()
     assert 0 == alice.get("/api/jobs").get_json()["total"]
 
 
