@@ -15,6 +15,7 @@ from app.auth import tenant_id
 from app.errors import FieldsRejected, Refusal, rejected
 from app.inputs import read_object
 from app.receiving import multipart_parts
+from app.relaying import leave_much_work
 from app.services import Services
 from tasks.core.errors import Conflict, InputRejected, NotFound, UploadLocked
 from tasks.core.records import Upload
@@ -47,6 +48,7 @@ def named_uploads(
 
     Raises:
         FieldsRejected: one is not there or not complete, or does not fit; with the path of each such field.
+        MuchWork: they are so large that another process should check them.
     """
     named = references(params)
     if not named:
@@ -60,6 +62,7 @@ def named_uploads(
     if refusals:
         raise FieldsRejected(refusals)
     if spec.check_uploads is not None:
+        leave_much_work(at, sum(one.size_bytes for one in found.values()))
         try:
             spec.check_uploads(params, partial(at.uploads.open, tenant_id()))
         except ValidationError as exc:

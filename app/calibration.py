@@ -12,6 +12,7 @@ from app.attachments import named_uploads
 from app.auth import tenant_id
 from app.inputs import checked
 from app.openapi import SECURITY, answer, problems
+from app.relaying import aside_if_large
 from app.services import services
 from tasks.calibration.contract import CalibrationRequest
 from tasks.calibration.preview import AlgorithmPreview, CalibrationPreview, preview
@@ -28,6 +29,7 @@ MODELS: tuple[type[BaseModel], ...] = (CalibrationPreview, AlgorithmPreview)
         **problems(400, 401, 413, 415, 422, 503),
     },
 )
+@aside_if_large
 @checked
 def preview_calibration(body: CalibrationRequest) -> Response:
     """Tell what a calibration with these parameters would do, without queueing it."""

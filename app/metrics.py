@@ -1,6 +1,6 @@
 """Prometheus metrics of this process, and of the queues as the ledger knows them when it is asked."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -52,6 +52,25 @@ class Metrics:
             "switchyard_open_streams", "Streams that clients hold open here.", ("transport",), registry=self._registry
         )
         self._registry.register(_LedgerCollector(ledger, dispatcher))
+
+    def submissions(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return how many jobs were accepted, and answered with an earlier one, by kind."""
+        accepted, replayed = (
+            {
+                sample.labels["kind"]: int(sample.value)
+                for metric in counter.collect()
+                for sample in metric.samples
+                if sample.name.endswith("_total")
+            }
+            for counter in (self.accepted, self.replayed)
+        )
+        return accepted, replayed
+
+    def add_submissions(self, accepted: Mapping[str, int], replayed: Mapping[str, int]) -> None:
+        """Count what another process accepted for this one."""
+        for counter, counts in ((self.accepted, accepted), (self.replayed, replayed)):
+            for kind, count in counts.items():
+                counter.labels(kind).inc(count)
 
     def took(self, size_bytes: int) -> None:
         """Count bytes of an upload."""

@@ -11,6 +11,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel, Field
+from pydantic_core import to_json
 
 from app.answers import job_answer
 from app.attachments import attached, check_takes_files, named_uploads
@@ -20,6 +21,7 @@ from app.forms import read_form
 from app.inputs import Input, checked, one_if_large, read_json, validate_body
 from app.openapi import SECURITY, answer, problems
 from app.receiving import takes_files
+from app.relaying import MuchWork, answered_aside, aside_if_large
 from app.services import Services, services
 from app.waiting import LONGEST_WAIT_S, wait_until
 from tasks.core.errors import NotFound
@@ -66,14 +68,30 @@ class SubmitHeaders(WaitHeaders):
     )
 
 
+def _waited(response: Response) -> Response:
+    """Wait for the end of a job that was just queued elsewhere, where the client prefers that."""
+    prefer, job_id = request.headers.get("Prefer"), response.headers.get("Location", "").rpartition("/")[2]
+    if response.status_code != 202 or _wanted_wait_s(prefer) is None:
+        return response
+    at = services()
+    job = queries.job(at.kernel.ledger, job_id, tenant_id=tenant_id())
+    if job is None:  # erased meanwhile
+        return response
+    waited = answer_queued(at, job, WaitHeaders(Prefer=prefer))
+    if "Idempotency-Replayed" in response.headers:
+        waited.headers["Idempotency-Replayed"] = "true"
+    return waited
+
+
 @bp.post("/api/jobs", responses=_ANSWERS)
 @takes_files
+@partial(aside_if_large, then=_waited)
 @checked
 def submit_any(header: SubmitHeaders) -> Response:
     """Submit a job; the body names its kind, or the part `request` of a form with files does."""
     at = services()
     if request.mimetype == "multipart/form-data":
-        return _answer(at, _accept_form(at, None, key=header.idempotency_key), header)
+        return _answer_form(at, None, header)
     with one_if_large():
         body = read_json()
         accepted = _accept(at, _named_spec(at, body), body, key=header.idempotency_key)
@@ -82,6 +100,7 @@ def submit_any(header: SubmitHeaders) -> Response:
 
 @bp.post("/api/jobs/<kind:kind>", responses=_ANSWERS)
 @takes_files
+@partial(aside_if_large, then=_waited)
 @checked
 def submit_kind(path: KindPath, header: SubmitHeaders) -> Response:
     """Submit a job of this kind."""
@@ -89,18 +108,25 @@ def submit_kind(path: KindPath, header: SubmitHeaders) -> Response:
     spec = _spec_of(at, path.kind)
     if request.mimetype == "multipart/form-data":
         check_takes_files(spec)
-        return _answer(at, _accept_form(at, spec, key=header.idempotency_key), header)
+        return _answer_form(at, spec, header)
     with one_if_large():
         accepted = _accept(at, spec, read_json(), key=header.idempotency_key)
     return _answer(at, accepted, header)
 
 
-def _accept_form(at: Services, spec: JobSpec | None, *, key: str | None) -> Accepted:
+def _answer_form(at: Services, spec: JobSpec | None, header: SubmitHeaders) -> Response:
     with attached(at, partial(_named_spec, at) if spec is None else lambda _: spec) as sent:
-        accepted = _accept(at, sent.spec, sent.body, key=key)
+        try:
+            accepted = _accept(at, sent.spec, sent.body, key=header.idempotency_key)
+        except MuchWork:
+            named = {} if spec else {"kind": sent.spec.kind}
+            response = answered_aside(at, to_json(sent.body | named))
+            if response.status_code >= 400 or "Idempotency-Replayed" in response.headers:
+                sent.discard(at)
+            return _waited(response)
     if accepted.replayed:
         sent.discard(at)
-    return accepted
+    return _answer(at, accepted, header)
 
 
 def _named_spec(at: Services, body: dict[str, Any]) -> JobSpec:
@@ -184,6 +210,11 @@ def wait_for_end(at: Services, job: Job, wait_s: float) -> Job:
 
     def look() -> bool:
         nonlocal job
+        if job.state.is_terminal:
+            return True
+        pulse = queries.pulse(at.kernel.ledger, job.id)
+        if pulse is None or not pulse.state.is_terminal:
+            return False  # a request of many rows is not read before its job has ended
         job = queries.job(at.kernel.ledger, job.id) or job
         return job.state.is_terminal
 
