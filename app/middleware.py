@@ -77,6 +77,9 @@ def register_middleware(app: Flask, services: Services) -> None:
         closing: ExitStack | None = g.pop("closing", None)
         if closing is not None:
             closing.close()
+        # Werkzeug lets the request and its environment hold each other: what thousands of polls leave behind would
+        # wait for a full collection.
+        request.environ.pop("werkzeug.request", None)
         structlog.contextvars.clear_contextvars()
 
     app.before_request(begin)

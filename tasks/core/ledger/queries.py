@@ -84,6 +84,30 @@ _JOB = Prepared(sa.select(*JOB_COLUMNS).where(jobs.c.id == sa.bindparam("asked")
 _PULSE = Prepared(
     sa.select(jobs.c.state, jobs.c.fence, jobs.c.cancel_requested_at).where(jobs.c.id == sa.bindparam("asked"))
 )
+_ATTEMPTS = Prepared(
+    sa.select(
+        attempts.c.attempt,
+        attempts.c.fence,
+        attempts.c.worker,
+        attempts.c.started_at,
+        attempts.c.ended_at,
+        attempts.c.outcome,
+        attempts.c.cause,
+        attempts.c.error,
+    )
+    .where(attempts.c.job_id == sa.bindparam("asked"))
+    .order_by(attempts.c.fence)
+)
+_AHEAD = Prepared(
+    sa.select(sa.func.count()).where(
+        jobs.c.queue == sa.bindparam("its_queue"),
+        jobs.c.state == JobState.QUEUED,
+        sa.or_(
+            jobs.c.priority > sa.bindparam("its_priority"),
+            (jobs.c.priority == sa.bindparam("its_priority")) & (jobs.c.id < sa.bindparam("its_id")),
+        ),
+    )
+)
 
 
 def job(ledger: Ledger, job_id: str, *, tenant_id: str | None = None) -> Job | None:
@@ -113,30 +137,29 @@ def versions(ledger: Ledger, job_ids: Sequence[str]) -> dict[str, int]:
 
 def attempts_of(ledger: Ledger, job_id: str) -> list[AttemptRecord]:
     """List the job's attempts, oldest first."""
-    statement = attempts.select().where(attempts.c.job_id == job_id).order_by(attempts.c.fence)
-    with ledger.read() as connection:
-        return [
-            AttemptRecord(
-                attempt=row.attempt,
-                fence=row.fence,
-                worker=row.worker,
-                started_at=row.started_at,
-                ended_at=row.ended_at,
-                outcome=row.outcome,
-                cause=row.cause,
-                error=None if row.error is None else JobError(**row.error),
-                seconds=None if row.ended_at is None else round((row.ended_at - row.started_at).total_seconds(), 3),
-            )
-            for row in connection.execute(statement)
-        ]
+    with ledger.read_prepared() as driver:
+        rows = _ATTEMPTS.all(driver, {"asked": job_id})
+    return [
+        AttemptRecord(
+            attempt=attempt,
+            fence=fence,
+            worker=worker,
+            started_at=started_at,
+            ended_at=ended_at,
+            outcome=outcome,
+            cause=cause,
+            error=None if error is None else JobError(**error),
+            seconds=None if ended_at is None else round((ended_at - started_at).total_seconds(), 3),
+        )
+        for attempt, fence, worker, started_at, ended_at, outcome, cause, error in rows
+    ]
 
 
 def queue_position(ledger: Ledger, waiting: Job) -> int:
     """Return the job's place among what is queued in its queue: 1 is carried, or claimed, next."""
-    ahead = sa.or_(jobs.c.priority > waiting.priority, (jobs.c.priority == waiting.priority) & (jobs.c.id < waiting.id))
-    statement = sa.select(sa.func.count()).where(jobs.c.queue == waiting.queue, jobs.c.state == JobState.QUEUED, ahead)
-    with ledger.read() as connection:
-        return 1 + int(connection.execute(statement).scalar_one())
+    mine = {"its_queue": waiting.queue, "its_priority": waiting.priority, "its_id": waiting.id}
+    with ledger.read_prepared() as driver:
+        return 1 + int(_AHEAD.all(driver, mine)[0][0])
 
 
 def listing(ledger: Ledger, wanted: Filter, *, limit: int, cursor: str | None = None, offset: int = 0) -> Listing:
