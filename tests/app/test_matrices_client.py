@@ -160,5 +160,5 @@ def test_a_calibration_without_matrices_says_how_to_get_them(
     assert 0 == switchyard(*ask, "--preview")
     out = capsys.readouterr().out
     assert "other\t4 [a]" in out
-    assert "[a] left as observed, as asked for" in out
+    assert "[a] left as observed: the default for a cause named other" in out
     assert 0 == switchyard(*ask)

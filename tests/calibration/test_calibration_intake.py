@@ -267,8 +267,9 @@ def test_deaths_that_seem_to_be_of_the_other_age_group_are_pointed_out(
     age_group: str, labels: Mapping[str, int], seems: str | None
 ) -> None:
     """Both tables know most names, so the mixture of causes tells; it is advice, no refusal."""
+    deaths = [label for label, count in labels.items() for _ in range(count)]
     asked = request(
-        va_data={"eava": {"counts": dict(labels)}},
+        va_data={"eava": {"records": [{"id": n, "cause": label} for n, label in enumerate(deaths)]}},
         missmat={"eava": square(BROAD_CAUSES[age_group])},
         age_group=age_group,
         donotcalib={},
