@@ -85,7 +85,11 @@ class Aside:
             raise AsideFailed(_FAILED)
 
     def close(self) -> None:
-        """End the process."""
+        """End the process; whoever waits for its answer gets an error."""
+        process = self._process
+        if process is not None:
+            with suppress(ValueError):  # somebody has just given it up
+                process.kill()
         with self._lock:
             self._stop()
 
