@@ -38,6 +38,7 @@ MODELS: tuple[type[BaseModel], ...] = (JobRecord,)
 
 # RFC 7240: preferences are separated by commas or semicolons; what we do not know is ignored.
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?=[,;]|$)", re.IGNORECASE)
+_LONGEST_PREFER = 200
 _ACCEPTED_HEADERS = ("Location", "Idempotency-Replayed", "Preference-Applied")
 _ANSWERS: ResponseDict = {
     200: answer(JobRecord, "The job ended within `Prefer: wait`, whatever its end.", headers=_ACCEPTED_HEADERS),
@@ -55,7 +56,7 @@ class KindPath(Input):
 class WaitHeaders(Input):
     """Whether to wait for the job's end."""
 
-    prefer: Annotated[str, Field(max_length=200)] | None = Field(
+    prefer: Annotated[str, Field(max_length=_LONGEST_PREFER)] | None = Field(
         None, alias="Prefer", description="`wait=20`: answer when the job has ended, or after that many seconds."
     )
 
@@ -71,13 +72,13 @@ class SubmitHeaders(WaitHeaders):
 def _waited(response: Response) -> Response:
     """Wait for the end of a job that was just queued elsewhere, where the client prefers that."""
     prefer, job_id = request.headers.get("Prefer"), response.headers.get("Location", "").rpartition("/")[2]
-    if response.status_code != 202 or _wanted_wait_s(prefer) is None:
+    if response.status_code != 202 or prefer is None or _wanted_wait_s(prefer) is None:
         return response
     at = services()
     job = queries.job(at.kernel.ledger, job_id, tenant_id=tenant_id())
     if job is None:  # erased meanwhile
         return response
-    waited = answer_queued(at, job, WaitHeaders(Prefer=prefer))
+    waited = answer_queued(at, job, WaitHeaders(Prefer=prefer[:_LONGEST_PREFER]))
     if "Idempotency-Replayed" in response.headers:
         waited.headers["Idempotency-Replayed"] = "true"
     return waited
@@ -121,12 +122,12 @@ def _answer_form(at: Services, spec: JobSpec | None, header: SubmitHeaders) -> R
         except MuchWork:
             named = {} if spec else {"kind": sent.spec.kind}
             response = answered_aside(at, to_json(sent.body | named))
-            if response.status_code >= 400 or "Idempotency-Replayed" in response.headers:
-                sent.discard(at)
-            return _waited(response)
-    if accepted.replayed:
+            is_kept = response.status_code < 400 and "Idempotency-Replayed" not in response.headers
+        else:
+            response, is_kept = None, not accepted.replayed
+    if not is_kept:
         sent.discard(at)
-    return _answer(at, accepted, header)
+    return _answer(at, accepted, header) if response is None else _waited(response)
 
 
 def _named_spec(at: Services, body: dict[str, Any]) -> JobSpec:
