@@ -88,8 +88,7 @@ class Aside:
         """End the process; whoever waits for its answer gets an error."""
         process = self._process
         if process is not None:
-            with suppress(ValueError):  # somebody has just given it up
-                process.kill()
+            process.kill()
         with self._lock:
             self._stop()
 
@@ -114,7 +113,6 @@ class Aside:
         if self._process is not None:
             self._process.kill()
             self._process.join()
-            self._process.close()
         self._connection = self._process = None
 
 
