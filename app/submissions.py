@@ -117,6 +117,7 @@ def submit_kind(path: KindPath, header: SubmitHeaders) -> Response:
 
 def _answer_form(at: Services, spec: JobSpec | None, header: SubmitHeaders) -> Response:
     with attached(at, partial(_named_spec, at) if spec is None else lambda _: spec) as sent:
+        response: Response | None = None
         try:
             accepted = _accept(at, sent.spec, sent.body, key=header.idempotency_key)
         except MuchWork:
@@ -124,7 +125,7 @@ def _answer_form(at: Services, spec: JobSpec | None, header: SubmitHeaders) -> R
             response = answered_aside(at, to_json(sent.body | named))
             is_kept = response.status_code < 400 and "Idempotency-Replayed" not in response.headers
         else:
-            response, is_kept = None, not accepted.replayed
+            is_kept = not accepted.replayed
     if not is_kept:
         sent.discard(at)
     return _answer(at, accepted, header) if response is None else _waited(response)
