@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import pytest
 from pydantic_core import to_json
+from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
 from app.aside import Aside, AsideFailed, Asked
@@ -102,7 +103,7 @@ def test_large_files_of_a_form_are_checked_there(
     alice, _ = large
     for path, named in ((VA, {}), ("/api/jobs", {"kind": "calibration.va"})):
         request = to_json(named | {"params": {"missmat": {"x": MATRIX}, "cause_map": cause_map}}).decode()
-        form = {"request": request, "va_data.x": (BytesIO(CSV), "x.csv")}
+        form = {"request": request, "va_data.x": FileStorage(BytesIO(CSV), "x.csv")}
         boundary, body = encode_multipart(form)
         content_type = f"multipart/form-data; boundary={boundary}"
         assert status == alice.post(path, data=body, content_type=content_type).status_code
