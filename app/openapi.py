@@ -121,6 +121,7 @@ def describe_api(
                 parameter["schema"] = _without_null(parameter["schema"])
     _document_heads(document["paths"])
     _document_kinds(document["paths"], specs, forms)
+    _document_mcp(document["paths"])
     document["paths"]["/api/jobs"]["post"]["requestBody"] = _any_kind(specs, named)
     return json.dumps(document, separators=(",", ":")).encode()
 
@@ -155,6 +156,14 @@ def _document_heads(paths: dict[str, Any]) -> None:
         paths[path]["head"] = operation
 
 
+def _document_mcp(paths: dict[str, Any]) -> None:
+    # The view takes the bytes as they are: the protocol has errors of its own for what is no message.
+    if "/mcp" in paths:
+        schema = {"type": "object", "properties": {"jsonrpc": {"const": "2.0"}}, "required": ["jsonrpc"]}
+        ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+        paths["/mcp"]["post"]["requestBody"] = _body(schema, {"ping": ping})
+
+
 def _document_kinds(paths: dict[str, Any], specs: Mapping[str, JobSpec], forms: Mapping[str, type[BaseModel]]) -> None:
     # This template would be the same as that of `/api/jobs/{job_id}`, which OpenAPI does not allow.
     template = paths.pop("/api/jobs/{kind}")["post"]
@@ -169,11 +178,14 @@ def _document_kinds(paths: dict[str, Any], specs: Mapping[str, JobSpec], forms: 
         paths[f"/api/jobs/{kind}"] = {"post": operation}
 
 
+_REQUEST_PART = "request"
+
+
 def _form_of(schema: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
         "description": "Files, each named by its place in `params` (`va_data.insilicova`), and the rest as JSON.",
-        "properties": {"request": schema},
+        "properties": {_REQUEST_PART: schema},
         "additionalProperties": {"type": "string", "format": "binary"},
     }
 
@@ -184,7 +196,9 @@ def _any_kind(specs: Mapping[str, JobSpec], named: Mapping[str, type[BaseModel]]
         "oneOf": [{"$ref": ref} for ref in refs.values()],
         "discriminator": {"propertyName": "kind", "mapping": refs},
     }
-    return _body(schema, {kind: {"kind": kind, "params": dict(spec.example)} for kind, spec in specs.items()})
+    body = _body(schema, {kind: {"kind": kind, "params": dict(spec.example)} for kind, spec in specs.items()})
+    body["content"]["multipart/form-data"] = {"schema": _form_of(schema) | {"required": [_REQUEST_PART]}}
+    return body
 
 
 def _body(schema: dict[str, Any], examples: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from app.inputs import TRUE_OR_FALSE, WHOLE_NUMBER, Input, Text
+from app.inputs import NUMBER, TRUE_OR_FALSE, WHOLE_NUMBER, Input, Text
 from tasks.discovery.contract import Arguments, Prefer
 from tasks.discovery.exports.exported import Exported
 from tasks.discovery.exports.mcp import exported_mcp_tool
@@ -29,7 +29,7 @@ class ToolFilter(Input):
     status: list[Status] = Field([], max_length=5, description="Repeatable.")
     source: Source | None = Field(None, description="Where it was found.")
     effect: Effect | None = Field(None, description="What a run does to the site.")
-    min_confidence: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
+    min_confidence: Annotated[float, Field(ge=0, le=1), NUMBER] | None = None
 
 
 class ToolListQuery(ToolFilter):

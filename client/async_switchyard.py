@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 from pydantic import BaseModel
 
 from client import address, calls
+from client.async_tools import AsyncTools
 from client.calibration import AsyncCalibration
 from client.calls import Call, JobFilters, SubmitOptions
 from client.deaths import calibration_params, large_files
@@ -19,6 +20,7 @@ from client.domain import LATEST, DomainReading, awaited_event, beginning
 from client.downloading import downloaded, target_path
 from client.following import Choice, Follower
 from client.limits import Limits
+from client.matrices import AsyncMatrices
 from client.models import (
     Artifact,
     Change,
@@ -144,6 +146,16 @@ class AsyncSwitchyard:
 
     async def _sent(self, data: object, algorithm: str | None) -> dict[Path, Mapping[str, str]]:
         return {path: (await self.upload(path)).ref for path in large_files(data, algorithm=algorithm)}
+
+    @property
+    def tools(self) -> AsyncTools:
+        """The tools that discoveries found on websites."""
+        return AsyncTools(self._perform, self.wait)
+
+    @property
+    def matrices(self) -> AsyncMatrices:
+        """The sets of misclassification matrices that calibrations may name."""
+        return AsyncMatrices(self._perform)
 
     async def wait(self, job_id: str, timeout_s: float | None = None, *, check: bool = True) -> Job:
         """Wait for a job's end; return its final record.

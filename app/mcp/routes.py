@@ -10,6 +10,7 @@ from flask import Response, g, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
+from werkzeug.exceptions import MethodNotAllowed
 
 from app.auth import bearer_tenant, tenant_id
 from app.inputs import Input, checked
@@ -85,7 +86,9 @@ def follow_changes(header: MCPHeaders) -> Response:  # noqa: ARG001  # checked, 
     at = services()
     g.tenant = bearer_tenant(at)
     if not at.settings.serves_sse or not _takes_stream():
-        return Response(status=405, headers={"Allow": "POST, DELETE"})
+        raise MethodNotAllowed(
+            ["POST", "DELETE"], "There is no stream here: ask for text/event-stream where there are any."
+        )
     if request.method == "HEAD" or at.tenant_hub.is_draining:
         return Response(mimetype=_SSE, headers=STREAM_HEADERS)
     with ExitStack() as opening:

@@ -49,11 +49,15 @@ return math.max(surplus, 0)
 
 
 class RedisPointers:
-    """Implements ``tasks.core.result_cache.Pointers``. While Redis is away, a breaker spares the wait for it."""
+    """Implements ``tasks.core.result_cache.Pointers``. While Redis is away, a breaker spares the wait for it.
 
-    def __init__(self, redis_url: str) -> None:
+    Args:
+        limit_s: on connecting and on one answer.
+    """
+
+    def __init__(self, redis_url: str, *, limit_s: float = _LIMIT_S) -> None:
         self._redis = redis.Redis.from_url(
-            redis_url, socket_timeout=_LIMIT_S, socket_connect_timeout=_LIMIT_S, decode_responses=True
+            redis_url, socket_timeout=limit_s, socket_connect_timeout=limit_s, decode_responses=True
         )
         self._get = self._redis.register_script(_GET)
         self._put = self._redis.register_script(_PUT)

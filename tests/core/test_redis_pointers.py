@@ -29,7 +29,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def pointers(redis_url: str) -> Iterator[RedisPointers]:
-    found = RedisPointers(redis_url)
+    found = RedisPointers(redis_url, limit_s=20)  # a busy machine is no dead Redis
     yield found
     found.close()
 

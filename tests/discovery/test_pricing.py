@@ -52,7 +52,7 @@ def test_an_operator_brings_prices(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "[]", '{"currency": "EUR"}', '{"browser_per_minute": -1}'])
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: str) -> None:
-    """At start, not when somebody is charged."""
+    """By the name of the setting; nobody is charged by guesses."""
     path = tmp_path / "prices.json"
     path.write_text(content)
     with pytest.raises(ConfigurationRefused, match="SWITCHYARD_DISCOVERY_PRICES"):

@@ -40,7 +40,9 @@ def is_query(method: str, url: str, *, headers: Mapping[str, str], body: str) ->
     if methods <= _GETS:
         words = [f"{name} {value}" for name, value in parameters]
         return effect_of("GET", *names.values(), *words) is Effect.READ
-    if not methods <= {*_GETS, "POST", "QUERY"}:
+    # A type without a body: there is one that cannot be seen, a blob or a stream.
+    is_hidden = not body and bool(_media_type(headers))
+    if is_hidden or not methods <= {*_GETS, "POST", "QUERY"}:
         return False
     return _is_question(parts.path, body=body, functions=_functions(parameters), media_type=_media_type(headers))
 

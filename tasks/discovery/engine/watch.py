@@ -7,7 +7,7 @@ POST only one that asks has left.
 import asyncio
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from urllib.parse import urlsplit
@@ -71,7 +71,9 @@ class _Entry:
 
 
 class Watch:
-    """The requests of one page's context, from ``start`` on. Belongs to the loop that the page belongs to.
+    """The requests of one page, from ``start`` on. Belongs to the loop that the page belongs to.
+
+    The page's context has no other page meanwhile: its requests would count as this one's, and new windows are closed.
 
     While it is ``guarded``, nothing leaves that is not clearly a question: no other method, no navigation, no message
     through a WebSocket, no new window. A page that was tried stays guarded until it is gone.
@@ -211,6 +213,10 @@ class Watch:
                 entry.text = body.decode("utf-8", "replace")
 
     async def _judge(self, route: Route) -> None:
+        with suppress(PlaywrightError):  # the page went before the request did
+            await self._let_pass_or_stop(route)
+
+    async def _let_pass_or_stop(self, route: Route) -> None:
         request = route.request
         body = _body(request)
         if not request.is_navigation_request() and is_query(
@@ -230,16 +236,14 @@ class Watch:
         socket.on_message(lambda message: None if self._is_guarded else server.send(message))
 
     async def _close_window(self, page: Page) -> None:
-        await page.close()
+        with suppress(PlaywrightError):
+            await page.close()
 
 
 async def _hold(frame: Frame) -> None:
-    try:
+    with suppress(PlaywrightError, TimeoutError):  # gone, or it never came to run a script
         async with asyncio.timeout(_FRAME_LIMIT_S):
             await frame.evaluate(_HOLD_FAREWELLS)
-    except (PlaywrightError, TimeoutError):
-        # Gone, or it never came to run a script.
-        return
 
 
 def _body(request: Request) -> str:

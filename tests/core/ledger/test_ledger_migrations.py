@@ -14,8 +14,20 @@ from tasks.calibration.inventory import Inventory, StoredMatrix
 from tasks.core.clock import now
 from tasks.core.errors import ConfigurationRefused
 from tasks.core.ids import new_id
-from tasks.core.ledger import Ledger, accepting, cached_results, fleet, leases, queries, state_events, uploads
+from tasks.core.ledger import (
+    Ledger,
+    accepting,
+    cached_results,
+    costs,
+    fleet,
+    leases,
+    queries,
+    state_events,
+    totals,
+    uploads,
+)
 from tasks.core.ledger.accepting import Idempotency
+from tasks.core.ledger.costs import Budget
 from tasks.core.ledger.schema import metadata, outbox
 from tasks.core.ledger.tenants import create_key, tenant_of
 from tasks.core.ledger.upgrade import ensure_schema, migrate
@@ -40,9 +52,9 @@ def engine(empty_url: str) -> Iterator[sa.Engine]:
 
 _SINCE_0001 = {
     *("discovery_tools", "discovery_tool_versions", "discovery_tool_terms", "discovery_tool_notes"),
-    *("discovery_runs", "discovery_recordings", "discovery_sessions"),
+    *("discovery_runs", "discovery_recordings", "discovery_sessions", "job_costs", "budget_alerts"),
     *("leases", "outbox", "stream_heads", "stream_entries", "uploads", "job_uploads"),
-    *("calibration_matrix_sets", "calibration_matrices", "cached_results", "cache_lookups"),
+    *("calibration_matrix_sets", "calibration_matrices", "cached_results", "cache_lookups", "totals"),
 }
 
 
@@ -64,12 +76,15 @@ def fill(ledger: Ledger) -> str:
             ),
             {"id": job.id},
         )
+        totals.add(connection, "a", 1)
+        totals.add(connection, "a", 1)
         connection.execute(outbox.insert().values(id=new_id(), tenant_id=tenant.id, type="a.b", at=now(), data={}))
     upload = an_upload(tenant, completed_at=now())
     uploads.create(ledger, upload, quota_bytes=upload.size_bytes)
     accepting.accept(ledger, a_job(tenant), idempotency=Idempotency("k", "b" * 64, ttl_s=60), uploads=[upload.id])
     cached_results.remember(ledger, job.id, fence=1, key="k" * 64)
     cached_results.count_lookup(ledger, job.id, hit=False)
+    costs.keep(ledger, job.id, fence=1, method="m", amount=1.0, budget=Budget(0.5))
     leases.take(ledger, leases.DISPATCHER, holder="h", seen=None)
     LedgerEvents(ledger, maxlen=100, ttl_s=60).append(job.id, "progress", {}, fence=1, attempt=1)
     matrix = StoredMatrix("child", "eava", "Mali", BROAD_CAUSES["child"], ((1.0,),))

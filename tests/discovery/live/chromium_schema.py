@@ -143,7 +143,7 @@ def _says_more(theirs: Schema, ours: Schema) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    return " ".join(re.sub(r"[\s.:*]+", " ", text).split()).casefold()
+    return " ".join(re.sub(r"[\s.:;*]+", " ", text).split()).casefold()
 
 
 def _reason_of_one(name: str, form: Form, *, is_ours: bool) -> str:
@@ -183,6 +183,16 @@ def _of_type(theirs: Schema, ours: Schema, controls: tuple[Control, ...]) -> str
     return "several addresses are an array here and one string there" if is_emails else ""
 
 
+def _of_titles(theirs: Schema, ours: Schema, controls: tuple[Control, ...]) -> str:
+    """Explain another title by the option's label attribute; a title of another option is a mistake of ours."""
+    shown = {option.value: option.label for control in controls for option in control.options}
+    first, second = theirs.get("titles", {}), ours.get("titles", {})
+    other = {value: title for value, title in first.items() if _plain(title) not in _plain(second.get(value, ""))}
+    is_label = other and all(second.get(value) == shown.get(value) for value in other)
+    is_mixed_up = any(title in shown.values() for title in other.values())
+    return "options are called by their label here, by their text there" if is_label and not is_mixed_up else ""
+
+
 def _of_step(theirs: Schema, ours: Schema, controls: tuple[Control, ...]) -> str:
     is_any = any(control.type == "range" and control.step.lower() == "any" for control in controls)
     return "a range of any step is whole there" if is_any and theirs.get("multipleOf") == 1 else ""
@@ -190,6 +200,7 @@ def _of_step(theirs: Schema, ours: Schema, controls: tuple[Control, ...]) -> str
 
 _RULES: dict[str, Callable[[Schema, Schema, tuple[Control, ...]], str]] = {
     "enum": _of_choices,
+    "titles": _of_titles,
     "items": lambda theirs, ours, controls: (
         _of_choices(theirs, ours, controls) if "items" in theirs else _of_type(theirs, ours, controls)
     ),

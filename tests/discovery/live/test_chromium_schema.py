@@ -47,6 +47,7 @@ def test_pages_with_every_control_give_the_same_schemas(site: Site, browser: War
         "disabled options are no choices here",
         "the empty prompt of a required choice is no choice here",
         "values that stand twice count once here",
+        "options are called by their label here, by their text there",
     } == reasons
 
 
