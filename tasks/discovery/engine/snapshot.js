@@ -60,6 +60,7 @@
   let elements = 0;
   let characters = 0;
   let isCut = false;
+  let naming = 0;
 
   const isLate = () => performance.now() - started > limits.time_ms;
   const isFull = () => elements >= limits.elements || characters >= limits.characters || isLate();
@@ -100,11 +101,19 @@
     isInSight(element) ||
     (["checkbox", "radio", "file"].includes(element.type) && Array.from(element.labels ?? []).some(isInSight));
 
-  // Where a page declares none, the browser may know a name all the same: from style sheets, say. It is slow to tell.
+  // Where a page declares none, the browser may know a name all the same: from style sheets, say.
   const isUnnamed = (element, tag) => {
+    if (["aria-label", "placeholder", "title"].some((name) => hasAttribute(element, name))) return false;
     if (tag === "button") return textOf(element).trim() === "";
     if (tag === "input" && SPOKEN.has(element.type)) return false;
-    return !hasAttribute(element, "aria-label") && !Array.from(element.labels ?? []).some((label) => textOf(label).trim());
+    return !Array.from(element.labels ?? []).some((label) => textOf(label).trim());
+  };
+  // Each answer costs the browser a whole tree of accessible objects.
+  const computedNameOf = (element) => {
+    const before = performance.now();
+    const name = element.computedName ?? "";
+    naming += performance.now() - before;
+    return name;
   };
 
   const note = (element, tag) => {
@@ -113,7 +122,7 @@
       forms.set(element, facts.length);
     } else {
       fact.visible = element.type !== "hidden" && isVisible(element);
-      if (fact.visible && elements < limits.named && isUnnamed(element, tag)) fact.name = element.computedName ?? "";
+      if (fact.visible && naming < limits.naming_ms && isUnnamed(element, tag)) fact.name = computedNameOf(element);
       controls.push([element, tag, fact]);
     }
     facts.push(fact);

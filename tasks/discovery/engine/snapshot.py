@@ -36,8 +36,8 @@ _LIMITS = {
     # A selector that finds more than this is not worth counting.
     "same": 20,
     "selectors": 6,
-    # Asking for computed names costs more the larger the page is.
-    "named": 20_000,
+    # For asking the browser for computed names, which takes it some 20 ms each.
+    "naming_ms": 150,
 }
 _WORLD = "switchyard"
 _HTML = """((limit) => new XMLSerializer().serializeToString(document.doctype ?? document.createComment("")) +

@@ -87,7 +87,7 @@ class Counter:
         lasts = [int(sign.value) for sign in self.signs if sign.kind is PageLinkKind.LAST]
         return max(lasts, default=None)
 
-    def _next_pair(self) -> set[tuple[int | None, int]]:
+    def _next_pair(self) -> set[tuple[int, int]]:
         """Return what a link to the next page says on the first one: it leads to page 2."""
         if self.here is not None or any(sign.number is not None for sign in self.signs):
             return set()
