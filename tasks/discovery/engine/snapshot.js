@@ -201,9 +201,13 @@
   const isGenerated = (id) =>
     /\d{4,}|[0-9a-f]{8,}|^(?:ember|react|radix|headlessui|mui|ext-gen|yui|gwt|mat-|cdk-|:r|«)|__[a-z0-9]{5,}$/i.test(id) ||
     (/[a-z]\d+[a-z]+\d/i.test(id) && id.length > 8);
+  const soles = new Map();
   const isSole = (selector, element) => {
-    const found = query(selector);
-    return found.length === 1 && found[0] === element;
+    if (!soles.has(selector)) {
+      const found = query(selector);
+      soles.set(selector, found.length === 1 ? found[0] : null);
+    }
+    return soles.get(selector) === element;
   };
   const hostOf = (element) => {
     const root = rootOf(element);
