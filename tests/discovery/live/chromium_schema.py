@@ -112,11 +112,9 @@ def _canonical(schema: Schema) -> Schema:
         found["items"] = _canonical(schema["items"])
     if schema.get("enum"):
         found["enum"] = schema["enum"]
-        found["titles"] = {
-            one["const"]: one.get("title", "")
-            for one in schema.get("anyOf", schema.get("oneOf", ()))
-            if one.get("title")
-        }
+        choices = schema.get("anyOf", schema.get("oneOf", ()))
+        # Of a value that stands twice, the first counts.
+        found["titles"] = {one["const"]: one["title"] for one in reversed(choices) if one.get("title")}
     if schema.get("format") == "date":
         found["format"] = "date"
     if str(schema.get("format", "")).startswith("^") or schema.get("x-control") in _SHAPED:
