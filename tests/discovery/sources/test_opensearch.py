@@ -31,8 +31,10 @@ DETAILED = f"""<?xml version="1.0" encoding="UTF-8"?>
   <Tags>example web</Tags><Contact>admin@example.com</Contact>
   <Url type="application/atom+xml"
     template="/?q={{searchTerms}}&amp;pw={{startPage?}}&amp;n={{count?}}&amp;format=atom" pageOffset="0"/>
-  <Url type="text/html" template="/?q={{searchTerms}}&amp;pw={{startPage?}}&amp;lang={{language?}}&amp;enc={{inputEncoding?}}"/>
-  <Url type="application/json" template="/find/{{searchTerms}}?start={{startIndex}}&amp;box={{geo:box?}}" indexOffset="0"/>
+  <Url type="text/html"
+    template="/?q={{searchTerms}}&amp;pw={{startPage?}}&amp;lang={{language?}}&amp;enc={{inputEncoding?}}"/>
+  <Url type="application/json" indexOffset="0"
+    template="/find/{{searchTerms}}?start={{startIndex}}&amp;box={{geo:box?}}"/>
   <Url type="application/opensearchdescription+xml" rel="self" template="/osd.xml?x={{searchTerms}}"/>
   <Query role="example" searchTerms="cat"/>
   <LongName>Example.com Web Search</LongName><InputEncoding>UTF-8</InputEncoding>

@@ -78,9 +78,10 @@ JUNK = st.recursive(
 )
 
 
-@given(
-    st.text(max_size=600), st.text(max_size=30), JUNK, st.dictionaries(st.text(max_size=9), st.none() | st.booleans())
-)
+WILD = st.text() | st.text(st.sampled_from("a_é \x00\ud800名{"), max_size=600)
+
+
+@given(WILD, WILD, JUNK, st.dictionaries(WILD, st.none() | st.booleans() | WILD))
 def test_whatever_a_page_registers_is_a_valid_tool_or_none(
     name: str, description: str, schema: Any, hints: dict[str, Any]
 ) -> None:

@@ -4,6 +4,7 @@ Source: JSON-LD 1.1 (embedded in HTML, ``@graph``); HTML standard, 5 (microdata)
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from lxml.html import HtmlElement
@@ -99,7 +100,7 @@ def _value(element: HtmlElement) -> Any:
     attribute = _VALUE_ATTRIBUTES.get(str(element.tag))
     if attribute is not None:
         return element.get(attribute, "")
-    return element.get("content") or "".join(element.itertext())[:5000]
+    return element.get("content") or "".join(islice(element.itertext(), 200))[:5000]
 
 
 def _input(element: HtmlElement) -> Node:

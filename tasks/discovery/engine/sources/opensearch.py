@@ -13,7 +13,7 @@ from tasks.discovery.engine.effects import effect_of, is_idempotent
 from tasks.discovery.engine.names import Names
 from tasks.discovery.engine.schema import DIALECT
 from tasks.discovery.engine.site import Site
-from tasks.discovery.engine.sources.reach import is_expected, is_other_host, resolved
+from tasks.discovery.engine.sources.reach import is_expected, is_other_host, path_of, resolved
 from tasks.discovery.engine.sources.url_template import Placeholder, URLTemplate, read_template
 from tasks.discovery.tool import MAX_DESCRIPTION_CHARS, JSONSchema, Place, RequestCall, Slot, Source, Tool
 
@@ -212,7 +212,7 @@ def _tool(offer: _Offer, description: _Description, *, site: Site, names: Names)
             required.append(parameter.input)
     label = description.text("LongName") or description.text("ShortName") or site.origin.partition("://")[2]
     kind = "suggestions" if offer.is_suggesting else "results"
-    effect = effect_of(offer.method, "search", offer.template.url)
+    effect = effect_of(offer.method, "search", path_of(offer.template.url))
     schema: JSONSchema = {"$schema": DIALECT, "type": "object", "properties": properties, "required": required}
     return Tool(
         name=names.take(_name(offer)),

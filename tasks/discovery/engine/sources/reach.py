@@ -34,6 +34,11 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def path_of(url: str) -> str:
+    """Return the path of an absolute address: what its words are judged by, since a host is only a name."""
+    return urlsplit(url).path
+
+
 def is_other_host(url: str, *, site: str) -> bool:
     """Whether the address is of another host than the site; ``www.`` makes no difference."""
     return _host(url) != _host(site)

@@ -176,7 +176,7 @@ def absolute_reference(reference: str, *, base: str) -> str:
 
 
 def is_small(value: Any, *, limit: int = MAX_VALUE_NODES) -> bool:
-    """Whether a JSON value is finite and of few parts."""
+    """Whether a JSON value is finite, of few parts, and plainly a value."""
     level, count, depth = [value], 0, 0
     while level:
         count += len(level)
@@ -198,6 +198,9 @@ def _is_short(value: Any) -> bool:
             return abs(value) < 2**63
         case str():
             return len(value) <= MAX_TEXT_CHARS * 4
+        case dict():
+            # Some readers of schemas follow it wherever it stands.
+            return "$ref" not in value
     return True
 
 

@@ -12,7 +12,7 @@ from tasks.discovery.engine.names import Names
 from tasks.discovery.engine.schema import DIALECT
 from tasks.discovery.engine.site import Site
 from tasks.discovery.engine.sources.linked_data import Node, nodes, text_of, types_of, values_of
-from tasks.discovery.engine.sources.reach import is_expected, is_other_host
+from tasks.discovery.engine.sources.reach import is_expected, is_other_host, path_of
 from tasks.discovery.engine.sources.schema_keywords import is_number, is_usable_pattern
 from tasks.discovery.engine.sources.url_template import Placeholder, URLTemplate, read_template
 from tasks.discovery.tool import MAX_DESCRIPTION_CHARS, Effect, JSONSchema, Place, RequestCall, Slot, Source, Tool
@@ -169,7 +169,7 @@ def _slot(placeholder: Placeholder) -> Slot:
 
 
 def _effect(offer: _Offer) -> Effect:
-    by_words = effect_of(offer.method, offer.type, text_of(offer.action, "name"), offer.template.url)
+    by_words = effect_of(offer.method, offer.type, text_of(offer.action, "name"), path_of(offer.template.url))
     by_type = Effect.READ if offer.type in _READING else Effect.WRITE
     by_type = Effect.DESTROY if offer.type in _DESTROYING else by_type
     return max(by_words, by_type, key=_SEVERITY.index)

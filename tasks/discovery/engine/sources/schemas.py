@@ -16,6 +16,8 @@ from tasks.discovery.tool import JSONSchema
 # Values in a part that is written out wherever it is referred to.
 MAX_INLINE = 120
 MAX_INLINE_DEPTH = 12
+# Values in a part with all that is written out in it.
+MAX_WRITTEN_OUT = 600
 MAX_TOTAL = 1500
 MAX_PARTS = 5000
 # Parts that are written out within each other; Python allows a thousand calls.
@@ -53,10 +55,12 @@ class Schemas:
         if isinstance(reading.schema, Reference):
             # However large: readers want to see the type of the whole.
             part = self._part_of(reading.schema.uri, chain=())
+            beside = reading.schema.beside
         else:
             part = self._written_out(reading, chain=())
+            beside = {}
         schema = part.schema if isinstance(part.schema, dict) else ({} if part.schema else {"not": {}})
-        return self.complete(schema, part)
+        return self.complete(schema | beside, part)
 
     def part(self, raw: Any, *, base: str = "") -> Part:
         """Return a schema whose references into ``$defs`` are still to be ``complete``d; ``base`` is its document."""
@@ -114,6 +118,7 @@ class Schemas:
         if uri not in chain and len(chain) < _MAX_CHAIN:
             other = self._part_of(uri, chain=chain)
             is_short = other.count <= MAX_INLINE and other.depth <= MAX_INLINE_DEPTH
+            is_short = is_short and part.count + other.count <= MAX_WRITTEN_OUT
             if is_short and name not in other.needs and isinstance(other.schema, dict):
                 part.count += other.count
                 part.depth = max(part.depth, depth + other.depth)

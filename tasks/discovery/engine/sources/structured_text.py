@@ -21,8 +21,8 @@ _WORDS = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _NUMBER_STARTS = frozenset("+-.0123456789")
-_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
-_NUMBER = re.compile(r"[-+]?[0-9]{0,30}\.?[0-9]{1,30}(?:[eE][-+]?[0-9]{1,2})?")
+_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,30})")
+_NUMBER = re.compile(r"[-+]?(?:[0-9]{1,30}\.[0-9]{0,30}|\.[0-9]{1,30}|[0-9]{1,30}(?=[eE]))(?:[eE][-+]?[0-9]{1,2})?")
 
 
 def read_json(text: str) -> Any:
@@ -37,7 +37,7 @@ def read_json(text: str) -> Any:
             value = json.loads(kept)
     except (ValueError, RecursionError):
         return None
-    return value if is_bounded(value) else None
+    return value if _is_bounded(value) else None
 
 
 def read_object(text: str) -> dict[str, Any] | None:
@@ -159,8 +159,7 @@ def _scalar(text: str) -> Any:
     return text.replace("\0", "")
 
 
-def is_bounded(value: Any) -> bool:
-    """Whether a JSON value is neither too deep nor of too many parts."""
+def _is_bounded(value: Any) -> bool:
     level, count, depth = [value], 0, 0
     while level:
         count += len(level)

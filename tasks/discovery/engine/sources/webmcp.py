@@ -4,13 +4,14 @@ Tools that the browser compiles from a form's attributes are left to the form so
 Source: WebMCP draft community report; Model Context Protocol 2025-06-18, tool annotations.
 """
 
+import json
 from typing import Any
 
 from tasks.discovery.engine.effects import effect_of
 from tasks.discovery.engine.names import Names
 from tasks.discovery.engine.site import DeclaredTool, Site, Snapshot
 from tasks.discovery.engine.sources.schemas import Schemas
-from tasks.discovery.engine.sources.structured_text import is_bounded
+from tasks.discovery.engine.sources.structured_text import read_json
 from tasks.discovery.tool import MAX_DESCRIPTION_CHARS, Effect, JSONSchema, PageToolCall, Source, Tool
 
 MAX_TOOLS = 100
@@ -23,11 +24,25 @@ def find_tools(site: Site) -> list[Tool]:
     names = Names()
     tools: dict[str, Tool] = {}
     for snapshot in site.snapshots:
-        for declared in snapshot.declared:
+        for given in snapshot.declared:
+            declared = _storable(given)
+            if declared.name != given.name:  # the page would not know the tool by it
+                continue
             is_ours = declared.is_imperative and 0 < len(declared.name) <= _MAX_NAME_CHARS
             if is_ours and declared.name not in tools and len(tools) < MAX_TOOLS:
                 tools[declared.name] = _tool(declared, snapshot, site=site.origin, names=names)
     return list(tools.values())
+
+
+def _storable(declared: DeclaredTool) -> DeclaredTool:
+    """Return the tool as JSON can say it: without NUL, halves of surrogate pairs, and numbers that are none."""
+    parts = [declared.name, declared.description, declared.title, declared.input_schema, declared.annotations]
+    try:
+        kept = read_json(json.dumps(parts, default=str))
+    except (ValueError, RecursionError):
+        kept = None
+    name, description, title, schema, hints = kept or ["", "", "", {}, None]
+    return DeclaredTool(name, description, schema, title, hints, is_imperative=declared.is_imperative)
 
 
 def _tool(declared: DeclaredTool, snapshot: Snapshot, *, site: str, names: Names) -> Tool:
@@ -71,7 +86,7 @@ def _hinted(hints: dict[str, Any]) -> list[str]:
 
 def _input_schema(raw: Any) -> JSONSchema:
     """Return the page's schema as a valid one of an object; what is malformed or refers elsewhere allows anything."""
-    if not isinstance(raw, dict) or not is_bounded(raw):
+    if not isinstance(raw, dict):
         raw = {}
 
     def resolve(uri: str) -> Any:

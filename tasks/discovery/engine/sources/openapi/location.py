@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from tasks.discovery.engine.html_page import read_page
 from tasks.discovery.engine.page import Link, Page
 from tasks.discovery.engine.site import Document, Site
 from tasks.discovery.engine.sources.html_tree import parse_html
@@ -27,8 +28,8 @@ CATALOG_PATH = "/.well-known/api-catalog"
 # Most common first; each framework's own default.
 USUAL_PATHS = (
     *("/openapi.json", "/swagger.json", "/v3/api-docs", "/api/openapi.json", "/swagger/v1/swagger.json"),
-    *("/openapi.yaml", "/api/swagger.json", "/openapi/openapi.json", "/api-docs", "/v2/api-docs", "/api/schema/"),
-    *("/apispec_1.json", "/api/v1/openapi.json", "/docs/openapi.json", "/swagger.yaml"),
+    *("/openapi.yaml", "/api/swagger.json", "/openapi/openapi.json", "/api-docs", "/api/schema/"),
+    *("/apispec_1.json", "/api/v1/openapi.json"),
 )
 _ACCEPT = "application/openapi+json, application/json, application/yaml;q=0.9, text/yaml;q=0.9, */*;q=0.5"
 _ACCEPT_CATALOG = "application/linkset+json, application/json;q=0.5"
@@ -114,7 +115,7 @@ class _Search:
             document = self._fetch(url, accept=_ACCEPT_PAGE)
             if document is None or self._add(read_object(document.text), url=document.url):
                 continue
-            self._look_into(document.text, page=Page(url=document.url, base_url=document.url))
+            self._look_into(document.text, page=read_page(document.text, url=document.url))
 
     def _take_catalog(self) -> None:
         url = self._site.origin + CATALOG_PATH

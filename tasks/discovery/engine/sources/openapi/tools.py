@@ -69,7 +69,7 @@ class _Builder:
         needed = self._needed(operation, inputs)
         text = ". ".join(dict.fromkeys(filter(None, (operation.summary.rstrip("."), operation.description))))
         return Tool(
-            name=self._names.take(operation.name, f"{operation.method.lower()}_{path}"),
+            name=self._names.take(operation.name, f"{operation.method.lower()}{path}"),
             title=operation.summary[:_MAX_TITLE_CHARS],
             description=text[:MAX_DESCRIPTION_CHARS],
             site=self._site,
