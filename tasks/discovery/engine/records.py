@@ -130,15 +130,15 @@ def _candidates(root: HtmlElement, base: str) -> Iterator[tuple[list[Record], fl
             for group in _groups(parent):
                 if _worth_reading(group):
                     records = _items(group, base)
-                    yield records, _score(records, parent)
+                    yield records, _score(records, group[0])
 
 
-def _score(records: list[Record], parent: HtmlElement) -> float:
+def _score(records: list[Record], element: HtmlElement) -> float:
     """Return how much the records say, less where they are the frame of the page; 0 for what is no list."""
     if len(records) < _MIN_SIBLINGS:
         return 0.0
     said = sum(_said(record) for record in records)
-    return said * (_FRAME_SHARE if _in_frame(parent) else 1.0)
+    return said * (_FRAME_SHARE if _in_frame(element) else 1.0)
 
 
 def _said(record: Record) -> float:
