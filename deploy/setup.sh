@@ -60,7 +60,7 @@ fi
 
 # Two warnings tell nothing: where a mirror's links lead, and an extra that pip before 23.3 looks for under its other spelling (pyproject.toml has both).
 pip_install() {
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@" 2>&1 |
+  "${VENV:-.venv}/bin/python" -m pip install --quiet --disable-pip-version-check "$@" 2>&1 |
     { grep -vE "^WARNING: (Location|lxml .* does not provide the extra 'html_clean')" >&2 || true; }
 }
 
@@ -79,6 +79,15 @@ if ! cmp -s <(cat "$pins" deploy/requirements-r.txt) "$stamp" || ! cmp -s pyproj
   cat "$pins" deploy/requirements-r.txt >"$stamp"
   cp pyproject.toml .venv/.installed-project
   if [ "$profile" = dev ]; then cat deploy/requirements-run.txt deploy/requirements-r.txt >.venv/.installed-run; fi
+fi
+
+# What httpbin asks for does not go with ours (docs/decisions/0019-targets-of-discovery.md).
+httpbin=.venv/targets/httpbin
+if [ "$profile" = dev ] && ! cmp -s deploy/requirements-httpbin.txt $httpbin/.installed; then
+  say "making a virtual environment for httpbin in $httpbin"
+  .venv/bin/python -m venv --clear $httpbin
+  VENV=$httpbin pip_install -r deploy/requirements-httpbin.txt
+  cp deploy/requirements-httpbin.txt $httpbin/.installed
 fi
 
 tasks/calibration/r/install.sh .venv/r-library

@@ -15,11 +15,8 @@ from tasks.discovery.engine.records import MAX_RECORDS, find_records
 
 URL = "https://example.org/list/?q=1"
 DATA = Path(__file__).parents[3] / "shared" / "data" / "pagination"
-NAV = (
-    "<nav><ul>"
-    + "".join(f"<li><a href=/n{n}>A long entry of the menu, number {n}</a></li>" for n in range(9))
-    + "</ul></nav>"
-)
+ENTRIES = "".join(f"<li><a href=/n{n}>A long entry of the menu, number {n}</a></li>" for n in range(9))
+NAV = f"<nav><ul>{ENTRIES}</ul></nav>"
 
 
 def test_rows_of_a_table_are_named_by_its_headers() -> None:
@@ -74,9 +71,7 @@ def test_itemprop_and_definitions_name_fields() -> None:
     ] == find_records(html, url=URL)
 
 
-@pytest.mark.parametrize(
-    "html", ["", "<p>One text.", "<p>a<p>b", NAV.replace("<li>", "<li>").replace("9", ""), "<table></table>"]
-)
+@pytest.mark.parametrize("html", ["", "<p>One text.", "<p>a<p>b", NAV, "<table></table>"])
 def test_what_does_not_repeat_is_no_record(html: str) -> None:
     """A menu alone is the frame of a page; it may be all there is, but says nothing of the page's subject."""
     assert all("entry of the menu" in str(record) for record in find_records(html, url=URL))

@@ -1,0 +1,1 @@
+"""The app `blog` of the tutorial."""
