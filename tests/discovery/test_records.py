@@ -21,8 +21,10 @@ NAV = f"<nav><ul>{ENTRIES}</ul></nav>"
 
 def test_rows_of_a_table_are_named_by_its_headers() -> None:
     """Links are absolute; a box to select the row with is no field; a footer is no record."""
-    html = """<table><thead><tr><th><input type=checkbox></th><th>Full name</th><th>E-mail (work)</th><th></th></tr></thead>
-    <tbody><tr><td><input type=checkbox></td><th class=field-name><a href=1/>Ada</a></th><td>a@x.org</td><td class=act>go</td></tr>
+    html = """<table><thead><tr><th><input type=checkbox></th><th>Full name</th>
+    <th>E-mail (work)</th><th></th></tr></thead>
+    <tbody><tr><td><input type=checkbox></td><th class=field-name><a href=1/>Ada</a></th><td>a@x.org</td>
+    <td class=act>go</td></tr>
     <tr><td><input type=checkbox></td><th><a href=2/>Bo</a></th><td></td><td>go</td></tr></tbody>
     <tfoot><tr><td></td><td>2 people</td><td></td><td></td></tr></tfoot></table>"""
     assert [
