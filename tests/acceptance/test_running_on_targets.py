@@ -1,4 +1,4 @@
-"""Running on real software: httpbin's order form is sent as the browser sends it; lists agree with what they are made of."""
+"""Running on real software: httpbin's form is sent as the browser sends it; lists read as what they are made of."""
 
 import shutil
 from collections.abc import Iterator
@@ -79,11 +79,13 @@ def test_order_form_of_httpbin_is_sent_as_the_browser_sends_it(httpbin: Target, 
 @pytest.mark.xdist_group("target-datasette")
 def test_a_table_of_datasette_reads_as_its_json_twin(tmp_path: Path) -> None:
     """Every row and column of the page; the twin is the truth."""
-    with started("datasette") as target, Egress(policy(target)) as egress:
-        with Runner(FakeJob(workdir=tmp_path, http=egress)) as run:
-            page, twin, table = (
-                run(_get(f"{target.url}/library/loans{end}"), {}) for end in ("", ".json?_shape=array", ".json")
-            )
+    ends = ("", ".json?_shape=array", ".json")
+    with (
+        started("datasette") as target,
+        Egress(policy(target)) as egress,
+        Runner(FakeJob(workdir=tmp_path, http=egress)) as run,
+    ):
+        page, twin, table = (run(_get(f"{target.url}/library/loans{end}"), {}) for end in ends)
     truth = [{name: str(value) for name, value in row.items()} for row in twin.items]
     assert len(truth) >= 20
     read = [{name: value for name, value in row.items() if name in truth[0]} for row in page.items]
