@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -98,7 +99,7 @@ def test_a_table_of_datasette_reads_as_its_json_twin(tmp_path: Path) -> None:
 @pytest.mark.xdist_group("target-django")
 def test_a_change_list_of_django_s_admin_reads_as_records() -> None:
     """Each row with the columns of the list, and where it is changed; the boxes to select rows are no fields."""
-    with started("django") as target, target.signed_in() as client:
+    with started("django") as target, closing(target.signed_in()) as client:
         html = client.get("/admin/auth/user/").text
     records = find_records(html, url=f"{target.url}/admin/auth/user/")
     assert records
