@@ -13,6 +13,9 @@ from tasks.core.errors import Transient
 _QUIET_S = 0.2
 _QUIET_AT_FIRST_S = 0.6
 _LOOK_EVERY_S = 0.05
+# From the head of an answer to its document in the frame.
+_SHOWN_WITHIN_S = 3.0
+_SHOWS_NOTHING = frozenset({204, 205})
 _AWAITED = frozenset({"document", "xhr", "fetch", "script"})
 
 
@@ -34,6 +37,8 @@ class Traffic:
         self.is_download = False
         self._is_touched = False
         self._is_acting = False
+        # Until then the newest document may still be on its way into its frame.
+        self._shown_by = 0.0
         self._open: set[Request] = set()
         self._changed_at = time.monotonic()
         context.on("request", self._begin)
@@ -60,7 +65,8 @@ class Traffic:
         ends_at = time.monotonic() + limit_s
         while time.monotonic() < ends_at:
             quiet_s = _QUIET_S if self._is_touched else _QUIET_AT_FIRST_S
-            if not self._open and time.monotonic() - self._changed_at >= quiet_s:
+            now = time.monotonic()
+            if not self._open and now - self._changed_at >= quiet_s and now >= self._shown_by:
                 return
             await asyncio.sleep(_LOOK_EVERY_S)
         if any(request.is_navigation_request() for request in self._open):
@@ -85,12 +91,23 @@ class Traffic:
             frame = None
         if frame is None or frame is self.frame or frame.parent_frame is None:
             self.document = response
+            self._shown_by = 0.0 if response.status in _SHOWS_NOTHING else time.monotonic() + _SHOWN_WITHIN_S
 
     def _follow(self, page: Page) -> None:
         if not self._is_acting:  # an advertisement
             return
         self.page, self.frame = page, page.main_frame
+        self._listen(page)
+
+    def _listen(self, page: Page) -> None:
         page.on("download", self._note_download)
+        page.on("framenavigated", self._note_shown)
+
+    def _note_shown(self, frame: Frame) -> None:
+        if frame is self.frame or frame.parent_frame is None:
+            self._shown_by = 0.0
+            self._changed_at = time.monotonic()
 
     def _note_download(self, _: Download) -> None:
         self.is_download = True
+        self._shown_by = 0.0
