@@ -46,7 +46,7 @@ class Traffic:
         context.on("requestfailed", self._end)
         context.on("response", self._take)
         context.on("page", self._follow)
-        page.on("download", self._note_download)
+        self._listen(page)
 
     def forget(self) -> None:
         """Begin to act: what was seen so far is no answer, and a window that is opened from now on is one."""
