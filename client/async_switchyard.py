@@ -18,6 +18,7 @@ from client.domain import LATEST, DomainReading, awaited_event, beginning
 from client.downloading import downloaded, target_path
 from client.following import Choice, Follower
 from client.limits import Limits
+from client.matrices import AsyncMatrices
 from client.models import Artifact, Change, DomainEvent, Job, Kind, LogLine, Page, QueueInfo, Upload, WorkerInfo
 from client.nonblocking import AsyncEventStream, AsyncShell
 from client.patience import performed, waited
@@ -131,6 +132,11 @@ class AsyncSwitchyard:
 
     async def _sent(self, data: object, algorithm: str | None) -> dict[Path, Mapping[str, str]]:
         return {path: (await self.upload(path)).ref for path in large_files(data, algorithm=algorithm)}
+
+    @property
+    def matrices(self) -> AsyncMatrices:
+        """The sets of misclassification matrices that calibrations may name."""
+        return AsyncMatrices(self._perform)
 
     async def wait(self, job_id: str, timeout_s: float | None = None, *, check: bool = True) -> Job:
         """Wait for a job's end; return its final record.

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tasks.calibration.contract import CacheMark, CalibrationRequest, CalibrationResult
+from tasks.calibration.contract import CalibrationRequest
 from tasks.calibration.engine.exchange import has_ensemble, shrinkage_of
 from tasks.calibration.intake import Intake
+from tasks.calibration.results import CacheMark, CalibrationResult
 from tasks.core.errors import EngineUnavailable, InputRejected
 from tasks.core.job import Engine, JobContext
 from tasks.core.known_results import KnownResult, KnownResults

@@ -53,7 +53,7 @@ def _lexicon() -> dict[str, dict[str, str]]:
 @cache
 def _patterns() -> dict[str, _Patterns]:
     parts = ("form", "field", "link")
-    return {part: {concept: _compiled(stems) for concept, stems in _lexicon()[part].items()} for part in parts}
+    return {part: {concept: compile_stems(stems) for concept, stems in _lexicon()[part].items()} for part in parts}
 
 
 @cache
@@ -61,7 +61,8 @@ def _arrows() -> dict[str, list[str]]:
     return {name: signs.split() for name, signs in _lexicon()["sign"].items()}
 
 
-def _compiled(stems: str) -> re.Pattern[str]:
+def compile_stems(stems: str) -> re.Pattern[str]:
+    """Return what finds any of the stems, written as in ``lexicon.json``."""
     whole = _WHOLE.findall(stems)
     begun = _WHOLE.sub(" ", stems).split()
     anywhere = [stem for stem in begun if _UNSPACED.search(stem)]

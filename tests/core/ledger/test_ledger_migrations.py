@@ -14,7 +14,7 @@ from tasks.calibration.inventory import Inventory, StoredMatrix
 from tasks.core.clock import now
 from tasks.core.errors import ConfigurationRefused
 from tasks.core.ids import new_id
-from tasks.core.ledger import Ledger, accepting, cached_results, fleet, leases, queries, state_events, uploads
+from tasks.core.ledger import Ledger, accepting, cached_results, fleet, leases, queries, state_events, totals, uploads
 from tasks.core.ledger.accepting import Idempotency
 from tasks.core.ledger.schema import metadata, outbox
 from tasks.core.ledger.tenants import create_key, tenant_of
@@ -34,7 +34,7 @@ def engine(empty_url: str) -> Iterator[sa.Engine]:
 
 _SINCE_0001 = {
     *("leases", "outbox", "stream_heads", "stream_entries", "uploads", "job_uploads"),
-    *("calibration_matrix_sets", "calibration_matrices", "cached_results", "cache_lookups"),
+    *("calibration_matrix_sets", "calibration_matrices", "cached_results", "cache_lookups", "totals"),
 }
 
 
@@ -56,6 +56,8 @@ def fill(ledger: Ledger) -> str:
             ),
             {"id": job.id},
         )
+        totals.add(connection, "a", 1)
+        totals.add(connection, "a", 1)
         connection.execute(outbox.insert().values(id=new_id(), tenant_id=tenant.id, type="a.b", at=now(), data={}))
     upload = an_upload(tenant, completed_at=now())
     uploads.create(ledger, upload, quota_bytes=upload.size_bytes)
