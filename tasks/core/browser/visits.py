@@ -1,6 +1,7 @@
 """One visit: a fresh browser context for one job, and what came of it."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from playwright.async_api import BrowserContext, Page, Response, Route
@@ -20,11 +21,15 @@ NAVIGATION_LIMIT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What an engine's coroutine works with. Every connection of ``context`` is judged by the egress guard."""
+    """What an engine's coroutine works with. Every connection of ``context`` is judged by the egress guard.
+
+    ``cut_off()`` ends all its connections and lets it make no more: whatever its pages do then, nothing leaves.
+    """
 
     context: BrowserContext
     holder: Pass
     guard: Guard
+    cut_off: Callable[[], None]
 
     @property
     def refused(self) -> dict[str, int]:
@@ -57,9 +62,15 @@ class Visit:
             if sum(self.refused.values()) > refusals:
                 raise refuse("in the browser", host=target.host, port=target.port) from exc
             raise Transient(f"{target.endpoint} could not be loaded: {first_line(exc)}") from exc
-        return self._judged(response, url)
+        return self.judged(response, url)
 
-    def _judged(self, response: Response | None, url: str) -> Response:
+    def judged(self, response: Response | None, url: str) -> Response:
+        """Return ``response``, the answer to going to ``url``, if it is the site's own.
+
+        Raises:
+            EgressRefused: it is the proxy's: the address is not allowed.
+            Transient: there is none.
+        """
         if response is None:
             raise Transient(f"No answer came for {url[:200]}.")
         # The proxy's own answer to a refused plain request looks like a page to the browser.

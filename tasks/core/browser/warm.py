@@ -112,7 +112,7 @@ class WarmBrowser:
         context = await chromium.new_context(
             options, proxy_url=self._proxy.url, holder=holder, user_agent=self._options.user_agent
         )
-        visit = Visit(context, holder, self._guard)
+        visit = Visit(context, holder, self._guard, cut_off=lambda: self._proxy.withdraw(holder))
         try:
             await prepare(context)
             return await work(visit)

@@ -75,7 +75,10 @@ class Loopback:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            body = b""
+
             def do_GET(self) -> None:  # the standard library's name
+                self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 loopback.paths.append(self.path)
                 loopback.headers.append({name.lower(): value for name, value in self.headers.items()})
                 try:
@@ -83,11 +86,7 @@ class Loopback:
                 except OSError:
                     self.close_connection = True
 
-            do_HEAD = do_GET  # noqa: N815
-
-            def do_POST(self) -> None:  # as above
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                self.do_GET()
+            do_HEAD = do_POST = do_PUT = do_GET  # noqa: N815
 
             def log_message(self, *_: object) -> None:
                 """Keep the test output quiet."""

@@ -1,0 +1,55 @@
+"""A stored sign-in state as both ways of running use it: Playwright's ``storage_state``, and cookies out of it."""
+
+from collections.abc import Mapping
+from http.cookiejar import Cookie, CookieJar
+from typing import Any
+
+import httpx
+
+StorageState = Mapping[str, Any]
+
+
+def cookie_jar(state: StorageState | None) -> CookieJar:
+    """Return the cookies of ``state`` in a jar of their own."""
+    jar = CookieJar()
+    for cookie in (state or {}).get("cookies", ()):
+        jar.set_cookie(_cookie(cookie))
+    return jar
+
+
+def cookies_for(state: StorageState | None, url: str) -> dict[str, str]:
+    """Return the names and values of the cookies that a request for ``url`` carries."""
+    request = httpx.Request("GET", url)
+    httpx.Cookies(cookie_jar(state)).set_cookie_header(request)
+    header = request.headers.get("Cookie", "")
+    pairs = (piece.partition("=") for piece in header.split("; ") if piece)
+    return {name: value for name, _, value in pairs}
+
+
+def cookie(name: str, value: str, *, host: str) -> Cookie:
+    """Return a cookie that is sent to ``host`` alone, until the jar is dropped."""
+    return _cookie({"name": name, "value": value, "domain": host})
+
+
+def _cookie(kept: Mapping[str, Any]) -> Cookie:
+    domain, expires = str(kept["domain"]), kept.get("expires", -1)
+    if "." not in domain and ":" not in domain:
+        domain += ".local"  # as the jar itself writes a host without a dot
+    return Cookie(
+        version=0,
+        name=kept["name"],
+        value=kept["value"],
+        port=None,
+        port_specified=False,
+        domain=domain,
+        domain_specified=domain.startswith("."),
+        domain_initial_dot=domain.startswith("."),
+        path=kept.get("path", "/"),
+        path_specified=True,
+        secure=bool(kept.get("secure")),
+        expires=None if expires in (-1, None) else int(expires),
+        discard=expires in (-1, None),
+        comment=None,
+        comment_url=None,
+        rest={},
+    )
