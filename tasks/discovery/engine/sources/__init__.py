@@ -6,7 +6,15 @@ Each has ``find_tools(site)``, which is pure but for ``site.fetch`` and ``site.p
 from collections.abc import Callable
 
 from tasks.discovery.engine.site import Site
-from tasks.discovery.engine.sources import graphql, xhr
+from tasks.discovery.engine.sources import graphql, openapi, opensearch, schema_org, webmcp, xhr
 from tasks.discovery.tool import Tool
 
-SOURCES: tuple[Callable[[Site], list[Tool]], ...] = (xhr.find_tools, graphql.find_tools)
+# In the order of ``tool.Source``.
+SOURCES: tuple[Callable[[Site], list[Tool]], ...] = (
+    webmcp.find_tools,
+    openapi.find_tools,
+    opensearch.find_tools,
+    schema_org.find_tools,
+    xhr.find_tools,
+    graphql.find_tools,
+)
