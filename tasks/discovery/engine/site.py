@@ -26,6 +26,16 @@ class Fetch(Protocol):
         """
 
 
+class PostJSON(Protocol):
+    """Posts a question as JSON to an address of the site: for protocols whose questions are bodies, such as GraphQL.
+
+    A source may send with it only what changes nothing.
+    """
+
+    def __call__(self, url: str, payload: Any, *, accept: str = "application/json") -> Document | None:
+        """Return the answer as ``Fetch`` does; redirects are not followed."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeclaredTool:
     """A WebMCP tool as ``document.modelContext`` lists it."""
@@ -43,7 +53,10 @@ class DeclaredTool:
 class Exchange:
     """A request that a script of the page made (XHR, fetch) and its answer. Bodies are bounded; headers in lower case.
 
-    ``trigger`` says what had been done just before: ``load``, or a safe control in a few words.
+    ``trigger`` says what had been done just before: ``load``, or a safe control in a few words; ``typed`` is the text
+    that was being typed then. ``is_sent`` is False for what was stopped before it left, because it might have changed
+    something: there is no answer then, and ``status`` is 0. Of headers that carry secrets (``cookie``,
+    ``authorization`` …) only the name is kept, with an empty value.
     """
 
     method: str
@@ -54,6 +67,8 @@ class Exchange:
     media_type: str
     response_text: str
     trigger: str = "load"
+    typed: str = ""
+    is_sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +108,9 @@ class FormSelectors:
 @dataclass(frozen=True, slots=True)
 class Site:
     """A site while it is being looked at. ``origin`` is ``scheme://host[:port]``; the first snapshot is the start
-    page."""
+    page. ``post_json`` is None where nothing may be posted."""
 
     origin: str
     snapshots: tuple[Snapshot, ...]
     fetch: Fetch
+    post_json: PostJSON | None = None

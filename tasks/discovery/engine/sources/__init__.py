@@ -1,9 +1,12 @@
-"""Where tools come from: one module per kind of source, cheapest and surest first."""
+"""Where tools come from: one module for each source, cheapest and surest first.
+
+Each has ``find_tools(site)``, which is pure but for ``site.fetch`` and ``site.post_json``.
+"""
 
 from collections.abc import Callable
 
 from tasks.discovery.engine.site import Site
-from tasks.discovery.engine.sources import form, links, openapi, opensearch, schema_org, webmcp
+from tasks.discovery.engine.sources import form, graphql, links, openapi, opensearch, schema_org, webmcp, xhr
 from tasks.discovery.tool import Tool
 
 # In the order of ``tool.Source``.
@@ -14,4 +17,6 @@ SOURCES: tuple[Callable[[Site], list[Tool]], ...] = (
     schema_org.find_tools,
     form.find_tools,
     links.find_tools,
+    xhr.find_tools,
+    graphql.find_tools,
 )

@@ -1,0 +1,69 @@
+"""One warm browser, and a shop of one page whose server notes all that it is asked."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from structlog.testing import capture_logs
+
+from tasks.core.browser import BrowserOptions, WarmBrowser
+from tasks.core.egress import EgressPolicy
+from tests.discovery.exercising.shop import Shop
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all of it as slow, and keep it in one process."""
+    here = __file__.rpartition("/")[0]
+    for item in items:
+        if str(item.path).startswith(here):
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.timeout(180))
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def chromium() -> str:
+    """Chromium's program; without one, all of this is skipped."""
+    found = shutil.which("chromium")
+    if found is None:
+        pytest.skip("no Chromium here: make setup installs it")
+    return found
+
+
+@pytest.fixture(scope="module")
+def open_shop() -> Iterator[Shop]:
+    """The module's shop."""
+    shop = Shop()
+    yield shop
+    shop.close()
+
+
+@pytest.fixture
+def shop(open_shop: Shop) -> Shop:
+    """The shop, as if nobody had asked it anything yet."""
+    open_shop.asked.clear()
+    open_shop.messages.clear()
+    open_shop.is_introspectable = True
+    return open_shop
+
+
+@pytest.fixture(scope="module")
+def policy(open_shop: Shop) -> EgressPolicy:
+    """Allows the shop and nothing else of this machine."""
+    return EgressPolicy(allow=frozenset({open_shop.endpoint, open_shop.socket_endpoint}), connect_timeout_s=5)
+
+
+@pytest.fixture(scope="module")
+def browser(policy: EgressPolicy) -> Iterator[WarmBrowser]:
+    """The module's browser."""
+    warm = WarmBrowser(BrowserOptions(policy=policy))
+    yield warm
+    warm.close()
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Keep refusals out of the test output."""
+    with capture_logs():
+        yield

@@ -1,0 +1,151 @@
+"""Safe controls of real pages in a real browser: what is seen of the scripts, and that nothing else leaves."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.core.browser import Visit, WarmBrowser
+from tasks.discovery.engine.exercise import exercise
+from tasks.discovery.engine.html_page import read_page
+from tasks.discovery.engine.page import Page
+from tasks.discovery.engine.site import Exchange
+from tasks.discovery.engine.watch import Watch, WatchLimits
+from tests.discovery.exercising.shop import Shop
+from tests.samples import eventually
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What came of trying a page."""
+
+    exchanges: tuple[Exchange, ...]
+    acts: tuple[str, ...]
+    stopped: tuple[str, ...]
+    url: str
+    page: Page
+    field: str
+    # What ``look`` gave before the browser let go of the page.
+    looked: Any
+
+
+def tried(
+    browser: WarmBrowser,
+    url: str,
+    *,
+    after_s: float = 0.0,
+    limits: WatchLimits | None = None,
+    look: Callable[[], Any] = lambda: None,
+    **options: Any,
+) -> Tried:
+    """Open ``url``, try its controls, wait ``after_s`` and tell what was seen."""
+
+    async def work(visit: Visit) -> Tried:
+        page = await visit.context.new_page()
+        watch = Watch(page, limits=limits)
+        await watch.start()
+        await visit.open(page, url)
+        await watch.settle(first_s=1.0)
+        read = read_page(await page.content(), url=url)
+        acts = await exercise(page, watch, **{"budget_s": 40, **options})
+        await asyncio.sleep(after_s)
+        exchanges = await watch.exchanges()
+        await watch.stop()
+        field = await page.evaluate("document.querySelector('input')?.value || ''")
+        return Tried(exchanges, acts, tuple(watch.stopped), page.url, read, field, look())
+
+    return browser.run(work, timeout_s=120)
+
+
+def test_requests_are_seen_with_what_was_done_before_them(browser: WarmBrowser, shop: Shop) -> None:
+    """Loading, typing, more, an order and a tab each show the shop's API; what it may not show is left out."""
+    seen = tried(browser, shop.url())
+    assert (
+        "typed 'blue' into 'Search products'",
+        "typed 'kettle' into 'Search products'",
+        "pressed 'Load more' (more)",
+        "pressed 'Load more' (more) #2",
+        "chose option 2 of 'Sort by NamePrice' (sort)",
+        "pressed 'New' (tab)",
+    ) == seen.acts
+    assert ["load", *seen.acts] == [exchange.trigger for exchange in seen.exchanges]
+    typed = [exchange for exchange in seen.exchanges if exchange.typed]
+    assert ["blue", "kettle"] == [exchange.typed for exchange in typed]
+    assert '"name": "blue kettle"' in typed[0].response_text
+    assert {200} == {exchange.status for exchange in seen.exchanges}
+    tab = seen.exchanges[-1]
+    assert ("POST", '{"filter":{"isNew":true,"colours":["red"]},"page":1}') == (tab.method, tab.request_body)
+    assert {"", "XMLHttpRequest"} == {
+        seen.exchanges[0].request_headers[name] for name in ("x-csrf-token", "x-requested-with")
+    }
+
+
+def test_the_page_is_opened_anew(browser: WarmBrowser, shop: Shop) -> None:
+    """Its address and its fields are as they were; what its new start asks for is no evidence."""
+    seen = tried(browser, shop.url(), after_s=0.5)
+    assert (shop.url(), "") == (seen.url, seen.field)
+    assert 1 == sum(exchange.trigger == "load" for exchange in seen.exchanges)
+    assert 2 == sum(asked.path.startswith("/api/v1/products?q=&page=1&sort=name") for asked in shop.asked)
+
+
+def test_the_same_page_is_tried_the_same_way(browser: WarmBrowser, shop: Shop) -> None:
+    first, second = (tried(browser, shop.url(), reopen=False) for _ in range(2))
+    assert first.acts == second.acts
+    assert [(e.method, e.url, e.trigger) for e in first.exchanges] == [
+        (e.method, e.url, e.trigger) for e in second.exchanges
+    ]
+
+
+def test_nothing_unsafe_reaches_the_server(browser: WarmBrowser, shop: Shop) -> None:
+    """Controls with innocent words that send, delete, leave, beacon, message, and that say farewell."""
+    for is_reopened in (True, False):
+        seen = tried(browser, shop.url("/harmful"), after_s=1.0, look=lambda: list(shop.asked), reopen=is_reopened)
+        assert [] == seen.looked
+        if is_reopened:
+            # A page that was opened anew and not touched since says farewell as it does to any visitor.
+            shop.asked.clear()
+        ways = {asked.partition(" ")[2].removeprefix(shop.url()) for asked in seen.stopped}
+        assert {
+            *("unsafe/typed", "unsafe/fetch", "unsafe/beacon", "unsafe/xhr", "unsafe/navigation", "unsafe/form"),
+            *("unsafe/window", "unsafe/delete?all=1", "unsafe/worker", "unsafe/later", "unsafe/search", "graphql"),
+        } == ways
+        unsent = {exchange.url.removeprefix(shop.url()) for exchange in seen.exchanges if not exchange.is_sent}
+        assert {"unsafe/typed", "unsafe/fetch", "unsafe/xhr", "unsafe/later", "unsafe/search", "graphql"} <= unsent
+    # What was on its way when the browser let go would be there by now.
+    tried(browser, shop.url("/still"), after_s=1.0)
+    assert [] == shop.asked
+    assert eventually(lambda: ["hello", "hello", "hello"] == shop.messages), shop.messages
+
+
+def test_without_a_guard_the_harmful_page_does_harm(browser: WarmBrowser, shop: Shop) -> None:
+    """The proof above is about the guard, not about the page: pressed by hand, its controls do reach the server."""
+
+    async def work(visit: Visit) -> None:
+        page = await visit.context.new_page()
+        await visit.open(page, shop.url("/harmful"))
+        for selector in ("#a", "#b", "#e", "#f", "#h", "#i"):
+            await page.click(selector)
+        await asyncio.sleep(0.5)
+        await page.goto("about:blank")
+
+    browser.run(work, timeout_s=60)
+    wanted = {f"/unsafe/{name}" for name in ("fetch", "beacon", "xhr", "worker", "shared", "search", "farewell")}
+    assert eventually(lambda: wanted <= {asked.path for asked in shop.asked}), shop.asked
+    assert eventually(lambda: "unsafe" in shop.messages)
+
+
+def test_a_page_without_scripts_is_left_alone(browser: WarmBrowser, shop: Shop) -> None:
+    seen = tried(browser, shop.url("/still"))
+    assert ((), ()) == (seen.acts, seen.exchanges)
+
+
+def test_time_acts_and_bodies_are_bounded(browser: WarmBrowser, shop: Shop) -> None:
+    assert () == tried(browser, shop.url(), budget_s=0.0).acts
+    assert 2 == len(tried(browser, shop.url(), max_acts=2).acts)
+    few = tried(browser, shop.url(), limits=WatchLimits(max_exchanges=2, max_response_bytes=50))
+    assert [("", 200), ("", 200)] == [(exchange.response_text, exchange.status) for exchange in few.exchanges]
+
+
+def test_given_words_are_typed(browser: WarmBrowser, shop: Shop) -> None:
+    seen = tried(browser, shop.url(), words=["teapot"], max_acts=1)
+    assert ["teapot"] == [exchange.typed for exchange in seen.exchanges if exchange.typed]
