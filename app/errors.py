@@ -21,6 +21,7 @@ _STATUS: tuple[tuple[type[errors.AppError], int], ...] = (
     (errors.UploadLocked, 423),
     (errors.Conflict, 409),
     (errors.NotAuthenticated, 401),
+    (errors.BudgetExhausted, 402),
     (errors.NotAllowed, 403),
     (errors.NotFound, 404),
     (errors.TooLarge, 413),
@@ -52,7 +53,18 @@ _CODE_OF_STATUS = {
 }
 _RETRY_AFTER_S = {"ledger_busy": 2, "ledger_unavailable": 5}
 _REMEDIES = {"missing": "Required: add it.", "extra_forbidden": "Unknown: remove it or check its spelling."}
-_SECRET_WORDS = ("password", "passwd", "secret", "token", "authorization", "credential", "api_key", "apikey")
+_SECRET_WORDS = (
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "authorization",
+    "credential",
+    "api_key",
+    "apikey",
+    "cookie",
+    "localstorage",
+)
 _VALUE_LIMIT = 200
 _MOST_REFUSALS = 50
 

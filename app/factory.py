@@ -10,6 +10,7 @@ from app import (
     calibration,
     calibration_cache,
     catalogue,
+    discovery,
     domain_events,
     fleet,
     health,
@@ -17,7 +18,10 @@ from app import (
     logs,
     matrices,
     retries,
+    sessions,
     submissions,
+    tool_exports,
+    tools,
     uploads,
 )
 from app.aside import Aside
@@ -28,6 +32,7 @@ from app.errors import Problem, register_error_handlers
 from app.forms import form_of
 from app.keyring import Keyring
 from app.live import LiveDispatcher, LiveWorkers
+from app.mcp import routes as mcp
 from app.metrics import Metrics
 from app.middleware import register_middleware
 from app.openapi import API, INFO, SECURITY_SCHEMES
@@ -38,10 +43,11 @@ from app.streams.hub import Hub
 from app.streams.routes import register_streams
 from app.streams.services import StreamServices
 from app.streams.tenant_hub import TenantHub, Waiter
-from app.streams.tokens import StreamTokens, signing_key
+from app.streams.tokens import StreamTokens
 from app.streams.waiter import HubWaiter
 from tasks.core.carriage import Carriage, NoCarriage
 from tasks.core.kernel import Kernel, open_kernel
+from tasks.core.secret_key import secret_key
 from tasks.core.settings import Settings
 from tasks.core.telemetry import configure_telemetry
 from tasks.registry import load_specs
@@ -49,6 +55,7 @@ from tasks.registry import load_specs
 _CONCERNS = (
     *(submissions, jobs, retries, batches, logs, artifacts, uploads, domain_events),
     *(catalogue, calibration, calibration_cache, matrices, fleet, health),
+    *(discovery, tools, tool_exports, sessions),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16
@@ -85,6 +92,8 @@ def create_app(
     for concern in _CONCERNS:
         app.register_api(concern.bp)
     models = [model for concern in _CONCERNS for model in concern.MODELS]
+    if settings.mcp:
+        app.register_api(mcp.bp)
     streams = _stream_services(services)
     models += register_streams(app, streams)
     answered, read = register_dialects(app, services, streams)
@@ -155,7 +164,7 @@ def _stream_services(services: Services) -> StreamServices:
     return StreamServices(
         kernel=services.kernel,
         hub=services.hub,
-        tokens=StreamTokens(signing_key(services.settings), ttl_s=services.settings.stream_token_ttl_s),
+        tokens=StreamTokens(secret_key(services.settings), ttl_s=services.settings.stream_token_ttl_s),
         tenant_of_request=lambda: bearer_tenant(services),
         record_of=lambda job: record_of(services, job).model_dump(mode="json"),
         counted=lambda transport: services.metrics.open_streams.labels(transport).track_inprogress(),

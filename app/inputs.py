@@ -76,6 +76,7 @@ def _in_utc(at: datetime) -> datetime:
 # Constraints such as `Field(ge=1)` must stand before these: pydantic leaves out of the schema what follows them.
 WHOLE_NUMBER = _matching(_INTEGER, "a whole number")
 TRUE_OR_FALSE = BeforeValidator(_boolean)
+NUMBER = _matching(_NUMBER, "a number, such as 0.5")
 SECONDS = _matching(_NUMBER, "a number of seconds, such as 30")
 
 Text = Annotated[str, AfterValidator(_without_nul), Field(json_schema_extra={"pattern": r"^[^\x00]*$"})]

@@ -126,7 +126,7 @@ class _LedgerCollector(Collector):
                 up.add_metric((queue, state), sum(worker.state == state for worker in serving))
             ready = (worker for worker in serving if worker.state != fleet.WorkerState.STANDBY)
             slots.add_metric((queue,), sum(worker.slots for worker in ready))
-        return (jobs, oldest, up, slots, leads, *self._of_outbox(), self._of_cache(), self._of_uploads())
+        return (jobs, oldest, up, slots, leads, *self._of_outbox(), *self._of_cache(), self._of_uploads())
 
     def _of_uploads(self) -> Metric:
         return CounterMetricFamily(
@@ -135,16 +135,20 @@ class _LedgerCollector(Collector):
             value=totals.read(self._ledger, totals.UPLOADS_EXPIRED),
         )
 
-    def _of_cache(self) -> Metric:
+    def _of_cache(self) -> Iterable[Metric]:
         lookups = CounterMetricFamily(
             "switchyard_cache_lookups",
             "Jobs that looked for an earlier answer to the same request.",
             labels=("kind", "outcome"),
         )
-        for kind, (hits, misses) in cached_results.lookups_by_kind(self._ledger).items():
-            lookups.add_metric((kind, "hit"), hits)
-            lookups.add_metric((kind, "miss"), misses)
-        return lookups
+        evictions = CounterMetricFamily(
+            "switchyard_cache_evictions", "Earlier answers that made room for newer ones.", labels=("kind",)
+        )
+        for kind, counted in cached_results.lookups_by_kind(self._ledger).items():
+            lookups.add_metric((kind, "hit"), counted.hits)
+            lookups.add_metric((kind, "miss"), counted.misses)
+            evictions.add_metric((kind,), counted.evictions)
+        return lookups, evictions
 
     def _of_outbox(self) -> Iterable[Metric]:
         standing = outbox.standing(self._ledger)

@@ -121,6 +121,7 @@ def describe_api(
                 parameter["schema"] = _without_null(parameter["schema"])
     _document_heads(document["paths"])
     _document_kinds(document["paths"], specs, forms)
+    _document_mcp(document["paths"])
     document["paths"]["/api/jobs"]["post"]["requestBody"] = _any_kind(specs, named)
     return json.dumps(document, separators=(",", ":")).encode()
 
@@ -153,6 +154,14 @@ def _document_heads(paths: dict[str, Any]) -> None:
         operation |= {"operationId": name, "summary": f"{operation['summary']} Without the body."}
         operation["responses"]["200"].pop("content")
         paths[path]["head"] = operation
+
+
+def _document_mcp(paths: dict[str, Any]) -> None:
+    # The view takes the bytes as they are: the protocol has errors of its own for what is no message.
+    if "/mcp" in paths:
+        schema = {"type": "object", "properties": {"jsonrpc": {"const": "2.0"}}, "required": ["jsonrpc"]}
+        ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+        paths["/mcp"]["post"]["requestBody"] = _body(schema, {"ping": ping})
 
 
 def _document_kinds(paths: dict[str, Any], specs: Mapping[str, JobSpec], forms: Mapping[str, type[BaseModel]]) -> None:

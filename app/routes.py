@@ -29,10 +29,11 @@ class AnyIdConverter(BaseConverter):
 
 
 def add_converters(url_map: Map) -> None:
-    """Make ``<job:…>``, ``<upload:…>``, ``<kind:…>``, ``<artifact:…>`` and ``<any_id:…>`` known."""
+    """Make ``<job:…>``, ``<upload:…>``, ``<tool:…>``, ``<kind:…>``, ``<artifact:…>`` and ``<any_id:…>`` known."""
     url_map.converters |= {
         "job": IdConverter,
         "upload": IdConverter,
+        "tool": IdConverter,
         "kind": KindConverter,
         "artifact": ArtifactNameConverter,
         "any_id": AnyIdConverter,

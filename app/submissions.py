@@ -16,6 +16,7 @@ from pydantic_core import to_json
 from app.answers import job_answer
 from app.attachments import attached, check_takes_files, named_uploads
 from app.auth import tenant_id
+from app.discovery import demand_budget
 from app.errors import FieldsRejected, Refusal
 from app.forms import read_form
 from app.inputs import Input, checked, one_if_large, read_json, validate_body
@@ -40,10 +41,10 @@ MODELS: tuple[type[BaseModel], ...] = (JobRecord,)
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?=[,;]|$)", re.IGNORECASE)
 _LONGEST_PREFER = 200
 _ACCEPTED_HEADERS = ("Location", "Idempotency-Replayed", "Preference-Applied")
-_ANSWERS: ResponseDict = {
+ACCEPTED_ANSWERS: ResponseDict = {
     200: answer(JobRecord, "The job ended within `Prefer: wait`, whatever its end.", headers=_ACCEPTED_HEADERS),
     202: answer(JobRecord, "Accepted.", headers=_ACCEPTED_HEADERS),
-    **problems(400, 401, 404, 413, 415, 422, 503, 507),
+    **problems(400, 401, 402, 404, 413, 415, 422, 503, 507),
 }
 
 
@@ -84,7 +85,7 @@ def _waited(response: Response) -> Response:
     return waited
 
 
-@bp.post("/api/jobs", responses=_ANSWERS)
+@bp.post("/api/jobs", responses=ACCEPTED_ANSWERS)
 @takes_files
 @partial(aside_if_large, then=_waited)
 @checked
@@ -96,10 +97,10 @@ def submit_any(header: SubmitHeaders) -> Response:
     with one_if_large():
         body = read_json()
         accepted = _accept(at, _named_spec(at, body), body, key=header.idempotency_key)
-    return _answer(at, accepted, header)
+    return answer_accepted(at, accepted, header)
 
 
-@bp.post("/api/jobs/<kind:kind>", responses=_ANSWERS)
+@bp.post("/api/jobs/<kind:kind>", responses=ACCEPTED_ANSWERS)
 @takes_files
 @partial(aside_if_large, then=_waited)
 @checked
@@ -112,7 +113,7 @@ def submit_kind(path: KindPath, header: SubmitHeaders) -> Response:
         return _answer_form(at, spec, header)
     with one_if_large():
         accepted = _accept(at, spec, read_json(), key=header.idempotency_key)
-    return _answer(at, accepted, header)
+    return answer_accepted(at, accepted, header)
 
 
 def _answer_form(at: Services, spec: JobSpec | None, header: SubmitHeaders) -> Response:
@@ -128,7 +129,7 @@ def _answer_form(at: Services, spec: JobSpec | None, header: SubmitHeaders) -> R
             is_kept = not accepted.replayed
     if not is_kept:
         sent.discard(at)
-    return _answer(at, accepted, header) if response is None else _waited(response)
+    return answer_accepted(at, accepted, header) if response is None else _waited(response)
 
 
 def _named_spec(at: Services, body: dict[str, Any]) -> JobSpec:
@@ -146,8 +147,17 @@ def accept_job(at: Services, kind: str, body: dict[str, Any]) -> Job:
         NotFound: there is no such kind.
         InputRejected: the body is refused.
     """
+    return accept(at, kind, body, key=None).job
+
+
+def accept(at: Services, kind: str, body: dict[str, Any], *, key: str | None) -> Accepted:
+    """Accept a job as ``accept_job`` does; with ``key``, an ``Idempotency-Key``, once.
+
+    Raises:
+        IdempotencyKeyReused: the key stands for another request.
+    """
     with one_if_large():
-        return _accept(at, _spec_of(at, kind), body, key=None).job
+        return _accept(at, _spec_of(at, kind), body, key=key)
 
 
 def _spec_of(at: Services, kind: str) -> JobSpec:
@@ -158,6 +168,7 @@ def _spec_of(at: Services, kind: str) -> JobSpec:
 
 
 def _accept(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | None) -> Accepted:
+    demand_budget(at, spec)
     form = read_form(validate_body(at.forms[spec.kind], body))
     submission = Submission(
         tenant_id=tenant_id(),
@@ -180,7 +191,8 @@ def _accept(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | Non
     return accepted
 
 
-def _answer(at: Services, accepted: Accepted, header: WaitHeaders) -> Response:
+def answer_accepted(at: Services, accepted: Accepted, header: WaitHeaders) -> Response:
+    """Answer with a job that was accepted, or with its end where the client prefers to wait for that."""
     response = answer_queued(at, accepted.job, header)
     if accepted.replayed:
         response.headers["Idempotency-Replayed"] = "true"

@@ -5,9 +5,12 @@ server's settings and runs where the server is installed.
 """
 
 from client.async_switchyard import AsyncSwitchyard
+from client.async_tools import AsyncTools
 from client.calibration import AsyncCalibration, Calibration, Fraction
+from client.discovery import DomainOutcome, SiteOutcome
 from client.errors import (
     AnswerTimedOut,
+    BudgetExhausted,
     ChecksumMismatch,
     ConfigurationRefused,
     ConfirmationRequired,
@@ -53,6 +56,8 @@ from client.models import (
     KindOption,
     LogLine,
     Page,
+    Preset,
+    Presets,
     Progress,
     QueueInfo,
     Upload,
@@ -60,6 +65,7 @@ from client.models import (
 )
 from client.steps import Notice
 from client.switchyard import Switchyard
+from client.tools import Tool, Tools
 
 __all__ = [
     "Switchyard",
@@ -85,6 +91,13 @@ __all__ = [
     "Matrices",
     "MatrixSet",
     "Matrix",
+    "Presets",
+    "Preset",
+    "DomainOutcome",
+    "SiteOutcome",
+    "Tools",
+    "AsyncTools",
+    "Tool",
     "SwitchyardError",
     "ConfigurationRefused",
     "ConnectionFailed",
@@ -98,6 +111,7 @@ __all__ = [
     "NotAuthenticated",
     "NotAllowed",
     "EgressRefused",
+    "BudgetExhausted",
     "NotFound",
     "UnknownKind",
     "ConfirmationRequired",

@@ -11,15 +11,29 @@ from typing import Any, Self, TypeVar, Unpack, overload
 from pydantic import BaseModel
 
 from client import address, calls
+from client.async_tools import AsyncTools
 from client.calibration import AsyncCalibration
 from client.calls import Call, JobFilters, SubmitOptions
 from client.deaths import calibration_params, large_files
+from client.discovery import DomainOutcome, discover_async
 from client.domain import LATEST, DomainReading, awaited_event, beginning
 from client.downloading import downloaded, target_path
 from client.following import Choice, Follower
 from client.limits import Limits
 from client.matrices import AsyncMatrices
-from client.models import Artifact, Change, DomainEvent, Job, Kind, LogLine, Page, QueueInfo, Upload, WorkerInfo
+from client.models import (
+    Artifact,
+    Change,
+    DomainEvent,
+    Job,
+    Kind,
+    LogLine,
+    Page,
+    Presets,
+    QueueInfo,
+    Upload,
+    WorkerInfo,
+)
 from client.nonblocking import AsyncEventStream, AsyncShell
 from client.patience import performed, waited
 from client.steps import Notice
@@ -132,6 +146,11 @@ class AsyncSwitchyard:
 
     async def _sent(self, data: object, algorithm: str | None) -> dict[Path, Mapping[str, str]]:
         return {path: (await self.upload(path)).ref for path in large_files(data, algorithm=algorithm)}
+
+    @property
+    def tools(self) -> AsyncTools:
+        """The tools that discoveries found on websites."""
+        return AsyncTools(self._perform, self.wait)
 
     @property
     def matrices(self) -> AsyncMatrices:
@@ -350,6 +369,21 @@ class AsyncSwitchyard:
     async def workers(self) -> list[WorkerInfo]:
         """List the live workers."""
         return await self._perform(calls.workers())
+
+    async def presets(self, *, force: bool = False) -> Presets:
+        """List the domains of sites that the server knows; with ``force`` their requests look past its cache."""
+        return await self._perform(calls.presets(force=force))
+
+    async def discover_domain(self, name: str, *, force: bool = False, parallel: int | None = None) -> DomainOutcome:
+        """Discover the tools of a domain's sites and wait for all of them; a site that fails fails alone.
+
+        Args:
+            parallel: how many sites at a time; as many as the server wants if absent.
+        Raises:
+            NotFound: the server knows no such domain.
+        """
+        known = await self.presets(force=force)
+        return await discover_async(self, known.named(name), parallel=parallel or known.parallel_limit)
 
     async def _perform(self, call: Call[T]) -> T:
         return await self._shell.run(performed(call, self._limits))

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ValidationError
 
 from client.errors import ConnectionFailed, error_from
-from client.models import Artifact, Change, Job, Kind, LogPage, Page, QueueInfo, WorkerInfo
+from client.models import Artifact, Change, Job, Kind, LogPage, Page, Presets, QueueInfo, WorkerInfo
 from client.steps import Answer, Request
 
 T = TypeVar("T")
@@ -206,6 +206,12 @@ def queues() -> Call[list[QueueInfo]]:
 def workers() -> Call[list[WorkerInfo]]:
     """List the workers."""
     return Call(Request("GET", "/api/workers"), _listed(WorkerInfo, "workers"))
+
+
+def presets(*, force: bool) -> Call[Presets]:
+    """List the domains of sites that can be discovered."""
+    request = Request("GET", "/api/discovery/presets", (("force", "true" if force else "false"),))
+    return Call(request, lambda answer: parsed(Presets, checked(answer).json()))
 
 
 def poll(job_id: str, *, wait_s: int, etag: str | None = None) -> Request:

@@ -13,7 +13,8 @@
     ├── NotSupported             405, 406, 411, 412, 415, 404 no_such_path
     ├── NotAuthenticated         401 not_authenticated
     ├── NotAllowed               403 not_allowed
-    │   └── EgressRefused        403 egress_refused
+    │   ├── EgressRefused        403 egress_refused
+    │   └── BudgetExhausted      402 budget_exhausted
     ├── NotFound                 404 not_found
     │   └── UnknownKind          404 unknown_kind
     ├── Conflict                 409 conflict
@@ -146,6 +147,12 @@ class EgressRefused(NotAllowed):
     """The request names an address that the server must not visit."""
 
     code = "egress_refused"
+
+
+class BudgetExhausted(NotAllowed):
+    """The tenant has spent this month what such jobs may cost."""
+
+    code = "budget_exhausted"
 
 
 class NotFound(SwitchyardError):
@@ -289,6 +296,7 @@ BY_CODE: dict[str, type[SwitchyardError]] = {
         NotAuthenticated,
         NotAllowed,
         EgressRefused,
+        BudgetExhausted,
         NotFound,
         UnknownKind,
         Conflict,
@@ -322,6 +330,7 @@ BY_CODE: dict[str, type[SwitchyardError]] = {
 BY_STATUS: dict[int, type[SwitchyardError]] = {
     400: Malformed,
     401: NotAuthenticated,
+    402: BudgetExhausted,
     403: NotAllowed,
     404: NotFound,
     405: NotSupported,

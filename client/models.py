@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from client.errors import NotFound
+
 T = TypeVar("T", bound=BaseModel)
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
@@ -317,3 +319,36 @@ class LogPage(Record):
     lines: tuple[LogLine, ...] = ()
     total: int = 0
     next_offset: int | None = None
+
+
+class Preset(Record):
+    """A domain with sites and goals. ``priority``: 1 is the most important."""
+
+    name: str
+    title: str = ""
+    priority: int
+    is_high_priority: bool
+    max_tools: int
+    cache_s: int
+    sites: tuple[str, ...]
+    goals: tuple[str, ...]
+    job_priority: int = 50
+    requests: tuple[dict[str, Any], ...]
+
+
+class Presets(Record):
+    """The domains that a server knows, and how many sites of one it wants looked at side by side."""
+
+    parallel_limit: int
+    presets: tuple[Preset, ...]
+
+    def named(self, name: str) -> Preset:
+        """Return the domain of this name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = next((one for one in self.presets if one.name == name), None)
+        if found is None:
+            raise NotFound(f"no domain {name!r}: there are {', '.join(one.name for one in self.presets)}")
+        return found

@@ -15,14 +15,28 @@ from client.blocking import BlockingShell, EventStream
 from client.calibration import Calibration
 from client.calls import Call, JobFilters, SubmitOptions
 from client.deaths import calibration_params
+from client.discovery import DomainOutcome, discover
 from client.domain import LATEST, DomainReading, awaited_event, beginning
 from client.downloading import downloaded, target_path
 from client.following import Choice, Follower
 from client.limits import Limits
 from client.matrices import Matrices
-from client.models import Artifact, Change, DomainEvent, Job, Kind, LogLine, Page, QueueInfo, Upload, WorkerInfo
+from client.models import (
+    Artifact,
+    Change,
+    DomainEvent,
+    Job,
+    Kind,
+    LogLine,
+    Page,
+    Presets,
+    QueueInfo,
+    Upload,
+    WorkerInfo,
+)
 from client.patience import performed, waited
 from client.steps import Notice
+from client.tools import Tools
 from client.uploading import Content, OnProgress, submitted, uploaded
 
 T = TypeVar("T")
@@ -151,6 +165,11 @@ class Switchyard:
     def matrices(self) -> Matrices:
         """The sets of misclassification matrices that calibrations may name."""
         return Matrices(self._perform)
+
+    @property
+    def tools(self) -> Tools:
+        """The tools that discoveries found on websites."""
+        return Tools(self._perform, self.wait)
 
     def wait(self, job_id: str, timeout_s: float | None = None, *, check: bool = True) -> Job:
         """Wait for a job's end; return its final record.
@@ -355,6 +374,21 @@ class Switchyard:
     def workers(self) -> list[WorkerInfo]:
         """List the live workers."""
         return self._perform(calls.workers())
+
+    def presets(self, *, force: bool = False) -> Presets:
+        """List the domains of sites that the server knows; with ``force`` their requests look past its cache."""
+        return self._perform(calls.presets(force=force))
+
+    def discover_domain(self, name: str, *, force: bool = False, parallel: int | None = None) -> DomainOutcome:
+        """Discover the tools of a domain's sites and wait for all of them; a site that fails fails alone.
+
+        Args:
+            parallel: how many sites at a time; as many as the server wants if absent.
+        Raises:
+            NotFound: the server knows no such domain.
+        """
+        known = self.presets(force=force)
+        return discover(self, known.named(name), parallel=parallel or known.parallel_limit)
 
     def _perform(self, call: Call[T]) -> T:
         return self._shell.run(performed(call, self._limits))

@@ -1,19 +1,13 @@
 """Short-lived tokens for one job's streams: browsers' ``EventSource`` and ``WebSocket`` cannot send an API key."""
 
-import os
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from tasks.core.clock import now
 from tasks.core.errors import NotAuthenticated
-from tasks.core.settings import Settings
 
-_KEY_FILE = "secret-key"
-_KEY_BYTES = 32
 # Longer ones are not ours; nothing is decoded for them.
 _LONGEST = 512
 
@@ -53,27 +47,3 @@ class StreamTokens:
         if for_job != job_id:
             raise NotAuthenticated("The stream token is for another job: ask for one for this job.")
         return str(tenant_id)
-
-
-def signing_key(settings: Settings) -> str:
-    """Return ``secret_key``, or in development one that is made once and kept in the state folder."""
-    if settings.secret_key is not None:
-        return settings.secret_key.get_secret_value()
-    path = settings.state_dir / _KEY_FILE
-    if not path.exists():
-        _make_key(path)
-    return path.read_text()
-
-
-def _make_key(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123  # sets the mode at birth
-        file.write(secrets.token_urlsafe(_KEY_BYTES))
-    try:
-        # Of several processes that start at once, one wins, and no one reads a half-written key.
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()

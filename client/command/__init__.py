@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import click
 
-from client.command import calibrate, changes, fleet, jobs, matrices, settings
+from client.command import calibrate, changes, fleet, jobs, matrices, settings, tools
 from client.command.exits import Exit, exit_of, report
 from client.command.session import Session
 from client.errors import SwitchyardError
@@ -45,6 +45,8 @@ for command in (
     jobs.delete,
     calibrate.calibrate,
     matrices.matrices,
+    tools.tools,
+    tools.mcp,
     changes.erase,
     fleet.kinds,
     fleet.queues,

@@ -7,7 +7,8 @@
     │   └── ChecksumMismatch     the bytes are not those that the caller meant
     ├── NotAuthenticated         no key, or one we do not know
     ├── NotAllowed               known caller, forbidden act
-    │   └── EgressRefused        an outgoing request aimed where it must not go
+    │   ├── EgressRefused        an outgoing request aimed where it must not go
+    │   └── BudgetExhausted      a tenant has spent what it may in a month
     ├── NotFound                 no such thing for this tenant
     ├── Conflict                 the thing's state does not permit it
     │   ├── IdempotencyKeyReused the key stands for another request
@@ -82,6 +83,12 @@ class EgressRefused(NotAllowed):
     """An outgoing request was refused. The message is opaque on purpose; the reason is in the log."""
 
     code = "egress_refused"
+
+
+class BudgetExhausted(NotAllowed):
+    """The tenant's budget of this month is used up, and the operator wants no more of such jobs."""
+
+    code = "budget_exhausted"
 
 
 class NotFound(AppError):

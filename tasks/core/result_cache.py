@@ -1,42 +1,167 @@
-"""Earlier answers, found in the ledger and among the artifacts."""
+"""Earlier answers, found in the ledger and among the artifacts; where there is Redis, by way of pointers kept there.
 
+A pointer, like an entry of the ledger, only says which job answers. The job's own row and files do, so that an erased
+job answers nothing, wherever it was remembered.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from tasks.core.artifacts import Artifacts
 from tasks.core.errors import LedgerUnavailable, NotFound
 from tasks.core.known_results import KnownFile, KnownResult
-from tasks.core.ledger import Ledger, cached_results
+from tasks.core.ledger import Ledger, cached_results, queries
+from tasks.core.ledger.cached_results import Bounds, Entry
+
+MAX_ENTRIES = 500
 
 
 @dataclass(frozen=True, slots=True)
 class ResultCache:
-    """Implements ``tasks.core.known_results.KnownResults``. A ledger that is away knows nothing."""
+    """Implements ``tasks.core.known_results.KnownResults``. A ledger that is away knows nothing.
+
+    Args:
+        max_entries: of one tenant and kind; None: as many as there are.
+    """
 
     ledger: Ledger
     artifacts: Artifacts
+    max_entries: int | None = None
 
-    def find(self, job_id: str, *, key: str) -> KnownResult | None:
+    def find(self, job_id: str, *, key: str, max_age_s: float | None = None) -> KnownResult | None:
         """See ``KnownResults``."""
         try:
-            entry = cached_results.find(self.ledger, job_id, key=key)
-            if entry is None:
-                return None
-            records = self.artifacts.list(entry.job_id, entry.fence, entry.attempt)
-            files = tuple(
-                KnownFile(one.name, self.artifacts.path(entry.job_id, entry.fence, one.name), one.media_type)
-                for one in records
-            )
+            entry = cached_results.find(self.ledger, job_id, key=key, max_age_s=max_age_s)
+            found = None if entry is None else _with_files(self.artifacts, entry)
+            if found is not None and self.max_entries is not None:
+                cached_results.touch(self.ledger, job_id, key=key)
         except (LedgerUnavailable, NotFound):  # a file went before its row
             return None
-        return KnownResult(entry.job_id, entry.at, entry.result, files)
+        return found
 
     def count(self, job_id: str, *, hit: bool) -> None:
         """See ``KnownResults``."""
         with suppress(LedgerUnavailable):
             cached_results.count_lookup(self.ledger, job_id, hit=hit)
 
-    def remember(self, job_id: str, *, fence: int, key: str) -> None:
+    def remember(self, job_id: str, *, fence: int, key: str, ttl_s: float | None = None) -> None:
         """See ``KnownResults``."""
         with suppress(LedgerUnavailable):
-            cached_results.remember(self.ledger, job_id, fence=fence, key=key)
+            bounds = Bounds(ttl_s, self.max_entries)
+            cached_results.remember(self.ledger, job_id, fence=fence, key=key, bounds=bounds)
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """Which claim of which job answers, how old that is and for how long it still does, in seconds."""
+
+    job_id: str
+    fence: int
+    age_s: float
+    left_s: float
+
+
+class Pointers(Protocol):
+    """A bounded store that all processes share. Away, it knows nothing and raises nothing."""
+
+    def get(self, shelf: str, key: str) -> Pointer | None:
+        """Return the entry, as the one that was used last."""
+
+    def put(self, shelf: str, key: str, *, job_id: str, fence: int, ttl_s: float, max_entries: int) -> int:
+        """Keep an entry for so long; return how many of the shelf had to make room, those used longest ago first."""
+
+    def drop(self, shelf: str, key: str) -> None:
+        """Forget an entry."""
+
+
+@dataclass(slots=True)
+class SharedResultCache:
+    """``KnownResults`` with pointers in the process, then in a store that all processes share.
+
+    An entry lives exactly as long as was said when it was written: being read, here or there, prolongs nothing.
+    """
+
+    ledger: Ledger
+    artifacts: Artifacts
+    pointers: Pointers
+    max_entries: int = MAX_ENTRIES
+    clock: Callable[[], float] = time.monotonic
+    _near: OrderedDict[tuple[str, str], tuple[Pointer, float]] = field(default_factory=OrderedDict)
+
+    def find(self, job_id: str, *, key: str, max_age_s: float | None = None) -> KnownResult | None:
+        """See ``KnownResults``."""
+        try:
+            shelf = self._shelf(job_id)
+            pointer = None if shelf is None else self._pointer(shelf, key)
+            if shelf is None or pointer is None or (max_age_s is not None and pointer.age_s >= max_age_s):
+                return None
+            entry = cached_results.answer_of(self.ledger, job_id, pointer.job_id, pointer.fence)
+            if entry is None:
+                self._drop(shelf, key)
+            return None if entry is None else _with_files(self.artifacts, entry)
+        except (LedgerUnavailable, NotFound):
+            return None
+
+    def count(self, job_id: str, *, hit: bool) -> None:
+        """See ``KnownResults``."""
+        with suppress(LedgerUnavailable):
+            cached_results.count_lookup(self.ledger, job_id, hit=hit)
+
+    def remember(self, job_id: str, *, fence: int, key: str, ttl_s: float | None = None) -> None:
+        """See ``KnownResults``; without ``ttl_s`` for a day."""
+        ttl_s = 86_400.0 if ttl_s is None else ttl_s
+        with suppress(LedgerUnavailable):
+            shelf = self._shelf(job_id)
+            if shelf is None:
+                return
+            evicted = self.pointers.put(
+                shelf, key, job_id=job_id, fence=fence, ttl_s=ttl_s, max_entries=self.max_entries
+            )
+            self._keep_near((shelf, key), Pointer(job_id, fence, 0.0, ttl_s))
+            if evicted:
+                cached_results.count_evictions(self.ledger, job_id, evicted)
+
+    def _shelf(self, job_id: str) -> str | None:
+        """Name what a job's entries share: tenant and kind, so that nothing crosses from one to another."""
+        job = queries.job(self.ledger, job_id)
+        return None if job is None else f"{job.tenant_id}:{job.kind}"
+
+    def _pointer(self, shelf: str, key: str) -> Pointer | None:
+        near = self._near.get((shelf, key))
+        if near is not None:
+            pointer, since = near
+            gone_s = self.clock() - since
+            if gone_s < pointer.left_s:
+                self._near.move_to_end((shelf, key))
+                return Pointer(pointer.job_id, pointer.fence, pointer.age_s + gone_s, pointer.left_s - gone_s)
+            del self._near[shelf, key]
+        found = self.pointers.get(shelf, key)
+        if found is not None:
+            self._keep_near((shelf, key), found)
+        return found
+
+    def _keep_near(self, name: tuple[str, str], pointer: Pointer) -> None:
+        self._near[name] = (pointer, self.clock())
+        self._near.move_to_end(name)
+        while len(self._near) > self.max_entries:
+            self._near.popitem(last=False)
+
+    def _drop(self, shelf: str, key: str) -> None:
+        self._near.pop((shelf, key), None)
+        self.pointers.drop(shelf, key)
+
+    def close(self) -> None:
+        """Hold nothing any more."""
+        self._near.clear()
+
+
+def _with_files(artifacts: Artifacts, entry: Entry) -> KnownResult:
+    records = artifacts.list(entry.job_id, entry.fence, entry.attempt)
+    files = tuple(
+        KnownFile(one.name, artifacts.path(entry.job_id, entry.fence, one.name), one.media_type) for one in records
+    )
+    return KnownResult(entry.job_id, entry.at, entry.result, files)

@@ -142,7 +142,9 @@ class Settings(BaseSettings):
         (), description="Comma-separated origins whose pages may call the API from a browser. Empty: none."
     )
     secret_key: SecretStr | None = Field(
-        None, description="Signs stream tokens. At least 32 characters. Development makes one in the state folder."
+        None,
+        description="Signs stream tokens, seals sign-in states; the same for web and workers. At least 32 characters. "
+        "Development makes one in the state folder.",
     )
     redis_timeout_s: float = Field(
         5.0, ge=0.5, le=60, description="Limit on connecting to and on one answer of the broker, for workers."
@@ -233,6 +235,25 @@ class Settings(BaseSettings):
     )
     extra_families: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated packages with kinds of your own, each with `contract.py` and `task.py`."
+    )
+    tool_stale_after: int = Field(
+        3, ge=1, le=1000, description="A found tool is stale after so many failed runs in a row."
+    )
+    discovery_prices: Path | None = Field(
+        None, description="A price table of your own for discoveries (docs/discovery.md). Default: the one we bring."
+    )
+    discovery_budget: float | None = Field(
+        None,
+        gt=0,
+        le=1e9,
+        description="What each tenant's discoveries may cost in a calendar month, in the price table's currency.",
+    )
+    discovery_budget_stop: bool = Field(
+        False, description="Refuse new discoveries of a tenant whose budget of this month is used up."
+    )
+    mcp: bool = Field(True, description="Serve found tools to agents at `/mcp` (Model Context Protocol).")
+    mcp_min_confidence: float = Field(
+        0.5, ge=0, le=1, description="Tools whose confidence is below this are not offered at `/mcp`."
     )
     r_bridge: RBridge = Field(
         RBridge.RPY2, description="How calibrations run R: `rpy2` (in the pool child) or `rscript` (its own process)."

@@ -69,6 +69,23 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
+class Aging:
+    """Rows of a family's own table that ``maintenance.sweep`` removes when they are old.
+
+    Args:
+        name: what the sweep calls them in its result.
+        table, key, time: names of the table, of its primary key and of the column that tells their age.
+        keep_s: how long they are kept, in seconds.
+    """
+
+    name: str
+    table: str
+    key: str
+    time: str
+    keep_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Option:
     """A value of a request's field that needs more of a worker than its kind does.
 
@@ -91,6 +108,7 @@ class JobSpec:
         soft_limit_s: after this long the engine gets ``SoftLimitReached`` (transient).
         hard_limit_s: after this long the child's process group is killed; larger than the soft limit.
         retention: how long what a job leaves is kept.
+        aging: rows of the family's tables that go when they are old, whichever job wrote them.
         silence_s: an attempt without a sign of life (report, log line, checkpoint) for so long is stuck; None: never.
         capabilities: what a worker must have found at start, such as ``chromium``. A job waits, and shows it as
             ``waiting_for``, while no live worker of the queue has all of it; workers of one queue should not differ.
@@ -110,6 +128,7 @@ class JobSpec:
     silence_s: float | None = None
     retry: RetryPreset = STANDARD
     retention: Retention = Retention()
+    aging: tuple[Aging, ...] = ()
     capabilities: frozenset[str] = frozenset()
     options: tuple[Option, ...] = ()
     max_result_bytes: int = 256 * 1024

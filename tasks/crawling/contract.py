@@ -2,11 +2,11 @@
 
 from enum import StrEnum
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from tasks.core.spec import Contract, JobSpec, Queue
+from tasks.core.web_url import WebURL
 
 KIND = "crawling.site"
 SITE_CRAWLED = "site.crawled"
@@ -86,7 +86,7 @@ class CrawlRequest(Contract):
         }
     )
 
-    url: str = Field(min_length=8, max_length=2048, description="Where the crawl starts; http or https.")
+    url: WebURL = Field(description="Where the crawl starts; http or https.")
     depth: int = Field(3, ge=0, le=10, description="Links followed from the start URL; 0 fetches only that page.")
     max_pages: int = Field(100, ge=1, le=50_000, description="Pages kept at most.")
     include: tuple[Glob, ...] = Field((), max_length=50, description="Globs, one of which a URL must match.")
@@ -108,22 +108,6 @@ class CrawlRequest(Contract):
     )
     max_page_bytes: int = Field(4 * 2**20, ge=1024, le=20 * 2**20, description="A larger page fails, decoded.")
     max_duration_s: int = Field(3600, ge=1, le=14_000, description="After this long the crawl ends with what it has.")
-
-    @field_validator("url")
-    @classmethod
-    def _is_crawlable(cls, url: str) -> str:
-        if _FORBIDDEN & set(url):
-            raise ValueError("url must not contain spaces or control characters; percent-encode them")
-        try:
-            parts = urlsplit(url)
-            host, user = parts.hostname, parts.username
-        except ValueError as exc:
-            raise ValueError(f"url cannot be read: {exc}") from exc
-        if parts.scheme not in {"http", "https"} or not host:
-            raise ValueError("url must start with http:// or https:// and name a host")
-        if user is not None or "@" in parts.netloc:
-            raise ValueError("url must not carry a user name or password")
-        return url
 
     @field_validator("include", "exclude")
     @classmethod

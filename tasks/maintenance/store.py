@@ -47,6 +47,10 @@ def shelves_for(
         Leftovers("cached_results", kernel.ledger, ages.cached_results()),
         Leftovers("workers", kernel.ledger, aging.ended_workers(before=ages.at - _WORKERS_FOR)),
         Leftovers("ledger_streams", kernel.ledger, aging.expired_streams(at=ages.at)),
+        *(
+            Leftovers(one.name, kernel.ledger, aging.old_rows(one, at=ages.at))
+            for one in dict.fromkeys(one for spec in specs.values() for one in spec.aging)
+        ),
         Orphans(kernel.ledger, kernel.artifacts),
         LostUploads(kernel),
     )

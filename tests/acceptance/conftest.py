@@ -10,6 +10,7 @@ import pytest
 
 from client import Switchyard
 from tests.acceptance.site import Site
+from tests.discovery.local_shop import LocalShop, local_shop
 from tests.integration.processes import CommandContainer, RedisContainer, await_true, free_port
 
 QUEUES = {"critical", "ai", "crawler", "voice", "analytics", "maintenance"}
@@ -34,7 +35,14 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture(scope="session")
-def yard(tmp_path_factory: pytest.TempPathFactory, site: Site) -> Iterator[Yard]:
+def shop() -> Iterator[LocalShop]:
+    """A shop of ten pages on loopback, with a search and a form to write to."""
+    with local_shop() as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def yard(tmp_path_factory: pytest.TempPathFactory, site: Site, shop: LocalShop) -> Iterator[Yard]:
     """Everything, started as a person would start it."""
     folder = tmp_path_factory.mktemp("yard")
     redis = RedisContainer(folder)
@@ -44,7 +52,7 @@ def yard(tmp_path_factory: pytest.TempPathFactory, site: Site) -> Iterator[Yard]
         "SWITCHYARD_STATE_DIR": str(folder / "state"),
         "SWITCHYARD_REDIS_URL": redis.url,
         "SWITCHYARD_PORT": str(port),
-        "SWITCHYARD_EGRESS_ALLOW": site.endpoint,
+        "SWITCHYARD_EGRESS_ALLOW": f"{site.endpoint},{shop.endpoint}",
         "SWITCHYARD_CORS_ORIGINS": site.origin,
         "SWITCHYARD_EXTRA_FAMILIES": "tests.faulty",
         "SWITCHYARD_HEARTBEAT_S": "1",

@@ -84,6 +84,8 @@ def _aim(case: Case, door: Caller) -> None:
     """Point most cases at jobs and files that are there; the id that was drawn decides, so that a case repeats."""
     if case.path == "/api/events" and (case.query or {}).get("format", "sse") == "sse":
         case.query = {**(case.query or {}), "format": "json"}  # as a stream it would not end, either
+    if case.path == "/mcp":
+        case.headers = {**(case.headers or {}), "Accept": "application/json"}  # nor would that
     if "reference" in case.path_parameters:
         case.path_parameters["reference"] = "some"
     if "upload_id" in case.path_parameters:
@@ -121,8 +123,9 @@ def _finished(door: Caller, at: Services) -> str:
 
 
 def _is_refused_for_its_meaning(case: Case, response: Response) -> bool:
-    # What tus's headers must be depends on each other, and where the files of a form go on the kind.
-    if case.path.startswith("/api/uploads") or case.media_type == "multipart/form-data":
+    # What tus's headers must be depends on each other, and where the files of a form go on the kind. MCP's messages
+    # have a schema of their own.
+    if case.path.startswith(("/api/uploads", "/mcp")) or case.media_type == "multipart/form-data":
         return True
     if response.status_code != 422:
         return False

@@ -6,9 +6,10 @@ import json
 import httpx
 import pytest
 
+from tasks.core.robots import MAX_ROBOTS_BYTES, parse_robots
 from tasks.crawling.engine.fetch import Fetcher
 from tasks.crawling.engine.politeness import Politeness
-from tasks.crawling.engine.robots import MAX_ROBOTS_BYTES, RobotsBook, RobotsRules, parse_robots
+from tasks.crawling.engine.robots import RobotsBook, RobotsRules
 from tests.crawling.conftest import QUICK
 from tests.crawling.local_site import LocalSite, Reply
 from tests.crawling.shared_data import shared

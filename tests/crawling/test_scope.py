@@ -4,8 +4,9 @@ import time
 
 import pytest
 
+from tasks.core.web_address import is_page_like
 from tasks.crawling.contract import CrawlRequest
-from tasks.crawling.engine.scope import Glob, SiteScope, is_page_like
+from tasks.crawling.engine.scope import Glob, SiteScope
 
 START = "https://example.org/docs/index.html"
 

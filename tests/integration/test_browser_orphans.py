@@ -40,10 +40,10 @@ def house_settings(silent: RawServer, friendly: RawServer) -> dict[str, str]:
     return {"egress_allow": f"{silent.endpoint},{friendly.endpoint}"}
 
 
-def browse_until_loading(house: House, silent: RawServer) -> tuple[Job, list[psutil.Process]]:
+def browse_until_loading(house: House, silent: RawServer, **options: float) -> tuple[Job, list[psutil.Process]]:
     """Return a job whose page waits for its server, and the browser's processes, the main one first."""
     asked = silent.arrivals
-    job = house.submit("browse", url=f"http://{silent.endpoint}/", seconds=100, until_attempt=1)
+    job = house.submit("browse", url=f"http://{silent.endpoint}/", seconds=100, until_attempt=1, **options)
     await_true(lambda: silent.arrivals > asked, what="the page is asked for")
     processes = chromium_below(house.job(job).child_pid)
     assert len(processes) > 3
@@ -85,6 +85,18 @@ def test_frozen_browser_of_a_killed_child_is_hunted_down(house: House, silent: R
 
     await_gone(processes)
     house.await_end(job)
+
+
+def test_browser_of_a_child_over_its_hard_limit_is_gone(house: House, silent: RawServer) -> None:
+    """A child that hears nothing any more is killed at the limit; its browser is gone within 10 s of that."""
+    job, processes = browse_until_loading(house, silent, timeout_s=5)
+    psutil.Process(house.job(job).child_pid).suspend()
+
+    house.await_job(job, lambda seen: seen.attempt > 1 or seen.cause == "timeout", what="the limit ends the attempt")
+
+    await_true(lambda: not [one for one in processes if lives(one)], what="the browser is gone", within_s=10)
+    assert JobState.SUCCEEDED == house.await_end(job).state
+    assert ["timeout", "succeeded"] == [row.outcome for row in house.attempts(job)]
 
 
 def test_cancelled_visit_leaves_the_child_and_its_browser_alive(house: House, silent: RawServer) -> None:

@@ -32,9 +32,14 @@ from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Job, JobState
 from tasks.core.relay import announce_all
 from tasks.core.spec import JobSpec, Retention
+from tasks.discovery import contract as discovery
+from tasks.discovery.store.run_log import runs_of
+from tasks.discovery.store.tables import runs
+from tasks.discovery.store.tools import find_named
 from tasks.maintenance.contract import PING, SPECS, Freed, SweepRequest, SweepResult
 from tasks.maintenance.engine import sweep
 from tasks.maintenance.store import shelves_for
+from tests.discovery.tools import SITE, a_tool, ran, record
 from tests.fakes import FakeJob
 from tests.samples import a_job, a_worker, ago, carried, claimed
 from tests.servers import RedisServer
@@ -291,3 +296,23 @@ def finish_with_a_file(kernel: Kernel, job: Job) -> None:
     done = transitions.finish(kernel.ledger, job.id, fence=job.fence, state=JobState.SUCCEEDED, cause="completed")
     assert done is not None
     announce_all(kernel.ledger, kernel.events, [done])
+
+
+def test_rows_of_a_family_go_at_their_own_age(
+    kernel: Kernel, tenant: Tenant, clear: Callable[..., SweepResult]
+) -> None:
+    """As a kind's spec says, by the system's sweep; what was counted of them stays."""
+    ledger = kernel.ledger
+    record(ledger, tenant, a_tool("a"))
+    found = find_named(ledger, tenant.id, SITE, "a")
+    for days in (31, 29):
+        ran(ledger, tenant, found, took_ms=float(days))
+        with ledger.write() as connection:
+            fresh = runs.update().where(runs.c.took_ms == float(days))
+            connection.execute(fresh.values(at=ago(days * DAY_S)))
+    kinds = {spec.kind: spec for spec in discovery.SPECS}
+    assert 0 == clear(kinds, by=tenant).freed.get("tool_runs", Freed()).rows
+    assert Freed(rows=1) == clear(kinds, dry_run=True).freed["tool_runs"]
+    assert Freed(rows=1) == clear(kinds).freed["tool_runs"]
+    assert [29.0] == [run.took_ms for run in runs_of(ledger, found.id, limit=9)]
+    assert 2 == find_named(ledger, tenant.id, SITE, "a").uses

@@ -7,15 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from tasks.calibration.contract import CalibrationRequest
 from tasks.calibration.engine.exchange import has_ensemble, shrinkage_of
 from tasks.calibration.intake import Intake
 from tasks.calibration.results import CacheMark, CalibrationResult
-from tasks.core.errors import EngineUnavailable, InputRejected
+from tasks.core.errors import EngineUnavailable
 from tasks.core.job import Engine, JobContext
-from tasks.core.known_results import KnownResult, KnownResults
+from tasks.core.known_results import KnownResult, KnownResults, carried_over
 from tasks.core.version import VERSION
 
 # Its library may be one that R does not know of.
@@ -104,13 +102,8 @@ class CachingCalibrator:
 
 def _carried_over(earlier: KnownResult, job: JobContext) -> CalibrationResult | None:
     """Make the earlier answer this job's own, files included; None when it cannot be had whole any more."""
-    try:
-        result = CalibrationResult.model_validate(earlier.result)
-        if not set(result.artifacts) <= {file.name for file in earlier.files}:
-            return None
-        for file in earlier.files:
-            job.save(file.name, file.path, file.media_type)
-    except (ValidationError, OSError, InputRejected):  # written by another version, or erased just now
+    result = carried_over(earlier, job, model=CalibrationResult, needs=lambda answer: answer.artifacts)
+    if result is None:
         return None
     job.log(f"Answered from the earlier result of job {earlier.job_id}; use_cache: false computes it again.")
     job.report("cache", 100.0, 100.0, f"from job {earlier.job_id}")

@@ -5,7 +5,7 @@ Only what a finished job left is touched, and what no job needs any more.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,8 +14,9 @@ from sqlalchemy.engine import Connection
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.fleet import LIVE
 from tasks.core.ledger.outbox import aged
-from tasks.core.ledger.schema import artifacts, idempotency_keys, jobs, outbox, stream_heads, workers
+from tasks.core.ledger.schema import UTCDateTime, artifacts, idempotency_keys, jobs, outbox, stream_heads, workers
 from tasks.core.records import TERMINAL
+from tasks.core.spec import Aging
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +113,8 @@ def _locked(connection: Connection, where: sa.ColumnElement[bool], limit: int) -
 class Leftover:
     """Rows of one table that nobody needs any more."""
 
-    table: sa.Table
-    key: sa.Column[Any]
+    table: sa.TableClause
+    key: sa.ColumnClause[Any]
     condition: sa.ColumnElement[bool]
 
     def count(self, ledger: Ledger) -> int:
@@ -150,3 +151,11 @@ def ended_workers(*, before: datetime) -> Leftover:
 def expired_streams(*, at: datetime) -> Leftover:
     """Streams that are kept in the ledger, and that Redis would have expired by now."""
     return Leftover(stream_heads, stream_heads.c.job_id, stream_heads.c.expires_at <= at)
+
+
+def old_rows(aging: Aging, *, at: datetime) -> Leftover:
+    """Rows of a family's table that are too old at that time."""
+    key: sa.ColumnClause[Any] = sa.column(aging.key)
+    time = sa.column(aging.time, UTCDateTime())
+    before = at - timedelta(seconds=aging.keep_s)
+    return Leftover(sa.table(aging.table, key, time), key, time < before)

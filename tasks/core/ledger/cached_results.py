@@ -5,10 +5,11 @@ An entry only points: it answers as long as its job has succeeded and still has 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
 from tasks.core.ledger.aging import Leftover
@@ -30,32 +31,80 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a tenant's cache of one kind stands; ``hits`` and ``misses`` since the beginning."""
+    """How a tenant's cache of one kind stands; ``hits``, ``misses`` and ``evictions`` since the beginning."""
 
     entries: int
     hits: int
     misses: int
     oldest: datetime | None
     newest: datetime | None
+    evictions: int = 0
 
 
-def remember(ledger: Ledger, job_id: str, *, fence: int, key: str) -> bool:
-    """Let the job answer its tenant's requests with this key, once it has succeeded. False: another claim owns it."""
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many answers one tenant and kind may have, and for how long each, from when it was written."""
+
+    ttl_s: float | None = None
+    max_entries: int | None = None
+
+
+_UNBOUNDED = Bounds()
+
+
+def remember(ledger: Ledger, job_id: str, *, fence: int, key: str, bounds: Bounds = _UNBOUNDED) -> bool:
+    """Let the job answer its tenant's requests with this key, once it has succeeded. False: another claim owns it.
+
+    Those that were used longest ago make room.
+    """
+    at = now()
+    expires_at = None if bounds.ttl_s is None else at + timedelta(seconds=bounds.ttl_s)
     with ledger.write() as connection:
         owned = (jobs.c.id == job_id) & (jobs.c.state == JobState.RUNNING) & (jobs.c.fence == fence)
         job = connection.execute(sa.select(jobs.c.tenant_id, jobs.c.kind).where(owned).with_for_update()).one_or_none()
         if job is None:
             return False
         name = {"tenant_id": job.tenant_id, "kind": job.kind, "key": key}
-        value = {"job_id": job_id, "fence": fence, "created_at": now()}
+        value = {"job_id": job_id, "fence": fence, "created_at": at, "used_at": at, "expires_at": expires_at}
         if not insert_if_new(connection, cached_results, **name, **value):
             same = sa.and_(*(cached_results.c[column] == wanted for column, wanted in name.items()))
             connection.execute(cached_results.update().where(same).values(value))
+        if bounds.max_entries is not None:
+            _make_room(connection, job.tenant_id, job.kind, bounds.max_entries)
         return True
 
 
-def find(ledger: Ledger, job_id: str, *, key: str) -> Entry | None:
-    """Return what answers this job's request, of the same tenant and kind; None when nothing does."""
+def _make_room(connection: Connection, tenant_id: str, kind: str, max_entries: int) -> None:
+    mine = (cached_results.c.tenant_id == tenant_id) & (cached_results.c.kind == kind)
+    connection.execute(cached_results.delete().where(mine, cached_results.c.expires_at <= now()))
+    used = sa.func.coalesce(cached_results.c.used_at, cached_results.c.created_at)
+    surplus = sa.select(cached_results.c.key).where(mine).order_by(used.desc()).offset(max_entries).limit(1000)
+    keys = list(connection.execute(surplus).scalars())
+    if keys:
+        connection.execute(cached_results.delete().where(mine, cached_results.c.key.in_(keys)))
+        _count(connection, tenant_id, kind, evictions=len(keys))
+
+
+def touch(ledger: Ledger, job_id: str, *, key: str) -> None:
+    """Note that the entry was used; it lives no longer for that."""
+    asking = sa.select(jobs.c.tenant_id, jobs.c.kind).where(jobs.c.id == job_id)
+    with ledger.write() as connection:
+        job = connection.execute(asking).one_or_none()
+        if job is not None:
+            named = (cached_results.c.tenant_id == job.tenant_id) & (cached_results.c.kind == job.kind)
+            connection.execute(cached_results.update().where(named, cached_results.c.key == key).values(used_at=now()))
+
+
+def find(ledger: Ledger, job_id: str, *, key: str, max_age_s: float | None = None) -> Entry | None:
+    """Return what answers this job's request, of the same tenant and kind; None when nothing does.
+
+    Args:
+        max_age_s: an older answer is none.
+    """
+    at = now()
+    young = [sa.or_(cached_results.c.expires_at.is_(None), cached_results.c.expires_at > at)]
+    if max_age_s is not None:
+        young.append(cached_results.c.created_at > at - timedelta(seconds=max_age_s))
     asking = jobs.alias("asking")
     statement = (
         sa.select(jobs.c.id, jobs.c.fence, jobs.c.attempt, jobs.c.finished_at, jobs.c.result)
@@ -68,10 +117,33 @@ def find(ledger: Ledger, job_id: str, *, key: str) -> Entry | None:
             asking.c.id == job_id,
             cached_results.c.key == key,
             jobs.c.id != job_id,
-            jobs.c.state == JobState.SUCCEEDED,
-            jobs.c.result.is_not(None),
+            *_answering(),
+            *young,
         )
     )
+    return _entry(ledger, statement)
+
+
+def answer_of(ledger: Ledger, asking: str, job_id: str, fence: int) -> Entry | None:
+    """Return what a job answered at this claim, to a job of the same tenant and kind; None if it did not, or no more.
+
+    Args:
+        asking: the job that wants to know.
+    """
+    other = jobs.alias("other")
+    statement = (
+        sa.select(jobs.c.id, jobs.c.fence, jobs.c.attempt, jobs.c.finished_at, jobs.c.result)
+        .join(other, (other.c.tenant_id == jobs.c.tenant_id) & (other.c.kind == jobs.c.kind))
+        .where(other.c.id == asking, jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.id != asking, *_answering())
+    )
+    return _entry(ledger, statement)
+
+
+def _answering() -> tuple[sa.ColumnElement[bool], ...]:
+    return jobs.c.state == JobState.SUCCEEDED, jobs.c.result.is_not(None)
+
+
+def _entry(ledger: Ledger, statement: sa.Select[Any]) -> Entry | None:
     with ledger.read() as connection:
         row = connection.execute(statement).one_or_none()
     return None if row is None else Entry(row.id, row.fence, row.attempt, row.finished_at, row.result)
@@ -79,15 +151,28 @@ def find(ledger: Ledger, job_id: str, *, key: str) -> Entry | None:
 
 def count_lookup(ledger: Ledger, job_id: str, *, hit: bool) -> None:
     """Count one question of the job's tenant and its answer."""
-    column = cache_lookups.c.hits if hit else cache_lookups.c.misses
+    _count_for(ledger, job_id, hits=int(hit), misses=int(not hit))
+
+
+def count_evictions(ledger: Ledger, job_id: str, evictions: int) -> None:
+    """Count answers of the job's tenant and kind that had to make room elsewhere than here."""
+    _count_for(ledger, job_id, evictions=evictions)
+
+
+def _count_for(ledger: Ledger, job_id: str, **more: int) -> None:
     with ledger.write() as connection:
         job = connection.execute(sa.select(jobs.c.tenant_id, jobs.c.kind).where(jobs.c.id == job_id)).one_or_none()
-        if job is None:
-            return
-        name = {"tenant_id": job.tenant_id, "kind": job.kind}
-        if not insert_if_new(connection, cache_lookups, **name, hits=int(hit), misses=int(not hit)):
-            mine = sa.and_(*(cache_lookups.c[key] == wanted for key, wanted in name.items()))
-            connection.execute(cache_lookups.update().where(mine).values({column: column + 1}))
+        if job is not None:
+            _count(connection, job.tenant_id, job.kind, **more)
+
+
+def _count(connection: Connection, tenant_id: str, kind: str, **more: int) -> None:
+    name = {"tenant_id": tenant_id, "kind": kind}
+    counted = {"hits": 0, "misses": 0, "evictions": 0} | more
+    if not insert_if_new(connection, cache_lookups, **name, **counted):
+        mine = sa.and_(*(cache_lookups.c[key] == wanted for key, wanted in name.items()))
+        grown = {column: cache_lookups.c[column] + number for column, number in more.items()}
+        connection.execute(cache_lookups.update().where(mine).values(grown))
 
 
 def standing(ledger: Ledger, *, tenant_id: str, kind: str) -> Standing:
@@ -95,23 +180,34 @@ def standing(ledger: Ledger, *, tenant_id: str, kind: str) -> Standing:
     mine = (cached_results.c.tenant_id == tenant_id) & (cached_results.c.kind == kind)
     created = cached_results.c.created_at
     entries = sa.select(sa.func.count(), sa.func.min(created), sa.func.max(created)).where(mine)
-    lookups = sa.select(cache_lookups.c.hits, cache_lookups.c.misses).where(
-        cache_lookups.c.tenant_id == tenant_id, cache_lookups.c.kind == kind
-    )
+    counters = (cache_lookups.c.hits, cache_lookups.c.misses, cache_lookups.c.evictions)
+    lookups = sa.select(*counters).where(cache_lookups.c.tenant_id == tenant_id, cache_lookups.c.kind == kind)
     with ledger.read() as connection:
         n, oldest, newest = connection.execute(entries).one()
         counted = connection.execute(lookups).one_or_none()
-    hits, misses = (0, 0) if counted is None else (counted.hits, counted.misses)
-    return Standing(int(n), int(hits), int(misses), oldest, newest)
+    hits, misses, evictions = (0, 0, 0) if counted is None else map(int, counted)
+    return Standing(int(n), hits, misses, oldest, newest, evictions)
 
 
-def lookups_by_kind(ledger: Ledger) -> dict[str, tuple[int, int]]:
-    """Return ``(hits, misses)`` of each kind, over all tenants."""
-    statement = sa.select(
-        cache_lookups.c.kind, sa.func.sum(cache_lookups.c.hits), sa.func.sum(cache_lookups.c.misses)
-    ).group_by(cache_lookups.c.kind)
+@dataclass(frozen=True, slots=True)
+class Lookups:
+    """What was asked of the caches of one kind."""
+
+    hits: int
+    misses: int
+    evictions: int
+
+
+def lookups_by_kind(ledger: Ledger) -> dict[str, Lookups]:
+    """Return the counters of each kind, over all tenants."""
+    names = ("hits", "misses", "evictions")
+    sums = [sa.func.sum(cache_lookups.c[name]).label(name) for name in names]
+    statement = sa.select(cache_lookups.c.kind, *sums).group_by(cache_lookups.c.kind)
     with ledger.read() as connection:
-        return {kind: (int(hits), int(misses)) for kind, hits, misses in connection.execute(statement)}
+        return {
+            row.kind: Lookups(int(row.hits), int(row.misses), int(row.evictions))
+            for row in connection.execute(statement)
+        }
 
 
 def forget(ledger: Ledger, *, tenant_id: str, kind: str, labels: Sequence[tuple[str, str]] = ()) -> int:

@@ -79,6 +79,12 @@ def write_dead(connection: Connection, job: Job) -> None:
     connection.execute(outbox.insert().values(_row(job, JOB_DEAD, data)))
 
 
+def write_event(connection: Connection, tenant_id: str, told: Emission, *, job_id: str | None = None) -> None:
+    """Write what was brought about otherwise than by the end of a job, in the transaction that does it."""
+    row = {"id": new_id(), "tenant_id": tenant_id, "type": told.type, "job_id": job_id, "at": now(), "data": told.data}
+    connection.execute(outbox.insert().values(row))
+
+
 def _row(job: Job, type_: str, data: dict[str, Any]) -> dict[str, Any]:
     at = job.finished_at or now()
     return {"id": new_id(), "tenant_id": job.tenant_id, "type": type_, "job_id": job.id, "at": at, "data": data}

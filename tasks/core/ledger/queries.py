@@ -275,3 +275,17 @@ def finished_counts(ledger: Ledger, *, since: datetime) -> dict[tuple[str, str],
     )
     with ledger.read() as connection:
         return {(queue, state): int(count) for queue, state, count in connection.execute(statement)}
+
+
+def counts_of_kinds(ledger: Ledger, *, tenant_id: str, kinds: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Count a tenant's jobs of these kinds, by kind and state."""
+    statement = (
+        sa.select(jobs.c.kind, jobs.c.state, sa.func.count().label("n"))
+        .where(jobs.c.tenant_id == tenant_id, jobs.c.kind.in_(kinds))
+        .group_by(jobs.c.kind, jobs.c.state)
+    )
+    counted: dict[str, dict[str, int]] = {kind: {} for kind in kinds}
+    with ledger.read() as connection:
+        for row in connection.execute(statement):
+            counted[row.kind][str(row.state)] = int(row.n)
+    return counted

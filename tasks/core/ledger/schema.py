@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 # The newest revision in `migrations/versions`; a test compares.
-REVISION = "0002"
+REVISION = "0004"
 
 metadata = sa.MetaData(
     naming_convention={
@@ -301,6 +301,9 @@ cached_results = sa.Table(
     _id("job_id", nullable=False, index=True),
     sa.Column("fence", sa.Integer, nullable=False),
     sa.Column("created_at", UTCDateTime, nullable=False, index=True),
+    # None: as long as the job is there.
+    sa.Column("expires_at", UTCDateTime),
+    sa.Column("used_at", UTCDateTime),
     sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
 )
 
@@ -311,6 +314,34 @@ cache_lookups = sa.Table(
     sa.Column("kind", sa.String(100), primary_key=True),
     sa.Column("hits", sa.BigInteger, nullable=False),
     sa.Column("misses", sa.BigInteger, nullable=False),
+    sa.Column("evictions", sa.BigInteger, nullable=False, server_default="0"),
+)
+
+# What jobs cost, for as long as budgets and summaries look back: see ``costs``. Kept when the job goes.
+job_costs = sa.Table(
+    "job_costs",
+    metadata,
+    _id("job_id", primary_key=True),
+    sa.Column("fence", sa.Integer, primary_key=True),
+    sa.Column("tenant_id", sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("kind", sa.String(100), nullable=False),
+    # How the work was done, as the family calls it.
+    sa.Column("method", sa.String(50), nullable=False),
+    sa.Column("at", UTCDateTime, nullable=False),
+    # None: not known.
+    sa.Column("amount", sa.Float),
+    sa.Index("ix_job_costs_of_tenant", "tenant_id", "at"),
+    sa.Index("ix_job_costs_at", "at"),
+)
+
+# Which shares of a month's budget a tenant was told of.
+budget_alerts = sa.Table(
+    "budget_alerts",
+    metadata,
+    sa.Column("tenant_id", sa.ForeignKey("tenants.id"), primary_key=True),
+    sa.Column("month", sa.String(7), primary_key=True),
+    sa.Column("percent", sa.Integer, primary_key=True),
+    sa.Column("at", UTCDateTime, nullable=False),
 )
 
 # Counts of what no web process sees, for as long as the ledger lives.

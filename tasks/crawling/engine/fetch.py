@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import httpx
 
 from tasks.core.errors import EgressRefused, EngineFailed, TooLarge, Transient
+from tasks.core.web_address import canonical, host_of
 from tasks.crawling.contract import FailureReason
-from tasks.crawling.engine.address import canonical, host_of
 from tasks.crawling.engine.politeness import Politeness
 from tasks.crawling.engine.tally import SkipReason
 

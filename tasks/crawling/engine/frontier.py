@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tasks.crawling.engine.scope import SiteScope, is_page_like
+from tasks.core.web_address import is_page_like
+from tasks.crawling.engine.scope import SiteScope
 from tasks.crawling.engine.tally import Tally
 
 # Distinct URLs remembered per crawl: about 100 MB of strings at the usual lengths.

@@ -8,7 +8,7 @@ import lxml.html
 import trafilatura
 from lxml import etree
 
-from tasks.crawling.engine.address import canonical
+from tasks.core.web_address import canonical
 from tasks.crawling.engine.page_content import MainText, Outline
 
 MAX_LINKS = 2000

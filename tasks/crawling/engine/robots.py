@@ -1,26 +1,14 @@
-"""robots.txt: RFC 9309 (2022), with Crawl-delay, which the RFC leaves out and many sites use."""
+"""The rules of the origins that a crawl meets."""
 
 import asyncio
-import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from protego import Protego
-
+from tasks.core.robots import MAX_ROBOTS_BYTES, MAX_ROBOTS_REDIRECTS, parse_robots
+from tasks.core.web_address import host_of, origin_of
 from tasks.crawling.contract import FailureReason
-from tasks.crawling.engine.address import host_of, origin_of
 from tasks.crawling.engine.fetch import Fetcher, FetchFailed
 from tasks.crawling.engine.politeness import Politeness
-
-# RFC 9309 2.5: at least 500 KiB must be read; the rest is ignored.
-MAX_ROBOTS_BYTES = 500 * 1024
-# RFC 9309 2.3.1.2: at least five consecutive redirects should be followed.
-MAX_ROBOTS_REDIRECTS = 5
-MAX_DELAY_S = 86_400.0
-MAX_SITEMAP_LINES = 100
-
-_AGENT_LINE = re.compile(r"^(\s*user-?agent\s*:\s*[^\s/#]+)[^#]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +20,6 @@ class RobotsRules:
     sitemaps: tuple[str, ...] = ()
     unreachable: FetchFailed | None = None
     """Why it cannot be read, where it cannot: then nothing is allowed."""
-
-
-def parse_robots(text: str, *, user_agent: str) -> RobotsRules:
-    """Return the rules for ``user_agent``: the longest match wins, allow wins a tie, no match allows.
-
-    A group named by more than a product token ("Foo Bar", "Foo/1.0") counts for that token, as RFC 9309 2.2.1 has it.
-    """
-    lines = (_AGENT_LINE.sub(r"\1", line) for line in text.removeprefix("\ufeff").splitlines())
-    parsed = Protego.parse("\n".join(lines))
-    stated_s = parsed.crawl_delay(user_agent)
-    return RobotsRules(
-        allows=lambda url: parsed.can_fetch(url, user_agent),
-        delay_s=min(stated_s, MAX_DELAY_S) if stated_s and math.isfinite(stated_s) and stated_s > 0 else 0.0,
-        sitemaps=tuple(parsed.sitemaps)[:MAX_SITEMAP_LINES],
-    )
 
 
 class RobotsBook:
@@ -79,8 +52,10 @@ class RobotsBook:
         except FetchFailed as exc:
             is_absent = exc.reason in {FailureReason.HTTP_4XX, FailureReason.REDIRECTS} and exc.status != 429
             return RobotsRules() if is_absent or not self._is_obeyed else _shut(exc)
-        rules = parse_robots(answer.body.decode("utf-8", errors="replace"), user_agent=self._user_agent)
-        return rules if self._is_obeyed else RobotsRules(sitemaps=rules.sitemaps)
+        text = parse_robots(answer.body.decode("utf-8", errors="replace"), user_agent=self._user_agent)
+        if not self._is_obeyed:
+            return RobotsRules(sitemaps=text.sitemaps)
+        return RobotsRules(allows=text.allows, delay_s=text.delay_s, sitemaps=text.sitemaps)
 
 
 def _shut(failure: FetchFailed) -> RobotsRules:

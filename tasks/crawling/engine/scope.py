@@ -1,23 +1,9 @@
 """Which URLs belong to the crawl."""
 
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 
+from tasks.core.web_address import host_of, target_of
 from tasks.crawling.contract import CrawlRequest, Scope
-from tasks.crawling.engine.address import host_of, target_of
-
-# A request for one of these never brings a page; sparing it is politeness.
-_NOT_PAGES = frozenset(
-    f".{ending}"
-    for endings in (
-        ("avif", "bmp", "gif", "ico", "jpeg", "jpg", "png", "svg", "tif", "tiff", "webp"),
-        ("avi", "flac", "m4a", "mkv", "mov", "mp3", "mp4", "mpeg", "ogg", "wav", "webm", "wmv"),
-        ("7z", "bz2", "deb", "dmg", "exe", "gz", "iso", "jar", "msi", "rar", "rpm", "tar", "tgz", "xz", "zip"),
-        ("csv", "doc", "docx", "epub", "json", "odt", "pdf", "ppt", "pptx", "xls", "xlsx"),
-        ("css", "eot", "js", "otf", "ttf", "woff", "woff2"),
-    )
-    for ending in endings
-)
 
 
 class Glob:
@@ -72,11 +58,6 @@ class SiteScope:
                 return host == self._host and target_of(url).startswith(self._folder)
             case Scope.HOST:
                 return host == self._host
-
-
-def is_page_like(url: str) -> bool:
-    """Tell whether the path's ending leaves open that a page is there; False for images, archives and so on."""
-    return PurePosixPath(target_of(url).partition("?")[0]).suffix.lower() not in _NOT_PAGES
 
 
 def _any_matches(globs: Iterable[Glob], url: str) -> bool:

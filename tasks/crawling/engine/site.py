@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from tasks.core.errors import InputRejected, Permanent
 from tasks.core.job import JobContext
+from tasks.core.web_address import canonical, host_of
 from tasks.crawling.contract import (
     DEFAULT_DELAY_S,
     PAGES_MEDIA_TYPE,
@@ -19,7 +20,6 @@ from tasks.crawling.contract import (
     PageError,
     StopReason,
 )
-from tasks.crawling.engine.address import canonical, host_of
 from tasks.crawling.engine.extraction import Extraction, ExtractionFailed
 from tasks.crawling.engine.fetch import Fetcher, FetchFailed, FetchLimits, FetchSkipped
 from tasks.crawling.engine.frontier import Frontier, Visit

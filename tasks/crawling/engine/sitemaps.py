@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from tasks.core.errors import EngineFailed
-from tasks.crawling.engine.address import canonical, origin_of
+from tasks.core.web_address import canonical, origin_of
 from tasks.crawling.engine.fetch import Fetcher, FetchFailed
 
 # The protocol allows 50 MB; a file this large holds some 100,000 URLs.

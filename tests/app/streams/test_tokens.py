@@ -6,8 +6,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.streams.tokens import StreamTokens, signing_key
+from app.streams.tokens import StreamTokens
 from tasks.core.errors import NotAuthenticated
+from tasks.core.secret_key import secret_key
 from tasks.core.settings import Settings
 from tests.app.streams.house import KEY, OTHER_KEY, TOKEN_KEY, House, add_other_tenant
 
@@ -55,15 +56,15 @@ def test_token_signed_with_other_key_is_refused(tokens: StreamTokens) -> None:
 def test_development_key_is_made_once_and_private(tmp_path: Path) -> None:
     """Every process of this machine signs alike."""
     settings = Settings(state_dir=tmp_path / "new")
-    first = signing_key(settings)
+    first = secret_key(settings)
     path = tmp_path / "new" / "secret-key"
-    assert (first, 0o600) == (signing_key(settings), stat.S_IMODE(path.stat().st_mode))
+    assert (first, 0o600) == (secret_key(settings), stat.S_IMODE(path.stat().st_mode))
     assert [path] == list(path.parent.iterdir())
 
 
 def test_configured_key_leaves_no_file(tmp_path: Path) -> None:
     """Production has one already."""
-    assert signing_key(Settings(state_dir=tmp_path, secret_key="k" * 32)) == "k" * 32
+    assert secret_key(Settings(state_dir=tmp_path, secret_key="k" * 32)) == "k" * 32
     assert not list(tmp_path.iterdir())
 
 

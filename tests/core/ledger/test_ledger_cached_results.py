@@ -8,6 +8,8 @@ import pytest
 
 from tasks.core.clock import now
 from tasks.core.ledger import Ledger, cached_results, tenants, transitions
+from tasks.core.ledger.cached_results import Bounds, Lookups
+from tasks.core.ledger.schema import cached_results as cached_results_table
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobState
 from tasks.maintenance.contract import PING
@@ -94,7 +96,7 @@ def test_lookups_are_counted_by_tenant_and_summed_by_kind(ledger: Ledger, tenant
     cached_results.count_lookup(ledger, theirs.id, hit=True)
     standing = cached_results.standing(ledger, tenant_id=tenant.id, kind=PING)
     assert (6, 6) == (standing.hits, standing.misses)
-    assert {PING: (7, 6)} == cached_results.lookups_by_kind(ledger)
+    assert {PING: Lookups(7, 6, 0)} == cached_results.lookups_by_kind(ledger)
     cached_results.count_lookup(ledger, "01890000-0000-7000-8000-000000000000", hit=True)
 
 
@@ -125,3 +127,50 @@ def test_outdated_entries_are_found_by_kind(
     assert 1 - left == leftover.count(ledger)
     assert 1 - left == leftover.delete(ledger, limit=10)
     assert left == cached_results.standing(ledger, tenant_id=tenant.id, kind=PING).entries
+
+
+def test_an_answer_lives_as_long_as_was_said_when_it_was_written(ledger: Ledger, tenant: Tenant) -> None:
+    """Being used prolongs nothing."""
+    job = running(ledger, tenant)
+    cached_results.remember(ledger, job.id, fence=job.fence, key=KEY, bounds=Bounds(ttl_s=3600))
+    end(ledger, job)
+    assert job.id == found_for(ledger, tenant)
+    asking = accepted(ledger, tenant)
+    cached_results.touch(ledger, asking.id, key=KEY)
+    with ledger.write() as connection:
+        row = connection.execute(cached_results_table.select()).one()
+        assert row.expires_at == row.created_at + timedelta(hours=1)
+        connection.execute(cached_results_table.update().values(expires_at=now() - timedelta(seconds=1)))
+    assert found_for(ledger, tenant) is None
+
+
+def test_who_wants_a_younger_answer_gets_none(ledger: Ledger, tenant: Tenant) -> None:
+    """By when it was written."""
+    job = answered(ledger, tenant)
+    with ledger.write() as connection:
+        connection.execute(cached_results_table.update().values(created_at=now() - timedelta(hours=2)))
+    asking = accepted(ledger, tenant)
+    assert cached_results.find(ledger, asking.id, key=KEY, max_age_s=3600) is None
+    entry = cached_results.find(ledger, asking.id, key=KEY, max_age_s=3 * 3600)
+    assert entry is not None
+    assert job.id == entry.job_id
+
+
+def test_what_was_used_longest_ago_makes_room(ledger: Ledger, tenant: Tenant) -> None:
+    """And is counted; another tenant's stays."""
+    stranger = tenants.named(ledger, "stranger")
+    answered(ledger, stranger, "z" * 64)
+    bounds = Bounds(max_entries=2)
+    for key in ("a" * 64, "b" * 64):
+        end(ledger, remembered(ledger, tenant, key, bounds))
+    cached_results.touch(ledger, accepted(ledger, tenant).id, key="a" * 64)
+    end(ledger, remembered(ledger, tenant, "c" * 64, bounds))
+    assert [True, False, True] == [found_for(ledger, tenant, letter * 64) is not None for letter in "abc"]
+    assert found_for(ledger, stranger, "z" * 64) is not None
+    assert 1 == cached_results.standing(ledger, tenant_id=tenant.id, kind=PING).evictions
+
+
+def remembered(ledger: Ledger, tenant: Tenant, key: str, bounds: Bounds) -> Job:
+    job = running(ledger, tenant)
+    cached_results.remember(ledger, job.id, fence=job.fence, key=key, bounds=bounds)
+    return job

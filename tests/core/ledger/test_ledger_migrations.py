@@ -14,13 +14,31 @@ from tasks.calibration.inventory import Inventory, StoredMatrix
 from tasks.core.clock import now
 from tasks.core.errors import ConfigurationRefused
 from tasks.core.ids import new_id
-from tasks.core.ledger import Ledger, accepting, cached_results, fleet, leases, queries, state_events, totals, uploads
+from tasks.core.ledger import (
+    Ledger,
+    accepting,
+    cached_results,
+    costs,
+    fleet,
+    leases,
+    queries,
+    state_events,
+    totals,
+    uploads,
+)
 from tasks.core.ledger.accepting import Idempotency
+from tasks.core.ledger.costs import Budget
 from tasks.core.ledger.schema import metadata, outbox
 from tasks.core.ledger.tenants import create_key, tenant_of
 from tasks.core.ledger.upgrade import ensure_schema, migrate
 from tasks.core.ledger_events import LedgerEvents
+from tasks.discovery.store.recording import record_discovery
+from tasks.discovery.store.records import RunFacts
+from tasks.discovery.store.run_log import record_run
+from tasks.discovery.store.sessions import keep_session
+from tasks.discovery.store.tools import find_named
 from tests.core.ledger.test_ledger_uploads import an_upload
+from tests.discovery.tools import SITE, a_tool
 from tests.samples import a_job, a_worker, running
 
 
@@ -33,6 +51,8 @@ def engine(empty_url: str) -> Iterator[sa.Engine]:
 
 
 _SINCE_0001 = {
+    *("discovery_tools", "discovery_tool_versions", "discovery_tool_terms", "discovery_tool_notes"),
+    *("discovery_runs", "discovery_recordings", "discovery_sessions", "job_costs", "budget_alerts"),
     *("leases", "outbox", "stream_heads", "stream_entries", "uploads", "job_uploads"),
     *("calibration_matrix_sets", "calibration_matrices", "cached_results", "cache_lookups", "totals"),
 }
@@ -64,10 +84,16 @@ def fill(ledger: Ledger) -> str:
     accepting.accept(ledger, a_job(tenant), idempotency=Idempotency("k", "b" * 64, ttl_s=60), uploads=[upload.id])
     cached_results.remember(ledger, job.id, fence=1, key="k" * 64)
     cached_results.count_lookup(ledger, job.id, hit=False)
+    costs.keep(ledger, job.id, fence=1, method="m", amount=1.0, budget=Budget(0.5))
     leases.take(ledger, leases.DISPATCHER, holder="h", seen=None)
     LedgerEvents(ledger, maxlen=100, ttl_s=60).append(job.id, "progress", {}, fence=1, attempt=1)
     matrix = StoredMatrix("child", "eava", "Mali", BROAD_CAUSES["child"], ((1.0,),))
     store.keep(ledger, tenant.id, Inventory((matrix,)), name="a", version=None, source="a.csv")
+    record_discovery(ledger, job.id, job.fence, site=SITE, tools=[a_tool("a")])
+    found = find_named(ledger, tenant.id, SITE, "a")
+    facts = RunFacts(ok=True, took_ms=1.0, backend="http", used=["argument q"])
+    record_run(ledger, found.id, facts, version=1, job_id=job.id, fence=job.fence, stale_after=3)
+    keep_session(ledger, tenant.id, SITE, b"sealed")
     return job.id
 
 

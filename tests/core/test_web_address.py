@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.crawling.engine.address import canonical, host_of, origin_of, target_of
+from tasks.core.web_address import canonical, host_of, origin_of, target_of
 
 
 @pytest.mark.parametrize(

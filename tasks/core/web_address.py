@@ -1,6 +1,7 @@
 """One spelling per URL, so that a page is fetched once."""
 
 import re
+from pathlib import PurePosixPath
 
 import ada_url
 
@@ -8,6 +9,20 @@ MAX_URL_CHARS = 2048
 
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+# A request for one of these never brings a page; sparing it is politeness.
+_NOT_PAGES = frozenset(
+    f".{ending}"
+    for endings in (
+        ("avif", "bmp", "gif", "ico", "jpeg", "jpg", "png", "svg", "tif", "tiff", "webp"),
+        ("avi", "flac", "m4a", "mkv", "mov", "mp3", "mp4", "mpeg", "ogg", "wav", "webm", "wmv"),
+        ("7z", "bz2", "deb", "dmg", "exe", "gz", "iso", "jar", "msi", "rar", "rpm", "tar", "tgz", "xz", "zip"),
+        ("csv", "doc", "docx", "epub", "json", "odt", "pdf", "ppt", "pptx", "xls", "xlsx"),
+        ("css", "eot", "js", "otf", "ttf", "woff", "woff2"),
+    )
+    for ending in endings
+)
 
 
 def canonical(url: str, *, base: str | None = None) -> str | None:
@@ -40,6 +55,11 @@ def host_of(url: str) -> str:
 def target_of(url: str) -> str:
     """Return path and query of a canonical URL."""
     return "/" + url.split("/", 3)[3]
+
+
+def is_page_like(url: str) -> bool:
+    """Tell whether the path's ending leaves open that a page is there; False for images, archives and so on."""
+    return PurePosixPath(target_of(url).partition("?")[0]).suffix.lower() not in _NOT_PAGES
 
 
 def _normal_escapes(text: str) -> str:

@@ -1,0 +1,55 @@
+"""Which of a site's tools are returned: those that serve the goal best, then the surest."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasks.discovery.engine.goal_match import GoalMatch
+from tasks.discovery.engine.notes import Notes
+from tasks.discovery.tool import CheckName, Source, Tool
+
+# How far a tool's place depends on the goal, on how sure it is, and on how sure its kind of source is.
+_OF_GOAL, _OF_CERTAINTY, _OF_SOURCE = 0.6, 0.3, 0.1
+# Below this no tool is "the one for the goal": nothing but a word or two in passing.
+LEAST_MATCH = 0.25
+
+_PLACES = {source: place for place, source in enumerate(Source)}
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A tool with how well it serves the goal and where that puts it."""
+
+    tool: Tool
+    match: float
+    score: float
+
+
+def rank(tools: Sequence[Tool], goal: GoalMatch) -> list[Ranked]:
+    """Return the tools, best first; equal ones stay in their order."""
+    ranked = []
+    for tool in tools:
+        match = goal.of(tool)
+        source = 1 - _PLACES[tool.source] / len(_PLACES)
+        score = _OF_GOAL * match + _OF_CERTAINTY * certainty(tool) + _OF_SOURCE * source
+        ranked.append(Ranked(tool, match, round(score, 6)))
+    return sorted(ranked, key=lambda one: -one.score)
+
+
+def certainty(tool: Tool) -> float:
+    """Return how sure it is that this is a tool: its confidence once it was assessed, else what its source says."""
+    return tool.prior if tool.confidence is None else tool.confidence
+
+
+def without_failures(tools: Sequence[Tool], notes: Notes, *, min_confidence: float) -> list[Tool]:
+    """Return the tools that may be published: none that failed when it was run, none assessed as too unsure."""
+    kept = []
+    for tool in tools:
+        failure = next((check for check in tool.checks if check.name is CheckName.RUNS and not check.passed), None)
+        if failure is not None:
+            notes.skip("tool", tool.name, reason="failed_check", message=failure.note)
+        elif tool.confidence is not None and tool.confidence < min_confidence:
+            message = f"{tool.confidence:.2f} is below {min_confidence:g}."
+            notes.skip("tool", tool.name, reason="low_confidence", message=message)
+        else:
+            kept.append(tool)
+    return kept

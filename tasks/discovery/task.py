@@ -1,0 +1,144 @@
+"""Celery tasks of the discovery kinds; they only delegate."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from celery import shared_task
+
+from tasks.core.job import Engine, JobContext
+from tasks.core.kernel import Kernel
+from tasks.core.known_results import KnownResults
+from tasks.core.ledger import costs
+from tasks.core.ledger.costs import Budget
+from tasks.core.result_cache import MAX_ENTRIES, ResultCache, SharedResultCache
+from tasks.core.run import JobTask, run_job
+from tasks.discovery.contract import RUN, SITE, SPECS, TOOL, Cost
+from tasks.discovery.tool import Tool
+
+if TYPE_CHECKING:
+    from tasks.discovery.engine.discover import Discoverer
+    from tasks.discovery.engine.run_tool import RunReport
+    from tasks.discovery.store.records import StoredTool
+
+_SPECS = {spec.kind: spec for spec in SPECS}
+
+
+@shared_task(name=SITE, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
+def discover_site(self: JobTask, _job_id: str) -> dict[str, Any]:
+    """Run ``discovery.site``."""
+    kernel: Kernel = self.app.kernel
+    return run_job(self, _SPECS[SITE], lambda: _load_site(kernel))
+
+
+@shared_task(name=TOOL, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
+def discover_tool(self: JobTask, _job_id: str) -> dict[str, Any]:
+    """Run ``discovery.tool``."""
+    kernel: Kernel = self.app.kernel
+    return run_job(self, _SPECS[TOOL], lambda: _load_tool(kernel))
+
+
+@shared_task(name=RUN, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
+def run_tool(self: JobTask, _job_id: str) -> dict[str, Any]:
+    """Run ``discovery.run``."""
+    kernel: Kernel = self.app.kernel
+    return run_job(self, _SPECS[RUN], lambda: _load_run(kernel))
+
+
+def _load_site(kernel: Kernel) -> Engine[Any]:
+    from tasks.discovery.engine.caching import CachingDiscoverer  # noqa: PLC0415  # engines load on the first job
+
+    return CachingDiscoverer(_discoverer(kernel).discover_site, _known(kernel))
+
+
+def _load_tool(kernel: Kernel) -> Engine[Any]:
+    from tasks.discovery.engine.caching import CachingDiscoverer  # noqa: PLC0415  # as above
+
+    return CachingDiscoverer(_discoverer(kernel).discover_tool, _known(kernel))
+
+
+def _load_run(kernel: Kernel) -> Engine[Any]:
+    from tasks.discovery.engine.run_tool import ToolRunner  # noqa: PLC0415  # as above
+    from tasks.discovery.pricing import PriceTable, Pricing  # noqa: PLC0415  # as above
+
+    return ToolRunner(
+        load=lambda job, tool_id: _stored(kernel, job, tool_id).tool,
+        keep=partial(_keep_run, kernel),
+        open_session=partial(_open_session, kernel),
+        charge=partial(_charge, kernel),
+        pricing=Pricing(PriceTable.load(kernel.settings.discovery_prices)),
+    )
+
+
+def _discoverer(kernel: Kernel) -> "Discoverer":
+    from tasks.discovery.engine.discover import Discoverer  # noqa: PLC0415  # as above
+    from tasks.discovery.engine.sources import SOURCES  # noqa: PLC0415  # as above
+    from tasks.discovery.pricing import PriceTable, Pricing  # noqa: PLC0415  # as above
+
+    return Discoverer(
+        SOURCES,
+        record=partial(_record, kernel),
+        open_session=partial(_open_session, kernel),
+        charge=partial(_charge, kernel),
+        pricing=Pricing(PriceTable.load(kernel.settings.discovery_prices)),
+    )
+
+
+def _known(kernel: Kernel) -> KnownResults:
+    """Return where earlier answers are: in the ledger where there is no Redis."""
+    settings = kernel.settings
+    if not settings.needs_redis:
+        return ResultCache(kernel.ledger, kernel.artifacts, max_entries=MAX_ENTRIES)
+    from tasks.core.redis_pointers import RedisPointers  # noqa: PLC0415  # each profile loads only its own
+
+    return kernel.warm.get(
+        "answers", lambda: SharedResultCache(kernel.ledger, kernel.artifacts, RedisPointers(settings.redis_url))
+    )
+
+
+def _charge(kernel: Kernel, job: JobContext, cost: Cost, method: str) -> None:
+    settings = kernel.settings
+    budget = Budget(settings.discovery_budget, stops=settings.discovery_budget_stop)
+    costs.keep(kernel.ledger, job.id, fence=job.fence, method=method, amount=cost.total, budget=budget)
+
+
+def _record(kernel: Kernel, job: JobContext, site: str, tools: Sequence[Tool], is_whole: bool) -> None:
+    from tasks.discovery.store.recording import record_discovery  # noqa: PLC0415  # stores load on the first job
+
+    record_discovery(kernel.ledger, job.id, job.fence, site=site, tools=tools, is_whole=is_whole)
+
+
+def _stored(kernel: Kernel, job: JobContext, tool_id: str) -> "StoredTool":
+    from tasks.discovery.store.tools import tool_for_job  # noqa: PLC0415  # as above
+
+    return tool_for_job(kernel.ledger, job.id, tool_id)
+
+
+def _keep_run(kernel: Kernel, job: JobContext, run: "RunReport") -> None:
+    from tasks.discovery.store.records import RunFacts  # noqa: PLC0415  # as above
+    from tasks.discovery.store.run_log import record_run  # noqa: PLC0415  # as above
+
+    stored = _stored(kernel, job, run.tool_id)
+    facts = RunFacts(
+        ok=not run.error,
+        took_ms=run.took_s * 1000,
+        backend=run.ran_in,
+        cost_usd=run.cost.total,
+        error_code=run.error or None,
+        used=[f"backend {run.ran_in}", *(f"argument {name}" for name in run.arguments)][:20],
+    )
+    record_run(
+        kernel.ledger,
+        run.tool_id,
+        facts,
+        version=stored.version,
+        job_id=job.id,
+        fence=job.fence,
+        stale_after=kernel.settings.tool_stale_after,
+    )
+
+
+def _open_session(kernel: Kernel, job: JobContext, site: str) -> Mapping[str, Any]:
+    from tasks.discovery.sealing import state_for_job  # noqa: PLC0415  # needs a library that few jobs do
+
+    return state_for_job(kernel.ledger, kernel.settings, job.id, site)

@@ -1,0 +1,70 @@
+"""Which of a shop's tools a person means."""
+
+import pytest
+
+from tasks.discovery.engine.goal_match import GoalMatch
+from tasks.discovery.engine.ranking import LEAST_MATCH, rank
+from tasks.discovery.tool import RequestCall, Source, Tool
+
+
+def tool(name: str, purpose: str, path: str, *inputs: str, title: str = "", source: Source = Source.FORM) -> Tool:
+    return Tool(
+        name=name,
+        title=title or name.replace("_", " ").capitalize(),
+        site="http://shop.test",
+        found_on="http://shop.test/",
+        source=source,
+        purpose=purpose,
+        call=RequestCall(url=f"http://shop.test{path}"),
+        input_schema={"type": "object", "properties": {name: {"type": "string"} for name in inputs}},
+        prior=0.9,
+    )
+
+
+TOOLS = [
+    tool("search_products", "search", "/search", "q"),
+    tool("subscribe_newsletter", "join mailing list", "/newsletter", "email", title="Join our mailing list"),
+    tool("log_in", "login", "/login", "username", "password"),
+    tool("contact_us", "contact/comment", "/contact", "name", "email", "message"),
+    tool("sort_by_price", "sort", "/products", "sort", source=Source.SORT),
+    tool("product_pages", "pagination", "/products", "page", source=Source.PAGINATION),
+    tool("search_flights", "search", "/flights", "origin", "destination", "date"),
+    tool("get_forecast", "api", "/api/weather", "city", title="Weather forecast", source=Source.OPENAPI),
+]
+
+
+@pytest.mark.parametrize(
+    ("goal", "wanted"),
+    [
+        ("find products by name", "search_products"),
+        ("sign up for the newsletter", "subscribe_newsletter"),
+        ("subscribe", "subscribe_newsletter"),
+        ("log in to my account", "log_in"),
+        ("send a message to support", "contact_us"),
+        ("how do I contact the company?", "contact_us"),
+        ("cheapest product first", "sort_by_price"),
+        ("go through all pages of products", "product_pages"),
+        ("search for flights", "search_flights"),
+        ("book a flight from Paris to Rome", "search_flights"),
+        ("what is the weather in London", "get_forecast"),
+        ("Produkte suchen", "search_products"),
+        ("rechercher un produit", "search_products"),
+    ],
+)
+def test_the_tool_that_a_person_means_comes_first(goal: str, wanted: str) -> None:
+    """In words of their own, in several languages."""
+    best = rank(TOOLS, GoalMatch(goal))[0]
+    assert wanted == best.tool.name
+    assert best.match >= LEAST_MATCH
+
+
+@pytest.mark.parametrize("goal", ["translate a text into Japanese", "play chess"])
+def test_nothing_serves_a_goal_that_the_site_does_not(goal: str) -> None:
+    """So that no tool is the one for it."""
+    assert all(one.match < LEAST_MATCH for one in rank(TOOLS, GoalMatch(goal)))
+
+
+def test_without_a_goal_the_surest_comes_first() -> None:
+    """By what was shown, else by what the source says, then by the kind of source."""
+    assessed = [one.model_copy(update={"confidence": 0.1}) for one in TOOLS[:-1]]
+    assert "get_forecast" == rank([*assessed, TOOLS[-1]], GoalMatch(""))[0].tool.name
