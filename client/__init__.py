@@ -5,6 +5,7 @@ server's settings and runs where the server is installed.
 """
 
 from client.async_switchyard import AsyncSwitchyard
+from client.async_tools import AsyncTools
 from client.calibration import AsyncCalibration, Calibration, Fraction
 from client.discovery import DomainOutcome, SiteOutcome
 from client.errors import (
@@ -95,6 +96,7 @@ __all__ = [
     "DomainOutcome",
     "SiteOutcome",
     "Tools",
+    "AsyncTools",
     "Tool",
     "SwitchyardError",
     "ConfigurationRefused",

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 from pydantic import BaseModel
 
 from client import address, calls
+from client.async_tools import AsyncTools
 from client.calibration import AsyncCalibration
 from client.calls import Call, JobFilters, SubmitOptions
 from client.deaths import calibration_params, large_files
@@ -144,6 +145,11 @@ class AsyncSwitchyard:
 
     async def _sent(self, data: object, algorithm: str | None) -> dict[Path, Mapping[str, str]]:
         return {path: (await self.upload(path)).ref for path in large_files(data, algorithm=algorithm)}
+
+    @property
+    def tools(self) -> AsyncTools:
+        """The tools that discoveries found on websites."""
+        return AsyncTools(self._perform, self.wait)
 
     async def wait(self, job_id: str, timeout_s: float | None = None, *, check: bool = True) -> Job:
         """Wait for a job's end; return its final record.

@@ -91,13 +91,11 @@ class Tools:
 
     def recommended(self, query: str | None = None, *, limit: int = 5, **filters: Unpack[ToolFilters]) -> list[Tool]:
         """List the active tools that are best by confidence, success and use."""
-        params = _params(query=query, limit=limit, **filters)
-        page = self._perform(Call(Request("GET", f"{_PATH}/recommended", params), _page))
-        return list(page.tools)
+        return self._perform(best(query, limit=limit, filters=filters))
 
     def show(self, tool_id: str) -> Tool:
         """Read one tool."""
-        return self._perform(Call(Request("GET", _path(tool_id)), _tool))
+        return self._perform(shown(tool_id))
 
     def submit(
         self,
@@ -144,12 +142,11 @@ class Tools:
 
     def export(self, format: Literal["mcp", "openapi", "functions", "python"], **filters: Unpack[ToolFilters]) -> str:
         """Export active tools, or those of another status, as text."""
-        params = _params(format=format, **filters)
-        return self._perform(Call(Request("GET", f"{_PATH}/export", params), _text))
+        return self._perform(exported(format, filters))
 
     def delete(self, tool_id: str) -> None:
         """Delete a tool with its versions, runs and notes."""
-        self._perform(Call(Request("DELETE", _path(tool_id)), _text, repeatable=False))
+        self._perform(deleted(tool_id))
 
     def delete_site(self, site: str, *, confirm: bool = False) -> int:
         """Delete every tool of a site and the sign-in state kept for it; return how many tools.
@@ -157,13 +154,39 @@ class Tools:
         Raises:
             ConfirmationRequired: ``confirm`` is false.
         """
-        params = (("site", site), ("confirm", "true" if confirm else "false"))
-        return self._perform(Call(Request("DELETE", _PATH, params), _deleted, repeatable=False))
+        return self._perform(deleted_site(site, confirm=confirm))
 
 
 def listed(text: str | None, *, limit: int, cursor: str | None, filters: ToolFilters) -> Call[ToolPage]:
     """Read one page of tools."""
     return Call(Request("GET", _PATH, _params(q=text, limit=limit, cursor=cursor, **filters)), _page)
+
+
+def best(query: str | None, *, limit: int, filters: ToolFilters) -> Call[list[Tool]]:
+    """Read the tools that are recommended."""
+    request = Request("GET", f"{_PATH}/recommended", _params(query=query, limit=limit, **filters))
+    return Call(request, lambda answer: list(_page(answer).tools))
+
+
+def shown(tool_id: str) -> Call[Tool]:
+    """Read one tool."""
+    return Call(Request("GET", _path(tool_id)), lambda answer: parsed(Tool, answer.json()))
+
+
+def exported(form: str, filters: ToolFilters) -> Call[str]:
+    """Export tools as text."""
+    return Call(Request("GET", f"{_PATH}/export", _params(format=form, **filters)), lambda answer: answer.body.decode())
+
+
+def deleted(tool_id: str) -> Call[None]:
+    """Delete a tool."""
+    return Call(Request("DELETE", _path(tool_id)), lambda _: None, repeatable=False)
+
+
+def deleted_site(site: str, *, confirm: bool) -> Call[int]:
+    """Delete the tools of a site."""
+    request = Request("DELETE", _PATH, (("site", site), ("confirm", "true" if confirm else "false")))
+    return Call(request, lambda answer: int(answer.json()["deleted"]), repeatable=False)
 
 
 def submitted(
@@ -196,15 +219,3 @@ def _params(**values: object) -> tuple[tuple[str, str], ...]:
 
 def _page(answer: Answer) -> ToolPage:
     return parsed(ToolPage, answer.json())
-
-
-def _tool(answer: Answer) -> Tool:
-    return parsed(Tool, answer.json())
-
-
-def _text(answer: Answer) -> str:
-    return answer.body.decode()
-
-
-def _deleted(answer: Answer) -> int:
-    return int(answer.json()["deleted"])

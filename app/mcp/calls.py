@@ -142,7 +142,8 @@ def _output(result: Mapping[str, Any], stored: StoredTool, job_id: str) -> Resul
         where = f"/api/jobs/{job_id}/artifacts/{result['artifact']}"
         return _failed("too_large", f"The output is too large for an answer: it is at {where}.")
     value = output_of(stored.tool, result.get("value"))
-    if schema is not None and result.get("fits_output_schema") is False:
+    is_misfit = result.get("fits_output_schema") is False or not isinstance(value, dict)
+    if schema is not None and is_misfit:
         return _failed("unexpected_output", f"The site's answer does not fit the tool's output schema: {_text(value)}")
     answered: Result = {"content": [{"type": "text", "text": _text(value)}], "isError": False}
     return answered if schema is None else answered | {"structuredContent": value}

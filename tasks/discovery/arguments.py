@@ -41,7 +41,7 @@ def faults_of(schema: JSONSchema, arguments: dict[str, Any]) -> list[Fault]:
     there_are = ", ".join(properties)[:_MOST_CHARS] or "none"
     faults = [Fault(name, f"Unknown: remove it; the tool takes {there_are}.") for name in unknown]
     known = {name: value for name, value in arguments.items() if name in properties}
-    for error in _compiled(json.dumps(schema, sort_keys=True)).iter_errors(known):
+    for error in validator_of(schema).iter_errors(known):
         if len(faults) >= _MOST_FAULTS:
             break
         faults.append(_fault(error))
@@ -58,6 +58,15 @@ def secret_inputs(schema: JSONSchema) -> frozenset[str]:
     )
 
 
+def validator_of(schema: JSONSchema) -> Draft202012Validator:
+    """Return the checker of a schema; the same schema is compiled once. Its messages say "it" for the value.
+
+    Raises:
+        Permanent: the schema is unusable.
+    """
+    return _compiled(json.dumps(schema, sort_keys=True))
+
+
 def _fault(error: ValidationError) -> Fault:
     path = [str(part) for part in error.instance_path]
     if error.kind.name == "required":
@@ -72,7 +81,7 @@ def _compiled(schema: str) -> Draft202012Validator:
     )
     try:
         return Draft202012Validator(
-            json.loads(schema), validate_formats=True, pattern_options=options, mask="The value", offline=True
+            json.loads(schema), validate_formats=True, pattern_options=options, mask="it", offline=True
         )
     except (ValidationError, ReferencingError) as exc:
         raise Permanent(f"The tool's input schema cannot be used: {str(exc)[:_MOST_CHARS]}") from exc

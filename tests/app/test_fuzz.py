@@ -123,8 +123,8 @@ def _finished(door: Caller, at: Services) -> str:
 
 
 def _is_refused_for_its_meaning(case: Case, response: Response) -> bool:
-    # What tus's headers must be depends on each other, and where the files of a form go on the kind. MCP's messages have
-    # a schema of their own.
+    # What tus's headers must be depends on each other, and where the files of a form go on the kind. MCP's messages
+    # have a schema of their own.
     if case.path.startswith(("/api/uploads", "/mcp")) or case.media_type == "multipart/form-data":
         return True
     if response.status_code != 422:

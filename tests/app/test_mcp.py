@@ -194,6 +194,8 @@ def test_failures_are_results(desk: Desk, worker: Callable[..., None]) -> None:
             assert "value.json" in await told(q="tea")
             worker(**answered({"rows": 1}, fits_output_schema=False))
             assert (await told(q="tea")).startswith("unexpected_output: ")
+            worker(**answered(None))
+            assert (await told(q="tea")).startswith("unexpected_output: ")
             with pytest.raises(MCPError, match="no tool 'nothing' is offered"):
                 await client.call_tool("nothing", {})
 

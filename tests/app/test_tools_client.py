@@ -1,5 +1,6 @@
 """``switchyard tools`` and the client's tools, against the real front door."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ import pytest
 
 from app.openapi import API
 from app.services import Services, services_of
-from client import ConfirmationRequired, InputRejected, NotFound, Switchyard
+from client import AsyncSwitchyard, ConfirmationRequired, InputRejected, NotFound, Switchyard
 from client.command import main
 from tasks.core.ledger import queries
 from tasks.core.ledger.queries import Filter
@@ -109,6 +110,23 @@ def test_a_tool_is_run(client: Switchyard, ids: dict[str, str], worker: Callable
     assert {"arguments.q", "arguments.sort"} == {error.field for error in refused.value.errors}
     with pytest.raises(InputRejected):
         client.tools.run(ids["close_account"], {"q": "x"})
+
+
+def test_a_tool_is_run_with_await(url: str, alice: Caller, ids: dict[str, str], worker: Callable[[Any], None]) -> None:
+    """By the asyncio client, which has the same methods."""
+
+    async def conversation() -> None:
+        async with AsyncSwitchyard(url, alice.key) as client:
+            worker("tea")
+            assert "tea" == await client.tools.run(ids["search_products"], {"q": "tea"})
+            assert [SITE] == [tool.site for tool in (await client.tools.page("catalogue", effect="read")).tools]
+            assert 2 == len(await client.tools.recommended())
+            assert "search_products" == (await client.tools.show(ids["search_products"])).name
+            assert "tools" in json.loads(await client.tools.export("mcp"))
+            await client.tools.delete(ids["search_products"])
+            assert 1 == await client.tools.delete_site(SITE, confirm=True)
+
+    asyncio.run(conversation())
 
 
 def test_an_exported_module_runs_tools(client: Switchyard, ids: dict[str, str], worker: Callable[[Any], None]) -> None:

@@ -20,10 +20,10 @@ _MOST_CHARS = 200
 
 def add_observations(connection: Connection, tool_id: str, facts: RunFacts) -> bool:
     """Count what a run has shown; tell whether any of it is of something new."""
-    failed = {subject[:_MOST_CHARS] for subject in facts.failed[:_MOST_PER_RUN]}
+    failed = {_storable(subject) for subject in facts.failed[:_MOST_PER_RUN]}
     seen = dict.fromkeys(failed, False)
     for subject in facts.used[:_MOST_PER_RUN]:
-        seen.setdefault(subject[:_MOST_CHARS], facts.ok)
+        seen.setdefault(_storable(subject), facts.ok)
     is_new = False
     for subject, worked in sorted(seen.items()):
         counts = {"worked": int(worked), "failed": int(not worked)}
@@ -57,6 +57,11 @@ def judged(subject: str, *, worked: int, failed: int) -> Note | None:
         if score >= _THRESHOLD and for_it > 0:
             return Note(subject, verdict, score, worked, failed)
     return None
+
+
+def _storable(subject: str) -> str:
+    # Names of inputs come from pages, and may hold what no text column takes.
+    return subject.replace("\0", "").encode("utf-8", "replace").decode()[:_MOST_CHARS]
 
 
 def _forget_oldest(connection: Connection, tool_id: str) -> None:

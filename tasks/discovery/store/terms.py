@@ -5,8 +5,6 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import snowballstemmer
-
 from tasks.discovery.tool import Tool
 
 MOST_TERMS = 200
@@ -40,6 +38,8 @@ def terms_of_query(text: str) -> list[str]:
 
 def stems(text: str) -> Iterator[str]:
     """Give the stem of each word (Snowball's English stemmer; other languages keep most words as they are)."""
+    import snowballstemmer  # noqa: PLC0415  # it loads every language, for those who search
+
     stemmer = snowballstemmer.stemmer("english")  # one for each call: it keeps state, and threads share modules
     bare = "".join(one for one in unicodedata.normalize("NFKD", _HUMP.sub(" ", text)) if not unicodedata.combining(one))
     for found in _WORD.finditer(bare.casefold()):

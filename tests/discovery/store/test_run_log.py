@@ -122,6 +122,12 @@ def test_notes_are_bounded(ledger: Ledger, alice: Tenant, tool: StoredTool) -> N
     assert 20 == sum(note.subject.startswith("argument 3-") for note in notes)
 
 
+def test_notes_take_any_name(ledger: Ledger, alice: Tenant, tool: StoredTool) -> None:
+    """Whatever a page calls its inputs: what no database keeps is left out."""
+    ran(ledger, alice, tool, used=["argument a\0b", "argument \ud800"])
+    assert ["argument ?", "argument ab"] == sorted(note.subject for note in facts_of(ledger, tool).notes)
+
+
 def test_no_other_tool_is_counted(ledger: Ledger, alice: Tenant, discover: Discover, stored: Stored) -> None:
     """Of two, one was run."""
     discover(a_tool("a"), a_tool("b"))

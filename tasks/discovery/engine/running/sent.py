@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import quote, quote_plus
 
-from tasks.discovery.engine.running.arguments import secret_inputs
+from tasks.discovery.arguments import secret_inputs
 from tasks.discovery.engine.running.encoding import WireRequest
 from tasks.discovery.engine.running.filling import Arguments, as_text
 from tasks.discovery.tool import Tool
