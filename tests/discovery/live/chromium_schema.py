@@ -147,7 +147,7 @@ def _plain(text: str) -> str:
 
 
 def _reason_of_one(name: str, form: Form, *, is_ours: bool) -> str:
-    controls = [control for control in form.fields if control.name == name]
+    controls = [control for control in form.controls if control.name == name and not control.is_button]
     if is_ours and any(control.type == "file" for control in controls):
         return "files are marked here and left out there"
     if is_ours and len(controls) > 1:
@@ -194,6 +194,9 @@ def _of_titles(theirs: Schema, ours: Schema, controls: tuple[Control, ...]) -> s
 
 
 def _of_step(theirs: Schema, ours: Schema, controls: tuple[Control, ...]) -> str:
+    counts_apart = any(control.step not in ("", "1") and control.min not in ("", "0") for control in controls)
+    if counts_apart and "multipleOf" not in theirs and ours.get("multipleOf") == 1:
+        return "steps of whole numbers from another whole number are whole here, any number there"
     is_any = any(control.type == "range" and control.step.lower() == "any" for control in controls)
     return "a range of any step is whole there" if is_any and theirs.get("multipleOf") == 1 else ""
 
