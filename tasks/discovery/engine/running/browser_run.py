@@ -118,6 +118,8 @@ async def _read(visit: Visit, traffic: Traffic, *, html: str | None = None) -> A
     document, frame = traffic.document, traffic.frame
     if document is not None:
         _check(visit, document)
+        if frame.parent_frame is not None and document.frame.parent_frame is None:  # a form that leads out of its frame
+            frame = document.frame
         content_type = media_type_of(document.headers.get("content-type", ""))
         if traffic.is_download or (content_type and content_type != _HTML and html is None):
             return Answer(document.status, document.url, content_type, await _body_text(document))

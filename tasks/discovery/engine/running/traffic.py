@@ -4,6 +4,7 @@ import asyncio
 import time
 
 from playwright.async_api import BrowserContext, Download, Frame, Page, Request, Response
+from playwright.async_api import Error as PlaywrightError
 
 from tasks.core.errors import Transient
 
@@ -32,6 +33,7 @@ class Traffic:
         self.document: Response | None = None
         self.is_download = False
         self._is_touched = False
+        self._is_acting = False
         self._open: set[Request] = set()
         self._changed_at = time.monotonic()
         context.on("request", self._begin)
@@ -42,7 +44,8 @@ class Traffic:
         page.on("download", self._note_download)
 
     def forget(self) -> None:
-        """Begin anew: what was seen so far is no answer."""
+        """Begin to act: what was seen so far is no answer, and a window that is opened from now on is one."""
+        self._is_acting = True
         self.document = None
         self.is_download = False
         self._is_touched = False
@@ -76,10 +79,16 @@ class Traffic:
     def _take(self, response: Response) -> None:
         if not response.request.is_navigation_request() or 300 <= response.status < 400:
             return
-        if response.frame is self.frame or response.frame.parent_frame is None:
+        try:
+            frame = response.frame
+        except PlaywrightError:  # of a window that is just being opened
+            frame = None
+        if frame is None or frame is self.frame or frame.parent_frame is None:
             self.document = response
 
     def _follow(self, page: Page) -> None:
+        if not self._is_acting:  # an advertisement
+            return
         self.page, self.frame = page, page.main_frame
         page.on("download", self._note_download)
 
