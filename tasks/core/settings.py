@@ -226,7 +226,9 @@ class Settings(BaseSettings):
     )
     session_key: SecretStr | None = Field(
         None,
-        description="Encrypts stored sign-ins of sites. Fernet keys, comma-separated, newest first. Empty: none are kept.",
+        description=(
+            "Encrypts stored sign-ins of sites. Fernet keys, comma-separated, newest first. Empty: none are kept."
+        ),
     )
     plaintext_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated hosts on a private network that production may reach without TLS."

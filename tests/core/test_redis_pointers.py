@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from tasks.core.artifacts import Artifacts
 from tasks.core.ledger import Ledger, cached_results, transitions
@@ -12,7 +13,7 @@ from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.redis_pointers import RedisPointers
 from tasks.core.result_cache import SharedResultCache
-from tests.integration.processes import RedisContainer, free_port
+from tests.integration.processes import RedisContainer, await_true, free_port
 from tests.samples import accepted, eventually, running
 
 KEY = "a" * 64
@@ -22,9 +23,18 @@ KEY = "a" * 64
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = RedisContainer(tmp_path_factory.mktemp("redis"))
     try:
+        await_true(lambda: answers(server), what="Redis answers")
         yield server.url
     finally:
         server.teardown()
+
+
+def answers(server: RedisContainer) -> bool:
+    with server.client as client:
+        try:
+            return bool(client.ping())
+        except redis.ConnectionError:
+            return False
 
 
 @pytest.fixture

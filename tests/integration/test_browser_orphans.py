@@ -96,7 +96,8 @@ def test_browser_of_a_child_over_its_hard_limit_is_gone(house: House, silent: Ra
 
     await_true(lambda: not [one for one in processes if lives(one)], what="the browser is gone", within_s=10)
     assert JobState.SUCCEEDED == house.await_end(job).state
-    assert ["timeout", "succeeded"] == [row.outcome for row in house.attempts(job)]
+    assert ["retried", "succeeded"] == [row.outcome for row in house.attempts(job)]
+    assert "timeout" == house.attempts(job)[0].cause
 
 
 def test_cancelled_visit_leaves_the_child_and_its_browser_alive(house: House, silent: RawServer) -> None:

@@ -11,6 +11,8 @@ _PARAMETER = re.compile(r"charset\s*=\s*\"?([\w.:-]{2,40})", re.IGNORECASE)
 _LOOKED_AT_BYTES = 2048
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _TEXT_TYPES = re.compile(r"text/|.*[/+](json|xml)$|application/(javascript|x-ndjson|graphql)", re.IGNORECASE)
+# Python knows more codecs than the web has charsets; some of those are slow, or no charsets at all.
+_WEB_CODECS = re.compile(r"utf-(8|16)|cp\d|iso8859|koi8|mac|gb|big5|euc|shift_jis|iso2022_jp|tis|ascii|hz")
 # As the encoding standard reads these labels.
 _WIDENED = {"iso-8859-1": "cp1252", "latin1": "cp1252", "ascii": "cp1252", "us-ascii": "cp1252", "shift_jis": "cp932"}
 
@@ -46,9 +48,10 @@ def _codec(body: bytes, content_type: str) -> str:
     label = named[1] if named else _sniffed(body)
     label = _WIDENED.get(label.lower(), label)
     try:
-        return codecs.lookup(label).name if codecs.lookup(label)._is_text_encoding else "utf-8"
+        name = codecs.lookup(label).name
     except LookupError:
         return "utf-8"
+    return name if _WEB_CODECS.match(name) else "utf-8"
 
 
 def _sniffed(body: bytes) -> str:

@@ -130,20 +130,27 @@ def _candidates(root: HtmlElement, base: str) -> Iterator[tuple[list[Record], fl
             for group in _groups(parent):
                 if _worth_reading(group):
                     records = _items(group, base)
-                    yield records, _score(records, parent)
+                    yield records, _score(records, group[0])
 
 
-def _score(records: list[Record], parent: HtmlElement) -> float:
+def _score(records: list[Record], element: HtmlElement) -> float:
     """Return how much the records say, less where they are the frame of the page; 0 for what is no list."""
     if len(records) < _MIN_SIBLINGS:
         return 0.0
     said = sum(_said(record) for record in records)
-    return said * (_FRAME_SHARE if _in_frame(parent) else 1.0)
+    return said * (_FRAME_SHARE if _in_frame(element) else 1.0)
 
 
 def _said(record: Record) -> float:
-    text = sum(min(len(value), _TEXT_THAT_COUNTS) for value in record.values() if isinstance(value, str))
+    text = sum(min(len(value), _TEXT_THAT_COUNTS) for value in record.values() if _is_text(value))
+    # Several values under one name are more often parts of several things.
+    lists = (value for value in record.values() if isinstance(value, list))
+    text += sum(min(len(value), _TEXT_THAT_COUNTS) for values in lists for value in values if _is_text(value)) // 2
     return (text + 5) * math.sqrt(min(len(record), 12))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and not value.startswith(("http:", "https:"))
 
 
 def _in_frame(element: HtmlElement) -> bool:
@@ -158,10 +165,18 @@ def _in_frame(element: HtmlElement) -> bool:
 
 
 def _groups(parent: HtmlElement) -> list[list[HtmlElement]]:
+    """Return the children that are built alike, and theirs where those are the rows of a grid."""
+    groups = _alike_among(parent)
+    rows = [_alike_among(*group) for group in groups]
+    return [*groups, *(group for inner in rows for group in inner)]
+
+
+def _alike_among(*parents: HtmlElement) -> list[list[HtmlElement]]:
     groups: dict[tuple[str, ...], list[HtmlElement]] = defaultdict(list)
-    for child in parent:
-        if isinstance(child.tag, str) and child.tag not in _NO_ITEM:
-            groups[_signature(child)].append(child)
+    for parent in parents:
+        for child in parent:
+            if isinstance(child.tag, str) and child.tag not in _NO_ITEM:
+                groups[_signature(child)].append(child)
     return [group for group in groups.values() if len(group) >= _MIN_SIBLINGS]
 
 

@@ -60,6 +60,7 @@
   let elements = 0;
   let characters = 0;
   let isCut = false;
+  let naming = 0;
 
   const isLate = () => performance.now() - started > limits.time_ms;
   const isFull = () => elements >= limits.elements || characters >= limits.characters || isLate();
@@ -100,11 +101,19 @@
     isInSight(element) ||
     (["checkbox", "radio", "file"].includes(element.type) && Array.from(element.labels ?? []).some(isInSight));
 
-  // Where a page declares none, the browser may know a name all the same: from style sheets, say. It is slow to tell.
+  // Where a page declares none, the browser may know a name all the same: from style sheets, say.
   const isUnnamed = (element, tag) => {
+    if (["aria-label", "placeholder", "title"].some((name) => hasAttribute(element, name))) return false;
     if (tag === "button") return textOf(element).trim() === "";
     if (tag === "input" && SPOKEN.has(element.type)) return false;
-    return !hasAttribute(element, "aria-label") && !Array.from(element.labels ?? []).some((label) => textOf(label).trim());
+    return !Array.from(element.labels ?? []).some((label) => textOf(label).trim());
+  };
+  // Each answer costs the browser a whole tree of accessible objects.
+  const computedNameOf = (element) => {
+    const before = performance.now();
+    const name = element.computedName ?? "";
+    naming += performance.now() - before;
+    return name;
   };
 
   const note = (element, tag) => {
@@ -113,7 +122,7 @@
       forms.set(element, facts.length);
     } else {
       fact.visible = element.type !== "hidden" && isVisible(element);
-      if (fact.visible && elements < limits.named && isUnnamed(element, tag)) fact.name = element.computedName ?? "";
+      if (fact.visible && naming < limits.naming_ms && isUnnamed(element, tag)) fact.name = computedNameOf(element);
       controls.push([element, tag, fact]);
     }
     facts.push(fact);
@@ -192,9 +201,13 @@
   const isGenerated = (id) =>
     /\d{4,}|[0-9a-f]{8,}|^(?:ember|react|radix|headlessui|mui|ext-gen|yui|gwt|mat-|cdk-|:r|«)|__[a-z0-9]{5,}$/i.test(id) ||
     (/[a-z]\d+[a-z]+\d/i.test(id) && id.length > 8);
+  const soles = new Map();
   const isSole = (selector, element) => {
-    const found = query(selector);
-    return found.length === 1 && found[0] === element;
+    if (!soles.has(selector)) {
+      const found = query(selector);
+      soles.set(selector, found.length === 1 ? found[0] : null);
+    }
+    return soles.get(selector) === element;
   };
   const hostOf = (element) => {
     const root = rootOf(element);

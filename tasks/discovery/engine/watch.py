@@ -101,12 +101,17 @@ class Watch:
         await self._page.route_web_socket(re.compile(""), self._join)
 
     async def guard(self) -> None:
-        """From now on let only questions out."""
+        """From now on let only questions out.
+
+        Raises:
+            PlaywrightError: the page does not answer; it must not be tried.
+        """
         if not self._is_guarded:
             self._is_guarded = True
             self._context.on("page", self._close_window)
             await self._context.route("**/*", self._judge)
-            await asyncio.gather(*map(_hold, self._page.frames))
+            await self._page.evaluate(_HOLD_FAREWELLS)
+            await asyncio.gather(*map(_hold, self._page.frames[1:]))
 
     async def release(self) -> None:
         """Let everything out again. Only for a page that holds nothing of the site."""

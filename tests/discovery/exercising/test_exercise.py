@@ -1,6 +1,7 @@
 """Safe controls of real pages in a real browser: what is seen of the scripts, and that nothing else leaves."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,10 +25,18 @@ class Tried:
     url: str
     page: Page
     field: str
+    # What ``look`` gave before the browser let go of the page.
+    looked: Any
 
 
 def tried(
-    browser: WarmBrowser, url: str, *, after_s: float = 0.0, limits: WatchLimits | None = None, **options: Any
+    browser: WarmBrowser,
+    url: str,
+    *,
+    after_s: float = 0.0,
+    limits: WatchLimits | None = None,
+    look: Callable[[], Any] = lambda: None,
+    **options: Any,
 ) -> Tried:
     """Open ``url``, try its controls, wait ``after_s`` and tell what was seen."""
 
@@ -43,7 +52,7 @@ def tried(
         exchanges = await watch.exchanges()
         await watch.stop()
         field = await page.evaluate("document.querySelector('input')?.value || ''")
-        return Tried(exchanges, acts, tuple(watch.stopped), page.url, read, field)
+        return Tried(exchanges, acts, tuple(watch.stopped), page.url, read, field, look())
 
     return browser.run(work, timeout_s=120)
 
@@ -90,7 +99,11 @@ def test_the_same_page_is_tried_the_same_way(browser: WarmBrowser, shop: Shop) -
 def test_nothing_unsafe_reaches_the_server(browser: WarmBrowser, shop: Shop) -> None:
     """Controls with innocent words that send, delete, leave, beacon, message, and that say farewell."""
     for is_reopened in (True, False):
-        seen = tried(browser, shop.url("/harmful"), after_s=1.0, reopen=is_reopened)
+        seen = tried(browser, shop.url("/harmful"), after_s=1.0, look=lambda: list(shop.asked), reopen=is_reopened)
+        assert [] == seen.looked
+        if is_reopened:
+            # A page that was opened anew and not touched since says farewell as it does to any visitor.
+            shop.asked.clear()
         ways = {asked.partition(" ")[2].removeprefix(shop.url()) for asked in seen.stopped}
         assert {
             *("unsafe/typed", "unsafe/fetch", "unsafe/beacon", "unsafe/xhr", "unsafe/navigation", "unsafe/form"),

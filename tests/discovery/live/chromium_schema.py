@@ -112,11 +112,9 @@ def _canonical(schema: Schema) -> Schema:
         found["items"] = _canonical(schema["items"])
     if schema.get("enum"):
         found["enum"] = schema["enum"]
-        found["titles"] = {
-            one["const"]: one.get("title", "")
-            for one in schema.get("anyOf", schema.get("oneOf", ()))
-            if one.get("title")
-        }
+        choices = schema.get("anyOf", schema.get("oneOf", ()))
+        # Of a value that stands twice, the first counts.
+        found["titles"] = {one["const"]: one["title"] for one in reversed(choices) if one.get("title")}
     if schema.get("format") == "date":
         found["format"] = "date"
     if str(schema.get("format", "")).startswith("^") or schema.get("x-control") in _SHAPED:
@@ -147,7 +145,7 @@ def _plain(text: str) -> str:
 
 
 def _reason_of_one(name: str, form: Form, *, is_ours: bool) -> str:
-    controls = [control for control in form.fields if control.name == name]
+    controls = [control for control in form.controls if control.name == name and not control.is_button]
     if is_ours and any(control.type == "file" for control in controls):
         return "files are marked here and left out there"
     if is_ours and len(controls) > 1:
@@ -194,6 +192,9 @@ def _of_titles(theirs: Schema, ours: Schema, controls: tuple[Control, ...]) -> s
 
 
 def _of_step(theirs: Schema, ours: Schema, controls: tuple[Control, ...]) -> str:
+    counts_apart = any(control.step not in ("", "1") and control.min not in ("", "0") for control in controls)
+    if counts_apart and "multipleOf" not in theirs and ours.get("multipleOf") == 1:
+        return "steps of whole numbers from another whole number are whole here, any number there"
     is_any = any(control.type == "range" and control.step.lower() == "any" for control in controls)
     return "a range of any step is whole there" if is_any and theirs.get("multipleOf") == 1 else ""
 

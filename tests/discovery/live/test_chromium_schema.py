@@ -36,7 +36,7 @@ def test_pages_with_every_control_give_the_same_schemas(site: Site, browser: War
     urls = [serve(site, page) for page in sorted(PAGES.glob("*.html"))]
     comparison = compare(snapshots(browser, urls))
     print(f"{comparison.properties} properties, {len(comparison.differences)} differ")
-    assert [] == comparison.unexplained
+    assert [] == [(one.name, one.theirs, one.ours) for one in comparison.unexplained]
     assert comparison.properties > 100
     reasons = {reason for one in comparison.differences for reason in one.reason.split("; ")}
     assert {
@@ -44,6 +44,7 @@ def test_pages_with_every_control_give_the_same_schemas(site: Site, browser: War
         "names that several controls share are arrays here and left out there",
         "several addresses are an array here and one string there",
         "a range of any step is whole there",
+        "steps of whole numbers from another whole number are whole here, any number there",
         "disabled options are no choices here",
         "the empty prompt of a required choice is no choice here",
         "values that stand twice count once here",

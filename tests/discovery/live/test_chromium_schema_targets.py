@@ -1,5 +1,7 @@
 """The schemas of real programs' forms beside those that Chromium compiles of them."""
 
+from contextlib import closing
+
 import pytest
 
 from tasks.core.browser import BrowserOptions, Visit, VisitOptions, WarmBrowser
@@ -20,7 +22,7 @@ def paths_of(target: Target) -> list[str]:
 def cookies_of(target: Target) -> list[dict[str, object]]:
     if target.account is None:
         return []
-    with target.signed_in() as client:
+    with closing(target.signed_in()) as client:
         return [
             {"name": one.name, "value": one.value or "", "url": target.url, "httpOnly": True, "secure": False}
             for one in client.cookies.jar

@@ -115,7 +115,8 @@ def test_tokens_are_read_anew_and_the_page_s_cookie_goes_along(site: Site, job: 
 
     def page(handler: BaseHTTPRequestHandler) -> None:
         loads.append(handler.headers.get("Cookie"))
-        html = f"<form action=/to method=post><input type=hidden name=csrf value='n{len(loads)}&amp;'><input name=q></form>"
+        token = f"<input type=hidden name=csrf value='n{len(loads)}&amp;'>"
+        html = f"<form action=/to method=post>{token}<input name=q></form>"
         respond(handler, html.encode(), Content_Type="text/html", Set_Cookie=f"sid={len(loads)}; Path=/")
 
     site.answers["/form?a"] = site.answers["/form"] = page

@@ -23,18 +23,23 @@ ORDER = """
 <label>E-mail: <input type=email name=custemail></label>
 <fieldset><legend>Size</legend><label><input type=radio name=size value=small> S</label>
 <label><input type=radio name=size value=large> L</label></fieldset>
-<label><input type=checkbox name=topping value=bacon> B</label><label><input type=checkbox name=topping value=cheese> C</label>
+<label><input type=checkbox name=topping value=bacon> B</label>
+<label><input type=checkbox name=topping value=cheese> C</label>
 <input type=time min=11:00 max=21:00 step=900 name=delivery><textarea name=comments></textarea>"""
 EVERY = """<input type=hidden name=_charset_><input type=hidden name=h value='a "b" & c'>
 <input name=text value="d é"><input type=search name=search><input type=url name=url><input type=password name=pw>
-<input type=number name=n step=any><input type=range name=range value=3 min=0 max=10><input type=color name=color value=#aabbcc>
+<input type=number name=n step=any><input type=range name=range value=3 min=0 max=10>
+<input type=color name=color value=#aabbcc>
 <input type=date name=date><input type=month name=month><input type=week name=week><input type=datetime-local name=dt>
-<input type=checkbox name=on checked><input type=checkbox name=off value=x><input name=gone value=1 disabled><input value=nameless>
+<input type=checkbox name=on checked><input type=checkbox name=off value=x>
+<input name=gone value=1 disabled><input value=nameless>
 <select name=one><option value=1>A<option value=2 selected>B<option value=3 disabled>C</select>
 <select name=many multiple><option selected>x<option>y<option selected>z</select>
 <textarea name=area>
 first
 second</textarea><input name=twice value=1><input name=twice value=2><input readonly name=ro value=r>"""
+CODED = "<input type=hidden name=_charset_><input name=k value='ä'><input name=q><button>Go</button>"
+MULTIPART = "method=post enctype=multipart/form-data action=/post"
 HARD = 'ä€ 日本 😀 "q" & = + % \\ ~ \' * - . _'
 
 # Name, the form, the arguments, and what else: charset and codec of the page, the button pressed.
@@ -90,7 +95,8 @@ FORMS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     ("button first", "<form action=/get><button name=b value=1>Go</button><input name=a></form>", {"a": "2"}, {}),
     (
         "second button",
-        "<form action=/get><button name=b value=1>Go</button><input name=a><button id=c name=c value=2>O</button></form>",
+        "<form action=/get><button name=b value=1>Go</button><input name=a>"
+        "<button id=c name=c value=2>O</button></form>",
         {"a": "2"},
         {"press": "c"},
     ),
@@ -116,7 +122,7 @@ FORMS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     ),
     (
         "odd names",
-        "<form method=post enctype=multipart/form-data action=/post><input name='a\"b&#10;c\\é'><button>Go</button></form>",
+        f"<form {MULTIPART}><input name='a\"b&#10;c\\é'><button>Go</button></form>",
         {'a"b\nc\\é': "1"},
         {},
     ),
@@ -140,14 +146,14 @@ FORMS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     ),
     (
         "files",
-        "<form method=post enctype=multipart/form-data action=/post><input type=file multiple name=f accept=.pdf><button>Go</button></form>",
+        f"<form {MULTIPART}><input type=file multiple name=f accept=.pdf><button>Go</button></form>",
         {"f": [base64.b64encode(each).decode() for each in (b"%PDF\r\n\x00\xff", b"")]},
         {},
     ),
     *[
         (
             f"{charset} {method}",
-            f"<form {attributes} action=/x><input type=hidden name=_charset_><input name=k value='ä'><input name=q><button>Go</button></form>",
+            f"<form {attributes} action=/x>{CODED}</form>",
             {"q": HARD},
             {"charset": charset, "codec": codec},
         )
@@ -182,7 +188,7 @@ def _comparable(each: Received) -> tuple[object, ...]:
 def test_plain_request_is_the_browser_s(
     echo: EchoServer, browser_job: FakeJob, name: str, form: str, arguments: dict[str, Any], more: dict[str, Any]
 ) -> None:
-    """What the server gets from the browser and from the plain request is the same, and the comparison says so unsent."""
+    """What the server gets from the browser and from the plain request is the same; the comparison says so unsent."""
     charset = more.get("charset", "UTF-8")
     url = echo.page("/form", f"<!doctype html>{form}", charset=charset, codec=more.get("codec"))
     tool = tool_of(form, url=url, charset=charset, press=more.get("press"))
@@ -207,7 +213,8 @@ KINDS = (
     "<select name={n}><option value=p>P<option>q<option selected>r</select>", "<input type=email multiple name={n}>",
     "<select name={n} multiple><option>p<option selected>q<option>r</select>", "<input type=file name={n}>",
     "<input name={n} value='{v}' disabled>", "<input type=number name={n} value=4>", "<input type=password name={n}>",
-    "<fieldset disabled><input name={n} value=no></fieldset>", "<input type=date name={n}>", "<input type=tel name={n}>",
+    "<fieldset disabled><input name={n} value=no></fieldset>",
+    "<input type=date name={n}>", "<input type=tel name={n}>",
 )  # fmt: skip
 
 
@@ -218,7 +225,8 @@ def generated(chance: random.Random) -> tuple[str, dict[str, Any], tuple[str, st
         for at in range(chance.randint(1, 8))
     )
     method, enctype = chance.choice(["get", "post"]), chance.choice(["", "multipart/form-data", "text/plain"])
-    form = f"<form action='/sent?was=1' method={method} enctype='{enctype}'>{controls}<button name=b value=1>Go</button></form>"
+    button = "<button name=b value=1>Go</button>"
+    form = f"<form action='/sent?was=1' method={method} enctype='{enctype}'>{controls}{button}</form>"
     inputs = fillable(read_page(form, url="http://x.org/").forms[0])
     arguments = {name: _value(chance, found) for name, found in inputs.items() if chance.random() < 0.7}
     return form, arguments, chance.choice([("UTF-8", "utf-8"), ("windows-1252", "cp1252"), ("Shift_JIS", "cp932")])

@@ -72,6 +72,19 @@ def test_a_next_link_alone_counts_where_its_address_shows_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "links"),
+    [
+        ("blog", ("/blog/page/2/|← Older posts",)),
+        ("blog/page/4/", ("/blog/page/5/|← Older posts", "/blog/page/3/|Newer posts →")),
+    ],
+)
+def test_older_posts_are_the_next_page_of_a_blog(path: str, links: tuple[str, ...]) -> None:
+    (tool,) = tools_of(pager(*links), path=path)
+    assert f"{ORIGIN}/blog/page/{{page}}/" == call_of(tool).url
+    assert 1 == tool.input_schema["properties"]["page"]["minimum"]
+
+
+@pytest.mark.parametrize(
     "href",
     [
         "?photo=2|Next",

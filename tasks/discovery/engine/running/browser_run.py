@@ -1,10 +1,11 @@
 """Running a tool in the warm browser: a form filled in and sent, steps, or a tool of the page's own."""
 
+import asyncio
 import json
 import time
 
 from playwright.async_api import Error as PlaywrightError
-from playwright.async_api import Page, Response
+from playwright.async_api import Frame, Page, Response
 
 from tasks.core.browser import Visit, VisitOptions
 from tasks.core.egress.refusals import refuse
@@ -29,6 +30,7 @@ LOAD_LIMIT_S = 5.0
 FAILURE_PICTURE = "failure.png"
 
 _PICTURE_LIMIT_S = 3.0
+_LOOK_EVERY_S = 0.1
 _HTML = "text/html"
 
 
@@ -118,14 +120,26 @@ async def _read(visit: Visit, traffic: Traffic, *, html: str | None = None) -> A
     document, frame = traffic.document, traffic.frame
     if document is not None:
         _check(visit, document)
+        if frame.parent_frame is not None and document.frame.parent_frame is None:  # a form that leads out of its frame
+            frame = document.frame
         content_type = media_type_of(document.headers.get("content-type", ""))
         if traffic.is_download or (content_type and content_type != _HTML and html is None):
             return Answer(document.status, document.url, content_type, await _body_text(document))
-    try:
-        content = html if html is not None else await frame.content()
-    except PlaywrightError as exc:
-        raise Transient("read: the page changed while it was being read.") from exc
+    content = html if html is not None else await _content(frame)
     return Answer(document.status if document else 200, frame.url, _HTML, content[:MAX_TEXT_CHARS])
+
+
+async def _content(frame: Frame) -> str:
+    """Return the frame's document; one that is just being replaced is asked again."""
+    ends_at = time.monotonic() + LOAD_LIMIT_S
+    while True:
+        try:
+            await frame.wait_for_load_state("domcontentloaded", timeout=LOAD_LIMIT_S * 1000)
+            return await frame.content()
+        except PlaywrightError as exc:
+            if time.monotonic() > ends_at:
+                raise Transient("read: the page changed while it was being read.") from exc
+            await asyncio.sleep(_LOOK_EVERY_S)
 
 
 def _check(visit: Visit, document: Response) -> None:

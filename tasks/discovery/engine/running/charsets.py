@@ -12,7 +12,6 @@ _SINGLE_BYTE = {
     **{f"iso-8859-{part}": f"iso8859_{part}" for part in (2, 3, 4, 5, 6, 7, 8, 10, 13, 14, 15, 16)},
     "iso-8859-8-i": "iso8859_8",
     "koi8-r": "koi8_r",
-    "koi8-u": "koi8_u",
     "macintosh": "mac_roman",
     "windows-874": "cp874",
     **{f"windows-125{part}": f"cp125{part}" for part in range(9)},

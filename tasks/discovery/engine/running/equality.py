@@ -84,12 +84,13 @@ class _Trial:
 
     async def work(self, visit: Visit) -> Equality:
         """Open, cut off, fill in, send, compare."""
+        before = await visit.context.cookies()
         page = await visit.context.new_page()
         traffic = Traffic(visit.context, page)
         response = await visit.open(page, self._call.page_url)
         await traffic.settle(limit_s=_LOAD_LIMIT_S, name="open")
         static = "" if self._call.frame_url else await response.text()
-        has_cookies = bool(await visit.context.cookies(self._call.url))
+        sets_cookies = any(cookie not in before for cookie in await visit.context.cookies(self._call.url))
         await visit.context.route("**/*", self._catch)
         visit.cut_off()
         call = _as_loaded(self._call, static)
@@ -100,7 +101,7 @@ class _Trial:
         await press(frame, call, diary=self.diary)
         sent = await self._sent()
         difference = _difference(form_request(call, filled), sent) if is_known(call.charset) else "its charset"
-        learnt = {"is_plain": not difference, "needs_page": call.needs_page or has_cookies}
+        learnt = {"is_plain": not difference, "needs_page": call.needs_page or sets_cookies}
         return Equality(not difference, difference, call.model_copy(update=learnt))
 
     async def _catch(self, route: Route) -> None:

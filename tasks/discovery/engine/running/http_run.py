@@ -107,7 +107,8 @@ class HTTPRuns:
 
     def _send(self, client: GuardedClient, request: WireRequest, *, page_url: str, accept: str) -> Answer:
         """Send the request and follow its redirects as a browser does."""
-        headers = {"Accept": accept, "Accept-Language": _LANGUAGE, **dict(request.headers)}
+        headers = httpx.Headers({"Accept": accept, "Accept-Language": _LANGUAGE})
+        headers.update(list(request.headers))
         method, url, body = request.method, request.url, request.body
         for _ in range(MAX_REDIRECTS + 1):
             self._job.checkpoint()
@@ -122,14 +123,14 @@ class HTTPRuns:
                 raise Permanent(f"The site redirects to {location[:100]!r}, which is no address.")
             if _becomes_get(response.status_code, method):
                 method, body = "GET", b""
-                headers = {name: value for name, value in headers.items() if name.lower() not in _BODY_HEADERS}
+                headers = httpx.Headers([pair for pair in headers.multi_items() if pair[0] not in _BODY_HEADERS])
             if _origin(target) != _origin(url):
                 headers.pop("Authorization", None)
             url = target
         raise Permanent(f"More than {MAX_REDIRECTS} redirects.")
 
     def _exchange(
-        self, client: GuardedClient, method: str, url: str, *, body: bytes, headers: dict[str, str]
+        self, client: GuardedClient, method: str, url: str, *, body: bytes, headers: httpx.Headers
     ) -> httpx.Response:
         try:
             prepared = client.build_request(method, url, content=body or None, headers=headers)
@@ -152,11 +153,11 @@ def _becomes_get(status: int, method: str) -> bool:
     return (status in (301, 302) and method == "POST") or (status == 303 and method not in _SAFE)
 
 
-def _with_origin(headers: dict[str, str], method: str, url: str, page_url: str) -> dict[str, str]:
+def _with_origin(headers: httpx.Headers, method: str, url: str, page_url: str) -> httpx.Headers:
     """Add what the page that sends the request says of itself."""
     if not page_url:
         return headers
-    page, added = urlsplit(page_url), dict(headers)
+    page, added = urlsplit(page_url), headers.copy()
     if method not in _SAFE:
         added.setdefault("Origin", _origin(page_url))
     if page.scheme == "https" and urlsplit(url).scheme == "http":

@@ -38,6 +38,7 @@ class StepWords:
             Permanent, Transient: a step failed; the message gives its number and word.
         """
         extracted: str | None = None
+        self._traffic.forget()
         for number, each in enumerate(steps, 1):
             name = f"step {number} ({each.act})"
             if self._is_idle(each):

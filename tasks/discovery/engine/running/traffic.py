@@ -4,6 +4,7 @@ import asyncio
 import time
 
 from playwright.async_api import BrowserContext, Download, Frame, Page, Request, Response
+from playwright.async_api import Error as PlaywrightError
 
 from tasks.core.errors import Transient
 
@@ -12,6 +13,9 @@ from tasks.core.errors import Transient
 _QUIET_S = 0.2
 _QUIET_AT_FIRST_S = 0.6
 _LOOK_EVERY_S = 0.05
+# From the head of an answer to its document in the frame.
+_SHOWN_WITHIN_S = 3.0
+_SHOWS_NOTHING = frozenset({204, 205})
 _AWAITED = frozenset({"document", "xhr", "fetch", "script"})
 
 
@@ -32,6 +36,9 @@ class Traffic:
         self.document: Response | None = None
         self.is_download = False
         self._is_touched = False
+        self._is_acting = False
+        # Until then the newest document may still be on its way into its frame.
+        self._shown_by = 0.0
         self._open: set[Request] = set()
         self._changed_at = time.monotonic()
         context.on("request", self._begin)
@@ -39,10 +46,11 @@ class Traffic:
         context.on("requestfailed", self._end)
         context.on("response", self._take)
         context.on("page", self._follow)
-        page.on("download", self._note_download)
+        self._listen(page)
 
     def forget(self) -> None:
-        """Begin anew: what was seen so far is no answer."""
+        """Begin to act: what was seen so far is no answer, and a window that is opened from now on is one."""
+        self._is_acting = True
         self.document = None
         self.is_download = False
         self._is_touched = False
@@ -57,7 +65,8 @@ class Traffic:
         ends_at = time.monotonic() + limit_s
         while time.monotonic() < ends_at:
             quiet_s = _QUIET_S if self._is_touched else _QUIET_AT_FIRST_S
-            if not self._open and time.monotonic() - self._changed_at >= quiet_s:
+            now = time.monotonic()
+            if not self._open and now - self._changed_at >= quiet_s and now >= self._shown_by:
                 return
             await asyncio.sleep(_LOOK_EVERY_S)
         if any(request.is_navigation_request() for request in self._open):
@@ -76,12 +85,29 @@ class Traffic:
     def _take(self, response: Response) -> None:
         if not response.request.is_navigation_request() or 300 <= response.status < 400:
             return
-        if response.frame is self.frame or response.frame.parent_frame is None:
+        try:
+            frame = response.frame
+        except PlaywrightError:  # of a window that is just being opened
+            frame = None
+        if frame is None or frame is self.frame or frame.parent_frame is None:
             self.document = response
+            self._shown_by = 0.0 if response.status in _SHOWS_NOTHING else time.monotonic() + _SHOWN_WITHIN_S
 
     def _follow(self, page: Page) -> None:
+        if not self._is_acting:  # an advertisement
+            return
         self.page, self.frame = page, page.main_frame
+        self._listen(page)
+
+    def _listen(self, page: Page) -> None:
         page.on("download", self._note_download)
+        page.on("framenavigated", self._note_shown)
+
+    def _note_shown(self, frame: Frame) -> None:
+        if frame is self.frame or frame.parent_frame is None:
+            self._shown_by = 0.0
+            self._changed_at = time.monotonic()
 
     def _note_download(self, _: Download) -> None:
         self.is_download = True
+        self._shown_by = 0.0

@@ -19,6 +19,7 @@ _HEAD_SURENESS = 0.95
 _LONE_SURENESS = 0.5
 _MAX_NEXT_CHARS = 20
 _MAX_NUMBER = 10**7
+_NEIGHBOURS = frozenset({PageLinkKind.NEXT, PageLinkKind.PREVIOUS})
 
 _CURSOR = re.compile(
     r"_?next|(start_)?(after|before)|(next_|start_|end_)?cursor|(next_)?page_?token|continuation|max_id", re.I
@@ -87,11 +88,11 @@ class Counter:
         lasts = [int(sign.value) for sign in self.signs if sign.kind is PageLinkKind.LAST]
         return max(lasts, default=None)
 
-    def _next_pair(self) -> set[tuple[int | None, int]]:
-        """Return what a link to the next page says on the first one: it leads to page 2."""
+    def _next_pair(self) -> set[tuple[int, int]]:
+        """Return what a link to a neighbour says on the first page: it leads to page 2. Blogs call that one earlier."""
         if self.here is not None or any(sign.number is not None for sign in self.signs):
             return set()
-        return {(2, int(sign.value)) for sign in self.signs if sign.kind is PageLinkKind.NEXT}
+        return {(2, int(sign.value)) for sign in self.signs if sign.kind in _NEIGHBOURS}
 
 
 def counters(page: Page) -> list[Counter]:
@@ -167,10 +168,8 @@ def _steps_from_here(counter: Counter) -> bool:
     """Whether a link to a neighbour is one more or less than the page itself."""
     if counter.here is None or not counter.here.isdigit():
         return False
-    near = {PageLinkKind.NEXT: 1, PageLinkKind.PREVIOUS: -1}
-    return any(
-        int(sign.value) - int(counter.here) == near.get(sign.kind, 0) for sign in counter.signs if sign.kind in near
-    )
+    near = (int(sign.value) - int(counter.here) for sign in counter.signs if sign.kind in _NEIGHBOURS)
+    return any(abs(step) == 1 for step in near)
 
 
 def _is_number(text: str) -> bool:
