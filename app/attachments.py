@@ -1,7 +1,7 @@
 """The uploads of a submission: those that it names, and files that come with it, which is sugar for the same."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +15,7 @@ from app.auth import tenant_id
 from app.errors import FieldsRejected, Refusal, rejected
 from app.inputs import read_object
 from app.receiving import multipart_parts
+from app.relaying import leave_much_work
 from app.services import Services
 from tasks.core.errors import Conflict, InputRejected, NotFound, UploadLocked
 from tasks.core.records import Upload
@@ -29,6 +30,7 @@ _REQUEST = "request"
 class Attached:
     """A submission that came as a form: its body as if it had come as JSON, and the uploads made for it."""
 
+    spec: JobSpec
     body: dict[str, Any]
     uploads: list[Upload] = field(default_factory=list)
 
@@ -36,7 +38,7 @@ class Attached:
         """Remove the uploads, which nobody needs after all."""
         for upload in self.uploads:
             with suppress(NotFound, Conflict):
-                at.kernel.uploads.remove(tenant_id(), upload.id)
+                at.uploads.remove(tenant_id(), upload.id)
 
 
 def named_uploads(
@@ -46,11 +48,12 @@ def named_uploads(
 
     Raises:
         FieldsRejected: one is not there or not complete, or does not fit; with the path of each such field.
+        MuchWork: they are so large that another process should check them.
     """
     named = references(params)
     if not named:
         return {}
-    found = at.kernel.uploads.find_all(tenant_id(), [one.upload_id for one in named])
+    found = at.uploads.find_all(tenant_id(), [one.upload_id for one in named])
     refusals = [
         Refusal(field=".".join((*inside, *one.path)), message=problem, value=one.upload_id)
         for one in named
@@ -59,8 +62,9 @@ def named_uploads(
     if refusals:
         raise FieldsRejected(refusals)
     if spec.check_uploads is not None:
+        leave_much_work(at, sum(one.size_bytes for one in found.values()))
         try:
-            spec.check_uploads(params, partial(at.kernel.uploads.open, tenant_id()))
+            spec.check_uploads(params, partial(at.uploads.open, tenant_id()))
         except ValidationError as exc:
             raise rejected(exc, inside=inside) from exc
     return {one.id: one.sha256 or "" for one in found.values()}
@@ -72,25 +76,38 @@ def _problem(at: Services, named: Reference, upload: Upload | None) -> str | Non
     if upload.is_complete:
         return None
     with suppress(UploadLocked):
-        upload, offset = at.kernel.uploads.state(tenant_id(), named.upload_id)
+        upload, offset = at.uploads.state(tenant_id(), named.upload_id)
         if not upload.is_complete:
             return f"It has {offset} of {upload.size_bytes} bytes: send the rest with `PATCH /api/uploads/{upload.id}`."
         return None
     return "Somebody is still sending it: wait until it is complete."
 
 
+def check_takes_files(spec: JobSpec) -> None:
+    """Check that jobs of this kind can be sent with files.
+
+    Raises:
+        InputRejected: they cannot (``unsupported_media_type``).
+    """
+    if not holds_uploads(spec.request):
+        raise InputRejected(f"{spec.kind} takes no files: send application/json.", code="unsupported_media_type")
+
+
 @contextmanager
-def attached(at: Services, spec: JobSpec) -> Iterator[Attached]:
+def attached(at: Services, find: Callable[[dict[str, Any]], JobSpec]) -> Iterator[Attached]:
     """Store the files of this request's form and build the body that names them; all of them, or none if it fails.
+
+    ``find`` tells the kind by the body, before any file is stored.
 
     Raises:
         InputRejected: the kind takes no files, the form cannot be read, or a part's name leads nowhere.
         TooLarge, QuotaExceeded, StorageFull: the files may not, or cannot, be kept.
     """
-    if not holds_uploads(spec.request):
-        raise InputRejected(f"{spec.kind} takes no files: send application/json.", code="unsupported_media_type")
-    with multipart_parts(at.settings, at.kernel.uploads.scratch) as (texts, files):
-        made = Attached(_request_of(texts, files))
+    with multipart_parts(at.settings, at.uploads.scratch) as (texts, files):
+        body = _request_of(texts, files)
+        spec = find(body)
+        check_takes_files(spec)
+        made = Attached(spec, body)
         params = made.body.setdefault("params", {})
         try:
             for name, file in files.items(multi=True):
@@ -125,7 +142,7 @@ def _store(at: Services, file: FileStorage) -> Upload:
     announced = Announced(
         size_of(file.stream), name=tus.name_of(file.filename), media_type=tus.media_type_of(file.mimetype)
     )
-    return at.kernel.uploads.whole(tenant_id(), announced, file.stream.read)
+    return at.uploads.whole(tenant_id(), announced, file.stream.read)
 
 
 def size_of(file: IO[bytes]) -> int:

@@ -13,7 +13,7 @@ from app.auth import tenant_id
 from app.inputs import TRUE_OR_FALSE, Input, checked
 from app.openapi import SECURITY, answer, problems
 from app.services import services
-from tasks.calibration.contract import KIND
+from tasks.calibration.terms import KIND
 from tasks.core.errors import InputRejected
 from tasks.core.ledger import cached_results
 

@@ -9,6 +9,7 @@ from flask import Flask, Response, g, request
 from pydantic import BaseModel, Field, ValidationError
 from werkzeug.exceptions import HTTPException
 
+from app.aside import AsideFailed
 from app.services import services
 from tasks.core import errors
 
@@ -28,6 +29,7 @@ _STATUS: tuple[tuple[type[errors.AppError], int], ...] = (
     (errors.ChecksumMismatch, 460),
     (errors.InputRejected, 422),
     (errors.LedgerUnavailable, 503),
+    (AsideFailed, 503),
     (errors.AppError, 500),
 )
 # Codes that an instance narrows its class's to, where that also changes the status.

@@ -24,6 +24,7 @@ from app import (
     tools,
     uploads,
 )
+from app.aside import Aside
 from app.auth import bearer_tenant, register_authentication
 from app.compat.registration import register_dialects
 from app.docs import docs_blueprint
@@ -60,8 +61,13 @@ _CONCERNS = (
 _POOL_SIZE = 16
 
 
-def create_app(settings: Settings, *, kernel: Kernel | None = None, carrier: Carriage | None = None) -> API:
+def create_app(
+    settings: Settings, *, kernel: Kernel | None = None, carrier: Carriage | None = None, is_aside: bool = False
+) -> API:
     """Build the application. Its owner calls ``services_of(app).close()``, which leaves a given kernel or carrier open.
+
+    Args:
+        is_aside: it runs in the process for large requests, and leaves them to nobody.
 
     Raises:
         ConfigurationRefused: the ledger, a family or an optional hook does not fit the settings.
@@ -77,7 +83,7 @@ def create_app(settings: Settings, *, kernel: Kernel | None = None, carrier: Car
         static_folder=None,
     )
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes
-    services = open_services(settings, kernel=kernel, carrier=carrier)
+    services = open_services(settings, kernel=kernel, carrier=carrier, is_aside=is_aside)
     app.extensions[EXTENSION] = services
     add_converters(app.url_map)
     register_error_handlers(app)
@@ -95,7 +101,9 @@ def create_app(settings: Settings, *, kernel: Kernel | None = None, carrier: Car
     return app
 
 
-def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carriage | None) -> Services:
+def open_services(
+    settings: Settings, *, kernel: Kernel | None, carrier: Carriage | None, is_aside: bool = False
+) -> Services:
     """Open what the views need, and own what was not given."""
     with ExitStack() as opening:
         telemetry = configure_telemetry(settings, service="switchyard-web")
@@ -112,6 +120,10 @@ def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carriag
         opening.callback(hub.close)
         tenant_hub = TenantHub(kernel.ledger, _tenant_reader(settings))
         opening.callback(tenant_hub.close)
+        aside = None
+        if not is_aside:
+            aside = Aside(settings)
+            opening.callback(aside.close)
         return Services(
             settings=settings,
             kernel=kernel,
@@ -126,6 +138,7 @@ def open_services(settings: Settings, *, kernel: Kernel | None, carrier: Carriag
             dispatcher=dispatcher,
             metrics=Metrics(kernel.ledger, dispatcher),
             telemetry=telemetry,
+            aside=aside,
             owned=opening.pop_all(),
         )
 

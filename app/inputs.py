@@ -150,7 +150,7 @@ def read_json() -> dict[str, Any]:
         raise InputRejected(
             f"Content-Type is {request.mimetype[:100]!r}: send application/json.", code="unsupported_media_type"
         )
-    return read_object(request.get_data(cache=False))
+    return read_object(request.get_data())
 
 
 def read_object(sent: bytes) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Prometheus metrics of this process, and of the queues as the ledger knows them when it is asked."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from app.live import LiveDispatcher
 from tasks.core.clock import now
 from tasks.core.errors import LedgerUnavailable
-from tasks.core.ledger import Ledger, cached_results, fleet, outbox, queries
+from tasks.core.ledger import Ledger, cached_results, fleet, outbox, queries, totals
 from tasks.core.ledger.queries import QueueDepth
 from tasks.core.spec import Queue
 
@@ -39,10 +39,46 @@ class Metrics:
         self.replayed = Counter(
             "switchyard_jobs_replayed", "Submissions answered with an earlier job.", ("kind",), registry=self._registry
         )
+        self.upload_bytes = Counter(
+            "switchyard_upload_bytes", "Bytes of uploads received, of refused ones too.", registry=self._registry
+        )
+        self.uploads = Counter(
+            "switchyard_uploads",
+            "Uploads completed, and requests with files, or pieces of one, that were refused.",
+            ("outcome",),
+            registry=self._registry,
+        )
         self.open_streams = Gauge(
             "switchyard_open_streams", "Streams that clients hold open here.", ("transport",), registry=self._registry
         )
         self._registry.register(_LedgerCollector(ledger, dispatcher))
+
+    def submissions(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return how many jobs were accepted, and answered with an earlier one, by kind."""
+        accepted, replayed = (
+            {
+                sample.labels["kind"]: int(sample.value)
+                for metric in counter.collect()
+                for sample in metric.samples
+                if sample.name.endswith("_total")
+            }
+            for counter in (self.accepted, self.replayed)
+        )
+        return accepted, replayed
+
+    def add_submissions(self, accepted: Mapping[str, int], replayed: Mapping[str, int]) -> None:
+        """Count what another process accepted for this one."""
+        for counter, counts in ((self.accepted, accepted), (self.replayed, replayed)):
+            for kind, count in counts.items():
+                counter.labels(kind).inc(count)
+
+    def took(self, size_bytes: int) -> None:
+        """Count bytes of an upload."""
+        self.upload_bytes.inc(size_bytes)
+
+    def completed(self) -> None:
+        """Count an upload that is complete."""
+        self.uploads.labels("complete").inc()
 
     def exposition(self) -> bytes:
         """Return every metric in the text format."""
@@ -90,7 +126,14 @@ class _LedgerCollector(Collector):
                 up.add_metric((queue, state), sum(worker.state == state for worker in serving))
             ready = (worker for worker in serving if worker.state != fleet.WorkerState.STANDBY)
             slots.add_metric((queue,), sum(worker.slots for worker in ready))
-        return (jobs, oldest, up, slots, leads, *self._of_outbox(), *self._of_cache())
+        return (jobs, oldest, up, slots, leads, *self._of_outbox(), *self._of_cache(), self._of_uploads())
+
+    def _of_uploads(self) -> Metric:
+        return CounterMetricFamily(
+            "switchyard_uploads_expired",
+            "Uploads removed because nobody used them, complete or not.",
+            value=totals.read(self._ledger, totals.UPLOADS_EXPIRED),
+        )
 
     def _of_cache(self) -> Iterable[Metric]:
         lookups = CounterMetricFamily(

@@ -8,7 +8,7 @@ import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from app.receiving import body_limit, pass_over
+from app.receiving import body_limit, pass_over, sends_files
 from app.services import Services
 from tasks.core.ids import new_id
 
@@ -62,8 +62,10 @@ def register_middleware(app: Flask, services: Services) -> None:
         return None
 
     def finish(response: Response) -> Response:
-        if response.status_code >= 400 and "tenant" in g:
-            pass_over(app.view_functions.get(request.endpoint or ""), services.settings)
+        view = app.view_functions.get(request.endpoint or "")
+        if response.status_code >= 400 and "tenant" in g and sends_files(view):
+            pass_over(services.settings)
+            services.metrics.uploads.labels("refused").inc()
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers["X-Correlation-ID"] = g.correlation_id

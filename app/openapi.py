@@ -178,11 +178,14 @@ def _document_kinds(paths: dict[str, Any], specs: Mapping[str, JobSpec], forms: 
         paths[f"/api/jobs/{kind}"] = {"post": operation}
 
 
+_REQUEST_PART = "request"
+
+
 def _form_of(schema: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
         "description": "Files, each named by its place in `params` (`va_data.insilicova`), and the rest as JSON.",
-        "properties": {"request": schema},
+        "properties": {_REQUEST_PART: schema},
         "additionalProperties": {"type": "string", "format": "binary"},
     }
 
@@ -193,7 +196,9 @@ def _any_kind(specs: Mapping[str, JobSpec], named: Mapping[str, type[BaseModel]]
         "oneOf": [{"$ref": ref} for ref in refs.values()],
         "discriminator": {"propertyName": "kind", "mapping": refs},
     }
-    return _body(schema, {kind: {"kind": kind, "params": dict(spec.example)} for kind, spec in specs.items()})
+    body = _body(schema, {kind: {"kind": kind, "params": dict(spec.example)} for kind, spec in specs.items()})
+    body["content"]["multipart/form-data"] = {"schema": _form_of(schema) | {"required": [_REQUEST_PART]}}
+    return body
 
 
 def _body(schema: dict[str, Any], examples: dict[str, Any]) -> dict[str, Any]:

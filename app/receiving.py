@@ -32,12 +32,13 @@ def takes_files(view: ViewT) -> ViewT:
 
 def body_limit(view: object, settings: Settings) -> int:
     """Return how large the body of this request to ``view`` may be."""
-    if _sends_files(view):
+    if sends_files(view):
         return settings.upload_limit_bytes + settings.body_limit_bytes + _FRAMING_BYTES
     return settings.body_limit_bytes
 
 
-def _sends_files(view: object) -> bool:
+def sends_files(view: object) -> bool:
+    """Tell whether this request to ``view`` brings a file, or a piece of one."""
     return bool(getattr(view, _MARK, False)) and request.mimetype != "application/json"
 
 
@@ -80,12 +81,12 @@ class Body:
             self._socket.settimeout(before)
 
 
-def pass_over(view: object, settings: Settings) -> None:
+def pass_over(settings: Settings) -> None:
     """Read what is left of a refused file of moderate size, so that whoever sends it gets to see the refusal.
 
     A server that closes a connection with bytes unread resets it, and the answer may be lost with it.
     """
-    if not _sends_files(view) or (request.content_length or 0) > _PASSED_OVER_BYTES:
+    if (request.content_length or 0) > _PASSED_OVER_BYTES:
         return
     body, left = Body.of_request(settings), _PASSED_OVER_BYTES
     while left > 0 and (block := body.read(min(_BLOCK, left))):

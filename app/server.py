@@ -1,9 +1,7 @@
 """Serves the application with gunicorn: one process, many threads, no file beside it."""
 
-import ctypes
 import signal
 from collections.abc import Callable
-from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -19,9 +17,6 @@ from app.services import Services, services_of
 from tasks.core.kernel import open_kernel
 from tasks.core.log import configure_logging
 from tasks.core.settings import Settings
-
-# mallopt(3); glibc's malloc.h.
-_M_ARENA_MAX = -8
 
 log = structlog.get_logger()
 
@@ -105,19 +100,8 @@ def serve(settings: Settings, *, workers: int = 1) -> None:
         LedgerUnavailable: the ledger cannot be reached.
     """
     configure_logging(settings)
-    _share_heaps()
     _check(settings)
     Server(settings, workers=workers).run()
-
-
-def _share_heaps() -> None:
-    """Let all threads share two heaps, before any of them is started.
-
-    glibc gives threads up to eight heaps for each core. Each keeps the most that it ever held, so a server with many
-    threads grows for hours, while the interpreter's own lock leaves nothing to win. Elsewhere this does nothing.
-    """
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def _check(settings: Settings) -> None:

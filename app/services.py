@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from flask import Flask, current_app
 from pydantic import BaseModel
 
+from app.aside import Aside
 from app.keyring import Keyring
 from app.live import LiveDispatcher, LiveWorkers
 from app.metrics import Metrics
@@ -18,6 +19,7 @@ from tasks.core.kernel import Kernel
 from tasks.core.settings import Settings
 from tasks.core.spec import JobSpec
 from tasks.core.telemetry import Telemetry
+from tasks.core.uploads.store import Uploads
 
 EXTENSION = "switchyard"
 
@@ -27,6 +29,7 @@ class Services:
     """The owner of this process's resources.
 
     Args:
+        aside: answers what is a lot of work; None in the process that does it.
         forms: the model of a submission, by kind.
         owned: closes, in reverse order of opening, what was opened for this application.
     """
@@ -44,7 +47,13 @@ class Services:
     dispatcher: LiveDispatcher
     metrics: Metrics
     telemetry: Telemetry
+    aside: Aside | None
     owned: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def uploads(self) -> Uploads:
+        """The files that tenants sent, counted as they come."""
+        return self.kernel.uploads_watched_by(self.metrics)
 
     @property
     def is_draining(self) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from difflib import get_close_matches
+from functools import partial
 from typing import Annotated, Any
 
 import structlog
@@ -10,9 +11,10 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel, Field
+from pydantic_core import to_json
 
 from app.answers import job_answer
-from app.attachments import attached, named_uploads
+from app.attachments import attached, check_takes_files, named_uploads
 from app.auth import tenant_id
 from app.discovery import demand_budget
 from app.errors import FieldsRejected, Refusal
@@ -20,6 +22,7 @@ from app.forms import read_form
 from app.inputs import Input, checked, one_if_large, read_json, validate_body
 from app.openapi import SECURITY, answer, problems
 from app.receiving import takes_files
+from app.relaying import MuchWork, answered_aside, aside_if_large
 from app.services import Services, services
 from app.waiting import LONGEST_WAIT_S, wait_until
 from tasks.core.errors import NotFound
@@ -36,6 +39,7 @@ MODELS: tuple[type[BaseModel], ...] = (JobRecord,)
 
 # RFC 7240: preferences are separated by commas or semicolons; what we do not know is ignored.
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?=[,;]|$)", re.IGNORECASE)
+_LONGEST_PREFER = 200
 _ACCEPTED_HEADERS = ("Location", "Idempotency-Replayed", "Preference-Applied")
 ACCEPTED_ANSWERS: ResponseDict = {
     200: answer(JobRecord, "The job ended within `Prefer: wait`, whatever its end.", headers=_ACCEPTED_HEADERS),
@@ -53,7 +57,7 @@ class KindPath(Input):
 class WaitHeaders(Input):
     """Whether to wait for the job's end."""
 
-    prefer: Annotated[str, Field(max_length=200)] | None = Field(
+    prefer: Annotated[str, Field(max_length=_LONGEST_PREFER)] | None = Field(
         None, alias="Prefer", description="`wait=20`: answer when the job has ended, or after that many seconds."
     )
 
@@ -66,36 +70,74 @@ class SubmitHeaders(WaitHeaders):
     )
 
 
+def _waited(response: Response) -> Response:
+    """Wait for the end of a job that was just queued elsewhere, where the client prefers that."""
+    prefer, job_id = request.headers.get("Prefer"), response.headers.get("Location", "").rpartition("/")[2]
+    if response.status_code != 202 or prefer is None or _wanted_wait_s(prefer) is None:
+        return response
+    at = services()
+    job = queries.job(at.kernel.ledger, job_id, tenant_id=tenant_id())
+    if job is None:  # erased meanwhile
+        return response
+    waited = answer_queued(at, job, WaitHeaders(Prefer=prefer[:_LONGEST_PREFER]))
+    if "Idempotency-Replayed" in response.headers:
+        waited.headers["Idempotency-Replayed"] = "true"
+    return waited
+
+
 @bp.post("/api/jobs", responses=ACCEPTED_ANSWERS)
+@takes_files
+@partial(aside_if_large, then=_waited)
 @checked
 def submit_any(header: SubmitHeaders) -> Response:
-    """Submit a job; the body names its kind."""
+    """Submit a job; the body names its kind, or the part `request` of a form with files does."""
     at = services()
+    if request.mimetype == "multipart/form-data":
+        return _answer_form(at, None, header)
     with one_if_large():
         body = read_json()
-        kind = body.pop("kind", None)
-        if not isinstance(kind, str):
-            raise FieldsRejected([Refusal(field="kind", message="Required: add it, as `/api/kinds` lists it.")])
-        accepted = _accept(at, _spec_of(at, kind), body, key=header.idempotency_key)
+        accepted = _accept(at, _named_spec(at, body), body, key=header.idempotency_key)
     return answer_accepted(at, accepted, header)
 
 
 @bp.post("/api/jobs/<kind:kind>", responses=ACCEPTED_ANSWERS)
 @takes_files
+@partial(aside_if_large, then=_waited)
 @checked
 def submit_kind(path: KindPath, header: SubmitHeaders) -> Response:
     """Submit a job of this kind."""
     at = services()
     spec = _spec_of(at, path.kind)
     if request.mimetype == "multipart/form-data":
-        with attached(at, spec) as sent:
-            accepted = _accept(at, spec, sent.body, key=header.idempotency_key)
-        if accepted.replayed:
-            sent.discard(at)
-        return answer_accepted(at, accepted, header)
+        check_takes_files(spec)
+        return _answer_form(at, spec, header)
     with one_if_large():
         accepted = _accept(at, spec, read_json(), key=header.idempotency_key)
     return answer_accepted(at, accepted, header)
+
+
+def _answer_form(at: Services, spec: JobSpec | None, header: SubmitHeaders) -> Response:
+    with attached(at, partial(_named_spec, at) if spec is None else lambda _: spec) as sent:
+        response: Response | None = None
+        try:
+            accepted = _accept(at, sent.spec, sent.body, key=header.idempotency_key)
+        except MuchWork:
+            named = {} if spec else {"kind": sent.spec.kind}
+            response = answered_aside(at, to_json(sent.body | named))
+            is_kept = response.status_code < 400 and "Idempotency-Replayed" not in response.headers
+        else:
+            is_kept = not accepted.replayed
+    if not is_kept:
+        sent.discard(at)
+    return answer_accepted(at, accepted, header) if response is None else _waited(response)
+
+
+def _named_spec(at: Services, body: dict[str, Any]) -> JobSpec:
+    """Return the spec of the kind that ``body`` names, and take the name out of it."""
+    kind = body.pop("kind", None)
+    if not isinstance(kind, str):
+        raise FieldsRejected([Refusal(field="kind", message="Required: add it, as `/api/kinds` lists it.")])
+    return _spec_of(at, kind)
 
 
 def accept_job(at: Services, kind: str, body: dict[str, Any]) -> Job:
@@ -182,6 +224,11 @@ def wait_for_end(at: Services, job: Job, wait_s: float) -> Job:
 
     def look() -> bool:
         nonlocal job
+        if job.state.is_terminal:
+            return True
+        pulse = queries.pulse(at.kernel.ledger, job.id)
+        if pulse is None or not pulse.state.is_terminal:
+            return False  # a request of many rows is not read before its job has ended
         job = queries.job(at.kernel.ledger, job.id) or job
         return job.state.is_terminal
 

@@ -131,7 +131,7 @@ def send_upload(query: SendQuery, header: SendHeaders) -> Response:  # noqa: ARG
     else:
         upload = _take_body(at, query)
     log.info("upload_begun", upload_id=upload.id, size_bytes=upload.size_bytes, complete=upload.is_complete)
-    offset = at.kernel.uploads.offset(upload)
+    offset = at.uploads.offset(upload)
     response = tus.described(json_answer(record_of(at, upload, offset), status=201), at, upload, offset)
     response.headers["Location"] = f"/api/uploads/{upload.id}"
     return response
@@ -147,15 +147,15 @@ def _begin(at: Services) -> Upload:
     announced, checksum = tus.announced(tus.number("Upload-Length")), tus.checksum()
     if request.content_length and request.mimetype != tus.PIECE:
         raise _not_a_piece()
-    upload = at.kernel.uploads.create(tenant_id(), announced)
+    upload = at.uploads.create(tenant_id(), announced)
     if request.mimetype == tus.PIECE and not upload.is_complete:
         source, length = Body.of_request(at.settings).read, request.content_length
         try:
-            upload, _ = at.kernel.uploads.append(
+            upload, _ = at.uploads.append(
                 tenant_id(), upload.id, offset=0, source=source, length=length, checksum=checksum
             )
         except AppError:
-            at.kernel.uploads.remove(tenant_id(), upload.id)  # its client will never hear of it
+            at.uploads.remove(tenant_id(), upload.id)  # its client will never hear of it
             raise
     return upload
 
@@ -170,11 +170,11 @@ def _take_body(at: Services, query: SendQuery) -> Upload:
         media_type=tus.media_type_of(request.mimetype),
         sha256=tus.sha256_of(query.sha256),
     )
-    return at.kernel.uploads.whole(tenant_id(), announced, Body.of_request(at.settings).read)
+    return at.uploads.whole(tenant_id(), announced, Body.of_request(at.settings).read)
 
 
 def _take_form(at: Services, query: SendQuery) -> Upload:
-    uploads = at.kernel.uploads
+    uploads = at.uploads
     with multipart_parts(at.settings, uploads.scratch) as (texts, files):
         sent = [file for _, file in files.items(multi=True)]
         if len(sent) != 1 or texts:
@@ -199,7 +199,7 @@ def list_uploads(query: ListQuery) -> Response:
     """List uploads, newest first; or ask with `sha256` (HEAD will do) whether a content is there already."""
     at = services()
     complete = query.complete if query.sha256 is None or query.complete is not None else True
-    found = at.kernel.uploads.listing(
+    found = at.uploads.listing(
         tenant_id(),
         sha256=tus.sha256_of(query.sha256),
         complete=complete,
@@ -208,11 +208,11 @@ def list_uploads(query: ListQuery) -> Response:
     )
     if query.sha256 is not None and not found:
         raise NotFound(f"No upload with the SHA-256 {query.sha256}: send it.")
-    shown = [record_of(at, upload, at.kernel.uploads.offset(upload)) for upload in found[: query.limit]]
+    shown = [record_of(at, upload, at.uploads.offset(upload)) for upload in found[: query.limit]]
     return json_answer(
         UploadPage(
             uploads=shown,
-            kept_bytes=at.kernel.uploads.kept_bytes(tenant_id()),
+            kept_bytes=at.uploads.kept_bytes(tenant_id()),
             quota_bytes=at.settings.upload_quota_bytes,
             next_cursor=shown[-1].id if len(found) > query.limit else None,
         )
@@ -282,7 +282,7 @@ def override_method(path: UploadPath, header: OverrideHeaders) -> Response:
 
 def _read(at: Services, upload_id: str) -> Response:
     tus.check_version(required=False)
-    upload, offset = at.kernel.uploads.state(tenant_id(), upload_id)
+    upload, offset = at.uploads.state(tenant_id(), upload_id)
     return tus.described(json_answer(record_of(at, upload, offset)), at, upload, offset)
 
 
@@ -292,7 +292,7 @@ def _append(at: Services, upload_id: str) -> Response:
         raise _not_a_piece()
     body, length = Body.of_request(at.settings), request.content_length
     offset = tus.number("Upload-Offset")
-    upload, reached = at.kernel.uploads.append(
+    upload, reached = at.uploads.append(
         tenant_id(), upload_id, offset=offset, source=body.read, length=length, checksum=tus.checksum()
     )
     if body.broke_off or (length is not None and reached < offset + length):
@@ -304,7 +304,7 @@ def _append(at: Services, upload_id: str) -> Response:
 
 def _remove(at: Services, upload_id: str) -> Response:
     tus.check_version(required=False)
-    at.kernel.uploads.remove(tenant_id(), upload_id)
+    at.uploads.remove(tenant_id(), upload_id)
     return Response(status=204)
 
 

@@ -20,6 +20,7 @@ from client.domain import LATEST, DomainReading, awaited_event, beginning
 from client.downloading import downloaded, target_path
 from client.following import Choice, Follower
 from client.limits import Limits
+from client.matrices import AsyncMatrices
 from client.models import (
     Artifact,
     Change,
@@ -150,6 +151,11 @@ class AsyncSwitchyard:
     def tools(self) -> AsyncTools:
         """The tools that discoveries found on websites."""
         return AsyncTools(self._perform, self.wait)
+
+    @property
+    def matrices(self) -> AsyncMatrices:
+        """The sets of misclassification matrices that calibrations may name."""
+        return AsyncMatrices(self._perform)
 
     async def wait(self, job_id: str, timeout_s: float | None = None, *, check: bool = True) -> Job:
         """Wait for a job's end; return its final record.

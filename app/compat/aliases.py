@@ -13,6 +13,7 @@ from app.auth import bearer_tenant
 from app.credentials import signs_in_itself
 from app.inputs import checked
 from app.openapi import SECURITY
+from app.relaying import aside_if_large
 from app.services import Services, services
 from tasks.core.errors import NotAuthenticated
 from tasks.core.ledger.tenants import Tenant
@@ -45,7 +46,9 @@ class Aliases:
         def add(view: View) -> View:
             self._successors[view.__name__] = successor
             register = getattr(self.blueprint, method.lower())
-            registered: View = register(rule, responses=responses, deprecated=True)(signs_in_itself(checked(view)))
+            registered: View = register(rule, responses=responses, deprecated=True)(
+                signs_in_itself(aside_if_large(checked(view)))
+            )
             return registered
 
         return add

@@ -13,11 +13,14 @@ def register_dialects(app: API, services: Services, streams: StreamServices) -> 
     """Add the older services' paths to ``app``; return the models that they answer with, and those that they read."""
     if not services.settings.dialect_va:
         return (), ()
-    from app.compat import va, va_data, va_v1  # noqa: PLC0415
+    from app.compat import va, va_data, va_service, va_v1  # noqa: PLC0415
 
-    for concern in (va, va_v1, va_data):
+    for concern in (va, va_v1, va_service, va_data):
         app.register_api(concern.bp)
-    models, requests = (*va.MODELS, *va_v1.MODELS, *va_data.MODELS), (*va.REQUESTS, *va_data.REQUESTS)
+    models, requests = (
+        (*va.MODELS, *va_v1.MODELS, *va_service.MODELS, *va_data.MODELS),
+        (*va.REQUESTS, *va_data.REQUESTS),
+    )
     if services.settings.serves_websocket:
         from app.compat import va_realtime  # noqa: PLC0415
 

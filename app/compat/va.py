@@ -29,7 +29,7 @@ from app.record import record_of, summaries_of
 from app.services import Services, services
 from app.submissions import accept_job, wait_for_end
 from app.waiting import LONGEST_WAIT_S
-from tasks.calibration.contract import KIND
+from tasks.calibration.terms import KIND
 from tasks.core.errors import NotFound
 from tasks.core.ids import is_id
 from tasks.core.ledger import queries

@@ -16,11 +16,12 @@ from app.openapi import answer
 from app.services import services
 from tasks.calibration import store
 from tasks.calibration.causes import BROAD_CAUSES, AgeGroup, cause_table, normalised, spelled_causes
-from tasks.calibration.contract import KIND, MAX_ALGORITHMS, AlgorithmDeaths
 from tasks.calibration.deaths import CauseNames, DeathsRefused, advice, count_deaths
 from tasks.calibration.example import EXAMPLE_DEATHS, EXAMPLE_MATRICES, NOTE
 from tasks.calibration.reading import MAX_ROWS
+from tasks.calibration.shapes import AlgorithmDeaths
 from tasks.calibration.shelf import MatrixSet, find_set
+from tasks.calibration.terms import KIND, MAX_ALGORITHMS
 from tasks.core.errors import NotFound
 
 aliases = va_paths("va_data")

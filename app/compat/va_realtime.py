@@ -24,7 +24,7 @@ from app.streams.cursor import OLDEST
 from app.streams.feed import Frame
 from app.streams.services import StreamServices
 from app.streams.subscription import Draining
-from tasks.calibration.contract import KIND
+from tasks.calibration.terms import KIND
 from tasks.core.clock import now, rfc3339
 from tasks.core.errors import InputRejected, NotAuthenticated, NotFound
 from tasks.core.records import TERMINAL, JobRecord, JobState

@@ -8,8 +8,8 @@ from app.compat.va_words import ours
 from app.errors import FieldsRejected, Refusal
 from app.inputs import Input, Text
 from tasks.calibration.causes import BROAD_CAUSES, AgeGroup
-from tasks.calibration.contract import MAX_ALGORITHMS, AlgorithmName
 from tasks.calibration.example import EXAMPLE_DEATHS
+from tasks.calibration.terms import MAX_ALGORITHMS, AlgorithmName
 
 # Its names for the data that it came with. Ours is invented, and says so in each result.
 SAMPLES = ("example", "comsamoz_broad", "comsamoz_specific", "comsamoz_public_broad", "comsamoz_public_openVAout")

@@ -225,7 +225,7 @@ def _left_as_observed(fits: dict[str, Any]) -> list[str]:
     told: dict[tuple[str, str], list[str]] = {}
     for name, fit in fits.items():
         for cause in fit["causes"]:
-            if cause["status"] in {"requested", "indistinct"}:
+            if cause["status"] in {"requested", "default", "indistinct"}:
                 told.setdefault((name, cause["reason"] or cause["status"]), []).append(cause["cause"])
     return [f"{name}: {', '.join(causes)} without an interval: {why}." for (name, why), causes in told.items()]
 

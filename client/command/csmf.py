@@ -15,6 +15,7 @@ from client.command.plain import clean
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _WHY_LEFT = {
     "requested": "left as observed, as asked for",
+    "default": "left as observed: the default for a cause named other; donotcalib says otherwise",
     "indistinct": "left as observed: the algorithm names it about as often whatever the true cause",
 }
 

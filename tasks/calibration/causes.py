@@ -23,6 +23,7 @@ BROAD_CAUSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 # Labels by which an algorithm says that it assigned no cause. Such deaths are left out, and counted.
 UNASSIGNED = frozenset({"", "unspecified", "undetermined", "unknown", "na", "n/a", "nan", "none", "null", "missing"})
 
+_AFTER_THE_FIRST_MONTH = frozenset({"malaria", "diarrhea", "severe_malnutrition", "hiv", "injury"})
 _INJURIES = """
     Accid drowning and submersion; Accid expos to smoke fire & flame; Accid fall; Accid poisoning & noxious subs;
     Assault; Exposure to force of nature; Intentional self-harm; Other and unspecified external CoD;
@@ -68,6 +69,30 @@ _SPECIFIC: Mapping[str, Mapping[str, str]] = {
 def normalised(label: str) -> str:
     """Return ``label`` as it is looked up: without case, outer blanks and runs of blanks."""
     return " ".join(label.split()).casefold()
+
+
+def other_age_of(label: str, age_group: str) -> str | None:
+    """Return the age group that knows ``label``, where ``age_group`` does not."""
+    name = normalised(label)
+    if name in cause_table(age_group):
+        return None
+    return next((other for other in BROAD_CAUSES if other != age_group and name in cause_table(other)), None)
+
+
+def seeming_age(counts: Mapping[str, int]) -> str | None:
+    """Return the age group that deaths by label are of, going by causes that the other one hardly has.
+
+    Of the public COMSA-Mozambique deaths, causes of the newborn are 40 % and more of neonates' and 5 % and less of
+    children's; malaria, diarrhoea, malnutrition, HIV and injuries are under 1 % and over 25 %.
+    """
+    broad = cause_table("child")
+    known = {label: n for label, n in counts.items() if normalised(label) in broad}
+    total = sum(known.values())
+    newborn = sum(n for label, n in known.items() if broad[normalised(label)] == "nn_causes")
+    later = sum(n for label, n in known.items() if broad[normalised(label)] in _AFTER_THE_FIRST_MONTH)
+    if total and newborn >= 0.25 * total:
+        return "neonate"
+    return "child" if total and later >= 0.1 * total else None
 
 
 @cache

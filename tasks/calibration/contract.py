@@ -1,4 +1,4 @@
-"""What a calibration is asked and what it answers. Light to import: the web process loads this module.
+"""What a calibration is asked. Light to import: the web process loads this module.
 
 Everything about a request is checked here, before it is queued: see ``intake``.
 """
@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Annotated, Literal, Self
 
 from pydantic import (
-    AwareDatetime,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -19,123 +18,28 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tasks.calibration.causes import AgeGroup
-from tasks.calibration.deaths import MAX_COUNT, Deaths, Labelled, Shares, Totals, from_table
+from tasks.calibration.deaths import Deaths
 from tasks.calibration.example import EXAMPLE_DEATHS, EXAMPLE_MATRICES
 from tasks.calibration.importing import IMPORT_SPEC
 from tasks.calibration.intake import MAX_CAUSES, Intake, IntakeRefused, Matrix, Place, take_in
 from tasks.calibration.inventory import POOLED
-from tasks.calibration.reading import MAX_ROWS, TableRefused, decode, decode_base64, read_table
+from tasks.calibration.reading import TableRefused
+from tasks.calibration.results import CalibrationResult
+from tasks.calibration.shapes import AlgorithmDeaths
 from tasks.calibration.shelf import SHELF, MatrixPin, Shelf, Wanted, bad_choice, choose
+from tasks.calibration.terms import KIND, MAX_ALGORITHMS, AlgorithmName, Cause, Probability
 from tasks.core.spec import Contract, JobSpec, OpenUpload, Option, Queue
-from tasks.core.uploads import UploadId
 
-KIND = "calibration.va"
-MAX_ALGORITHMS = 10
 MAX_DRAWS = 20_000
 MAX_ITERATIONS = 200_000
 MAX_SAMPLES = 2000
 # Rows of probabilities may be rounded.
 _ROW_TOLERANCE = 0.01
-_MAX_CSV = 16 * 2**20
 _POOLED_NOTE = "Country other: the matrices pooled over countries were used, not those of one country."
 
-Cause = Annotated[str, Field(min_length=1, max_length=100)]
-AlgorithmName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,49}$")]
-Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Entry = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Row = Annotated[tuple[Entry, ...], Field(min_length=2, max_length=MAX_CAUSES)]
 Square = Annotated[tuple[Row, ...], Field(min_length=2, max_length=MAX_CAUSES)]
-Count = Annotated[int, Field(ge=0, le=MAX_COUNT, strict=True)]
-
-
-class DeathRecord(Contract):
-    """One death."""
-
-    id: Annotated[str, Field(min_length=1, max_length=50)] | Annotated[int, Field(ge=0, le=10**15)]
-    cause: str = Field(max_length=100, description="As the algorithm printed it; empty where it assigned none.")
-
-
-class CauseTable(Contract):
-    """Deaths by broad cause, one row each: 0 and 1, or probabilities."""
-
-    causes: tuple[Cause, ...] = Field(min_length=2, max_length=MAX_CAUSES)
-    rows: tuple[tuple[Probability, ...], ...] = Field(min_length=1, max_length=MAX_ROWS)
-
-
-class AlgorithmDeaths(Contract):
-    """The deaths that one algorithm assigned, in exactly one of these shapes."""
-
-    records: tuple[DeathRecord, ...] | None = Field(None, min_length=1, max_length=MAX_ROWS)
-    counts: dict[Cause, Count] | None = Field(None, min_length=1, max_length=500, description="Deaths by cause.")
-    matrix: CauseTable | None = None
-    csv: str | None = Field(
-        None,
-        max_length=_MAX_CSV,
-        description="A table as text, with columns ID and cause (or cause1), or cause and count, or one column a "
-        "cause (with or without ID). Comma, semicolon, tab or bar.",
-    )
-    csv_base64: str | None = Field(
-        None, max_length=_MAX_CSV, description="The same as the bytes of a file: UTF-8, UTF-16 or Windows-1252."
-    )
-    upload: UploadId | None = Field(None, description="The same as a file that was uploaded before, by its id.")
-
-    @model_validator(mode="after")
-    def _is_one(self) -> Self:
-        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
-        if len(given) != 1:
-            shapes = "records, counts, matrix, csv, csv_base64 and upload"
-            raise ValueError(f"needs exactly one of {shapes}; got {len(given)}")
-        if self.upload is None:
-            try:
-                self.read()
-            except TableRefused as exc:
-                raise ValueError(f"{self.title} {exc}") from exc
-        return self
-
-    _read: Deaths | None = PrivateAttr(None)
-
-    @property
-    def title(self) -> str:
-        """What they are called to whoever sent them, who may have named a file and knows no field."""
-        if self.upload is not None:
-            return "The upload"
-        return "The file" if self.csv_base64 is not None else "The table"
-
-    def read(self, open_upload: OpenUpload | None = None) -> Deaths:
-        """Return the deaths, whatever the shape; large tables are worked through once.
-
-        Raises:
-            TableRefused: the text is no table of deaths, or it is an upload and there is nothing to open it with.
-        """
-        if self._read is None:
-            self._read = self._deaths(open_upload)
-        return self._read
-
-    def _deaths(self, open_upload: OpenUpload | None) -> Deaths:
-        if self.records is not None:
-            return Labelled(
-                tuple(str(record.id).strip() for record in self.records),
-                tuple(record.cause for record in self.records),
-                tuple(range(1, len(self.records) + 1)),
-                "record",
-            )
-        if self.counts is not None:
-            return Totals(self.counts)
-        if self.matrix is not None:
-            rows = self.matrix.rows
-            return Shares(self.matrix.causes, rows, tuple(range(1, len(rows) + 1)), "row")
-        return from_table(read_table(self._text(open_upload)))
-
-    def _text(self, open_upload: OpenUpload | None) -> str:
-        if self.upload is None:
-            return self.csv if self.csv is not None else decode_base64(self.csv_base64 or "")
-        if open_upload is None:
-            raise TableRefused("has to be opened first")
-        with open_upload(self.upload) as file:
-            content = file.read(_MAX_CSV + 1)
-        if len(content) > _MAX_CSV:
-            raise TableRefused(f"has over {_MAX_CSV:,} bytes: send counts instead of single deaths")
-        return decode(content)
 
 
 class MisclassificationMatrix(Contract):
@@ -374,110 +278,6 @@ def _detail(place: Place, message: str) -> InitErrorDetails:
     # A message may hold braces of somebody's data, which would be taken for fields of a template.
     error = PydanticCustomError("calibration", "{problem}", {"problem": message})
     return InitErrorDetails(type=error, loc=place, input=None)
-
-
-class CauseResult(Contract):
-    """One cause of one fit."""
-
-    cause: Cause
-    observed: int = Field(ge=0, description="Deaths as the algorithm assigned them.")
-    uncalibrated: Probability
-    mean: Probability = Field(description="Posterior mean; the observed fraction where nothing was calibrated.")
-    lower: Probability | None = Field(description="2.5 % quantile; none where `reason` says why.")
-    upper: Probability | None = Field(description="97.5 % quantile.")
-    deaths: int = Field(
-        ge=0,
-        description="Calibrated deaths, by largest remainder; of the ensemble, as `observed`, summed over algorithms, "
-        "so that a person counts once for each.",
-    )
-    status: Literal["calibrated", "requested", "indistinct", "not_calibrated"] = Field(
-        description="Calibrated; left as observed because of donotcalib, because its column hardly varies, or because "
-        "the fit could not be calibrated."
-    )
-    reason: str | None = Field(description="Why there is no interval.", max_length=300)
-
-
-class Diagnostics(Contract):
-    """How far the draws can be trusted; R-hat and effective sizes over all calibrated fractions."""
-
-    rhat_max: float | None
-    ess_bulk_min: float | None
-    ess_tail_min: float | None
-    divergences: int = Field(ge=0)
-    acceptance: float | None
-    gradients: int = Field(ge=0, description="Evaluations of the gradient, over all chains.")
-    extended: bool = Field(description="The run had not converged, and went on for four times its draws.")
-    converged: bool
-    seconds: float = Field(ge=0)
-
-
-class FitResult(Contract):
-    """One algorithm, or all together."""
-
-    is_calibrated: bool
-    total: int = Field(ge=0, description="Deaths with a cause.")
-    causes: tuple[CauseResult, ...] = Field(max_length=MAX_CAUSES)
-    diagnostics: Diagnostics
-
-
-class AlgorithmResult(FitResult):
-    """One algorithm by itself."""
-
-    path_lambda: float | None = Field(
-        description="Weight of the identity in the matrix used, 0 to 1; none without path correction."
-    )
-    is_stalled: bool = Field(description="The weight is at its limit: the matrix says next to nothing.")
-
-
-class EnsembleResult(FitResult):
-    """All algorithms together: their shared fractions, and what these make of each algorithm's deaths."""
-
-    stalled_members: tuple[str, ...] = Field(description="Members whose matrix says next to nothing.")
-    deaths: dict[str, dict[str, int]] = Field(description="By algorithm and cause.")
-
-
-class Provenance(Contract):
-    """What the numbers came from."""
-
-    engine: Literal["switchyard-r", "vacalibration"]
-    bridge: Literal["rpy2", "rscript"]
-    sampler: Literal["c", "r", "stan"]
-    packages: dict[str, str] = Field(description="Versions of the R packages that drew.", max_length=10)
-    package_version: str = Field(max_length=50)
-    r_version: str = Field(max_length=50)
-    switchyard_version: str = Field(max_length=50)
-    seed: int
-    parameters: dict[str, str | int | float | bool | None] = Field(description="As they took effect.")
-    donotcalib: dict[str, tuple[str, ...]] = Field(description="Causes that were asked to be left as observed.")
-    excluded: dict[str, tuple[str, ...]] = Field(description="Causes left as observed, asked for and learned.")
-    country: str | None = Field(None, description="Whose matrices were taken from the imported ones.")
-    matrices: MatrixPin | None = Field(None, description="The set that they were taken from.")
-    cause_map: dict[str, str] = Field(description="The request's own translations of cause names.")
-    studycause_map: dict[str, str] | None = Field(description="Study cause to cause of the matrix, if they differ.")
-    input_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    matrix_sha256: dict[str, str]
-    dropped: dict[str, dict[str, int]] = Field(description="Deaths left out, by algorithm and reason.")
-
-
-class CacheMark(Contract):
-    """Whether the result is an earlier job's, whose time and versions its provenance tells then."""
-
-    hit: bool
-    job: str | None = Field(None, max_length=36, description="The job that computed it.")
-    at: AwareDatetime | None = Field(None, description="When that job ended.")
-
-
-class CalibrationResult(Contract):
-    """Calibrated fractions; draws, matrices and tables are artifacts."""
-
-    is_example: bool = Field(description="The data are invented.")
-    causes: tuple[Cause, ...] = Field(max_length=MAX_CAUSES)
-    algorithms: dict[str, AlgorithmResult] = Field(max_length=MAX_ALGORITHMS)
-    ensemble: EnsembleResult | None
-    notes: tuple[str, ...] = Field(max_length=100, description="What a reader must know.")
-    provenance: Provenance
-    artifacts: tuple[str, ...] = Field(max_length=100)
-    cache: CacheMark = CacheMark(hit=False)
 
 
 SPECS = (

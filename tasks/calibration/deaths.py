@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from tasks.calibration.causes import UNASSIGNED, cause_table, normalised
+from tasks.calibration.causes import UNASSIGNED, cause_table, normalised, other_age_of, seeming_age
 from tasks.calibration.reading import Table, TableRefused, numbered
 
 MAX_COUNT = 10_000_000
@@ -71,6 +71,7 @@ class CauseNames:
     """Finds the cause that a label means: by the caller's own map, by its name, by the age group's table."""
 
     def __init__(self, causes: Sequence[str], *, own: Mapping[str, str], age_group: str | None) -> None:
+        self.age_group = age_group
         self._causes = {normalised(cause): cause for cause in causes}
         table = cause_table(age_group) if age_group else {}
         self._broad = {label: self._causes[broad] for label, broad in table.items() if broad in self._causes}
@@ -209,10 +210,7 @@ def count_deaths(deaths: Deaths, names: CauseNames) -> Tally:
 def _count_labels(deaths: Labelled, names: CauseNames) -> Tally:
     problems = [*_repeated(deaths)]
     causes, unknown = _find_all(zip(deaths.labels, deaths.places, strict=True), names)
-    problems += [
-        f"Unknown cause {label[:100]!r} on {numbered(places, deaths.word)}: {names.hint(label)}"
-        for label, places in _first(unknown)
-    ]
+    problems += _unknown({label: f" on {numbered(places, deaths.word)}" for label, places in _first(unknown)}, names)
     if problems:
         raise DeathsRefused(problems)
     counts = Counter(causes[label] for label in deaths.labels)
@@ -221,6 +219,27 @@ def _count_labels(deaths: Labelled, names: CauseNames) -> Tally:
         {cause: n for cause, n in counts.items() if cause is not None},
         names_all=False,
         dropped={"unspecified": unassigned} if unassigned else {},
+    )
+
+
+def _unknown(found: Mapping[str, str], names: CauseNames) -> list[str]:
+    """Say what is wrong with unknown labels and what helps; ``found`` says where each is."""
+    problems: list[str] = []
+    elsewhere: dict[str, list[str]] = defaultdict(list)
+    for label, where in found.items():
+        age = names.age_group and other_age_of(label, names.age_group)
+        if age:
+            elsewhere[age].append(f"{label[:100]!r}{where}")
+        else:
+            problems.append(f"Unknown cause {label[:100]!r}{where}: {names.hint(label)}")
+    return [_of_another_age(listed, age, names.age_group) for age, listed in elsewhere.items()] + problems
+
+
+def _of_another_age(listed: Sequence[str], age: str, age_group: str | None) -> str:
+    causes = "These causes belong" if len(listed) > 1 else "This cause belongs"
+    return (
+        f"{causes} to age_group {age}, not to {age_group}: {', '.join(listed)}; send age_group {age} (on the command "
+        f"line: --age {age})."
     )
 
 
@@ -259,16 +278,18 @@ def _first(found: Mapping[str, list[int]]) -> list[tuple[str, list[int]]]:
 def _columns(labels: Sequence[str], names: CauseNames) -> list[str]:
     problems = []
     causes = []
+    unknown: dict[str, str] = {}
     for label in labels:
         try:
             cause = names.find(label)
         except KeyError:
-            problems.append(f"Unknown cause {label[:100]!r}: {names.hint(label)}")
+            unknown[label] = ""
             continue
         if cause is None:
             problems.append(f"{label[:100]!r} is no cause: leave such deaths out.")
         else:
             causes.append(cause)
+    problems += _unknown(unknown, names)
     if problems:
         raise DeathsRefused(problems[:_MOST_NAMED])
     return causes
@@ -337,6 +358,17 @@ def _count_totals(deaths: Totals, names: CauseNames) -> Tally:
         counts[cause] += n
     unassigned = sum(dropped.values())
     return Tally(counts, names_all=True, dropped={"unspecified": unassigned} if unassigned else {})
+
+
+def age_doubt(deaths: Deaths, age_group: str) -> str | None:
+    """Say that deaths seem to be of another age group than ``age_group``, whose table knows their names as well."""
+    if isinstance(deaths, Shares):
+        return None
+    counts = Counter(deaths.labels) if isinstance(deaths, Labelled) else deaths.counts
+    seems = seeming_age(counts)
+    if seems in {None, age_group}:
+        return None
+    return f"the causes are those of age_group {seems}; if the deaths are, too, send that (--age {seems})."
 
 
 def advice(deaths: Mapping[str, int]) -> list[str]:

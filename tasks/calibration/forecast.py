@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tasks.calibration.intake import Intake, Matrix
 
 Array = npt.NDArray[np.float64]
-Reason = Literal["requested", "indistinct"]
+Reason = Literal["requested", "default", "indistinct"]
 
 # From this weight of the identity on, the matrix used says next to nothing of the algorithm's errors.
 STALLED_FROM = 0.985
@@ -108,7 +108,7 @@ def _forecast_one(intake: Intake, name: str, *, means: Array, threshold: float |
         reasons = {
             cause: "indistinct" for cause, width in zip(intake.causes, ranges, strict=True) if width <= threshold
         }
-    reasons |= dict.fromkeys(intake.excluded[name], "requested")
+    reasons |= dict.fromkeys(intake.excluded[name], "default" if intake.excludes_by_default else "requested")
     counts = intake.counts[name]
     kept = [position for position, cause in enumerate(intake.causes) if cause not in reasons]
     total = sum(counts[position] for position in kept)

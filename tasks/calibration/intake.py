@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.calibration.causes import normalised
-from tasks.calibration.deaths import CauseNames, Deaths, DeathsRefused, Tally, advice, count_deaths
+from tasks.calibration.deaths import CauseNames, Deaths, DeathsRefused, Tally, advice, age_doubt, count_deaths
 
 MAX_CAUSES = 25
 Place = tuple[str, ...]
@@ -33,7 +33,8 @@ class Intake:
     Args:
         counts: deaths by algorithm, in the order of ``causes``.
         broad: the matrix's cause that each of ``causes`` belongs to; None where they are the matrix's own.
-        excluded: causes that each algorithm leaves uncalibrated because that was asked for.
+        excluded: causes that each algorithm leaves uncalibrated whatever its matrix says.
+        excludes_by_default: nobody asked for that: these are the ones named other.
         dropped: deaths that were left out, by algorithm and reason.
         notes: advice for whoever reads the result.
     """
@@ -43,6 +44,7 @@ class Intake:
     matrices: Mapping[str, Matrix]
     broad: tuple[str, ...] | None
     excluded: Mapping[str, tuple[str, ...]]
+    excludes_by_default: bool
     dropped: Mapping[str, Mapping[str, int]]
     notes: tuple[str, ...]
 
@@ -82,8 +84,9 @@ def take_in(
         matrices={name: _respelled(matrices[name], causes, studycause_map) for name in deaths},
         broad=_broad(causes, studycause_map),
         excluded=excluded,
+        excludes_by_default=donotcalib is None,
         dropped={name: dict(tally.dropped) for name, tally in tallies.items() if tally.dropped},
-        notes=tuple(_notes(counts, tallies)),
+        notes=(*_notes(counts, tallies), *_age_doubts(deaths, age_group)),
     )
 
 
@@ -208,6 +211,12 @@ def _first_spelling(names: Iterable[str]) -> dict[str, str]:
     for name in names:
         first.setdefault(normalised(name), name)
     return first
+
+
+def _age_doubts(deaths: Mapping[str, Deaths], age_group: str | None) -> list[str]:
+    if age_group is None:
+        return []
+    return [f"{name}: {doubt}" for name, sent in deaths.items() if (doubt := age_doubt(sent, age_group))]
 
 
 def _notes(counts: Mapping[str, tuple[int, ...]], tallies: Mapping[str, Tally]) -> list[str]:

@@ -1,13 +1,12 @@
 """What a request would do, answered at once: it needs no R and draws nothing."""
 
-from typing import Literal
-
 from pydantic import Field
 
-from tasks.calibration.contract import MAX_ALGORITHMS, CalibrationRequest, Cause
+from tasks.calibration.contract import CalibrationRequest
 from tasks.calibration.example import NOTE
-from tasks.calibration.forecast import Forecast, forecast
+from tasks.calibration.forecast import Forecast, Reason, forecast
 from tasks.calibration.intake import MAX_CAUSES
+from tasks.calibration.terms import MAX_ALGORITHMS, Cause
 from tasks.core.spec import Contract, OpenUpload
 
 
@@ -17,8 +16,9 @@ class AlgorithmPreview(Contract):
     counts: dict[Cause, int] = Field(description="Deaths by cause, as they will be calibrated.", max_length=MAX_CAUSES)
     total: int
     dropped: dict[str, int] = Field(description="Deaths that are left out, by reason.")
-    left_as_observed: dict[Cause, Literal["requested", "indistinct"]] = Field(
-        description="Causes that stay uncalibrated: because of donotcalib, or because their column hardly varies."
+    left_as_observed: dict[Cause, Reason] = Field(
+        description="Causes that stay uncalibrated: because of donotcalib, by default (a cause named other, where "
+        "there is no donotcalib), or because their column hardly varies."
     )
     is_calibrated: bool
     path_lambda: float | None = Field(description="Weight of the identity that path correction will choose.")

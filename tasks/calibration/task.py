@@ -5,8 +5,9 @@ from typing import Any
 
 from celery import shared_task
 
-from tasks.calibration.contract import KIND, SPECS
+from tasks.calibration.contract import SPECS
 from tasks.calibration.importing import IMPORT, IMPORT_SPEC
+from tasks.calibration.terms import KIND
 from tasks.core.job import Engine
 from tasks.core.kernel import Kernel
 from tasks.core.result_cache import ResultCache

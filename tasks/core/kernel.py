@@ -8,7 +8,7 @@ from tasks.core.ledger import Ledger
 from tasks.core.memory import MemoryKills
 from tasks.core.settings import Profile, Settings
 from tasks.core.soon import Soon
-from tasks.core.uploads.store import UploadLimits, Uploads
+from tasks.core.uploads.store import UploadLimits, Uploads, Watch
 from tasks.core.warm import Warm
 
 # How long the news that an attempt has begun may wait for the rest of the story.
@@ -30,8 +30,12 @@ class Kernel:
     @property
     def uploads(self) -> Uploads:
         """The files that tenants sent."""
+        return self.uploads_watched_by(None)
+
+    def uploads_watched_by(self, watch: Watch | None) -> Uploads:
+        """Return the files that tenants sent; ``watch`` is told what arrives."""
         limits = UploadLimits(self.settings.upload_limit_bytes, self.settings.upload_quota_bytes)
-        return Uploads(self.ledger, self.settings.resolved_storage_dir, limits)
+        return Uploads(self.ledger, self.settings.resolved_storage_dir, limits, watch=watch)
 
     def close(self) -> None:
         """Close every connection, and what is warm."""

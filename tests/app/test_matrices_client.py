@@ -1,5 +1,6 @@
 """``switchyard matrices`` and the client's matrices, against the real front door."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.openapi import API
-from client import Conflict, InputRejected, Switchyard
+from client import AsyncSwitchyard, Conflict, InputRejected, Switchyard
 from client.command import main
 from tests.app.conftest import Caller
 from tests.app.streams.house import served
@@ -77,6 +78,26 @@ def test_a_file_is_imported_listed_shown_and_deleted(client: Switchyard, file: P
     assert [] == client.matrices.list()
 
 
+def test_the_asyncio_client_does_the_same(url: str, alice: Caller, file: Path, tmp_path: Path) -> None:
+    """Imported, listed, shown, drawn and deleted, awaited."""
+
+    async def main() -> None:
+        async with AsyncSwitchyard(url, alice.key) as client:
+            found = await client.matrices.add(file, version="7", also_countries=["Kenya"])
+            assert ("our-matrices@7", True) == (found.title, found.created)
+            assert [found.id] == [one.id for one in await client.matrices.list()]
+            shown = await client.matrices.show(found.title, age_group="neonate", algorithm="eava", country="Kenya")
+            assert 1 == len(shown.matrices)
+            drawn = await client.matrices.figure(
+                found.id, tmp_path / "a.svg", age_group="neonate", algorithm="eava", country="Kenya"
+            )
+            assert drawn.read_bytes().startswith(b"<svg")
+            await client.matrices.delete(found.title)
+            assert [] == await client.matrices.list()
+
+    asyncio.run(main())
+
+
 def test_a_preview_tells_what_a_calibration_would_do(client: Switchyard, file: Path) -> None:
     """With the arguments of calibrate; what does not fit raises the same error."""
     client.matrices.add(file)
@@ -139,5 +160,5 @@ def test_a_calibration_without_matrices_says_how_to_get_them(
     assert 0 == switchyard(*ask, "--preview")
     out = capsys.readouterr().out
     assert "other\t4 [a]" in out
-    assert "[a] left as observed, as asked for" in out
+    assert "[a] left as observed: the default for a cause named other" in out
     assert 0 == switchyard(*ask)

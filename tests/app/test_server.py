@@ -1,6 +1,7 @@
 """The server as a process: started, called and stopped as an operator would."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.conftest import DEAD_REDIS_URL
@@ -69,6 +71,21 @@ def test_server_prints_a_key_that_works_and_stops_when_told(
     assert f"development key: {key}" in output
     assert "Traceback" not in output
     assert not list(tmp_path.rglob("*.ctl"))
+
+
+@pytest.mark.parametrize("told", ["", "glibc.malloc.arena_max=8"])
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator alone is told anything")
+def test_server_has_small_heaps_unless_told_otherwise(
+    start: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    """Thousands of threads would each keep a cache; an operator's own choice stands."""
+    if told:
+        monkeypatch.setenv("GLIBC_TUNABLES", told)
+    port = free_port()
+    process = start(PORT=str(port))
+    _await_live(f"http://127.0.0.1:{port}")
+    found = psutil.Process(process.pid).environ()["GLIBC_TUNABLES"]
+    assert found == told if told else "tcache_count=0" in found
 
 
 def test_server_without_a_key_refuses_to_start(start: Callable[..., subprocess.Popen[str]]) -> None:

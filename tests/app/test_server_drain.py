@@ -126,13 +126,13 @@ class Load:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_draining_server_answers_everything_until_it_stops(start: Callable[..., Server], workers: int) -> None:
     """No refusal, no 5xx but of readiness, and every accepted job is in the ledger, on kept and on new connections."""
-    server = start(workers=workers, drain_s=3.0)
+    server = start(workers=workers, drain_s=8.0)
     load = Load(server)
     try:
         assert eventually(lambda: len(load.accepted) > 20, within_s=20)
         told_at = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
-        assert eventually(lambda: server.get("/health/ready") == 503, within_s=2)
+        assert eventually(lambda: server.get("/health/ready") == 503, within_s=7)
         assert 200 == server.get("/health/live")
         before = len(load.accepted)
         server.process.wait(timeout=30)
@@ -140,7 +140,7 @@ def test_draining_server_answers_everything_until_it_stops(start: Callable[..., 
         load.stop()
     assert len(load.accepted) > before
     assert {202} == set(load.answers)
-    assert [] == [failure for failure in load.failed_at if failure[0] - told_at < 2.9]
+    assert [] == [failure for failure in load.failed_at if failure[0] - told_at < 7.9]
     with contextlib.closing(sqlite3.connect(server.ledger)) as ledger:
         kept = {row[0] for row in ledger.execute("SELECT id FROM jobs")}
     assert set() == set(load.accepted) - kept
@@ -160,7 +160,7 @@ def test_kept_connections_are_ended_with_an_answer(start: Callable[..., Server])
 
 def test_streams_and_waits_end_at_once(start: Callable[..., Server]) -> None:
     """SSE with `retry:`, WebSocket with 1012, a long-poll with what there is; the same for those that come later."""
-    server = start(drain_s=6.0)
+    server = start(drain_s=12.0)
     job_id = server.submit().json()["id"]
     polled: list[httpx.Response] = []
 
@@ -176,7 +176,7 @@ def test_streams_and_waits_end_at_once(start: Callable[..., Server]) -> None:
     ):
         job_events, domain_events = EventSource(of_job), EventSource(of_tenant)
         assert "snapshot" == (job_events.next() or {})["event"]
-        assert "snapshot" == json.loads(socket_.recv(timeout=5))["type"]
+        assert "snapshot" == json.loads(socket_.recv(timeout=20))["type"]
         domain_events.until_comment()
         job_events.retry_ms = domain_events.retry_ms = None
         time.sleep(0.3)  # for the long-poll to be under way
@@ -184,12 +184,12 @@ def test_streams_and_waits_end_at_once(start: Callable[..., Server]) -> None:
         assert job_events.next() is None
         assert domain_events.next() is None
         with pytest.raises(ConnectionClosed):
-            socket_.recv(timeout=5)
+            socket_.recv(timeout=20)
         assert 1012 == socket_.close_code
     for source in (job_events, domain_events):
         assert source.retry_ms is not None
         assert 1000 <= source.retry_ms <= 3000
-    polling.join(timeout=5)
+    polling.join(timeout=20)
     assert [(200, "queued")] == [(answer.status_code, answer.json()["state"]) for answer in polled]
     late = httpx.get(f"{server.url}/api/jobs/{job_id}/events", headers=server.headers)
     assert (200, True) == (late.status_code, late.text.startswith("retry: "))
@@ -198,14 +198,14 @@ def test_streams_and_waits_end_at_once(start: Callable[..., Server]) -> None:
 
 def test_process_that_starts_while_draining_drains_too(start: Callable[..., Server]) -> None:
     """Gunicorn replaces a process that dies; the new one is unready from its first answer."""
-    server = start(drain_s=8.0)
+    server = start(drain_s=16.0)
     (worker,) = server.workers()
     server.process.send_signal(signal.SIGTERM)
     assert eventually(lambda: server.get("/health/ready") == 503)
     worker.kill()
     assert eventually(lambda: [child.pid for child in server.workers()] not in ([], [worker.pid]))
     first = 0
-    deadline = time.monotonic() + 6
+    deadline = time.monotonic() + 14
     while first == 0 and time.monotonic() < deadline:
         first = server.get("/health/ready")
     assert 503 == first

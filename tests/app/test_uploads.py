@@ -15,7 +15,8 @@ from app.openapi import API
 from app.services import Services
 from tasks.core.clock import now
 from tasks.core.ids import new_id
-from tasks.core.ledger import accepting
+from tasks.core.ledger import accepting, uploads
+from tasks.core.ledger.uploads import Unused
 from tests.app.conftest import Caller, sign_in
 from tests.samples import a_job
 
@@ -392,3 +393,18 @@ def test_description_has_every_call(alice: Caller) -> None:
     calibration = paths["/api/jobs/calibration.va"]["post"]["requestBody"]["content"]
     assert {"application/json", "multipart/form-data"} == set(calibration)
     assert ["application/json"] == list(paths["/api/jobs/maintenance.ping"]["post"]["requestBody"]["content"])
+
+
+def test_uploads_are_counted(alice: Caller, services: Services) -> None:
+    """Bytes, completed and refused ones, of this process; removed ones over all."""
+    alice.post("/api/uploads", data=CONTENT)
+    place = begin(alice)
+    send(alice, place, 0, CONTENT[:5])
+    alice.post("/api/uploads", data=CONTENT, query_string={"sha256": "0" * 64})
+    late = now() + timedelta(days=3)
+    assert 2 == len(uploads.forget_unused(services.kernel.ledger, Unused(late), limit=10))
+    told = dict(line.rsplit(" ", 1) for line in alice.get("/metrics").text.splitlines() if "_upload" in line)
+    assert str(float(2 * len(CONTENT) + 5)) == told["switchyard_upload_bytes_total"]
+    assert "1.0" == told['switchyard_uploads_total{outcome="complete"}']
+    assert "1.0" == told['switchyard_uploads_total{outcome="refused"}']
+    assert "2.0" == told["switchyard_uploads_expired_total"]

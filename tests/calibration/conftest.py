@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tasks.calibration.contract import CalibrationRequest, CalibrationResult
+from tasks.calibration.contract import CalibrationRequest
 from tasks.calibration.engine.calibrate import Bridge, Calibrator
+from tasks.calibration.results import CalibrationResult
 from tasks.core.egress import Egress, EgressPolicy
 from tests.calibration.r_library import built_library
 from tests.calibration.results import a_result

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tasks.calibration.contract import CalibrationRequest, CalibrationResult
+from tasks.calibration.contract import CalibrationRequest
 from tasks.calibration.engine.caching import CachingCalibrator, engine_stamp, key_of
+from tasks.calibration.results import CalibrationResult
 from tasks.core.clock import now
 from tasks.core.known_results import KnownFile, KnownResult
 from tests.calibration.r_library import built_library

@@ -17,8 +17,9 @@ import pytest
 from pyarrow import parquet
 
 from bench.calibration import run_case
-from tasks.calibration.contract import CalibrationRequest, CalibrationResult
+from tasks.calibration.contract import CalibrationRequest
 from tasks.calibration.engine.calibrate import Calibrator
+from tasks.calibration.results import CalibrationResult
 from tasks.core.errors import EngineUnavailable, JobCancelled, Permanent
 from tests.calibration.conftest import Calibrate
 from tests.calibration.r_library import built_library, shared_va

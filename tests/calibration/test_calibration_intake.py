@@ -233,3 +233,51 @@ def test_the_example_says_that_it_is_invented() -> None:
     assert example.use_example
     assert NEONATE == example.take_in().causes
     assert 2 == len(example.take_in().counts)
+
+
+def test_causes_of_the_other_age_group_are_named_with_the_remedy() -> None:
+    """Labels and columns that only the other table knows, all in one message; what nobody knows keeps its own."""
+    rows = "ID,cause\n1,Injury\n2,AIDS\n3,Injury\n4,ipre\n5,Qx\n"
+    assert [
+        (
+            "va_data.eava",
+            "These causes belong to age_group child, not to neonate: 'Injury' on lines 2 and 4, 'AIDS' on line 3; "
+            "send age_group child (on the command line: --age child).",
+        ),
+        ("va_data.eava", "Unknown cause 'Qx' on line 6: add it to cause_map."),
+    ] == refusals(**neonates(rows))
+    ((_, told),) = refusals(
+        va_data={"eava": {"counts": {"pneumonia": 3, "ipre": 2}}},
+        missmat={"eava": square(["pneumonia", "injury"])},
+        age_group="child",
+    )
+    assert "This cause belongs to age_group neonate, not to child: 'ipre'; send age_group neonate" in told
+
+
+@pytest.mark.parametrize(
+    ("age_group", "labels", "seems"),
+    [
+        ("neonate", {"Malaria": 20, "Neonatal sepsis": 80}, "child"),
+        ("child", {"Birth asphyxia": 30, "Malaria": 70}, "neonate"),
+        ("neonate", {"Birth asphyxia": 60, "Malaria": 5, "Neonatal sepsis": 35}, None),
+        ("child", {"Malaria": 90, "Prematurity": 5, "Measles": 5}, None),
+    ],
+)
+def test_deaths_that_seem_to_be_of_the_other_age_group_are_pointed_out(
+    age_group: str, labels: Mapping[str, int], seems: str | None
+) -> None:
+    """Both tables know most names, so the mixture of causes tells; it is advice, no refusal."""
+    deaths = [label for label, count in labels.items() for _ in range(count)]
+    asked = request(
+        va_data={"eava": {"records": [{"id": n, "cause": label} for n, label in enumerate(deaths)]}},
+        missmat={"eava": square(BROAD_CAUSES[age_group])},
+        age_group=age_group,
+        donotcalib={},
+    )
+    told = [note for note in asked.take_in().notes if "--age" in note]
+    if seems is None:
+        assert [] == told
+    else:
+        (note,) = told
+        assert f"eava: the causes are those of age_group {seems}" in note
+        assert f"--age {seems}" in note

@@ -20,11 +20,13 @@ QUICK: dict[str, Any] = {"draws": 100, "warmup": 100, "chains": 1, "ensemble": F
 def in_r(request: CalibrationRequest, folder: Path) -> dict[str, tuple[float | None, dict[str, str]]]:
     """Lambda and what is left as observed, by algorithm, as R finds them."""
     answer = Calibrator("rscript", built_library()).run(request, request.take_in(), QuietJob(folder), cores=1)  # type: ignore[arg-type]
+    # R is told which causes to leave, not that nobody asked for it.
+    names = {"requested": "default"} if request.donotcalib is None else {}
     return {
         row["algorithm"]: (
             lambda_of(row),
             {
-                one["cause"]: one["reason"]
+                one["cause"]: names.get(one["reason"], one["reason"])
                 for one in answer.summary
                 if one["fit"] == row["algorithm"] and one["reason"] not in {"", "not_calibrated"}
             },

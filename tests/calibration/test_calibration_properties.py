@@ -15,8 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.calibration.contract import CalibrationRequest, CalibrationResult, FitResult
+from tasks.calibration.contract import CalibrationRequest
 from tasks.calibration.engine.calibrate import Calibrator
+from tasks.calibration.results import CalibrationResult, FitResult
 from tests.calibration.r_library import built_library
 from tests.fakes import FakeJob
 

@@ -13,9 +13,10 @@ import pytest
 from pyarrow import parquet
 from pydantic import ValidationError
 
-from tasks.calibration.contract import CalibrationRequest, CalibrationResult
+from tasks.calibration.contract import CalibrationRequest
 from tasks.calibration.engine.calibrate import Calibrator
 from tasks.calibration.engine.calls import Calls
+from tasks.calibration.results import CalibrationResult
 from tasks.core.errors import EngineUnavailable, JobCancelled, Permanent
 from tests.calibration.published_library import library_with
 from tests.calibration.r_library import built_library
@@ -147,11 +148,11 @@ def test_only_what_was_asked_for_is_left_out(run: Run) -> None:
     kept = run(donotcalib={"one": []}).algorithms["one"].causes[2]
     assert "calibrated" == kept.status
     default = run().algorithms["one"].causes[2]
-    assert ("requested", 60, None) == (default.status, default.deaths, default.lower)
+    assert ("default", 60, None) == (default.status, default.deaths, default.lower)
     renamed = one()
     renamed["va_data"]["one"]["counts"] = {"a": 150, "b": 90, "Other": 60}
     renamed["missmat"]["one"]["causes"] = ["a", "b", "Other"]
-    assert "requested" == run(**renamed).algorithms["one"].causes[2].status
+    assert "default" == run(**renamed).algorithms["one"].causes[2].status
 
 
 def test_no_weight_is_above_one(run: Run) -> None:

@@ -18,13 +18,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from tasks.calibration.contract import CalibrationRequest, CalibrationResult
+from tasks.calibration.contract import CalibrationRequest
 from tasks.calibration.engine import outputs
 from tasks.calibration.engine.calibrate import Calibrator
 from tasks.calibration.engine.exchange import Answer, Draws
 from tasks.calibration.engine.html_report import html_report
 from tasks.calibration.engine.methods import methods
 from tasks.calibration.engine.pictures import picture_names, pictures_of
+from tasks.calibration.results import CalibrationResult
 from tasks.calibration.shelf import MatrixPin
 from tasks.core.errors import EngineUnavailable
 from tests.calibration.r_library import built_library

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 import pytest
 from pydantic import ValidationError
 
-from tasks.calibration import contract
+from tasks.calibration import shapes
 from tasks.calibration.contract import CalibrationRequest
 from tasks.calibration.preview import preview
 from tasks.core.ids import new_id
@@ -65,6 +65,6 @@ def test_all_that_is_wrong_with_uploads_is_told_at_once() -> None:
 
 def test_upload_that_is_no_table_of_deaths_by_its_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it is read into memory as a table."""
-    monkeypatch.setattr(contract, "_MAX_CSV", 20)
+    monkeypatch.setattr(shapes, "_MAX_CSV", 20)
     with pytest.raises(ValidationError, match="has over 20 bytes: send counts"):
         request().check_uploads(opening(CSV.encode()))

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.calibration.contract import CacheMark, CalibrationRequest, CalibrationResult
+from tasks.calibration.contract import CalibrationRequest
 from tasks.calibration.engine.exchange import has_ensemble, shrinkage_of
 from tasks.calibration.intake import Intake
+from tasks.calibration.results import CacheMark, CalibrationResult
 from tasks.core.errors import EngineUnavailable
 from tasks.core.job import Engine, JobContext
 from tasks.core.known_results import KnownResult, KnownResults, carried_over

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tasks.calibration.contract import CalibrationRequest, CalibrationResult
+from tasks.calibration.contract import CalibrationRequest
 from tasks.calibration.engine.bridge import Run
 from tasks.calibration.engine.calls import Calls
 from tasks.calibration.engine.console import Console
@@ -16,6 +16,7 @@ from tasks.calibration.engine.outputs import Outputs, check_outputs, output_name
 from tasks.calibration.engine.report import build_result
 from tasks.calibration.engine.rscript import run_rscript
 from tasks.calibration.intake import Intake
+from tasks.calibration.results import CalibrationResult
 from tasks.core.job import JobContext
 
 Bridge = Literal["rpy2", "rscript"]

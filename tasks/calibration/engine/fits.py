@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tasks.calibration.contract import CalibrationResult, FitResult
 from tasks.calibration.engine.exchange import Answer
+from tasks.calibration.results import CalibrationResult, FitResult
 
 ENSEMBLE = "ensemble"
 

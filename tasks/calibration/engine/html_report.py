@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from tasks.calibration.contract import CalibrationResult, CauseResult, FitResult, Provenance
 from tasks.calibration.engine.exchange import Answer
 from tasks.calibration.engine.fits import diagnostics_of, fits_of
 from tasks.calibration.engine.methods import REFERENCES, methods
 from tasks.calibration.engine.pictures import Picture
 from tasks.calibration.figures import PAGE_IN
+from tasks.calibration.results import CalibrationResult, CauseResult, FitResult, Provenance
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -1,8 +1,8 @@
 """What was done, in sentences for a paper's appendix."""
 
-from tasks.calibration.contract import CalibrationResult
 from tasks.calibration.engine.fits import fits_of, stalled_of
 from tasks.calibration.inventory import POOLED
+from tasks.calibration.results import CalibrationResult
 
 REFERENCES = (
     "S. Pramanik and others: Modeling structure and country-specific heterogeneity in misclassification matrices of "
@@ -11,6 +11,10 @@ REFERENCES = (
     "improved R-hat for assessing convergence of MCMC. Bayesian Analysis 16(2), 2021. doi:10.1214/20-BA1221",
 )
 
+_WHERE_LEFT = {
+    "default": "where they are named other, which is the default",
+    "requested": "where that was asked for",
+}
 _MATRICES = {
     "prior": "Rows of each matrix had independent Dirichlet priors.",
     "fixed": "The matrices were taken as known.",
@@ -47,16 +51,24 @@ def _model(result: CalibrationResult) -> list[str]:
             f"No path correction was made; the prior of p was pulled to the observed fractions with strength "
             f"{parameters['pshrink_strength']:g}."
         )
-    if parameters["donotcalib_type"] == "learn":
-        told.append(
-            "Causes were left as observed where that was asked for, or where the algorithm assigns them about as often "
-            f"whatever the true cause (range of the column at most {parameters['nocalib_threshold']:g})."
-        )
-    else:
-        told.append("Causes were left as observed where that was asked for.")
+    left = _left_as_observed(result)
+    if left:
+        told.append(f"Causes were left as observed {', or '.join(left)}.")
     if result.ensemble is not None:
         told.append("The ensemble is one fit of all algorithms that share p, each with a matrix of its own.")
     return told
+
+
+def _left_as_observed(result: CalibrationResult) -> list[str]:
+    parameters = result.provenance.parameters
+    statuses = {cause.status for fit in fits_of(result).values() for cause in fit.causes}
+    where = [_WHERE_LEFT[status] for status in ("default", "requested") if status in statuses]
+    if parameters["donotcalib_type"] == "learn":
+        where.append(
+            "where the algorithm assigns them about as often whatever the true cause (range of the column at most "
+            f"{parameters['nocalib_threshold']:g})"
+        )
+    return where
 
 
 def _origin(result: CalibrationResult) -> str:

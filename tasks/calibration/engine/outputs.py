@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from tasks.calibration.contract import CalibrationRequest, CalibrationResult
+from tasks.calibration.contract import CalibrationRequest
 from tasks.calibration.engine import tables
 from tasks.calibration.engine.exchange import Answer
 from tasks.calibration.engine.html_report import html_report
 from tasks.calibration.engine.pictures import FORMS, Picture, picture_names, pictures_of
 from tasks.calibration.figures import MEDIA_TYPES
 from tasks.calibration.intake import Intake
+from tasks.calibration.results import CalibrationResult
 from tasks.core.errors import EngineUnavailable
 from tasks.core.job import JobContext
 

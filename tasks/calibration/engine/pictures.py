@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tasks.calibration.contract import AlgorithmResult, CalibrationResult
 from tasks.calibration.engine.exchange import Answer, Row
 from tasks.calibration.engine.fits import diagnostics_of, fits_of, stalled_of
 from tasks.calibration.figures import (
@@ -14,6 +13,7 @@ from tasks.calibration.figures import (
     fractions_images,
     misclassification_images,
 )
+from tasks.calibration.results import AlgorithmResult, CalibrationResult
 
 FORMS: tuple[Form, ...] = ("svg", "png")
 

@@ -4,9 +4,15 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
-from tasks.calibration.contract import (
+from tasks.calibration.contract import CalibrationRequest
+from tasks.calibration.engine.bridge import PACKAGE
+from tasks.calibration.engine.exchange import Answer, Row, has_ensemble, shrinkage_of
+from tasks.calibration.engine.fits import ENSEMBLE
+from tasks.calibration.example import NOTE
+from tasks.calibration.forecast import STALLED_FROM
+from tasks.calibration.intake import Intake
+from tasks.calibration.results import (
     AlgorithmResult,
-    CalibrationRequest,
     CalibrationResult,
     CauseResult,
     Diagnostics,
@@ -14,16 +20,11 @@ from tasks.calibration.contract import (
     FitResult,
     Provenance,
 )
-from tasks.calibration.engine.bridge import PACKAGE
-from tasks.calibration.engine.exchange import Answer, Row, has_ensemble, shrinkage_of
-from tasks.calibration.engine.fits import ENSEMBLE
-from tasks.calibration.example import NOTE
-from tasks.calibration.forecast import STALLED_FROM
-from tasks.calibration.intake import Intake
 from tasks.core.version import VERSION
 
 _LEFT_AS_OBSERVED = {
     "requested": "left as observed, as asked for",
+    "default": "left as observed: the default for a cause named other; donotcalib says otherwise",
     "indistinct": "left as observed: the algorithm names it about as often whatever the true cause",
     "not_calibrated": "the algorithm could not be calibrated: fewer than two causes are left, or no deaths in them",
 }
@@ -49,7 +50,7 @@ def build_result(
     fits = {row["fit"]: row for row in answer.fits}
     algorithms = {
         name: AlgorithmResult(
-            **_fit(name, answer, fits[name], _withheld(name, lambdas, stalled)),
+            **_fit(name, answer, fits[name], _withheld(name, lambdas, stalled), by_default=intake.excludes_by_default),
             path_lambda=lambdas[name],
             is_stalled=name in stalled,
         )
@@ -58,7 +59,13 @@ def build_result(
     ensemble = None
     if ENSEMBLE in fits:
         ensemble = EnsembleResult(
-            **_fit(ENSEMBLE, answer, fits[ENSEMBLE], _withheld(ENSEMBLE, lambdas, stalled)),
+            **_fit(
+                ENSEMBLE,
+                answer,
+                fits[ENSEMBLE],
+                _withheld(ENSEMBLE, lambdas, stalled),
+                by_default=intake.excludes_by_default,
+            ),
             stalled_members=stalled,
             deaths=_ensemble_deaths(answer),
         )
@@ -80,19 +87,21 @@ def _withheld(fit: str, lambdas: Mapping[str, float | None], stalled: Sequence[s
     return _STALLED.format(value=lambdas[fit]) if fit in stalled else None
 
 
-def _fit(name: str, answer: Answer, row: Row, withheld: str | None) -> dict[str, object]:
+def _fit(name: str, answer: Answer, row: Row, withheld: str | None, *, by_default: bool) -> dict[str, object]:
     rows = [entry for entry in answer.summary if entry["fit"] == name]
     deaths = _fit_deaths(name, answer)
     return {
         "is_calibrated": row["calibrated"] == "TRUE",
         "total": sum(round(float(entry["count"])) for entry in rows),
-        "causes": tuple(_cause(entry, deaths[entry["cause"]], withheld) for entry in rows),
+        "causes": tuple(_cause(entry, deaths[entry["cause"]], withheld, by_default=by_default) for entry in rows),
         "diagnostics": _diagnostics(row),
     }
 
 
-def _cause(row: Row, deaths: int, withheld: str | None) -> CauseResult:
+def _cause(row: Row, deaths: int, withheld: str | None, *, by_default: bool) -> CauseResult:
     status = row["reason"] or "calibrated"
+    if status == "requested" and by_default:
+        status = "default"
     reason = _LEFT_AS_OBSERVED.get(status) or withheld
     return CauseResult(
         cause=row["cause"],

@@ -10,9 +10,9 @@ from dataclasses import asdict
 import numpy as np
 import numpy.typing as npt
 
-from tasks.calibration.contract import CalibrationResult, CauseResult
 from tasks.calibration.engine.exchange import Answer
 from tasks.calibration.engine.fits import diagnostics_of, fits_of, stalled_of
+from tasks.calibration.results import CalibrationResult, CauseResult
 from tasks.core.errors import EngineUnavailable
 
 # Columns of the draws that are no cause.

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.calibration.contract import AlgorithmResult, CauseResult, EnsembleResult, FitResult
 from tasks.calibration.figures.canvas import (
     BLUE,
     FAINT,
@@ -21,6 +20,7 @@ from tasks.calibration.figures.canvas import (
     one_line,
     page,
 )
+from tasks.calibration.results import AlgorithmResult, CauseResult, EnsembleResult, FitResult
 
 _LETTERS = 24
 _ACROSS = 4

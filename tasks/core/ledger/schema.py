@@ -344,6 +344,14 @@ budget_alerts = sa.Table(
     sa.Column("at", UTCDateTime, nullable=False),
 )
 
+# Counts of what no web process sees, for as long as the ledger lives.
+totals = sa.Table(
+    "totals",
+    metadata,
+    sa.Column("name", sa.String(50), primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
+
 # The live streams of a profile without Redis: what the stream and its hash are there.
 stream_heads = sa.Table(
     "stream_heads",

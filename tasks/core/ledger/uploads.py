@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection, Row
 
 from tasks.core.clock import now
 from tasks.core.errors import Conflict, InputRejected, NotFound, QuotaExceeded
+from tasks.core.ledger import totals
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.rows import values_of
 from tasks.core.ledger.schema import job_uploads, tenants, uploads
@@ -182,7 +183,9 @@ def forget_unused(ledger: Ledger, unused: Unused, *, limit: int) -> list[str]:
         ids = connection.execute(oldest.with_for_update(skip_locked=True)).scalars().all()
         # A job that was accepted just before the lock was got is seen by this second statement only.
         gone = uploads.delete().where(uploads.c.id.in_(ids), unused.condition()).returning(uploads.c.id)
-        return list(connection.execute(gone).scalars()) if ids else []
+        forgotten = list(connection.execute(gone).scalars()) if ids else []
+        totals.add(connection, totals.UPLOADS_EXPIRED, len(forgotten))
+        return forgotten
 
 
 def known_among(ledger: Ledger, upload_ids: Sequence[str]) -> set[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from tasks.core.clock import now
 from tasks.core.errors import InputRejected, NotFound, OffsetMismatch, TooLarge
@@ -33,13 +33,30 @@ class Announced:
     metadata: str = ""
 
 
-class Uploads:
-    """Takes, finds and removes uploads. Every call is for one tenant; another's upload is one that is not there."""
+class Watch(Protocol):
+    """Is told what arrives."""
 
-    def __init__(self, ledger: Ledger, root: Path, limits: UploadLimits) -> None:
+    def took(self, size_bytes: int) -> None:
+        """So many bytes came."""
+        ...
+
+    def completed(self) -> None:
+        """An upload is complete."""
+        ...
+
+
+class Uploads:
+    """Takes, finds and removes uploads. Every call is for one tenant; another's upload is one that is not there.
+
+    Args:
+        watch: is told what arrives.
+    """
+
+    def __init__(self, ledger: Ledger, root: Path, limits: UploadLimits, *, watch: Watch | None = None) -> None:
         self._ledger = ledger
         self.files = UploadFiles(root)
         self.limits = limits
+        self._watch = watch
 
     def create(self, tenant_id: str, announced: Announced) -> Upload:
         """Begin an upload; one of no bytes is complete at once.
@@ -98,7 +115,7 @@ class Uploads:
                 _check_piece(upload, offset=offset, length=length, have=writing.length)
                 left = upload.size_bytes - offset
                 if left or length is None:
-                    writing.append(source, at_most=left if length is None else length, checksum=checksum)
+                    writing.append(self._watched(source), at_most=left if length is None else length, checksum=checksum)
                 if not upload.is_complete and writing.length == upload.size_bytes:
                     return self._finish(upload, writing), upload.size_bytes
                 return rows.touch(self._ledger, upload), writing.length
@@ -190,6 +207,18 @@ class Uploads:
             rows.delete(self._ledger, upload_id, tenant_id=tenant_id)
             self.files.erase(upload_id)
 
+    def _watched(self, source: Source) -> Source:
+        watch = self._watch
+        if watch is None:
+            return source
+
+        def read(size: int) -> bytes:
+            block = source(size)
+            watch.took(len(block))
+            return block
+
+        return read
+
     def _settled(self, upload: Upload) -> Upload:
         with self.files.writing(upload.id) as writing:
             return self._finish(upload, writing)
@@ -197,10 +226,13 @@ class Uploads:
     def _finish(self, upload: Upload, writing: Writing) -> Upload:
         sha256 = writing.finish(announced=upload.sha256)
         try:
-            return rows.complete(self._ledger, upload.id, sha256=sha256)
+            complete = rows.complete(self._ledger, upload.id, sha256=sha256)
         except NotFound:  # it was swept meanwhile
             self.files.erase(upload.id)
             raise
+        if self._watch is not None:
+            self._watch.completed()
+        return complete
 
 
 def _check_piece(upload: Upload, *, offset: int, length: int | None, have: int) -> None:

@@ -234,7 +234,7 @@ class EventSource:
 @contextmanager
 def event_source(url: str, **kwargs: Any) -> Iterator[EventSource]:
     headers = {"Authorization": f"Bearer {KEY}"} | kwargs.pop("headers", {})
-    with httpx.Client(timeout=5) as client, client.stream("GET", url, headers=headers, **kwargs) as response:
+    with httpx.Client(timeout=20) as client, client.stream("GET", url, headers=headers, **kwargs) as response:
         yield EventSource(response)
 
 

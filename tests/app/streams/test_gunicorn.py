@@ -61,11 +61,11 @@ def test_both_dialects_work_behind_gunicorn(house: House, address: str) -> None:
         event_source(f"http://{address}/api/jobs/{job.id}/events") as source,
         connect(f"ws://{address}/ws/jobs/{job.id}", additional_headers=HEADERS) as client,
     ):
-        seen = [source.next()["event"], json.loads(client.recv(timeout=5))["type"]]
+        seen = [source.next()["event"], json.loads(client.recv(timeout=20))["type"]]
         client.send('{"type": "ping"}')
-        seen.append(json.loads(client.recv(timeout=5))["type"])
+        seen.append(json.loads(client.recv(timeout=20))["type"])
         house.finish(job)
-        seen += [source.next()["event"], json.loads(client.recv(timeout=5))["type"]]
+        seen += [source.next()["event"], json.loads(client.recv(timeout=20))["type"]]
         assert source.next() is None
     assert seen == ["snapshot", "snapshot", "pong", "state", "state"]
 
@@ -79,7 +79,7 @@ def test_readers_of_clients_that_left_are_dropped(house: House, address: str) ->
         connect(f"ws://{address}/ws/jobs/{job.id}", additional_headers=HEADERS) as client,
     ):
         source.next()
-        client.recv(timeout=5)
+        client.recv(timeout=20)
         assert eventually(lambda: "xread" in {row["cmd"] for row in redis.client_list()})
     assert eventually(lambda: not any("b" in row["flags"] for row in redis.client_list()))
     reads = redis.info("commandstats")["cmdstat_xread"]["calls"]

@@ -73,7 +73,7 @@ def test_dead_reader_is_replaced(house: House) -> None:
     view = house.watch(job)
     view.next()
     house.hub._reader.stop()
-    house.hub._thread.join(timeout=5)
+    house.hub._thread.join(timeout=20)
     assert view.subscription.frames(0.05) == []
     house.report(job, 10)
     assert view.next()["type"] == "progress"

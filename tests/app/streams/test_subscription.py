@@ -132,7 +132,7 @@ def test_resume_while_the_hub_lags_behind_redis_still_gives_the_end(house: House
     job = house.running()
     cursor = house.watch(job).next()["id"]
     house.hub._reader.stop()
-    house.hub._thread.join(timeout=5)
+    house.hub._thread.join(timeout=20)
     house.report(job, 10)
     house.finish(job)
     assert types(house.watch(job, cursor).rest()) == ["progress", "state"]
@@ -145,7 +145,7 @@ def test_what_redis_and_the_feed_both_have_comes_once(house: House) -> None:
     ids = [house.report(job, 1)]
     house.watch(job).next()
     house.hub._reader.stop()
-    house.hub._thread.join(timeout=5)
+    house.hub._thread.join(timeout=20)
     ids += [house.report(job, step) for step in range(2, 5)]
     view = house.watch(job, cursor)
     ids.append(house.report(job, 5))

@@ -23,12 +23,12 @@ def websocket(address: str, job_id: str, query: str = "", *, key: str | None = K
 
 
 def receive(client: ClientConnection) -> dict[str, Any]:
-    return json.loads(client.recv(timeout=5))
+    return json.loads(client.recv(timeout=20))
 
 
 def close_code(client: ClientConnection) -> int | None:
     with pytest.raises(ConnectionClosed):
-        client.recv(timeout=5)
+        client.recv(timeout=20)
     return client.close_code
 
 

@@ -14,7 +14,18 @@ from tasks.calibration.inventory import Inventory, StoredMatrix
 from tasks.core.clock import now
 from tasks.core.errors import ConfigurationRefused
 from tasks.core.ids import new_id
-from tasks.core.ledger import Ledger, accepting, cached_results, costs, fleet, leases, queries, state_events, uploads
+from tasks.core.ledger import (
+    Ledger,
+    accepting,
+    cached_results,
+    costs,
+    fleet,
+    leases,
+    queries,
+    state_events,
+    totals,
+    uploads,
+)
 from tasks.core.ledger.accepting import Idempotency
 from tasks.core.ledger.costs import Budget
 from tasks.core.ledger.schema import metadata, outbox
@@ -43,7 +54,7 @@ _SINCE_0001 = {
     *("discovery_tools", "discovery_tool_versions", "discovery_tool_terms", "discovery_tool_notes"),
     *("discovery_runs", "discovery_recordings", "discovery_sessions"),
     *("leases", "outbox", "stream_heads", "stream_entries", "uploads", "job_uploads"),
-    *("calibration_matrix_sets", "calibration_matrices", "cached_results", "cache_lookups"),
+    *("calibration_matrix_sets", "calibration_matrices", "cached_results", "cache_lookups", "totals"),
     *("job_costs", "budget_alerts"),
 }
 
@@ -66,6 +77,8 @@ def fill(ledger: Ledger) -> str:
             ),
             {"id": job.id},
         )
+        totals.add(connection, "a", 1)
+        totals.add(connection, "a", 1)
         connection.execute(outbox.insert().values(id=new_id(), tenant_id=tenant.id, type="a.b", at=now(), data={}))
     upload = an_upload(tenant, completed_at=now())
     uploads.create(ledger, upload, quota_bytes=upload.size_bytes)

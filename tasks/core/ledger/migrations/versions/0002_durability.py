@@ -173,11 +173,17 @@ def _create_cache() -> None:
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_cache_lookups_tenant_id")),
         sa.PrimaryKeyConstraint("tenant_id", "kind", name=op.f("pk_cache_lookups")),
     )
+    op.create_table(
+        "totals",
+        sa.Column("name", sa.String(length=50), nullable=False),
+        sa.Column("value", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_totals")),
+    )
 
 
 def downgrade() -> None:
     """Undo."""
-    for table in ("calibration_matrices", "calibration_matrix_sets", "cache_lookups", "cached_results"):
+    for table in ("calibration_matrices", "calibration_matrix_sets", "totals", "cache_lookups", "cached_results"):
         op.drop_table(table)
     for table in ("job_uploads", "uploads", "stream_entries", "stream_heads", "outbox", "leases"):
         op.drop_table(table)

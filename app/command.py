@@ -1,0 +1,32 @@
+"""``python -m app``: serve, or look after keys."""
+
+import sys
+
+import click
+
+from app.keys import keys
+from app.server import serve as run
+from tasks.core.errors import AppError, ConfigurationRefused
+from tasks.core.settings import load_settings
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Switchyard's front door; serves when no command is given."""
+    if context.invoked_subcommand is None:
+        context.invoke(serve)
+
+
+@main.command()
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Server processes.")
+def serve(workers: int) -> None:
+    """Serve HTTP until told to stop."""
+    try:
+        run(load_settings(), workers=workers)
+    except AppError as exc:
+        click.echo(exc.message, err=True)
+        sys.exit(2 if isinstance(exc, ConfigurationRefused) else 1)
+
+
+main.add_command(keys)
