@@ -25,6 +25,7 @@ from tests.acceptance.targets.target import Target
 from tests.acceptance.targets.wanted import Wanted, matches, wanted
 
 MAX_PAGES = 40
+MAX_PAGES_OF_A_STRANGER = 15
 MAX_TOOLS = 100
 MAX_DEPTH = 3
 _EFFECTS = {"read": "reads", "write": "writes", "destroy": "destroys"}
@@ -95,16 +96,24 @@ def find(name: str) -> Found:
     """Start the target, discover it as a stranger and, where it has an account, signed in."""
     found = Found(name, wanted(name))
     with started(name) as target, opened(target.url) as discovery:
-        states = [None, sign_in(target)] if target.account else [None]
-        for state in states:
-            for start in target.starts:
-                began = time.monotonic()
-                tools, result = discovery.discover(f"{target.url}{start}", state)
-                found.seconds.append(time.monotonic() - began)
-                found.failing += discovery.failing(tools, state)
-                _add(found.tools, tools)
-                found.skipped += [f"{one.what} {one.name}: {one.reason} {one.message}" for one in result.skipped]
+        visits: list[tuple[str, dict[str, Any] | None]] = [(start, None) for start in target.starts]
+        if target.account is not None:
+            state = sign_in(target)
+            visits += [(start, state) for start in target.starts if _is_inside(target.account.login_path, start)]
+        for start, session in visits:
+            began = time.monotonic()
+            most = MAX_PAGES if session is not None or target.account is None else MAX_PAGES_OF_A_STRANGER
+            tools, result = discovery.discover(f"{target.url}{start}", session, max_pages=most)
+            found.seconds.append(time.monotonic() - began)
+            found.failing += discovery.failing(tools, session)
+            _add(found.tools, tools)
+            found.skipped += [f"{one.what} {one.name}: {one.reason} {one.message}" for one in result.skipped]
     return found
+
+
+def _is_inside(login_path: str, start: str) -> bool:
+    """Whether the start is in the part of the site that the sign-in opens."""
+    return login_path.startswith(start) and start != "/"
 
 
 def _add(known: list[Tool], tools: Sequence[Tool]) -> None:

@@ -139,6 +139,8 @@ class HTTPRuns:
             raise Transient(f"{urlsplit(url).netloc} did not answer in time ({method}).") from exc
         except httpx.TransportError as exc:
             raise Transient(f"{urlsplit(url).netloc} could not be reached ({method}): {exc}") from exc
+        except httpx.DecodingError as exc:
+            raise Permanent(f"{urlsplit(url).netloc} answered what cannot be read: {exc}") from exc
         except httpx.InvalidURL as exc:
             raise Permanent(f"{url[:100]!r} is no address that can be asked.") from exc
 
