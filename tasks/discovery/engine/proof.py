@@ -173,8 +173,10 @@ class _Proof:
             return True, seen
         asked = (query, NONSENSE)
         is_same = text_of(first, without=asked) == text_of(other, without=asked)
-        # Where the words change and the items do not, the items are not what was searched for.
-        return (False if is_same else None), seen
+        # Where the words change and the items do not, the items are not what was searched for; and where no item has
+        # the query in it, it may not have been found either.
+        is_there = any(query.casefold() in piece.casefold() for piece in answers_of(first))
+        return (False if is_same and is_there else None), seen
 
     def _differs(self, name: CheckName, first: Outcome, trials: Trials, arguments: dict[str, Any]) -> None:
         """Compare with another page or another choice; of choices two are tried, because two may well be alike."""

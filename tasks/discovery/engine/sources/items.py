@@ -1,5 +1,6 @@
 """Tools that open one thing of many: links whose addresses differ in one value, in the path or in the query."""
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -18,6 +19,8 @@ MAX_TOOLS = 60
 _MAX_VALUES = 50
 _MAX_VALUE_CHARS = 200
 _ENOUGH_OF_QUERY = 2
+# Values that are addresses or queries say where a visitor came from.
+_WHERE_FROM = re.compile(r"^(https?:/)?/|=")
 _MANY = 5
 _MANY_PRIOR, _FEW_PRIOR = 0.75, 0.6
 
@@ -71,12 +74,15 @@ class _Query:
 
 def _queries(site: Site, pages: list[Page]) -> list[_Query]:
     found: dict[tuple[str, str], dict[tuple[tuple[str, str], ...], _Query]] = defaultdict(dict)
+    of_one = templates(site.origin, pages)
     for page in pages:
         for link in page.links:
             address = address_of(link.href)
             if address is None or address.origin != site.origin or _is_unsafe(link, address.path):
                 continue
             for name, value in address.query:
+                if _WHERE_FROM.search(value) or any(one.value_in(address.path) is not None for one in of_one):
+                    continue
                 rest = tuple(sorted(address.without(name)))
                 one = found[address.path, name].setdefault(rest, _Query(address.path, name, rest, page))
                 if value and len(value) <= _MAX_VALUE_CHARS and len(one.values) < _MAX_VALUES:

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from tasks.discovery.engine.effects import effect_of
 from tasks.discovery.engine.names import Names
-from tasks.discovery.engine.page import Link, Page
+from tasks.discovery.engine.page import Form, Link, Method, Page
 from tasks.discovery.engine.records import find_records
 from tasks.discovery.engine.schema import DIALECT, MAX_DESCRIPTION_CHARS
 from tasks.discovery.engine.site import Site, Snapshot
@@ -15,6 +15,8 @@ from tasks.discovery.tool import Effect, JSONSchema, Place, RequestCall, Slot, S
 
 MAX_TOOLS = 40
 _ENOUGH_RECORDS = 2
+_FEW_FIELDS = 2
+_TYPED = frozenset({"text", "textarea", "password", "email", "number", "date", "url", "tel"})
 # Of two or three that are alike, each may be a place of its own.
 _FEW_ITEMS = 3
 _MAX_VALUE_CHARS = 4000
@@ -55,6 +57,8 @@ def _list(site: Site, snapshot: Snapshot, names: Names, of_one: list[Template]) 
         return None
     if any(one.value_in(here.path) is not None and len(one.values) > _FEW_ITEMS for one in of_one):
         return None
+    if any(_is_written_in(form) for form in page.forms):
+        return None
     records = find_records(snapshot.html, url=page.url)
     if len(records) < _ENOUGH_RECORDS or effect_of("GET", here.path) is not Effect.READ:
         return None
@@ -76,6 +80,11 @@ def _list(site: Site, snapshot: Snapshot, names: Names, of_one: list[Template]) 
         evidence=(f"{len(records)} records that are built alike.",),
         examples=({},),
     )
+
+
+def _is_written_in(form: Form) -> bool:
+    """Whether the page is there to fill in this form; what repeats on it are fields."""
+    return form.method is Method.POST and sum(control.type in _TYPED for control in form.fields) >= _FEW_FIELDS
 
 
 def _is_data(link: Link, address: Address) -> bool:
