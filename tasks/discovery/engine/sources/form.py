@@ -44,7 +44,7 @@ def find_tools(site: Site) -> list[Tool]:
     for seen in _distinct(site.snapshots):
         maker.add(seen)
     maker.tools += find_search_boxes(site, words=maker.words, names=maker.names)
-    of_one = templates(site.origin, [snapshot.page for snapshot in site.snapshots])
+    of_one = [one for one in templates(site.origin, [snapshot.page for snapshot in site.snapshots]) if one.is_clear]
     return [of_any_item(tool, of_one) for tool in maker.tools[:MAX_TOOLS]]
 
 

@@ -31,7 +31,7 @@ _DATA_WORDS = re.compile(rf"\b(export|download|{_FORMATS}|excel|spreadsheet)\b",
 def find_tools(site: Site) -> list[Tool]:
     """Return the lists that pages show, then those that links offer as data; each address once."""
     names = Names()
-    of_one = templates(site.origin, [snapshot.page for snapshot in site.snapshots])
+    of_one = [one for one in templates(site.origin, [snapshot.page for snapshot in site.snapshots]) if one.is_clear]
     lists = [tool for snapshot in site.snapshots if (tool := _list(site, snapshot, names, of_one))]
     data: dict[str, Tool] = {}
     for snapshot in site.snapshots:

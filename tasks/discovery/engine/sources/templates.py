@@ -36,6 +36,11 @@ class Template:
     values: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether the values show by themselves that they are no words: numbers, keys, names with a place in them."""
+        return all(clear_kind(value) or _COMPOUND.fullmatch(value) for value in self.values)
+
     def path(self, name: str) -> str:
         """Return the path with ``{name}`` for what is open."""
         whole = "/".join((*self.before, f"{{{name}}}", *self.after))
@@ -116,7 +121,7 @@ def _known_values(seen: Sequence[tuple[Address, Link | None, Page]]) -> dict[Seg
 
 def _are_names(values: set[str]) -> bool:
     """Whether words are names of many things: titles made into addresses, or more than a site has functions."""
-    slugs = sum("-" in value or "_" in value for value in values)
+    slugs = sum("-" in value for value in values)
     return len(values) >= _ENOUGH_WORDS and (2 * slugs >= len(values) or len(values) >= _MANY_WORDS)
 
 
