@@ -14,7 +14,7 @@ from tasks.discovery.engine.site import Exchange
 # Of the members of two answers, how many must be the same for both to be answers of one endpoint.
 _LIKE = 0.6
 _MAX_SEGMENTS = 20
-_MAX_PARAMETERS = 60
+_MAX_PARAMETERS = 200
 _FUNCTION_NAMES = frozenset({"action", "method", "operation", "op", "cmd", "command"})
 
 _VERSION = re.compile(r"v\d{1,3}([._]\d{1,3})*|\d{4}-\d{2}", re.IGNORECASE)

@@ -9,7 +9,8 @@ from tasks.discovery.engine.inference import Schema
 from tasks.discovery.engine.page import Option
 from tasks.discovery.tool import Slot
 
-MAX_INPUTS = 40
+# Tables that are filled by scripts send some eight for each of their columns.
+MAX_INPUTS = 200
 MAX_EXAMPLES = 5
 ROLE_WORDS: dict[ParameterRole, str] = {
     "query": "What to search for.",
