@@ -3,7 +3,6 @@
 Every field's description is its documentation: ``switchyard settings`` prints it, ``docs/settings.md`` repeats it.
 """
 
-import base64
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -55,13 +54,6 @@ class LogFormat(StrEnum):
 
 def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-def _is_fernet_key(text: str) -> bool:
-    try:
-        return len(base64.b64decode(text, altchars=b"-_", validate=True)) == 32
-    except ValueError:
-        return False
 
 
 def _known_redis_scheme(url: str) -> str:
@@ -224,12 +216,6 @@ class Settings(BaseSettings):
     browser_traffic_mb: int = Field(
         256, ge=1, description="Most MiB that one visit of the browser may send and receive together."
     )
-    session_key: SecretStr | None = Field(
-        None,
-        description=(
-            "Encrypts stored sign-ins of sites. Fernet keys, comma-separated, newest first. Empty: none are kept."
-        ),
-    )
     plaintext_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated hosts on a private network that production may reach without TLS."
     )
@@ -274,12 +260,6 @@ class Settings(BaseSettings):
     )
     sentry_dsn: SecretStr | None = Field(None, description="Sentry DSN (needs the `sentry` extra). Empty: off.")
 
-    @property
-    def session_keys(self) -> tuple[str, ...]:
-        """The keys that ``session_key`` lists, newest first."""
-        listed = self.session_key.get_secret_value() if self.session_key else ""
-        return tuple(key.strip() for key in listed.split(",") if key.strip())
-
     @model_validator(mode="before")
     @classmethod
     def _split_lists(cls, values: dict[str, object]) -> dict[str, object]:
@@ -289,8 +269,6 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _refuse_unsafe(self) -> Self:
         problems = list(self._unsafe_in_production()) if self.environment is Environment.PRODUCTION else []
-        if not all(map(_is_fernet_key, self.session_keys)):
-            problems.append("session_key: each key is 32 bytes in URL-safe base64")
         if self.secret_key and len(self.secret_key.get_secret_value()) < 32:
             problems.append("secret_key: needs at least 32 characters")
         if self.lease_s < 3 * self.beat_s:

@@ -150,7 +150,6 @@ def test_description_masks_secrets_and_passwords() -> None:
         ledger_url="postgresql://u:hunter2@h/d",
         sentry_dsn="https://hunter2@s/1",
         metrics_token="hunter2",
-        session_key="hunter2hunter2hunter2hunter2hunter2hunter2h=",
         otel_endpoint="https://u:hunter2@o",
     )
     shown = {row["name"].removeprefix("SWITCHYARD_").lower(): row["value"] for row in describe(settings)}
