@@ -21,4 +21,4 @@ def test_each_source_finds_its_own() -> None:
 def test_a_site_that_declares_nothing_has_none() -> None:
     """And is asked for a few documents only."""
     site = site_of("<form action=/search><input name=q></form>")
-    assert [] == [tool for find in SOURCES for tool in find(site)]
+    assert ["form"] == [tool.source for find in SOURCES for tool in find(site)]
