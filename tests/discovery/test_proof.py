@@ -162,7 +162,7 @@ def test_an_error_or_a_sign_in_page_is_no_answer(site: FakeSite) -> None:
 def test_a_run_that_breaks_off_is_told() -> None:
     """The note has the step's own words."""
 
-    def broken(_tool: Tool, _arguments: dict[str, Any]) -> Outcome:
+    def broken(tool: Tool, arguments: dict[str, Any]) -> Outcome:
         raise Transient("submit: not in time.")
 
     failure = failed_check(prove(tool(), broken))
