@@ -17,12 +17,12 @@ from scipy.optimize import minimize
 from bench.discovery_targets import Found
 from bench.fitting import FOLDS, folds, out_of_fold
 from bench.forms import FORM_STRENGTH, read_cases
-from tasks.discovery.engine.confidence import assess, features
+from tasks.discovery.engine.confidence import EVIDENCE, assess, features
 from tasks.discovery.engine.form_features import form_features
 from tasks.discovery.tool import RequestCall, Source, Tool
 
 # Of the penalty |weights|^2 / (2 * strength): a few hundred tools of five sites do not bear more.
-STRENGTH = 1.0
+STRENGTH = 0.03
 _BINS = 5
 _PAGES = "labelled pages"
 
@@ -81,12 +81,17 @@ def fit(rows: Sequence[Row]) -> dict[str, float]:
     counts = {kind: sum(row.kind == kind for row in rows) for kind in {row.kind for row in rows}}
     weight = np.array([min(counts.values()) / counts[row.kind] for row in rows])
 
+    # How common right tools are is no claim about any of them, tried or not.
+    penalty = np.array([0.0 if name in ("bias", "checked") else 1 / STRENGTH for name in names])
+
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         score = design @ weights
-        value = weight @ (np.logaddexp(0, score) - target * score) + weights @ weights / (2 * STRENGTH)
-        return float(value), design.T @ (weight * (1 / (1 + np.exp(-score)) - target)) + weights / STRENGTH
+        value = weight @ (np.logaddexp(0, score) - target * score) + penalty @ weights**2 / 2
+        return float(value), design.T @ (weight * (1 / (1 + np.exp(-score)) - target)) + penalty * weights
 
-    best = minimize(loss, np.zeros(len(names)), jac=True, method="L-BFGS-B")
+    # Evidence counts for a tool or not at all: with five sites it would else be chance that speaks against one.
+    bounds = [(0.0, None) if name in EVIDENCE else (None, None) for name in names]
+    best = minimize(loss, np.zeros(len(names)), jac=True, method="L-BFGS-B", bounds=bounds)
     return dict(zip(names, map(float, best.x), strict=True))
 
 

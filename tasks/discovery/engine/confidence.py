@@ -39,6 +39,10 @@ _EVIDENCE = {
 }
 
 
+# What can only speak for a tool.
+EVIDENCE = frozenset({"prior", *_EVIDENCE.values()})
+
+
 def assess(tool: Tool, *, weights: Mapping[str, float] | None = None) -> float:
     """Return the probability that the tool is what it says, in [0, 1]; ``weights`` replace the shipped ones."""
     used = _weights() if weights is None else weights
@@ -52,6 +56,8 @@ def features(tool: Tool) -> dict[str, float]:
     found = {"bias": 1.0, "prior": math.log(prior / (1 - prior)), _KINDS.get(tool.source, "steps"): 1.0}
     if tool.purpose in ("search", "other"):
         found[f"for_{tool.purpose}"] = 1.0
+    if tool.checks:
+        found["checked"] = 1.0
     for check in tool.checks:
         if check.name in _EVIDENCE:
             found[_EVIDENCE[check.name]] = 1.0 if check.passed else -1.0

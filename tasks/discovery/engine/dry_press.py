@@ -21,7 +21,7 @@ from tasks.discovery.engine.api_words import is_secret
 from tasks.discovery.engine.page import Control, Page
 from tasks.discovery.engine.proving import StorageState
 from tasks.discovery.engine.running.traffic import Traffic
-from tasks.discovery.engine.site import Exchange, Snapshot
+from tasks.discovery.engine.site import WOULD_PRESS, Exchange, Snapshot
 from tasks.discovery.engine.trouble import PAGE_TROUBLE, told
 
 _MOST_PAGES = 6
@@ -94,7 +94,7 @@ class _Trial:
         visit.cut_off()
         texts: list[str] = await page.evaluate(resources.files(__package__).joinpath("dry_press.js").read_text("utf-8"))
         for at, text in enumerate(texts[:_MOST_PRESSED]):
-            self._trigger = f"would press {text!r}"
+            self._trigger = f"{WOULD_PRESS} {text!r}"
             try:
                 await page.evaluate("(at) => window[Symbol.for('discovery.buttons')][at].click()", at)
                 await page.wait_for_timeout(_SETTLE_MS)

@@ -7,6 +7,8 @@ from tasks.discovery.engine.page import Page
 
 # What had been done before a request that a page makes by itself, as it is opened.
 LOAD = "load"
+# What would have been done, with nothing reaching the site.
+WOULD_PRESS = "would press"
 
 
 @dataclass(frozen=True, slots=True)

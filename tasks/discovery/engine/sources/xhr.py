@@ -17,13 +17,14 @@ from tasks.discovery.engine.json_records import find_json_records
 from tasks.discovery.engine.page import Control, Option
 from tasks.discovery.engine.queries import is_query
 from tasks.discovery.engine.schema import DIALECT
-from tasks.discovery.engine.site import LOAD, Exchange, Site
+from tasks.discovery.engine.site import LOAD, WOULD_PRESS, Exchange, Site
 from tasks.discovery.tool import Effect, JSONSchema, RequestCall, Source, Tool
 
 MAX_TOOLS = 60
 MAX_SIGHTINGS = 400
 _MAX_NAME_CHARS = 80
 _MAX_EVIDENCE = 20
+_PRIOR_OF_BUTTON = 0.6
 _MARKUP = frozenset({"text/html", "application/xhtml+xml", "application/xml", "text/xml"})
 _VERBS = {"POST": "post", "PUT": "replace", "PATCH": "change", "DELETE": "delete"}
 
@@ -217,6 +218,8 @@ def _scalars(node: object, path: str = "", depth: int = 3) -> Iterable[tuple[str
 
 def _prior(endpoint: Endpoint, *, typed: bool, needs_session: bool, has_answers: bool) -> float:
     """Return how sure this is a function of the site: by what was answered, how often and after what it was asked."""
+    if any(sighting.exchange.trigger.startswith(WOULD_PRESS) for sighting in endpoint.sightings):
+        return _PRIOR_OF_BUTTON  # a person is offered it, whatever its address looks like
     prior = 0.55 if has_answers else 0.35
     prior += 0.15 if _is_listed(endpoint) else 0.0
     prior += 0.2 if typed else 0.0
