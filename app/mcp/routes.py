@@ -78,7 +78,10 @@ def take_message(header: MCPHeaders) -> Response:
 
 @bp.get(
     "/mcp",
-    responses={200: {"description": "Tells when the list changes.", "content": {_SSE: {}}}, **problems(401, 405, 503)},
+    responses={
+        200: {"description": "Tells when the list changes.", "content": {_SSE: {}}},
+        **problems(401, 405, 422, 503),
+    },
 )
 @checked
 def follow_changes(header: MCPHeaders) -> Response:  # noqa: ARG001  # checked, and told of in the documentation
@@ -97,7 +100,7 @@ def follow_changes(header: MCPHeaders) -> Response:  # noqa: ARG001  # checked, 
         return _streamed(at, _changes(viewer, at.settings.heartbeat_s), opening)
 
 
-@bp.delete("/mcp", responses={204: bare_answer("There is nothing to end."), **problems(401, 503)})
+@bp.delete("/mcp", responses={204: bare_answer("There is nothing to end."), **problems(401, 422, 503)})
 @checked
 def end_session() -> Response:
     """End a session; there is none on this side."""

@@ -66,6 +66,15 @@ class Place(StrEnum):
     BODY = "body"
 
 
+def _tell_kind(schema: dict[str, Any]) -> None:
+    """Say that ``kind``, by which calls are told apart, has to be sent."""
+    schema["required"] = ["kind", *schema.get("required", ())]
+
+
+class _Call(_Value):
+    model_config = ConfigDict(json_schema_extra=_tell_kind)
+
+
 class Slot(_Value):
     """Where one input of a ``RequestCall`` goes.
 
@@ -82,7 +91,7 @@ class Slot(_Value):
     explode: bool = True
 
 
-class RequestCall(_Value):
+class RequestCall(_Call):
     """An HTTP request that needs no page: ``url`` is absolute, its path may hold ``{name}`` for slots of the path.
 
     ``query`` and ``headers`` are fixed parts that are always sent; ``body`` is the fixed part of a JSON body, into
@@ -125,7 +134,7 @@ class FormField(_Value):
     selectors: tuple[str, ...] = ()
 
 
-class FormCall(_Value):
+class FormCall(_Call):
     """A form on a page: filled in, and sent by one of its buttons (or by none).
 
     ``url``, ``method`` and ``enctype`` are what sending it ends in, the button's overrides included. ``charset`` is
@@ -153,7 +162,7 @@ class FormCall(_Value):
     needs_page: bool = False
 
 
-class PageToolCall(_Value):
+class PageToolCall(_Call):
     """A tool that the page itself registers (WebMCP): called in a browser that has ``page_url`` open."""
 
     kind: Literal["page_tool"] = "page_tool"
@@ -175,7 +184,7 @@ class Step(_Value):
     timeout_s: float = Field(10.0, gt=0, le=60)
 
 
-class StepsCall(_Value):
+class StepsCall(_Call):
     """Several steps in a browser, one after another; the last ``extract`` is the result."""
 
     kind: Literal["steps"] = "steps"
