@@ -32,7 +32,7 @@ def test_what_a_charset_lacks_becomes_a_reference(text: str, charset: str, expec
     assert expected == encode(text, charset)
 
 
-@pytest.mark.parametrize("charset", ["GBK", "Big5", "EUC-JP", "ISO-2022-JP", "x-none", ""])
+@pytest.mark.parametrize("charset", ["GBK", "Big5", "EUC-JP", "ISO-2022-JP", "windows-1255", "x-none", ""])
 def test_other_charsets_are_left_to_the_browser(charset: str) -> None:
     """Rather than written almost right."""
     assert not is_known(charset)
@@ -48,7 +48,7 @@ def test_every_character_is_written_as_the_browser_writes_it(echo: EchoServer, b
 
     async def bodies(visit: Visit) -> dict[str, bytes]:
         page, found = await visit.context.new_page(), {}
-        for charset in _CODECS:
+        for charset in (*_CODECS, "shift_jis"):
             url = echo.page("/p", "<form method=post action=/x><input name=q></form>", charset=charset, codec="ascii")
             await visit.open(page, url)
             echo.received.clear()
