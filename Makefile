@@ -14,6 +14,8 @@ LEDGER ?= sqlite
 # The model test in `make test`; `make test-all` makes more steps, from another seed each time.
 MODEL_STEPS ?= 2000
 MODEL_SEED ?= 20260101
+# Which tests `make test` leaves out; `make test-all` leaves out none.
+MARKS ?= not long
 
 .PHONY: demo up down status test test-all chaos check setup setup-run format web worker dispatcher local flower pins clean
 
@@ -31,14 +33,15 @@ status: setup-run  ## tell whether it runs, and where
 
 test: setup  ## every test that needs no data from outside the repository, with coverage gates
 	@echo "model test: MODEL_STEPS=$(MODEL_STEPS) MODEL_SEED=$(MODEL_SEED)"
-	@MODEL_STEPS=$(MODEL_STEPS) MODEL_SEED=$(MODEL_SEED) $(PY) -m pytest -n $(J) --dist loadgroup --cov --cov-report=
+	@MODEL_STEPS=$(MODEL_STEPS) MODEL_SEED=$(MODEL_SEED) $(PY) -m pytest -n $(J) --dist loadgroup -m "$(MARKS)" --cov --cov-report=
 	@$(PY) -m coverage combine --quiet --append 2>/dev/null || true
 	@$(PY) -m coverage report --fail-under=85 --skip-covered --sort=cover | tail -n 25
 	@$(PY) -m interrogate --quiet app client tasks workers
 
 test-all: MODEL_STEPS = 10000
+test-all: MARKS =
 test-all: MODEL_SEED := $(shell date +%s)
-test-all: test chaos  ## test with a longer model test, and the whole chaos suite
+test-all: test chaos  ## test with the tests that take minutes, a longer model test, and the whole chaos suite
 
 chaos: setup  ## kill real processes and count what is lost (ONLY=F1,F8 SEED=n JSON=1 MUTANT=claim|fence|rescue|all LEDGER=postgresql)
 	@$(PY) -m tests.chaos --only "$(ONLY)" --seed $(SEED) --ledger $(LEDGER) $(if $(MUTANT),--mutant $(MUTANT)) $(if $(JSON),--json)

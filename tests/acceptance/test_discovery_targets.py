@@ -14,6 +14,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "least"), [("httpbin", 0.9), ("flower", 0.8)])
 def test_wanted_tools_are_found_and_none_that_fails_is_published(name: str, least: float) -> None:
     """The share is below the measured one (docs/discovery.md): a slow machine sees less of what scripts ask."""

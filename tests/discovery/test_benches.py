@@ -104,6 +104,7 @@ def test_fitting_learns_and_repeats_itself() -> None:
     assert labels == [classes[int(row.argmax())] for row in answers]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_forms_meet_the_bars_on_sites_not_seen() -> None:
     """Type at least 85 %; search forms at least 0.92 in precision and recall."""
@@ -114,6 +115,7 @@ def test_forms_meet_the_bars_on_sites_not_seen() -> None:
     assert found["search_recall"] >= 0.92
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_pagination_meets_the_bars_on_sites_not_seen() -> None:
     """Pages: precision at least 0.95 at a recall of at least 0.85."""

@@ -101,6 +101,7 @@ def test_pages_of_ours_are_read_alike(site: Site, browser: WarmBrowser) -> None:
     assert agreement.share("properties") >= 0.95, agreement
 
 
+@pytest.mark.long
 def test_real_pages_are_read_alike(site: Site, browser: WarmBrowser) -> None:
     """What is left are pages whose tags are misnested, which only a browser repairs."""
     if not REAL.is_dir():

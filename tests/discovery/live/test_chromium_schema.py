@@ -52,6 +52,7 @@ def test_pages_with_every_control_give_the_same_schemas(site: Site, browser: War
     } == reasons
 
 
+@pytest.mark.long
 def test_real_pages_give_the_same_schemas(site: Site, browser: WarmBrowser) -> None:
     """At least 99 % of their properties are the same, the listed differences counted as such."""
     if not REAL.is_dir():

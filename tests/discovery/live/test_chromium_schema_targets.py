@@ -29,6 +29,7 @@ def cookies_of(target: Target) -> list[dict[str, object]]:
         ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_schemas_of_a_program_are_the_same(name: str) -> None:
     """Signed in where that shows more; all but what is listed."""

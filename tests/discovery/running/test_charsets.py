@@ -40,6 +40,7 @@ def test_other_charsets_are_left_to_the_browser(charset: str) -> None:
         encode("a", charset)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.xdist_group("browser")

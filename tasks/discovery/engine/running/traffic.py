@@ -11,7 +11,7 @@ from tasks.core.errors import Transient
 # A page is quiet when it has asked for nothing for so long. Where nothing was asked for yet, a script may be waiting
 # for the end of the typing; those delays are shorter than the longer time.
 _QUIET_S = 0.2
-_QUIET_AT_FIRST_S = 0.6
+_QUIET_AT_FIRST_S = 1.5
 _LOOK_EVERY_S = 0.05
 # From the head of an answer to its document in the frame.
 _SHOWN_WITHIN_S = 3.0
