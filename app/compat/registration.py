@@ -13,7 +13,7 @@ def register_dialects(app: API, services: Services, streams: StreamServices) -> 
     """Add the older services' paths to ``app``; return the models that they answer with, and those that they read."""
     if not services.settings.dialect_va:
         return (), ()
-    from app.compat import va, va_data, va_service, va_v1  # noqa: PLC0415
+    from app.compat import va, va_data, va_service, va_v1  # noqa: PLC0415  # only where the dialect is on
 
     for concern in (va, va_v1, va_service, va_data):
         app.register_api(concern.bp)

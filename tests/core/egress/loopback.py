@@ -86,7 +86,7 @@ class Loopback:
                 except OSError:
                     self.close_connection = True
 
-            do_HEAD = do_POST = do_PUT = do_GET  # noqa: N815
+            do_HEAD = do_POST = do_PUT = do_GET  # noqa: N815  # the names that http.server calls
 
             def log_message(self, *_: object) -> None:
                 """Keep the test output quiet."""

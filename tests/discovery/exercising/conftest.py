@@ -1,6 +1,5 @@
 """One warm browser, and a shop of one page whose server notes all that it is asked."""
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -8,27 +7,16 @@ from structlog.testing import capture_logs
 
 from tasks.core.browser import BrowserOptions, WarmBrowser
 from tasks.core.egress import EgressPolicy
+from tests.chromium import chromium, keep_together
 from tests.discovery.exercising.shop import Shop
+
+__all__ = ["chromium"]
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark all of it as slow, and keep it in one process."""
-    here = __file__.rpartition("/")[0]
-    for item in items:
-        if str(item.path).startswith(here):
-            item.add_marker(pytest.mark.slow)
-            item.add_marker(pytest.mark.timeout(180))
-            item.add_marker(pytest.mark.xdist_group("browser"))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def chromium() -> str:
-    """Chromium's program; without one, all of this is skipped."""
-    found = shutil.which("chromium")
-    if found is None:
-        pytest.skip("no Chromium here: make setup installs it")
-    return found
+    keep_together(items, __file__, timeout_s=180)
 
 
 @pytest.fixture(scope="module")

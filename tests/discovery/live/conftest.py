@@ -1,6 +1,5 @@
 """One warm browser for each module, and a site whose pages a test writes."""
 
-import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,29 +9,18 @@ from tasks.core.browser import BrowserOptions, Visit, WarmBrowser
 from tasks.core.egress import EgressPolicy
 from tasks.discovery.engine.site import Snapshot
 from tasks.discovery.engine.snapshot import take_snapshot
+from tests.chromium import chromium, keep_together
 from tests.core.browser.site import Site
 
 Snap = Callable[[str], Snapshot]
+
+__all__ = ["chromium"]
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark all of it as slow, and keep it in one process."""
-    here = __file__.rpartition("/")[0]
-    for item in items:
-        if str(item.path).startswith(here):
-            item.add_marker(pytest.mark.slow)
-            item.add_marker(pytest.mark.timeout(240))
-            item.add_marker(pytest.mark.xdist_group("browser"))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def chromium() -> str:
-    """Chromium's program; without one, all of this is skipped."""
-    found = shutil.which("chromium")
-    if found is None:
-        pytest.skip("no Chromium here: make setup installs it")
-    return found
+    keep_together(items, __file__, timeout_s=240)
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ def test_schemas_of_a_program_are_the_same(name: str) -> None:
         cookies = cookies_of(target)
 
         async def work(visit: Visit) -> list[Snapshot]:
-            await visit.context.add_cookies(cookies)  # type: ignore[arg-type]
+            await visit.context.add_cookies(cookies)  # type: ignore[arg-type]  # httpx's cookies as Playwright wants them
             return [await declared_snapshot(visit, target.url + path) for path in paths_of(target)]
 
         try:

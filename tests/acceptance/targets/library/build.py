@@ -10,10 +10,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.acceptance.targets.librar
 django.setup()
 
 from django.contrib.auth.models import User  # noqa: E402  # Django must be set up before models are loaded
-from django.db import transaction  # noqa: E402
+from django.db import transaction  # noqa: E402  # as above
 
-from tests.acceptance.targets import content  # noqa: E402
-from tests.acceptance.targets.library.models import Author, Book, Loan  # noqa: E402
+from tests.acceptance.targets import content  # noqa: E402  # as above
+from tests.acceptance.targets.library.models import Author, Book, Loan  # noqa: E402  # as above
 
 
 @transaction.atomic

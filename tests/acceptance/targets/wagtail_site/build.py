@@ -14,14 +14,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.acceptance.targets.wagtai
 django.setup()
 
 from django.contrib.auth.models import User  # noqa: E402  # Django must be set up before models are loaded
-from django.db import transaction  # noqa: E402
-from wagtail.contrib.redirects.models import Redirect  # noqa: E402
-from wagtail.documents.models import Document  # noqa: E402
-from wagtail.images.models import Image  # noqa: E402
-from wagtail.models import Page  # noqa: E402
+from django.db import transaction  # noqa: E402  # as above
+from wagtail.contrib.redirects.models import Redirect  # noqa: E402  # as above
+from wagtail.documents.models import Document  # noqa: E402  # as above
+from wagtail.images.models import Image  # noqa: E402  # as above
+from wagtail.models import Page  # noqa: E402  # as above
 
-from tests.acceptance.targets import content  # noqa: E402
-from tests.acceptance.targets.wagtail_site.blog import models as blog  # noqa: E402
+from tests.acceptance.targets import content  # noqa: E402  # as above
+from tests.acceptance.targets.wagtail_site.blog import models as blog  # noqa: E402  # as above
 
 FIRST_POST = date(2025, 2, 3)
 

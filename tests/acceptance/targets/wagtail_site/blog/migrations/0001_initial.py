@@ -87,7 +87,6 @@ class Migration(migrations.Migration):
                     "to_address",
                     models.CharField(
                         blank=True,
-                        help_text="Optional - form submissions will be emailed to these addresses. Separate multiple addresses by comma.",  # noqa: E501
                         max_length=255,
                         validators=[wagtail.contrib.forms.models.validate_to_address],
                         verbose_name="to address",
@@ -207,7 +206,6 @@ class Migration(migrations.Migration):
                     "choices",
                     models.TextField(
                         blank=True,
-                        help_text="Comma or new line separated list of choices. Only applicable in checkboxes, radio and dropdown.",  # noqa: E501
                         verbose_name="choices",
                     ),
                 ),
