@@ -14,6 +14,9 @@ LEDGER ?= sqlite
 # The model test in `make test`; `make test-all` makes more steps, from another seed each time.
 MODEL_STEPS ?= 2000
 MODEL_SEED ?= 20260101
+# The same for the fuzzing of each HTTP operation, and for how Hypothesis draws (tests/conftest.py).
+FUZZ_EXAMPLES ?= 8
+HYPOTHESIS_PROFILE ?= repeatable
 # Which tests `make test` leaves out; `make test-all` leaves out none.
 MARKS ?= not long
 
@@ -33,12 +36,15 @@ status: setup-run  ## tell whether it runs, and where
 
 test: setup  ## every test that needs no data from outside the repository, with coverage gates
 	@echo "model test: MODEL_STEPS=$(MODEL_STEPS) MODEL_SEED=$(MODEL_SEED)"
-	@MODEL_STEPS=$(MODEL_STEPS) MODEL_SEED=$(MODEL_SEED) $(PY) -m pytest -n $(J) --dist loadgroup -m "$(MARKS)" --cov --cov-report=
+	@MODEL_STEPS=$(MODEL_STEPS) MODEL_SEED=$(MODEL_SEED) FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) HYPOTHESIS_PROFILE=$(HYPOTHESIS_PROFILE) \
+	  $(PY) -m pytest -n $(J) --dist loadgroup -m "$(MARKS)" --cov --cov-report=
 	@$(PY) -m coverage combine --quiet --append 2>/dev/null || true
 	@$(PY) -m coverage report --fail-under=85 --skip-covered --sort=cover | tail -n 25
 	@$(PY) -m interrogate --quiet app client tasks workers
 
 test-all: MODEL_STEPS = 10000
+test-all: FUZZ_EXAMPLES = 40
+test-all: HYPOTHESIS_PROFILE = searching
 test-all: MARKS =
 test-all: MODEL_SEED := $(shell date +%s)
 test-all: test chaos  ## test with the tests that take minutes, a longer model test, and the whole chaos suite

@@ -4,6 +4,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import sqlalchemy as sa
 from celery import Celery
 
@@ -76,6 +77,11 @@ class Switchyard(Contestant):
         took = time.perf_counter() - began
         self._submitted += count
         return took
+
+    def freeze(self) -> list[psutil.Process]:
+        """Stop the workers while this process holds the ledger's write lock, which SQLite has but one of."""
+        with self._kernel.ledger.write():
+            return super().freeze()
 
     def is_finished(self) -> bool:
         """Count what has succeeded."""

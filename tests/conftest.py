@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 import structlog
 from celery import Celery
+from hypothesis import settings as hypothesis_settings
 
 from tasks.core.artifacts import Artifacts
 from tasks.core.kernel import Kernel
@@ -22,6 +23,12 @@ from tests.servers import PostgreSQL, RedisServer
 
 # Nothing listens here, so that connecting fails at once.
 DEAD_REDIS_URL = "redis://127.0.0.1:1/0"
+
+# `make test` draws the same examples each time, so that a change is judged by what it changed; `make test-all` draws
+# others, and remembers those that failed.
+hypothesis_settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
+hypothesis_settings.register_profile("searching", max_examples=300, deadline=None)
+hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 def pytest_configure(config: pytest.Config) -> None:

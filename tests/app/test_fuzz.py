@@ -1,5 +1,6 @@
 """The interface, fuzzed from its own description: every operation, with what it allows and with what it forbids."""
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -16,9 +17,14 @@ from app.services import Services, services_of
 from tasks.core.ids import is_id
 from tests.app.conftest import Caller, add_worker, claim, finish, sign_in
 
+_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "8"))
 _CONFIG = {
     "seed": 20260101,
-    "generation": {"max-examples": 20, "deterministic": True, "database": "none"},
+    "generation": {
+        "max-examples": int(os.environ.get("FUZZ_EXAMPLES", "8")),
+        "deterministic": True,
+        "database": "none",
+    },
     # Else the draw would depend on which modules other tests have loaded.
     "analysis": {"constants": {"enabled": False}},
     # What no schema of a request can say: there is no such job (404), it has ended (409), the file is shorter (416).

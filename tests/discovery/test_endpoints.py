@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.discovery.engine.endpoint_inputs import path_with_slots, singular
@@ -103,7 +103,6 @@ def test_nouns_in_the_singular(plural: str, one: str) -> None:
 _SEGMENT = st.text(st.characters(codec="utf-8", exclude_characters="/?#"), max_size=12)
 
 
-@settings(deadline=None)  # a busy machine
 @given(st.lists(st.lists(_SEGMENT, max_size=4), max_size=6))
 def test_every_sighting_is_in_exactly_one_endpoint(paths: list[list[str]]) -> None:
     """Whatever the paths; and grouping them again gives the same."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -16,7 +16,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)  # a busy machine
 @given(st.lists(VALUES, min_size=1, max_size=4))
 def test_every_value_fits_the_schema_made_of_it(values: list[Any]) -> None:
     schema = infer_schema(values)

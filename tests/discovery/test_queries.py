@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.discovery.engine.queries import is_query
@@ -69,13 +69,11 @@ def test_whatever_may_change_something_stays(method: str, path: str, headers: di
     assert not is_query(method, URL + path, headers=headers, body=body)
 
 
-@settings(deadline=None)  # a busy machine
 @given(st.sampled_from(["PUT", "PATCH", "DELETE", "MERGE", "MKCOL"]), st.text(), st.text())
 def test_no_words_make_an_unsafe_method_a_question(method: str, path: str, body: str) -> None:
     assert not is_query(method, f"{URL}/search/{path}", headers={}, body=body)
 
 
-@settings(deadline=None)  # a busy machine
 @given(st.text(), st.text(), st.binary())
 def test_any_request_is_judged(method: str, path: str, body: bytes) -> None:
     """Nothing that a page sends makes the judge fail."""

@@ -273,7 +273,7 @@ CONTROLS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(CONTROLS, max_size=6))
 def test_any_form_gives_a_valid_schema_whose_defaults_pass(controls: list[Control]) -> None:
     """Whatever a page holds, the schema is one, and sending back its defaults is allowed."""

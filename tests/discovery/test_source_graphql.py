@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from graphql import build_schema, graphql_sync, parse, validate
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -207,7 +207,6 @@ def test_a_mutation_that_was_stopped_is_a_marked_tool() -> None:
     assert Effect.DESTROY is tool.effect
 
 
-@settings(deadline=None)  # a busy machine
 @given(
     st.recursive(
         st.none() | st.booleans() | st.text(max_size=8),
@@ -228,7 +227,6 @@ def test_a_server_that_tells_nonsense_has_no_tools(nonsense: Any) -> None:
     assert {} == tools_of(server=server)
 
 
-@settings(deadline=None)  # a busy machine
 @given(st.text(max_size=80), st.none() | st.dictionaries(st.text(max_size=4), st.integers() | st.text(max_size=4)))
 def test_hostile_operations_break_nothing(text: str, variables: Any) -> None:
     for query in (text, f"query A($v: {text}) {{ a(v: $v) }}", "{" * 3000, f"{{ a{'{ a' * 200}{'}' * 200} }}"):

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -157,7 +157,6 @@ _HOSTILE = st.one_of(
 )
 
 
-@settings(deadline=None)  # a busy machine
 @given(
     st.lists(
         st.builds(

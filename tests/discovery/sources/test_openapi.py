@@ -446,7 +446,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.dictionaries(st.sampled_from(["/a", "/a/{id}", "/{id}/{id}", "//x", "/?a=b&c", "x"]), JUNK), JUNK, st.booleans()
 )
@@ -456,7 +456,7 @@ def test_any_document_gives_valid_tools_or_none(paths: dict[str, Any], rest: Any
     tools_of({**({"swagger": "2.0"} if is_swagger else {"openapi": "3.0.0"}), "paths": paths, **more})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(JUNK, JUNK, st.sampled_from(["query", "path", "body", "formData", "cookie"]))
 def test_any_parameter_and_body_gives_valid_tools_or_none(schema: Any, body: Any, place: str) -> None:
     """Where the operation itself is well-formed."""

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from tasks.discovery.engine.sources.schema_cycles import MAX_CHAIN
 from tasks.discovery.engine.sources.schema_keywords import is_usable_pattern
 from tasks.discovery.engine.sources.schemas import Schemas
 
@@ -35,6 +36,35 @@ def test_anything_becomes_a_valid_schema(raw: Any, a: Any, b: Any) -> None:
     """Whatever stands where, in it and in what it refers to; and a validator can use it."""
     schema = read(raw, {"a": a, "b": b})
     list(Draft202012Validator(schema).iter_errors({"a": [1, "x"]}))
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ({"$ref": "#/a"}, {}),
+        ({"$ref": "#/b"}, {"$ref": "#/a"}),
+        ({"anyOf": [{"type": "object"}, {"not": {"$ref": "#/b"}}]}, {"allOf": [{"if": {"$ref": "#/a"}}]}),
+        ({"dependentSchemas": {"a": {"$ref": "#/b"}}}, {"oneOf": [{"$ref": "#/a"}, {"$ref": "#/b"}]}),
+    ],
+)
+def test_circles_upon_the_same_value_are_opened(a: Any, b: Any) -> None:
+    schema = read({"$ref": "#/a"}, {"a": a, "b": b})
+    list(Draft202012Validator(schema).iter_errors({"a": [1, "x"]}))
+
+
+def test_circles_into_the_value_are_kept() -> None:
+    tree = {"type": "object", "properties": {"left": {"$ref": "#/a"}, "right": {"anyOf": [{"$ref": "#/a"}]}}}
+    schema = read({"$ref": "#/a"}, {"a": tree})
+    assert list(Draft202012Validator(schema).iter_errors({"left": {"right": {"left": 1}}}))
+    assert not list(Draft202012Validator(schema).iter_errors({"left": {"right": {"left": {}}}}))
+
+
+def test_long_chains_of_references_are_cut() -> None:
+    big = {"enum": list(range(200))}
+    parts = {str(i): {"allOf": [{"$ref": f"#/{i + 1}"}], **big} for i in range(300)}
+    schema = Schemas(lambda uri: parts.get(uri.removeprefix("#/")), max_total=10**6).schema({"$ref": "#/0"})
+    assert len(schema["$defs"]) > MAX_CHAIN
+    list(Draft202012Validator(schema).iter_errors(3))
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,18 @@
 """Schemas of a stranger's document with what they refer to: written out where that is short, else as ``$defs``.
 
-Cycles and large parts stay references into ``$defs``; so a schema grows with the document that it is taken from, never
-with the number of ways through it. Past ``max_total`` values, the parts farthest away allow anything.
+Cycles and large parts stay references into ``$defs``, save circles that never go down into the value
+(``schema_cycles``); so a schema grows with the document that it is taken from, never with the number of ways through
+it. Past ``max_total`` values, the parts farthest away allow anything.
 """
 
+import copy
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.discovery.engine.schema import DIALECT
+from tasks.discovery.engine.sources.schema_cycles import opened
 from tasks.discovery.engine.sources.schema_keywords import Reading, Reference
 from tasks.discovery.tool import JSONSchema
 
@@ -83,6 +86,9 @@ class Schemas:
             definitions[name] = part.schema
             needs += sorted(part.needs - definitions.keys())
         whole = {"$schema": DIALECT, **schema}
+        if definitions:
+            whole, definitions = copy.deepcopy(whole), copy.deepcopy(definitions)
+            opened(whole, definitions)
         return whole | {"$defs": definitions} if definitions else whole
 
     def _reading(self, raw: Any, *, base: str) -> Part:
