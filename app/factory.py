@@ -155,7 +155,7 @@ def _open_carriage(kernel: Kernel) -> Carriage:
     if not kernel.settings.needs_redis:
         return NoCarriage()
     from tasks.celery import app as celery  # noqa: PLC0415  # each profile loads only its own
-    from tasks.core.carrier import Carrier  # noqa: PLC0415
+    from tasks.core.carrier import Carrier  # noqa: PLC0415  # not where there is no broker
 
     return Carrier(celery, kernel.ledger)
 

@@ -38,7 +38,7 @@ def main(context: click.Context, queues: str, with_dispatcher: bool) -> None:
 def dispatcher() -> None:
     """Carry what waits, rescue what was lost; run one of these."""
     from tasks.celery import app as celery  # noqa: PLC0415  # the supervisor has no use for Celery
-    from workers.dispatcher import Dispatcher  # noqa: PLC0415
+    from workers.dispatcher import Dispatcher  # noqa: PLC0415  # each command loads only its own
 
     settings = _start_on_redis()
     process = Dispatcher(open_kernel(settings), celery)
@@ -69,7 +69,7 @@ def local(queues: str, slots: int, with_web: bool, standby: bool) -> None:
         supervised = [Supervised("runner", runner), Supervised("web", web)]
         sys.exit(Supervisor(supervised, stop_limit_s=settings.drain_grace_s + 10).run())
     from workers.local import LocalRunner  # noqa: PLC0415  # the supervisor has no use for it
-    from workers.standby import BrokerWatch  # noqa: PLC0415
+    from workers.standby import BrokerWatch  # noqa: PLC0415  # each command loads only its own
 
     found = find_capabilities(settings.resolved_r_library, browser_program=settings.browser_program)
     specs = list(load_specs(settings.extra_families).values())

@@ -22,7 +22,7 @@ def register_dialects(app: API, services: Services, streams: StreamServices) -> 
         (*va.REQUESTS, *va_data.REQUESTS),
     )
     if services.settings.serves_websocket:
-        from app.compat import va_realtime  # noqa: PLC0415
+        from app.compat import va_realtime  # noqa: PLC0415  # only where the mode is on
 
         aliases, socket = va_realtime.realtime_paths(services, streams)
         app.register_api(aliases.blueprint)
