@@ -1,7 +1,7 @@
 """What a crawl is asked and what it answers. Light to import: the web process loads this module."""
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -27,6 +27,7 @@ _FORBIDDEN = frozenset(chr(code) for code in (*range(33), 127))  # controls and 
 # What `_are_globs` checks, and says more clearly when it refuses.
 _GLOB_PATTERN = r"^((/|https?://)([^*\x00-\x20\x7f]*\*){0,8}|\*([^*\x00-\x20\x7f]*\*){0,7})[^*\x00-\x20\x7f]*$"
 Glob = Annotated[str, Field(min_length=1, max_length=300, json_schema_extra={"pattern": _GLOB_PATTERN})]
+_DAY = r"^(\d{4}-\d{2}-\d{2})?$"
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
 
 
@@ -128,6 +129,37 @@ class CrawlRequest(Contract):
         return self
 
 
+class PageType(StrEnum):
+    """What a page is for, as far as its build tells."""
+
+    ARTICLE = "article"
+    """News, posts, guides: one text."""
+    COLLECTION = "collection"
+    """A shop's category: products."""
+    DOCUMENTATION = "documentation"
+    """Reference, manuals, tutorials."""
+    FORUM = "forum"
+    """Questions and answers, threads."""
+    LISTING = "listing"
+    """Lists of articles, jobs, places."""
+    PRODUCT = "product"
+    """One thing to buy."""
+    SERVICE = "service"
+    """What a company or a program offers."""
+
+
+class PageForm(Contract):
+    """A form of a page."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"action": "https://docs.example.org/search", "method": "get", "fields": ["q"]}]}
+    )
+
+    action: str = Field(max_length=2048, description="Where it leads to.")
+    method: Literal["get", "post"]
+    fields: tuple[Annotated[str, Field(max_length=100)], ...] = Field(max_length=50, description="Names, hidden ones too.")
+
+
 class CrawledPage(Contract):
     """One line of ``pages.jsonl``."""
 
@@ -145,6 +177,11 @@ class CrawledPage(Contract):
                     "links": ["https://docs.example.org/"],
                     "hash": "9c1f8c5e4a3b2d1009f8e7d6c5b4a39281706f5e4d3c2b1a0998877665544332",
                     "size_bytes": 5120,
+                    "content_hash": "4b5f0c1e8a3b2d1009f8e7d6c5b4a39281706f5e4d3c2b1a0998877665544332",
+                    "page_type": "documentation",
+                    "headline": "Introduction",
+                    "language": "en",
+                    "forms": [{"action": "https://docs.example.org/search", "method": "get", "fields": ["q"]}],
                 }
             ]
         }
@@ -160,6 +197,23 @@ class CrawledPage(Contract):
     links: tuple[str, ...] = Field(max_length=2000, description="Distinct http and https links, absolute.")
     hash: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the text in UTF-8.")
     size_bytes: Count = Field(description="Decoded bytes of the body.")
+    content_hash: str = Field(
+        "",
+        pattern=r"^([0-9a-f]{64})?$",
+        description="SHA-256 of the text's words; case, white space, punctuation, markup and points in time do not "
+        "change it.",
+    )
+    page_type: PageType | None = Field(None, description="None where there is too little text to tell.")
+    headline: str = Field("", max_length=300, description="The title without the site's name.")
+    author: str = Field("", max_length=300)
+    published: str = Field("", pattern=_DAY, description="YYYY-MM-DD; empty where the page does not say.")
+    modified: str = Field("", pattern=_DAY, description="YYYY-MM-DD; empty where the page does not say.")
+    language: str = Field("", max_length=35, description="BCP 47; empty where it cannot be told.")
+    description: str = Field("", max_length=1000, description="The page's own summary.")
+    structured: tuple[dict[str, Any], ...] = Field(
+        (), max_length=100, description="Objects of its JSON-LD, actions included; at most 200,000 characters."
+    )
+    forms: tuple[PageForm, ...] = Field((), max_length=20)
 
 
 class PageError(Contract):
