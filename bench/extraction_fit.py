@@ -19,6 +19,7 @@ from tasks.crawling.engine.reading import reader
 from tasks.crawling.engine.reading.blocks import WORD, Cut, cut_page
 from tasks.crawling.engine.reading.choosing import choose
 from tasks.crawling.engine.reading.features import block_table
+from tasks.crawling.engine.reading.page_type import PAGE_TYPES
 from tasks.crawling.engine.reading.structured import read_structured
 from tasks.crawling.engine.reading.surroundings import surroundings
 
@@ -27,6 +28,8 @@ FOLDS = 5
 # A block counts as main text where at least half of its runs of three words are.
 IS_MAIN = 0.5
 SHORT_WORDS = 6
+# Models learn from so many blocks of a page at most, drawn by chance: a page of thousands has little more to teach.
+TAUGHT_BLOCKS = 200
 NEAR_BLOCKS = 12
 
 
@@ -37,6 +40,7 @@ class Sample:
     case: Case
     cut: Cut
     title: str
+    told: str
     page: np.ndarray
     page_names: list[str]
     labels: np.ndarray
@@ -47,11 +51,13 @@ def prepare(case: Case) -> Sample:
     """Return the page as the models see it, with its labels."""
     tree = case.tree()
     cut = cut_page(tree)
-    row = reader.page_row(cut, tree, url=case.url, items=read_structured(tree))
+    items = read_structured(tree)
+    row = reader.page_row(cut, tree, url=case.url, items=items)
     return Sample(
         case=case,
         cut=cut,
         title=reader.title_of(tree),
+        told=reader.told_by(tree, items),
         page=row.matrix()[0],
         page_names=row.names,
         labels=label(cut, case.text),
@@ -113,7 +119,7 @@ def _page_model() -> HistGradientBoostingClassifier:
 
 def _block_model() -> HistGradientBoostingClassifier:
     return HistGradientBoostingClassifier(
-        max_iter=80, learning_rate=0.12, max_leaf_nodes=16, min_samples_leaf=60, l2_regularization=10, max_bins=32,
+        max_iter=60, learning_rate=0.15, max_leaf_nodes=16, min_samples_leaf=40, l2_regularization=10, max_bins=32,
         early_stopping=False, max_features=0.2, random_state=0,
     )  # fmt: skip
 
@@ -124,11 +130,13 @@ def try_out_of_fold(cases: list[Case], *, is_written: bool) -> list[float]:
     fold = folds([site_of(case.url) for case in cases], FOLDS)
     types = np.array([case.page_type for case in cases])
     pages = np.stack([sample.page for sample in samples])
-    odds = np.zeros((len(samples), len(set(types))), dtype=np.float32)
+    odds = np.zeros((len(samples), len(PAGE_TYPES)), dtype=np.float32)
     for k in range(FOLDS):
-        odds[fold == k] = _page_model().fit(pages[fold != k], types[fold != k]).predict_proba(pages[fold == k])
+        model = _page_model().fit(pages[fold != k], types[fold != k])
+        columns = [PAGE_TYPES.index(name) for name in model.classes_]
+        odds[np.ix_(fold == k, columns)] = model.predict_proba(pages[fold == k])
     full = [number for number, sample in enumerate(samples) if len(sample.labels)]
-    tables = {n: block_table(samples[n].cut, title=samples[n].title, odds=odds[n]) for n in full}
+    tables = {n: block_table(samples[n].cut, title=samples[n].title, told=samples[n].told, odds=odds[n]) for n in full}
     page_of = np.concatenate([np.full(len(samples[n].labels), n) for n in full])
     rows = np.concatenate([tables[n].matrix() for n in full])
     is_main = np.concatenate([samples[n].labels for n in full]) >= IS_MAIN
@@ -140,23 +148,35 @@ def try_out_of_fold(cases: list[Case], *, is_written: bool) -> list[float]:
     if is_written:
         names = tables[full[0]].names
         _write("page_types", _page_model().fit(pages, types), samples[0].page_names)
-        _write("blocks_alone", _block_model().fit(rows, is_main, sample_weight=weights), names)
-        together = _block_model().fit(both, is_main, sample_weight=weights)
-        _write("blocks_together", together, names + beside[0].names)
-    print(f"  page types right, out of fold: {np.mean(np.array(sorted(set(types)))[odds.argmax(axis=1)] == types):.3f}")
+        _write("blocks_alone", _fitted(rows, is_main, weights), names)
+        _write("blocks_together", _fitted(both, is_main, weights), names + beside[0].names)
+    print(f"  page types right, out of fold: {np.mean(np.array(PAGE_TYPES)[odds.argmax(axis=1)] == types):.3f}")
     return [_score(sample, likely[page_of == n]) for n, sample in enumerate(samples)]
 
 
 def _weights(words: np.ndarray, page_of: np.ndarray) -> np.ndarray:
-    """Return weights by which each page counts the same, and its long blocks more than its short ones."""
-    weights = np.sqrt(words)
+    """Return weights by which each page counts the same, and its long blocks more than its short ones.
+
+    Blocks that models do not learn from weigh nothing.
+    """
+    chance = np.random.default_rng(0).random(len(words))
+    rank = np.empty(len(words))
+    for page in np.unique(page_of):
+        of_page = np.flatnonzero(page_of == page)
+        rank[of_page[np.argsort(chance[of_page])]] = np.arange(len(of_page))
+    weights = np.sqrt(words) * (rank < TAUGHT_BLOCKS)
     return weights / np.bincount(page_of, weights)[page_of] * 100
+
+
+def _fitted(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> HistGradientBoostingClassifier:
+    taught = weights > 0
+    return _block_model().fit(rows[taught], labels[taught], sample_weight=weights[taught])
 
 
 def _out_of_fold(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray, fold: np.ndarray) -> np.ndarray:
     answer = np.zeros(len(rows), dtype=np.float32)
     for k in range(FOLDS):
-        model = _block_model().fit(rows[fold != k], labels[fold != k], sample_weight=weights[fold != k])
+        model = _fitted(rows[fold != k], labels[fold != k], weights[fold != k])
         answer[fold == k] = model.predict_proba(rows[fold == k])[:, 1]
     return answer
 

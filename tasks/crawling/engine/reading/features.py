@@ -5,7 +5,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.crawling.engine.reading.blocks import FLAG_COUNT, Cut
+from tasks.crawling.engine.reading.blocks import FLAG_COUNT, WORD, Cut
 from tasks.crawling.engine.reading.words import NAME_GROUPS, TEXT_GROUPS
 
 Floats = NDArray[np.float32]
@@ -70,8 +70,13 @@ def log(column: Floats | Whole) -> Floats:
     return np.log1p(np.maximum(column, 0)).astype(np.float32)
 
 
-def block_table(cut: Cut, *, title: str, odds: Floats) -> Table:
-    """Return the features of the blocks; ``odds`` says how likely the page is of each type."""
+def block_table(cut: Cut, *, title: str, told: str, odds: Floats) -> Table:
+    """Return the features of the blocks.
+
+    Args:
+        told: what the page says of itself to machines.
+        odds: how likely the page is of each type.
+    """
     blocks = cut.blocks
     table = Table()
     count = len(blocks)
@@ -110,6 +115,14 @@ def block_table(cut: Cut, *, title: str, odds: Floats) -> Table:
     table.add_bits("text", mask, TEXT_GROUPS)
     table.add_bits("flag", flags, FLAG_COUNT)
     _add_titles(table, cut, title=title)
+    said = set(WORD.findall(told.lower()))
+    table.add("told", np.array([sum(w in said for w in b.tokens) for b in blocks]) / words)
+    table.add("told.words", np.full(count, np.log1p(len(said))))
+    prose = float((words * ((words >= 10) & (density < 0.34))).sum())
+    table.add("all.words", np.full(count, np.log1p(total)))
+    table.add("all.prose", np.full(count, prose / total))
+    table.add("all.density", np.full(count, linked.sum() / total))
+    table.add("all.longest", np.full(count, np.log1p(words.max())))
     _add_place(table, position=position, before=before, total=total, heading=heading, words=words)
     _add_around(table, words=words, density=density, heading=heading, ends=ends, owner=owner)
     _add_boxes(table, cut, owner=owner, total=total)
@@ -123,7 +136,7 @@ def block_table(cut: Cut, *, title: str, odds: Floats) -> Table:
 
 
 def _add_titles(table: Table, cut: Cut, *, title: str) -> None:
-    wanted = set(re.findall(r"\w+", title.lower()))
+    wanted = set(WORD.findall(title.lower()))
     shared = [len(wanted & set(b.tokens)) / max(len(set(b.tokens)), 1) if len(b.tokens) < 40 else 0.0 for b in cut.blocks]
     covered = [len(wanted & set(b.tokens)) / max(len(wanted), 1) if len(b.tokens) < 40 else 0.0 for b in cut.blocks]
     table.add("title.shared", np.array(shared))

@@ -41,7 +41,7 @@ def read_main(root: lxml.html.HtmlElement, *, url: str, base: str) -> Reading:
     page = page_row(cut, root, url=url, items=items)
     types = load("page_types")
     odds = types.probabilities(page.matrix())[0]
-    rows = block_table(cut, title=title_of(root), odds=odds).matrix()
+    rows = block_table(cut, title=title_of(root), told=told_by(root, items), odds=odds).matrix()
     alone = load("blocks_alone").probability(rows)
     likely = load("blocks_together").probability(np.hstack([rows, surroundings(cut, alone).matrix()]))
     words = np.array([len(block.tokens) for block in cut.blocks], dtype=np.float32)
@@ -61,11 +61,15 @@ def title_of(root: lxml.html.HtmlElement) -> str:
     return str(root.xpath("string(//head/title | //body/title)"))[:500]
 
 
+def told_by(root: lxml.html.HtmlElement, items: tuple[Item, ...]) -> str:
+    """Return the longest text that the page gives to machines: of its JSON-LD, else its summary."""
+    text = first_text(items, "articleBody", "text", "description")
+    return text or str(next(iter(root.xpath("//meta[@property='og:description']/@content")), ""))
+
+
 def _of_shell(cut: Cut, root: lxml.html.HtmlElement, *, items: tuple[Item, ...], base: str) -> str:
     """Return what the page tells machines, or the few words that it shows: whichever is more."""
-    told = first_text(items, "articleBody", "text", "description")
-    if not told:
-        told = str(next(iter(root.xpath("//meta[@property='og:description']/@content")), ""))
+    told = told_by(root, items)
     shown = [number for number, block in enumerate(cut.blocks) if not block.flags & _AROUND]
     if len(told.split()) > sum(len(cut.blocks[number].tokens) for number in shown):
         return " ".join(told.split())
