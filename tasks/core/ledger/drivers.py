@@ -135,8 +135,10 @@ class Drivers:
         return True
 
     def _open(self) -> Driver:
-        with self._told_by_sqlalchemy("connect"):
+        try:
             pooled = self._engine.raw_connection()
+        except self._errors as exc:
+            raise self._named(exc, "connect") from exc
         connection: Any = pooled.driver_connection
         pooled.detach()  # else the pool would count it, and reset it at the end
         if self._is_sqlite:
@@ -152,16 +154,13 @@ class Drivers:
             self._run(driver, "BEGIN")
 
     def _run(self, driver: Driver, text: str) -> None:
-        with self._told_by_sqlalchemy(text, driver.connection):
-            driver.connection.execute(text)
-
-    @contextmanager
-    def _told_by_sqlalchemy(self, text: str, connection: Any = None) -> Iterator[None]:
         try:
-            yield
+            driver.connection.execute(text)
         except self._errors as exc:
-            dialect: Any = self._engine.dialect
-            lost = dialect.is_disconnect(exc, connection, None)
-            raise sa.exc.DBAPIError.instance(
-                text, None, exc, self._errors, dialect=dialect, connection_invalidated=lost
-            ) from exc
+            raise self._named(exc, text, driver.connection) from exc
+
+    def _named(self, exc: Exception, text: str, connection: Any = None) -> sa.exc.StatementError:
+        """Return the driver's error as SQLAlchemy would name it."""
+        dialect: Any = self._engine.dialect
+        lost = dialect.is_disconnect(exc, connection, None)
+        return sa.exc.DBAPIError.instance(text, None, exc, self._errors, dialect=dialect, connection_invalidated=lost)
