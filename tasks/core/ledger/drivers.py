@@ -22,6 +22,8 @@ TRUSTED_S = 1.0
 _WAIT_S = 5.0
 # A writer waits for the lock in ``begin_writing``, and then has to wait for nothing more.
 _NEVER_WAIT = "PRAGMA busy_timeout=0"
+# To plan a statement anew for each run takes PostgreSQL about as long as to run it, and the plan is always the same.
+_PLAN_ONCE = "SET plan_cache_mode = force_generic_plan"
 
 
 class Driver:
@@ -145,6 +147,7 @@ class Drivers:
             connection.execute(_NEVER_WAIT)
         else:
             connection.autocommit = True
+            connection.execute(_PLAN_ONCE)
         return Driver(connection, self._engine.dialect)
 
     def _begin(self, driver: Driver) -> None:

@@ -1,5 +1,7 @@
 """What the dispatcher and each worker's beat ask at every turn is answered by an index."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -27,8 +29,15 @@ class Plans(list[str]):
 
 
 @pytest.fixture
-def plans(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Plans:
-    """The plans of all that the test asks of ``ledger``."""
+def asked(ledger: Ledger) -> Iterator[Ledger]:
+    """The same ledger, on connections that nobody else will use."""
+    with closing(Ledger(ledger.url)) as own:
+        yield own
+
+
+@pytest.fixture
+def plans(asked: Ledger, monkeypatch: pytest.MonkeyPatch) -> Plans:
+    """The plans of all that is asked of ``asked``."""
     found, fetch = Plans(), Prepared._fetch
 
     def explained(self: Prepared, runner: Runner, values: Any, *, most: int | None = None) -> Any:
@@ -40,34 +49,34 @@ def plans(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Plans:
         found.add(connection.connection.dbapi_connection, connection.dialect.name, text, parameters)
 
     monkeypatch.setattr(Prepared, "_fetch", explained)
-    sa.event.listen(ledger._engine, "before_cursor_execute", before)
+    sa.event.listen(asked._engine, "before_cursor_execute", before)
     return found
 
 
-def test_what_is_asked_all_the_time_reads_no_finished_job(ledger: Ledger, tenant: Tenant, plans: Plans) -> None:
+def test_what_is_asked_all_the_time_reads_no_finished_job(asked: Ledger, tenant: Tenant, plans: Plans) -> None:
     """Not the number of jobs that there ever were decides what a turn costs."""
-    asked = {
-        "backlogs": lambda: carrying.backlogs(ledger, ["maintenance", "critical"]),
-        "take_due": lambda: carrying.take_due(ledger, "maintenance"),
-        "published": lambda: carrying.published(ledger, ["maintenance"]),
-        "queue_position": lambda: queries.queue_position(ledger, a_job(tenant)),
-        "expire": lambda: transitions.expire(ledger),
-        "holders": lambda: fleet.holders(ledger),
-        "watched": lambda: fleet.watched(ledger),
-        "held_by": lambda: fleet.held_by(ledger, "w"),
-        "queue_depths": lambda: queries.queue_depths(ledger, at=now()),
+    questions = {
+        "backlogs": lambda: carrying.backlogs(asked, ["maintenance", "critical"]),
+        "take_due": lambda: carrying.take_due(asked, "maintenance"),
+        "published": lambda: carrying.published(asked, ["maintenance"]),
+        "queue_position": lambda: queries.queue_position(asked, a_job(tenant)),
+        "expire": lambda: transitions.expire(asked),
+        "holders": lambda: fleet.holders(asked),
+        "watched": lambda: fleet.watched(asked),
+        "held_by": lambda: fleet.held_by(asked, "w"),
+        "queue_depths": lambda: queries.queue_depths(asked, at=now()),
     }
     narrow = ("ix_jobs_queued", "ix_jobs_held", "ix_jobs_expiring")
     wide = {}
-    for name, ask in asked.items():
+    for name, ask in questions.items():
         plans.clear()
         ask()
         assert plans, name
         wide[name] = [plan for plan in plans if not any(index in plan for index in narrow)]
-    assert {name: [] for name in asked} == wide
+    assert {name: [] for name in questions} == wide
 
 
-def test_who_goes_next_is_not_looked_for_among_all_that_wait(ledger: Ledger, plans: Plans) -> None:
+def test_who_goes_next_is_not_looked_for_among_all_that_wait(asked: Ledger, plans: Plans) -> None:
     """The index is in the dispatcher's order, so that a long backlog is not sorted at every turn."""
-    carrying.take_due(ledger, "maintenance")
+    carrying.take_due(asked, "maintenance")
     assert not any("Sort" in plan or "TEMP B-TREE" in plan for plan in plans)
