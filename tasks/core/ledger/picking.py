@@ -7,8 +7,7 @@ import sqlalchemy as sa
 
 from tasks.core.ledger.carrying import Unserved, is_due, not_expired, other_than
 from tasks.core.ledger.database import Ledger, ledger_now
-from tasks.core.ledger.schema import jobs
-from tasks.core.records import JobState
+from tasks.core.ledger.schema import IS_QUEUED, jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ def due_jobs(
             sa.select(*columns)
             .where(
                 jobs.c.queue.in_(queues),
-                jobs.c.state == JobState.QUEUED,
+                IS_QUEUED,
                 jobs.c.kind.in_(kinds),
                 jobs.c.id.not_in(but),
                 *other_than(without),
