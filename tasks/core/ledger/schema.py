@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 # The newest revision in `migrations/versions`; a test compares.
-REVISION = "0004"
+REVISION = "0005"
 
 metadata = sa.MetaData(
     naming_convention={
@@ -129,6 +129,8 @@ jobs = sa.Table(
     sa.Column("resume", sa.JSON(none_as_null=True)),
     sa.Column("result", sa.JSON(none_as_null=True)),
     sa.Column("error", sa.JSON(none_as_null=True)),
+    # Who may run it; a job for ``local`` is never put into the broker.
+    sa.Column("backend", sa.String(8), nullable=False, server_default="auto"),
     # The dispatcher's order: what waits in a queue, best first.
     sa.Index("ix_jobs_order", "queue", "state", "published_at", "priority", "id"),
     sa.Index("ix_jobs_running", "state", "worker"),
