@@ -1,4 +1,4 @@
-"""What runs jobs: Celery's workers behind the broker, or a local runner; which of them is live, and what each is for."""
+"""What runs jobs: Celery's workers behind the broker, or a local runner; which is live, and what each is for."""
 
 import time
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from app.openapi import SECURITY, answer, problems
 from app.services import Services, services
 from tasks.core.events import EventsUnavailable
 from tasks.core.ledger.fleet import Worker, WorkerState
-from tasks.core.records import Backend, RanIn, ran_in
+from tasks.core.records import RanIn, ran_in
 
 bp = APIBlueprint("backends", __name__, abp_tags=[Tag(name="fleet")], abp_security=SECURITY)
 

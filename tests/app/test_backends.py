@@ -28,7 +28,7 @@ def test_backends_tell_what_is_live(make_app: Callable[..., API], redis_server: 
     assert (None, ["dispatcher", "worker"]) == (told(alice)[0], told(alice)[1]["queue"]["missing"])
     leases.take(kernel.ledger, DISPATCHER, holder="me", seen=None)
     add_worker(kernel, queues=("maintenance", "crawler"), capabilities=())
-    add_worker(kernel, name=STANDBY, queues=("crawler",))
+    add_worker(kernel, name=STANDBY, queues=("crawler",), capabilities=("chromium", "playwright"))
     fleet.set_state(kernel.ledger, STANDBY, "standby")
     services_of(app).workers._read_at = float("-inf")
     auto, found = told(alice)
@@ -38,7 +38,7 @@ def test_backends_tell_what_is_live(make_app: Callable[..., API], redis_server: 
     assert (1, 2, ["host"]) == (queue["workers"], queue["slots"], queue["hosts"])
     assert "maintenance.ping" in queue["kinds"]
     assert ("chromium", "queue:ai") == (queue["lacking"]["discovery.site"], queue["lacking"]["calibration.va"])
-    assert (True, False, ["chromium"]) == (local["live"], local["takes_auto"], local["capabilities"])
+    assert (True, False, ["chromium", "playwright"]) == (local["live"], local["takes_auto"], local["capabilities"])
     assert "discovery.site" in local["kinds"]
     assert "backend:local" == local["lacking"]["maintenance.ping"]
 
