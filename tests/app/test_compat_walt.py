@@ -8,11 +8,13 @@ import pytest
 from werkzeug.test import TestResponse
 
 from app.compat.walt_words import steps_of
+from app.openapi import API
 from app.services import Services
 from tasks.core.ledger import queries
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Job, JobState
+from tasks.core.relay import announce
 from tasks.discovery.tool import Effect, FormCall, FormField, PageToolCall, RequestCall, Step, StepsCall
 from tests.app.conftest import Caller, claim, finish
 from tests.discovery.tools import SITE, a_tool, record
@@ -20,6 +22,12 @@ from tests.samples import eventually
 
 DISCOVER = {"url": f"{SITE}/", "goal": "find products", "max_tools": 5, "headless": True}
 FOUND = {"url": f"{SITE}/", "site": SITE, "goal": "find products", "tools": [{"name": "search_products"}]}
+
+
+@pytest.fixture
+def app(make_app: Callable[..., API]) -> API:
+    """An application that hears of ends without a Redis."""
+    return make_app(profile="local")
 
 
 @pytest.fixture
@@ -49,7 +57,8 @@ def answered(services: Services, caller: Caller, send: Callable[[], TestResponse
     thread.start()
     assert eventually(lambda: queued(services, caller))
     (job,) = queued(services, caller)
-    finish(services.kernel, claim(services.kernel, job.id), **end)
+    ended = finish(services.kernel, claim(services.kernel, job.id), **end)
+    announce(services.kernel.ledger, services.kernel.events, ended)
     thread.join(timeout=30)
     assert answers[0].headers["Deprecation"].startswith("@")
     return answers[0]
