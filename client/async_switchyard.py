@@ -158,7 +158,7 @@ class AsyncSwitchyard:
     @property
     def tools(self) -> AsyncTools:
         """The tools that discoveries found on websites."""
-        return AsyncTools(self._perform, self.wait)
+        return AsyncTools(self._perform, self.wait, backend="queue" if self._backend == "queue" else "auto")
 
     @property
     def matrices(self) -> AsyncMatrices:

@@ -179,7 +179,7 @@ class Switchyard:
     @property
     def tools(self) -> Tools:
         """The tools that discoveries found on websites."""
-        return Tools(self._perform, self.wait)
+        return Tools(self._perform, self.wait, backend="queue" if self._backend == "queue" else "auto")
 
     def wait(self, job_id: str, timeout_s: float | None = None, *, check: bool = True) -> Job:
         """Wait for a job's end; return its final record.

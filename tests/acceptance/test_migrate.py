@@ -56,8 +56,6 @@ def test_example_does_what_it_says(
     """Only the site's address is another; each is a program of its own, and its assertions hold."""
     code = code.replace("https://shop.example/", f"{shop.origin}/")
     command = [sys.executable, "-W", "error", "-c", code] if language == "python" else ["bash", "-euc", code]
-    done = subprocess.run(
-        command, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240
-    )
+    done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240)
     assert 0 == done.returncode, done.stderr
     assert done.stdout

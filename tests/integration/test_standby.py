@@ -3,7 +3,10 @@
 import os
 import signal
 
+from app.factory import create_app
+from app.services import services_of
 from tasks.core.records import JobState, ran_in
+from tests.faulty.contract import ACT
 from tests.integration.house import House, LocalWorker
 from tests.integration.processes import await_true, family_of, freeze, thaw
 
@@ -32,6 +35,7 @@ def test_standby_works_only_while_redis_is_down(house: House) -> None:
     thaw(celery)
     theirs = house.submit(backend="queue")
     waited_for = [taken, *(house.await_end(house.submit()) for _ in range(2))]
+    assert (200, "succeeded", "local") == preferring_to_wait(house)
     house.broker.kill("SIGCONT")
     await_true(lambda: house.row(LocalWorker(runner, house.app)).state == "standby", what="it steps back")
     last = house.await_end(house.submit())
@@ -44,3 +48,17 @@ def test_standby_works_only_while_redis_is_down(house: House) -> None:
     assert [1] * 7 == [len(house.attempts(job)) for job in everything]
     os.kill(runner.pid, signal.SIGTERM)
     assert 0 == runner.wait()
+
+
+def preferring_to_wait(house: House) -> tuple[int, str, str]:
+    """Submit over HTTP with ``Prefer: wait``; return the status, the state and the backend that it answers with."""
+    front = create_app(house.kernel.settings, kernel=house.kernel, carrier=house.carrier)
+    try:
+        answer = front.test_client().post(
+            f"/api/jobs/{ACT}",
+            json={"params": {"act": "succeed", "effects": str(house.folder / "effects")}},
+            headers={"Authorization": "Bearer tests-key", "Prefer": "wait=60"},
+        )
+    finally:
+        services_of(front).close()
+    return answer.status_code, answer.json["state"], answer.json["backend"]
