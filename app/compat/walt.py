@@ -21,6 +21,7 @@ from tasks.discovery.contract import SITE, TOOL, ToolCount
 from tasks.discovery.store import tools
 from tasks.discovery.store.records import StoredTool, ToolFacts
 from tasks.discovery.store.tools import Wanted
+from tasks.discovery.tool import ToolName
 
 aliases = walt_paths("walt")
 bp = aliases.blueprint
@@ -28,7 +29,7 @@ bp = aliases.blueprint
 _PAGE = 200
 # A list of more is no list to read in one answer: /api/tools has pages.
 _MOST_LISTED = 1000
-_Domain = Annotated[Text, Field(min_length=1, max_length=253)]
+Host = Annotated[str, Field(max_length=253, pattern=r"^[A-Za-z0-9\[][A-Za-z0-9.:\]-]*$")]
 
 
 class _Looking(Input):
@@ -60,8 +61,8 @@ class KeyQuery(Input):
 class WaltToolPath(Input):
     """Which tool."""
 
-    domain: _Domain = Field(description="The site's host, with its port if it has one of its own.")
-    name: Annotated[Text, Field(min_length=1, max_length=100)]
+    domain: Host = Field(description="The site's host, with its port if it has one of its own.")
+    name: ToolName
 
 
 class WaltDiscovery(BaseModel):

@@ -9,6 +9,7 @@ from app.answers import json_answer
 from app.auth import tenant_id
 from app.compat.walt import (
     ENDED_OTHERWISE,
+    Host,
     KeyQuery,
     WaltDeleted,
     WaltDiscovery,
@@ -35,19 +36,17 @@ from tasks.discovery.contract import RUN, SITE, TOOL, Arguments, ToolCount
 from tasks.discovery.store import tools
 from tasks.discovery.store.records import StoredTool
 from tasks.discovery.store.tools import Wanted
+from tasks.discovery.tool import ToolName
 
 aliases = walt_paths("walt_app")
 bp = aliases.blueprint
-
-_Name = Annotated[Text, Field(min_length=1, max_length=100)]
-_Host = Annotated[str, Field(max_length=253, pattern=r"^[A-Za-z0-9][A-Za-z0-9.:-]*$")]
 
 
 class WaltAppDiscover(Input):
     """What to discover: a page, the site at a host, or a domain of sites, such as ``financial``."""
 
     url: WebURL | None = None
-    domain: _Host | None = Field(None, description="A preset of `/api/discovery/presets`, or else a host.")
+    domain: Host | None = Field(None, description="A preset of `/api/discovery/presets`, or else a host.")
     goal: Annotated[Text, Field(max_length=5000)] = ""
     force: bool = False
     max_tools: ToolCount = Field(10, alias="maxTools")
@@ -63,7 +62,7 @@ class WaltContext(Input):
     """Where a call comes from. Only the domain is used: who asks is whose key it is."""
 
     query: Annotated[Text, Field(max_length=5000)] | None = None
-    domain: _Host | None = Field(None, description="The site's host, where several have a tool of this name.")
+    domain: Host | None = Field(None, description="The site's host, where several have a tool of this name.")
     user_id: Annotated[Text, Field(max_length=200)] | None = None
     session_id: Annotated[Text, Field(max_length=200)] | None = None
 
@@ -71,7 +70,7 @@ class WaltContext(Input):
 class WaltExecute(Input):
     """Which tool, and with what."""
 
-    tool_name: _Name
+    tool_name: ToolName
     parameters: Arguments = Field(default_factory=dict)
     context: WaltContext = WaltContext()
 
@@ -80,8 +79,8 @@ class WaltAct(Input):
     """Which domains of sites to discover; ``refresh`` looks past the cache."""
 
     action: Literal["initialize", "refresh"]
-    domain: _Host | None = None
-    domains: Annotated[tuple[_Host, ...], Field(max_length=20)] = ()
+    domain: Host | None = None
+    domains: Annotated[tuple[Host, ...], Field(max_length=20)] = ()
     high_priority_only: bool = False
     max_concurrent: Annotated[int, Field(ge=1, le=100)] = Field(
         2, description="Taken, and without effect: the workers' slots decide how many run."
@@ -91,7 +90,7 @@ class WaltAct(Input):
 class WaltToolsQuery(KeyQuery):
     """Which tools."""
 
-    domain: _Host | None = None
+    domain: Host | None = None
     search: Annotated[Text, Field(min_length=1, max_length=500)] | None = None
     limit: Annotated[int, Field(ge=1, le=200), WHOLE_NUMBER] = 10
 
@@ -99,8 +98,8 @@ class WaltToolsQuery(KeyQuery):
 class WaltDeleteQuery(KeyQuery):
     """Which tool."""
 
-    tool_name: _Name
-    domain: _Host | None = None
+    tool_name: ToolName
+    domain: Host | None = None
 
 
 class WaltJobs(BaseModel):
