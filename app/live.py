@@ -86,10 +86,9 @@ def serves(worker: Worker, backend: str) -> bool:
     """Tell whether a worker takes jobs that were submitted for ``backend``."""
     if backend == Backend.AUTO:
         return worker.state == WorkerState.UP
-    if backend != ran_in(worker.name):
-        return False
     # One that stands by leaves Redis the other jobs, and takes those that are for it alone.
-    return worker.state == WorkerState.UP or (backend == Backend.LOCAL and worker.state == WorkerState.STANDBY)
+    states = {WorkerState.UP, WorkerState.STANDBY} if backend == Backend.LOCAL else {WorkerState.UP}
+    return worker.state in states and ran_in(worker.name) == backend
 
 
 class LiveDispatcher:

@@ -1,6 +1,7 @@
 """``switchyard local``: the server that this client has started for itself."""
 
 import json
+from collections.abc import Mapping
 
 import click
 
@@ -28,5 +29,5 @@ def local(session: Session, /, *, stop: bool) -> Exit:
     return Exit.OK
 
 
-def _show(session: Session, facts: dict[str, object], text: str) -> None:
+def _show(session: Session, facts: Mapping[str, object], text: str) -> None:
     click.echo(json.dumps(facts) if session.as_json else clean(text))
