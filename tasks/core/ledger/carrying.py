@@ -14,7 +14,7 @@ from tasks.core.ledger.fleet import window
 from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, Runner, job_of
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import IS_QUEUED, jobs
-from tasks.core.records import Job, JobState
+from tasks.core.records import Backend, Job, JobState
 
 # A job's id and which time it was put into the broker: what a message says of itself.
 Carry = tuple[str, int]
@@ -44,9 +44,9 @@ def not_expired(at: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
 
 
 def is_waiting(queue: str | sa.ColumnElement[str], at: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
-    """Match the queue's jobs that are due and not in the broker."""
+    """Match the queue's jobs that are due and not in the broker, but should be."""
     unpublished = IS_QUEUED & jobs.c.published_at.is_(None)
-    return (jobs.c.queue == queue) & unpublished & is_due(at) & not_expired(at)
+    return (jobs.c.queue == queue) & unpublished & (jobs.c.backend != Backend.LOCAL) & is_due(at) & not_expired(at)
 
 
 _PUBLISHED_COUNT = Prepared(

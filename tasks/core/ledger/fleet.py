@@ -28,7 +28,7 @@ class WorkerState(StrEnum):
     UP = "up"
     """Takes jobs."""
     STANDBY = "standby"
-    """Takes jobs only while the broker is down, and it is not."""
+    """Takes jobs that are its own alone: the broker answers, and is left the others."""
     DRAINING = "draining"
     """Takes no new jobs; lets the running ones finish."""
     STOPPED = "stopped"

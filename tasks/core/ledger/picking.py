@@ -27,6 +27,7 @@ def due_jobs(
     *,
     kinds: Collection[str],
     but: Collection[str],
+    backends: Collection[str],
     limit: int,
     without: Unserved = (),
 ) -> list[Due]:
@@ -36,6 +37,7 @@ def due_jobs(
 
     Args:
         but: ids of jobs that the caller has under way already.
+        backends: only jobs that were submitted for one of these.
         without: jobs that ask for something the caller lacks.
     """
     columns = (jobs.c.id, jobs.c.kind, jobs.c.carry, jobs.c.timeout_s, jobs.c.hard_limit_s)
@@ -48,6 +50,7 @@ def due_jobs(
                 IS_QUEUED,
                 jobs.c.kind.in_(kinds),
                 jobs.c.id.not_in(but),
+                jobs.c.backend.in_(backends),
                 *other_than(without),
                 is_due(at),
                 not_expired(at),

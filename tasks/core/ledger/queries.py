@@ -15,7 +15,7 @@ from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, job_of
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import IS_QUEUED, IS_RUNNING, attempts, job_labels, jobs
-from tasks.core.records import TERMINAL, AttemptRecord, Job, JobError, JobState
+from tasks.core.records import TERMINAL, AttemptRecord, Job, JobError, JobState, ran_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,7 @@ def attempts_of(ledger: Ledger, job_id: str) -> list[AttemptRecord]:
             attempt=attempt,
             fence=fence,
             worker=worker,
+            backend=ran_in(worker),
             started_at=started_at,
             ended_at=ended_at,
             outcome=outcome,

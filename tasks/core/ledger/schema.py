@@ -129,6 +129,8 @@ jobs = sa.Table(
     sa.Column("resume", sa.JSON(none_as_null=True)),
     sa.Column("result", sa.JSON(none_as_null=True)),
     sa.Column("error", sa.JSON(none_as_null=True)),
+    # Who may run it; a job for ``local`` is never put into the broker.
+    sa.Column("backend", sa.String(8), nullable=False, server_default="auto"),
     # The dispatcher's order: what waits in a queue, best first. Like its neighbours it holds only the rows in question,
     # so that a transition writes into none that it does not concern.
     sa.Index(

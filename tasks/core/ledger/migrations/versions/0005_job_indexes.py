@@ -15,7 +15,7 @@ _ENDED = sa.text("finished_at IS NOT NULL")
 
 def upgrade() -> None:
     """Apply."""
-    order = ["queue", "published_at", sa.text("priority DESC"), "id"]
+    order: list[str | sa.TextClause] = ["queue", "published_at", sa.text("priority DESC"), "id"]
     op.create_index("ix_jobs_queued", "jobs", order, sqlite_where=_QUEUED, postgresql_where=_QUEUED)
     op.create_index("ix_jobs_held", "jobs", ["worker"], sqlite_where=_RUNNING, postgresql_where=_RUNNING)
     op.create_index("ix_jobs_ended", "jobs", ["finished_at"], sqlite_where=_ENDED, postgresql_where=_ENDED)
