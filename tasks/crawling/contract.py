@@ -247,6 +247,7 @@ class SkippedPages(Contract):
     scope: Count = Field(0, description="Outside of the scope or of the patterns.")
     type: Count = Field(0, description="Not an HTML page.")
     duplicate: Count = Field(0, description="Led to a page already kept, by redirect or canonical link.")
+    trap: Count = Field(0, description="Of calendars, filters and paths without end, beyond the first of each.")
     overflow: Count = Field(
         0, description="Links found after half a million distinct URLs, all that one crawl remembers."
     )

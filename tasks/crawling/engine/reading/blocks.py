@@ -36,6 +36,7 @@ ROLES = {
     "listbox": 1024, "alert": 2048,
 }  # fmt: skip
 MARKED = {"code": "`", "kbd": "`", "samp": "`", "tt": "`", "b": "**", "strong": "**", "em": "*", "i": "*"}
+HEADINGS = {f"h{n}": n for n in range(1, 7)}
 HIDDEN = 1 << 18
 FLAG_COUNT = 19
 _NO_DISPLAY = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)

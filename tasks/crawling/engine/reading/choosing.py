@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tasks.crawling.engine.reading.features import Floats, Whole
+from tasks.crawling.engine.reading.table import Floats, Whole
 
 
 def choose(likely: Floats, words: Floats) -> Whole:

@@ -3,28 +3,20 @@
 import re
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tasks.crawling.engine.reading.blocks import FLAG_COUNT, WORD, Cut
+from tasks.crawling.engine.reading.blocks import FLAG_COUNT, HEADINGS, WORD, Cut
+from tasks.crawling.engine.reading.likeness import add_likeness, find_likeness
+from tasks.crawling.engine.reading.table import Floats, Table, Whole, log
 from tasks.crawling.engine.reading.words import NAME_GROUPS, TEXT_GROUPS
-
-Floats = NDArray[np.float32]
-Whole = NDArray[np.int64]
 
 TAGS = (
     ("p",), ("h1",), ("h2",), ("h3",), ("h4", "h5", "h6"), ("li",), ("tr", "td", "th", "caption"), ("pre",),
     ("dt",), ("dd",), ("div",), ("blockquote",), ("button",), ("figcaption",), ("section", "article"), ("label", "summary", "legend"),
 )  # fmt: skip
 _TAG_CODE = {tag: number + 1 for number, tags in enumerate(TAGS) for tag in tags}
-_HEADING = {f"h{n}": n for n in range(1, 7)}
 _ENDS = (".", "!", "?", ":", "…", ".”", ".)", '."', "。")
 _PRICE = re.compile(r"[$€£¥₹]\s?\d|\d\s?(?:€|£|USD|EUR)")
 _DATE = re.compile(r"\b(?:19|20)\d\d\b")
-
-
-def bits(mask: Whole, count: int) -> Floats:
-    """Return one column for each of the lowest ``count`` bits."""
-    return ((mask[:, None] >> np.arange(count)) & 1).astype(np.float32)
 
 
 def _shifted(column: Floats, by: int) -> Floats:
@@ -43,33 +35,6 @@ def _window(column: Floats, radius: int) -> Floats:
     return ((total[high] - total[low]) / (high - low)).astype(np.float32)
 
 
-class Table:
-    """Columns by name, in the order in which they were added."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self.columns: list[Floats] = []
-
-    def add(self, name: str, column: Floats | Whole) -> None:
-        """Add one column."""
-        self.names.append(name)
-        self.columns.append(np.asarray(column, dtype=np.float32))
-
-    def add_bits(self, name: str, mask: Whole, count: int) -> None:
-        """Add a column a bit."""
-        for number, column in enumerate(bits(mask, count).T):
-            self.add(f"{name}{number}", column)
-
-    def matrix(self) -> Floats:
-        """Return rows of features."""
-        return np.stack(self.columns, axis=1)
-
-
-def log(column: Floats | Whole) -> Floats:
-    """Return the logarithm of counts, 0 for none."""
-    return np.log1p(np.maximum(column, 0)).astype(np.float32)
-
-
 def block_table(cut: Cut, *, title: str, told: str, odds: Floats) -> Table:
     """Return the features of the blocks.
 
@@ -84,7 +49,7 @@ def block_table(cut: Cut, *, title: str, told: str, odds: Floats) -> Table:
     linked = np.array([b.link_words for b in blocks], dtype=np.float32)
     texts = [b.text.strip() for b in blocks]
     chars = np.array([len(t) for t in texts], dtype=np.float32)
-    heading = np.array([_HEADING.get(b.tag, 0) for b in blocks], dtype=np.float32)
+    heading = np.array([HEADINGS.get(b.tag, 0) for b in blocks], dtype=np.float32)
     flags = np.array([b.flags for b in blocks], dtype=np.int64)
     mask = np.array([b.mask for b in blocks], dtype=np.int64)
     owner = np.array([b.owner for b in blocks], dtype=np.int64)
@@ -126,6 +91,7 @@ def block_table(cut: Cut, *, title: str, told: str, odds: Floats) -> Table:
     _add_place(table, position=position, before=before, total=total, heading=heading, words=words)
     _add_around(table, words=words, density=density, heading=heading, ends=ends, owner=owner)
     _add_boxes(table, cut, owner=owner, total=total)
+    add_likeness(table, cut, find_likeness(cut), words=words, density=density)
     repeated: dict[str, int] = {}
     for text in texts:
         repeated[text] = repeated.get(text, 0) + 1

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from tasks.crawling.engine.reading.blocks import FLAG_COUNT, Cut
-from tasks.crawling.engine.reading.features import Floats, Table, bits
+from tasks.crawling.engine.reading.table import Floats, Table, bits
 from tasks.crawling.engine.reading.words import NAME_GROUPS, TEXT_GROUPS
 
 PAGE_TYPES = ("article", "collection", "documentation", "forum", "listing", "product", "service")

@@ -7,10 +7,11 @@ import numpy as np
 
 from tasks.crawling.engine.reading.blocks import FLAGS, Cut, cut_page
 from tasks.crawling.engine.reading.choosing import choose
-from tasks.crawling.engine.reading.features import Floats, Table, block_table
+from tasks.crawling.engine.reading.features import block_table
 from tasks.crawling.engine.reading.markdown import Renderer
 from tasks.crawling.engine.reading.page_type import page_table
 from tasks.crawling.engine.reading.structured import Item, first_text, read_structured, types_of
+from tasks.crawling.engine.reading.table import Table
 from tasks.crawling.engine.reading.surroundings import surroundings
 from tasks.crawling.engine.reading.trees import load
 

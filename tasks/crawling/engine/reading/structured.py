@@ -51,7 +51,7 @@ def types_of(items: tuple[Item, ...]) -> frozenset[str]:
     """Return the names of the objects' types, those of their parts too."""
     names: set[str] = set()
     for item in items:
-        for part in _parts(item):
+        for part in parts_of(item):
             kinds = part.get("@type")
             for kind in kinds if isinstance(kinds, list) else [kinds]:
                 if isinstance(kind, str):
@@ -61,7 +61,7 @@ def types_of(items: tuple[Item, ...]) -> frozenset[str]:
 
 def first_text(items: tuple[Item, ...], *keys: str) -> str:
     """Return the longest text under one of the keys in any object."""
-    texts = (part[key] for item in items for part in _parts(item) for key in keys if isinstance(part.get(key), str))
+    texts = (part[key] for item in items for part in parts_of(item) for key in keys if isinstance(part.get(key), str))
     return max(texts, key=len, default="")
 
 
@@ -79,7 +79,7 @@ def _objects(value: object, *, depth: int) -> Iterator[Item]:
             yield value
 
 
-def _parts(item: Item) -> Iterator[Item]:
+def parts_of(item: Item) -> Iterator[Item]:
     """Return the object and the objects within, breadth first and not without end."""
     waiting: list[object] = [item]
     for _ in range(2000):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tasks.crawling.engine.reading.blocks import Cut
-from tasks.crawling.engine.reading.features import Floats, Table, log
+from tasks.crawling.engine.reading.table import Floats, Table, log
 
 _NOTHING = -0.1  # beyond the page's ends
 
