@@ -9,10 +9,15 @@ from tasks.core.spec import Contract, JobSpec, Queue
 from tasks.core.web_url import WebURL
 
 KIND = "crawling.site"
+PAGE_KIND = "crawling.page"
 SITE_CRAWLED = "site.crawled"
 """The domain event at a crawl's end: site, job_id, start_url, pages, pages_failed, stopped_by, artifact."""
 PAGES_NAME: Literal["pages.jsonl"] = "pages.jsonl"
 PAGES_MEDIA_TYPE = "application/x-ndjson"
+MARKDOWN_NAME: Literal["page.md"] = "page.md"
+MARKDOWN_MEDIA_TYPE = "text/markdown; charset=utf-8"
+# Characters of the text that a result holds; the artifact has them all.
+MAX_SHOWN_CHARS = 20_000
 # Seconds between two requests to one host when neither the request nor the site says: two pages a second.
 DEFAULT_DELAY_S = 0.5
 # Below this many seconds between requests, a crawl must at least obey robots.txt.
@@ -27,6 +32,10 @@ _FORBIDDEN = frozenset(chr(code) for code in (*range(33), 127))  # controls and 
 # What `_are_globs` checks, and says more clearly when it refuses.
 _GLOB_PATTERN = r"^((/|https?://)([^*\x00-\x20\x7f]*\*){0,8}|\*([^*\x00-\x20\x7f]*\*){0,7})[^*\x00-\x20\x7f]*$"
 Glob = Annotated[str, Field(min_length=1, max_length=300, json_schema_extra={"pattern": _GLOB_PATTERN})]
+UserAgent = Annotated[
+    str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$")
+]
+MAX_PAGE_BYTES = Field(4 * 2**20, ge=1024, le=20 * 2**20, description="A larger page fails, decoded.")
 _DAY = r"^(\d{4}-\d{2}-\d{2})?$"
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
 
@@ -104,10 +113,8 @@ class CrawlRequest(Contract):
     )
     respect_robots: bool = Field(True, description="Obey robots.txt; if not, delay_s must be at least 0.5.")
     use_sitemap: bool = Field(True, description="Also take URLs from the site's sitemaps, as depth 1.")
-    user_agent: str | None = Field(
-        None, min_length=1, max_length=200, pattern=r"^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$"
-    )
-    max_page_bytes: int = Field(4 * 2**20, ge=1024, le=20 * 2**20, description="A larger page fails, decoded.")
+    user_agent: UserAgent | None = None
+    max_page_bytes: int = MAX_PAGE_BYTES
     max_duration_s: int = Field(3600, ge=1, le=14_000, description="After this long the crawl ends with what it has.")
 
     @field_validator("include", "exclude")
@@ -303,6 +310,36 @@ class CrawlResult(Contract):
     artifact: Literal["pages.jsonl"] = Field(PAGES_NAME, description="The artifact that holds the pages.")
 
 
+class PageRequest(Contract):
+    """Read one page. What is not asked for here is as in ``crawling.site``."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"url": "https://docs.example.org/intro"}]})
+
+    url: WebURL = Field(description="Where the page is; http or https. Redirects are followed.")
+    respect_robots: bool = Field(True, description="Obey robots.txt.")
+    user_agent: UserAgent | None = None
+    max_page_bytes: int = MAX_PAGE_BYTES
+
+
+class PageResult(Contract):
+    """The page; the artifact ``page.md`` has its whole text, ``pages.jsonl`` the whole record as one line."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "page": CrawledPage.model_config["json_schema_extra"]["examples"][0],  # type: ignore[call-overload,index]
+                    "is_cut": False,
+                }
+            ]
+        }
+    )
+
+    page: CrawledPage = Field(description="As in ``pages.jsonl`` of ``crawling.site``; its text is cut here.")
+    is_cut: bool = Field(description=f"Whether the text went on after {MAX_SHOWN_CHARS:,} characters.")
+    artifacts: tuple[Literal["page.md"], Literal["pages.jsonl"]] = (MARKDOWN_NAME, PAGES_NAME)
+
+
 SPECS = (
     JobSpec(
         kind=KIND,
@@ -314,5 +351,15 @@ SPECS = (
         soft_limit_s=14_400,
         hard_limit_s=14_700,
         example={"url": "https://docs.example.org/", "depth": 2, "max_pages": 50, "exclude": ["/old/*"]},
+    ),
+    JobSpec(
+        kind=PAGE_KIND,
+        queue=Queue.CRAWLER,
+        request=PageRequest,
+        result=PageResult,
+        summary="Read one page: main text as Markdown, title, author, dates, language, JSON-LD, forms.",
+        soft_limit_s=300,
+        hard_limit_s=330,
+        example={"url": "https://docs.example.org/intro"},
     ),
 )

@@ -6,7 +6,7 @@ from celery import shared_task
 
 from tasks.core.job import Engine
 from tasks.core.run import JobTask, run_job
-from tasks.crawling.contract import KIND, SPECS
+from tasks.crawling.contract import KIND, PAGE_KIND, SPECS
 
 
 @shared_task(name=KIND, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
@@ -19,3 +19,15 @@ def _load_crawl() -> Engine[Any]:
     from tasks.crawling.engine.site import crawl  # noqa: PLC0415  # engines load on the first job
 
     return crawl
+
+
+@shared_task(name=PAGE_KIND, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
+def read_page(self: JobTask, _job_id: str) -> dict[str, Any]:
+    """Run ``crawling.page``."""
+    return run_job(self, SPECS[1], _load_page)
+
+
+def _load_page() -> Engine[Any]:
+    from tasks.crawling.engine.one_page import read_page  # noqa: PLC0415  # engines load on the first job
+
+    return read_page
