@@ -1,7 +1,7 @@
 """Fitting the models that find main text: which type a page is of, and which of its blocks are main text.
 
-Blocks are labelled by holding them against the reviewed text. Every judgement that a model builds on was made by a model
-that had not seen the site, as at run time.
+Blocks are labelled by holding them against the reviewed text. Every judgement that a model builds on was made by a
+model that had not seen the site, as at run time.
 """
 
 import json
@@ -21,7 +21,6 @@ from tasks.crawling.engine.reading.choosing import choose
 from tasks.crawling.engine.reading.features import block_table
 from tasks.crawling.engine.reading.page_type import PAGE_TYPES
 from tasks.crawling.engine.reading.structured import read_structured
-from tasks.crawling.engine.reading.surroundings import surroundings
 
 PACKAGE = Path(reader.__file__).parent
 FOLDS = 5
@@ -141,15 +140,10 @@ def try_out_of_fold(cases: list[Case], *, is_written: bool) -> list[float]:
     rows = np.concatenate([tables[n].matrix() for n in full])
     is_main = np.concatenate([samples[n].labels for n in full]) >= IS_MAIN
     weights = _weights(np.concatenate([samples[n].words for n in full]), page_of)
-    alone = _out_of_fold(rows, is_main, weights, fold[page_of])
-    beside = [surroundings(samples[n].cut, alone[page_of == n]) for n in full]
-    both = np.hstack([rows, np.concatenate([table.matrix() for table in beside])])
-    likely = _out_of_fold(both, is_main, weights, fold[page_of])
+    likely = _out_of_fold(rows, is_main, weights, fold[page_of])
     if is_written:
-        names = tables[full[0]].names
         _write("page_types", _page_model().fit(pages, types), samples[0].page_names)
-        _write("blocks_alone", _fitted(rows, is_main, weights), names)
-        _write("blocks_together", _fitted(both, is_main, weights), names + beside[0].names)
+        _write("blocks", _fitted(rows, is_main, weights), tables[full[0]].names)
     print(f"  page types right, out of fold: {np.mean(np.array(PAGE_TYPES)[odds.argmax(axis=1)] == types):.3f}")
     return [_score(sample, likely[page_of == n]) for n, sample in enumerate(samples)]
 

@@ -32,9 +32,7 @@ _FORBIDDEN = frozenset(chr(code) for code in (*range(33), 127))  # controls and 
 # What `_are_globs` checks, and says more clearly when it refuses.
 _GLOB_PATTERN = r"^((/|https?://)([^*\x00-\x20\x7f]*\*){0,8}|\*([^*\x00-\x20\x7f]*\*){0,7})[^*\x00-\x20\x7f]*$"
 Glob = Annotated[str, Field(min_length=1, max_length=300, json_schema_extra={"pattern": _GLOB_PATTERN})]
-UserAgent = Annotated[
-    str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$")
-]
+UserAgent = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$")]
 MAX_PAGE_BYTES = Field(4 * 2**20, ge=1024, le=20 * 2**20, description="A larger page fails, decoded.")
 _DAY = r"^(\d{4}-\d{2}-\d{2})?$"
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
@@ -159,12 +157,16 @@ class PageForm(Contract):
     """A form of a page."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"action": "https://docs.example.org/search", "method": "get", "fields": ["q"]}]}
+        json_schema_extra={
+            "examples": [{"action": "https://docs.example.org/search", "method": "get", "fields": ["q"]}]
+        }
     )
 
     action: str = Field(max_length=2048, description="Where it leads to.")
     method: Literal["get", "post"]
-    fields: tuple[Annotated[str, Field(max_length=100)], ...] = Field(max_length=50, description="Names, hidden ones too.")
+    fields: tuple[Annotated[str, Field(max_length=100)], ...] = Field(
+        max_length=50, description="Names, hidden ones too."
+    )
 
 
 class CrawledPage(Contract):

@@ -33,7 +33,8 @@ def test_what_tells_visitors_apart_is_no_part_of_an_address(given: str, expected
 
 
 @pytest.mark.parametrize(
-    "month", ["/calendar/{0}/{1:02}", "/calendar/{0}-{1:02}/", "/events?year={0}&month={1}", "/events?date={0}-{1:02}-01"]
+    "month",
+    ["/calendar/{0}/{1:02}", "/calendar/{0}-{1:02}/", "/events?year={0}&month={1}", "/events?date={0}-{1:02}-01"],
 )
 def test_calendar_is_followed_for_a_while_and_not_beyond_next_year(month: str) -> None:
     """A link to the next month never ends."""

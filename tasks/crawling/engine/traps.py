@@ -20,15 +20,19 @@ MAX_SAME_SEGMENT = 3
 MAX_SEGMENTS = 40
 YEARS_AHEAD = 1
 
-_SESSION_NAMES = frozenset(
-    "jsessionid phpsessid aspsessionid sessionid session_id sessid sid cfid cftoken zenid oscsid osadminid".split()
-)
+_SESSION_NAMES = frozenset({
+    "jsessionid", "phpsessid", "aspsessionid", "sessionid", "session_id", "sessid", "sid", "cfid", "cftoken",
+    "zenid", "oscsid", "osadminid",
+})  # fmt: skip
 _TRACKING = re.compile(r"utm_\w+|gclid|fbclid|msclkid|dclid|yclid|mc_cid|mc_eid|_ga|_gl|srsltid", re.IGNORECASE)
 _TOKEN = re.compile(r"(?=[^.]*\d)[0-9A-Za-z_.!-]{16,}\Z")
 _PATH_SESSION = re.compile(r";(?:jsessionid|sid|phpsessid)=[^/?;]*", re.IGNORECASE)
 _DATE_IN_PATH = re.compile(r"(?<![0-9])(19|20|21)(\d\d)(?:([/-])(0?[1-9]|1[0-2])(?:\3(0?[1-9]|[12]\d|3[01]))?)?/?\Z")
 _YEAR = re.compile(r"(19|20|21)\d\d(?:-?(?:0[1-9]|1[0-2])(?:-?[0-3]\d)?)?(?:T[\d:]*)?\Z")
-_YEAR_NAMES = frozenset("year yr y date day month cal_year ical tribe-bar-date start end from to".split())
+_YEAR_NAMES = frozenset({
+    "year", "yr", "y", "date", "day", "month", "cal_year", "ical", "tribe-bar-date", "start", "end", "from",
+    "to",
+})  # fmt: skip
 
 
 def without_session(url: str) -> str:
@@ -53,7 +57,9 @@ class Traps:
         segments = [part for part in target_of(path).split("/") if part]
         if len(segments) > MAX_SEGMENTS or max(Counter(segments).values(), default=0) > MAX_SAME_SEGMENT:
             return True
-        pairs = [(name.lower(), unquote_plus(value)) for name, _, value in (p.partition("=") for p in query.split("&") if p)]
+        pairs = [
+            (name.lower(), unquote_plus(value)) for name, _, value in (p.partition("=") for p in query.split("&") if p)
+        ]
         if (dated := self._dated(path, pairs)) is not None:
             year, pattern = dated
             return year > self._last_year or self._is_over(f"date {pattern}", MAX_DATED)

@@ -13,15 +13,16 @@ WORD = re.compile(r"\w+")
 MAX_BLOCKS = 20_000
 MAX_NODES = 100_000
 
-SKIPPED = frozenset(
-    "script style template svg head iframe object embed select datalist textarea canvas video audio math "
-    "input progress meter map frameset title".split()
-)
-BOXES = frozenset(
-    "html body p div h1 h2 h3 h4 h5 h6 ul ol li dl dt dd table caption thead tbody tfoot tr pre blockquote section "
-    "article main header footer nav aside form fieldset legend figure figcaption details summary address hr button "
-    "dialog center menu label hgroup search noscript".split()
-)
+SKIPPED = frozenset({
+    "script", "style", "template", "svg", "head", "iframe", "object", "embed", "select", "datalist", "textarea",
+    "canvas", "video", "audio", "math", "input", "progress", "meter", "map", "frameset", "title",
+})  # fmt: skip
+BOXES = frozenset({
+    "html", "body", "p", "div", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "dl", "dt", "dd", "table",
+    "caption", "thead", "tbody", "tfoot", "tr", "pre", "blockquote", "section", "article", "main", "header",
+    "footer", "nav", "aside", "form", "fieldset", "legend", "figure", "figcaption", "details", "summary",
+    "address", "hr", "button", "dialog", "center", "menu", "label", "hgroup", "search", "noscript",
+})  # fmt: skip
 # What a person reads apart, although nothing but a style sheet may part it.
 SPACED = frozenset({"td", "th", "a", "img", "option", "time", "picture"})
 CELLS = frozenset({"td", "th"})
@@ -115,8 +116,11 @@ class _Cutter:
                     self._pieces.append(" ")
                     continue
                 self._start(element, tag)
-            elif tag in skipped or not isinstance(tag, str) or not self._stack or (
-                nodes[self._stack[-1]].element is not element
+            elif (
+                tag in skipped
+                or not isinstance(tag, str)
+                or not self._stack
+                or (nodes[self._stack[-1]].element is not element)
             ):
                 self._text(element.tail)
             else:
@@ -148,9 +152,15 @@ class _Cutter:
             above = nodes[parent]
             nodes.append(
                 Node(
-                    element, parent, above.depth + 1, own_names, above.names | own_names, own_flags,
-                    above.flags | own_flags, (tag, names),
-                )  # fmt: skip
+                    element,
+                    parent,
+                    above.depth + 1,
+                    own_names,
+                    above.names | own_names,
+                    own_flags,
+                    above.flags | own_flags,
+                    (tag, names),
+                )
             )
         self._stack.append(number)
         if tag in BOXES:
@@ -225,10 +235,18 @@ class _Cutter:
         node = self.cut.nodes[owner]
         self.cut.blocks.append(
             Block(
-                text=text, tokens=tokens, owner=owner, tag=node.kind[0], flags=flags | node.flags,
-                mask=text_mask(tokens[:40]), link_words=min(link_words, len(tokens)), links=links,
-                lines=text.count("\u2028"), pieces=pieces, marks=marks,
-            )  # fmt: skip
+                text=text,
+                tokens=tokens,
+                owner=owner,
+                tag=node.kind[0],
+                flags=flags | node.flags,
+                mask=text_mask(tokens[:40]),
+                link_words=min(link_words, len(tokens)),
+                links=links,
+                lines=text.count("\u2028"),
+                pieces=pieces,
+                marks=marks,
+            )
         )
 
     def _sum(self) -> None:

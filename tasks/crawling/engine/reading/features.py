@@ -11,7 +11,8 @@ from tasks.crawling.engine.reading.words import NAME_GROUPS, TEXT_GROUPS
 
 TAGS = (
     ("p",), ("h1",), ("h2",), ("h3",), ("h4", "h5", "h6"), ("li",), ("tr", "td", "th", "caption"), ("pre",),
-    ("dt",), ("dd",), ("div",), ("blockquote",), ("button",), ("figcaption",), ("section", "article"), ("label", "summary", "legend"),
+    ("dt",), ("dd",), ("div",), ("blockquote",), ("button",), ("figcaption",), ("section", "article"),
+    ("label", "summary", "legend"),
 )  # fmt: skip
 _TAG_CODE = {tag: number + 1 for number, tags in enumerate(TAGS) for tag in tags}
 _ENDS = (".", "!", "?", ":", "…", ".”", ".)", '."', "。")
@@ -48,37 +49,14 @@ def block_table(cut: Cut, *, title: str, told: str, odds: Floats) -> Table:
     words = np.array([len(b.tokens) for b in blocks], dtype=np.float32)
     linked = np.array([b.link_words for b in blocks], dtype=np.float32)
     texts = [b.text.strip() for b in blocks]
-    chars = np.array([len(t) for t in texts], dtype=np.float32)
     heading = np.array([HEADINGS.get(b.tag, 0) for b in blocks], dtype=np.float32)
-    flags = np.array([b.flags for b in blocks], dtype=np.int64)
-    mask = np.array([b.mask for b in blocks], dtype=np.int64)
     owner = np.array([b.owner for b in blocks], dtype=np.int64)
     ends = np.array([t.endswith(_ENDS) for t in texts], dtype=np.float32)
     density = linked / words
     position = np.arange(count, dtype=np.float32)
     before = np.cumsum(words) - words
     total = words.sum()
-    code = np.array([_TAG_CODE.get(b.tag, 0) for b in blocks])
-    for number, tags in enumerate(TAGS):
-        table.add(f"tag.{tags[0]}", code == number + 1)
-    table.add("words", log(words))
-    table.add("density", density)
-    table.add("links", log(np.array([b.links for b in blocks])))
-    table.add("chars/word", chars / words)
-    table.add("ends", ends)
-    table.add("commas", log(np.array([t.count(",") for t in texts])))
-    table.add("stops", log(np.array([t.count(". ") for t in texts])))
-    table.add("lines", log(np.array([b.lines for b in blocks])))
-    table.add("digits", np.array([sum(w.isdigit() for w in b.tokens) for b in blocks]) / words)
-    table.add("upper", np.array([t[:1].isupper() for t in texts], dtype=np.float32))
-    table.add("capitals", np.array([t.isupper() for t in texts], dtype=np.float32))
-    table.add("short", np.array([sum(len(w) < 4 for w in b.tokens) for b in blocks]) / words)
-    table.add("distinct", np.array([len(set(b.tokens)) for b in blocks]) / words)
-    table.add("price", np.array([_PRICE.search(t[:400]) is not None for t in texts]))
-    table.add("year", np.array([_DATE.search(t[:400]) is not None for t in texts]))
-    table.add("copyright", np.array(["©" in t for t in texts]))
-    table.add_bits("text", mask, TEXT_GROUPS)
-    table.add_bits("flag", flags, FLAG_COUNT)
+    _add_texts(table, cut, texts=texts, words=words, density=density, ends=ends)
     _add_titles(table, cut, title=title)
     said = set(WORD.findall(told.lower()))
     table.add("told", np.array([sum(w in said for w in b.tokens) for b in blocks]) / words)
@@ -101,9 +79,38 @@ def block_table(cut: Cut, *, title: str, told: str, odds: Floats) -> Table:
     return table
 
 
+def _add_texts(table: Table, cut: Cut, *, texts: list[str], words: Floats, density: Floats, ends: Floats) -> None:
+    """Add what each block is by itself."""
+    blocks = cut.blocks
+    chars = np.array([len(t) for t in texts], dtype=np.float32)
+    code = np.array([_TAG_CODE.get(b.tag, 0) for b in blocks])
+    for number, tags in enumerate(TAGS):
+        table.add(f"tag.{tags[0]}", code == number + 1)
+    table.add("words", log(words))
+    table.add("density", density)
+    table.add("links", log(np.array([b.links for b in blocks])))
+    table.add("chars/word", chars / words)
+    table.add("ends", ends)
+    table.add("commas", log(np.array([t.count(",") for t in texts])))
+    table.add("stops", log(np.array([t.count(". ") for t in texts])))
+    table.add("lines", log(np.array([b.lines for b in blocks])))
+    table.add("digits", np.array([sum(w.isdigit() for w in b.tokens) for b in blocks]) / words)
+    table.add("upper", np.array([t[:1].isupper() for t in texts], dtype=np.float32))
+    table.add("capitals", np.array([t.isupper() for t in texts], dtype=np.float32))
+    table.add("short", np.array([sum(len(w) < 4 for w in b.tokens) for b in blocks]) / words)
+    table.add("distinct", np.array([len(set(b.tokens)) for b in blocks]) / words)
+    table.add("price", np.array([_PRICE.search(t[:400]) is not None for t in texts]))
+    table.add("year", np.array([_DATE.search(t[:400]) is not None for t in texts]))
+    table.add("copyright", np.array(["©" in t for t in texts]))
+    table.add_bits("text", np.array([b.mask for b in blocks], dtype=np.int64), TEXT_GROUPS)
+    table.add_bits("flag", np.array([b.flags for b in blocks], dtype=np.int64), FLAG_COUNT)
+
+
 def _add_titles(table: Table, cut: Cut, *, title: str) -> None:
     wanted = set(WORD.findall(title.lower()))
-    shared = [len(wanted & set(b.tokens)) / max(len(set(b.tokens)), 1) if len(b.tokens) < 40 else 0.0 for b in cut.blocks]
+    shared = [
+        len(wanted & set(b.tokens)) / max(len(set(b.tokens)), 1) if len(b.tokens) < 40 else 0.0 for b in cut.blocks
+    ]
     covered = [len(wanted & set(b.tokens)) / max(len(wanted), 1) if len(b.tokens) < 40 else 0.0 for b in cut.blocks]
     table.add("title.shared", np.array(shared))
     table.add("title.covered", np.array(covered))
@@ -130,9 +137,7 @@ def _add_place(table: Table, *, position: Floats, before: Floats, total: float, 
     table.add("before.last.prose", np.clip(last_big - position, -100, 100))
 
 
-def _add_around(
-    table: Table, *, words: Floats, density: Floats, heading: Floats, ends: Floats, owner: Whole
-) -> None:
+def _add_around(table: Table, *, words: Floats, density: Floats, heading: Floats, ends: Floats, owner: Whole) -> None:
     logs = log(words)
     is_prose = ((words >= 10) & (density < 0.34)).astype(np.float32)
     for by in (1, 2, -1, -2):

@@ -1,4 +1,4 @@
-"""Which blocks of a page are built alike: by the elements around them, by the headings above, by the items they are in."""
+"""Which blocks of a page are built alike: by the elements around them, headings above, repeated items."""
 
 from dataclasses import dataclass
 
@@ -143,26 +143,3 @@ def _add_items(
         ("density", linked[group] / np.maximum(of_group[group], 1)),
     ):
         table.add(f"{name}.{what}", np.where(inside, column, -1.0))
-
-
-def add_likely(table: Table, alike: Likeness, *, likely: Floats, words: Floats) -> None:
-    """Add how likely main text is what is built like each block, and what shares its items and headings."""
-    table.add("likely.build", _means(alike.build, likely, words))
-    top = np.zeros(int(alike.build.max()) + 1)
-    np.maximum.at(top, alike.build, likely)
-    table.add("likely.build.top", top[alike.build])
-    for name, item in alike.items.items():
-        inside = item >= 0
-        group = np.where(inside, alike.group[np.maximum(item, 0)], -1)
-        table.add(f"likely.{name}", np.where(inside, _means(item + 1, likely, words), -0.1))
-        table.add(f"likely.{name}.group", np.where(inside, _means(group + 1, likely, words), -0.1))
-    table.add("likely.heading", _means(alike.heading + 1, likely, words))
-    table.add("likely.big", _means(alike.big_heading + 1, likely, words))
-    table.add("likely.all", np.full(len(likely), np.log1p(float(words[likely > 0.5].sum()))))
-    table.add("likely.top", np.full(len(likely), likely.max()))
-    table.add("likely.rank", np.argsort(np.argsort(-likely, kind="stable"), kind="stable") / len(likely))
-
-
-def _means(number: Whole, likely: Floats, words: Floats) -> Floats:
-    means: Floats = (np.bincount(number, likely * words) / np.maximum(np.bincount(number, words), 1e-9))[number]
-    return means

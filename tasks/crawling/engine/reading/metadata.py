@@ -20,11 +20,12 @@ MAX_STRANGENESS = 1200
 MIN_LANGUAGE_CHARS = 60
 
 # The kinds of JSON-LD object that stand for what the page is about, not for its site, its publisher or its neighbours.
-_SUBJECTS = frozenset(
-    "Article NewsArticle BlogPosting Report TechArticle ScholarlyArticle HowTo Recipe Product ProductGroup "
-    "DiscussionForumPosting Question QAPage VideoObject Book Course Event JobPosting LearningResource APIReference "
-    "AnalysisNewsArticle OpinionNewsArticle ReviewNewsArticle LiveBlogPosting SocialMediaPosting WebPage Review".split()
-)
+_SUBJECTS = frozenset({
+    "Article", "NewsArticle", "BlogPosting", "Report", "TechArticle", "ScholarlyArticle", "HowTo", "Recipe",
+    "Product", "ProductGroup", "DiscussionForumPosting", "Question", "QAPage", "VideoObject", "Book", "Course",
+    "Event", "JobPosting", "LearningResource", "APIReference", "AnalysisNewsArticle", "OpinionNewsArticle",
+    "ReviewNewsArticle", "LiveBlogPosting", "SocialMediaPosting", "WebPage", "Review",
+})  # fmt: skip
 _WRITTEN = _SUBJECTS - {"Product", "ProductGroup", "Event", "JobPosting", "QAPage", "WebPage"}
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}\Z")
@@ -32,7 +33,7 @@ _DAY = re.compile(r"\s*(\d{4})-(\d{2})-(\d{2})(?!\d)")
 _DAY_IN_PATH = re.compile(r"/((?:19|20)\d\d)[/-](\d{1,2})[/-](\d{1,2})(?=[/-])")
 _BYLINE = re.compile(r"^(?:written |posted |published |article |words? |story )?by[:\s]+", re.IGNORECASE)
 # What stands between a page's title and its site's name.
-_PARTED = re.compile(r"\s+[|·•–—»-]\s+|\s*[|»]\s*")
+_PARTED = re.compile(r"\s+[|·•\u2013\u2014»-]\s+|\s*[|»]\s*")
 _PUBLISHED = (
     "article:published_time", "og:published_time", "datepublished", "date", "dc.date", "dc.date.issued",
     "dcterms.date", "dcterms.created", "citation_publication_date", "parsely-pub-date", "sailthru.date",
@@ -128,7 +129,9 @@ def _first(meta: dict[str, str], names: tuple[str, ...]) -> str:
 
 def _kinds(item: Item) -> set[str]:
     kinds = item.get("@type")
-    return {kind.rpartition("/")[2] for kind in (kinds if isinstance(kinds, list) else [kinds]) if isinstance(kind, str)}
+    return {
+        kind.rpartition("/")[2] for kind in (kinds if isinstance(kinds, list) else [kinds]) if isinstance(kind, str)
+    }
 
 
 def _texts(items: list[Item], key: str) -> list[str]:
@@ -151,7 +154,7 @@ def _title(root: lxml.html.HtmlElement, meta: dict[str, str]) -> str:
     site = _line(meta.get("og:site_name", "")).lower()
     pieces = [piece.strip() for piece in _PARTED.split(given) if piece.strip()]
     if len(pieces) > 1 and (pieces[-1].lower() == site or (not site and len(pieces[-1].split()) <= 3)):
-        return given[: given.rfind(pieces[-1])].rstrip(" |·•–—»-")
+        return given[: given.rfind(pieces[-1])].rstrip(" |·•\u2013\u2014»-")
     return given
 
 
@@ -160,8 +163,9 @@ def _author(root: lxml.html.HtmlElement, meta: dict[str, str], written: list[Ite
     names = names or [meta[name] for name in _AUTHORS if meta.get(name)]
     names = [name for name in map(_name, names) if name]
     if not names and written:
-        names = [name for name in (_name(_line(found.text_content())) for found in root.xpath(_BYLINES)[:5]) if name][:1]
-    return ", ".join(dict.fromkeys(names))[:MAX_NAME_CHARS]
+        shown = (_name(_line(found.text_content())) for found in root.xpath(_BYLINES)[:5])
+        names = [next(filter(None, shown), "")]
+    return ", ".join(dict.fromkeys(filter(None, names)))[:MAX_NAME_CHARS]
 
 
 def _names(value: object) -> Iterator[str]:
@@ -181,7 +185,9 @@ def _name(text: str) -> str:
 
 
 def _published(root: lxml.html.HtmlElement, meta: dict[str, str], subjects: list[Item], *, url: str) -> str:
-    declared = [text for key in ("datePublished", "uploadDate", "dateCreated", "datePosted") for text in _texts(subjects, key)]
+    declared = [
+        text for key in ("datePublished", "uploadDate", "dateCreated", "datePosted") for text in _texts(subjects, key)
+    ]
     declared += [meta.get(name, "") for name in _PUBLISHED]
     if day := _first_day(declared):
         return day

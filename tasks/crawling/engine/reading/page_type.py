@@ -1,12 +1,13 @@
 """What a whole page is like, as numbers, and which type it therefore is."""
 
 import re
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import numpy as np
 
 from tasks.crawling.engine.reading.blocks import FLAG_COUNT, Cut
-from tasks.crawling.engine.reading.table import Floats, Table, bits
+from tasks.crawling.engine.reading.table import Table, bits
 from tasks.crawling.engine.reading.words import NAME_GROUPS, TEXT_GROUPS
 
 PAGE_TYPES = ("article", "collection", "documentation", "forum", "listing", "product", "service")
@@ -15,8 +16,10 @@ _PATHS = (
     "blog news article articles story post posts opinion magazine press insights guide guides",
     "product products p item items dp itm buy shop store pd sku prod",
     "category categories collection collections c cat catalog browse b department search list plp",
-    "docs doc documentation reference api manual guide guides tutorial tutorials learn wiki help kb man stable latest en-us library",
-    "forum forums t thread threads topic topics viewtopic showthread questions question community discussion comments r d discuss boards",
+    "docs doc documentation reference api manual guide guides tutorial tutorials learn wiki help kb man stable latest "
+    "en-us library",
+    "forum forums t thread threads topic topics viewtopic showthread questions question community "
+    "discussion comments r d discuss boards",
     "services service solutions platform pricing features about contact company software products use-cases industries",
     "best top reviews directory listing listings jobs events courses recipes blog tag tags awards archive",
 )
@@ -25,11 +28,20 @@ for _number, _group in enumerate(_PATHS):
     for _word in _group.split():
         _PATH_BITS[_word] = _PATH_BITS.get(_word, 0) | 1 << _number
 _TYPES = (
-    ("Product", "ProductGroup", "Offer", "AggregateOffer"), ("Article", "NewsArticle", "BlogPosting", "Report", "TechArticle"),
-    ("QAPage", "DiscussionForumPosting", "Question", "Answer", "SocialMediaPosting"), ("CollectionPage", "ItemList", "OfferCatalog", "SearchResultsPage"),
-    ("FAQPage", "Service", "SoftwareApplication", "LocalBusiness", "Organization", "WebApplication"), ("BreadcrumbList",), ("Comment", "Review", "AggregateRating"), ("WebPage", "WebSite"),
+    ("Product", "ProductGroup", "Offer", "AggregateOffer"),
+    ("Article", "NewsArticle", "BlogPosting", "Report", "TechArticle"),
+    ("QAPage", "DiscussionForumPosting", "Question", "Answer", "SocialMediaPosting"),
+    ("CollectionPage", "ItemList", "OfferCatalog", "SearchResultsPage"),
+    ("FAQPage", "Service", "SoftwareApplication", "LocalBusiness", "Organization", "WebApplication"),
+    ("BreadcrumbList",), ("Comment", "Review", "AggregateRating"), ("WebPage", "WebSite"),
 )  # fmt: skip
-_GENERATOR = re.compile(r"sphinx|docusaurus|mkdocs|mdbook|gitbook|jekyll|hugo|vitepress|discourse|xenforo|vbulletin|phpbb|flarum|nodebb|invision|shopify|wordpress|woocommerce|magento", re.IGNORECASE)
+_MADE_BY = (
+    ("sphinx", "docusaurus", "mkdocs", "mdbook", "gitbook", "vitepress"),
+    ("discourse", "xenforo", "vbulletin", "phpbb", "flarum", "nodebb", "invision"),
+    ("shopify", "woocommerce", "magento"),
+    ("wordpress", "jekyll", "hugo"),
+)
+_GENERATOR = re.compile("|".join(name for names in _MADE_BY for name in names), re.IGNORECASE)
 
 
 def page_table(cut: Cut, *, url: str, types: frozenset[str], og_type: str, made: str) -> Table:
@@ -74,6 +86,20 @@ def page_table(cut: Cut, *, url: str, types: frozenset[str], og_type: str, made:
     alike = [n for n in cut.nodes if n.same >= 3 and n.words >= 40]
     one("posts", float(np.log1p(len(alike))))
     one("posts.words", float(np.log1p(sum(n.words for n in alike))))
+    for name, value in _address(url):
+        one(name, value)
+    for number, group in enumerate(_TYPES):
+        one(f"type{number}", float(bool(types & set(group))))
+    for number, kind in enumerate(("article", "product", "website", "profile", "video")):
+        one(f"og{number}", float(og_type.lower().startswith(kind)))
+    found = {m.lower() for m in _GENERATOR.findall(made)}
+    for number, names_of in enumerate(_MADE_BY):
+        one(f"made{number}", float(bool(found & set(names_of))))
+    return table
+
+
+def _address(url: str) -> Iterator[tuple[str, float]]:
+    """Give the features of the page's address."""
     path = urlsplit(url).path if url else ""
     tokens = [t for t in re.split(r"[/._?=&-]+", path.lower()) if t]
     parts = [p for p in path.lower().split("/") if p]
@@ -82,20 +108,11 @@ def page_table(cut: Cut, *, url: str, types: frozenset[str], og_type: str, made:
         mask |= _PATH_BITS.get(token, 0)
     host = (urlsplit(url).hostname or "") if url else ""
     for number, column in enumerate(bits(np.array([mask]), len(_PATHS))[0]):
-        one(f"path{number}", float(column))
-    one("path.parts", float(len(parts)))
-    one("path.words", float(len(tokens)))
-    one("path.last", float(len(re.split(r"[-_]", parts[-1])) if parts else 0))
-    one("path.digits", float(any(c.isdigit() for c in path)))
-    one("host.docs", float(bool(re.match(r"(docs?|developers?|api|help|support|learn|wiki|man)\.", host))))
-    one("host.forum", float(bool(re.search(r"forum|community|discuss|board|talk", host))))
-    one("host.shop", float(bool(re.search(r"shop|store|market|buy", host))))
-    for number, group in enumerate(_TYPES):
-        one(f"type{number}", float(bool(types & set(group))))
-    for number, kind in enumerate(("article", "product", "website", "profile", "video")):
-        one(f"og{number}", float(og_type.lower().startswith(kind)))
-    found = {m.lower() for m in _GENERATOR.findall(made)}
-    for number, names_of in enumerate(({"sphinx", "docusaurus", "mkdocs", "mdbook", "gitbook", "vitepress"}, {"discourse", "xenforo", "vbulletin", "phpbb", "flarum", "nodebb", "invision"}, {"shopify", "woocommerce", "magento"}, {"wordpress", "jekyll", "hugo"})):
-        one(f"made{number}", float(bool(found & names_of)))
-    return table
-
+        yield f"path{number}", float(column)
+    yield "path.parts", float(len(parts))
+    yield "path.words", float(len(tokens))
+    yield "path.last", float(len(re.split(r"[-_]", parts[-1])) if parts else 0)
+    yield "path.digits", float(any(c.isdigit() for c in path))
+    yield "host.docs", float(bool(re.match(r"(docs?|developers?|api|help|support|learn|wiki|man)\.", host)))
+    yield "host.forum", float(bool(re.search(r"forum|community|discuss|board|talk", host)))
+    yield "host.shop", float(bool(re.search(r"shop|store|market|buy", host)))

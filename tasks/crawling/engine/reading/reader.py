@@ -12,7 +12,6 @@ from tasks.crawling.engine.reading.markdown import Renderer
 from tasks.crawling.engine.reading.page_type import page_table
 from tasks.crawling.engine.reading.structured import Item, first_text, read_structured, types_of
 from tasks.crawling.engine.reading.table import Table
-from tasks.crawling.engine.reading.surroundings import surroundings
 from tasks.crawling.engine.reading.trees import load
 
 # A page with fewer words than this is a shell that scripts fill; what it tells machines is all that there is to read.
@@ -43,8 +42,7 @@ def read_main(root: lxml.html.HtmlElement, *, url: str, base: str) -> Reading:
     types = load("page_types")
     odds = types.probabilities(page.matrix())[0]
     rows = block_table(cut, title=title_of(root), told=told_by(root, items), odds=odds).matrix()
-    alone = load("blocks_alone").probability(rows)
-    likely = load("blocks_together").probability(np.hstack([rows, surroundings(cut, alone).matrix()]))
+    likely = load("blocks").probability(rows)
     words = np.array([len(block.tokens) for block in cut.blocks], dtype=np.float32)
     text = Renderer(cut, base=base).render(int(number) for number in choose(likely, words))
     return Reading(text, types.classes[int(np.argmax(odds))], items)

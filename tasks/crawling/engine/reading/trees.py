@@ -16,8 +16,8 @@ ROWS_AT_ONCE = 1024
 class Trees:
     """A model of one or more classes; each class has its own trees, whose values add up to its score.
 
-    The nodes of all trees lie in one table, and all trees are descended together, a level at a time: for the few hundred
-    rows of a page that takes a third of the time of one tree after another. A leaf leads to itself.
+    The nodes of all trees lie in one table, and all trees are descended together, a level at a time: for the few
+    hundred rows of a page that takes a third of the time of one tree after another. A leaf leads to itself.
     """
 
     def __init__(self, fields: dict[str, Any]) -> None:
