@@ -48,7 +48,7 @@ def find_likeness(cut: Cut) -> Likeness:
         build=_builds(cut),
         heading=np.maximum.accumulate(np.where(levels > 0, at, -1)),
         big_heading=np.maximum.accumulate(np.where((levels > 0) & (levels <= BIG_HEADING), at, -1)),
-        items={"inner": inner[owner], "outer": outer[owner], "most": most[owner]},
+        items={"inner": inner[owner], "outer": outer[owner], "often": most[owner]},
         group=group,
         group_size=size,
         group_words=np.bincount(group[grouped], words[grouped], minlength=len(numbers)).astype(np.float32),
