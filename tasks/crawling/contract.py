@@ -10,12 +10,17 @@ from tasks.core.web_url import WebURL
 
 KIND = "crawling.site"
 PAGE_KIND = "crawling.page"
+SITEMAP_KIND = "crawling.sitemap"
+LINKS_KIND = "crawling.links"
 SITE_CRAWLED = "site.crawled"
 """The domain event at a crawl's end: site, job_id, start_url, pages, pages_failed, stopped_by, artifact."""
 PAGES_NAME: Literal["pages.jsonl"] = "pages.jsonl"
 PAGES_MEDIA_TYPE = "application/x-ndjson"
 MARKDOWN_NAME: Literal["page.md"] = "page.md"
 MARKDOWN_MEDIA_TYPE = "text/markdown; charset=utf-8"
+SITEMAP_NAME: Literal["sitemap.xml"] = "sitemap.xml"
+SITEMAP_MEDIA_TYPE = "application/xml"
+LINKS_NAME: Literal["links.jsonl"] = "links.jsonl"
 # Characters of the text that a result holds; the artifact has them all.
 MAX_SHOWN_CHARS = 20_000
 # Seconds between two requests to one host when neither the request nor the site says: two pages a second.
@@ -342,6 +347,101 @@ class PageResult(Contract):
     artifacts: tuple[Literal["page.md"], Literal["pages.jsonl"]] = (MARKDOWN_NAME, PAGES_NAME)
 
 
+class SitemapRequest(CrawlRequest):
+    """Map a site: its pages are found as by ``crawling.site``, and listed as a sitemap."""
+
+
+class SitemapResult(Contract):
+    """Summary of the artifact ``sitemap.xml`` (sitemaps.org protocol 0.9)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "start_url": "https://docs.example.org/",
+                    "addresses": 50,
+                    "with_lastmod": 12,
+                    "sitemap_urls": 48,
+                    "pages_failed": 1,
+                    "stopped_by": "exhausted",
+                }
+            ]
+        }
+    )
+
+    start_url: str = Field(max_length=2048, description="Where the start URL led to.")
+    addresses: Count = Field(description="Distinct addresses listed; a page's canonical one where it is on the site.")
+    with_lastmod: Count = Field(description="Addresses whose page says when it was changed or published.")
+    sitemap_urls: Count = Field(description="URLs in the sitemaps that the site has already.")
+    pages_failed: Count
+    stopped_by: StopReason
+    artifact: Literal["sitemap.xml"] = SITEMAP_NAME
+
+
+class LinksRequest(CrawlRequest):
+    """Find broken links: a site is crawled as by ``crawling.site``, and links that lead out of it are tried too."""
+
+    check_external: bool = Field(True, description="Also ask where links lead that are out of scope.")
+    max_external: int = Field(2000, ge=0, le=20_000, description="So many of them at most; the rest is not checked.")
+
+
+class BrokenLink(Contract):
+    """One line of ``links.jsonl``: an address that could not be had, and where it is linked."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "url": "https://docs.example.org/gone",
+                    "reason": "http_4xx",
+                    "status": 404,
+                    "message": "answered 404",
+                    "found_on": ["https://docs.example.org/"],
+                    "pages": 1,
+                }
+            ]
+        }
+    )
+
+    url: str = Field(max_length=2048)
+    reason: FailureReason
+    status: int | None = Field(None, ge=100, le=999)
+    message: str = Field(max_length=300)
+    found_on: tuple[str, ...] = Field(max_length=10, description="The first pages that link to it.")
+    pages: Count = Field(description="How many pages link to it.")
+
+
+class LinksResult(Contract):
+    """Summary of the artifact ``links.jsonl``."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "start_url": "https://docs.example.org/",
+                    "pages_ok": 50,
+                    "links": 310,
+                    "checked": 290,
+                    "broken": 1,
+                    "broken_by_reason": {"http_4xx": 1},
+                    "stopped_by": "exhausted",
+                    "first": [BrokenLink.model_config["json_schema_extra"]["examples"][0]],  # type: ignore[call-overload,index]
+                }
+            ]
+        }
+    )
+
+    start_url: str = Field(max_length=2048, description="Where the start URL led to.")
+    pages_ok: Count = Field(description="Pages whose links were looked at.")
+    links: Count = Field(description="Distinct addresses that they link to.")
+    checked: Count = Field(description="Of these, asked for; others are left out by robots.txt, patterns or a cap.")
+    broken: Count
+    broken_by_reason: dict[FailureReason, Count] = Field(default_factory=dict, max_length=len(FailureReason))
+    stopped_by: StopReason
+    first: tuple[BrokenLink, ...] = Field((), max_length=MAX_ERRORS_SHOWN)
+    artifact: Literal["links.jsonl"] = LINKS_NAME
+
+
 SPECS = (
     JobSpec(
         kind=KIND,
@@ -363,5 +463,25 @@ SPECS = (
         soft_limit_s=300,
         hard_limit_s=330,
         example={"url": "https://docs.example.org/intro"},
+    ),
+    JobSpec(
+        kind=SITEMAP_KIND,
+        queue=Queue.CRAWLER,
+        request=SitemapRequest,
+        result=SitemapResult,
+        summary="Map a site politely and write its sitemap, with the days of its pages' last changes.",
+        soft_limit_s=14_400,
+        hard_limit_s=14_700,
+        example={"url": "https://docs.example.org/", "max_pages": 500},
+    ),
+    JobSpec(
+        kind=LINKS_KIND,
+        queue=Queue.CRAWLER,
+        request=LinksRequest,
+        result=LinksResult,
+        summary="Find a site's broken links, those that lead out of it too, and the pages that they are on.",
+        soft_limit_s=28_800,
+        hard_limit_s=29_100,
+        example={"url": "https://docs.example.org/", "max_pages": 500, "check_external": True},
     ),
 )

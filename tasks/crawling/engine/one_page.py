@@ -1,7 +1,5 @@
 """Reading one page: the engine of ``crawling.page``."""
 
-import asyncio
-
 from tasks.core.job import JobContext
 from tasks.crawling.contract import (
     MARKDOWN_MEDIA_TYPE,
@@ -17,9 +15,7 @@ from tasks.crawling.contract import (
 from tasks.crawling.engine.fetch import FetchLimits
 from tasks.crawling.engine.politeness import Politeness
 from tasks.crawling.engine.start import first_page
-from tasks.crawling.engine.visiting import run, visiting
-
-TICK_S = 0.2
+from tasks.crawling.engine.visiting import attended, run, visiting
 
 
 def read_page(request: PageRequest, job: JobContext, *, limits: FetchLimits | None = None) -> PageResult:
@@ -44,11 +40,4 @@ async def _read(request: PageRequest, job: JobContext, *, limits: FetchLimits) -
     alone = CrawlRequest(**request.model_dump(), depth=0, max_pages=1, concurrency=1, use_sitemap=False)
     politeness = Politeness(delay_s=0.0, concurrency=1)
     async with visiting(alone, job, politeness=politeness, limits=limits, processes=1) as tools:
-        work = asyncio.create_task(first_page(request.url, robots=tools.robots, visitor=tools.visitor))
-        try:
-            while not (await asyncio.wait({work}, timeout=TICK_S))[0]:
-                job.checkpoint()
-            return work.result()
-        finally:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+        return await attended(first_page(request.url, robots=tools.robots, visitor=tools.visitor), job)

@@ -1,7 +1,7 @@
 """Crawling one site: the engine of ``crawling.site``."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TypeVar
 
@@ -53,26 +53,43 @@ def crawl(request: CrawlRequest, job: JobContext, *, limits: FetchLimits | None 
         Permanent: robots.txt disallows the start URL, or its Crawl-delay is longer than the time allowed.
         Transient: the start URL or its robots.txt did not answer, or answered 429 or 5xx.
     """
+    with PagesFile(job.workdir) as pages:
+        result = run(walk(request, job, limits=limits or FetchLimits(), keep=pages.add))
+    job.save(PAGES_NAME, pages.path, PAGES_MEDIA_TYPE)
+    job.emit(SITE_CRAWLED, _crawled(result, job_id=job.id))
+    return result
+
+
+async def walk(
+    request: CrawlRequest,
+    job: JobContext,
+    *,
+    limits: FetchLimits,
+    keep: Callable[[CrawledPage], bool],
+    on_error: Callable[[PageError], None] = lambda _error: None,
+    afterwards: Callable[[Tools, str], Coroutine[object, object, None]] | None = None,
+) -> CrawlResult:
+    """Crawl the site and return what became of it; errors as those of ``crawl``.
+
+    Args:
+        keep: gets each page; False where it is one that was kept already.
+        on_error: gets each page that failed.
+        afterwards: is awaited at the end with what fetched, and where the start URL led to.
+    """
     if job.attempt > 1:
         job.log(f"attempt {job.attempt} starts again from the first page")
-    return run(_crawl(request, job, limits=limits or FetchLimits()))
-
-
-async def _crawl(request: CrawlRequest, job: JobContext, *, limits: FetchLimits) -> CrawlResult:
     delay_s = DEFAULT_DELAY_S if request.delay_s is None else request.delay_s
     politeness = Politeness(delay_s=delay_s, concurrency=request.concurrency)
     async with visiting(request, job, politeness=politeness, limits=limits, processes=EXTRACTION_PROCESSES) as tools:
-        with PagesFile(job.workdir) as pages:
-            site = _Site(request, job, tools=tools, pages=pages)
-            try:
-                start_url, stopped_by = await site.crawl()
-            finally:
-                await site.abandon()
-        job.save(PAGES_NAME, pages.path, PAGES_MEDIA_TYPE)
+        site = _Site(request, job, tools=tools, keep=keep, on_error=on_error)
+        try:
+            start_url, stopped_by = await site.crawl()
+        finally:
+            await site.abandon()
+        if afterwards is not None:
+            await afterwards(tools, start_url)
         kept_delay_s = politeness.gate(host_of(start_url)).delay_s
-        result = site.tally.result(start_url=start_url, delay_s=kept_delay_s, stopped_by=stopped_by)
-        job.emit(SITE_CRAWLED, _crawled(result, job_id=job.id))
-        return result
+        return site.tally.result(start_url=start_url, delay_s=kept_delay_s, stopped_by=stopped_by)
 
 
 def _crawled(result: CrawlResult, *, job_id: str) -> dict[str, object]:
@@ -94,12 +111,21 @@ class _OutOfTime(Exception):
 class _Site:
     """One crawl under way. Everything but the visits happens in one coroutine, so nothing needs a lock."""
 
-    def __init__(self, request: CrawlRequest, job: JobContext, *, tools: Tools, pages: PagesFile) -> None:
+    def __init__(
+        self,
+        request: CrawlRequest,
+        job: JobContext,
+        *,
+        tools: Tools,
+        keep: Callable[[CrawledPage], bool],
+        on_error: Callable[[PageError], None],
+    ) -> None:
         self.tally = Tally()
         self._request = request
         self._job = job
         self._fetcher, self._robots, self._visitor = tools.fetcher, tools.robots, tools.visitor
-        self._pages = pages
+        self._keep = keep
+        self._on_error = on_error
         self._under_way: dict[asyncio.Task[Outcome], Visit] = {}
         self._without_links: set[Visit] = set()
         self._max_visits = 4 * request.max_pages + 100
@@ -187,10 +213,11 @@ class _Site:
             case PageError():
                 self.tally.visits += 1
                 self.tally.fail(outcome)
+                self._on_error(outcome)
                 self._job.log(f"{outcome.url}: {outcome.message}", level="warning")
             case CrawledPage():
                 self.tally.visits += 1
-                if self._pages.add(outcome):
+                if self._keep(outcome):
                     self.tally.keep(size_bytes=outcome.size_bytes, depth=outcome.depth)
                 else:
                     self.tally.skip("duplicate")

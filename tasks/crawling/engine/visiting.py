@@ -16,6 +16,8 @@ from tasks.crawling.engine.robots import RobotsBook
 from tasks.crawling.engine.visitor import Visitor
 
 USER_AGENT = "SwitchyardCrawler/0.1"
+# How long a cancel may go unnoticed while every request is slow.
+TICK_S = 0.2
 
 ResultT = TypeVar("ResultT")
 
@@ -42,6 +44,18 @@ async def visiting(
         fetcher = Fetcher(client, politeness, user_agent=user_agent, limits=limits)
         robots = RobotsBook(fetcher, politeness, user_agent=user_agent, is_obeyed=request.respect_robots)
         yield Tools(fetcher, robots, Visitor(request, fetcher=fetcher, robots=robots, extraction=extraction))
+
+
+async def attended(work: Coroutine[object, object, ResultT], job: JobContext) -> ResultT:
+    """Return what ``work`` returns; the job is asked every 0.2 s whether to go on, and ends it where not."""
+    task = asyncio.create_task(work)
+    try:
+        while not (await asyncio.wait({task}, timeout=TICK_S))[0]:
+            job.checkpoint()
+        return task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def run(work: Coroutine[object, object, ResultT]) -> ResultT:
