@@ -207,8 +207,8 @@ class Renderer:
             return ""
         lines = []
         for cells in rows.values():
-            texts = [" ".join(texts) for texts in cells.values()]
-            lines.append(f"| {' | '.join(texts + [''] * (width - len(texts)))} |")
+            row_texts = [" ".join(parts) for parts in cells.values()]
+            lines.append(f"| {' | '.join(row_texts + [''] * (width - len(row_texts)))} |")
         lines.insert(1, "|" + " --- |" * width)
         return "\n".join(lines)
 

@@ -92,7 +92,7 @@ def read_metadata(root: lxml.html.HtmlElement, *, url: str, text: str, items: tu
 
 def read_forms(root: lxml.html.HtmlElement, *, base: str) -> tuple[FormSummary, ...]:
     """Return the page's forms in the order of the document."""
-    forms = []
+    forms: list[FormSummary] = []
     for form in root.iter("form"):
         if len(forms) == MAX_FORMS:
             break
