@@ -335,7 +335,7 @@ class PageResult(Contract):
         json_schema_extra={
             "examples": [
                 {
-                    "page": CrawledPage.model_config["json_schema_extra"]["examples"][0],  # type: ignore[call-overload,index]
+                    "page": CrawledPage.model_config["json_schema_extra"]["examples"][0],  # type: ignore[index]
                     "is_cut": False,
                 }
             ]
@@ -425,7 +425,7 @@ class LinksResult(Contract):
                     "broken": 1,
                     "broken_by_reason": {"http_4xx": 1},
                     "stopped_by": "exhausted",
-                    "first": [BrokenLink.model_config["json_schema_extra"]["examples"][0]],  # type: ignore[call-overload,index]
+                    "first": [BrokenLink.model_config["json_schema_extra"]["examples"][0]],  # type: ignore[index]
                 }
             ]
         }

@@ -33,7 +33,8 @@ def _window(column: Floats, radius: int) -> Floats:
     total = np.concatenate([[0.0], np.cumsum(column, dtype=np.float64)])
     at = np.arange(len(column))
     low, high = np.maximum(at - radius, 0), np.minimum(at + radius + 1, len(column))
-    return ((total[high] - total[low]) / (high - low)).astype(np.float32)
+    means: Floats = ((total[high] - total[low]) / (high - low)).astype(np.float32)
+    return means
 
 
 def block_table(cut: Cut, *, title: str, told: str, odds: Floats) -> Table:

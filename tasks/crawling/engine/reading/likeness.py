@@ -70,7 +70,9 @@ def _builds(cut: Cut) -> Whole:
 
 def _items(cut: Cut, *, group: list[int], size: list[int]) -> tuple[Whole, Whole, Whole]:
     """Return for each node the innermost repeated item around it or itself, the outermost, and the most repeated."""
-    inner, outer, most = [], [], []
+    inner: list[int] = []
+    outer: list[int] = []
+    most: list[int] = []
     for number, node in enumerate(cut.nodes):
         own, parent = group[number], node.parent
         is_repeated = own >= 0 and size[own] >= REPEATED

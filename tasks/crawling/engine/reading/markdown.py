@@ -207,7 +207,7 @@ class Renderer:
             return ""
         lines = []
         for cells in rows.values():
-            row_texts = [" ".join(parts) for parts in cells.values()]
+            row_texts = [" ".join(filter(None, parts)) for parts in cells.values()]
             lines.append(f"| {' | '.join(row_texts + [''] * (width - len(row_texts)))} |")
         lines.insert(1, "|" + " --- |" * width)
         return "\n".join(lines)

@@ -1,10 +1,14 @@
 """Named columns of numbers, as models read them."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Whole = NDArray[np.int64]
+Numbers = NDArray[Any]
+"""Of any kind; a table keeps them as 32-bit floats."""
 
 
 def bits(mask: Whole, count: int) -> Floats:
@@ -19,7 +23,7 @@ class Table:
         self.names: list[str] = []
         self.columns: list[Floats] = []
 
-    def add(self, name: str, column: Floats | Whole) -> None:
+    def add(self, name: str, column: Numbers) -> None:
         """Add one column."""
         self.names.append(name)
         self.columns.append(np.asarray(column, dtype=np.float32))
@@ -34,6 +38,6 @@ class Table:
         return np.stack(self.columns, axis=1)
 
 
-def log(column: Floats | Whole) -> Floats:
+def log(column: Numbers) -> Floats:
     """Return the logarithm of counts, 0 for none."""
     return np.log1p(np.maximum(column, 0)).astype(np.float32)

@@ -46,14 +46,14 @@ class Trees:
 
     def probability(self, rows: Floats) -> Floats:
         """Return how likely each row is of the one class that the model knows."""
-        out: Floats = 1.0 / (1.0 + np.exp(-self.scores(rows)[:, 0]))
+        out: Floats = (1.0 / (1.0 + np.exp(-self.scores(rows)[:, 0]))).astype(np.float32)
         return out
 
     def probabilities(self, rows: Floats) -> Floats:
         """Return how likely each class is, a row a row."""
         scores = self.scores(rows)
         raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-        out: Floats = raised / raised.sum(axis=1, keepdims=True)
+        out: Floats = (raised / raised.sum(axis=1, keepdims=True)).astype(np.float32)
         return out
 
     def _some(self, rows: Floats) -> Floats:
