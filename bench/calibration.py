@@ -45,12 +45,12 @@ class QuietJob:
     def report(self, stage: str, done: float, total: float | None = None, message: str = "") -> None:
         """Forget it."""
 
-    def log(self, line: str, *, level: str = "info", stream: str = "engine") -> None:  # noqa: ARG002
+    def log(self, line: str, *, level: str = "info", stream: str = "engine") -> None:  # noqa: ARG002  # the protocol's signature
         """Show what R complains of."""
         if stream == "r-stderr":
             sys.stderr.write(line + "\n")
 
-    def save(self, name: str, content: bytes | Path, media_type: str) -> None:  # noqa: ARG002
+    def save(self, name: str, content: bytes | Path, media_type: str) -> None:  # noqa: ARG002  # the protocol's signature
         """Keep it in memory."""
         self.saved[name] = content if isinstance(content, bytes) else content.read_bytes()
 

@@ -21,9 +21,9 @@ DEPTH = 3
 def switchyard(url: str, *, pages: int, concurrency: int) -> dict[str, float]:
     """Crawl with the engine of ``crawling.site``."""
     from tasks.core.egress import Egress, EgressPolicy  # noqa: PLC0415 - each crawler loads only its own libraries
-    from tasks.crawling.contract import CrawlRequest  # noqa: PLC0415
-    from tasks.crawling.engine.site import crawl  # noqa: PLC0415
-    from tests.fakes import FakeJob  # noqa: PLC0415
+    from tasks.crawling.contract import CrawlRequest  # noqa: PLC0415  # each crawler's process loads only its own
+    from tasks.crawling.engine.site import crawl  # noqa: PLC0415  # each crawler's process loads only its own
+    from tests.fakes import FakeJob  # noqa: PLC0415  # each crawler's process loads only its own
 
     request = CrawlRequest(url=url, depth=DEPTH, max_pages=pages, concurrency=concurrency, delay_s=0, use_sitemap=False)
     policy = EgressPolicy(allow=frozenset({urlsplit(url).netloc}))
@@ -43,7 +43,7 @@ def scrapy(url: str, *, pages: int, concurrency: int) -> dict[str, float]:
 
 def scrapy_text(url: str, *, pages: int, concurrency: int) -> dict[str, float]:
     """Crawl with Scrapy, the main text extracted by trafilatura in the callback: the work that ours does."""
-    import trafilatura  # noqa: PLC0415
+    import trafilatura  # noqa: PLC0415  # each crawler's process loads only its own
 
     def extract(html: str) -> str:
         return trafilatura.extract(html, output_format="markdown", include_comments=False) or ""
@@ -52,11 +52,11 @@ def scrapy_text(url: str, *, pages: int, concurrency: int) -> dict[str, float]:
 
 
 def _scrapy(url: str, *, pages: int, concurrency: int, extract: Callable[[str], str] | None) -> dict[str, float]:
-    from scrapy import Request, Spider  # noqa: PLC0415
-    from scrapy.crawler import CrawlerProcess  # noqa: PLC0415
-    from scrapy.exceptions import CloseSpider  # noqa: PLC0415
-    from scrapy.http import HtmlResponse, Response  # noqa: PLC0415
-    from scrapy.linkextractors import LinkExtractor  # noqa: PLC0415
+    from scrapy import Request, Spider  # noqa: PLC0415  # each crawler's process loads only its own
+    from scrapy.crawler import CrawlerProcess  # noqa: PLC0415  # each crawler's process loads only its own
+    from scrapy.exceptions import CloseSpider  # noqa: PLC0415  # each crawler's process loads only its own
+    from scrapy.http import HtmlResponse, Response  # noqa: PLC0415  # each crawler's process loads only its own
+    from scrapy.linkextractors import LinkExtractor  # noqa: PLC0415  # each crawler's process loads only its own
 
     kept = {"pages": 0, "bytes": 0, "text_chars": 0}
 

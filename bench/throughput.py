@@ -140,7 +140,7 @@ def run_rounds(
             where = Path(tempfile.mkdtemp(dir=folder))
             with redis_in_service(where / "redis") as port, ExitStack() as inner:
                 if latency_ms:
-                    port = inner.enter_context(Proxy(port, latency_ms=latency_ms)).port  # noqa: PLW2901
+                    port = inner.enter_context(Proxy(port, latency_ms=latency_ms)).port  # noqa: PLW2901  # from here on it is the proxy's
                 contestant = inner.enter_context(makers[name](where, f"redis://127.0.0.1:{port}/0"))
                 taken[name].append(measure(contestant, processes=processes, jobs=jobs))
             print(f"  round {number + 1} {name}: {_line(taken[name][-1])}", flush=True)

@@ -13,16 +13,16 @@ def register_streams(app: OpenAPI, services: StreamServices) -> tuple[type[BaseM
     """
     settings = services.kernel.settings
     if settings.serves_sse:
-        from app.streams.sse import events_blueprint  # noqa: PLC0415
+        from app.streams.sse import events_blueprint  # noqa: PLC0415  # only where the mode is on
 
         app.register_api(events_blueprint(services))
     if settings.serves_websocket:
-        from app.streams.websocket import websocket_blueprint  # noqa: PLC0415
+        from app.streams.websocket import websocket_blueprint  # noqa: PLC0415  # only where the mode is on
 
         app.register_blueprint(websocket_blueprint(services))
     if not (settings.serves_sse or settings.serves_websocket):
         return ()
-    from app.streams.stream_tokens import StreamTokenRecord, tokens_blueprint  # noqa: PLC0415
+    from app.streams.stream_tokens import StreamTokenRecord, tokens_blueprint  # noqa: PLC0415  # only where a mode is on
 
     app.register_api(tokens_blueprint(services))
     return (StreamTokenRecord,)

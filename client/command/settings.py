@@ -19,7 +19,7 @@ def settings(session: Session) -> Exit:
     """Print every setting of the server, secrets masked; refuse with every reason if one is bad."""
     try:
         from tasks.core.errors import ConfigurationRefused  # noqa: PLC0415  # see the module's docstring
-        from tasks.core.settings import describe, load_settings  # noqa: PLC0415
+        from tasks.core.settings import describe, load_settings  # noqa: PLC0415  # as above
     except ImportError as exc:
         raise click.ClickException(f"the server is not installed here: {exc}") from exc
     try:

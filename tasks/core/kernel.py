@@ -63,6 +63,6 @@ def open_events(settings: Settings, ledger: Ledger) -> Events:
         from tasks.core.ledger_events import LedgerEvents  # noqa: PLC0415  # each profile loads only its own
 
         return LedgerEvents(ledger, maxlen=settings.stream_maxlen, ttl_s=settings.stream_ttl_s)
-    from tasks.core.redis_events import RedisEvents  # noqa: PLC0415
+    from tasks.core.redis_events import RedisEvents  # noqa: PLC0415  # not where there is no Redis
 
     return RedisEvents(settings.redis_url, maxlen=settings.stream_maxlen, ttl_s=settings.stream_ttl_s)

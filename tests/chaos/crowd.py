@@ -111,7 +111,7 @@ class Crowd:
             cursor = {"Last-Event-ID": seen.last} if seen.last else {}
             try:
                 async with asyncio.timeout(leave_s):
-                    await self._connected(lambda *ends: self._follow(job_id, seen, cursor, *ends))  # noqa: B023
+                    await self._connected(lambda *ends: self._follow(job_id, seen, cursor, *ends))  # noqa: B023  # called before the loop goes on
             except TimeoutError:
                 continue
             except (OSError, EOFError, ValueError, Refused) as exc:

@@ -10,7 +10,7 @@ import pytest
 from tasks.core.errors import LedgerUnavailable
 from tasks.core.records import JobState
 from tests.integration.house import House
-from tests.integration.test_cancelling import *  # noqa: F403
+from tests.integration.test_cancelling import *  # noqa: F403  # the same tests on another database
 from tests.integration.test_dying import (
     test_hard_limit_ends_a_hung_job_as_timeout,
     test_job_survives_a_killed_child,

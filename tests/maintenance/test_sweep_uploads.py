@@ -16,7 +16,7 @@ from tasks.maintenance.contract import Freed, SweepResult
 from tests.core.uploads.test_files import source
 from tests.maintenance.test_sweep import age, ended
 from tests.maintenance.test_sweep import clear as clear  # noqa: PLC0414  # fixtures of that module
-from tests.maintenance.test_sweep import system as system  # noqa: PLC0414
+from tests.maintenance.test_sweep import system as system  # noqa: PLC0414  # a fixture
 from tests.samples import a_job, ago
 
 DAY_S = 24 * 3600

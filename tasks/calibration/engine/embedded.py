@@ -62,7 +62,7 @@ def _started(folder: Path) -> _R:
     os.environ.setdefault("RPY2_CFFI_MODE", "ABI")
     try:
         from rpy2 import rinterface  # noqa: PLC0415  # looks for R
-        from rpy2.rinterface_lib import callbacks, embedded, openrlib  # noqa: PLC0415
+        from rpy2.rinterface_lib import callbacks, embedded, openrlib  # noqa: PLC0415  # R starts with it
     except (ImportError, OSError, ValueError) as exc:
         raise EngineUnavailable(
             f"rpy2 cannot be loaded ({exc}): install the extra r and R itself, or set SWITCHYARD_R_BRIDGE=rscript."

@@ -73,7 +73,7 @@ def _ended_by(number: signal.Signals) -> EngineFailed:
 def _relay(process: "subprocess.Popen[str]", run: Run, last: list[str]) -> None:
     fragments: queue.Queue[tuple[bool, str | None]] = queue.Queue()
     assert process.stdout is not None  # noqa: S101  # both are pipes
-    assert process.stderr is not None  # noqa: S101
+    assert process.stderr is not None  # noqa: S101  # it was started with a pipe
     for is_error, stream in ((False, process.stdout), (True, process.stderr)):
         threading.Thread(target=_read, args=(stream, is_error, fragments), daemon=True).start()
     open_streams = 2

@@ -95,7 +95,7 @@ def draws_parquet(result: CalibrationResult, answer: Answer) -> bytes:
     """
     try:
         import pyarrow  # noqa: PLC0415  # loads where draws are kept
-        from pyarrow import parquet  # noqa: PLC0415
+        from pyarrow import parquet  # noqa: PLC0415  # heavy; only where Parquet is asked for
     except ImportError as exc:
         raise EngineUnavailable(f"pyarrow cannot be loaded ({exc}): install the extra r.") from exc
     columns = _draws(result.causes, answer)

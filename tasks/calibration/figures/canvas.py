@@ -99,7 +99,7 @@ def page(width_in: float, height_in: float) -> Iterator[Page]:
     """
     try:
         from matplotlib import rc_context  # noqa: PLC0415  # loads on the first figure
-        from matplotlib.figure import Figure  # noqa: PLC0415
+        from matplotlib.figure import Figure  # noqa: PLC0415  # heavy; only where a figure is drawn
     except ImportError as exc:
         raise EngineUnavailable(f"matplotlib cannot be loaded ({exc}): install the extra r.") from exc
     with _LOCK, rc_context(_RC):

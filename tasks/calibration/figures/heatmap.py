@@ -212,8 +212,8 @@ def _write_numbers(sheet: Page, shares: Shares, greyed: npt.NDArray[np.bool_], s
 def _outline(digit: str, points: float) -> "Path":
     """Return the outline of ``digit`` about its middle, in inches."""
     from matplotlib.font_manager import FontProperties  # noqa: PLC0415  # loads on the first figure
-    from matplotlib.path import Path  # noqa: PLC0415
-    from matplotlib.textpath import TextPath  # noqa: PLC0415
+    from matplotlib.path import Path  # noqa: PLC0415  # as in canvas
+    from matplotlib.textpath import TextPath  # noqa: PLC0415  # as in canvas
 
     outline = TextPath((0, 0), digit, size=points, prop=FontProperties(family="DejaVu Sans"))
     middle = np.array([_DIGIT_EM, _DIGIT_HEIGHT_EM]) * points / 2

@@ -61,7 +61,7 @@ class Ledger:
             if _revision(self._engine) == REVISION:
                 return
             # Alembic takes a quarter of a second to import, at the start of every process, and is rarely needed.
-            from tasks.core.ledger.upgrade import ensure_schema  # noqa: PLC0415
+            from tasks.core.ledger.upgrade import ensure_schema  # noqa: PLC0415  # see above
 
             ensure_schema(self._engine, auto_migrate=self._auto_migrate)
 

@@ -31,7 +31,7 @@ class Asked:
 
 def play(trial: Trial) -> Verdict:
     """Cancel queued jobs without a worker and with one, running ones, some that wait to be tried again, and a batch."""
-    each, many = trial.pick(quick=4, full=20), trial.pick(quick=50, full=500)
+    each, many = trial.pick(quick=2, full=20), trial.pick(quick=30, full=500)
     with open_house(trial) as house:
         house.furnish(workers=0)
         submitter = house.submitter()
@@ -102,7 +102,7 @@ def _running(house: House, client: httpx.Client, submitter: Submitter, *, act: s
             within_s=60,
         )
         asked.at |= _cancel(house, client, asked.sort, told).at
-        house.trial.await_true(lambda: house.watch.have_ended(wanted), "they end", within_s=60)  # noqa: B023
+        house.trial.await_true(lambda: house.watch.have_ended(wanted), "they end", within_s=60)  # noqa: B023  # called before the loop goes on
     return asked
 
 
@@ -111,7 +111,7 @@ def _waiting(house: House, client: httpx.Client, submitter: Submitter, *, count:
     asked = Asked("waiting to be tried again", _LIMIT_S, {})
     while len(asked.at) < count:
         told = submitter.submit(act="flaky", until_attempt=1000)
-        house.trial.await_true(lambda: _is_waiting(house, told.id), "it waits", within_s=60)  # noqa: B023
+        house.trial.await_true(lambda: _is_waiting(house, told.id), "it waits", within_s=60)  # noqa: B023  # called before the loop goes on
         asked.at |= _cancel(house, client, asked.sort, [told]).at
     return asked
 
