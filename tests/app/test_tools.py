@@ -99,7 +99,7 @@ def test_tools_are_recommended(alice: Caller, ids: dict[str, str]) -> None:
 
 
 def test_usage_notes_move_a_tool_in_searches_and_recommendations(services: Services, alice: Caller) -> None:
-    """Of two that fit alike, the one whose runs went well comes first; and what runs made use of can be searched for."""
+    """Of two that fit alike, the one whose runs went well comes first; what runs used can be searched for."""
     ids = found_by(services, alice, a_tool("find_a"), a_tool("find_b"))
     tenant, ledger = Tenant(alice.tenant_id, ""), services.kernel.ledger
     for name, other in (("find_a", "find_b"), ("find_b", "find_a")):
