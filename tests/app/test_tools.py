@@ -8,6 +8,7 @@ from app.services import Services
 from tasks.core.ledger import queries
 from tasks.core.ledger.schema import outbox
 from tasks.core.ledger.tenants import Tenant
+from tasks.discovery.contract import SITE as SITE_KIND
 from tasks.discovery.store.recording import TOOLS_CHANGED
 from tasks.discovery.store.tools import find_named
 from tasks.discovery.tool import Effect, Tool
@@ -73,10 +74,25 @@ def test_a_tool_is_shown_with_its_runs(services: Services, alice: Caller, ids: d
     assert expected == {key: shown["statistics"][key] for key in expected}
     assert ["argument q: worked in 1 of 1 runs"] == [note["text"] for note in shown["notes"]]
     assert ("shop_example__search_products", SITE) == (shown["tool"]["name"], shown["tool"]["_meta"]["switchyard/site"])
+    assert None is shown["rediscover"]
     runs = alice.get(f"{PATH}/{stored.id}/runs?limit=1").json["runs"]
     assert [(False, "timeout")] == [(run["ok"], run["error_code"]) for run in runs]
     older = alice.get(f"{PATH}/{stored.id}/runs?before={runs[0]['id']}").json["runs"]
     assert [(True, 0.25)] == [(run["ok"], run["cost_usd"]) for run in older]
+
+
+def test_a_tool_that_fails_again_and_again_says_what_to_submit(
+    services: Services, alice: Caller, ids: dict[str, str]
+) -> None:
+    """As it is, to have it looked for anew; a cached answer would not."""
+    stored = find_named(services.kernel.ledger, alice.tenant_id, SITE, "search_products")
+    ran(services.kernel.ledger, Tenant(alice.tenant_id, ""), stored, ok=False, stale_after=1)
+    (shown,) = alice.get(f"{PATH}?status=stale").json["tools"]
+    answer = alice.post("/api/jobs", json=shown["rediscover"])
+    assert (202, SITE_KIND) == (answer.status_code, answer.json["kind"])
+    job = queries.job(services.kernel.ledger, answer.json["id"])
+    assert job is not None
+    assert (f"{SITE}/", True) == (job.request["url"], job.request["force"])
 
 
 def test_versions_are_readable(services: Services, alice: Caller, ids: dict[str, str]) -> None:
@@ -107,7 +123,7 @@ def test_usage_notes_move_a_tool_in_searches_and_recommendations(services: Servi
         good, bad = (find_named(ledger, tenant.id, SITE, one) for one in (name, other))
         for _ in range(8):
             ran(ledger, tenant, good, ok=True, used=["argument colour"], stale_after=100)
-            ran(ledger, tenant, bad, ok=True, failed=["selector #colour"], stale_after=100)
+            ran(ledger, tenant, bad, ok=True, failed=["argument colour"], stale_after=100)
         assert [name, other] == names(alice.get(f"{PATH}?q=find").json)
         assert {name, other} == set(names(alice.get(f"{PATH}?q=colours").json))
         for query in ("", "?query=find"):

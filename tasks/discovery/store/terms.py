@@ -20,7 +20,7 @@ _CONCEPT = "="
 
 
 def terms_of(tool: Tool, subjects: Iterable[str] = ()) -> dict[str, float]:
-    """Return the tool's terms with their weights; ``subjects`` are those of its notes."""
+    """Return the tool's terms with their weights; ``subjects`` are the arguments that its notes tell of."""
     weights: dict[str, float] = {}
     for text, weight in [*_texts(tool), *((subject, _DETAIL) for subject in subjects)]:
         for term in stems(text):
