@@ -82,13 +82,13 @@ def compared(runs: Runs, summary: dict[str, dict[str, float]], *, pages: int) ->
 
 def print_table(summary: dict[str, dict[str, float]]) -> None:
     """Print one line for each crawler."""
-    print(
-        f"{'crawler':<14}{'pages/s':>9}{'slowest':>9}{'fastest':>9}{'pages':>7}{'MB':>8}{'text chars':>12}{'CPU s':>8}{'peak MB':>9}"
-    )
+    heads = f"{'slowest':>9}{'fastest':>9}{'pages':>7}{'MB':>8}{'text chars':>12}{'CPU s':>8}{'peak MB':>9}"
+    print(f"{'crawler':<14}{'pages/s':>9}{heads}")
     for name, row in summary.items():
         print(
             f"{name:<14}{row['pages_per_second']:>9.2f}{row['slowest']:>9.2f}{row['fastest']:>9.2f}"
-            f"{row['pages']:>7.0f}{row['megabytes']:>8.1f}{row['text_chars']:>12.0f}{row['cpu_s']:>8.1f}{row['peak_mb']:>9.0f}"
+            f"{row['pages']:>7.0f}{row['megabytes']:>8.1f}{row['text_chars']:>12.0f}"
+            f"{row['cpu_s']:>8.1f}{row['peak_mb']:>9.0f}"
         )
 
 

@@ -1,7 +1,7 @@
 """One crawl by one crawler in a process of its own: ``python -m bench.crawlers NAME URL PAGES CONCURRENCY``.
 
-Prints JSON ``{"pages", "bytes", "text_chars", "seconds", "cpu_s", "peak_mb", "urls"}``. The seconds run from the start of
-the crawl to its end; imports are left out, the start of our extraction processes is counted. ``peak_mb`` adds up the
+Prints JSON ``{"pages", "bytes", "text_chars", "seconds", "cpu_s", "peak_mb", "urls"}``. The seconds run from the start
+of the crawl to its end; imports are left out, the start of our extraction processes is counted. ``peak_mb`` adds up the
 peaks of all processes, ``cpu_s`` has everything from the process's start.
 """
 
