@@ -131,8 +131,8 @@ jobs = sa.Table(
     sa.Column("error", sa.JSON(none_as_null=True)),
     # Who may run it; a job for ``local`` is never put into the broker.
     sa.Column("backend", sa.String(8), nullable=False, server_default="auto"),
-    # This one and the next two, as ``ix_jobs_queued`` below, hold only the rows in question, so that a transition writes
-    # into none that it does not concern.
+    # This one and the next two, as ``ix_jobs_queued`` below, hold only the rows in question, so that a transition
+    # writes into none that it does not concern.
     sa.Index(
         "ix_jobs_held",
         "worker",
