@@ -163,7 +163,7 @@ def test_a_page_that_never_ends_costs_only_itself(bench: Bench) -> None:
 @pytest.mark.parametrize(("times", "looks"), [(1, 1), (2, 0)])
 def test_a_page_on_which_attempts_end_is_left_out(bench: Bench, times: int, looks: int) -> None:
     """Once may be chance; after twice the third attempt goes on without it."""
-    bench.job.resume.state = {"page": f"{bench.shop.origin}/about", "times": times, "tried": ["x"]}
+    bench.job.resume.state = {"looking": {f"{bench.shop.origin}/about": times}, "tried": ["x"]}
     result = bench.discover(max_pages=50)
     assert looks == bench.shop.hits["/about"]
     assert (looks == 0) is any("Earlier attempts" in one.message for one in result.skipped)
