@@ -81,6 +81,7 @@ def walked(
     with Egress() as egress:
         job = FakeJob(tmp_path, egress, browser=NoBrowser())
         job.resume.state = state
+        may_spend = changes.pop("may_spend", lambda _: True)
         options = DiscoveryOptions(respect_robots=False, **changes.pop("options", {}))
         walk = Walk(
             SiteRequest(**{"url": f"{ORIGIN}/", "max_pages": 50, "options": options, **changes}),
@@ -89,7 +90,7 @@ def walked(
             fetch=lambda *_, **__: None,  # type: ignore[arg-type]  # nothing is fetched
             notes=Notes(),
             serves=lambda _: 0.0,
-            may_spend=lambda _: True,
+            may_spend=may_spend,
         )
         return walk.go(), job
 
@@ -122,6 +123,15 @@ def test_a_pause_between_pages_is_for_one_page_at_a_time(tmp_path: Path) -> None
     found, _ = walked(shop, tmp_path, max_depth=1, options={"delay_s": 0.01})
     assert ALL[:6] == paths(found)
     assert 1 == shop.most
+
+
+def test_what_may_be_spent_is_asked_before_each_page(tmp_path: Path) -> None:
+    """Those that were begun are still taken in."""
+    allowed = iter([True, True, True, True, False])
+    shop = Shop(lambda _: 0.001)
+    found, _ = walked(shop, tmp_path, may_spend=lambda _: next(allowed))
+    assert ALL[:5] == paths(found) == shop.looked
+    assert not found.is_exhausted
 
 
 def test_the_others_are_looked_at_again_when_one_hangs(tmp_path: Path) -> None:
