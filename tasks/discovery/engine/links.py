@@ -81,14 +81,12 @@ class Links:
             serves = self._serves(f"{words_of(link)} {urlsplit(url).path}")
             self._waiting.append(Candidate(url, depth + 1, self._seen, serves))
 
-    def take(self, *, level: int | None = None) -> Candidate | None:
-        """Return the next page to look at, of this level if one is named."""
+    def take(self) -> Candidate | None:
+        """Return the next page to look at."""
         if not self._waiting:
             return None
-        lowest = min(one.depth for one in self._waiting)
-        if level is not None and lowest != level:
-            return None
-        best = min((one for one in self._waiting if one.depth == lowest), key=self._rank)
+        level = min(one.depth for one in self._waiting)
+        best = min((one for one in self._waiting if one.depth == level), key=self._rank)
         self._waiting.remove(best)
         self._kinds[kind_of(best.url)] += 1
         return best

@@ -47,7 +47,7 @@ class Looking:
     _tabs: Tabs | None = None
 
     async def __call__(self, visit: Visit, url: str, timeout_s: float) -> tuple[Response, Snapshot]:
-        """Open ``url`` in a tab of its own; return its answer and what was there. The tab is closed again.
+        """Open ``url`` in a tab that shows nothing else; return its answer and what was there.
 
         Raises:
             EgressRefused, Transient: see ``Visit.open`` and ``take_snapshot``.
@@ -57,14 +57,21 @@ class Looking:
         tabs = self._tabs_of(visit.context)
         page = await tabs.open()
         watch = Watch(page, tabs=tabs)
+        is_empty = False
         try:
             await watch.start()
-            return await _read(visit, page, watch, url=url, timeout_s=timeout_s, is_exercised=is_exercised)
+            seen = await _read(visit, page, watch, url=url, timeout_s=timeout_s, is_exercised=is_exercised)
+            watch.pause()
+            is_empty = await tabs.empty(page)
         finally:
-            await _close(page)
+            if not is_empty:
+                await _close(page)
             # Only now, so that what a page sends as it goes is judged like the rest.
             await watch.release()
             await watch.stop()
+        if is_empty:
+            tabs.keep(page)
+        return seen
 
     def _tabs_of(self, context: BrowserContext) -> Tabs:
         if self._tabs is None or self._tabs.context is not context:

@@ -173,7 +173,7 @@ class Walk:
             # The browser tells its time when a visit has ended.
             if self._may_not_spend(time.monotonic() - self._visit_began) or time.monotonic() >= self._ends_at:
                 return None
-            candidate = self._links.take(level=busy[0].depth if busy else None)
+            candidate = self._links.take()
             if candidate is None:
                 return None
             if self._suspects.get(candidate.url, 0) >= _MOST_FATAL:
