@@ -45,6 +45,7 @@ class Looking:
     # By kind, the page that stands for it.
     _exercised: dict[str, str] = field(default_factory=dict)
     _tabs: Tabs | None = None
+    _last_turn: "_Turn | None" = None
 
     async def __call__(self, visit: Visit, url: str, timeout_s: float) -> tuple[Response, Snapshot]:
         """Open ``url`` in a tab that shows nothing else; return its answer and what was there.
@@ -53,14 +54,23 @@ class Looking:
             EgressRefused, Transient: see ``Visit.open`` and ``take_snapshot``.
             PageHangs: its tab cannot be closed.
         """
-        is_exercised = self._is_worth_exercising(url)
+        turn = self._next_turn() if self._is_worth_exercising(url) else None
         tabs = self._tabs_of(visit.context)
+        try:
+            return await self._look(visit, tabs, url=url, timeout_s=timeout_s, turn=turn)
+        finally:
+            if turn:
+                turn.end()
+
+    async def _look(
+        self, visit: Visit, tabs: Tabs, *, url: str, timeout_s: float, turn: "_Turn | None"
+    ) -> tuple[Response, Snapshot]:
         page = await tabs.open()
         watch = Watch(page, tabs=tabs)
         is_empty = False
         try:
             await watch.start()
-            seen = await _read(visit, page, watch, url=url, timeout_s=timeout_s, is_exercised=is_exercised)
+            seen = await _read(visit, page, watch, url=url, timeout_s=timeout_s, turn=turn)
             watch.pause()
             is_empty = await tabs.empty(page)
         finally:
@@ -78,6 +88,10 @@ class Looking:
             self._tabs = Tabs(context)
         return self._tabs
 
+    def _next_turn(self) -> "_Turn":
+        self._last_turn = _Turn(self._last_turn)
+        return self._last_turn
+
     def _is_worth_exercising(self, url: str) -> bool:
         if self.explores and len(self._exercised) < _MOST_EXERCISED:
             self._exercised.setdefault(kind_of(url), url)
@@ -85,16 +99,35 @@ class Looking:
 
 
 async def _read(
-    visit: Visit, page: Page, watch: Watch, *, url: str, timeout_s: float, is_exercised: bool
+    visit: Visit, page: Page, watch: Watch, *, url: str, timeout_s: float, turn: "_Turn | None"
 ) -> tuple[Response, Snapshot]:
     response = await visit.open(page, url, timeout_s=timeout_s)
     with suppress(PlaywrightTimeoutError):
         await page.wait_for_load_state("load", timeout=_LOAD_LIMIT_S * 1000)
     await watch.settle(first_s=_FIRST_REQUEST_S, most_s=_QUIET_LIMIT_S)
     snapshot = await take_snapshot(page, status=response.status)
-    if is_exercised and response.status < 400:
+    if turn and response.status < 400:
+        await turn.come()
         await exercise(page, watch, budget_s=_EXERCISE_S, reopen=False)
     return response, replace(snapshot, exchanges=await watch.exchanges())
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A page's turn to have its controls tried: one page after another, in the order in which they were asked for."""
+
+    before: "_Turn | None"
+    is_over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def come(self) -> None:
+        """Wait for all pages before."""
+        while self.before:
+            await self.before.is_over.wait()
+            self.before = self.before.before
+
+    def end(self) -> None:
+        """Let the next page have its turn."""
+        self.is_over.set()
 
 
 async def _close(page: Page) -> None:
