@@ -91,6 +91,11 @@ class Links:
         self._kinds[kind_of(best.url)] += 1
         return best
 
+    def give_back(self, candidate: Candidate) -> None:
+        """Let a page that was taken wait again."""
+        self._kinds[kind_of(candidate.url)] -= 1
+        self._waiting.append(candidate)
+
     def _rank(self, candidate: Candidate) -> tuple[int, float, int]:
         return self._kinds[kind_of(candidate.url)], -candidate.serves, candidate.order
 
