@@ -71,6 +71,15 @@ def test_a_level_is_finished_before_the_next() -> None:
     assert ["/b", "/new"] == taken(found)
 
 
+def test_a_new_place_comes_before_more_filters_of_a_known_one() -> None:
+    """The combinations of a list's filters are endless; the page below one of its items is a function of its own."""
+    found, _ = links("<a href='/list?a=1'>A</a><a href='/list?a=1&b=2'>B</a><a href='/list?b=2'>B</a>")
+    one = found.take()
+    assert one is not None
+    found.add(read_page("<a href=/list/7/history>History</a>", url=one.url), depth=one.depth)
+    assert ["/list/7/history", "/list?a=1&b=2", "/list?b=2"] == taken(found)
+
+
 def test_addresses_of_one_kind() -> None:
     """Names and numbers are what differs."""
     assert kind_of(f"{ORIGIN}/p/12?b=1&a=2") == kind_of(f"{ORIGIN}/p/7?a=x&b=y")

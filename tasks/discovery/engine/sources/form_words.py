@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 from tasks.discovery.engine.lexicon import form_concepts
 from tasks.discovery.engine.page import Control, Form, Method, Page
 from tasks.discovery.engine.schema import describe
+from tasks.discovery.engine.sources.addresses import list_name
 
 MAX_TITLE_WORDS = 6
 _MAX_OBJECT_WORDS = 4
@@ -51,13 +52,19 @@ _FILLER = frozenset(
 _GENERIC_CAPTIONS = frozenset({"", "go", "ok", "send", "submit", "save", "search", "find", "apply", "continue", "next"})
 
 
-def title_of(form: Form, *, type_name: str, submit: Control | None, is_of_item: bool = False) -> str:
+def title_of(
+    form: Form, *, type_name: str, submit: Control | None, is_of_item: bool = False, list_path: str = ""
+) -> str:
     """Return a title of a few words, such as ``Search books``.
 
-    ``is_of_item``: the form stands beside each item of a list, whose name its heading is.
+    Args:
+        is_of_item: the form stands beside each item of a list, whose name its heading is.
+        list_path: of the page that the form leads back to: what a search without a better name searches.
     """
     if type_name == "search" and _says_search(form):
-        return _search_title(form)
+        title = _search_title(form)
+        called = list_name(list_path, title="-") if list_path.strip("/") else "-"
+        return f"Search {called}" if title == "Search" and called != "-" and not _SEARCH_WORD.match(called) else title
     plain = _PLAIN_TITLES.get(type_name, "")
     if type_name in _SAME_EVERYWHERE:
         return plain
