@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from time import monotonic
 
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import Page, Response
@@ -21,9 +20,9 @@ from tasks.discovery.engine.watch import Watch
 _LOAD_LIMIT_S = 5.0
 _FIRST_REQUEST_S = 0.1
 _QUIET_LIMIT_S = 3.0
-# Controls of one page, and of all; of pages of different kinds, because those of one kind have the same controls.
+# Controls of one page; and pages of different kinds, because those of one kind have the same controls.
 _EXERCISE_S = 4.0
-_EXERCISE_ALL_S = 16.0
+_MOST_EXERCISED = 12
 _CLOSE_LIMIT_S = 2.0
 
 
@@ -41,8 +40,8 @@ class Looking:
 
     explores: bool = True
     _exercised: set[str] = field(default_factory=set)
+    # Controls that asked for nothing; those of a menu are on every page.
     _silent: set[tuple[str, ...]] = field(default_factory=set)
-    _left_s: float = _EXERCISE_ALL_S
 
     async def __call__(self, visit: Visit, url: str, timeout_s: float) -> tuple[Response, Snapshot]:
         """Open ``url`` in a tab of its own; return its answer and what was there. The tab is closed again.
@@ -71,15 +70,12 @@ class Looking:
         await watch.settle(first_s=_FIRST_REQUEST_S, most_s=_QUIET_LIMIT_S)
         snapshot = await take_snapshot(page, status=response.status)
         if self._is_worth_exercising(page.url, response.status):
-            began = monotonic()
-            budget_s = min(_EXERCISE_S, self._left_s)
-            await exercise(page, watch, budget_s=budget_s, silent=self._silent, reopen=False)
-            self._left_s -= monotonic() - began
+            await exercise(page, watch, budget_s=_EXERCISE_S, silent=self._silent, reopen=False)
         return response, replace(snapshot, exchanges=await watch.exchanges())
 
     def _is_worth_exercising(self, url: str, status: int) -> bool:
         kind = kind_of(url)
-        if not self.explores or status >= 400 or kind in self._exercised or self._left_s <= 0:
+        if not self.explores or status >= 400 or kind in self._exercised or len(self._exercised) >= _MOST_EXERCISED:
             return False
         self._exercised.add(kind)
         return True

@@ -111,9 +111,10 @@ def _canonical(schema: Schema) -> Schema:
     if "items" in schema:
         found["items"] = _canonical(schema["items"])
     if schema.get("enum"):
-        found["enum"] = schema["enum"]
+        # The same values are accepted, however often each is named.
+        found["enum"] = list(dict.fromkeys(schema["enum"]))
         choices = schema.get("anyOf", schema.get("oneOf", ()))
-        # Of a value that stands twice, the first counts.
+        # Of a value that stands twice, the first title counts.
         found["titles"] = {one["const"]: one["title"] for one in reversed(choices) if one.get("title")}
     if schema.get("format") == "date":
         found["format"] = "date"
@@ -138,6 +139,11 @@ def _says_more(theirs: Schema, ours: Schema) -> Iterator[str]:
         _plain(title) in _plain(titles[1].get(value, "")) for value, title in titles[0].items() if value in titles[1]
     ):
         yield "titles"
+    if "items" in theirs and "items" in ours:
+        first, second = theirs["items"], ours["items"]
+        different = {key for key in first.keys() | second.keys() if first.get(key) != second.get(key)}
+        if different <= set(_says_more(first, second)):
+            yield "items"
 
 
 def _plain(text: str) -> str:
@@ -150,6 +156,8 @@ def _reason_of_one(name: str, form: Form, *, is_ours: bool) -> str:
         return "files are marked here and left out there"
     if is_ours and len(controls) > 1:
         return "names that several controls share are arrays here and left out there"
+    if not is_ours and not name:
+        return "controls without a name are left out here"
     if not is_ours and name not in fillable(form) and controls:
         return "tokens against forgery are left out here"
     return ""
@@ -162,15 +170,13 @@ def _reason(key: str, theirs: Schema, ours: Schema, controls: tuple[Control, ...
 
 def _of_choices(theirs: Schema, ours: Schema, controls: tuple[Control, ...]) -> str:
     theirs, ours = theirs.get("items", theirs), ours.get("items", ours)
-    values = list(dict.fromkeys(theirs.get("enum", ())))
+    values = theirs.get("enum", [])
     off = {option.value for control in controls for option in control.options if option.is_disabled}
     on = {option.value for control in controls for option in control.options if not option.is_disabled}
     prompts = {control.options[0].value for control in controls if control.options and control.is_required}
     left_out = [value for value in values if value not in ours.get("enum", ())]
     if [value for value in values if value not in left_out] != ours.get("enum", []):
         return ""
-    if len(values) != len(theirs.get("enum", ())) and not left_out:
-        return "values that stand twice count once here"
     if all(value in off - on for value in left_out):
         return "disabled options are no choices here"
     return "the empty prompt of a required choice is no choice here" if set(left_out) <= prompts & {""} else ""
