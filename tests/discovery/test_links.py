@@ -1,18 +1,23 @@
 """Which links of a site are followed, and in which order."""
 
+import pytest
+
 from tasks.discovery.engine.html_page import read_page
 from tasks.discovery.engine.links import Links, kind_of
 
 ORIGIN = "https://shop.test"
 
 
-def links(html: str, *, depth: int = 0, max_depth: int = 2, goal: str = "") -> tuple[Links, dict[str, str]]:
+def links(
+    html: str, *, depth: int = 0, max_depth: int = 2, goal: str = "", opens_deletions: bool = False
+) -> tuple[Links, dict[str, str]]:
     """What is taken from a page, and why the rest is not."""
     left_out: dict[str, str] = {}
     found = Links(
         max_depth=max_depth,
         serves=lambda words: float(bool(goal) and goal in words),
         told=lambda url, reason: left_out.update({url: reason}),
+        opens_deletions=opens_deletions,
     )
     found.origin = ORIGIN
     found.claim(f"{ORIGIN}/")
@@ -45,6 +50,32 @@ def test_other_sites_files_and_unsafe_links_are_left_out() -> None:
     assert {f"{ORIGIN}/logout", f"{ORIGIN}/item/3?action=delete", f"{ORIGIN}/cart/7"} == {
         url for url, reason in left_out.items() if reason == "unsafe"
     }
+
+
+GUARDED = "<form method=post action=/save><input type=hidden name=csrf_token value=x><input name=a></form>"
+
+
+@pytest.mark.parametrize(
+    ("html", "is_opened"),
+    [
+        (f"{GUARDED}<a href='/book/3/delete/?next=/books/'>Delete</a>", True),
+        ("<form method=post action=/save><input name=a></form><a href=/book/3/delete/>Delete</a>", False),
+        (f"{GUARDED}<a href='/book/3/delete/?token=ab12'>Delete</a>", False),
+        (f"{GUARDED}<a href='/book/3/?action=delete'>Delete</a>", False),
+        (f"{GUARDED}<a href=/delete/book/3>Delete</a>", False),
+        (f"{GUARDED}<a href=/book/3/delete/ data-method=delete>Delete</a>", False),
+        (f"{GUARDED}<a href=/book/3/delete/ onclick='go()'>Delete</a>", False),
+        (f"{GUARDED}<a href=/user/3/delete/>Delete</a>", False),
+        (f"{GUARDED}<a href=/logout/>Log out</a>", False),
+        (f"{GUARDED}<a href=/book/3/buy/>Buy now</a>", False),
+    ],
+)
+def test_links_that_say_delete_are_opened_where_asked_for_and_everything_says_that_the_site_asks(
+    html: str, is_opened: bool
+) -> None:
+    """Never without being asked for."""
+    assert is_opened == bool(taken(links(html, opens_deletions=True)[0]))
+    assert [] == taken(links(html)[0])
 
 
 def test_pages_of_a_new_kind_come_before_more_of_the_same() -> None:
