@@ -206,12 +206,17 @@ class _Proof:
 
 def query_input(tool: Tool, arguments: dict[str, Any]) -> str:
     """Return the input that says what is searched for; empty where there is none, or it is not set."""
-    texts = [name for name, value in arguments.items() if isinstance(value, str) and value and _is_free(tool, name)]
+    texts = [name for name, value in arguments.items() if _is_asked(value) and _is_free(tool, name)]
     if tool.purpose in _SEARCHES and len(texts) == 1:
         return texts[0]
     if tool.purpose in _SEARCHES or tool.source in (Source.OPENSEARCH, Source.XHR):
         return next((name for name in texts if _QUERY_NAMES.search(name)), "")
     return ""
+
+
+def _is_asked(value: Any) -> bool:
+    """Whether it may be what is searched for: words, and no switch that is called after the search."""
+    return isinstance(value, str) and value.casefold() not in ("", "true", "false")
 
 
 def _is_free(tool: Tool, name: str) -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from tasks.discovery.engine.endpoint_inputs import singular
 from tasks.discovery.engine.inference import text_schema
 from tasks.discovery.engine.names import Names
-from tasks.discovery.engine.schema import tool_name
+from tasks.discovery.engine.schema import MAX_DESCRIPTION_CHARS, tool_name
 from tasks.discovery.engine.sources.addresses import list_name
 from tasks.discovery.engine.sources.templates import Template
 from tasks.discovery.tool import FormCall, JSONSchema, Tool
@@ -43,7 +43,7 @@ def of_any_item(tool: Tool, templates: Sequence[Template], *, names: Names) -> T
         update={
             "title": title,
             "name": names.take(tool_name(title, fallback=tool.name)) if is_named else tool.name,
-            "description": tool.description.replace(tool.title, title, 1) if is_named else tool.description,
+            "description": tool.description.replace(tool.title, title, 1)[:MAX_DESCRIPTION_CHARS],
             "call": open_call,
             "input_schema": _schema(tool.input_schema, name, rules),
             "examples": tuple({name: typed, **example} for example in tool.examples) or ({name: typed},),
