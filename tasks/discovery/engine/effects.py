@@ -77,6 +77,11 @@ def only_deletes(*words: str) -> bool:
     return bool(found & {"delete", "deletion"}) and not found & {"account", "credential", "pay", "payment", "log_out"}
 
 
+def adds_account(text: str) -> bool:
+    """Whether it is called the making of somebody's account, as those do who run a site."""
+    return "new_account" in _concepts(_plain(text[:MAX_WORD_CHARS]))
+
+
 def ends_session(*words: str) -> bool:
     """Whether it is called a sign-out: it harms nothing, but takes away the sign-in that a discovery works with."""
     return "log_out" in _concepts(" . ".join(_plain(word[:MAX_WORD_CHARS]) for word in words[:MAX_WORDS]))

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from tasks.discovery.engine.effects import effect_of
 from tasks.discovery.engine.endpoint_inputs import singular
 from tasks.discovery.engine.inference import text_schema
 from tasks.discovery.engine.names import Names
 from tasks.discovery.engine.schema import MAX_DESCRIPTION_CHARS, tool_name
 from tasks.discovery.engine.sources.addresses import list_name
 from tasks.discovery.engine.sources.templates import Template
-from tasks.discovery.tool import FormCall, JSONSchema, Tool
+from tasks.discovery.tool import Effect, FormCall, JSONSchema, Tool
 
+_TELLING_CHARS = 3
 # What a form on the page of one thing is not, however much it looks like it.
 _WITHOUT_THING = frozenset({"login", "registration", "password/login recovery", "join mailing list"})
 
@@ -53,9 +55,11 @@ def of_any_item(tool: Tool, templates: Sequence[Template], *, names: Names) -> T
 
 
 def _title(tool: Tool, template: Template) -> str:
-    """Return a title that does not name the one thing whose page was seen, nor what is done without a thing."""
-    names_thing = _plain(tool.title) in {_plain(text) for text in template.texts if text}
-    if not names_thing and tool.purpose not in _WITHOUT_THING:
+    """Return a title that does not name the one thing whose page was seen, nor hides that it deletes."""
+    texts = [_plain(text) for text in template.texts]
+    names_thing = any(len(text) >= _TELLING_CHARS and _plain(tool.title).startswith(text) for text in texts)
+    hides = tool.effect is Effect.DESTROY and effect_of("POST", tool.title) is not Effect.DESTROY
+    if not (names_thing or hides or tool.purpose in _WITHOUT_THING):
         return tool.title
     thing = singular(list_name("/".join(template.before), title="")) or "item"
     does = " ".join(template.after) or "change"

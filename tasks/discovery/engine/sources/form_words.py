@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
+from tasks.discovery.engine.effects import adds_account
 from tasks.discovery.engine.lexicon import form_concepts
 from tasks.discovery.engine.page import Control, Form, Method, Page
 from tasks.discovery.engine.schema import describe
@@ -66,7 +67,7 @@ def title_of(
         called = list_name(list_path, title="-") if list_path.strip("/") else "-"
         return f"Search {called}" if title == "Search" and called != "-" and not _SEARCH_WORD.match(called) else title
     plain = _PLAIN_TITLES.get(type_name, "")
-    if type_name in _SAME_EVERYWHERE:
+    if type_name in _SAME_EVERYWHERE and not _is_for_others(form, type_name):
         return plain
     caption = _short(submit.caption if submit else "")
     heading = _short(form.label) or ("" if is_of_item else _short(form.heading))
@@ -77,6 +78,13 @@ def title_of(
     if caption.casefold() not in _GENERIC_CAPTIONS:
         return caption
     return plain or f"{caption or 'Submit'} {_path_words(form.action)}".strip()
+
+
+def _is_for_others(form: Form, type_name: str) -> bool:
+    """Whether it looks like a form for visitors and is none: who knows a password changes it, who is in adds a user."""
+    if type_name == "password/login recovery":
+        return any(control.type == "password" for control in form.controls)
+    return type_name == "registration" and adds_account(form.label or form.heading)
 
 
 def description_of(form: Form, *, title: str, page: Page, submit: Control | None) -> str:
