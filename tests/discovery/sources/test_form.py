@@ -97,6 +97,7 @@ def test_a_list_that_has_no_rows_just_now_is_the_same_list() -> None:
         site_of(start="", a="", b="", c="", books=ROWS.format(rows=ROW), **{"books?genre=play": ROWS.format(rows="")})
     )
     (rows,) = tools
+    assert "Delete selected" == rows.title
     assert (Effect.DESTROY, {"action", "row"}) == (rows.effect, set(rows.input_schema["properties"]))
     assert f"{ORIGIN}/books" == call_of(rows).url
 

@@ -9,6 +9,7 @@ from tasks.discovery.engine.lexicon import form_concepts
 from tasks.discovery.engine.page import Control, Form, Method, Page
 from tasks.discovery.engine.schema import describe
 from tasks.discovery.engine.sources.addresses import list_name
+from tasks.discovery.engine.sources.form_same import names_act
 
 MAX_TITLE_WORDS = 6
 _MAX_OBJECT_WORDS = 4
@@ -66,6 +67,8 @@ def title_of(
         title = _search_title(form)
         called = list_name(list_path, title="-") if list_path.strip("/") else "-"
         return f"Search {called}" if title == "Search" and called != "-" and not _SEARCH_WORD.match(called) else title
+    if list_path and (acts := _acts(form)):
+        return acts[0][:80] if len(acts) == 1 else f"Act on selected {list_name(list_path, title='items')}"
     plain = _PLAIN_TITLES.get(type_name, "")
     if type_name in _SAME_EVERYWHERE and not _is_for_others(form, type_name):
         return plain
@@ -78,6 +81,14 @@ def title_of(
     if caption.casefold() not in _GENERIC_CAPTIONS:
         return caption
     return plain or f"{caption or 'Submit'} {_path_words(form.action)}".strip()
+
+
+def _acts(form: Form) -> list[str]:
+    """Return what may be done with the rows that are ticked in a list; nothing where it has none to tick."""
+    if not any(control.type == "checkbox" for control in form.controls):
+        return []
+    options = (option for control in form.controls if names_act(control) for option in control.options)
+    return [option.label for option in options if option.value and option.label and not option.is_disabled]
 
 
 def _is_for_others(form: Form, type_name: str) -> bool:
