@@ -30,9 +30,10 @@ from tasks.discovery.engine.form_features import form_features
 from tasks.discovery.engine.pagination import NOT_PAGINATION, PAGE_THRESHOLD
 from tasks.discovery.tool import RequestCall, Source, Tool
 
-# Each weight's value before any data, and its standard deviation, in logits. A source's own probability is believed;
-# passing a check speaks a little for a tool; kinds of sources are alike.
-_BELIEFS = {"bias": (0.0, 3.0), "prior": (1.0, 0.3)}
+# Each weight's value before any data, and its standard deviation, in logits. How common right tools are is open, with
+# a classifier's probability and without; that probability is believed; passing a check speaks a little for a tool;
+# kinds of sources are alike.
+_BELIEFS = {"bias": (0.0, 3.0), "measured": (0.0, 3.0), "prior": (1.0, 0.3)}
 _OF_EVIDENCE = (0.3, 0.3)
 _OF_KIND = (0.0, 0.5)
 # Standard deviation of the sites' intercepts.

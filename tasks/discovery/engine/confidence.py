@@ -45,6 +45,8 @@ _PROMISES = {
     Source.SORT: CheckName.CHOICE_CHANGES,
     Source.FILTER: CheckName.CHOICE_CHANGES,
 }
+# Their prior is a classifier's probability; that of the others is a number that somebody thought right.
+_MEASURED = frozenset({Source.FORM, Source.PAGINATION, Source.STEPS})
 _AGREES = "also found as "
 
 EVIDENCE = frozenset({"prior", "agrees", *_CHECKS.values()})
@@ -64,8 +66,10 @@ def features(tool: Tool) -> dict[str, float]:
     A check counts 1 where it passed and -1 where it failed. What was tried and did not show what its kind promises
     (an order that orders nothing) counts as failed, too.
     """
-    prior = min(max(tool.prior, _LEAST), _MOST)
-    found = {"bias": 1.0, "prior": math.log(prior / (1 - prior)), _KINDS.get(tool.source, "steps"): 1.0}
+    found = {"bias": 1.0, _KINDS.get(tool.source, "steps"): 1.0}
+    if tool.source in _MEASURED:
+        prior = min(max(tool.prior, _LEAST), _MOST)
+        found |= {"measured": 1.0, "prior": math.log(prior / (1 - prior))}
     checks = {check.name: check.passed for check in tool.checks}
     promised = CheckName.NONSENSE_GIVES_LESS if tool.purpose == "search" else _PROMISES.get(tool.source)
     if checks.get(CheckName.RUNS) and promised:

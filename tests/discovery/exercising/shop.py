@@ -127,7 +127,7 @@ find('');
 PICK = """<!doctype html><meta charset=utf-8><title>Lend a kettle</title><ul><li>red kettle<li>blue kettle</ul>
 <button aria-haspopup="true" id="theme">Theme</button>
 <form method="post" action="/unsafe/form"><span id="maker">Maker</span>
-<span id="field" role="combobox" aria-haspopup="true" aria-expanded="false" aria-labelledby="maker" tabindex="0">-</span>
+<span id="field" role="combobox" aria-haspopup="true" aria-expanded="false" aria-labelledby="maker">-</span>
 <button>Save</button></form>
 <script>
 const find = (q) => fetch('/api/v1/products?' + new URLSearchParams(q ? {q, page: 1} : {page: 1}));
