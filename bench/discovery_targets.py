@@ -144,6 +144,8 @@ class Discovery:
                     "max_depth": MAX_DEPTH,
                     "max_tools": MAX_TOOLS,
                     "use_session": state is not None,
+                    # The targets are ours, and made anew for each run.
+                    "options": {"open_deletions": state is not None},
                     **changes,
                 }
             )

@@ -33,6 +33,23 @@ def test_checks_count_for_and_against() -> None:
     assert "runs" not in features(TOOL)
 
 
+def test_what_is_promised_and_not_shown_counts_as_failed() -> None:
+    """An order that was tried and orders nothing; a search that was not tried promises nothing yet."""
+    order = TOOL.model_copy(update={"source": Source.SORT, "purpose": ""})
+    ran = (Check(name=CheckName.RUNS, passed=True),)
+    assert -1.0 == features(order.model_copy(update={"checks": ran}))["answers_follow"]
+    changed = (*ran, Check(name=CheckName.CHOICE_CHANGES, passed=True))
+    assert 1.0 == features(order.model_copy(update={"checks": changed}))["answers_follow"]
+    assert "answers_follow" not in features(TOOL)
+
+
+def test_certainty_that_somebody_set_is_no_measurement() -> None:
+    """A form's is a classifier's."""
+    script = TOOL.model_copy(update={"source": Source.XHR})
+    assert assess(script) == assess(script.model_copy(update={"prior": 0.1}))
+    assert assess(TOOL) > assess(TOOL.model_copy(update={"prior": 0.1}))
+
+
 @pytest.mark.parametrize("source", list(Source))
 def test_every_source_is_assessed_by_the_shipped_weights(source: Source) -> None:
     """To a probability; a tool that works is never less sure than the same that does not."""

@@ -23,7 +23,7 @@ _FIRST_REQUEST_S = 0.1
 _QUIET_LIMIT_S = 3.0
 # Controls of one page; and pages of different kinds, because those of one kind have the same controls.
 _EXERCISE_S = 4.0
-_MOST_EXERCISED = 4
+_MOST_EXERCISED = 12
 _CLOSE_LIMIT_S = 2.0
 
 
@@ -44,6 +44,8 @@ class Looking:
     explores: bool = True
     # By kind, the page that stands for it.
     _exercised: dict[str, str] = field(default_factory=dict)
+    # Controls that asked for nothing; those of a menu are on every page.
+    _silent: set[tuple[str, ...]] = field(default_factory=set)
     _tabs: Tabs | None = None
     _last_turn: "_Turn | None" = None
 
@@ -70,7 +72,7 @@ class Looking:
         is_empty = False
         try:
             await watch.start()
-            seen = await _read(visit, page, watch, url=url, timeout_s=timeout_s, turn=turn)
+            seen = await self._read(visit, page, watch, url=url, timeout_s=timeout_s, turn=turn)
             watch.pause()
             is_empty = await tabs.empty(page)
         finally:
@@ -82,6 +84,19 @@ class Looking:
         if is_empty:
             tabs.keep(page)
         return seen
+
+    async def _read(
+        self, visit: Visit, page: Page, watch: Watch, *, url: str, timeout_s: float, turn: "_Turn | None"
+    ) -> tuple[Response, Snapshot]:
+        response = await visit.open(page, url, timeout_s=timeout_s)
+        with suppress(PlaywrightTimeoutError):
+            await page.wait_for_load_state("load", timeout=_LOAD_LIMIT_S * 1000)
+        await watch.settle(first_s=_FIRST_REQUEST_S, most_s=_QUIET_LIMIT_S)
+        snapshot = await take_snapshot(page, status=response.status)
+        if turn and response.status < 400:
+            await turn.come()
+            await exercise(page, watch, budget_s=_EXERCISE_S, silent=self._silent, reopen=False)
+        return response, replace(snapshot, exchanges=await watch.exchanges())
 
     def _tabs_of(self, context: BrowserContext) -> Tabs:
         if self._tabs is None or self._tabs.context is not context:
@@ -96,20 +111,6 @@ class Looking:
         if self.explores and len(self._exercised) < _MOST_EXERCISED:
             self._exercised.setdefault(kind_of(url), url)
         return self._exercised.get(kind_of(url)) == url
-
-
-async def _read(
-    visit: Visit, page: Page, watch: Watch, *, url: str, timeout_s: float, turn: "_Turn | None"
-) -> tuple[Response, Snapshot]:
-    response = await visit.open(page, url, timeout_s=timeout_s)
-    with suppress(PlaywrightTimeoutError):
-        await page.wait_for_load_state("load", timeout=_LOAD_LIMIT_S * 1000)
-    await watch.settle(first_s=_FIRST_REQUEST_S, most_s=_QUIET_LIMIT_S)
-    snapshot = await take_snapshot(page, status=response.status)
-    if turn and response.status < 400:
-        await turn.come()
-        await exercise(page, watch, budget_s=_EXERCISE_S, reopen=False)
-    return response, replace(snapshot, exchanges=await watch.exchanges())
 
 
 @dataclass(slots=True)

@@ -99,7 +99,12 @@ class Walk:
         self._notes = notes
         self._may_spend = may_spend
         self._options = VisitOptions(storage_state=storage_state)
-        self._links = Links(max_depth=request.max_depth, serves=serves, told=self._left_out)
+        self._links = Links(
+            max_depth=request.max_depth,
+            serves=serves,
+            told=self._left_out,
+            opens_deletions=request.options.open_deletions,
+        )
         self._robots = RobotsText()
         self._ends_at = time.monotonic() + WALK_LIMIT_S
         self._current = request.url

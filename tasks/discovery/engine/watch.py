@@ -121,6 +121,11 @@ class Watch:
         finally:
             self._trigger, self._typed = "afterwards", ""
 
+    @property
+    def total(self) -> int:
+        """How many requests were seen so far."""
+        return len(self._entries)
+
     def count(self, trigger: str) -> int:
         """Return how many requests were ascribed to an act."""
         return sum(entry.trigger == trigger for entry in self._entries.values())

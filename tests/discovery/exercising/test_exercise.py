@@ -139,6 +139,17 @@ def test_a_page_without_scripts_is_left_alone(browser: WarmBrowser, shop: Shop) 
     assert ((), ()) == (seen.acts, seen.exchanges)
 
 
+def test_a_list_to_pick_from_is_opened_and_searched(browser: WarmBrowser, shop: Shop) -> None:
+    """Though it stands in a form that is posted. What asked for nothing is not tried on other pages."""
+    silent: set[tuple[str, ...]] = set()
+    seen = tried(browser, shop.url("/pick"), words=["blue"], silent=silent)
+    assert ("pressed 'Maker' (pick)", "typed 'blue' into 'box'", "pressed 'Theme' (menu)") == seen.acts
+    assert ["", "blue"] == [exchange.typed for exchange in seen.exchanges]
+    assert "q=blue" in seen.exchanges[-1].url
+    assert ["Theme"] == [name for key in silent for name in key if name == "Theme"]
+    assert seen.acts[:2] == tried(browser, shop.url("/pick"), words=["blue"], silent=silent).acts
+
+
 def test_time_acts_and_bodies_are_bounded(browser: WarmBrowser, shop: Shop) -> None:
     assert () == tried(browser, shop.url(), budget_s=0.0).acts
     assert 2 == len(tried(browser, shop.url(), max_acts=2).acts)

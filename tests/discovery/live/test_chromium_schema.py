@@ -47,7 +47,6 @@ def test_pages_with_every_control_give_the_same_schemas(site: Site, browser: War
         "steps of whole numbers from another whole number are whole here, any number there",
         "disabled options are no choices here",
         "the empty prompt of a required choice is no choice here",
-        "values that stand twice count once here",
         "options are called by their label here, by their text there",
     } == reasons
 

@@ -4,9 +4,12 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
+from tasks.discovery.engine.effects import adds_account
 from tasks.discovery.engine.lexicon import form_concepts
 from tasks.discovery.engine.page import Control, Form, Method, Page
 from tasks.discovery.engine.schema import describe
+from tasks.discovery.engine.sources.addresses import list_name
+from tasks.discovery.engine.sources.form_same import names_act
 
 MAX_TITLE_WORDS = 6
 _MAX_OBJECT_WORDS = 4
@@ -51,15 +54,23 @@ _FILLER = frozenset(
 _GENERIC_CAPTIONS = frozenset({"", "go", "ok", "send", "submit", "save", "search", "find", "apply", "continue", "next"})
 
 
-def title_of(form: Form, *, type_name: str, submit: Control | None, is_of_item: bool = False) -> str:
+def title_of(
+    form: Form, *, type_name: str, submit: Control | None, is_of_item: bool = False, list_path: str = ""
+) -> str:
     """Return a title of a few words, such as ``Search books``.
 
-    ``is_of_item``: the form stands beside each item of a list, whose name its heading is.
+    Args:
+        is_of_item: the form stands beside each item of a list, whose name its heading is.
+        list_path: of the page that the form leads back to: what a search without a better name searches.
     """
     if type_name == "search" and _says_search(form):
-        return _search_title(form)
+        title = _search_title(form)
+        called = list_name(list_path, title="-") if list_path.strip("/") else "-"
+        return f"Search {called}" if title == "Search" and called != "-" and not _SEARCH_WORD.match(called) else title
+    if list_path and (acts := _acts(form)):
+        return acts[0][:80] if len(acts) == 1 else f"Act on selected {list_name(list_path, title='items')}"
     plain = _PLAIN_TITLES.get(type_name, "")
-    if type_name in _SAME_EVERYWHERE:
+    if type_name in _SAME_EVERYWHERE and not _is_for_others(form, type_name):
         return plain
     caption = _short(submit.caption if submit else "")
     heading = _short(form.label) or ("" if is_of_item else _short(form.heading))
@@ -70,6 +81,21 @@ def title_of(form: Form, *, type_name: str, submit: Control | None, is_of_item: 
     if caption.casefold() not in _GENERIC_CAPTIONS:
         return caption
     return plain or f"{caption or 'Submit'} {_path_words(form.action)}".strip()
+
+
+def _acts(form: Form) -> list[str]:
+    """Return what may be done with the rows that are ticked in a list; nothing where it has none to tick."""
+    if not any(control.type == "checkbox" for control in form.controls):
+        return []
+    options = (option for control in form.controls if names_act(control) for option in control.options)
+    return [option.label for option in options if option.value and option.label and not option.is_disabled]
+
+
+def _is_for_others(form: Form, type_name: str) -> bool:
+    """Whether it looks like a form for visitors and is none: who knows a password changes it, who is in adds a user."""
+    if type_name == "password/login recovery":
+        return any(control.type == "password" for control in form.controls)
+    return type_name == "registration" and adds_account(form.label or form.heading)
 
 
 def description_of(form: Form, *, title: str, page: Page, submit: Control | None) -> str:
