@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-from tasks.discovery.tool import CheckName, Source, Tool
+from tasks.discovery.tool import CheckName, Effect, Source, Tool
 
 _PACKAGE = "tasks.discovery.engine"
 # A source that is certain would outweigh everything that is seen later.
@@ -64,7 +64,8 @@ def features(tool: Tool) -> dict[str, float]:
     """Return what is known of the tool, by name; ``bias`` is always 1.
 
     A check counts 1 where it passed and -1 where it failed. What was tried and did not show what its kind promises
-    (an order that orders nothing) counts as failed, too.
+    (an order that orders nothing) counts as failed, too. What reads and could not be tried all the same, because the
+    site shows no inputs for it, is ``untried``.
     """
     found = {"bias": 1.0, _KINDS.get(tool.source, "steps"): 1.0}
     if tool.source in _MEASURED:
@@ -77,6 +78,8 @@ def features(tool: Tool) -> dict[str, float]:
     for name, passed in checks.items():
         if name in _CHECKS:
             found[_CHECKS[name]] = min(found.get(_CHECKS[name], 1.0), 1.0 if passed else -1.0)
+    if tool.checks and tool.effect is Effect.READ and not checks.get(CheckName.RUNS):
+        found["untried"] = 1.0
     if any(one.startswith(_AGREES) for one in tool.evidence):
         found["agrees"] = 1.0
     return found

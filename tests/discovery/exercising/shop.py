@@ -60,7 +60,7 @@ fetch('/collect?pageview', {method: 'POST', body: 'x'});
 let timer;
 document.getElementById('q').addEventListener('input', (event) => {
   clearTimeout(timer);
-  timer = setTimeout(() => { q = event.target.value; page = 1; load(); }, 120);
+  timer = setTimeout(() => { q = event.target.value; page = 1; load(); }, 400);
 });
 document.getElementById('sort').onchange = (event) => { sort = event.target.value; page = 1; load(); };
 more.onclick = () => { page += 1; load(); };

@@ -6,7 +6,7 @@ from typing import Any
 
 Schema = dict[str, Any]
 
-INTEGERS = "an integer is a number in steps of 1 there"
+INTEGERS = "an integer is a number in whole steps there"
 CHOICES = "choices with titles stand in oneOf here, in anyOf there, each with its type"
 MORE_TITLES = "titles of options say more here: their group, the label beside the box"
 TWICE = "a value that stands twice is listed once here"
@@ -18,7 +18,7 @@ MORE = "said here only: "
 
 _DATE_NOTE = re.compile(r"\s*\(?Dates MUST be provided in 'YYYY-MM-DD' format\.\)?$")
 # Keywords that Chromium never writes, or writes of fewer controls.
-_OURS_ONLY = {
+OURS_ONLY = {
     "title": "titles of checkboxes",
     "minLength": "lengths",
     "maxLength": "lengths",
@@ -70,7 +70,8 @@ def bare(pattern: str) -> str:
 
 def _reasons(keyword: str, theirs: Schema, ours: Schema) -> Iterator[str]:
     first, second = theirs.get(keyword), ours.get(keyword)
-    if keyword in ("type", "multipleOf") and ours.get("type") == "integer" and theirs.get("multipleOf") == 1:
+    step = theirs.get("multipleOf", 0.5)
+    if keyword in ("type", "multipleOf") and ours.get("type") == "integer" and ours.get("multipleOf", 1) == step:
         yield INTEGERS
     if keyword in ("anyOf", "oneOf", "enum"):
         yield from _of_choices(keyword, theirs, ours)
@@ -78,13 +79,13 @@ def _reasons(keyword: str, theirs: Schema, ours: Schema) -> Iterator[str]:
         yield SHAPES
     if keyword == "pattern" and isinstance(first, str) and bare(str(second)) == first:
         yield PATTERNS
-    if keyword == "description" and first is not None and second is not None:
-        if plain(first) == plain(second):
+    if keyword == "description" and first is not None:
+        if plain(first) == plain(second or ""):
             yield LABELS
-        elif plain(second).startswith(plain(first)):
+        elif plain(second or "").startswith(plain(first)):
             yield MORE_WORDS
-    if first is None and keyword in _OURS_ONLY:
-        yield MORE + _OURS_ONLY[keyword]
+    if first is None and keyword in OURS_ONLY:
+        yield MORE + OURS_ONLY[keyword]
 
 
 def _of_choices(keyword: str, theirs: Schema, ours: Schema) -> Iterator[str]:

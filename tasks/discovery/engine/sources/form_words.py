@@ -51,6 +51,8 @@ _FILLER = frozenset(
         *("terms", "text", "the", "this", "to", "type", "up", "with", "within", "word", "words", "your", "ctrl", "k"),
     }
 )
+# What a page says of its list just now is no name for it.
+_COUNT = re.compile(r"[\W\d_]*\d[\W\d_]*([^\W\d_]+)?\W*$")
 _GENERIC_CAPTIONS = frozenset({"", "go", "ok", "send", "submit", "save", "search", "find", "apply", "continue", "next"})
 
 
@@ -63,7 +65,8 @@ def title_of(
         is_of_item: the form stands beside each item of a list, whose name its heading is.
         list_path: of the page that the form leads back to: what a search without a better name searches.
     """
-    if type_name == "search" and _says_search(form):
+    caption = _short(submit.caption if submit else "")
+    if type_name == "search" and _says_search(form) and not _says_otherwise(caption):
         title = _search_title(form)
         called = list_name(list_path, title="-") if list_path.strip("/") else "-"
         return f"Search {called}" if title == "Search" and called != "-" and not _SEARCH_WORD.match(called) else title
@@ -72,7 +75,6 @@ def title_of(
     plain = _PLAIN_TITLES.get(type_name, "")
     if type_name in _SAME_EVERYWHERE and not _is_for_others(form, type_name):
         return plain
-    caption = _short(submit.caption if submit else "")
     heading = _short(form.label) or ("" if is_of_item else _short(form.heading))
     if caption.casefold() not in _GENERIC_CAPTIONS and len(caption.split()) > 1:
         return caption
@@ -80,6 +82,8 @@ def title_of(
         return heading
     if caption.casefold() not in _GENERIC_CAPTIONS:
         return caption
+    if type_name == "search" and list_path:
+        return f"Filter {list_name(list_path, title='items')}"
     return plain or f"{caption or 'Submit'} {_path_words(form.action)}".strip()
 
 
@@ -149,15 +153,23 @@ def _search_phrases(form: Form) -> Iterator[str]:
     field = query_field(form)
     if field is not None:
         yield from (field.placeholder, field.label, field.title)
-    yield from (button.caption for button in form.buttons if button.is_submit)
+    captions = (button.caption for button in form.buttons if button.is_submit)
+    yield from (caption for caption in captions if "search" in form_concepts(caption))
     if form.heading and form.heading in form.text:
         yield form.heading
     if field is not None:
         yield field.legend
 
 
+def _says_otherwise(caption: str) -> bool:
+    """Whether a button says in some words what it does, and that is no search."""
+    return len(caption.split()) > 1 and "search" not in form_concepts(caption)
+
+
 def _short(text: str) -> str:
     text = text.strip(" .:…»\u203a>→")
+    if _COUNT.match(text):
+        return ""
     return text if 0 < len(text.split()) <= MAX_TITLE_WORDS and len(text) <= 60 else ""
 
 
