@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.discovery.engine.confidence import assess, features, format_weights, parse_weights
-from tasks.discovery.tool import Check, CheckName, RequestCall, Source, Tool
+from tasks.discovery.tool import Check, CheckName, Effect, RequestCall, Source, Tool
 
 TOOL = Tool(
     name="search",
@@ -41,6 +41,16 @@ def test_what_is_promised_and_not_shown_counts_as_failed() -> None:
     changed = (*ran, Check(name=CheckName.CHOICE_CHANGES, passed=True))
     assert 1.0 == features(order.model_copy(update={"checks": changed}))["answers_follow"]
     assert "answers_follow" not in features(TOOL)
+
+
+def test_what_reads_and_could_not_be_tried_is_untried() -> None:
+    """What writes is not tried without leave, and what nobody looked at is not either."""
+    refused = (Check(name=CheckName.INVALID_IS_REFUSED, passed=True),)
+    tool = TOOL.model_copy(update={"checks": refused})
+    assert 1.0 == features(tool)["untried"]
+    ran = (*refused, Check(name=CheckName.RUNS, passed=True))
+    for other in ({"effect": Effect.WRITE}, {"checks": ()}, {"checks": ran}):
+        assert "untried" not in features(tool.model_copy(update=other))
 
 
 def test_certainty_that_somebody_set_is_no_measurement() -> None:

@@ -78,7 +78,7 @@ def features(tool: Tool) -> dict[str, float]:
     for name, passed in checks.items():
         if name in _CHECKS:
             found[_CHECKS[name]] = min(found.get(_CHECKS[name], 1.0), 1.0 if passed else -1.0)
-    if tool.checks and tool.effect is Effect.READ and not checks.get(CheckName.RUNS):
+    if tool.checks and tool.effect is Effect.READ and CheckName.RUNS not in checks:
         found["untried"] = 1.0
     if any(one.startswith(_AGREES) for one in tool.evidence):
         found["agrees"] = 1.0

@@ -55,6 +55,15 @@ def test_a_search_form_is_a_tool_that_a_person_would_recognise() -> None:
         ),
         ("<form method=post><input name=user><input type=password name=pw><button>Sign in</button></form>", "log_in"),
         (
+            "<form action=/q><input type=search name=query aria-label='Query'><button>Run SQL</button></form>",
+            "run_sql",
+        ),
+        (
+            "<h2>181 rows</h2><form method=post action=/loans/mend><input name=a><input type=number name=b>"
+            "<button>Save</button></form>",
+            "save_mend",
+        ),
+        (
             "<h1>Add a book</h1><form method=post action=/books><label>Name <input name=a></label><label>Pages"
             "<input type=number name=b></label><select name=c><option>x<option>y</select><button>Save</button></form>",
             "add_a_book",
