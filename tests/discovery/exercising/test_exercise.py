@@ -36,7 +36,7 @@ class PatientWatch(Watch):
     """One that waits longer, so that a slow machine sees what a fast one does."""
 
     async def settle(self, *, first_s: float, quiet_s: float = 0.1, most_s: float = 1.5) -> None:
-        await super().settle(first_s=6 * first_s, quiet_s=5 * quiet_s, most_s=6 * most_s)
+        await super().settle(first_s=4 * first_s, quiet_s=2 * quiet_s, most_s=4 * most_s)
 
 
 @pytest.fixture(autouse=True)
