@@ -29,7 +29,6 @@ OURS_ONLY = {
     "format": "formats of email, url and password",
     "writeOnly": "passwords are marked",
     "const": "a required checkbox must be set",
-    "x-control": "the type of the control",
     "formatMinimum": "bounds of dates and times",
     "formatMaximum": "bounds of dates and times",
     "description": "descriptions of what has no label",
