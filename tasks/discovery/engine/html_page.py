@@ -211,6 +211,7 @@ class Reader:
             text_before=before[-MAX_RUN:],
             is_current=element.get("aria-current", "false") != "false",
             is_scripted=any(map(_SCRIPTS.match, element.keys())),
+            media_type=element.get("type", "").partition(";")[0].strip().lower()[:MAX_RUN],
         )
 
     def _ancestors(self, element: HtmlElement) -> Iterator[Ancestor]:

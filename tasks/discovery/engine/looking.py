@@ -10,6 +10,7 @@ from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
 from tasks.core.browser import Visit
 from tasks.core.errors import Transient
+from tasks.discovery.engine.document_links import header_links
 from tasks.discovery.engine.exercise import exercise
 from tasks.discovery.engine.links import kind_of
 from tasks.discovery.engine.site import Snapshot
@@ -92,7 +93,7 @@ class Looking:
         with suppress(PlaywrightTimeoutError):
             await page.wait_for_load_state("load", timeout=_LOAD_LIMIT_S * 1000)
         await watch.settle(first_s=_FIRST_REQUEST_S, most_s=_QUIET_LIMIT_S)
-        snapshot = await take_snapshot(page, status=response.status)
+        snapshot = _with_header(await take_snapshot(page, status=response.status), response)
         if turn and response.status < 400:
             await turn.come()
             await exercise(page, watch, budget_s=_EXERCISE_S, silent=self._silent, reopen=False)
@@ -129,6 +130,12 @@ class _Turn:
     def end(self) -> None:
         """Let the next page have its turn."""
         self.is_over.set()
+
+
+def _with_header(snapshot: Snapshot, response: Response) -> Snapshot:
+    """Return the snapshot with the links of the answer's header beside those of its head."""
+    links = header_links(response.headers.get("link", ""), base=response.url)
+    return replace(snapshot, page=replace(snapshot.page, head_links=(*snapshot.page.head_links, *links)))
 
 
 async def _close(page: Page) -> None:

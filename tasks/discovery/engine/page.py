@@ -171,11 +171,13 @@ class Link:
     is_current: bool = False
     # Whether attributes say that a script does something else than follow it.
     is_scripted: bool = False
+    # What the link says that it leads to; in lower case, without parameters.
+    media_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page offers. ``head_links`` are the ``link`` elements with a target."""
+    """What a page offers. ``head_links`` are the ``link`` elements with a target, and the links of its header."""
 
     url: str
     base_url: str
