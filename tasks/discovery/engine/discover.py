@@ -28,6 +28,7 @@ from tasks.discovery.contract import (
     ToolRequest,
     ToolResult,
 )
+from tasks.discovery.engine.discretion import DiscreetJob, secrets_of, struck
 from tasks.discovery.engine.dry_press import press_unsent
 from tasks.discovery.engine.fetching import MAX_DOCUMENT_BYTES, REQUEST_LIMIT_S, SiteFetch
 from tasks.discovery.engine.gathering import FindTools, gather
@@ -107,7 +108,6 @@ class _Discovery:
     def __init__(self, parts: Discoverer, request: SiteRequest | ToolRequest, job: JobContext, *, kind: str) -> None:
         self._parts = parts
         self._request = request
-        self._job = job
         self._kind = kind
         self._goal = GoalMatch(request.goal)
         self._notes = Notes()
@@ -116,20 +116,22 @@ class _Discovery:
         start = canonical(request.url) or request.url
         self._origin = origin_of(start)
         self._session = parts.open_session(job, self._origin) if request.use_session else None
+        self._hidden = secrets_of(self._session)
+        self._job: JobContext = DiscreetJob(job, self._hidden)
 
     def run(self, *, max_tools: int, least: float) -> SiteResult:
         """Return what was found, after it was handed on."""
         walked, found, counts = self._look()
         merged = merge(found)
         ranked = self._tried(rank(merged, self._goal), max_tools)
-        tools = [one.tool for one in ranked if one.match >= least][:max_tools]
+        tools = [struck(one.tool, self._hidden) for one in ranked if one.match >= least][:max_tools]
         if len(ranked) > len(tools):
             left = len(ranked) - len(tools)
             reason = "max_tools" if len(tools) == max_tools else "not_for_the_goal"
             self._notes.skip("tool", walked.origin, reason=reason, message=f"{left} tools serve the goal less.")
         self._parts.record(self._job, walked.origin, tools, self._is_whole(walked, tools, merged))
         self._save(walked, tools)
-        return self._result(walked, tools, found=len(merged), counts=counts)
+        return struck(self._result(walked, tools, found=len(merged), counts=counts), self._hidden)
 
     def _look(self) -> tuple[Walked, list[Tool], dict[Source, SourceCount]]:
         request, job = self._request, self._job
