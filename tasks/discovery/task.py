@@ -14,6 +14,7 @@ from tasks.core.ledger import costs
 from tasks.core.ledger.costs import Budget
 from tasks.core.result_cache import MAX_ENTRIES, ResultCache, SharedResultCache
 from tasks.core.run import JobTask, run_job
+from tasks.core.settings import Settings
 from tasks.discovery.budget import demand_budget
 from tasks.discovery.contract import RUN, SITE, SPECS, TOOL, Cost
 from tasks.discovery.tool import Tool
@@ -21,6 +22,7 @@ from tasks.discovery.tool import Tool
 if TYPE_CHECKING:
     from tasks.discovery.engine.discover import Discoverer
     from tasks.discovery.engine.run_tool import RunReport
+    from tasks.discovery.engine.wording import LanguageModel
     from tasks.discovery.store.records import StoredTool
 
 _SPECS = {spec.kind: spec for spec in SPECS}
@@ -97,6 +99,18 @@ def _discoverer(kernel: Kernel) -> "Discoverer":
         charge=partial(_charge, kernel),
         pricing=Pricing(PriceTable.load(kernel.settings.discovery_prices)),
         proving=Proving(prove, assess, open_runner),
+        model=_language_model(kernel.settings),
+    )
+
+
+def _language_model(settings: Settings) -> "LanguageModel | None":
+    if settings.discovery_model_url is None:
+        return None
+    from tasks.discovery.engine.wording import LanguageModel  # noqa: PLC0415  # as above
+
+    key = settings.discovery_model_key
+    return LanguageModel(
+        settings.discovery_model_url, settings.discovery_model, key.get_secret_value() if key is not None else ""
     )
 
 

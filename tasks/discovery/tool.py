@@ -228,6 +228,13 @@ class Check(_Value):
     note: str = Field("", max_length=300)
 
 
+class Wording(_Value):
+    """A language model's words for a tool. They decide nothing: what the site says stays beside them."""
+
+    title: str = Field(min_length=1, max_length=200)
+    description: str = Field(min_length=1, max_length=MAX_DESCRIPTION_CHARS)
+
+
 class Tool(_Value):
     """One function of a site.
 
@@ -241,6 +248,7 @@ class Tool(_Value):
         examples: inputs that the site itself shows (a default, a link's values), to run it with.
         checks: what trying it has shown; empty if it was not tried.
         confidence: calibrated probability that it does what it says; None before it was assessed.
+        wording: how it is shown, where a language model was asked.
     """
 
     name: ToolName
@@ -261,3 +269,9 @@ class Tool(_Value):
     examples: Annotated[tuple[dict[str, Any], ...], Field(max_length=5)] = ()
     checks: tuple[Check, ...] = ()
     confidence: float | None = Field(None, ge=0, le=1)
+    wording: Wording | None = None
+
+    @property
+    def words(self) -> "Wording | Tool":
+        """Title and description as they are shown."""
+        return self.wording or self

@@ -25,11 +25,13 @@ from tasks.discovery.engine.discover import Discoverer
 from tasks.discovery.engine.outcome import Outcome
 from tasks.discovery.engine.proving import Proving
 from tasks.discovery.engine.site import Site
+from tasks.discovery.engine.wording import LanguageModel
 from tasks.discovery.tool import Check, CheckName, Effect, Source, Tool
 from tests.discovery.local_shop import LocalShop, find_messages, find_search, local_shop
 from tests.discovery.test_run_tool import SID, TOKEN, signed_in
 from tests.fakes import FakeJob
 
+COUNTS = ("prompt_tokens", "completion_tokens")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("browser")]
 
 
@@ -69,6 +71,7 @@ class Bench:
     sources: tuple[Any, ...] = (find_search, find_messages)
     session: dict[str, Any] = field(default_factory=dict)
     tools: list[Tool] = field(default_factory=list)
+    model: LanguageModel | None = None
     proving: Proving | None = None
 
     def discoverer(self) -> Discoverer:
@@ -78,6 +81,7 @@ class Bench:
             open_session=lambda _job, _site: self.session,
             charge=lambda _job, cost, method: self.charged.append((cost, method)),
             proving=self.proving,
+            model=self.model,
         )
 
     def _record(self, _job: object, site: str, tools: Sequence[Tool], is_whole: bool) -> None:  # as it is called
@@ -134,13 +138,29 @@ def test_a_sign_in_is_in_nothing_that_is_told(bench: Bench) -> None:
         (tool,) = find_search(Site(site.origin, (snapshot,), site.fetch))
         return [tool.model_copy(update={"description": told, "examples": ({"q": SID},)})]
 
-    bench.sources = (find_echoes,)
+    class Model(LanguageModel):
+        def ask(self, _task: str, told: str) -> dict[str, Any]:
+            asked.append(told)
+            words = {"name": "search", "title": "Search", "description": f"Finds {told}."}
+            content = json.dumps({"tools": [words]})
+            return {"choices": [{"message": {"content": content}}], "usage": dict.fromkeys(COUNTS, 1000)}
+
+    asked: list[str] = []
+    bench.sources, bench.model = (find_echoes,), Model("http://model.test/v1", "gpt-4o-mini")
     result = bench.discover(use_session=True, max_pages=2)
     (tool,) = bench.tools
     assert ("*** ***", ({"q": "***"},)) == (tool.description, tool.examples)
     assert ("page", "http_500") in skipped(result) or any("/broken" in page.url for page in result.pages)
+    assert "*** ***" in tool.words.description
+    assert (1000, 1000, "gpt-4o-mini", 0.00075) == (
+        result.cost.tokens_in,
+        result.cost.tokens_out,
+        result.cost.model_name,
+        result.cost.model,
+    )
+    assert bench.charged == [(result.cost.model_copy(update={"per_tool": None}), "discovery.site")]
     job = bench.job
-    everything = [result.model_dump_json(), repr(bench.tools), str(job.lines), str(job.saved), str(job.reports)]
+    everything = [*asked, result.model_dump_json(), repr(bench.tools), str(job.lines), str(job.saved), str(job.reports)]
     everything.append(str([one.data for one in job.emissions.emitted]))
     assert [] == [secret for secret in (SID, TOKEN) if secret in "".join(everything)]
 
