@@ -15,6 +15,7 @@ from app.openapi import SECURITY, answer, problems
 from app.services import Services, services
 from tasks.core.clock import now
 from tasks.core.ledger import cached_results, costs, queries
+from tasks.core.ledger.accepting import is_key_used
 from tasks.core.result_cache import MAX_ENTRIES
 from tasks.core.spec import JobSpec
 from tasks.discovery import budget
@@ -193,11 +194,12 @@ def _next_month(begin: datetime) -> datetime:
     return begin.replace(year=begin.year + begin.month // 12, month=begin.month % 12 + 1)
 
 
-def demand_budget(at: Services, spec: JobSpec) -> None:
-    """Go on only if the tenant that asks may still begin a job of this kind.
+def demand_budget(at: Services, spec: JobSpec, *, key: str | None = None) -> None:
+    """Go on only if the tenant that asks may still begin a job of this kind, or has begun this one (by its key).
 
     Raises:
         BudgetExhausted: its budget of this month is used up, and the operator wants that to be the end.
     """
-    if spec.kind in BUDGETED:
-        budget.demand_budget(at.settings, lambda: costs.spent_this_month(at.kernel.ledger, tenant_id()))
+    if spec.kind not in BUDGETED or (key is not None and is_key_used(at.kernel.ledger, tenant_id(), key)):
+        return
+    budget.demand_budget(at.settings, lambda: costs.spent_this_month(at.kernel.ledger, tenant_id()))
