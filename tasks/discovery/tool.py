@@ -5,9 +5,9 @@ revision 2025-06-18); ``call`` says how to carry it out.
 """
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 TOOL_NAME = r"^[A-Za-z0-9_-]{1,100}$"
 MAX_DESCRIPTION_CHARS = 500
@@ -176,14 +176,22 @@ class Step(_Value):
     """One act in a browser.
 
     ``text`` may hold ``{input}`` placeholders: the address of ``navigate``, what ``input`` types, what ``select``
-    chooses, the
-    name of ``key``. ``selectors`` are ranked. ``timeout_s`` bounds the step.
+    chooses, the name of ``key``. ``selectors`` are ranked; ``click``, ``input`` and ``select`` need some. ``timeout_s``
+    bounds the step.
     """
 
     act: Literal["navigate", "click", "input", "select", "key", "scroll", "wait", "extract"]
     text: str = ""
     selectors: tuple[str, ...] = ()
     timeout_s: float = Field(10.0, gt=0, le=60)
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> Self:
+        if self.act in {"click", "input", "select"} and not self.selectors:
+            raise ValueError(f"{self.act} needs selectors")
+        if self.act in {"navigate", "key"} and not self.text:
+            raise ValueError(f"{self.act} needs text")
+        return self
 
 
 class StepsCall(_Call):
