@@ -84,6 +84,11 @@ class _Answer(BaseModel):
     tools: list[_Words]
 
 
+class _Tokens(BaseModel):
+    prompt_tokens: int = Field(ge=0, lt=10_000_000)
+    completion_tokens: int = Field(ge=0, lt=10_000_000)
+
+
 def worded(tools: Sequence[Tool], model: LanguageModel, job: JobContext) -> tuple[list[Tool], Usage]:
     """Return the same tools in the same order, with the model's words beside their own, and what that has used.
 
@@ -123,11 +128,11 @@ def _content(answer: Mapping[str, Any]) -> str:
 
 
 def _usage(answer: Mapping[str, Any], model_name: str) -> Usage:
-    told = answer.get("usage")
-    counts = [told.get(name) for name in ("prompt_tokens", "completion_tokens")] if isinstance(told, dict) else []
-    if len(counts) == 2 and all(isinstance(count, int) and 0 <= count < 10_000_000 for count in counts):
-        return Usage(tokens_in=counts[0], tokens_out=counts[1], model_name=model_name)
-    return Usage(model_name=model_name, is_counted=False)
+    try:
+        counted = _Tokens.model_validate(answer.get("usage"), strict=True)
+    except ValidationError:
+        return Usage(model_name=model_name, is_counted=False)
+    return Usage(tokens_in=counted.prompt_tokens, tokens_out=counted.completion_tokens, model_name=model_name)
 
 
 def _with(tool: Tool, words: _Words | None) -> Tool:
