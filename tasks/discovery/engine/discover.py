@@ -132,11 +132,12 @@ class _Discovery:
         walked, found, counts = self._look()
         merged = merge(found)
         ranked = self._tried(rank(merged, self._goal), max_tools)
-        tools = self._worded([struck(one.tool, self._hidden) for one in ranked if one.match >= least][:max_tools])
+        tools = [one.tool for one in ranked if one.match >= least][:max_tools]
         if len(ranked) > len(tools):
             left = len(ranked) - len(tools)
             reason = "max_tools" if len(tools) == max_tools else "not_for_the_goal"
             self._notes.skip("tool", walked.origin, reason=reason, message=f"{left} tools serve the goal less.")
+        tools = self._worded([struck(tool, self._hidden) for tool in tools])
         self._parts.record(self._job, walked.origin, tools, self._is_whole(walked, tools, merged))
         self._save(walked, tools)
         return struck(self._result(walked, tools, found=len(merged), counts=counts), self._hidden)
