@@ -39,6 +39,8 @@ def secrets_of(state: StorageState | None) -> Hidden:
 
 def struck(model: ModelT, hidden: Hidden) -> ModelT:
     """Return the model without what is hidden."""
+    if not hidden.spellings:
+        return model
     text = model.model_dump_json()
     told = hidden.struck_from(text)
     return model if told == text else type(model).model_validate_json(told)
