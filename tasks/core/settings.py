@@ -242,7 +242,7 @@ class Settings(BaseSettings):
     )
     discovery_model_url: str | None = Field(
         None,
-        pattern=r"^https?://[^\s/]+[^\s?#]*$",
+        pattern=r"^https?://[^\s/@?#]+(/[^\s?#]*)?$",
         description="Where a language model answers that words found tools' titles and descriptions "
         "(`…/v1`, with `/chat/completions` below). Without it none is asked.",
     )
