@@ -99,7 +99,7 @@ def in_style(text: str) -> list[str]:
 
 
 def rewritten_style(text: str, new_url: Callable[[str], str | None]) -> str:
-    """Replace the URLs of a style sheet for which ``new_url`` gives one; of all else only the quotes of strings may change."""
+    """Replace the URLs of a style sheet for which ``new_url`` gives one; of all else only quotes of strings change."""
     nodes = tinycss2.parse_component_value_list(text)
     _walk(nodes, new_url)
     return str(tinycss2.serialize(nodes))
