@@ -6,9 +6,9 @@ from pathlib import Path
 import brotli  # type: ignore[import-untyped]  # no types upstream
 import pytest
 
-from tasks.publishing.engine.manifest import IMMUTABLE, REVALIDATED, Manifest, Stored
 from tasks.publishing.engine.optimising import Options, optimise
 from tasks.publishing.engine.references import in_page, in_style, local_path
+from tasks.publishing.manifest import IMMUTABLE, REVALIDATED, Manifest, Stored
 
 PAGE = """<!DOCTYPE html>
 <html><head><meta charset="utf-8"><link rel="stylesheet" href="css/main.css?v=1"><title>Shop</title></head>

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.publishing.engine.manifest import (
+from tasks.publishing.engine.places.folder import FolderPlace
+from tasks.publishing.engine.places.place import ActivationRefused, PlaceFailed, Pointer, Turn
+from tasks.publishing.manifest import (
     IMMUTABLE,
     REVALIDATED,
     File,
@@ -22,8 +24,6 @@ from tasks.publishing.engine.manifest import (
     is_text,
     media_type_of,
 )
-from tasks.publishing.engine.places.folder import FolderPlace
-from tasks.publishing.engine.places.place import ActivationRefused, PlaceFailed, Pointer, Turn
 
 FIRST = Turn("01a20000-0000-7000-8000-000000000001", 1)
 LATER = Turn("01a20000-0000-7000-8000-000000000002", 1)

@@ -20,7 +20,8 @@ import rcssmin  # type: ignore[import-untyped]  # no types upstream
 import rjsmin  # type: ignore[import-untyped]  # no types upstream
 
 from tasks.publishing.engine import references
-from tasks.publishing.engine.manifest import (
+from tasks.publishing.engine.references import Reference, Use
+from tasks.publishing.manifest import (
     BRIEFLY,
     IMMUTABLE,
     REVALIDATED,
@@ -31,7 +32,6 @@ from tasks.publishing.engine.manifest import (
     is_text,
     media_type_of,
 )
-from tasks.publishing.engine.references import Reference, Use
 
 _BROTLI_QUALITY = 9
 _GZIP_LEVEL = 9

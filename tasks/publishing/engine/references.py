@@ -98,6 +98,19 @@ def in_style(text: str) -> list[str]:
     return found
 
 
+def imports_of(text: str) -> list[str]:
+    """Return the URLs of the style sheets that a style sheet imports for every medium."""
+    found = []
+    for rule in tinycss2.parse_stylesheet(text, skip_comments=True, skip_whitespace=True):
+        if rule.type != "at-rule" or rule.lower_at_keyword not in ("import", "charset", "layer"):
+            break  # an import counts only before all else
+        if rule.lower_at_keyword == "import":
+            named, *condition = [one for one in rule.prelude if one.type != "whitespace"] or [None]
+            if named is not None and not condition:
+                found += in_style(f"@import {tinycss2.serialize([named])};")
+    return found
+
+
 def rewritten_style(text: str, new_url: Callable[[str], str | None]) -> str:
     """Replace the URLs of a style sheet for which ``new_url`` gives one; of all else only quotes of strings change."""
     nodes = tinycss2.parse_component_value_list(text)

@@ -26,8 +26,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from tasks.publishing.engine.manifest import IMMUTABLE, File, Manifest, Stored
 from tasks.publishing.engine.places.place import ActivationRefused, PlaceFailed, Pointer, Turn
+from tasks.publishing.manifest import IMMUTABLE, File, Manifest, Stored
 
 _ENDINGS = {"br": ".br", "gzip": ".gz"}
 
@@ -102,6 +102,11 @@ class FolderPlace:
             _sync(self._site)
             return before
 
+    def live_content(self, path: str) -> bytes:
+        """See ``Place``."""
+        with _told():
+            return (self._site / "live" / path).read_bytes()
+
     def manifest(self, release: str) -> Manifest:
         """See ``Place``."""
         with _told():
@@ -159,7 +164,7 @@ class FolderPlace:
             raw = json.loads((self._site / "pointer.json").read_bytes())
         except FileNotFoundError:
             return Pointer()
-        return Pointer(raw["release"], Turn(raw["job_id"], raw["fence"]))
+        return Pointer(raw["release"], Turn(raw["job_id"], raw["fence"], raw.get("step", 0)))
 
     def _write(self, final: Path, text: bytes) -> None:
         with self._coming() as coming:

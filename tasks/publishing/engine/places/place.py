@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tasks.core.errors import Permanent, Transient
-from tasks.publishing.engine.manifest import Manifest, Stored
+from tasks.publishing.manifest import Manifest, Stored
 
 
 class PlaceFailed(Transient):
@@ -28,10 +28,12 @@ class Turn:
     Args:
         job_id: a UUIDv7, so that ids are ordered as the jobs were accepted.
         fence: grows with each claim of the job.
+        step: grows where one attempt writes it again, to take back what it has made live.
     """
 
     job_id: str
     fence: int
+    step: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,13 @@ class Place(Protocol):
         Raises:
             ActivationRefused: the pointer was written in a later turn, or in this one for another release.
             PlaceFailed: the release is not prepared here.
+        """
+
+    def live_content(self, path: str) -> bytes:
+        """Return the bytes that a visitor of the live release gets for the path.
+
+        Raises:
+            PlaceFailed: nothing is live, or has no such file.
         """
 
     def manifest(self, release: str) -> Manifest:

@@ -22,6 +22,7 @@ _TYPES = {
     ".map": "application/json",
     ".md": "text/markdown",
     ".mjs": "text/javascript",
+    ".speculationrules": "application/speculationrules+json",
     ".svg": "image/svg+xml",
     ".txt": "text/plain",
     ".wasm": "application/wasm",
