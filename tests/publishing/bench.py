@@ -26,7 +26,9 @@ from tests.samples import running
 UPLOAD = "01890000-0000-7000-8000-00000000000{}"
 PAGE = (
     '<!DOCTYPE html>\n<html>\n<head>\n  <title>{0}</title>\n  <link rel="stylesheet" href="style.css">\n</head>\n'
-    '<body>\n  <h1>{0}</h1>\n  <a href="other.html">other</a>\n</body>\n</html>\n'
+    '<body>\n  <h1>{0}</h1>\n  <a href="other.html">other</a>\n  <p>A paragraph that is long enough to be '
+    "compressed, since what is shorter than its own header is left as it is, and so is what no compression helps."
+    "</p>\n</body>\n</html>\n"
 )
 SITE = {
     "index.html": PAGE.format("First"),
@@ -60,7 +62,7 @@ class Bench:
     folder: Path
     ledger: Ledger
     tenant: Tenant
-    policy: EgressPolicy = EgressPolicy()
+    policy: EgressPolicy = field(default_factory=EgressPolicy)
     keep: int = 10
     folders: tuple[Path, ...] = ()
     place_type: type[FolderPlace] = FolderPlace

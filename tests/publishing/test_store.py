@@ -33,7 +33,7 @@ def end(ledger: Ledger, job: Job) -> None:
 
 
 def test_one_job_has_a_site_and_the_others_follow_in_order(ledger: Ledger) -> None:
-    """A second waits until the first has left or ended; the older of two that wait comes first; other sites are free."""
+    """A second waits until the first has left or ended, the older of two first; other sites are free."""
     tenant, records = a_tenant(ledger), LedgerRecords(ledger)
     first, second, third = (running(ledger, tenant) for _ in range(3))
     assert records.take_turn(first, "docs")

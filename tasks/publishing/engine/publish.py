@@ -105,9 +105,8 @@ class _Publication:
                 announce(job, request.site, release, before, url=self._url, change=change, cause="publish")
             kept = sweep(records, job, self._place, site=request.site, keep=self._by.keep)
             self._by.open_sources(job, request.site).sweep()
-        records.note_stages(
-            job, request.site, release, {str(name): took for name, took in self._stages.seconds.items()}
-        )
+        took = {str(name): seconds for name, seconds in self._stages.seconds.items()}
+        records.note_stages(job, request.site, release, took)
         return self._result(manifest, before, change, uploaded=uploaded, verified=verified, kept=kept)
 
     def _validate(self) -> None:
