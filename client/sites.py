@@ -3,20 +3,25 @@
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
+from urllib.parse import quote
 
 from pydantic import Field
 
-from client.calls import Call, parsed
+from client.calls import Call, SubmitOptions, parsed
 from client.errors import InputRejected
-from client.matrices import Perform
-from client.models import Job, Record, Upload
+from client.limits import Limits
+from client.models import Job, Record
+from client.patience import performed
 from client.site_files import files_of, pack
-from client.steps import Request
+from client.steps import Flow, Request
+from client.uploading import OnProgress, submitted, uploaded
+
+T = TypeVar("T")
 
 _PATH = "/api/sites"
 _JSON = {"content-type": "application/json"}
@@ -89,35 +94,36 @@ class Sent:
     """As they went over the line; nothing where the server had all."""
 
 
+class Run(Protocol):
+    """Runs a flow of the blocking client."""
+
+    def __call__(self, flow: Flow[T]) -> T:
+        """Run it to its end."""
+        ...
+
+
 class Sites:
     """Your published sites; ``Switchyard.sites`` is one."""
 
-    def __init__(self, perform: Perform, upload: Callable[..., Upload], submit: Callable[..., Job]) -> None:
-        self._perform = perform
-        self._upload = upload
-        self._submit = submit
+    def __init__(self, run: Run, limits: Limits, options: Callable[[SubmitOptions], SubmitOptions]) -> None:
+        self._run = run
+        self._limits = limits
+        self._options = options
 
     def list(self) -> Sequence[Site]:
         """List them by name."""
-        return self._perform(Call(Request("GET", _PATH), lambda answer: parsed(SiteList, answer.json()))).sites
+        return self._run(performed(all_sites(), self._limits))
 
     def releases(self, site: str) -> Sequence[Release]:
         """List the releases of a site that can be made live again, newest first."""
-        request = Request("GET", f"{_PATH}/{site}/releases")
-        return self._perform(Call(request, lambda answer: parsed(ReleaseList, answer.json()))).releases
+        return self._run(performed(releases_of(site), self._limits))
 
     def diff(self, site: str, old: str, new: str) -> ReleaseDiff:
         """Compare two releases, each by its name or the beginning of it."""
-        request = Request("GET", f"{_PATH}/{site}/diff", (("old", old), ("new", new)))
-        return self._perform(Call(request, lambda answer: parsed(ReleaseDiff, answer.json())))
+        return self._run(performed(difference(site, old, new), self._limits))
 
     def publish(
-        self,
-        folder: str | os.PathLike[str],
-        site: str,
-        *,
-        on_progress: Callable[[int, int], object] | None = None,
-        **params: Any,
+        self, folder: str | os.PathLike[str], site: str, *, on_progress: OnProgress | None = None, **params: Any
     ) -> Sent:
         """Publish a folder, without what its ``.gitignore`` files name; return what was sent, and the job.
 
@@ -127,36 +133,76 @@ class Sites:
         Raises:
             InputRejected: the folder has no file.
         """
-        files = files_of(Path(folder))
-        if not files:
-            raise InputRejected(f"{os.fspath(folder)} has no file to publish")
-        missing = self._missing(site, [one.sha256 for one in files.values()])
-        wanted = {one.sha256: one.path for one in files.values() if one.sha256 in missing}
-        listed = {path: [one.sha256, one.size] for path, one in files.items()}
-        source = {"files": self._upload(json.dumps({"files": listed}).encode(), name="files.json").ref}
-        sent_bytes = 0
-        if wanted:
-            with tempfile.TemporaryDirectory() as scratch:
-                archive = Path(scratch, f"{site}.tar.gz")
-                pack(wanted, archive)
-                sent_bytes = archive.stat().st_size
-                source["contents"] = self._upload(archive, on_progress=on_progress).ref
-        job = self._submit("publishing.site", {"site": site, "source": source, **params}, site=site)
-        return Sent(job, len(files), len(wanted), sent_bytes)
+        options = self._options({"site": site})
+        return self._run(published(folder, site, params, options, on_progress=on_progress, limits=self._limits))
 
     def roll_back(self, site: str, release: str | None = None, **params: Any) -> Job:
         """Submit a rollback: to the release before, or to one by its name or the beginning of it."""
-        if release is not None:
-            params["release"] = self._whole_name(site, release)
-        return self._submit("publishing.rollback", {"site": site, **params}, site=site)
+        options = self._options({"site": site})
+        return self._run(rolled_back(site, release, params, options, limits=self._limits))
 
-    def _whole_name(self, site: str, release: str) -> str:
-        found = [one.release for one in self.releases(site) if one.release.startswith(release)]
+
+def all_sites() -> Call[Sequence[Site]]:
+    """List sites."""
+    return Call(Request("GET", _PATH), lambda answer: parsed(SiteList, answer.json()).sites)
+
+
+def releases_of(site: str) -> Call[Sequence[Release]]:
+    """List the releases of a site."""
+    request = Request("GET", f"{_PATH}/{quote(site, safe='')}/releases")
+    return Call(request, lambda answer: parsed(ReleaseList, answer.json()).releases)
+
+
+def difference(site: str, old: str, new: str) -> Call[ReleaseDiff]:
+    """Compare two releases."""
+    request = Request("GET", f"{_PATH}/{quote(site, safe='')}/diff", (("old", old), ("new", new)))
+    return Call(request, lambda answer: parsed(ReleaseDiff, answer.json()))
+
+
+def published(
+    folder: str | os.PathLike[str],
+    site: str,
+    params: Mapping[str, Any],
+    options: SubmitOptions,
+    *,
+    on_progress: OnProgress | None,
+    limits: Limits,
+) -> Flow[Sent]:
+    """Send what the server lacks of a folder, and submit its publication."""
+    files = files_of(Path(folder))
+    if not files:
+        raise InputRejected(f"{os.fspath(folder)} has no file to publish")
+    lacking = set((yield from performed(_missing(site, [one.sha256 for one in files.values()]), limits)))
+    wanted = {one.sha256: one.path for one in files.values() if one.sha256 in lacking}
+    listed = json.dumps({"files": {path: [one.sha256, one.size] for path, one in files.items()}}).encode()
+    source = {"files": (yield from uploaded(listed, name="files.json", limits=limits)).ref}
+    sent_bytes = 0
+    if wanted:
+        with tempfile.TemporaryDirectory() as scratch:
+            archive = Path(scratch, f"{site}.tar.gz")
+            pack(wanted, archive)
+            sent_bytes = archive.stat().st_size
+            source["contents"] = (yield from uploaded(archive, on_progress=on_progress, limits=limits)).ref
+    given = {"site": site, "source": source, **params}
+    job = yield from submitted("publishing.site", given, {}, options, limits=limits)
+    return Sent(job, len(files), len(wanted), sent_bytes)
+
+
+def rolled_back(
+    site: str, release: str | None, params: Mapping[str, Any], options: SubmitOptions, *, limits: Limits
+) -> Flow[Job]:
+    """Submit a rollback."""
+    given = {"site": site, **params}
+    if release is not None:
+        known = yield from performed(releases_of(site), limits)
+        found = [one.release for one in known if one.release.startswith(release)]
         if len(found) != 1:
             raise InputRejected(f"{len(found)} releases of {site} are called {release}: see `switchyard releases`")
-        return found[0]
+        given["release"] = found[0]
+    return (yield from submitted("publishing.rollback", given, {}, options, limits=limits))
 
-    def _missing(self, site: str, contents: Sequence[str]) -> set[str]:
-        body = json.dumps({"contents": list(dict.fromkeys(contents))}).encode()
-        request = Request("POST", f"{_PATH}/{site}/missing", headers=_JSON, body=body)
-        return set(self._perform(Call(request, lambda answer: answer.json()["missing"])))
+
+def _missing(site: str, contents: Sequence[str]) -> Call[list[str]]:
+    body = json.dumps({"contents": list(dict.fromkeys(contents))}).encode()
+    request = Request("POST", f"{_PATH}/{quote(site, safe='')}/missing", headers=_JSON, body=body)
+    return Call(request, lambda answer: list(answer.json()["missing"]))

@@ -185,7 +185,7 @@ class Switchyard:
     @property
     def sites(self) -> Sites:
         """The sites that were published."""
-        return Sites(self._perform, self.upload, self.submit)
+        return Sites(self._shell.run, self._limits, self._options)
 
     def wait(self, job_id: str, timeout_s: float | None = None, *, check: bool = True) -> Job:
         """Wait for a job's end; return its final record.

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.egress import Egress, EgressPolicy
+from tasks.core.ids import new_id
 from tasks.core.ledger import Ledger, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobState
 from tasks.publishing.contract import RollbackRequest, RollbackResult, SiteRequest, SiteResult
 from tasks.publishing.engine.places.folder import FolderPlace
+from tasks.publishing.engine.places.place import Turn
 from tasks.publishing.engine.publish import Publisher
 from tasks.publishing.engine.rollback import Rollback
 from tasks.publishing.sources import SourceStore
@@ -128,6 +130,10 @@ class Bench:
             self.ledger, job.id, fence=job.fence, state=JobState.SUCCEEDED, cause=Cause.COMPLETED, result={}
         )
         assert ended is not None
+
+    def turn(self) -> Turn:
+        """The turn of a job that comes after all others."""
+        return Turn(new_id(), 1)
 
     def tree(self) -> dict[str, bytes]:
         """The live release, by paths."""

@@ -138,6 +138,8 @@ class FolderPlace:
             for path in [path for path in fingerprinted.rglob("*") if path.is_file()]:
                 if path.relative_to(fingerprinted).as_posix() not in named:
                     path.unlink()
+            for left in (self._site / "coming").iterdir():  # by those who were killed
+                shutil.rmtree(left, ignore_errors=True)
             return self._sweep_content({one.sha256 for manifest in manifests for one in manifest.all_stored()})
 
     def _sweep_content(self, needed: set[str]) -> int:
