@@ -2,9 +2,9 @@
 
 import hashlib
 import io
-import itertools
 import json
 import tarfile
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,7 +69,6 @@ class Bench:
     folders: tuple[Path, ...] = ()
     place_type: type[FolderPlace] = FolderPlace
     actions: list[dict[str, Any]] = field(default_factory=list)
-    _numbers: Any = field(default_factory=itertools.count)
 
     @property
     def records(self) -> LedgerRecords:
@@ -99,8 +98,8 @@ class Bench:
     def job(self, row: Job | None = None, *, make: type[FakeJob] = FakeJob, **uploads: bytes) -> FakeJob:
         """A job that runs; ``uploads`` by names that end with their numbers."""
         row = row or running(self.ledger, self.tenant)
-        workdir = self.folder / f"work-{next(self._numbers)}"
-        workdir.mkdir(parents=True)
+        self.folder.mkdir(exist_ok=True)
+        workdir = Path(tempfile.mkdtemp(prefix="work-", dir=self.folder))
         made = make(workdir, Egress(self.policy), id=row.id, fence=row.fence, attempt=row.attempt)
         made.uploads = {UPLOAD.format(name[-1]): content for name, content in uploads.items()}
         return made

@@ -101,12 +101,11 @@ class Full(FolderPlace):
 def test_a_full_disk_is_a_clear_failure(bench: Bench) -> None:
     """Nothing is live that was not whole, and once there is room the next try finishes."""
     bench.place_type = Full
-    job = bench.job()
     with pytest.raises(PlaceFailed, match="no room"):
-        bench.publish(SITE, job)
+        bench.publish(SITE)
     assert not bench.live.exists()
     bench.place_type = FolderPlace
-    bench.publish(SITE, job)
+    bench.publish(SITE)
     assert bench.live.exists()
 
 
