@@ -4,20 +4,17 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
 from jsonschema_rs import Draft202012Validator
 
 from tasks.core.errors import AppError, InputRejected, NotAllowed
 from tasks.core.job import JobContext
-from tasks.discovery.contract import MAX_INLINE_BYTES, RUN, VALUE_NAME, Cost, Prefer, RunRequest, RunResult
+from tasks.discovery.contract import MAX_INLINE_BYTES, VALUE_NAME, Cost, Prefer, RanIn, RunRequest, RunResult
 from tasks.discovery.engine.discover import Charge, OpenSession
 from tasks.discovery.engine.outcome import Outcome
 from tasks.discovery.engine.running.runner import Runner
-from tasks.discovery.pricing import Pricing, Usage
+from tasks.discovery.pricing import Pricing, Usage, run_method
 from tasks.discovery.tool import FormCall, RequestCall, Tool
-
-RanIn = Literal["http", "browser"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +23,7 @@ class RunReport:
 
     Args:
         error: the code of what it failed with; empty where it succeeded.
+        selectors, lost_selectors: those that found their element, and better ones that no longer did.
     """
 
     tool_id: str
@@ -35,6 +33,8 @@ class RunReport:
     cost: Cost
     error: str = ""
     arguments: tuple[str, ...] = ()
+    selectors: tuple[str, ...] = ()
+    lost_selectors: tuple[str, ...] = ()
 
 
 LoadTool = Callable[[JobContext, str], Tool]
@@ -88,21 +88,39 @@ class ToolRunner:
             self._keep(request, tool, job, took_s=took_s, ran_in=_backend(tool, request.prefer), error=exc.code)
             raise
         error = "" if outcome.is_ok else f"status_{outcome.status}"
-        self._keep(request, tool, job, took_s=outcome.took_s, ran_in=outcome.backend, error=error)
+        self._keep(request, tool, job, took_s=outcome.took_s, ran_in=outcome.backend, error=error, outcome=outcome)
         return self._result(tool, outcome, job)
 
     def _keep(
-        self, request: RunRequest, tool: Tool, job: JobContext, *, took_s: float, ran_in: RanIn, error: str = ""
+        self,
+        request: RunRequest,
+        tool: Tool,
+        job: JobContext,
+        *,
+        took_s: float,
+        ran_in: RanIn,
+        error: str,
+        outcome: Outcome | None = None,
     ) -> None:
         cost = self._cost(took_s, ran_in)
-        self.charge(job, cost, f"{RUN} by {ran_in}")
+        self.charge(job, cost, run_method(ran_in))
         if request.tool_id is None:
             return
-        names = tuple(sorted(request.arguments))
-        self.keep(job, RunReport(request.tool_id, tool, took_s, ran_in, cost, error=error, arguments=names))
+        report = RunReport(
+            request.tool_id,
+            tool,
+            took_s,
+            ran_in,
+            cost,
+            error=error,
+            arguments=tuple(sorted(request.arguments)),
+            selectors=outcome.selectors if outcome else (),
+            lost_selectors=outcome.lost_selectors if outcome else (),
+        )
+        self.keep(job, report)
 
     def _cost(self, took_s: float, ran_in: RanIn) -> Cost:
-        return self.pricing.cost(RUN, Usage(browser_s=took_s if ran_in == "browser" else 0.0))
+        return self.pricing.cost(run_method(ran_in), Usage(browser_s=took_s if ran_in == "browser" else 0.0))
 
     def _result(self, tool: Tool, outcome: Outcome, job: JobContext) -> RunResult:
         text = json.dumps(outcome.value, ensure_ascii=False, default=str)

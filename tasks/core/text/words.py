@@ -1,0 +1,31 @@
+"""The words of a text as a search compares them: split, folded and stemmed alike for what is kept and what is asked."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+MAX_WORD_CHARS = 60
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_WORD = re.compile(r"[^\W_]+")
+# Words that say nothing of anything in particular.
+_STOP = re.compile(
+    r"a|an|and|are|as|at|be|by|for|from|has|have|how|i|in|into|is|it|its|me|my|of|on|or|our|that|the|their|this|to|was|"
+    r"we|what|when|where|which|with|you|your"
+)
+
+
+def all_stems(text: str) -> Iterator[str]:
+    """Give the stem of each word (Snowball's English stemmer; other languages keep most words as they are)."""
+    import snowballstemmer  # noqa: PLC0415  # it loads every language, for those who search
+
+    stemmer = snowballstemmer.stemmer("english")  # one for each call: it keeps state, and threads share modules
+    bare = "".join(one for one in unicodedata.normalize("NFKD", _HUMP.sub(" ", text)) if not unicodedata.combining(one))
+    for found in _WORD.finditer(bare.casefold()):
+        word = found.group()[:MAX_WORD_CHARS]
+        # The stemmer has no use for articles, but phrases do.
+        yield word if _STOP.fullmatch(word) else stemmer.stemWord(word)
+
+
+def stems(text: str) -> Iterator[str]:
+    """Give the stem of each word that says something."""
+    return (stem for stem in all_stems(text) if not _STOP.fullmatch(stem))
