@@ -177,6 +177,7 @@ SPECS = (
         hard_limit_s=930,
         retry=FAST,
         retention=Retention(artifacts_s=30 * DAY_S),
+        capabilities=frozenset({"publishing"}),
         example={"site": "docs", "source": {"upload": "01890000-0000-7000-8000-000000000000"}},
     ),
     JobSpec(
@@ -188,6 +189,7 @@ SPECS = (
         soft_limit_s=300,
         hard_limit_s=330,
         retry=FAST,
+        capabilities=frozenset({"publishing"}),
         example={"site": "docs"},
     ),
 )
