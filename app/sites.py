@@ -181,7 +181,7 @@ def compare_releases(path: SitePath, query: DiffQuery) -> Response:
 
 @bp.post(
     "/api/sites/<site>/missing",
-    responses={200: answer(MissingContents, "What to send."), **problems(400, 401, 413, 415, 422)},
+    responses={200: answer(MissingContents, "What to send."), **problems(400, 401, 413, 415, 422, 503)},
 )
 @checked
 def ask_missing(path: SitePath, body: WantedContents) -> Response:

@@ -7,6 +7,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import click
 
 from tasks.core.settings import load_settings
+from tasks.publishing.nginx import nginx_config
 from tasks.publishing.serving import SiteServer
 
 
@@ -22,10 +23,14 @@ class _Quiet(WSGIRequestHandler):
 @click.command()
 @click.argument("name")
 @click.option("--tenant", help="The tenant's id, where several have a site of this name.")
+@click.option("--nginx", "server_name", metavar="HOST", help="Only print nginx's configuration for this host name.")
 @click.option("--port", default=8100, show_default=True, help="On loopback.")
-def site(name: str, tenant: str | None, port: int) -> None:
+def site(name: str, tenant: str | None, server_name: str | None, port: int) -> None:
     """Serve the published site NAME as its web server would, for a look at it."""
     folder = _folder(name, tenant)
+    if server_name is not None:
+        click.echo(nginx_config(folder, server_name=server_name), nl=False)
+        return
     with make_server("127.0.0.1", port, SiteServer(folder), _Threaded, _Quiet) as server:  # type: ignore[arg-type]  # a WSGI application, as wsgiref's types do not say
         click.echo(f"{name}: http://127.0.0.1:{server.server_port}/")
         server.serve_forever()

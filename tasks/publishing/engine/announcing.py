@@ -1,5 +1,6 @@
 """Tells what has changed on a site, and removes the releases that nobody will go back to."""
 
+import json
 from itertools import chain, islice
 from typing import Literal
 
@@ -11,7 +12,7 @@ from tasks.publishing.release import Records
 
 # Of an event; each path is at most 1,024 bytes, and events are small.
 _MOST_PATHS = 100
-_MOST_PATH_BYTES = 8 * 1024
+_MOST_PATH_BYTES = 8 * 1024  # as JSON
 
 
 def announce(
@@ -28,7 +29,7 @@ def announce(
     paths: list[str] = []
     size = 0
     for path in islice(chain(change.changed, change.added, change.removed), _MOST_PATHS):
-        size += len(path.encode("ascii", "backslashreplace"))
+        size += len(json.dumps(path)) + 2
         if size > _MOST_PATH_BYTES:
             break
         paths.append(path)
