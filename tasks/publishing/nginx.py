@@ -37,11 +37,13 @@ server {{
     default_type application/speculationrules+json;
   }}
   location ~ "\\.[0-9a-f]{{12}}\\.[a-z0-9]+$" {{
-    # An open page of an earlier release still asks for what it was made with.
-    try_files $uri @{variable}_fingerprinted;
-  }}
-  location @{variable}_fingerprinted {{
+    # Of all releases that are kept: a page that was opened before a swap asks for what it was made with. Looked for
+    # here first, since nginx looks and then opens, and a swap in between would make what is only in live a 404.
     root "{folder}/fingerprinted";
+    try_files $uri @{variable}_live;
+  }}
+  location @{variable}_live {{
+    root "{folder}/live";
   }}
 }}
 """
