@@ -27,17 +27,27 @@ _SECRET_NAMES = {
     "id_ecdsa": "a private key",
 }
 # With a body: documentation shows the frame of a key alone.
+# Each with words of which one is in it, which are looked for first: that takes a hundredth of the time.
 _SECRETS = (
     (
+        (b"PRIVATE KEY-----",),
         re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\s+(?:[A-Za-z-]+: [^\n]*\s+)*[A-Za-z0-9+/=]{40,}\s"),
         "a private key",
     ),
-    (re.compile(rb"\b(?:AKIA|ASIA)(?![0-9A-Z]{9}EXAMPLE)[0-9A-Z]{16}\b"), "an access key of AWS"),
-    (re.compile(rb"\bgh[pousr]_[A-Za-z0-9]{36}\b"), "a token of GitHub"),
-    (re.compile(rb"\bgithub_pat_[A-Za-z0-9_]{60,}\b"), "a token of GitHub"),
-    (re.compile(rb"\bglpat-[A-Za-z0-9_-]{20}\b"), "a token of GitLab"),
-    (re.compile(rb"\bxox[abprs]-[0-9]{8,}-[A-Za-z0-9-]{16,}"), "a token of Slack"),
-    (re.compile(rb"\b[sr]k_live_[0-9A-Za-z]{24,}\b"), "a secret key of Stripe"),
+    (
+        (b"AKIA", b"ASIA"),
+        re.compile(rb"\b(?:AKIA|ASIA)(?![0-9A-Z]{9}EXAMPLE)[0-9A-Z]{16}\b"),
+        "an access key of AWS",
+    ),
+    (
+        (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_"),
+        re.compile(rb"\bgh[pousr]_[A-Za-z0-9]{36}\b"),
+        "a token of GitHub",
+    ),
+    ((b"github_pat_",), re.compile(rb"\bgithub_pat_[A-Za-z0-9_]{60,}\b"), "a token of GitHub"),
+    ((b"glpat-",), re.compile(rb"\bglpat-[A-Za-z0-9_-]{20}\b"), "a token of GitLab"),
+    ((b"xox",), re.compile(rb"\bxox[abprs]-[0-9]{8,}-[A-Za-z0-9-]{16,}"), "a token of Slack"),
+    ((b"k_live_",), re.compile(rb"\b[sr]k_live_[0-9A-Za-z]{24,}\b"), "a secret key of Stripe"),
 )
 _INDEXES = ("index.html", "index.htm")
 
@@ -91,8 +101,8 @@ def _secrets(path: str, file: Path) -> Iterator[Finding]:
         yield _finding(Fault.SECRET, path, f"The name is that of {why}.")
     with file.open("rb") as content:
         head = content.read(_SCANNED_BYTES)
-    for pattern, what in _SECRETS:
-        if match := pattern.search(head):
+    for words, pattern, what in _SECRETS:
+        if any(word in head for word in words) and (match := pattern.search(head)):
             line = head.count(b"\n", 0, match.start()) + 1
             yield _finding(Fault.SECRET, path, f"Line {line} has {what}.")
 

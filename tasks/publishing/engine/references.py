@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -54,18 +53,26 @@ _SRCSETS = {("img", "srcset"), ("source", "srcset"), ("link", "imagesrcset")}
 _PAGES = {("a", "href"), ("area", "href"), ("iframe", "src"), ("frame", "src"), ("form", "action")}
 _ASSET_RELS = {"stylesheet", "icon", "apple-touch-icon", "mask-icon", "preload", "prefetch"}
 _PAGE_RELS = {"next", "prev", "alternate", "author", "help", "license", "search"}
-_ATTRIBUTE = re.compile(r"""[\s/]([^\s=>/"']+)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)""")
+# As the HTML standard reads tags (13.2.5), in time that grows with the text: nothing is tried twice. Comments and end
+# tags are tokens, too, so that what looks like a tag in them, or in a value, is none.
+_TOKEN = re.compile(
+    r"""<!--(?:-?>|.*?(?:--!?>|\Z))|<[!?/][^>]*+>|
+    <([a-zA-Z][^\s/>]*+)
+    ((?:[\s/]++|[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s>"'][^\s>]*+)?+)?+)*+)>""",
+    re.DOTALL | re.VERBOSE,
+)
+_ATTRIBUTE = re.compile(r"""([^\s/>][^\s/>=]*+)(?:\s*+=\s*+("[^"]*+"|'[^']*+'|[^\s>"'][^\s>]*+)?+)?+""")
+# Elements whose content is text, whatever it looks like.
+_RAW = {"script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"}
 # One candidate of a srcset (HTML standard, 4.8.4.2.1): a URL without blanks, then what it is for, up to a comma.
 _CANDIDATE = re.compile(r"[\s,]*([^\s,]\S*[^\s,]|[^\s,])(\s+[^,]*)?(?:,|$)")
+_REFERRING = {tag for tag, _ in (*_ASSETS, *_SRCSETS, *_PAGES)} | {"link", "script"}
 _SCRIPTS = {"", "text/javascript", "application/javascript"}
 
 
 def in_page(text: str) -> list[Reference]:
     """Return the references of an HTML page, in the order of the text."""
-    reader = _Reader(text)
-    reader.feed(text)
-    reader.close()
-    return reader.found
+    return [one for tag, start, attributes in _start_tags(text) for one in _in_tag(tag, start, attributes)]
 
 
 def candidates(srcset: str) -> Iterator[tuple[int, int]]:
@@ -134,23 +141,31 @@ def local_path(url: str, *, page: str) -> str | None:
     return unquote(whole.path).lstrip("/")
 
 
-class _Reader(HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.found: list[Reference] = []
-        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
+def _start_tags(text: str) -> Iterator[tuple[str, int, str]]:
+    """Yield those that can refer to something: name, where the attributes begin, and these."""
+    at = 0
+    while (found := _TOKEN.search(text, at)) is not None:
+        at = found.end()
+        if (name := found.group(1)) is None:
+            continue
+        tag = name.lower()
+        if tag in _REFERRING:
+            yield tag, found.start(2), found.group(2)
+        if tag in _RAW:
+            end = re.compile(f"</{tag}", re.IGNORECASE).search(text, at)
+            at = len(text) if end is None else end.start()
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        raw = self.get_starttag_text() or ""
-        line, column = self.getpos()
-        at = self._starts[line - 1] + column
-        values = {name: value or "" for name, value in reversed(attrs)}  # of two with one name, the first counts
-        seen: set[str] = set()
-        for match in _ATTRIBUTE.finditer(raw, len(tag) + 1):
-            name = match.group(1).lower()
-            if name not in seen:
-                seen.add(name)
-                self.found += _references(tag, name, values, at + match.start(2), match.group(2))
+
+def _in_tag(tag: str, start: int, attributes: str) -> Iterator[Reference]:
+    found = [
+        (match.group(1).lower(), match.start(2), match.group(2) or "") for match in _ATTRIBUTE.finditer(attributes)
+    ]
+    values = {name: _plain(raw) for name, _, raw in reversed(found)}  # of two with one name, the first counts
+    seen: set[str] = set()
+    for name, at, raw in found:
+        if name not in seen and raw:
+            yield from _references(tag, name, values, start + at, raw)
+        seen.add(name)
 
 
 def _references(tag: str, name: str, values: dict[str, str], start: int, raw: str) -> Iterator[Reference]:
