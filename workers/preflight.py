@@ -21,7 +21,6 @@ _MODULES: Mapping[str, str] = {
     "playwright": "playwright",
     "publishing": "minify_html",  # of the extra's packages, which come together
     "rpy2": "rpy2",
-    "trafilatura": "trafilatura",
 }
 # R packages that a capability needs, by its name. They are looked for in R's own libraries.
 _R_PACKAGES: Mapping[str, Sequence[str]] = {"vacalibration": ("vacalibration", "rstan")}
