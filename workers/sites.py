@@ -31,7 +31,7 @@ def site(name: str, tenant: str | None, server_name: str | None, port: int) -> N
     if server_name is not None:
         click.echo(nginx_config(folder, server_name=server_name), nl=False)
         return
-    with make_server("127.0.0.1", port, SiteServer(folder), _Threaded, _Quiet) as server:  # type: ignore[arg-type]  # a WSGI application, as wsgiref's types do not say
+    with make_server("127.0.0.1", port, SiteServer(folder), _Threaded, _Quiet) as server:
         click.echo(f"{name}: http://127.0.0.1:{server.server_port}/")
         server.serve_forever()
 
