@@ -21,6 +21,7 @@ from app import (
     matrices,
     retries,
     sessions,
+    sites,
     submissions,
     tool_exports,
     tools,
@@ -57,7 +58,7 @@ from tasks.registry import load_specs
 _CONCERNS = (
     *(submissions, jobs, retries, batches, logs, artifacts, uploads, domain_events),
     *(catalogue, calibration, calibration_cache, matrices, fleet, backends, advice, health),
-    *(discovery, tools, tool_exports, sessions),
+    *(discovery, tools, tool_exports, sessions, sites),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 from pydantic import BaseModel
 
 from client import address, calls
+from client.async_sites import AsyncSites
 from client.async_tools import AsyncTools
 from client.calibration import AsyncCalibration
 from client.calls import Call, JobFilters, Needs, SubmitOptions
@@ -160,6 +161,11 @@ class AsyncSwitchyard:
     def tools(self) -> AsyncTools:
         """The tools that discoveries found on websites."""
         return AsyncTools(self._perform, self.wait, backend="queue" if self._backend == "queue" else "auto")
+
+    @property
+    def sites(self) -> AsyncSites:
+        """The sites that were published."""
+        return AsyncSites(self._shell.run, self._limits, self._options)
 
     @property
     def matrices(self) -> AsyncMatrices:

@@ -38,6 +38,7 @@ from client.models import (
     WorkerInfo,
 )
 from client.patience import performed, waited
+from client.sites import Sites
 from client.steps import Notice
 from client.tools import Tools
 from client.uploading import Content, OnProgress, submitted, uploaded
@@ -181,6 +182,11 @@ class Switchyard:
     def tools(self) -> Tools:
         """The tools that discoveries found on websites."""
         return Tools(self._perform, self.wait, backend="queue" if self._backend == "queue" else "auto")
+
+    @property
+    def sites(self) -> Sites:
+        """The sites that were published."""
+        return Sites(self._shell.run, self._limits, self._options)
 
     def wait(self, job_id: str, timeout_s: float | None = None, *, check: bool = True) -> Job:
         """Wait for a job's end; return its final record.

@@ -1,4 +1,4 @@
-"""``python -m workers``: a worker per queue; ``dispatcher``, ``local``, ``flower``, ``migrate``: see their help."""
+"""``python -m workers``: a worker per queue; beside that ``dispatcher``, ``local``, ``site`` …: see their help."""
 
 import signal
 import sys
@@ -16,6 +16,7 @@ from tasks.registry import load_specs
 from workers.outbox import outbox
 from workers.preflight import find_capabilities
 from workers.readiness import Readiness, readiness
+from workers.sites import site
 from workers.supervisor import Supervised, Supervisor, worker_command
 from workers.usage import Usage
 
@@ -135,6 +136,7 @@ def ready(name: str | None, pid: int | None) -> None:
 
 
 main.add_command(outbox)
+main.add_command(site)
 
 
 @main.command()

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import click
 
-from client.command import calibrate, changes, discover, fleet, jobs, local, matrices, settings, tools
+from client.command import calibrate, changes, discover, fleet, jobs, local, matrices, settings, sites, tools
 from client.command.exits import Exit, exit_of, report
 from client.command.session import Session, backend_option
 from client.errors import SwitchyardError
@@ -49,6 +49,10 @@ for command in (
     discover.discover,
     tools.tools,
     tools.mcp,
+    sites.publish,
+    sites.rollback,
+    sites.releases,
+    sites.sites,
     changes.erase,
     fleet.kinds,
     fleet.queues,

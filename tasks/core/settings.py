@@ -110,6 +110,15 @@ class Settings(BaseSettings):
     storage_dir: Path | None = Field(
         None, description="Folder for artifacts, shared by web and workers. Default: `artifacts` in the state folder."
     )
+    publish_dir: Path | None = Field(
+        None, description="Folder for published sites, shared by web and workers. Default: `sites` in the state folder."
+    )
+    publish_sources: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (), description="Comma-separated folders of worker machines below which a published site may lie."
+    )
+    publish_keep: int = Field(
+        10, ge=1, le=1000, description="Releases kept of each published site, besides the live and the previous one."
+    )
     host: str = Field("127.0.0.1", description="Address the web server listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the web server listens on.")
     web_threads: int = Field(
@@ -276,7 +285,9 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _split_lists(cls, values: dict[str, object]) -> dict[str, object]:
-        lists = {"cors_origins", "egress_allow", "egress_ports", "extra_families", "plaintext_hosts"}
+        lists = {
+            *("cors_origins", "egress_allow", "egress_ports", "extra_families", "plaintext_hosts", "publish_sources"),
+        }
         return {name: _split(value) if name in lists else value for name, value in values.items()}
 
     @model_validator(mode="after")
@@ -339,6 +350,11 @@ class Settings(BaseSettings):
     def resolved_storage_dir(self) -> Path:
         """The folder of artifacts, absolute."""
         return (self.storage_dir or self.state_dir / "artifacts").absolute()
+
+    @property
+    def resolved_publish_dir(self) -> Path:
+        """The folder of published sites, absolute."""
+        return (self.publish_dir or self.state_dir / "sites").absolute()
 
     @property
     def resolved_r_library(self) -> Path:

@@ -37,8 +37,10 @@ from tasks.discovery.store.records import RunFacts
 from tasks.discovery.store.run_log import record_run
 from tasks.discovery.store.sessions import keep_session
 from tasks.discovery.store.tools import find_named
+from tasks.publishing.store.records import LedgerRecords
 from tests.core.ledger.test_ledger_uploads import an_upload
 from tests.discovery.tools import SITE, a_tool
+from tests.publishing.releases import release_facts
 from tests.samples import a_job, a_worker, running
 
 
@@ -51,6 +53,7 @@ def engine(empty_url: str) -> Iterator[sa.Engine]:
 
 
 _SINCE_0001 = {
+    *("publishing_sites", "publishing_releases", "publishing_turns"),
     *("discovery_tools", "discovery_tool_versions", "discovery_tool_terms", "discovery_tool_notes"),
     *("discovery_runs", "discovery_recordings", "discovery_sessions", "job_costs", "budget_alerts"),
     *("leases", "outbox", "stream_heads", "stream_entries", "uploads", "job_uploads"),
@@ -94,6 +97,9 @@ def fill(ledger: Ledger) -> str:
     facts = RunFacts(ok=True, took_ms=1.0, backend="http", used=["argument q"])
     record_run(ledger, found.id, facts, version=1, job_id=job.id, fence=job.fence, stale_after=3)
     keep_session(ledger, tenant.id, SITE, b"sealed")
+    records = LedgerRecords(ledger)
+    records.take_turn(job, "docs")
+    records.keep(job, release_facts("docs"))
     return job.id
 
 

@@ -1,0 +1,123 @@
+"""``switchyard publish``, ``rollback``, ``releases`` and ``sites``."""
+
+from typing import Any
+
+import click
+
+from client.command.exits import Exit
+from client.command.follow import follow, wait
+from client.command.jobs import pass_session, wait_option
+from client.command.plain import moment, size
+from client.command.sending import bar
+from client.command.session import Session, json_flag
+from client.models import Job
+
+site_option = click.option("--site", required=True, help="What the site is called: small letters, digits and dashes.")
+follow_option = click.option("--follow", "is_followed", is_flag=True, help="Show progress and logs until the end.")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@site_option
+@click.option("--address", "url", help="Where visitors find it; then it is verified there, and gets a sitemap.")
+@click.option("--preview", "is_preview", is_flag=True, help="Keep it, and make it live later (switchyard rollback).")
+@click.option("--note", help="What it is, such as a commit.")
+@click.option("--by", help="Who or what publishes.")
+@follow_option
+@wait_option
+@json_flag
+@pass_session
+def publish(
+    session: Session,
+    /,
+    folder: str,
+    *,
+    site: str,
+    url: str | None,
+    is_preview: bool,
+    note: str | None,
+    by: str | None,
+    is_followed: bool,
+    wait_s: float | None,
+) -> Exit:
+    """Publish FOLDER as a site: checked, made smaller, live in one step.
+
+    What .gitignore files name stays out, and only what the server lacks is sent. Without --follow or --wait it prints
+    the job's id.
+    """
+    given = {"url": url, "note": note, "by": by, "intent": "preview" if is_preview else None}
+    with session.client() as client, bar(site) as tell:
+        sent = client.sites.publish(
+            folder, site, on_progress=tell, **{name: value for name, value in given.items() if value is not None}
+        )
+    if not session.as_json:
+        click.echo(f"{sent.files} files, {sent.missing} to send, {size(sent.sent_bytes)} packed", err=True)
+    return _finish(session, sent.job, is_followed=is_followed, wait_s=wait_s)
+
+
+@click.command()
+@click.argument("site")
+@click.option("--to", "release", help="A release by the beginning of its name; else the one that was live before.")
+@click.option("--by", help="Who or what asks.")
+@follow_option
+@wait_option
+@json_flag
+@pass_session
+def rollback(
+    session: Session, /, site: str, *, release: str | None, by: str | None, is_followed: bool, wait_s: float | None
+) -> Exit:
+    """Make an earlier release of SITE live again, or a preview."""
+    params: dict[str, Any] = {} if by is None else {"by": by}
+    with session.client() as client:
+        job = client.sites.roll_back(site, release, **params)
+    return _finish(session, job, is_followed=is_followed, wait_s=wait_s)
+
+
+@click.command()
+@click.argument("site")
+@json_flag
+@pass_session
+def releases(session: Session, /, site: str) -> Exit:
+    """List the releases of SITE that can be made live again, newest first."""
+    with session.client() as client:
+        found = client.sites.releases(site)
+    columns = {
+        "release": lambda one: one.release[:12],
+        "marks": lambda one: " ".join(one.marks) or "-",
+        "made": lambda one: moment(one.created_at),
+        "live since": lambda one: moment(one.activated_at),
+        "files": lambda one: one.files,
+        "size": lambda one: size(one.size_bytes),
+        "changes": lambda one: f"+{one.added} ~{one.changed} -{one.removed}",
+        "by": lambda one: one.by or "-",
+        "note": lambda one: one.note or "-",
+    }
+    session.table("releases", found, columns)
+    return Exit.OK
+
+
+@click.command()
+@json_flag
+@pass_session
+def sites(session: Session, /) -> Exit:
+    """List your published sites."""
+    with session.client() as client:
+        found = client.sites.list()
+    columns = {
+        "site": lambda one: one.name,
+        "live": lambda one: one.live.release[:12] if one.live else "-",
+        "releases": lambda one: one.releases,
+        "updated": lambda one: moment(one.updated_at),
+        "address": lambda one: one.url or "-",
+    }
+    session.table("sites", found, columns)
+    return Exit.OK
+
+
+def _finish(session: Session, job: Job, *, is_followed: bool, wait_s: float | None) -> Exit:
+    if is_followed:
+        return follow(session, job.id, limit_s=wait_s)
+    if wait_s is not None:
+        return wait(session, job.id, limit_s=wait_s)
+    session.show(job, job.id)
+    return Exit.OK

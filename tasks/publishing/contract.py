@@ -1,0 +1,195 @@
+"""What publications and rollbacks are asked and what they answer. Light to import: the web process loads this."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tasks.core.spec import FAST, Contract, JobSpec, Queue, Retention
+from tasks.core.uploads import UploadRef
+from tasks.core.web_url import WebURL
+
+SITE = "publishing.site"
+ROLLBACK = "publishing.rollback"
+SITE_PUBLISHED = "site.published"
+"""The domain event at the end of both: site, job_id, release, previous, url, cause (``publish`` or ``rollback``),
+added, changed, removed (counts) and paths (of what is new, changed or gone, at most 100; the rest in the artifact)."""
+CHANGES_NAME = "changes.json"
+CHECKS_NAME = "checks.json"
+MAX_FINDINGS = 50
+DAY_S = 86_400
+
+SiteName = Annotated[
+    str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", description="Small letters, digits and dashes.")
+]
+ReleaseName = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="A release: the SHA-256 of its manifest.")]
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Stage(StrEnum):
+    """The stages of a publication, in order. ``waiting`` is before the first, while another job has the site."""
+
+    WAITING = "waiting"
+    VALIDATING = "validating"
+    BUILDING = "building"
+    PACKAGING = "packaging"
+    UPLOADING = "uploading"
+    ACTIVATING = "activating"
+    WARMING = "warming"
+    VERIFYING = "verifying"
+    ANNOUNCING = "announcing"
+
+
+class Fault(StrEnum):
+    """What a check can find."""
+
+    BROKEN_LINK = "broken_link"
+    """A link to a page of this site that is not there."""
+    MISSING_ASSET = "missing_asset"
+    """A style sheet, script or picture of this site that a page needs and that is not there."""
+    BAD_HTML = "bad_html"
+    """A page that is no HTML, or not in the encoding that it says."""
+    TOO_LARGE = "too_large"
+    """A file over ``max_file_bytes``."""
+    HEAVY_PAGE = "heavy_page"
+    """A page that with all it needs is over ``max_page_bytes`` or ``max_page_requests``."""
+    SECRET = "secret"  # noqa: S105  # a word, not one
+    """A private key, a token or a file that is never meant for visitors."""
+
+
+class FolderSource(Contract):
+    """A folder on the server, below one that the operator allowed (``SWITCHYARD_PUBLISH_SOURCES``)."""
+
+    folder: str = Field(min_length=1, max_length=1024, description="An absolute path on the worker's machine.")
+
+
+class FilesSource(Contract):
+    """A list of files with their hashes, and an archive with those that `POST /api/sites/{site}/missing` named."""
+
+    files: UploadRef = Field(description='JSON: `{"files": {path: [sha256, size]}}`.')
+    contents: UploadRef | None = Field(
+        None, description="An archive whose files have the missing contents, whatever their names; null: none lacks."
+    )
+
+
+class PublishOptions(Contract):
+    """What is done to the files, and what ends the publication. The defaults suit nearly every site."""
+
+    minify: bool = Field(True, description="Write HTML, CSS and JavaScript smaller.")
+    fingerprint: bool = Field(True, description="Name assets by their content, so that browsers keep them for a year.")
+    compress: bool = Field(True, description="Keep each text as brotli and gzip, too.")
+    generate: bool = Field(
+        True,
+        description="Add what is missing: `sitemap.xml`, `robots.txt`, `404.html`, `actions.json`, speculation rules "
+        "and preload hints.",
+    )
+    refuse: Annotated[tuple[Fault, ...], Field(max_length=len(Fault))] = Field(
+        (Fault.SECRET,), description="Findings that end the publication before anything is live; others are told."
+    )
+    max_file_bytes: int = Field(64 * 2**20, ge=1, le=2**40)
+    max_page_bytes: int | None = Field(None, ge=1, le=2**40, description="Of a page and what it loads, compressed.")
+    max_page_requests: int | None = Field(None, ge=1, le=100_000)
+
+
+class SiteRequest(Contract):
+    """Publish a site: from an uploaded archive (zip, tar, tar.gz, tar.zst), a list of files, or a server's folder."""
+
+    site: SiteName
+    source: UploadRef | FilesSource | FolderSource
+    intent: Literal["production", "preview"] = Field(
+        "production", description="A preview is kept and can be made live later, as it is (`publishing.rollback`)."
+    )
+    url: WebURL | None = Field(
+        None,
+        description="Where visitors find the site. Then it is warmed and verified there, and gets a sitemap. If "
+        "absent: as the last time.",
+    )
+    by: str = Field("", max_length=200, description="Who or what publishes, for readers.")
+    note: str = Field("", max_length=500, description="What it is, such as a commit, for readers.")
+    options: PublishOptions = PublishOptions()
+
+
+class RollbackRequest(Contract):
+    """Make a kept release live again, or a preview: the very same bytes."""
+
+    site: SiteName
+    release: ReleaseName | None = Field(None, description="If absent: the one that was live before.")
+    by: str = Field("", max_length=200, description="Who or what asks, for readers.")
+
+
+class Finding(Contract):
+    """One thing that a check found."""
+
+    fault: Fault
+    path: str = Field(max_length=1024, description="Of the file.")
+    message: str = Field(max_length=500)
+
+
+class SiteResult(Contract):
+    """A publication."""
+
+    site: SiteName
+    release: ReleaseName
+    previous: ReleaseName | None = Field(description="What was live before; null: nothing.")
+    url: str | None = Field(max_length=2048)
+    live: bool = Field(description="False for a preview.")
+    files: Count
+    size_bytes: Count = Field(description="Of all files as they are served uncompressed.")
+    source_bytes: Count = Field(description="Of the files as they came.")
+    compressed_bytes: Count = Field(description="Of all files in their smallest form.")
+    added: Count
+    changed: Count
+    removed: Count
+    uploaded_files: Count = Field(description="Contents that the place did not have, compressed forms among them.")
+    uploaded_bytes: Count
+    generated: tuple[str, ...] = Field(max_length=20, description="Files that were missing and were made.")
+    faults: dict[Fault, Count] = Field(description="How many of each were found.")
+    findings: Annotated[tuple[Finding, ...], Field(max_length=MAX_FINDINGS)] = Field(
+        description=f"The first {MAX_FINDINGS}; all are in the artifact `{CHECKS_NAME}`."
+    )
+    verified: Count = Field(description="Files that were read back as visitors get them, and have the right hash.")
+    kept: Count = Field(description="Releases of the site that are kept.")
+    stages: dict[Stage, Seconds] = Field(description="How long each took.")
+
+
+class RollbackResult(Contract):
+    """A release is live again."""
+
+    site: SiteName
+    release: ReleaseName
+    previous: ReleaseName | None = Field(description="What was live before this.")
+    added: Count
+    changed: Count
+    removed: Count
+    verified: Count
+    stages: dict[Stage, Seconds]
+
+
+SPECS = (
+    JobSpec(
+        kind=SITE,
+        queue=Queue.CRITICAL,
+        request=SiteRequest,
+        result=SiteResult,
+        summary="Publish a site: checked, made smaller, live in one step, verified, and rolled back if that fails.",
+        soft_limit_s=900,
+        hard_limit_s=930,
+        retry=FAST,
+        retention=Retention(artifacts_s=30 * DAY_S),
+        capabilities=frozenset({"publishing"}),
+        example={"site": "docs", "source": {"upload": "01890000-0000-7000-8000-000000000000"}},
+    ),
+    JobSpec(
+        kind=ROLLBACK,
+        queue=Queue.CRITICAL,
+        request=RollbackRequest,
+        result=RollbackResult,
+        summary="Make a kept release of a site live again, or a preview, byte for byte.",
+        soft_limit_s=300,
+        hard_limit_s=330,
+        retry=FAST,
+        capabilities=frozenset({"publishing"}),
+        example={"site": "docs"},
+    ),
+)

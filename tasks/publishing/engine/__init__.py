@@ -1,0 +1,1 @@
+"""The work of publishing; knows neither Flask, Celery, Redis nor SQL."""

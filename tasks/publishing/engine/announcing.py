@@ -1,0 +1,65 @@
+"""Tells what has changed on a site, and removes the releases that nobody will go back to."""
+
+import json
+from itertools import chain, islice
+from typing import Literal
+
+from tasks.core.job import JobContext
+from tasks.publishing.contract import SITE_PUBLISHED
+from tasks.publishing.engine.places.place import Place
+from tasks.publishing.manifest import Difference
+from tasks.publishing.release import Records
+
+# Of an event; each path is at most 1,024 bytes, and events are small.
+_MOST_PATHS = 100
+_MOST_PATH_BYTES = 8 * 1024  # as JSON
+
+
+def announce(
+    job: JobContext,
+    site: str,
+    release: str,
+    previous: str | None,
+    *,
+    url: str | None,
+    change: Difference,
+    cause: Literal["publish", "rollback"],
+) -> None:
+    """Emit ``site.published``, from which follow-ups know which pages to look at again."""
+    paths: list[str] = []
+    size = 0
+    for path in islice(chain(change.changed, change.added, change.removed), _MOST_PATHS):
+        size += len(json.dumps(path)) + 2
+        if size > _MOST_PATH_BYTES:
+            break
+        paths.append(path)
+    counts = {"added": len(change.added), "changed": len(change.changed), "removed": len(change.removed)}
+    job.emit(
+        SITE_PUBLISHED,
+        {
+            "site": site,
+            "job_id": job.id,
+            "release": release,
+            "previous": previous,
+            "url": url,
+            "cause": cause,
+            **counts,
+            "paths": paths,
+            "paths_complete": len(paths) == sum(counts.values()),
+        },
+    )
+
+
+def sweep(records: Records, job: JobContext, place: Place, *, site: str, keep: int) -> int:
+    """Remove all but the newest ``keep`` releases, the live and the previous one; return how many are kept."""
+    known = records.site(job, site)
+    always = {known.live, known.previous} if known else set()
+    releases = [one.release for one in records.kept(job, site)]
+    kept = [release for at, release in enumerate(releases) if at < keep or release in always]
+    gone = [release for release in releases if release not in kept]
+    job.checkpoint()
+    if gone:
+        records.forget(job, site, gone)
+    if freed := place.sweep(kept):
+        job.log(f"swept {freed:,} bytes that no kept release has")
+    return len(kept)

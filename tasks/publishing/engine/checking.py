@@ -1,0 +1,141 @@
+"""Looks at a site's files before anything is live: do links and assets resolve, what is too large, what is secret."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from tasks.core.errors import Permanent
+from tasks.publishing.contract import Fault, Finding
+from tasks.publishing.engine import references
+from tasks.publishing.engine.references import Use
+
+PAGES = (".html", ".htm")
+_MAX_FINDINGS = 10_000
+# Enough of a file to find a key in; what is larger is no text that somebody wrote.
+_SCANNED_BYTES = 2 * 2**20
+_HTML = re.compile(rb"<\s*(!doctype|html|head|body|title|p|div|h[1-6]|a|script|table|meta)\b", re.IGNORECASE)
+_CHARSET = re.compile(rb"<meta[^>]{1,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE)
+_SECRET_NAMES = {
+    ".env": "a file of settings with passwords",
+    ".htpasswd": "a file of passwords",
+    ".netrc": "a file of passwords",
+    ".npmrc": "a file that may hold a token",
+    ".pypirc": "a file of passwords",
+    "id_rsa": "a private key",
+    "id_ed25519": "a private key",
+    "id_ecdsa": "a private key",
+}
+# With a body: documentation shows the frame of a key alone.
+# Each with words of which one is in it, which are looked for first: that takes a hundredth of the time.
+_SECRETS = (
+    (
+        (b"PRIVATE KEY-----",),
+        re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\s+(?:[A-Za-z-]+: [^\n]*\s+)*[A-Za-z0-9+/=]{40,}\s"),
+        "a private key",
+    ),
+    (
+        (b"AKIA", b"ASIA"),
+        re.compile(rb"\b(?:AKIA|ASIA)(?![0-9A-Z]{9}EXAMPLE)[0-9A-Z]{16}\b"),
+        "an access key of AWS",
+    ),
+    (
+        (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_"),
+        re.compile(rb"\bgh[pousr]_[A-Za-z0-9]{36}\b"),
+        "a token of GitHub",
+    ),
+    ((b"github_pat_",), re.compile(rb"\bgithub_pat_[A-Za-z0-9_]{60,}\b"), "a token of GitHub"),
+    ((b"glpat-",), re.compile(rb"\bglpat-[A-Za-z0-9_-]{20}\b"), "a token of GitLab"),
+    ((b"xox",), re.compile(rb"\bxox[abprs]-[0-9]{8,}-[A-Za-z0-9-]{16,}"), "a token of Slack"),
+    ((b"k_live_",), re.compile(rb"\b[sr]k_live_[0-9A-Za-z]{24,}\b"), "a secret key of Stripe"),
+)
+_INDEXES = ("index.html", "index.htm")
+
+
+class CheckFailed(Permanent):
+    """A check found what the request says must not be published."""
+
+    code = "check_failed"
+
+
+def check(
+    files: Mapping[str, Path], *, prefix: str, max_file_bytes: int, checkpoint: Callable[[], None]
+) -> list[Finding]:
+    """Look at every file.
+
+    Args:
+        files: by their paths.
+        prefix: the path under which the site is found, such as ``/`` or ``/docs/``.
+    """
+    found: list[Finding] = []
+    for path, file in files.items():
+        checkpoint()
+        if (size := file.stat().st_size) > max_file_bytes:
+            found.append(_finding(Fault.TOO_LARGE, path, f"{size:,} bytes, over {max_file_bytes:,}."))
+        found += _secrets(path, file)
+        if path.lower().endswith(PAGES):
+            found += _page(path, file.read_bytes(), files, prefix)
+    return found[:_MAX_FINDINGS]
+
+
+def demand(found: list[Finding], refused: tuple[Fault, ...]) -> None:
+    """Go on only where nothing was found that ends a publication.
+
+    Raises:
+        CheckFailed: something was; the message has the first, and how many there are.
+    """
+    bad = [one for one in found if one.fault in refused]
+    if bad:
+        more = f" There are {len(bad)} such findings." if len(bad) > 1 else ""
+        raise CheckFailed(f"{bad[0].fault}: {bad[0].path}: {bad[0].message}{more}"[:500], field="source")
+
+
+def resolves(path: str, files: Mapping[str, object]) -> bool:
+    """Tell whether a web server finds something under the path: a file, or a folder with an index."""
+    folder = path.rstrip("/")
+    return path in files or any(f"{folder}/{name}".lstrip("/") in files for name in _INDEXES)
+
+
+def _secrets(path: str, file: Path) -> Iterator[Finding]:
+    if (why := _SECRET_NAMES.get(PurePosixPath(path).name)) is not None:
+        yield _finding(Fault.SECRET, path, f"The name is that of {why}.")
+    with file.open("rb") as content:
+        head = content.read(_SCANNED_BYTES)
+    for words, pattern, what in _SECRETS:
+        if any(word in head for word in words) and (match := pattern.search(head)):
+            line = head.count(b"\n", 0, match.start()) + 1
+            yield _finding(Fault.SECRET, path, f"Line {line} has {what}.")
+
+
+def _page(path: str, content: bytes, files: Mapping[str, Path], prefix: str) -> Iterator[Finding]:
+    if content and not _HTML.search(content):
+        yield _finding(Fault.BAD_HTML, path, "There is no element of HTML in it.")
+        return
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        declared = _CHARSET.search(content[:4096])
+        if declared is None or declared.group(1).lower() in (b"utf-8", b"utf8"):
+            yield _finding(Fault.BAD_HTML, path, "It is not in UTF-8, and says no other encoding.")
+        return
+    told: set[str] = set()
+    for one in references.in_page(text):
+        target = _local(one.url, path, prefix)
+        if target is None or target in told or resolves(target, files) or one.use is Use.OTHER:
+            continue
+        told.add(target)
+        fault = Fault.BROKEN_LINK if one.use is Use.PAGE else Fault.MISSING_ASSET
+        yield _finding(fault, path, f"{one.url[:300]} is not there.")
+
+
+def _local(url: str, page: str, prefix: str) -> str | None:
+    """The path of a file of this site that the URL names; where the site is below a path, ``/`` leads out of it."""
+    if not urlsplit(f"//host{prefix}").path.strip("/"):
+        return references.local_path(url, page=page)
+    inside = prefix.strip("/") + "/"
+    path = references.local_path(url, page=inside + page)
+    return path.removeprefix(inside) if path is not None and path.startswith(inside) else None
+
+
+def _finding(fault: Fault, path: str, message: str) -> Finding:
+    return Finding(fault=fault, path=path, message=message)

@@ -1,0 +1,157 @@
+"""Brings what is to be published into a folder of the attempt: plain files, whose paths every system takes."""
+
+import json
+import os
+import re
+import shutil
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import assert_never
+
+from tasks.core.errors import Permanent
+from tasks.core.job import JobContext
+from tasks.core.uploads import UploadRef
+from tasks.publishing.contract import FilesSource, FolderSource
+from tasks.publishing.engine.archives import Limits, unpack
+from tasks.publishing.engine.names import Names, plain_path
+from tasks.publishing.manifest import files_in
+from tasks.publishing.sources import SourceStore
+
+_LIMITS = Limits()
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_MAX_LIST_BYTES = 32 * 2**20
+# What no folder of a site is about, and what an archive of a working copy may have along.
+_NEVER = {".git", ".hg", ".svn", ".DS_Store", "__MACOSX"}
+
+
+class SourceRefused(Permanent):
+    """What is to be published cannot be: the folder is not allowed, the list is none, a content was never sent."""
+
+    code = "source_refused"
+
+
+def take_in(
+    source: UploadRef | FilesSource | FolderSource,
+    into: Path,
+    *,
+    job: JobContext,
+    store: SourceStore,
+    allowed: Sequence[Path],
+) -> int:
+    """Bring the source into the new folder ``into``; return how many files there are.
+
+    Raises:
+        SourceRefused, ArchiveRefused, NameRefused: it cannot be published; nothing of it is used.
+    """
+    into.mkdir(parents=True)
+    match source:
+        case UploadRef():
+            _unpack(source, into, job)
+        case FilesSource():
+            _assemble(source, into, job=job, store=store)
+        case FolderSource():
+            _copy(Path(source.folder), into, job=job, allowed=allowed)
+        case _:
+            assert_never(source)
+    _leave_out(into)
+    count = sum(1 for _ in files_in(into))
+    if not count:
+        raise SourceRefused("There is no file to publish.", field="source")
+    return count
+
+
+def _unpack(source: UploadRef, into: Path, job: JobContext) -> None:
+    archive = job.workdir / "archive"
+    with job.open(source.upload) as sent, archive.open("wb") as file:
+        shutil.copyfileobj(sent, file, 1 << 20)
+    unpack(archive, into, limits=_LIMITS, checkpoint=job.checkpoint)
+    archive.unlink()
+
+
+def _assemble(source: FilesSource, into: Path, *, job: JobContext, store: SourceStore) -> None:
+    wanted = _listed(source, job)
+    if source.contents is not None:
+        sent = job.workdir / "contents"
+        sent.mkdir()
+        _unpack(source.contents, sent, job)
+        for _, file in files_in(sent):
+            job.checkpoint()
+            store.add(file)
+        shutil.rmtree(sent)
+    for path, sha256 in wanted.items():
+        job.checkpoint()
+        (into / path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            store.copy(sha256, into / path)
+        except FileNotFoundError as exc:
+            raise SourceRefused(
+                f"The content of {path!r} was never sent, or too long ago: publish again.", field="source.contents"
+            ) from exc
+
+
+def _listed(source: FilesSource, job: JobContext) -> Mapping[str, str]:
+    """Read the list: contents by their paths, within all limits."""
+    with job.open(source.files.upload) as file:
+        text = file.read(_MAX_LIST_BYTES + 1)
+    try:
+        if len(text) > _MAX_LIST_BYTES:
+            raise ValueError(f"it is over {_MAX_LIST_BYTES:,} bytes")
+        listed = {path: (str(sha256), int(size)) for path, (sha256, size) in json.loads(text)["files"].items()}
+        if not all(_SHA256.fullmatch(sha256) and size >= 0 for sha256, size in listed.values()):
+            raise ValueError("a hash or a size is none")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+        raise SourceRefused(f"The list of files cannot be read: {exc}."[:500], field="source.files") from exc
+    if len(listed) > _LIMITS.files or sum(size for _, size in listed.values()) > _LIMITS.bytes:
+        raise SourceRefused(
+            f"The list is over {_LIMITS.files:,} files or {_LIMITS.bytes:,} bytes.", field="source.files"
+        )
+    names, wanted = Names(), {}
+    for path, (sha256, _) in listed.items():
+        plain = plain_path(path)
+        names.add(plain)
+        wanted[plain] = sha256
+    return wanted
+
+
+def _copy(folder: Path, into: Path, *, job: JobContext, allowed: Sequence[Path]) -> None:
+    real = folder.resolve()
+    if not any(real.is_relative_to(one.resolve()) for one in allowed):
+        raise SourceRefused(
+            f"{str(folder)!r} is not below a folder that the operator allowed (SWITCHYARD_PUBLISH_SOURCES).",
+            field="source.folder",
+        )
+    if not real.is_dir():
+        raise SourceRefused(f"{str(folder)!r} is no folder on this worker's machine.", field="source.folder")
+    names, total = Names(), 0
+    for count, (path, file) in enumerate(files_in(real), 1):
+        job.checkpoint()
+        if _NEVER.intersection(path.split("/")):
+            continue
+        names.add(plain_path(path))
+        total += _copy_file(file, into / path, path)
+        if count > _LIMITS.files or total > _LIMITS.bytes:
+            raise SourceRefused(
+                f"The folder is over {_LIMITS.files:,} files or {_LIMITS.bytes:,} bytes.", field="source.folder"
+            )
+
+
+def _copy_file(file: Path, to: Path, path: str) -> int:
+    # Opened first and asked then, so that nothing can be put in its place; a link would lead anywhere.
+    try:
+        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as exc:
+        raise SourceRefused(f"{path!r} cannot be read, or is a link: {exc.strerror}.", field="source.folder") from exc
+    with open(handle, "rb") as source:  # noqa: PTH123  # of a handle
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise SourceRefused(f"{path!r} is no plain file.", field="source.folder")
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with to.open("wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+            return target.tell()
+
+
+def _leave_out(into: Path) -> None:
+    for path in sorted(into.rglob("*"), key=lambda one: len(one.parts)):
+        if path.name in _NEVER and path.exists():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()

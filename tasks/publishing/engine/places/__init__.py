@@ -1,0 +1,1 @@
+"""Where releases are kept and served from; each place makes one of them live in one atomic step."""

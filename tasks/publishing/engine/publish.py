@@ -1,0 +1,245 @@
+"""The publication of a site, from what was sent to a release that is live, verified and told of.
+
+Everything before ``activating`` only adds; a process that dies there leaves the live release as it was, and what it
+left is used by the next attempt or swept by the next publication.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from tasks.core.job import JobContext
+from tasks.publishing.contract import (
+    CHANGES_NAME,
+    CHECKS_NAME,
+    MAX_FINDINGS,
+    Fault,
+    Finding,
+    SiteRequest,
+    SiteResult,
+    Stage,
+)
+from tasks.publishing.engine import checking, weighing
+from tasks.publishing.engine.announcing import announce, sweep
+from tasks.publishing.engine.checking import PAGES
+from tasks.publishing.engine.generating import generate
+from tasks.publishing.engine.going_live import go_live, reconciled
+from tasks.publishing.engine.intake import take_in
+from tasks.publishing.engine.optimising import Options, optimise
+from tasks.publishing.engine.places.place import Place
+from tasks.publishing.engine.stages import Stages
+from tasks.publishing.engine.turns import turn_of
+from tasks.publishing.engine.verifying import check_url
+from tasks.publishing.manifest import Difference, Manifest, Stored, difference, files_in
+from tasks.publishing.release import Records, ReleaseFacts
+from tasks.publishing.sources import SourceStore
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Publishes sites.
+
+    Args:
+        open_place, open_sources: those of the job's tenant for a site.
+        actions: what the registry of tools has for an origin, as MCP tools.
+        folders: of the server, below which sites may lie.
+        keep: releases of a site that stay besides the live and the previous one.
+    """
+
+    records: Records
+    open_place: Callable[[JobContext, str], Place]
+    open_sources: Callable[[JobContext, str], SourceStore]
+    actions: Callable[[JobContext, str], Sequence[Mapping[str, Any]]]
+    folders: Sequence[Path]
+    keep: int
+
+    def __call__(self, request: SiteRequest, job: JobContext) -> SiteResult:
+        """Publish a site.
+
+        Raises:
+            SourceRefused, ArchiveRefused, NameRefused, CheckFailed: it cannot be published; nothing has changed.
+            VerificationFailed: what visitors got was something else; what was live before is live again.
+            ActivationRefused: a later job has published the site meanwhile.
+            PlaceFailed: no room, or the place does not answer. Transient.
+        """
+        with turn_of(self.records, job, request.site):
+            return _Publication(self, request, job).run()
+
+
+class _Publication:
+    def __init__(self, publisher: Publisher, request: SiteRequest, job: JobContext) -> None:
+        self._by = publisher
+        self._request = request
+        self._job = job
+        self._place = publisher.open_place(job, request.site)
+        self._stages = Stages(job)
+        self._findings: list[Finding] = []
+        known = publisher.records.site(job, request.site)
+        self._url = request.url or (known.url if known else None)
+        self._tree = job.workdir / "site"
+        self._generated: list[str] = []
+        self._source_bytes = 0
+
+    def run(self) -> SiteResult:
+        job, request, records = self._job, self._request, self._by.records
+        before = reconciled(records, job, self._place, request.site)
+        old = self._place.manifest(before) if before else None
+        self._validate()
+        self._build()
+        manifest, where = self._package(old)
+        self._demand()
+        change = difference(old, manifest)
+        uploaded = self._upload(manifest, where, change)
+        release = manifest.release
+        verified = 0
+        if request.intent == "production":
+            verified = go_live(
+                records, job, self._place, self._stages, site=request.site, url=self._url,
+                manifest=manifest, before=before, changed=[*change.added, *change.changed],
+            )  # fmt: skip
+        with self._stages.stage(Stage.ANNOUNCING):
+            if request.intent == "production":
+                announce(job, request.site, release, before, url=self._url, change=change, cause="publish")
+            kept = sweep(records, job, self._place, site=request.site, keep=self._by.keep)
+            self._by.open_sources(job, request.site).sweep()
+        took = {str(name): seconds for name, seconds in self._stages.seconds.items()}
+        records.note_stages(job, request.site, release, took)
+        return self._result(manifest, before, change, uploaded=uploaded, verified=verified, kept=kept)
+
+    def _validate(self) -> None:
+        with self._stages.stage(Stage.VALIDATING):
+            if self._url is not None:
+                check_url(self._job, self._url)
+            take_in(
+                self._request.source,
+                self._tree,
+                job=self._job,
+                store=self._by.open_sources(self._job, self._request.site),
+                allowed=self._by.folders,
+            )
+            files = dict(files_in(self._tree))
+            self._source_bytes = sum(path.stat().st_size for path in files.values())
+            self._findings += checking.check(
+                files,
+                prefix=urlsplit(self._url).path if self._url else "/",
+                max_file_bytes=self._request.options.max_file_bytes,
+                checkpoint=self._job.checkpoint,
+            )
+            self._demand()
+
+    def _build(self) -> None:
+        with self._stages.stage(Stage.BUILDING):
+            if self._request.options.generate:
+                self._generated = generate(
+                    self._tree,
+                    dict(files_in(self._tree)),
+                    site=self._request.site,
+                    url=self._url,
+                    actions=self._by.actions(self._job, _origin(self._url)) if self._url else (),
+                    checkpoint=self._job.checkpoint,
+                )
+
+    def _package(self, old: Manifest | None) -> tuple[Manifest, Mapping[Stored, Path]]:
+        options, out = self._request.options, self._job.workdir / "made"
+        out.mkdir()
+        with self._stages.stage(Stage.PACKAGING) as report:
+            manifest, where = optimise(
+                self._tree,
+                out,
+                Options(minify=options.minify, fingerprint=options.fingerprint, compress=options.compress),
+                known=_encodings(old),
+                checkpoint=self._job.checkpoint,
+                report=report,
+            )
+            self._findings += weighing.heavy_pages(
+                manifest,
+                (path for path in manifest.files if path.lower().endswith(PAGES)),
+                lambda path: where[manifest.files[path].content].read_bytes(),
+                max_bytes=options.max_page_bytes,
+                max_requests=options.max_page_requests,
+            )
+        return manifest, where
+
+    def _demand(self) -> None:
+        """Keep what was found, and stop where the request says so."""
+        found = {"findings": [one.model_dump(mode="json") for one in self._findings]}
+        self._job.save(CHECKS_NAME, json.dumps(found).encode(), "application/json")
+        checking.demand(self._findings, self._request.options.refuse)
+
+    def _upload(self, manifest: Manifest, where: Mapping[Stored, Path], change: Difference) -> tuple[int, int]:
+        """Bring what the place lacks, and prepare the release; return how many contents and bytes that was."""
+        job, request = self._job, self._request
+        with self._stages.stage(Stage.UPLOADING) as report:
+            missing = sorted(self._place.lacks(manifest.all_stored()), key=lambda one: one.sha256)
+            for done, stored in enumerate(missing, 1):
+                self._place.put(stored, where[stored])
+                report(done, len(missing))
+            self._place.prepare(manifest)
+            facts = ReleaseFacts(
+                site=request.site,
+                manifest=manifest,
+                is_preview=request.intent == "preview",
+                url=self._url,
+                by=request.by,
+                note=request.note,
+                added=len(change.added),
+                changed=len(change.changed),
+                removed=len(change.removed),
+                changed_bytes=change.bytes,
+            )
+            self._by.records.keep(job, facts)
+            job.save(CHANGES_NAME, json.dumps(asdict(change)).encode(), "application/json")
+        return len(missing), sum(stored.size for stored in missing)
+
+    def _result(
+        self,
+        manifest: Manifest,
+        before: str | None,
+        change: Difference,
+        *,
+        uploaded: tuple[int, int],
+        verified: int,
+        kept: int,
+    ) -> SiteResult:
+        return SiteResult(
+            site=self._request.site,
+            release=manifest.release,
+            previous=before,
+            url=self._url,
+            live=self._request.intent == "production",
+            files=len(manifest.files),
+            size_bytes=manifest.size,
+            source_bytes=self._source_bytes,
+            compressed_bytes=sum(weighing.smallest(file) for file in manifest.files.values()),
+            added=len(change.added),
+            changed=len(change.changed),
+            removed=len(change.removed),
+            uploaded_files=uploaded[0],
+            uploaded_bytes=uploaded[1],
+            generated=tuple(self._generated),
+            faults=_counted(self._findings),
+            findings=tuple(self._findings[:MAX_FINDINGS]),
+            verified=verified,
+            kept=kept,
+            stages=self._stages.seconds,
+        )
+
+
+def _encodings(old: Manifest | None) -> dict[str, Mapping[str, Stored]]:
+    """What was compressed for the release before, and lies in the place."""
+    return {file.content.sha256: file.encodings for file in old.files.values() if file.encodings} if old else {}
+
+
+def _counted(findings: Iterable[Finding]) -> dict[Fault, int]:
+    counts: dict[Fault, int] = {}
+    for one in findings:
+        counts[one.fault] = counts.get(one.fault, 0) + 1
+    return counts
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -1,0 +1,80 @@
+"""Makes a kept release live again: the very same bytes, read back and compared."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tasks.core.errors import Permanent
+from tasks.core.job import JobContext
+from tasks.publishing.contract import RollbackRequest, RollbackResult, Stage
+from tasks.publishing.engine.announcing import announce
+from tasks.publishing.engine.going_live import go_live, reconciled
+from tasks.publishing.engine.places.place import Place
+from tasks.publishing.engine.stages import Stages
+from tasks.publishing.engine.turns import turn_of
+from tasks.publishing.manifest import difference
+from tasks.publishing.release import Records
+
+
+class ReleaseUnknown(Permanent):
+    """There is no such release of the site, or no earlier one, or it is no longer kept."""
+
+    code = "release_unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """Makes kept releases live; previews, too."""
+
+    records: Records
+    open_place: Callable[[JobContext, str], Place]
+
+    def __call__(self, request: RollbackRequest, job: JobContext) -> RollbackResult:
+        """Make a release live.
+
+        Raises:
+            ReleaseUnknown: it is not kept.
+            VerificationFailed: what visitors got was something else; what was live before is live again.
+            ActivationRefused: a later job has published the site meanwhile.
+        """
+        with turn_of(self.records, job, request.site):
+            return self._run(request, job)
+
+    def _run(self, request: RollbackRequest, job: JobContext) -> RollbackResult:
+        stages = Stages(job)
+        known = self.records.site(job, request.site)
+        if known is None:
+            raise ReleaseUnknown(f"There is no site {request.site!r}: publish it first.", field="site")
+        place = self.open_place(job, request.site)
+        before = reconciled(self.records, job, place, request.site)
+        known = self.records.site(job, request.site) or known
+        release = request.release or (known.previous if known.live == before else known.live)
+        if release is None:
+            raise ReleaseUnknown(f"{request.site} has no earlier release to go back to.", field="site")
+        with stages.stage(Stage.VALIDATING):
+            if release not in {one.release for one in self.records.kept(job, request.site)}:
+                raise ReleaseUnknown(f"Release {release[:12]} of {request.site} is not kept.", field="release")
+            manifest = place.manifest(release)
+            change = difference(place.manifest(before) if before else None, manifest)
+        verified = go_live(
+            self.records,
+            job,
+            place,
+            stages,
+            site=request.site,
+            url=known.url,
+            manifest=manifest,
+            before=before,
+            changed=[*change.added, *change.changed],
+        )
+        with stages.stage(Stage.ANNOUNCING):
+            announce(job, request.site, release, before, url=known.url, change=change, cause="rollback")
+        return RollbackResult(
+            site=request.site,
+            release=release,
+            previous=before,
+            added=len(change.added),
+            changed=len(change.changed),
+            removed=len(change.removed),
+            verified=verified,
+            stages=stages.seconds,
+        )

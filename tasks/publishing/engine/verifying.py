@@ -1,0 +1,172 @@
+"""Reads a live release back as visitors get it, and says whether it is what was published."""
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+from urllib.parse import quote, urljoin
+from uuid import uuid4
+
+import httpx
+
+from tasks.core.errors import EgressRefused, Permanent, TooLarge, Transient
+from tasks.core.job import JobContext
+from tasks.publishing.engine.checking import PAGES
+from tasks.publishing.engine.generating import ACTIONS, NOT_FOUND, ROBOTS, SITEMAP
+from tasks.publishing.engine.places.place import Place
+from tasks.publishing.manifest import Manifest
+
+INDEX = "index.html"
+_KEY = (INDEX, SITEMAP, ROBOTS, ACTIONS, NOT_FOUND)
+_MOST_PAGES = 20
+_MOST_WARMED = 50
+# One answer; a web server in front of files needs milliseconds.
+_ANSWER_S = 5.0
+# How long a server may go on giving the release before, such as one that keeps open files for a second.
+_PATIENCE_S = 5.0
+_PAUSE_S = 0.25
+
+
+class VerificationFailed(Permanent):
+    """What visitors get is not what was published; what was live before is live again."""
+
+    code = "verification_failed"
+
+
+class _Reader(Protocol):
+    def read(self, path: str) -> bytes:
+        """Return what visitors get.
+
+        Raises:
+            _Wrong: they get something else than a file.
+        """
+
+    def check_missing(self) -> None:
+        """Ask for a page that does not exist."""
+
+
+class _Wrong(Exception):
+    """Not what was published, so far."""
+
+
+def check_url(job: JobContext, url: str) -> None:
+    """See that workers may reach the site's address, as far as that is known without looking its name up.
+
+    Raises:
+        VerificationFailed: they may not.
+    """
+    try:
+        job.http.check(url)
+    except EgressRefused as exc:
+        raise _unreachable(url) from exc
+
+
+def warm(manifest: Manifest, job: JobContext, *, url: str | None, changed: Iterable[str]) -> None:
+    """Ask for the key files and the changed pages, so that caches on the way have them. A failure is no matter here."""
+    if url is None:
+        return
+    with _over_http(job, url) as reader:
+        for path in _chosen(manifest, changed, _MOST_WARMED):
+            job.checkpoint()
+            try:
+                reader.read(path)
+            except _Wrong as exc:
+                job.log(f"warming {path}: {exc}", level="warning")
+
+
+def verify(manifest: Manifest, job: JobContext, place: Place, *, url: str | None, changed: Iterable[str]) -> int:
+    """Read the key files and some changed pages back; return how many.
+
+    Args:
+        url: where visitors find the site; None: they are read from the place itself.
+
+    Raises:
+        VerificationFailed: one is missing or has other bytes, after some seconds of patience.
+    """
+    paths = _chosen(manifest, changed, _MOST_PAGES)
+    with _through(place) if url is None else _over_http(job, url) as reader:
+        until = time.monotonic() + _PATIENCE_S
+        for path in paths:
+            while (wrong := _wrong(reader, path, manifest)) is not None:
+                job.checkpoint()
+                if time.monotonic() > until:
+                    raise VerificationFailed(f"Of the release {manifest.release[:12]}, {path!r} {wrong}."[:500])
+                time.sleep(_PAUSE_S)
+        try:
+            reader.check_missing()
+        except _Wrong as exc:
+            raise VerificationFailed(f"A page that does not exist {exc}."[:500]) from exc
+    return len(paths)
+
+
+def _chosen(manifest: Manifest, changed: Iterable[str], most: int) -> list[str]:
+    key = [path for path in _KEY if path in manifest.files]
+    pages = [path for path in sorted(changed) if path.lower().endswith(PAGES) and path in manifest.files]
+    return list(dict.fromkeys([*key, *pages]))[:most] or sorted(manifest.files)[:1]
+
+
+def _wrong(reader: _Reader, path: str, manifest: Manifest) -> str | None:
+    try:
+        content = reader.read(path)
+    except _Wrong as exc:
+        return str(exc)
+    if hashlib.sha256(content).hexdigest() != manifest.files[path].content.sha256:
+        return f"has other bytes ({len(content):,} of {manifest.files[path].content.size:,})"
+    return None
+
+
+def _unreachable(url: str) -> VerificationFailed:
+    return VerificationFailed(
+        f"Workers may not reach {url}: an operator can allow its host and port (SWITCHYARD_EGRESS_ALLOW)."[:500],
+        field="url",
+    )
+
+
+class _FromPlace:
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def read(self, path: str) -> bytes:
+        return self._place.live_content(path)
+
+    def check_missing(self) -> None:
+        """A place answers nobody."""
+
+
+class _FromSite:
+    def __init__(self, client: httpx.Client, url: str) -> None:
+        self._client = client
+        self._base = url if url.endswith("/") else url + "/"
+
+    def read(self, path: str) -> bytes:
+        answer = self._get(path)
+        if answer.status_code != 200:
+            raise _Wrong(f"is answered with status {answer.status_code}")
+        return answer.content
+
+    def check_missing(self) -> None:
+        status = self._get(f"{uuid4().hex}/not-there.html").status_code
+        if status != 404:
+            raise _Wrong(f"is answered with status {status}, not with 404")
+
+    def _get(self, path: str) -> httpx.Response:
+        try:
+            # Not from a cache on the way, and as it lies there; each server shows an index by its folder.
+            headers = {"Cache-Control": "no-cache", "Accept-Encoding": "identity"}
+            return self._client.get(urljoin(self._base, quote(path)), headers=headers)
+        except EgressRefused as exc:
+            raise _unreachable(self._base) from exc
+        except (httpx.HTTPError, Transient, TooLarge) as exc:
+            raise _Wrong(f"cannot be read: {type(exc).__name__}") from exc
+
+
+@contextmanager
+def _through(place: Place) -> Iterator[_Reader]:
+    yield _FromPlace(place)
+
+
+@contextmanager
+def _over_http(job: JobContext, url: str) -> Iterator[_Reader]:
+    with job.http.client(total_timeout_s=_ANSWER_S) as client:
+        yield _FromSite(client, url)

@@ -1,0 +1,72 @@
+"""Celery tasks of the publishing kinds; they only delegate."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from celery import shared_task
+
+from tasks.core.job import Engine, JobContext
+from tasks.core.kernel import Kernel
+from tasks.core.ledger import queries
+from tasks.core.run import JobTask, run_job
+from tasks.publishing.contract import ROLLBACK, SITE, SPECS
+
+if TYPE_CHECKING:
+    from tasks.publishing.engine.places.place import Place
+    from tasks.publishing.sources import SourceStore
+
+_SPECS = {spec.kind: spec for spec in SPECS}
+
+
+@shared_task(name=SITE, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
+def publish_site(self: JobTask, _job_id: str) -> dict[str, Any]:
+    """Run ``publishing.site``."""
+    kernel: Kernel = self.app.kernel
+    return run_job(self, _SPECS[SITE], lambda: _load_publisher(kernel))
+
+
+@shared_task(name=ROLLBACK, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
+def roll_back(self: JobTask, _job_id: str) -> dict[str, Any]:
+    """Run ``publishing.rollback``."""
+    kernel: Kernel = self.app.kernel
+    return run_job(self, _SPECS[ROLLBACK], lambda: _load_rollback(kernel))
+
+
+def _load_publisher(kernel: Kernel) -> Engine[Any]:
+    from tasks.publishing.engine.publish import Publisher  # noqa: PLC0415  # engines load on the first job
+    from tasks.publishing.store.actions import actions_of  # noqa: PLC0415  # and so do their stores
+    from tasks.publishing.store.records import LedgerRecords  # noqa: PLC0415  # as above
+
+    return Publisher(
+        records=LedgerRecords(kernel.ledger),
+        open_place=partial(_place, kernel),
+        open_sources=partial(_sources, kernel),
+        actions=partial(actions_of, kernel.ledger),
+        folders=kernel.settings.publish_sources,
+        keep=kernel.settings.publish_keep,
+    )
+
+
+def _load_rollback(kernel: Kernel) -> Engine[Any]:
+    from tasks.publishing.engine.rollback import Rollback  # noqa: PLC0415  # as above
+    from tasks.publishing.store.records import LedgerRecords  # noqa: PLC0415  # as above
+
+    return Rollback(LedgerRecords(kernel.ledger), partial(_place, kernel))
+
+
+def _place(kernel: Kernel, job: JobContext, site: str) -> "Place":
+    from tasks.publishing.engine.places.folder import FolderPlace  # noqa: PLC0415  # as above
+
+    return FolderPlace(kernel.settings.resolved_publish_dir / _tenant_of(kernel, job), site)
+
+
+def _sources(kernel: Kernel, job: JobContext, site: str) -> "SourceStore":
+    from tasks.publishing.sources import SourceStore  # noqa: PLC0415  # as above
+
+    return SourceStore(kernel.settings.resolved_publish_dir / _tenant_of(kernel, job), site)
+
+
+def _tenant_of(kernel: Kernel, job: JobContext) -> str:
+    found = queries.job(kernel.ledger, job.id)
+    assert found is not None  # noqa: S101  # it runs
+    return found.tenant_id

@@ -1,0 +1,103 @@
+"""What is found in a site's files: what is not there, what is no page, and what nobody should see."""
+
+from pathlib import Path
+
+import pytest
+
+from tasks.publishing.contract import Fault
+from tasks.publishing.engine.checking import check
+from tasks.publishing.engine.weighing import Weight, weigh
+from tasks.publishing.manifest import REVALIDATED, File, Stored
+
+KEY = "-----BEGIN {0}PRIVATE KEY-----\n{1}\n-----END {0}PRIVATE KEY-----\n"
+BODY = "\n".join(["MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ" + "A" * 14] * 3)
+
+
+def found(folder: Path, files: dict[str, str | bytes], *, prefix: str = "/") -> list[tuple[Fault, str]]:
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content.encode() if isinstance(content, str) else content)
+    paths = {path: folder / path for path in files}
+    findings = check(paths, prefix=prefix, max_file_bytes=10_000, checkpoint=lambda: None)
+    return [(one.fault, one.path) for one in findings]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        KEY.format("", BODY),
+        KEY.format("RSA ", "Proc-Type: 4,ENCRYPTED\n" + BODY),
+        KEY.format("OPENSSH ", BODY),
+        "aws_access_key_id = AKIA" + "Z7Q3X5W9P1K2M4N6",
+        "token: ghp_" + "a1B2" * 9,
+        "glpat-" + "abcde12345" * 2,
+        "xoxb-" + "1234567890-abcdefghij1234567890",
+        "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc",
+    ],
+)
+def test_a_secret_is_found_wherever_it_is(tmp_path: Path, text: str) -> None:
+    """In a page or in any other file."""
+    for name in ("index.html", "notes.txt"):
+        assert (Fault.SECRET, name) in found(tmp_path, {name: f"<p>\n{text}\n</p>"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        KEY.format("", "... (private key in base64 encoding) ..."),
+        "AKIAIOSFODNN7EXAMPLE",
+        "ghp_short",
+        "sk_test_4eC39HqLyjWDarjtT1zdp7dc",
+    ],
+)
+def test_what_documentation_shows_is_no_secret(tmp_path: Path, text: str) -> None:
+    """Frames of keys, and keys that their makers invented."""
+    assert [] == found(tmp_path, {"index.html": f"<p>\n{text}\n</p>"})
+
+
+def test_names_that_are_never_meant_for_visitors_are_found(tmp_path: Path) -> None:
+    """Whatever they hold."""
+    assert [(Fault.SECRET, "sub/.env"), (Fault.SECRET, "id_rsa")] == found(tmp_path, {"sub/.env": "", "id_rsa": ""})
+
+
+def test_links_resolve_as_a_web_server_would(tmp_path: Path) -> None:
+    """A folder by its index, with or without a slash; other sites, fragments and schemes are left alone."""
+    good = "sub/ sub ./#here mailto:a@b.c https://other.example/x //other.example/x #top ?q=1 /sub/index.html"
+    links = "".join(f'<a href="{url}">x</a>' for url in good.split())
+    files = {"index.html": f"<p>{links}</p>", "sub/index.html": '<p><a href="../">up</a></p>'}
+    assert [] == found(tmp_path, files)
+    bad = {"index.html": '<a href="/gone">x</a><a href="gone">y</a><script src="x.js"></script>'}
+    assert [(Fault.BROKEN_LINK, "index.html"), (Fault.MISSING_ASSET, "index.html")] == found(tmp_path, bad)
+
+
+def test_a_site_below_a_path_is_checked_below_it(tmp_path: Path) -> None:
+    """What leads out of it is another site's."""
+    page = '<a href="/docs/gone.html">x</a><a href="/docs/index.html">y</a><a href="/elsewhere">z</a>'
+    assert [(Fault.BROKEN_LINK, "index.html")] == found(tmp_path, {"index.html": page}, prefix="/docs/")
+
+
+def test_what_is_no_page_or_too_large_is_found(tmp_path: Path) -> None:
+    """Text that is called HTML, an encoding that is not told, a file over the limit."""
+    files: dict[str, str | bytes] = {
+        "plain.html": "no element",
+        "latin.html": "<p>caf\xe9</p>".encode("latin-1"),
+        "told.html": '<meta charset="iso-8859-1"><p>caf\xe9</p>'.encode("latin-1"),
+        "large.txt": "x" * 10_001,
+    }
+    expected = [(Fault.BAD_HTML, "plain.html"), (Fault.BAD_HTML, "latin.html"), (Fault.TOO_LARGE, "large.txt")]
+    assert expected == found(tmp_path, files)
+
+
+def test_a_page_weighs_what_it_loads_each_once() -> None:
+    """With what its style sheets refer to, in the smallest form; links to pages do not count."""
+    texts = {
+        "index.html": '<link rel="stylesheet" href="a.css"><img src="p.png"><img src="p.png"><a href="b.html">b</a>',
+        "a.css": '@import "c.css"; p { background: url(p.png) }',
+        "c.css": "p{}",
+        "p.png": "png",
+        "b.html": "<p>",
+    }
+    files = {path: File(Stored("", len(text)), "", REVALIDATED) for path, text in texts.items()}
+    files["c.css"] = File(Stored("", 100), "", REVALIDATED, {"br": Stored("", 5)})
+    weight = weigh("index.html", files, lambda path: texts[path].encode())
+    assert Weight(4, len(texts["index.html"]) + len(texts["a.css"]) + 5 + 3) == weight

@@ -1,0 +1,92 @@
+"""The server for development, and a publication that is verified through it as visitors would see it."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+from wsgiref.simple_server import make_server
+
+import httpx
+import pytest
+
+from tasks.core.egress import EgressPolicy
+from tasks.publishing.engine.verifying import VerificationFailed
+from tasks.publishing.serving import SiteServer
+from tests.publishing.bench import PAGE, SITE, Bench
+from workers.sites import _Quiet, _Threaded
+
+CHANGED = SITE | {"index.html": PAGE.format("Changed"), "style.css": "body { color: red }"}
+
+
+@pytest.fixture
+def origin(bench: Bench) -> Iterator[str]:
+    """Where ``docs`` is served, which workers may reach."""
+    with make_server("127.0.0.1", 0, SiteServer(bench.folder / "places" / "docs"), _Threaded, _Quiet) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        bench.policy = EgressPolicy(allow=frozenset({f"127.0.0.1:{server.server_port}"}))
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def _another_site(_self: SiteServer, _environ: object, start: Any) -> list[bytes]:
+    start("200 OK", [("Content-Type", "text/html")])
+    return [b"another site"]
+
+
+def test_a_site_is_served_as_its_manifest_says(bench: Bench, origin: str) -> None:
+    """Types, cache headers, compressed forms, validators, 404, and assets of the release before."""
+    bench.publish(SITE | {"sub/index.html": PAGE.format("Sub")})
+    page = httpx.get(origin, headers={"Accept-Encoding": "gzip"})
+    assert (200, "gzip", "no-cache", "text/html; charset=utf-8") == (
+        page.status_code,
+        page.headers["Content-Encoding"],
+        page.headers["Cache-Control"],
+        page.headers["Content-Type"],
+    )
+    assert '"/site.speculationrules"' == page.headers["Speculation-Rules"]
+    again = httpx.get(origin, headers={"Accept-Encoding": "gzip", "If-None-Match": page.headers["ETag"]})
+    assert (304, b"") == (again.status_code, again.content)
+    style = origin + page.text.partition("style.")[2][:12].join(("style.", ".css"))
+    assert "immutable" in httpx.get(style).headers["Cache-Control"]
+    bench.publish(CHANGED)
+    assert (200, "public, max-age=31536000, immutable") == (
+        httpx.get(style).status_code,
+        httpx.get(style).headers["Cache-Control"],
+    )
+    missing = httpx.get(origin + "not/there")
+    assert (404, True) == (missing.status_code, "Not found" in missing.text)
+    assert 404 == httpx.get(origin + "%2e%2e/pointer.json").status_code
+    assert 405 == httpx.post(origin).status_code
+    assert b"" == httpx.head(origin).content
+
+
+def test_a_folder_is_shown_by_its_slash(bench: Bench, origin: str) -> None:
+    """So that what its page refers to is found."""
+    assert 404 == httpx.get(origin).status_code, "nothing is live yet"
+    bench.publish(SITE | {"sub/index.html": PAGE.format("Sub")})
+    answer = httpx.get(origin + "sub")
+    assert (308, "/sub/") == (answer.status_code, answer.headers["Location"])
+    assert "Sub" in httpx.get(origin + "sub/").text
+
+
+def test_a_publication_is_verified_where_visitors_find_it(
+    bench: Bench, origin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a sitemap; another server than that of the site is noticed, and the release is taken back."""
+    monkeypatch.setattr("tasks.publishing.engine.verifying._PATIENCE_S", 0.3)
+    first = bench.publish(url=origin)
+    assert {"sitemap.xml", "404.html"} <= bench.tree().keys()
+    assert first.verified >= 5
+    monkeypatch.setattr(SiteServer, "__call__", _another_site)
+    with pytest.raises(VerificationFailed, match="is live again"):
+        bench.publish(CHANGED)
+    assert first.release == bench.place().pointer().release
+
+
+def test_an_address_that_workers_may_not_reach_is_told_before_anything_is_done(bench: Bench) -> None:
+    """With the setting that would allow it."""
+    job = bench.job()
+    with pytest.raises(VerificationFailed, match="SWITCHYARD_EGRESS_ALLOW"):
+        bench.publish(SITE, job, url="http://127.0.0.1:9/")
+    assert not bench.live.exists()
