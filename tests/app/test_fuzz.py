@@ -63,10 +63,8 @@ def door(make_app: Callable[..., API], redis_server: str, monkeypatch: pytest.Mo
 
 
 @pytest.fixture
-def described(door: Caller, request: pytest.FixtureRequest) -> BaseSchema:
+def described(door: Caller) -> BaseSchema:
     """The application's own OpenAPI document."""
-    # Schemathesis 4.32 restores this name of pytest's, which pytest 9.2 no longer has.
-    request.node._nodeid = request.node.nodeid
     return from_wsgi("/openapi/openapi.json", door.client.application, config=SchemathesisConfig.from_dict(_CONFIG))
 
 
