@@ -8,6 +8,7 @@ from typing import Protocol
 
 NGRAMS = "ngrams"
 MINILM = "minilm"
+MINILM_NAME = "all-MiniLM-L6-v2"
 ENDPOINT = "endpoint:"
 """Before the name of a model that an endpoint serves."""
 

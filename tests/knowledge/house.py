@@ -138,7 +138,9 @@ class House:
     ) -> list[Passage]:
         """Search a site."""
         index = index or self.index(site)
-        found = search(index, query, embed=lambda text: ngrams_of(list(stems(text)), index.postings.rarity), mode=Mode(mode))
+        found = search(
+            index, query, embed=lambda text: ngrams_of(list(stems(text)), index.postings.rarity), mode=Mode(mode)
+        )
         passages = self.library.passages(index.standing.site_id, [hit.chunk_id for hit in found.hits])
         return [passages[hit.chunk_id] for hit in found.hits]
 

@@ -46,8 +46,8 @@ def test_a_failing_retriever_is_named(house: House) -> None:
 def test_misspelt_words_are_found_by_vectors(house: House) -> None:
     """No word of it is in any document."""
     house.update(documents=documents())
-    assert [] == house.keys("hotells trainns", mode=Mode.LEXICAL)
-    assert "travel" == house.keys("hotells trainns")[0]
+    assert [] == house.keys("hottels trayns", mode=Mode.LEXICAL)
+    assert "travel" == house.keys("hottels trayns")[0]
 
 
 def test_filters_choose_pages(house: House) -> None:

