@@ -27,6 +27,7 @@ MAX_PAGES = 100
 MAX_INLINE_BYTES = 160 * 1024
 MAX_NOTES = 100
 
+RanIn = Literal["http", "browser"]
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
 Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Money = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
@@ -267,7 +268,7 @@ class RunResult(Contract):
     items: Count = Field(0, description="Repeated records in it.")
     artifact: Literal["value.json"] | None = Field(None, description="Where the output is, if it is large.")
     fits_output_schema: bool | None = Field(None, description="Null: the tool has no output schema.")
-    ran_in: Literal["http", "browser"]
+    ran_in: RanIn
     took_s: Seconds
     cost: Cost = Cost()
 

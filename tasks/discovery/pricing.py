@@ -10,10 +10,20 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.core.errors import ConfigurationRefused
-from tasks.discovery.contract import Cost
+from tasks.discovery.contract import RUN, SITE, TOOL, Cost, RanIn
 
 # A ten-thousandth of a cent: below it nobody is charged, and sums stay readable.
 _DIGITS = 6
+_BY = " by "
+
+
+def run_method(ran_in: RanIn) -> str:
+    """Return the method of a run of a tool."""
+    return f"{RUN}{_BY}{ran_in}"
+
+
+METHODS = (SITE, TOOL, run_method("http"), run_method("browser"))
+"""How work is done: costs are kept and summed by these."""
 
 
 class ModelPrice(BaseModel):
@@ -26,7 +36,8 @@ class ModelPrice(BaseModel):
 
 
 class PriceTable(BaseModel):
-    """Prices in one currency. ``runs`` are the flat prices of one job of a kind; a kind that is absent has none known.
+    """Prices in one currency. ``runs`` are the flat prices of one job by how it was done, as costs are summed by it
+    (``METHODS``), else of one of its kind; one that is absent has none known.
 
     ``browser_per_minute`` is None where a browser's time is not known to cost anything in particular.
     """
@@ -69,13 +80,15 @@ class Pricing:
 
     table: PriceTable = field(default_factory=PriceTable.load)
 
-    def cost(self, kind: str, usage: Usage, *, tools: int = 0) -> Cost:
-        """Return the cost of a job of this kind; null parts and a null total where a price is not known.
+    def cost(self, method: str, usage: Usage, *, tools: int = 0) -> Cost:
+        """Return the cost of a job; null parts and a null total where a price is not known.
 
         Args:
+            method: how it was done: one of ``METHODS``.
             tools: how many it found.
         """
-        parts = {"model": self._of_model(usage), "browser": self._of_browser(usage), "runs": self.table.runs.get(kind)}
+        flat = self.table.runs.get(method, self.table.runs.get(method.partition(_BY)[0]))
+        parts = {"model": self._of_model(usage), "browser": self._of_browser(usage), "runs": flat}
         total = None if None in parts.values() else sum(part for part in parts.values() if part is not None)
         rounded: Mapping[str, Any] = {name: _rounded(part) for name, part in parts.items()}
         return Cost(

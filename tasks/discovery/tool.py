@@ -80,7 +80,8 @@ class Slot(_Value):
 
     ``style`` and ``explode`` are those of OpenAPI 3.1 for arrays and objects. ``name`` is the parameter's own name,
     which may
-    differ from the input's; ``pointer`` is its place in a JSON body.
+    differ from the input's; ``pointer`` is its place in a JSON body. ``media_type`` is that of a part of a form, where
+    the description says one.
     """
 
     input: str
@@ -89,6 +90,7 @@ class Slot(_Value):
     pointer: str = ""
     style: str = ""
     explode: bool = True
+    media_type: str = ""
 
 
 class RequestCall(_Call):

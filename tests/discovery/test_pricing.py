@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tasks.core.errors import ConfigurationRefused
-from tasks.discovery.contract import SITE
-from tasks.discovery.pricing import PriceTable, Pricing, Usage
+from tasks.discovery.contract import RUN, SITE, TOOL
+from tasks.discovery.pricing import METHODS, PriceTable, Pricing, Usage, run_method
 
 
 def test_the_browser_costs_by_the_minute() -> None:
@@ -33,6 +33,21 @@ def test_an_unknown_model_has_no_price() -> None:
 def test_an_unknown_kind_has_no_price() -> None:
     """Its flat price is not in the table."""
     assert Pricing().cost("other.kind", Usage()).total is None
+
+
+def test_every_method_that_costs_are_summed_by_is_in_the_table() -> None:
+    """By exactly that name: a table of other words would price everything alike."""
+    table = PriceTable.load()
+    assert set(METHODS) == set(table.runs)
+    assert {SITE, TOOL, "discovery.run by http", "discovery.run by browser"} == set(METHODS)
+
+
+def test_a_flat_price_may_be_of_the_method_or_of_the_kind() -> None:
+    """The method's own wins; the browser's time comes on top."""
+    table = PriceTable.load().model_copy(update={"runs": {RUN: 0.001, "discovery.run by browser": 0.01}})
+    assert 0.001 == Pricing(table).cost(run_method("http"), Usage()).total
+    assert 0.011 == Pricing(table).cost(run_method("browser"), Usage(browser_s=60)).total
+    assert None is Pricing(table).cost(SITE, Usage()).total
 
 
 def test_no_tool_has_no_price_of_its_own() -> None:

@@ -37,6 +37,7 @@ from tasks.discovery.engine.merging import merge
 from tasks.discovery.engine.notes import Notes
 from tasks.discovery.engine.proving import Proving, StorageState
 from tasks.discovery.engine.ranking import LEAST_MATCH, Ranked, rank, without_failures
+from tasks.discovery.engine.running.sessions import SignedIn
 from tasks.discovery.engine.site import Site
 from tasks.discovery.engine.walk import Walk, Walked
 from tasks.discovery.mcp_tool import mcp_tool
@@ -113,7 +114,8 @@ class _Discovery:
         self._spent_s = {"pages": 0.0, "sources": 0.0, "proof": 0.0}
         self._began = time.monotonic()
         start = canonical(request.url) or request.url
-        self._session = parts.open_session(job, origin_of(start)) if request.use_session else None
+        self._origin = origin_of(start)
+        self._session = parts.open_session(job, self._origin) if request.use_session else None
 
     def run(self, *, max_tools: int, least: float) -> SiteResult:
         """Return what was found, after it was handed on."""
@@ -132,7 +134,8 @@ class _Discovery:
     def _look(self) -> tuple[Walked, list[Tool], dict[Source, SourceCount]]:
         request, job = self._request, self._job
         with closing(job.http.client(total_timeout_s=REQUEST_LIMIT_S, max_bytes=MAX_DOCUMENT_BYTES)) as client:
-            fetch = SiteFetch(client, checkpoint=job.checkpoint)
+            signed_in = SignedIn(self._session, self._origin) if self._session is not None else None
+            fetch = SiteFetch(client, signed_in=signed_in, checkpoint=job.checkpoint)
             with self._timed("pages"):
                 walked = Walk(
                     request,

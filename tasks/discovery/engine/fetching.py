@@ -10,6 +10,8 @@ import httpx
 
 from tasks.core.egress.clients import GuardedClient
 from tasks.core.errors import EgressRefused, TooLarge, Transient
+from tasks.discovery.engine.document_links import header_links
+from tasks.discovery.engine.running.sessions import SignedIn
 from tasks.discovery.engine.site import Document
 
 MAX_DOCUMENTS = 80
@@ -23,17 +25,24 @@ _TEXT_ENDINGS = ("+json", "+xml", "+yaml", "/yaml", "/x-yaml", "/x-javascript", 
 
 
 class SiteFetch:
-    """Implements ``engine.site.Fetch`` and ``PostJSON`` on a guarded client. From any thread, one request at a time."""
+    """Implements ``engine.site.Fetch`` and ``PostJSON`` on a guarded client. From any thread, one request at a time.
+
+    Args:
+        signed_in: adds the cookies of a sign-in to what is asked of its site.
+    """
 
     def __init__(
         self,
         client: GuardedClient,
         *,
+        signed_in: SignedIn | None = None,
         checkpoint: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         total_limit_s: float = TOTAL_LIMIT_S,
     ) -> None:
         self._client = client
+        if signed_in is not None:
+            client.event_hooks = {"request": [signed_in]}
         self._checkpoint = checkpoint
         self._clock = clock
         self._left_s = total_limit_s
@@ -76,7 +85,9 @@ def _document(send: Callable[[], httpx.Response]) -> Document | None:
         return None
     except LookupError:  # a charset that Python does not know
         text = answer.content.decode("utf-8", errors="replace")
-    return Document(url=str(answer.url), status=answer.status_code, media_type=media_type, text=text)
+    url = str(answer.url)
+    links = header_links(answer.headers.get("link", ""), base=url)
+    return Document(url=url, status=answer.status_code, media_type=media_type, text=text, links=links)
 
 
 def _is_text(media_type: str, content: bytes) -> bool:

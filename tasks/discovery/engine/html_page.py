@@ -203,6 +203,7 @@ class Reader:
             ancestors=tuple(self._ancestors(element)),
             text_before=before[-MAX_RUN:],
             is_current=element.get("aria-current", "false") != "false",
+            media_type=element.get("type", "").partition(";")[0].strip().lower()[:MAX_RUN],
         )
 
     def _ancestors(self, element: HtmlElement) -> Iterator[Ancestor]:

@@ -10,6 +10,7 @@ from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
 from tasks.core.browser import Visit
 from tasks.core.errors import Transient
+from tasks.discovery.engine.document_links import header_links
 from tasks.discovery.engine.exercise import exercise
 from tasks.discovery.engine.links import kind_of
 from tasks.discovery.engine.site import Snapshot
@@ -66,7 +67,7 @@ class Looking:
         with suppress(PlaywrightTimeoutError):
             await page.wait_for_load_state("load", timeout=_LOAD_LIMIT_S * 1000)
         await watch.settle(first_s=_FIRST_REQUEST_S, most_s=_QUIET_LIMIT_S)
-        snapshot = await take_snapshot(page, status=response.status)
+        snapshot = _with_header(await take_snapshot(page, status=response.status), response)
         if self._is_worth_exercising(page.url, response.status):
             await exercise(page, watch, budget_s=_EXERCISE_S, reopen=False)
         return response, replace(snapshot, exchanges=await watch.exchanges())
@@ -77,6 +78,12 @@ class Looking:
             return False
         self._exercised.add(kind)
         return True
+
+
+def _with_header(snapshot: Snapshot, response: Response) -> Snapshot:
+    """Return the snapshot with the links of the answer's header beside those of its head."""
+    links = header_links(response.headers.get("link", ""), base=response.url)
+    return replace(snapshot, page=replace(snapshot.page, head_links=(*snapshot.page.head_links, *links)))
 
 
 async def _close(page: Page) -> None:

@@ -169,11 +169,13 @@ class Link:
     text_before: str = ""
     text_after: str = ""
     is_current: bool = False
+    # What the link says that it leads to; in lower case, without parameters.
+    media_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page offers. ``head_links`` are the ``link`` elements with a target."""
+    """What a page offers. ``head_links`` are the ``link`` elements with a target, and the links of its header."""
 
     url: str
     base_url: str

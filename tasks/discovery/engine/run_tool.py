@@ -4,20 +4,17 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
 from jsonschema_rs import Draft202012Validator
 
 from tasks.core.errors import AppError, InputRejected, NotAllowed
 from tasks.core.job import JobContext
-from tasks.discovery.contract import MAX_INLINE_BYTES, RUN, VALUE_NAME, Cost, Prefer, RunRequest, RunResult
+from tasks.discovery.contract import MAX_INLINE_BYTES, VALUE_NAME, Cost, Prefer, RanIn, RunRequest, RunResult
 from tasks.discovery.engine.discover import Charge, OpenSession
 from tasks.discovery.engine.outcome import Outcome
 from tasks.discovery.engine.running.runner import Runner
-from tasks.discovery.pricing import Pricing, Usage
+from tasks.discovery.pricing import Pricing, Usage, run_method
 from tasks.discovery.tool import FormCall, RequestCall, Tool
-
-RanIn = Literal["http", "browser"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +92,14 @@ class ToolRunner:
         self, request: RunRequest, tool: Tool, job: JobContext, *, took_s: float, ran_in: RanIn, error: str = ""
     ) -> None:
         cost = self._cost(took_s, ran_in)
-        self.charge(job, cost, f"{RUN} by {ran_in}")
+        self.charge(job, cost, run_method(ran_in))
         if request.tool_id is None:
             return
         names = tuple(sorted(request.arguments))
         self.keep(job, RunReport(request.tool_id, tool, took_s, ran_in, cost, error=error, arguments=names))
 
     def _cost(self, took_s: float, ran_in: RanIn) -> Cost:
-        return self.pricing.cost(RUN, Usage(browser_s=took_s if ran_in == "browser" else 0.0))
+        return self.pricing.cost(run_method(ran_in), Usage(browser_s=took_s if ran_in == "browser" else 0.0))
 
     def _result(self, tool: Tool, outcome: Outcome, job: JobContext) -> RunResult:
         text = json.dumps(outcome.value, ensure_ascii=False, default=str)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tasks.discovery.engine.page import Page
+from tasks.discovery.engine.page import Link, Page
 
 # What had been done before a request that a page makes by itself, as it is opened.
 LOAD = "load"
@@ -13,12 +13,15 @@ WOULD_PRESS = "would press"
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One answer to a GET, redirects followed. ``text`` is bounded; empty for what is not text."""
+    """One answer to a GET, redirects followed. ``text`` is bounded; empty for what is not text. ``links`` are those of
+    its header.
+    """
 
     url: str
     status: int
     media_type: str
     text: str
+    links: tuple[Link, ...] = ()
 
 
 class Fetch(Protocol):

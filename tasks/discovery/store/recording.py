@@ -18,9 +18,10 @@ from tasks.core.ledger.outbox import write_event
 from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.schema import tenants as tenant_rows
 from tasks.core.records import JobState
+from tasks.core.text import ngrams
 from tasks.discovery.store.records import Diff, Status, status_of
 from tasks.discovery.store.tables import notes, recordings, terms, tools, versions
-from tasks.discovery.store.terms import terms_of
+from tasks.discovery.store.terms import terms_of, vector_of_tool
 from tasks.discovery.tool import Tool
 
 TOOLS_CHANGED = "tools.changed"
@@ -154,9 +155,10 @@ class _Recording:
         if is_changed:
             values |= {"version": row.version + 1, "updated_at": self._at}
         self._connection.execute(tools.update().where(tools.c.id == row.id).values(**values))
+        if is_changed or row.vector_maker != ngrams.NAME:
+            index(self._connection, row.id, tool)
         if is_changed:
             self._add_version(row.id, row.version + 1, tool)
-            index(self._connection, row.id, tool)
         else:
             newest = (versions.c.tool_id == row.id) & (versions.c.version == row.version)
             self._connection.execute(versions.update().where(newest).values(tool=values["tool"]))
@@ -186,14 +188,16 @@ class _Recording:
 
 
 def index(connection: Connection, tool_id: str, tool: Tool) -> None:
-    """Write anew by which words the tool is found."""
+    """Write anew by which words the tool is found, and where it points."""
     subjects = connection.execute(sa.select(notes.c.subject).where(notes.c.tool_id == tool_id)).scalars().all()
     weights = terms_of(tool, subjects)
     connection.execute(terms.delete().where(terms.c.tool_id == tool_id))
     if weights:
         rows = [{"tool_id": tool_id, "term": term, "weight": weight} for term, weight in weights.items()]
         connection.execute(terms.insert(), rows)
-    connection.execute(tools.update().where(tools.c.id == tool_id).values(terms=sum(weights.values())))
+    vector = ngrams.packed(vector_of_tool(tool, weights))
+    found_by = {"terms": sum(weights.values()), "vector": vector, "vector_maker": ngrams.NAME}
+    connection.execute(tools.update().where(tools.c.id == tool_id).values(found_by))
 
 
 def _definition(content: dict[str, Any]) -> dict[str, Any]:

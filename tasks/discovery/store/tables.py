@@ -28,6 +28,9 @@ tools = sa.Table(
     sa.Column("failures_in_row", sa.Integer, nullable=False, server_default="0"),
     # How many terms the search knows of it, weights counted.
     sa.Column("terms", sa.Float, nullable=False, server_default="0"),
+    # Where it points for a search by meaning, and what made that: only vectors of one maker are compared.
+    sa.Column("vector", sa.LargeBinary),
+    sa.Column("vector_maker", sa.String(100)),
     sa.UniqueConstraint("tenant_id", "site", "name"),
     sa.Index("ix_discovery_tools_listing", "tenant_id", "id"),
 )

@@ -1,24 +1,22 @@
-"""The words by which a tool is found: split, folded and stemmed alike for tools and for queries."""
+"""The words by which a tool is found, and the direction in which it points beside them."""
 
-import re
-import unicodedata
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from tasks.core.text.concepts import concepts_in
+from tasks.core.text.ngrams import Vector, vector_of
+from tasks.core.text.words import stems
 from tasks.discovery.tool import Tool
 
 MOST_TERMS = 200
-_MOST_CHARS = 60
 _MOST_QUERY_TERMS = 30
 # How much a word says of the tool, by where it is. Halves, so that sums are exact on every database.
 _NAME, _TITLE, _INPUT_NAME, _PURPOSE, _TEXT, _DETAIL = 3.0, 3.0, 1.5, 1.0, 1.0, 0.5
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_WORD = re.compile(r"[^\W_]+")
-# Words that say nothing of any tool in particular.
-_STOP = re.compile(
-    r"a|an|and|are|as|at|be|by|for|from|has|have|how|i|in|into|is|it|its|me|my|of|on|or|our|that|the|their|this|to|was|"
-    r"we|what|when|where|which|with|you|your"
-)
+# What a word means, against the word itself: in a tool, which has many of each, and in a query.
+_MEANING, _MEANING_ASKED = 0.5, 0.25
+# No word looks like that.
+_CONCEPT = "="
 
 
 def terms_of(tool: Tool, subjects: Iterable[str] = ()) -> dict[str, float]:
@@ -31,21 +29,28 @@ def terms_of(tool: Tool, subjects: Iterable[str] = ()) -> dict[str, float]:
     return {term: weights[term] for term in heaviest}
 
 
+def vector_of_tool(tool: Tool, terms: Mapping[str, float]) -> Vector:
+    """Return where the tool points with its terms and with what its texts mean."""
+    weights = dict(terms)
+    for text, weight in _texts(tool):
+        for concept in concepts_in(text):
+            name = _CONCEPT + concept
+            weights[name] = weights.get(name, 0.0) + weight * _MEANING
+    # A word that is said four times does not say four times as much.
+    return vector_of({word: math.sqrt(weight) for word, weight in weights.items()})
+
+
 def terms_of_query(text: str) -> list[str]:
     """Return the terms that a query asks for, each once."""
     return list(dict.fromkeys(stems(text)))[:_MOST_QUERY_TERMS]
 
 
-def stems(text: str) -> Iterator[str]:
-    """Give the stem of each word (Snowball's English stemmer; other languages keep most words as they are)."""
-    import snowballstemmer  # noqa: PLC0415  # it loads every language, for those who search
-
-    stemmer = snowballstemmer.stemmer("english")  # one for each call: it keeps state, and threads share modules
-    bare = "".join(one for one in unicodedata.normalize("NFKD", _HUMP.sub(" ", text)) if not unicodedata.combining(one))
-    for found in _WORD.finditer(bare.casefold()):
-        word = found.group()[:_MOST_CHARS]
-        if not _STOP.fullmatch(word):
-            yield stemmer.stemWord(word)
+def vector_of_query(text: str, rarities: Mapping[str, float]) -> Vector:
+    """Return where a query points; ``rarities`` has the weight of each of its terms."""
+    if not rarities:
+        return vector_of({})
+    meaning = max(rarities.values()) * _MEANING_ASKED
+    return vector_of({**rarities, **{_CONCEPT + concept: meaning for concept in concepts_in(text)}})
 
 
 def _texts(tool: Tool) -> Iterator[tuple[str, float]]:

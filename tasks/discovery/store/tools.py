@@ -13,12 +13,13 @@ from tasks.core.errors import InputRejected, NotFound
 from tasks.core.ids import is_id
 from tasks.core.ledger import Ledger
 from tasks.core.ledger.schema import jobs
+from tasks.core.text.fusion import fused
 from tasks.discovery.store.notes import notes_of
 from tasks.discovery.store.recording import tell_changes
 from tasks.discovery.store.records import Diff, Statistics, Status, StoredTool, ToolFacts, ToolVersion
 from tasks.discovery.store.rows import stored_tool
 from tasks.discovery.store.run_log import read_statistics
-from tasks.discovery.store.search import scores_of, swayed
+from tasks.discovery.store.search import LEAST_LIKENESS, by_meaning, by_words, swayed
 from tasks.discovery.store.tables import sessions, tools, versions
 from tasks.discovery.tool import Effect, Source, Tool
 
@@ -132,15 +133,18 @@ def names_of(ledger: Ledger, wanted: Wanted) -> list[tuple[str, str, str]]:
 
 
 def ranked(connection: Connection, wanted: Wanted) -> list[str]:
-    """Return the ids of the tools that the text finds, best first; 1,000 at most."""
-    scores = scores_of(connection, wanted.tenant_id, wanted.text or "")
-    if not scores:
-        return []
-    fitting = sa.select(tools.c.id).where(*_matching(wanted))
-    found = [tool_id for tool_id in connection.execute(fitting).scalars() if tool_id in scores]
-    best = sorted(found, key=lambda tool_id: (-scores[tool_id], tool_id))[:_MOST_FOUND]
-    final = swayed(connection, {tool_id: scores[tool_id] for tool_id in best})
-    return sorted(best, key=lambda tool_id: (-final[tool_id], tool_id))
+    """Return the ids of the tools that the text finds, best first; 1,000 at most.
+
+    Found is what has a word of it, or means much the same; the order is that of both rankings together.
+    """
+    text = wanted.text or ""
+    words, meaning = by_words(connection, wanted.tenant_id, text), by_meaning(connection, wanted.tenant_id, text)
+    fitting = set(connection.execute(sa.select(tools.c.id).where(*_matching(wanted))).scalars())
+    found = {one for one in words if one in fitting}
+    found |= {one for one, likeness in meaning.items() if likeness >= LEAST_LIKENESS and one in fitting}
+    kept = [{one: score for one, score in scores.items() if one in found} for scores in (words, meaning)]
+    both = fused(_order(connection, scores) for scores in kept)
+    return sorted(both, key=lambda tool_id: (-both[tool_id], tool_id))[:_MOST_FOUND]
 
 
 def versions_of(ledger: Ledger, tool_id: str) -> list[ToolVersion]:
@@ -174,6 +178,12 @@ def delete_site(ledger: Ledger, tenant_id: str, site: str) -> int:
         connection.execute(sessions.delete().where(sessions.c.tenant_id == tenant_id, sessions.c.site == site))
         tell_changes(connection, tenant_id, site, Diff(gone=tuple(names)))
         return len(names)
+
+
+def _order(connection: Connection, scores: dict[str, float]) -> list[str]:
+    best = sorted(scores, key=lambda tool_id: (-scores[tool_id], tool_id))[:_MOST_FOUND]
+    final = swayed(connection, {tool_id: scores[tool_id] for tool_id in best})
+    return sorted(best, key=lambda tool_id: (-final[tool_id], tool_id))
 
 
 def _newest(connection: Connection, wanted: Wanted, *, limit: int, cursor: str | None) -> Page:

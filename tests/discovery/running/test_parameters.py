@@ -152,3 +152,45 @@ def test_form_bodies_are_encoded_as_forms_are() -> None:
         b'Content-Disposition: form-data; name="a"\r\n\r\nx',
         b'Content-Disposition: form-data; name="f"; filename="upload.csv"\r\nContent-Type: text/csv\r\n\r\n1,2',
     ] == parts(dict(multipart.headers)["Content-Type"], multipart.body)
+
+
+@pytest.mark.parametrize(
+    ("style", "explode", "value", "body"),
+    [
+        ("", True, ["a", "b"], "m=a&m=b"),
+        ("", True, {"k": 1}, "m=%7B%22k%22%3A1%7D"),
+        ("form", True, ["a", "b"], "m=a&m=b"),
+        ("form", True, {"k": 1, "l": "x"}, "k=1&l=x"),
+        ("form", False, ["a", "b"], "m=a%2Cb"),
+        ("spaceDelimited", False, ["a", "b"], "m=a+b"),
+        ("pipeDelimited", False, ["a", "b"], "m=a%7Cb"),
+        ("deepObject", True, {"k": 1, "in": {"l": True}}, "m%5Bk%5D=1&m%5Bin%5D%5Bl%5D=true"),
+        ("deepObject", True, ["a", "b"], "m%5B%5D=a&m%5B%5D=b"),
+        ("deepObject", True, [{"k": 1}], "m%5B0%5D%5Bk%5D=1"),
+        ("deepObject", True, "plain", "m=plain"),
+    ],
+)
+def test_members_of_a_form_are_written_as_the_description_says(
+    style: str, explode: bool, value: Any, body: str
+) -> None:
+    """OpenAPI's encoding of each; without one a list repeats its name and an object is a JSON text."""
+    slot = Slot(input="m", place=Place.FORM, style=style, explode=explode)
+    assert body == sent(slot, value, method="POST", media_type="application/x-www-form-urlencoded").body.decode()
+
+
+def test_parts_say_what_they_are() -> None:
+    """An object is JSON, as is a list that is said to be; urlencoded bodies have no room for that."""
+    slots = [
+        Slot(input="meta", place=Place.FORM),
+        Slot(input="tags", place=Place.FORM, media_type="application/json"),
+        Slot(input="note", place=Place.FORM, media_type="text/markdown"),
+        Slot(input="plain", place=Place.FORM),
+    ]
+    given = {"meta": {"a": 1}, "tags": ["x", "y"], "note": "# Hi", "plain": "p"}
+    multipart = prepared(slots, given, method="POST", media_type="multipart/form-data").request
+    assert [
+        b'Content-Disposition: form-data; name="meta"\r\nContent-Type: application/json\r\n\r\n{"a":1}',
+        b'Content-Disposition: form-data; name="tags"\r\nContent-Type: application/json\r\n\r\n["x","y"]',
+        b'Content-Disposition: form-data; name="note"\r\nContent-Type: text/markdown\r\n\r\n# Hi',
+        b'Content-Disposition: form-data; name="plain"\r\n\r\np',
+    ] == parts(dict(multipart.headers)["Content-Type"], multipart.body)

@@ -1,7 +1,9 @@
 """A site of given documents, for sources: what it is asked for is noted."""
 
+from dataclasses import replace
 from typing import Any
 
+from tasks.discovery.engine.document_links import header_links
 from tasks.discovery.engine.html_page import read_page
 from tasks.discovery.engine.site import DeclaredTool, Document, Site, Snapshot
 
@@ -35,8 +37,10 @@ def site_of(
     path: str = "/",
     origin: str = ORIGIN,
     declared: tuple[DeclaredTool, ...] = (),
+    link_header: str = "",
 ) -> Site:
     """A site of one page, with documents beside it."""
     page = read_page(html, url=origin + path)
+    page = replace(page, head_links=(*page.head_links, *header_links(link_header, base=page.url)))
     snapshot = Snapshot(page=page, html=html, declared=declared)
     return Site(origin=origin, snapshots=(snapshot,), fetch=Documents(documents, origin=origin))

@@ -1,8 +1,11 @@
 """Tools from links: pages, orders and filters of a list, by how their addresses differ."""
 
+from dataclasses import replace
+
 import pytest
 from jsonschema import Draft202012Validator
 
+from tasks.discovery.engine.document_links import header_links
 from tasks.discovery.engine.sources.links import find_tools
 from tasks.discovery.tool import Place, RequestCall, Source, Tool
 from tests.discovery.sources.pages import ORIGIN, site_of
@@ -182,3 +185,12 @@ def test_pages_and_orders_are_no_part_of_a_filter() -> None:
 )
 def test_links_to_other_things_are_no_filter(html: str) -> None:
     assert [] == tools_of(html)
+
+
+def test_neighbours_may_stand_in_the_header() -> None:
+    """As GitHub pages its lists: no word of it in the page."""
+    site = site_of(**{"books?page=2": "<title>Books</title><p>text"})
+    (snapshot,) = site.snapshots
+    links = header_links('<?page=3>; rel="next", <?page=1>; rel="prev"', base=snapshot.page.url)
+    (tool,) = find_tools(replace(site, snapshots=(replace(snapshot, page=replace(snapshot.page, head_links=links)),)))
+    assert {"page"} == set(tool.input_schema["properties"])

@@ -123,3 +123,23 @@ def test_other_documents_are_no_descriptions(text: str) -> None:
 def test_any_page_and_catalogue_is_searched(catalogue: str, html: str) -> None:
     """Nothing makes it fail."""
     assert [] == found(f"<script>swagger {html}", {CATALOG_PATH: catalogue})
+
+
+def test_a_header_leads_to_the_description() -> None:
+    """That of the page, without a word of it in the text."""
+    site = site_of("<p>Hello", {"/hidden/spec-1": SPEC}, link_header='</hidden/spec-1>; rel="service-desc"')
+    assert [f"{ORIGIN}/hidden/spec-1"] == [spec.url for spec in find_specifications(site)]
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        {"_links": {"self": {"href": "/api"}, "service-desc": {"href": "/hidden/spec-1"}}},
+        {"links": [{"rel": "service-desc", "href": "/hidden/spec-1"}]},
+    ],
+)
+def test_the_root_of_an_api_leads_to_its_description(root: dict[str, Any]) -> None:
+    """As HAL, or as a list of links: JSON that is no description itself."""
+    assert [f"{ORIGIN}/hidden/spec-1"] == found(
+        "<a href=/api>Our API</a>", {"/api": json.dumps(root), "/hidden/spec-1": SPEC}
+    )

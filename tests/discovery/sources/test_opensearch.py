@@ -157,3 +157,13 @@ def test_any_description_gives_valid_tools_or_none(name: str, template: str) -> 
 def test_any_text_in_place_of_a_description_is_refused(text: str) -> None:
     """Nothing makes it fail."""
     assert [] == tools_of(text)
+
+
+def test_a_header_leads_to_the_description() -> None:
+    """As RFC 8288 has it; a link to a page that searches is no description."""
+    documents = {"/hidden/osd": ("application/opensearchdescription+xml", DETAILED)}
+    header = '</search>; rel=search, </hidden/osd>; rel="search"; type="application/opensearchdescription+xml"'
+    site = site_of("<p>Hello", documents, link_header=header)
+    assert find_tools(site)
+    assert isinstance(site.fetch, Documents)
+    assert [f"{ORIGIN}/hidden/osd"] == site.fetch.asked

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.discovery.engine.sources.linked_data import MAX_NODES, nodes
 from tasks.discovery.engine.sources.schema_org import find_tools
 from tasks.discovery.tool import Effect, Place, RequestCall, Tool
 from tests.discovery.sources.sites import ORIGIN, site_of
@@ -186,3 +187,31 @@ def test_any_data_gives_valid_tools_or_none(value: Any) -> None:
 def test_any_html_gives_valid_tools_or_none(html: str) -> None:
     """Microdata is whatever a page makes of it."""
     tools_of(f"<div itemscope itemtype=x>{html}")
+
+
+SPREAD = """<div itemscope itemtype="https://schema.org/WebSite" itemref="name search">
+  <meta itemprop=url content="https://shop.example/"></div>
+<footer><p id=name><span itemprop=name>Shop</span></p>
+<div id=search itemprop=potentialAction itemscope itemtype="https://schema.org/SearchAction" itemref=target>
+  <input itemprop=query-input name=q required></div></footer>
+<meta id=target itemprop=target content="https://shop.example/find?q={q}">"""
+
+
+def test_microdata_may_be_spread_over_the_page() -> None:
+    """What ``itemref`` names belongs to the item, wherever it stands; also of an item that is referred to itself."""
+    (tool,) = find_tools(site_of(SPREAD))
+    assert isinstance(tool.call, RequestCall)
+    assert f"{ORIGIN}/find" == tool.call.url
+    assert ["q"] == tool.input_schema["required"]
+    assert "Shop" in tool.title + tool.description
+
+
+def test_references_that_never_end_are_cut() -> None:
+    """An item that holds itself, and items that each hold all others twice."""
+    ring = "".join(
+        f"<div id=i{n} itemprop=a itemscope itemtype=https://schema.org/Thing itemref='{refs}'></div>"
+        for refs in (" ".join(f"i{m}" for m in range(18)),)
+        for n in range(18)
+    )
+    head = "<div itemscope itemtype=https://schema.org/Thing itemref='top i0 i1' id=top></div>"
+    assert len(list(nodes(head + ring))) <= MAX_NODES

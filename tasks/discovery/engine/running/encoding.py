@@ -14,8 +14,6 @@ from tasks.discovery.engine.running.charsets import encode
 from tasks.discovery.engine.running.filling import FilePart, Filled
 from tasks.discovery.tool import FormCall
 
-Entry = tuple[str, str | FilePart]
-
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 PLAIN = "text/plain"
@@ -27,6 +25,17 @@ _LONE_NEWLINE = re.compile(r"\r\n|\r|\n")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789*-._")
 _EMPTY_FILE = FilePart("", "application/octet-stream", b"")
 _UTF_16 = ("utf-16le", "utf-16be", "utf-16")
+
+
+@dataclass(frozen=True, slots=True)
+class TypedText:
+    """A text that says what it is, where the encoding has room for that: in multipart."""
+
+    text: str
+    media_type: str
+
+
+Entry = tuple[str, str | TypedText | FilePart]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +116,9 @@ def multipart(entries: Iterable[Entry], *, boundary: str, charset: str = "UTF-8"
             disposition += b"\r\nContent-Type: " + value.media_type.encode("ascii", "replace")
             content = value.content
         else:
-            content = encode(_normal(value), charset)
+            content = encode(_normal(_text(value)), charset)
+        if isinstance(value, TypedText):
+            disposition += b"\r\nContent-Type: " + value.media_type.encode("ascii", "replace")
         pieces += (edge, b"\r\n", disposition, b"\r\n\r\n", content, b"\r\n")
     return b"".join((*pieces, edge, b"--\r\n"))
 
@@ -139,8 +150,14 @@ def _entries_of(control: Filled, *, charset: str) -> list[Entry]:
     return entries
 
 
-def _text(value: str | FilePart) -> str:
-    return value.name if isinstance(value, FilePart) else value
+def _text(value: str | TypedText | FilePart) -> str:
+    match value:
+        case FilePart():
+            return value.name
+        case TypedText():
+            return value.text
+        case _:
+            return value
 
 
 def _normal(text: str) -> str:

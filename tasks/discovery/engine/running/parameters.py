@@ -14,8 +14,9 @@ from typing import Any
 from urllib.parse import quote
 
 from tasks.core.errors import InputRejected
-from tasks.discovery.engine.running.encoding import MULTIPART, URLENCODED, Entry, WireRequest, encode_body
-from tasks.discovery.engine.running.filling import as_text, file_parts
+from tasks.discovery.engine.running.encoding import MULTIPART, URLENCODED, WireRequest, encode_body
+from tasks.discovery.engine.running.filling import as_text
+from tasks.discovery.engine.running.form_members import member_entries
 from tasks.discovery.tool import JSONSchema, Place, RequestCall, Slot
 
 _JSON = "application/json"
@@ -150,8 +151,12 @@ def _body(call: RequestCall, at: Any, *, schema: JSONSchema) -> tuple[str, bytes
         slot, value = whole[0]
         return _whole_body(call, value, rules=schema.get("properties", {}).get(slot.input, {}), field_=slot.input)
     if fields or call.media_type.startswith((URLENCODED, MULTIPART)):
-        entries = list(_form_entries(call.body, fields, schema=schema))
-        return encode_body(entries, enctype=(call.media_type or URLENCODED).partition(";")[0], charset="UTF-8")
+        enctype = (call.media_type or URLENCODED).partition(";")[0]
+        fixed = call.body.items() if isinstance(call.body, dict) else ()
+        entries = [(name, as_text(value)) for name, value in fixed]
+        return encode_body(
+            [*entries, *member_entries(fields, schema=schema, enctype=enctype)], enctype=enctype, charset="UTF-8"
+        )
     if members or call.body is not None:
         return call.media_type or _JSON, _json(_with_members(call.body, members))
     return "", b""
@@ -171,19 +176,6 @@ def _whole_body(call: RequestCall, value: Any, *, rules: JSONSchema, field_: str
 
 def _json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-
-
-def _form_entries(fixed: Any, given: Iterable[tuple[Slot, Any]], *, schema: JSONSchema) -> Iterable[Entry]:
-    if isinstance(fixed, dict):
-        yield from ((name, as_text(value)) for name, value in fixed.items())
-    for slot, value in given:
-        rules = schema.get("properties", {}).get(slot.input, {})
-        inner = rules.get("items", rules)
-        if inner.get("format") == "binary" or inner.get("contentEncoding") == "base64":
-            yield from ((_name(slot), part) for part in file_parts(value, schema=rules, input_name=slot.input))
-        else:
-            values = value if isinstance(value, list) else [value]
-            yield from ((_name(slot), as_text(each)) for each in values)
 
 
 def _with_members(fixed: Any, given: Iterable[tuple[Slot, Any]]) -> Any:

@@ -1,10 +1,13 @@
 """A stored sign-in state as both ways of running use it: Playwright's ``storage_state``, and cookies out of it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http.cookiejar import Cookie, CookieJar
 from typing import Any
 
 import httpx
+
+from tasks.core.web_address import canonical, origin_of
 
 StorageState = Mapping[str, Any]
 
@@ -21,14 +24,41 @@ def cookies_for(state: StorageState | None, url: str) -> dict[str, str]:
     """Return the names and values of the cookies that a request for ``url`` carries."""
     request = httpx.Request("GET", url)
     httpx.Cookies(cookie_jar(state)).set_cookie_header(request)
-    header = request.headers.get("Cookie", "")
-    pairs = (piece.partition("=") for piece in header.split("; ") if piece)
-    return {name: value for name, _, value in pairs}
+    return _pairs(request.headers.get("Cookie", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A request hook of httpx: adds the cookies of a stored sign-in to what is asked of one origin, and of no other.
+
+    Each hop of a redirect passes it anew. A cookie that the site has set since takes the place of the stored one.
+
+    Args:
+        origin: scheme, host and port, as ``origin_of`` writes them.
+    """
+
+    state: StorageState
+    origin: str
+
+    def __call__(self, request: httpx.Request) -> None:
+        """Add the cookies."""
+        url = canonical(str(request.url))
+        if url is None or origin_of(url) != self.origin:
+            return
+        newer = _pairs(request.headers.get("Cookie", ""))
+        pairs = cookies_for(self.state, url) | newer
+        if pairs:
+            request.headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in pairs.items())
 
 
 def cookie(name: str, value: str, *, host: str) -> Cookie:
     """Return a cookie that is sent to ``host`` alone, until the jar is dropped."""
     return _cookie({"name": name, "value": value, "domain": host})
+
+
+def _pairs(header: str) -> dict[str, str]:
+    pairs = (piece.partition("=") for piece in header.split("; ") if piece)
+    return {name: value for name, _, value in pairs}
 
 
 def _cookie(kept: Mapping[str, Any]) -> Cookie:

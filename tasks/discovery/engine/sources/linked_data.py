@@ -40,8 +40,7 @@ def nodes(html: str) -> Iterator[Node]:
         for script in list(root.iter("script"))
         if script.get("type", "").partition(";")[0].strip().lower() == "application/ld+json"
     ][:_MAX_SCRIPTS]
-    items = [element for element in root.iter() if element.get("itemscope") is not None][:_MAX_ITEMS]
-    roots += [_item(element, nested=0) for element in items if element.get("itemprop") is None]
+    roots += _Microdata(root).items()
     yield from _walk(roots)
 
 
@@ -78,19 +77,45 @@ def _walk(roots: list[Any]) -> Iterator[Node]:
         level = [value for value in below if isinstance(value, dict | list)]
 
 
-def _item(element: HtmlElement, *, nested: int) -> Node:
-    """Return an item of microdata as a node; ``itemref`` is not followed."""
-    node: Node = {"@type": (element.get("itemtype") or "").split()}
-    waiting = list(reversed(element))
-    while waiting:
-        child = waiting.pop()
-        is_item = child.get("itemscope") is not None
-        for name in (child.get("itemprop") or "").split():
-            value = _item(child, nested=nested + 1) if is_item and nested < _MAX_NESTED else _value(child)
-            node.setdefault(name, []).append(value)
-        if not is_item:
-            waiting.extend(reversed(child))
-    return node
+class _Microdata:
+    """Reads the items of a page."""
+
+    def __init__(self, root: HtmlElement) -> None:
+        self._root = root
+        # References let a small page describe an endless item.
+        self._left = MAX_NODES
+        self._by_id: dict[str, HtmlElement] = {}
+        if any(element.get("itemref") for element in root.iter()):
+            for element in root.iter():
+                self._by_id.setdefault(element.get("id", ""), element)
+
+    def items(self) -> list[Node]:
+        """Return the items that are no property of another one, as nodes."""
+        found = [element for element in self._root.iter() if element.get("itemscope") is not None][:_MAX_ITEMS]
+        return [self._item(element, above=()) for element in found if element.get("itemprop") is None]
+
+    def _item(self, element: HtmlElement, *, above: tuple[HtmlElement, ...]) -> Node:
+        node: Node = {"@type": (element.get("itemtype") or "").split()}
+        path, seen = (*above, element), {element}
+        waiting = list(reversed([*element, *self._referenced(element)]))
+        while waiting and self._left > 0:
+            child = waiting.pop()
+            if child in seen:  # inside of the item, and referenced
+                continue
+            seen.add(child)
+            self._left -= 1
+            is_item = child.get("itemscope") is not None
+            is_readable = is_item and len(above) < _MAX_NESTED and child not in path
+            for name in (child.get("itemprop") or "").split():
+                value = self._item(child, above=path) if is_readable else _value(child)
+                node.setdefault(name, []).append(value)
+            if not is_item:
+                waiting.extend(reversed(child))
+        return node
+
+    def _referenced(self, element: HtmlElement) -> list[HtmlElement]:
+        names = dict.fromkeys((element.get("itemref") or "").split()[:_MAX_NESTED])
+        return [self._by_id[name] for name in names if name in self._by_id]
 
 
 def _value(element: HtmlElement) -> Any:

@@ -11,6 +11,7 @@ from lxml import etree
 
 from tasks.discovery.engine.effects import effect_of, is_idempotent
 from tasks.discovery.engine.names import Names
+from tasks.discovery.engine.page import Link
 from tasks.discovery.engine.schema import DIALECT
 from tasks.discovery.engine.site import Site
 from tasks.discovery.engine.sources.reach import is_expected, is_other_host, path_of, resolved
@@ -75,7 +76,7 @@ def _descriptions(site: Site) -> list[_Description]:
         link.href
         for snapshot in site.snapshots
         for link in (*snapshot.page.head_links, *snapshot.page.links)
-        if "search" in link.rel and _looks_like_description(link.href, snapshot.html)
+        if "search" in link.rel and _is_description(link)
     ]
     found: dict[bytes, _Description] = {}
     for url in list(dict.fromkeys(linked))[:MAX_DESCRIPTIONS]:
@@ -86,9 +87,9 @@ def _descriptions(site: Site) -> list[_Description]:
     return list(found.values())
 
 
-def _looks_like_description(href: str, html: str) -> bool:
-    # ``rel=search`` without the media type is a link to a search page. The page's plain values have no media type.
-    return _MEDIA_TYPE in html and resolved(href, base=href) is not None
+def _is_description(link: Link) -> bool:
+    # ``rel=search`` without the media type is a link to a search page.
+    return link.media_type == _MEDIA_TYPE and resolved(link.href, base=link.href) is not None
 
 
 def _take(url: str, site: Site, found: dict[bytes, _Description]) -> None:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from tasks.discovery.engine.sources.openapi.form_encoding import Encoding
 from tasks.discovery.engine.sources.openapi.operations import Body, Operation, Parameter, is_sendable
 from tasks.discovery.engine.sources.openapi.specification import Specification, list_of, object_of
 from tasks.discovery.engine.sources.schema_keywords import MAX_TEXT_CHARS, is_small
@@ -168,9 +169,20 @@ class _Collected:
         """Take in a member of the body; return the name of its input."""
         place = Place.JSON if body.is_json else Place.FORM
         marked = _with_marks(self._part(*schema), member)
-        name = self._add(member, place, _as_file(marked) if body.is_form else marked)
+        how = body.encodings.get(member, Encoding()) if body.is_form else Encoding()
+        name = self._add(member, place, _as_file(marked, how.media_type) if body.is_form else marked)
         pointer = f"/{member.replace('~', '~0').replace('/', '~1')}" if body.is_json else ""
-        self.inputs.slots.append(Slot(input=name, place=place, name=member, pointer=pointer))
+        self.inputs.slots.append(
+            Slot(
+                input=name,
+                place=place,
+                name=member,
+                pointer=pointer,
+                style=how.style,
+                explode=how.explode,
+                media_type=how.media_type,
+            )
+        )
         self._members.append(name)
         if isinstance(body.example, dict):
             self._note_example(name, body.example.get(member))
@@ -250,11 +262,12 @@ def _with_marks(schema: JSONSchema, name: str) -> JSONSchema:
     return kept | {"format": "password", "writeOnly": True}
 
 
-def _as_file(schema: JSONSchema) -> JSONSchema:
-    """Return the schema of a part of a form, where it is bytes as base64."""
+def _as_file(schema: JSONSchema, media_type: str = "") -> JSONSchema:
+    """Return the schema of a part of a form, where it is bytes as base64; ``media_type`` is what it is said to be."""
     if schema.get("type") == "array" and isinstance(schema.get("items"), dict):
-        return schema | {"items": _as_file(schema["items"])}
+        return schema | {"items": _as_file(schema["items"], media_type)}
     is_bytes = schema.get("format") == "binary" or ("contentMediaType" in schema and "contentEncoding" not in schema)
     if not is_bytes or schema.get("type", "string") != "string":
         return schema
-    return schema | {"type": "string", "format": "binary", "contentEncoding": "base64", "x-control": "file"}
+    said = {"contentMediaType": media_type} if media_type else {}
+    return said | schema | {"type": "string", "format": "binary", "contentEncoding": "base64", "x-control": "file"}

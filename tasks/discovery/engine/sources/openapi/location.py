@@ -1,6 +1,6 @@
 """Where a site keeps its API descriptions: what pages link to and configure, the catalogue, and usual paths.
 
-Source: RFC 8631 (``service-desc``); RFC 9727 (``/.well-known/api-catalog``); RFC 9264 (link sets); the documented
+Source: RFC 8631 (``service-desc``), in pages, ``Link`` headers (RFC 8288) and JSON; RFC 9727 (``/.well-known/api-catalog``); RFC 9264 (link sets); the documented
 options of Swagger UI, Redoc, Scalar, RapiDoc and Stoplight Elements.
 """
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from tasks.discovery.engine.document_links import json_links
 from tasks.discovery.engine.html_page import read_page
 from tasks.discovery.engine.page import Link, Page
 from tasks.discovery.engine.site import Document, Site
@@ -115,7 +116,15 @@ class _Search:
             document = self._fetch(url, accept=_ACCEPT_PAGE)
             if document is None or self._add(read_object(document.text), url=document.url):
                 continue
+            self._follow(document)
             self._look_into(document.text, page=read_page(document.text, url=document.url))
+
+    def _follow(self, document: Document) -> None:
+        """Take what an answer links to as a description: in its header, or in its JSON."""
+        linked = (*document.links, *json_links(document.text, base=document.url))
+        for link in [link for link in linked if "service-desc" in link.rel][:_MAX_LINKED]:
+            if resolved(link.href, base=document.url) is not None:
+                self._take(link.href)
 
     def _take_catalog(self) -> None:
         url = self._site.origin + CATALOG_PATH
@@ -134,6 +143,7 @@ class _Search:
         raw = read_object(document.text) if document is not None else None
         if document is None or raw is None or self._add(raw, url=document.url) or not is_config_allowed:
             return
+        self._follow(document)
         # Swagger UI's configuration by ``configUrl`` is itself a document that names descriptions.
         entries = [raw, *list_of(raw, "urls")][:MAX_SPECIFICATIONS]
         for reference in (entry.get("url") for entry in entries if isinstance(entry, dict)):

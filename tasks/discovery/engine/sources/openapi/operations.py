@@ -5,9 +5,10 @@ Source: OpenAPI 2.0; OpenAPI 3.0.4; OpenAPI 3.1.1, sections 4.8.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from tasks.discovery.engine.sources.openapi.form_encoding import Encoding, collected, encoding_of
 from tasks.discovery.engine.sources.openapi.specification import Specification, list_of, object_of, text_of
 from tasks.discovery.tool import Place
 
@@ -54,6 +55,7 @@ class Body:
     base: str
     is_required: bool = False
     example: Any = None
+    encodings: dict[str, Encoding] = field(default_factory=dict)
 
     @property
     def is_json(self) -> bool:
@@ -170,6 +172,7 @@ class _Reader:
             base=base,
             is_required=body.get("required") is True,
             example=_example(part),
+            encodings={name: encoding_of(said) for name, said in object_of(part, "encoding").items()},
         )
 
     def _swagger_body(self, raw: dict[str, Any], given: list[tuple[dict[str, Any], str]]) -> Body | None:
@@ -186,7 +189,8 @@ class _Reader:
         media_type = _FORMS[1] if has_file or (_FORMS[0] not in consumes and _FORMS[1] in consumes) else _FORMS[0]
         required = [name for name, field in fields.items() if field.get("required") is True]
         schema = {"type": "object", "properties": fields, "required": required}
-        return Body(media_type, schema, self._base, is_required=bool(required))
+        encodings = {name: collected(field) for name, field in fields.items() if field.get("type") == "array"}
+        return Body(media_type, schema, self._base, is_required=bool(required), encodings=encodings)
 
     def _answer(self, raw: dict[str, Any]) -> tuple[str, Any, str]:
         responses = object_of(raw, "responses")

@@ -1,0 +1,21 @@
+"""Tools have a vector, for the search by meaning."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply."""
+    op.add_column("discovery_tools", sa.Column("vector", sa.LargeBinary(), nullable=True))
+    op.add_column("discovery_tools", sa.Column("vector_maker", sa.String(length=100), nullable=True))
+
+
+def downgrade() -> None:
+    """Undo."""
+    op.drop_column("discovery_tools", "vector_maker")
+    op.drop_column("discovery_tools", "vector")
