@@ -82,7 +82,7 @@ def _paraphrased(page: DocPage, anchor: str) -> Question | None:
 
 def _said(anchor: str) -> str:
     """Return the first sentence of the docstring of what the anchor names, where Python has that."""
-    if anchor.split(".")[0] in _NOT_IMPORTED or not re.fullmatch(r"[A-Za-z_][\w.]*", anchor):
+    if anchor.split(".", maxsplit=1)[0] in _NOT_IMPORTED or not re.fullmatch(r"[A-Za-z_][\w.]*", anchor):
         return ""
     found = _object(anchor)
     text = inspect.getdoc(found) if found is not None and not inspect.ismodule(found) else None

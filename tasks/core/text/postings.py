@@ -11,7 +11,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-_K1, _B = 1.2, 0.75
+# Long texts are hardly held against a text, and a word that comes often helps little more than one that comes twice:
+# chunks are of about one length. See docs/decisions/0034.
+_K1, _B = 0.9, 0.4
 _MOST_TIMES = 255
 Rows = NDArray[np.uint32]
 
@@ -86,6 +88,11 @@ class Postings:
     def rarity(self, stem: str) -> float:
         """Return the stem's inverse document frequency, above 0."""
         return self._rarity(*self._span(term_of(stem)))
+
+    def knows(self, stem: str) -> bool:
+        """Tell whether any text has this stem."""
+        begin, end = self._span(term_of(stem))
+        return begin < end
 
     def _rarity(self, begin: int, end: int) -> float:
         holders = end - begin

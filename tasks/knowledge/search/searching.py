@@ -12,11 +12,14 @@ from tasks.core.errors import AppError
 from tasks.core.text.fusion import fused
 from tasks.core.text.ngrams import Vector
 from tasks.core.text.words import stems
+from tasks.knowledge.hashed import HASHED
 from tasks.knowledge.search.site_index import SiteIndex
 
 DEPTH = 100
 """How far down the rankings agree on a place; the most that one search finds."""
 MAX_TERMS = 30
+# What the order of hashed n-grams counts beside that of words, where the site has all of them: docs/decisions/0034.
+_LEAST_WEIGHT = 0.05
 
 
 class Mode(StrEnum):
@@ -56,6 +59,19 @@ def terms_of(query: str) -> dict[str, float]:
     return {stem: float(count) for stem, count in list(Counter(stems(query)).items())[:MAX_TERMS]}
 
 
+def weight_of_vectors(index: SiteIndex, query: str) -> float:
+    """Return what the order by vectors counts; that by words counts 1.
+
+    N-grams say in a blurred way what words say sharply, but for words that the site does not have: misspelt, inflected
+    otherwise, run together. A language model says something else.
+    """
+    if index.standing.model != HASHED:
+        return 1.0
+    rarities = {stem: index.postings.rarity(stem) for stem in terms_of(query)}
+    unknown = sum(rarity for stem, rarity in rarities.items() if not index.postings.knows(stem))
+    return max(_LEAST_WEIGHT, unknown / (sum(rarities.values()) or 1.0))
+
+
 def search(
     index: SiteIndex,
     query: str,
@@ -86,7 +102,8 @@ def search(
             if mode is Mode.VECTOR:
                 raise
             failed["vector"] = f"{exc.code}: {exc.message}"
-    return Found(_merged(index, rankings, cosines), failed)
+    weights = {"lexical": 1.0, "vector": weight_of_vectors(index, query)}
+    return Found(_merged(index, rankings, weights, cosines), failed)
 
 
 def _best(scores: NDArray[np.float32], among: NDArray[np.bool_] | None) -> NDArray[np.intp]:
@@ -98,19 +115,22 @@ def _best(scores: NDArray[np.float32], among: NDArray[np.bool_] | None) -> NDArr
 
 
 def _merged(
-    index: SiteIndex, rankings: Mapping[str, NDArray[np.intp]], cosines: NDArray[np.float32] | None
+    index: SiteIndex,
+    rankings: Mapping[str, NDArray[np.intp]],
+    weights: Mapping[str, float],
+    cosines: NDArray[np.float32] | None,
 ) -> tuple[Hit, ...]:
     orders: dict[str, Sequence[int]] = {name: ranking.tolist() for name, ranking in rankings.items()}
-    scores = fused(orders.values())
-    places = {name: {at: place for place, at in enumerate(order, start=1)} for name, order in orders.items()}
-    most = sum(fused([[0]] * len(orders)).values())
+    scores = fused(orders.values(), [weights[name] for name in orders])
+    of_each = {name: {at: place for place, at in enumerate(order, start=1)} for name, order in orders.items()}
+    most = sum(fused([[0]] * len(orders), [weights[name] for name in orders]).values())
     best = sorted(scores, key=lambda at: (-scores[at], at))[:DEPTH]
     return tuple(
         Hit(
             int(index.chunk_ids[at]),
             round(scores[at] / most, 4),
             None if cosines is None else round(float(cosines[at]), 4),
-            {name: order[at] for name, order in places.items() if at in order},
+            {name: order[at] for name, order in of_each.items() if at in order},
         )
         for at in best
     )
