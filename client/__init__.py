@@ -5,6 +5,7 @@ server's settings and runs where the server is installed.
 """
 
 from client.async_switchyard import AsyncSwitchyard
+from client.async_knowledge import AsyncKnowledge
 from client.async_tools import AsyncTools
 from client.calibration import AsyncCalibration, Calibration, Fraction
 from client.discovery import DomainOutcome, SiteOutcome
@@ -44,6 +45,7 @@ from client.errors import (
     UploadLocked,
     WaitTimedOut,
 )
+from client.knowledge import Found, Knowledge, KnowledgeStatus, Passage
 from client.limits import Limits
 from client.matrices import Matrices, Matrix, MatrixSet
 from client.models import (
@@ -95,6 +97,11 @@ __all__ = [
     "Preset",
     "DomainOutcome",
     "SiteOutcome",
+    "Knowledge",
+    "AsyncKnowledge",
+    "Found",
+    "Passage",
+    "KnowledgeStatus",
     "Tools",
     "AsyncTools",
     "Tool",

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import click
 
-from client.command import calibrate, changes, fleet, jobs, matrices, settings, tools
+from client.command import calibrate, changes, fleet, jobs, matrices, search, settings, tools
 from client.command.exits import Exit, exit_of, report
 from client.command.session import Session
 from client.errors import SwitchyardError
@@ -45,6 +45,7 @@ for command in (
     jobs.delete,
     calibrate.calibrate,
     matrices.matrices,
+    search.search,
     tools.tools,
     tools.mcp,
     changes.erase,
