@@ -5,6 +5,8 @@ STATE ?= var
 URL ?=
 Q ?= crawler
 J ?= 2
+# A house starts many processes, and each would compile all modules anew where bytecode may not be kept.
+export PYTHONDONTWRITEBYTECODE :=
 # Of `make chaos`: see docs/reliability.md.
 ONLY ?=
 SEED ?= 1

@@ -139,7 +139,7 @@ def read_stats() -> Response:
     at = services()
     return json_answer(
         DiscoveryStats(
-            cache={kind: _cache_of(at, kind) for kind in (SITE, TOOL)},
+            cache={kind: cache_of(at, kind) for kind in (SITE, TOOL)},
             cache_limit=MAX_ENTRIES,
             cache_s=DAY_S,
             jobs=queries.counts_of_kinds(at.kernel.ledger, tenant_id=tenant_id(), kinds=(SITE, TOOL, RUN)),
@@ -147,7 +147,8 @@ def read_stats() -> Response:
     )
 
 
-def _cache_of(at: Services, kind: str) -> KindStats:
+def cache_of(at: Services, kind: str) -> KindStats:
+    """Tell how the cache of a kind stands for the tenant that asks."""
     found = cached_results.standing(at.kernel.ledger, tenant_id=tenant_id(), kind=kind)
     lookups = found.hits + found.misses
     return KindStats(

@@ -118,8 +118,10 @@ def _page(at: Services, wanted: Wanted, query: DomainEventQuery) -> Response:
     oldest, newest = outbox.kept(ledger)
     asked = newest if query.after == "latest" else query.after
     begin = oldest - 1 if asked is None else min(max(asked, oldest - 1), newest)
+    is_missed = asked not in {None, begin}
     events = outbox.events_after(ledger, tenant_id(), begin, wanted=wanted, limit=query.limit)
-    if not events and query.wait:
+    # That events are lost is news, too.
+    if not events and query.wait and not is_missed:
         newest = _awaited(at, wanted, begin, timeout_s=query.wait)
         events = outbox.events_after(ledger, tenant_id(), begin, wanted=wanted, limit=query.limit)
     # What was not chosen need not be looked through again.
@@ -127,7 +129,7 @@ def _page(at: Services, wanted: Wanted, query: DomainEventQuery) -> Response:
     page = DomainEventPage(
         events=[_record(event) for event in events],
         next_cursor=str(next_cursor),
-        missed=asked not in {None, begin},
+        missed=is_missed,
     )
     return json_answer(page)
 

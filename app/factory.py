@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from app import (
     artifacts,
+    backends,
     batches,
     calibration,
     calibration_cache,
@@ -60,7 +61,7 @@ from tasks.registry import load_specs
 
 _CONCERNS = (
     *(submissions, jobs, retries, batches, logs, artifacts, uploads, domain_events),
-    *(catalogue, calibration, calibration_cache, matrices, fleet, health),
+    *(catalogue, calibration, calibration_cache, matrices, fleet, backends, health),
     *(discovery, tools, tool_exports, sessions, knowledge),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
@@ -143,7 +144,7 @@ def open_services(
             knowledge=knowledge_desk,
             waiter=HubWaiter(hub, kernel.ledger),
             keyring=Keyring(kernel.ledger),
-            workers=LiveWorkers(kernel.ledger),
+            workers=LiveWorkers(kernel.ledger, lease_s=settings.lease_s),
             dispatcher=dispatcher,
             metrics=Metrics(kernel.ledger, dispatcher),
             telemetry=telemetry,

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Protocol, cast
 from pydantic import BaseModel, Field, create_model
 
 from app.inputs import Input, Text
+from tasks.core.records import Backend
 from tasks.core.spec import JobSpec
 
 LabelKey = Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,63}$")]
@@ -37,6 +38,11 @@ class Options(Input):
         json_schema_extra={"additionalProperties": False},
     )
     site: Site | None = Field(None, description="The hostname or id that this is about, to filter by.")
+    backend: Backend = Field(
+        Backend.AUTO,
+        description="Who may run it: `auto` (whoever is live), `queue` (Celery's workers) or `local` (a local runner); "
+        "`GET /api/backends` tells which are.",
+    )
 
 
 class Form(Protocol):
@@ -50,6 +56,7 @@ class Form(Protocol):
     reference: str | None
     labels: Mapping[str, str]
     site: str | None
+    backend: Backend
 
 
 def form_of(spec: JobSpec) -> type[BaseModel]:

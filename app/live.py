@@ -1,25 +1,35 @@
 """Which kinds a live worker could run now, and whether a dispatcher leads, as far as this process can tell."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 
 from tasks.core.ledger import Ledger, fleet, leases
 from tasks.core.ledger.fleet import Worker, WorkerState
 from tasks.core.ledger.leases import Lease
+from tasks.core.records import Backend, ran_in
 from tasks.core.spec import JobSpec
 
 
 class LiveWorkers:
     """The workers that are up or draining, at most ``ttl_s`` old: one small read, however many requests ask."""
 
-    def __init__(self, ledger: Ledger, *, ttl_s: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        lease_s: float,
+        ttl_s: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._ledger = ledger
+        self._lease_s = lease_s
         self._ttl_s = ttl_s
         self._clock = clock
         self._lock = Lock()
         self._read_at = float("-inf")
         self._workers: list[Worker] = []
+        self._beats: dict[str, tuple[int, float]] = {}
 
     def all(self) -> list[Worker]:
         """List them by name."""
@@ -27,17 +37,58 @@ class LiveWorkers:
             if self._clock() - self._read_at >= self._ttl_s:
                 self._workers = fleet.live_workers(self._ledger)
                 self._read_at = self._clock()
+                self._watch()
             return self._workers
 
-    def missing_for(self, spec: JobSpec, request: Mapping[str, object] | None = None) -> str | None:
-        """Name what no live worker offers for the kind, or a job of it: ``queue:NAME`` or a capability; else None."""
-        serving = [worker for worker in self.all() if worker.state == WorkerState.UP and spec.queue in worker.queues]
-        if not serving:
-            return f"queue:{spec.queue.value}"
-        needed = spec.needs(request or {})
-        lacking = [sorted(needed - set(worker.capabilities)) for worker in serving]
-        fewest = min(lacking, key=len)
-        return fewest[0] if fewest else None
+    def _watch(self) -> None:
+        seen = self._beats
+        self._beats = {
+            worker.name: seen[worker.name]
+            if worker.name in seen and seen[worker.name][0] == worker.beat
+            else (worker.beat, self._read_at)
+            for worker in self._workers
+        }
+
+    def beating(self) -> list[Worker]:
+        """List those whose counter has not stood still for a lease, as far as this process has looked.
+
+        A dispatcher strikes the others out; this also tells where none leads. One look alone proves nothing.
+        """
+        workers = self.all()
+        with self._lock:
+            at, beats = self._clock(), self._beats
+        return [worker for worker in workers if at - beats.get(worker.name, (0, at))[1] < self._lease_s + self._ttl_s]
+
+    def missing_for(
+        self, spec: JobSpec, request: Mapping[str, object] | None = None, *, backend: str = Backend.AUTO
+    ) -> str | None:
+        """Name what no live worker offers for the kind, or a job of it; None: one can run it.
+
+        That is a capability, ``queue:NAME`` or, where a local runner was asked for, ``backend:local``.
+        """
+        return missing_among(self.all(), spec, request, backend=backend)
+
+
+def missing_among(
+    workers: Sequence[Worker], spec: JobSpec, request: Mapping[str, object] | None = None, *, backend: str
+) -> str | None:
+    """Name what none of ``workers`` offers, as ``LiveWorkers.missing_for`` does."""
+    serving = [worker for worker in workers if serves(worker, backend) and spec.queue in worker.queues]
+    if not serving:
+        return "backend:local" if backend == Backend.LOCAL else f"queue:{spec.queue.value}"
+    needed = spec.needs(request or {})
+    lacking = [sorted(needed - set(worker.capabilities)) for worker in serving]
+    fewest = min(lacking, key=len)
+    return fewest[0] if fewest else None
+
+
+def serves(worker: Worker, backend: str) -> bool:
+    """Tell whether a worker takes jobs that were submitted for ``backend``."""
+    if backend == Backend.AUTO:
+        return worker.state == WorkerState.UP
+    # One that stands by leaves Redis the other jobs, and takes those that are for it alone.
+    states = {WorkerState.UP, WorkerState.STANDBY} if backend == Backend.LOCAL else {WorkerState.UP}
+    return worker.state in states and ran_in(worker.name) == backend
 
 
 class LiveDispatcher:

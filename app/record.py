@@ -9,7 +9,7 @@ from typing import Any
 from app.services import Services
 from tasks.core.clock import now
 from tasks.core.ledger import queries
-from tasks.core.records import Job, JobError, JobRecord, JobState, JobSummary, Progress, Timings
+from tasks.core.records import Job, JobError, JobRecord, JobState, JobSummary, Progress, Timings, ran_in
 from tasks.core.settings import Settings
 
 
@@ -58,6 +58,8 @@ def _summary_fields(services: Services, job: Job, live: tuple[int, dict[str, Any
         "site": job.site,
         "correlation_id": job.correlation_id,
         "worker": job.worker,
+        "backend": None if job.worker is None else ran_in(job.worker),
+        "backend_wanted": job.backend,
         "waiting_for": _waiting_for(services, job),
         "progress": _progress(job, live),
         "timings": _timings(job, at=now()),
@@ -76,7 +78,7 @@ def _waiting_for(services: Services, job: Job) -> str | None:
     spec = services.specs.get(job.kind)
     if spec is None or job.state is not JobState.QUEUED:
         return None
-    return services.workers.missing_for(spec, job.request)
+    return services.workers.missing_for(spec, job.request, backend=job.backend)
 
 
 def _progress(job: Job, live: tuple[int, dict[str, Any]] | None) -> Progress | None:

@@ -28,7 +28,7 @@ from app.waiting import LONGEST_WAIT_S, wait_until
 from tasks.core.errors import NotFound
 from tasks.core.ledger import queries
 from tasks.core.ledger.accepting import Accepted
-from tasks.core.records import Job, JobRecord
+from tasks.core.records import Backend, Job, JobRecord
 from tasks.core.spec import JobSpec
 from tasks.dispatch import Submission, submit
 
@@ -170,6 +170,7 @@ def _spec_of(at: Services, kind: str) -> JobSpec:
 def _accept(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | None) -> Accepted:
     demand_budget(at, spec)
     form = read_form(validate_body(at.forms[spec.kind], body))
+    _demand_backend(at, form.backend)
     submission = Submission(
         tenant_id=tenant_id(),
         request=form.params.model_dump(mode="json"),
@@ -183,12 +184,19 @@ def _accept(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | Non
         correlation_id=g.correlation_id,
         traceparent=g.span.traceparent,
         idempotency_key=key,
+        backend=form.backend,
         uploads=named_uploads(at, spec, form.params),
     )
     accepted = submit(at.kernel, at.carrier, spec, submission)
     (at.metrics.replayed if accepted.replayed else at.metrics.accepted).labels(spec.kind).inc()
     log.info("job_accepted", job_id=accepted.job.id, kind=spec.kind, replayed=accepted.replayed)
     return accepted
+
+
+def _demand_backend(at: Services, wanted: Backend) -> None:
+    if wanted is Backend.QUEUE and not at.settings.needs_redis:
+        message = "There is no queue here: this server's profile is `local`. Send `auto` or `local`."
+        raise FieldsRejected([Refusal(field="backend", message=message, value=wanted.value)])
 
 
 def answer_accepted(at: Services, accepted: Accepted, header: WaitHeaders) -> Response:

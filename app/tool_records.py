@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from app.inputs import NUMBER, TRUE_OR_FALSE, WHOLE_NUMBER, Input, Text
+from tasks.core.records import Backend
 from tasks.discovery.contract import Arguments, Prefer
 from tasks.discovery.exports.exported import Exported
 from tasks.discovery.exports.mcp import exported_mcp_tool
@@ -77,6 +78,7 @@ class RunTool(Input):
     priority: int = Field(50, ge=0, le=100)
     timeout_s: float | None = Field(None, gt=0, description="Up to the limit of `discovery.run`.")
     reference: Annotated[Text, Field(max_length=200)] | None = None
+    backend: Backend = Field(Backend.AUTO, description="Who may run it: `auto`, `queue` or `local`.")
 
 
 class ToolStatistics(BaseModel):

@@ -191,6 +191,11 @@ def submit_run(stored: StoredTool, body: RunTool, *, key: str | None) -> Accepte
         "prefer": body.prefer,
         "use_session": body.use_session,
     }
-    options = {"priority": body.priority, "timeout_s": body.timeout_s, "reference": body.reference}
+    options = {
+        "priority": body.priority,
+        "timeout_s": body.timeout_s,
+        "reference": body.reference,
+        "backend": body.backend,
+    }
     sent = {name: value for name, value in options.items() if value is not None}
     return accept(services(), RUN, {"params": params, "site": urlsplit(stored.site).netloc[:253], **sent}, key=key)

@@ -50,6 +50,7 @@ from client.limits import Limits
 from client.matrices import Matrices, Matrix, MatrixSet
 from client.models import (
     Artifact,
+    BackendInfo,
     Change,
     DomainEvent,
     Event,
@@ -84,6 +85,7 @@ __all__ = [
     "Kind",
     "KindOption",
     "QueueInfo",
+    "BackendInfo",
     "WorkerInfo",
     "Page",
     "Upload",

@@ -15,6 +15,7 @@ from client.async_knowledge import AsyncKnowledge
 from client.async_tools import AsyncTools
 from client.calibration import AsyncCalibration
 from client.calls import Call, JobFilters, SubmitOptions
+from client.choosing import Backend, Chooser
 from client.deaths import calibration_params, large_files
 from client.discovery import DomainOutcome, discover_async
 from client.domain import LATEST, DomainReading, awaited_event, beginning
@@ -24,6 +25,7 @@ from client.limits import Limits
 from client.matrices import AsyncMatrices
 from client.models import (
     Artifact,
+    BackendInfo,
     Change,
     DomainEvent,
     Job,
@@ -60,13 +62,16 @@ class AsyncSwitchyard:
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
         on_notice: Callable[[Notice], object] | None = None,
+        backend: Backend | None = None,
     ) -> None:
         self._limits = limits or Limits()
-        self._shell = AsyncShell(address.resolve(url, api_key), tls=tls, on_notice=on_notice)
+        self._backend = backend
+        chooser = Chooser(backend, limits=self._limits, tls=tls, on_notice=on_notice)
+        self._shell = AsyncShell(address.resolve(url, api_key), tls=tls, on_notice=on_notice, chooser=chooser)
 
     @property
     def url(self) -> str:
-        """The server's address."""
+        """The server's address; with a ``backend`` of ``auto`` or ``local``, known for good after the first call."""
         return self._shell.address.url
 
     async def close(self) -> None:
@@ -103,7 +108,10 @@ class AsyncSwitchyard:
             IdempotencyKeyReused: your key stands for another request.
             ConnectionFailed, Unavailable: not accepted within the limit.
         """
-        return await self._shell.run(submitted(kind, params, files or {}, options, limits=self._limits))
+        return await self._shell.run(submitted(kind, params, files or {}, self._options(options), limits=self._limits))
+
+    def _options(self, options: SubmitOptions) -> SubmitOptions:
+        return {"backend": "queue", **options} if self._backend == "queue" else options
 
     async def run(
         self,
@@ -156,7 +164,7 @@ class AsyncSwitchyard:
     @property
     def tools(self) -> AsyncTools:
         """The tools that discoveries found on websites."""
-        return AsyncTools(self._perform, self.wait)
+        return AsyncTools(self._perform, self.wait, backend="queue" if self._backend == "queue" else "auto")
 
     @property
     def matrices(self) -> AsyncMatrices:
@@ -371,6 +379,10 @@ class AsyncSwitchyard:
     async def queues(self) -> list[QueueInfo]:
         """List the queues and how busy they are."""
         return await self._perform(calls.queues())
+
+    async def backends(self) -> list[BackendInfo]:
+        """List what runs jobs, which of it is live, and what each is good for."""
+        return await self._perform(calls.backends())
 
     async def workers(self) -> list[WorkerInfo]:
         """List the live workers."""

@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol, TypeVar, Unpack
 from client import tools
 from client.calls import Call
 from client.models import Job
-from client.tools import Tool, ToolFilters, ToolPage
+from client.tools import RunOptions, Tool, ToolFilters, ToolPage
 
 T = TypeVar("T")
 
@@ -22,9 +22,10 @@ class Perform(Protocol):
 class AsyncTools:
     """Your tools; ``AsyncSwitchyard.tools`` is one. Each method does what that of ``Tools`` does, and is awaited."""
 
-    def __init__(self, perform: Perform, wait: Callable[..., Awaitable[Job]]) -> None:
+    def __init__(self, perform: Perform, wait: Callable[..., Awaitable[Job]], *, backend: str = "auto") -> None:
         self._perform = perform
         self._wait = wait
+        self._backend = backend
 
     async def page(
         self, text: str | None = None, *, limit: int = 50, cursor: str | None = None, **filters: Unpack[ToolFilters]
@@ -52,10 +53,8 @@ class AsyncTools:
         use_session: bool = False,
     ) -> Job:
         """Submit a run; return its job."""
-        given = dict(arguments or {})
-        return await self._perform(
-            tools.submitted(tool_id, given, confirm=confirm, prefer=prefer, use_session=use_session)
-        )
+        how: RunOptions = {"confirm": confirm, "prefer": prefer, "use_session": use_session, "backend": self._backend}
+        return await self._perform(tools.submitted(tool_id, arguments or {}, how))
 
     async def run(
         self,

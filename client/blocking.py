@@ -3,6 +3,7 @@
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from threading import Lock
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -12,6 +13,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from client import wire
 from client.address import Address
+from client.choosing import Chooser
 from client.errors import AnswerTimedOut, ConnectionFailed
 from client.following import Follower
 from client.models import Event
@@ -38,19 +40,43 @@ class BlockingShell:
     """Owns the connection pool; runs flows on it. Safe to share between threads."""
 
     def __init__(
-        self, address: Address, *, tls: ssl.SSLContext | None, on_notice: Callable[[Notice], object] | None
+        self,
+        address: Address,
+        *,
+        tls: ssl.SSLContext | None,
+        on_notice: Callable[[Notice], object] | None,
+        chooser: Chooser,
     ) -> None:
         self.address = address
         self.tls = tls
         self.on_notice = on_notice
-        self.http = httpx.Client(base_url=address.url, headers=address.headers, verify=wire.trusted(address, tls))
+        self._chooser = chooser
+        self._choosing = Lock()
+        self._has_chosen = not chooser.may_choose
+        self.http = self._connected()
+
+    def _connected(self) -> httpx.Client:
+        trusted = wire.trusted(self.address, self.tls)
+        return httpx.Client(base_url=self.address.url, headers=self.address.headers, verify=trusted)
 
     def close(self) -> None:
         """Close every pooled connection."""
         self.http.close()
+        self._chooser.close()
+
+    def choose(self) -> None:
+        """Decide which server to speak to, if that is not done yet."""
+        with self._choosing:
+            if self._has_chosen:
+                return
+            self.address = self._chooser.choose(self.address)
+            self.http.close()
+            self.http = self._connected()
+            self._has_chosen = True
 
     def run(self, flow: Flow[T]) -> T:
         """Perform a flow's steps; return what it returns."""
+        self.choose()
         channel = _Channel(self)
         try:
             step = next(flow)
@@ -98,6 +124,7 @@ class EventStream(Iterator[Event]):
         self.close()
 
     def _run(self) -> "wire.Closing[Event]":
+        self._shell.choose()
         channel = _Channel(self._shell)
         flow = self._follower.flow()
         try:

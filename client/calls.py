@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ValidationError
 
 from client.errors import ConnectionFailed, error_from
-from client.models import Artifact, Change, Job, Kind, LogPage, Page, Presets, QueueInfo, WorkerInfo
+from client.models import Artifact, BackendInfo, Change, Job, Kind, LogPage, Page, Presets, QueueInfo, WorkerInfo
 from client.steps import Answer, Request
 
 T = TypeVar("T")
@@ -30,6 +30,8 @@ class SubmitOptions(TypedDict, total=False):
     reference: str
     labels: Mapping[str, str]
     site: str
+    backend: Literal["auto", "queue", "local"]
+    """Who may run it: whoever is live, Celery's workers, or a local runner of the server."""
     idempotency_key: str
     """Your own name for this request, kept 24 h; one is made when none is given."""
     correlation_id: str
@@ -97,7 +99,7 @@ def submit(kind: str, params: Mapping[str, Any] | BaseModel | None, options: Sub
     return Call(request, _accepted, limit="submit", extra_s=wait_s)
 
 
-_BODY_OPTIONS = ("priority", "timeout_s", "max_attempts", "expires_in_s", "reference", "labels", "site")
+_BODY_OPTIONS = ("priority", "timeout_s", "max_attempts", "expires_in_s", "reference", "labels", "site", "backend")
 
 
 def _accepted(answer: Answer) -> Job:
@@ -201,6 +203,11 @@ def kind(name: str) -> Call[Kind]:
 def queues() -> Call[list[QueueInfo]]:
     """List the queues."""
     return Call(Request("GET", "/api/queues"), _listed(QueueInfo, "queues"))
+
+
+def backends() -> Call[list[BackendInfo]]:
+    """List the backends."""
+    return Call(Request("GET", "/api/backends"), _listed(BackendInfo, "backends"))
 
 
 def workers() -> Call[list[WorkerInfo]]:

@@ -32,6 +32,11 @@ class Limits:
     transfer_s: float = 30.0
     """How long a download may stall between two pieces, and an upload within one."""
 
+    local_start_s: float = 60.0
+    """Finding or starting a server of one's own (``backend="auto"`` or ``"local"``)."""
+    local_idle_s: float = 300.0
+    """How long such a server stays after its last client has gone and its last job has ended."""
+
     def pause_s(self, failures: int, *, asked_s: float | None = None) -> float:
         """Return the pause after that many failures in a row, at least what the server asked for, at most the cap."""
         ceiling = min(self.backoff_s, 0.25 * 2.0 ** min(failures - 1, 10))

@@ -44,6 +44,7 @@ class Attempt(Record):
 
     attempt: int
     worker: str | None = None
+    backend: str | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
     outcome: str | None = None
@@ -92,6 +93,9 @@ class Job(Record):
     site: str | None = None
     correlation_id: str | None = None
     worker: str | None = None
+    backend: str | None = None
+    """Which backend runs it, or has run it: ``queue`` or ``local``."""
+    backend_wanted: str = "auto"
     waiting_for: str | None = None
     queue_position: int | None = None
     progress: Progress | None = None
@@ -244,6 +248,22 @@ class QueueInfo(Record):
     succeeded_1h: int = 0
     failed_1h: int = 0
     cancelled_1h: int = 0
+
+
+class BackendInfo(Record):
+    """What runs jobs, ``queue`` or ``local``, and how it stands."""
+
+    name: str
+    live: bool = False
+    missing: tuple[str, ...] = ()
+    takes_auto: bool = False
+    workers: int = 0
+    slots: int = 0
+    capabilities: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    lacking: dict[str, str] = {}
+    good_for: str = ""
+    traits: dict[str, str] = {}
 
 
 class WorkerInfo(Record):

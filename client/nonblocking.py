@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from client import wire
 from client.address import Address
+from client.choosing import Chooser
 from client.errors import AnswerTimedOut, ConnectionFailed
 from client.following import Follower
 from client.models import Event
@@ -38,19 +39,43 @@ class AsyncShell:
     """Owns the connection pool; runs flows on it. For one event loop."""
 
     def __init__(
-        self, address: Address, *, tls: ssl.SSLContext | None, on_notice: Callable[[Notice], object] | None
+        self,
+        address: Address,
+        *,
+        tls: ssl.SSLContext | None,
+        on_notice: Callable[[Notice], object] | None,
+        chooser: Chooser,
     ) -> None:
         self.address = address
         self.tls = tls
         self.on_notice = on_notice
-        self.http = httpx.AsyncClient(base_url=address.url, headers=address.headers, verify=wire.trusted(address, tls))
+        self._chooser = chooser
+        self._choosing = asyncio.Lock()
+        self._has_chosen = not chooser.may_choose
+        self.http = self._connected()
+
+    def _connected(self) -> httpx.AsyncClient:
+        trusted = wire.trusted(self.address, self.tls)
+        return httpx.AsyncClient(base_url=self.address.url, headers=self.address.headers, verify=trusted)
 
     async def close(self) -> None:
         """Close every pooled connection."""
         await self.http.aclose()
+        self._chooser.close()
+
+    async def choose(self) -> None:
+        """Decide which server to speak to, if that is not done yet."""
+        async with self._choosing:
+            if self._has_chosen:
+                return
+            self.address = await asyncio.to_thread(self._chooser.choose, self.address)
+            await self.http.aclose()
+            self.http = self._connected()
+            self._has_chosen = True
 
     async def run(self, flow: Flow[T]) -> T:
         """Perform a flow's steps; return what it returns."""
+        await self.choose()
         channel = _Channel(self)
         try:
             step = next(flow)
@@ -98,6 +123,7 @@ class AsyncEventStream(AsyncIterator[Event]):
         await self.close()
 
     async def _run(self) -> AsyncGenerator[Event, None]:
+        await self._shell.choose()
         channel = _Channel(self._shell)
         flow = self._follower.flow()
         try:

@@ -111,7 +111,7 @@ class Pause:
 class Notice:
     """Tell the caller's ``on_notice`` about the connection."""
 
-    name: Literal["connected", "disconnected", "reconnected", "retrying", "refused"]
+    name: Literal["connected", "disconnected", "reconnected", "retrying", "refused", "local"]
     detail: str = ""
     transport: str | None = None
     attempt: int = 0

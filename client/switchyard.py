@@ -14,6 +14,7 @@ from client import address, calls
 from client.blocking import BlockingShell, EventStream
 from client.calibration import Calibration
 from client.calls import Call, JobFilters, SubmitOptions
+from client.choosing import Backend, Chooser
 from client.deaths import calibration_params
 from client.discovery import DomainOutcome, discover
 from client.domain import LATEST, DomainReading, awaited_event, beginning
@@ -24,6 +25,7 @@ from client.limits import Limits
 from client.matrices import Matrices
 from client.models import (
     Artifact,
+    BackendInfo,
     Change,
     DomainEvent,
     Job,
@@ -56,6 +58,8 @@ class Switchyard:
         limits: how long to wait and how often to try again.
         tls: for a private certificate authority or a client certificate.
         on_notice: called with each ``Notice`` about a connection that was made, lost, found again or refused.
+        backend: ``auto`` takes a server of the client's own, started if need be, where nothing answers at the address;
+            ``local`` takes that at once; ``queue`` submits every job for Celery's workers alone. See docs/client.md.
     Raises:
         ConfigurationRefused: the address makes no sense. Nothing is connected before the first call.
     """
@@ -68,13 +72,16 @@ class Switchyard:
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
         on_notice: Callable[[Notice], object] | None = None,
+        backend: Backend | None = None,
     ) -> None:
         self._limits = limits or Limits()
-        self._shell = BlockingShell(address.resolve(url, api_key), tls=tls, on_notice=on_notice)
+        self._backend = backend
+        chooser = Chooser(backend, limits=self._limits, tls=tls, on_notice=on_notice)
+        self._shell = BlockingShell(address.resolve(url, api_key), tls=tls, on_notice=on_notice, chooser=chooser)
 
     @property
     def url(self) -> str:
-        """The server's address."""
+        """The server's address; with a ``backend`` of ``auto`` or ``local``, known for good after the first call."""
         return self._shell.address.url
 
     def close(self) -> None:
@@ -111,7 +118,10 @@ class Switchyard:
             IdempotencyKeyReused: your key stands for another request.
             ConnectionFailed, Unavailable: not accepted within the limit.
         """
-        return self._shell.run(submitted(kind, params, files or {}, options, limits=self._limits))
+        return self._shell.run(submitted(kind, params, files or {}, self._options(options), limits=self._limits))
+
+    def _options(self, options: SubmitOptions) -> SubmitOptions:
+        return {"backend": "queue", **options} if self._backend == "queue" else options
 
     def run(
         self,
@@ -175,7 +185,7 @@ class Switchyard:
     @property
     def tools(self) -> Tools:
         """The tools that discoveries found on websites."""
-        return Tools(self._perform, self.wait)
+        return Tools(self._perform, self.wait, backend="queue" if self._backend == "queue" else "auto")
 
     def wait(self, job_id: str, timeout_s: float | None = None, *, check: bool = True) -> Job:
         """Wait for a job's end; return its final record.
@@ -376,6 +386,10 @@ class Switchyard:
     def queues(self) -> list[QueueInfo]:
         """List the queues and how busy they are."""
         return self._perform(calls.queues())
+
+    def backends(self) -> list[BackendInfo]:
+        """List what runs jobs, which of it is live, and what each is good for."""
+        return self._perform(calls.backends())
 
     def workers(self) -> list[WorkerInfo]:
         """List the live workers."""

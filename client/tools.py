@@ -76,12 +76,22 @@ class ToolPage(Record):
     next_cursor: str | None = None
 
 
-class Tools:
-    """Your tools; ``Switchyard.tools`` is one. ``wait`` waits for a job's end."""
+class RunOptions(TypedDict):
+    """How a tool is run."""
 
-    def __init__(self, perform: Perform, wait: Callable[..., Job]) -> None:
+    confirm: bool
+    prefer: str
+    use_session: bool
+    backend: str
+
+
+class Tools:
+    """Your tools; ``Switchyard.tools`` is one. ``wait`` waits for a job's end, ``backend`` goes with every run."""
+
+    def __init__(self, perform: Perform, wait: Callable[..., Job], *, backend: str = "auto") -> None:
         self._perform = perform
         self._wait = wait
+        self._backend = backend
 
     def page(
         self, text: str | None = None, *, limit: int = 50, cursor: str | None = None, **filters: Unpack[ToolFilters]
@@ -116,9 +126,8 @@ class Tools:
         Raises:
             InputRejected: an argument does not fit; ``errors`` names each. Nothing was sent to the site.
         """
-        return self._perform(
-            submitted(tool_id, arguments or {}, confirm=confirm, prefer=prefer, use_session=use_session)
-        )
+        how: RunOptions = {"confirm": confirm, "prefer": prefer, "use_session": use_session, "backend": self._backend}
+        return self._perform(submitted(tool_id, arguments or {}, how))
 
     def run(
         self,
@@ -189,16 +198,9 @@ def deleted_site(site: str, *, confirm: bool) -> Call[int]:
     return Call(request, lambda answer: int(answer.json()["deleted"]), repeatable=False)
 
 
-def submitted(
-    tool_id: str, arguments: Mapping[str, Any], *, confirm: bool, prefer: str, use_session: bool
-) -> Call[Job]:
+def submitted(tool_id: str, arguments: Mapping[str, Any], how: RunOptions) -> Call[Job]:
     """Submit a run, under an idempotency key: a repeat after a lost answer makes no second run."""
-    body: dict[str, Any] = {
-        "arguments": dict(arguments),
-        "confirm": confirm,
-        "prefer": prefer,
-        "use_session": use_session,
-    }
+    body: dict[str, Any] = {"arguments": dict(arguments), **how}
     headers = _JSON | {"idempotency-key": uuid.uuid4().hex}
     request = Request("POST", f"{_path(tool_id)}/run", headers=headers, body=json.dumps(body).encode())
     return Call(request, lambda answer: parsed(Job, answer.json()), limit="submit")

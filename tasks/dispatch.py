@@ -18,7 +18,7 @@ from tasks.core.kernel import Kernel
 from tasks.core.ledger import accepting, batches, replaying, transitions
 from tasks.core.ledger.accepting import Accepted, Idempotency
 from tasks.core.ledger.queries import Filter
-from tasks.core.records import Cause, Job, JobState
+from tasks.core.records import Backend, Cause, Job, JobState
 from tasks.core.relay import announce, announce_all
 from tasks.core.spec import JobSpec
 
@@ -43,6 +43,7 @@ class Submission:
     correlation_id: str | None = None
     traceparent: str | None = None
     idempotency_key: str | None = None
+    backend: str = Backend.AUTO
     uploads: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -57,7 +58,7 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
     job = new_job(spec, submission)
     key = _idempotency(kernel, spec, submission)
     # Whether a live worker has what the kind needs is the dispatcher's to know.
-    may_publish = carrier.is_open and not spec.capabilities
+    may_publish = carrier.is_open and not spec.capabilities and submission.backend != Backend.LOCAL
     accepted = accepting.accept(
         kernel.ledger, job, idempotency=key, may_publish=may_publish, uploads=list(submission.uploads)
     )
@@ -228,6 +229,7 @@ def new_job(spec: JobSpec, submission: Submission) -> Job:
         resume=None,
         result=None,
         error=None,
+        backend=submission.backend,
     )
 
 
@@ -253,6 +255,8 @@ def _idempotency(kernel: Kernel, spec: JobSpec, submission: Submission) -> Idemp
         "labels": dict(submission.labels),
         "site": submission.site,
     }
+    if submission.backend != Backend.AUTO:  # a key that was given before there was a choice stands for the same
+        same["backend"] = submission.backend
     text = json.dumps(same, sort_keys=True)
     for upload_id, sha256 in submission.uploads.items():
         # Who sends a file again because an answer got lost sends the same request.

@@ -175,6 +175,22 @@ def test_job_that_is_not_published_here_rings_the_dispatcher(
     assert eventually(lambda: redis_server.client.llen(BELL_KEY) == 1)
 
 
+def test_job_for_a_local_runner_never_reaches_the_broker(
+    kernel: Kernel, carrier: Carrier, submission: Submission, redis_server: RedisServer
+) -> None:
+    """Neither when it is accepted nor when it is run again; the key stands for this choice, too."""
+    local = replace(submission, backend="local")
+    job = submit(kernel, carrier, SPEC, local).job
+    cancel(kernel, job.id, tenant_id=job.tenant_id)
+    again = retry(kernel, carrier, job.id, tenant_id=job.tenant_id)
+    assert [None, None] == [job.published_at, again.published_at]
+    assert submit(kernel, carrier, SPEC, local).replayed
+    with pytest.raises(IdempotencyKeyReused):
+        submit(kernel, carrier, SPEC, submission)
+    carrier.close()
+    assert redis_server.client.llen("sy:maintenance") == 0
+
+
 def test_nothing_is_accepted_without_the_ledger(kernel: Kernel, carrier: Carrier, submission: Submission) -> None:
     """The caller hears it and tries again."""
     with ledger_away(kernel.ledger), pytest.raises(LedgerUnavailable):

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from pathlib import Path
 
 import click
 
@@ -16,6 +17,7 @@ from workers.outbox import outbox
 from workers.preflight import find_capabilities
 from workers.readiness import Readiness, readiness
 from workers.supervisor import Supervised, Supervisor, worker_command
+from workers.usage import Usage
 
 
 @click.group(invoke_without_command=True)
@@ -51,8 +53,15 @@ def dispatcher() -> None:
 @click.option("-Q", "--queues", default="", help="Comma-separated queues to serve; all six by default.")
 @click.option("--slots", default=2, show_default=True, type=click.IntRange(1, 64), help="Jobs at a time.")
 @click.option("--with-web", is_flag=True, help="Supervise the runner and a web server together.")
+@click.option(
+    "--while-used",
+    "used_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --with-web: end when no client has held a lock on this file for a while.",
+)
+@click.option("--idle-s", default=300.0, show_default=True, type=click.FloatRange(min=0), help="How long that is.")
 @click.option("--standby", is_flag=True, help="In the other profiles: run jobs only while Redis does not answer.")
-def local(queues: str, slots: int, with_web: bool, standby: bool) -> None:
+def local(queues: str, *, slots: int, with_web: bool, used_file: Path | None, idle_s: float, standby: bool) -> None:
     """Run jobs straight from the ledger, without Redis (profile `local`)."""
     settings = _start_on_redis() if standby else _start()
     if settings.needs_redis and not standby:
@@ -62,12 +71,11 @@ def local(queues: str, slots: int, with_web: bool, standby: bool) -> None:
         )
     if standby and with_web:
         raise click.UsageError("--standby goes beside a house that has a web server: leave --with-web out")
+    if used_file is not None and not with_web:
+        raise click.UsageError("--while-used goes with --with-web")
     names = _queue_names(queues)
     if with_web:
-        runner = [sys.executable, "-m", "workers", "local", "-Q", ",".join(names), "--slots", str(slots)]
-        web = [sys.executable, "-m", "app"]
-        supervised = [Supervised("runner", runner), Supervised("web", web)]
-        sys.exit(Supervisor(supervised, stop_limit_s=settings.drain_grace_s + 10).run())
+        sys.exit(_with_web(settings, names, slots=slots, used_file=used_file, idle_s=idle_s).run())
     from workers.local import LocalRunner  # noqa: PLC0415  # the supervisor has no use for it
     from workers.standby import BrokerWatch  # noqa: PLC0415  # each command loads only its own
 
@@ -80,6 +88,23 @@ def local(queues: str, slots: int, with_web: bool, standby: bool) -> None:
         signal.signal(number, lambda *_: runner_here.stop())
     runner_here.run()
     kernel.close()
+
+
+def _with_web(
+    settings: Settings, queues: list[str], *, slots: int, used_file: Path | None, idle_s: float
+) -> Supervisor:
+    runner = [sys.executable, "-m", "workers", "local", "-Q", ",".join(queues), "--slots", str(slots)]
+    ends_with_us = used_file is not None
+    supervised = [
+        Supervised("runner", runner, ends_with_us=ends_with_us),
+        Supervised("web", [sys.executable, "-m", "app"], ends_with_us=ends_with_us),
+    ]
+    supervisor = Supervisor(supervised, stop_limit_s=settings.drain_grace_s + 10)
+    if used_file is not None:
+        ledger = Ledger(settings.resolved_ledger_url, auto_migrate=settings.auto_migrate, pool_size=1)
+        ledger.prepare()
+        supervisor.is_over = Usage(used_file, ledger, idle_s).is_over
+    return supervisor
 
 
 @main.command()

@@ -1,6 +1,7 @@
 """The local runner: takes jobs straight from the ledger into children of its own. No Celery worker, no broker."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
@@ -12,6 +13,7 @@ from tasks.core.errors import LedgerUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.ledger.picking import Due, due_jobs
+from tasks.core.records import LOCAL_ROLE, STANDBY_ROLE, Backend
 from tasks.core.settling import settle_for_child
 from tasks.core.spec import JobSpec
 from workers.beat import Beat
@@ -28,6 +30,8 @@ log = structlog.get_logger()
 
 # How long a job may lie in the ledger before a free child gets it; a look is one small query.
 _LOOK_EVERY_S = 0.1
+# The same for those that are for a local runner alone, while it stands by.
+_LOOK_IN_STANDBY_S = 0.5
 # While the ledger is away.
 _AWAY_S = 1.0
 
@@ -40,7 +44,8 @@ class LocalRunner:
         specs: the kinds that this version knows; others are left for whoever does.
         capabilities: what this machine offers. Jobs that need more wait, as they do where a dispatcher carries.
         slots: jobs at a time.
-        standby: take jobs only while the broker is down; a dispatcher does the duties then. None: always.
+        standby: take jobs of ``backend: auto`` only while the broker is down; a dispatcher does the duties then.
+            None: always.
     """
 
     kernel: Kernel
@@ -54,7 +59,7 @@ class LocalRunner:
     def run(self) -> None:
         """Take and run jobs. Call it in the main thread."""
         profile = strictest(self.queues)
-        name = take_identity(self.queues, role="standby" if self.standby else None)
+        name = take_identity(self.queues, role=STANDBY_ROLE if self.standby else LOCAL_ROLE)
         lost = partial(_settle, self.kernel, name)
         pool = Pool(name, self.slots, profile, lost, self.kernel.memory_kills)
         worker = describe_worker(name, self.queues, slots=pool.slots, capabilities=self.capabilities)
@@ -76,24 +81,25 @@ class LocalRunner:
         self._stopping.set()
 
     def _serve(self, pool: Pool, beat: Beat) -> None:
-        is_ready = False
+        is_ready, looks_at = False, 0.0
         while not self._stopping.is_set():
             pool.start_missing()
             if pool.free and not is_ready:
                 is_ready = True
                 log.info("local_runner_ready", worker=pool.worker, slots=pool.slots, queues=",".join(self.queues))
-            takes_jobs = self.standby is None or self.standby.is_down
+            takes_all = self.standby is None or self.standby.is_down
             if is_ready:
-                beat.say(WorkerState.UP if takes_jobs else WorkerState.STANDBY)
+                beat.say(WorkerState.UP if takes_all else WorkerState.STANDBY)
             try:
-                if takes_jobs:
-                    self._hand_out(pool)
+                if takes_all or time.monotonic() >= looks_at:
+                    self._hand_out(pool, {Backend.LOCAL, Backend.AUTO} if takes_all else {Backend.LOCAL})
+                    looks_at = time.monotonic() + _LOOK_IN_STANDBY_S
             except LedgerUnavailable as exc:
                 log.warning("local_runner_without_ledger", code=exc.code)
                 self._stopping.wait(_AWAY_S)
             pool.attend(_LOOK_EVERY_S)
 
-    def _hand_out(self, pool: Pool) -> None:
+    def _hand_out(self, pool: Pool, backends: Collection[str]) -> None:
         free = pool.free
         if not free:
             return
@@ -104,6 +110,7 @@ class LocalRunner:
             self.queues,
             kinds=[spec.kind for spec in able],
             but=pool.under_way,
+            backends=backends,
             limit=len(free),
             without={choice for spec in able for choice in unmet_options(spec, [offered])},
         )

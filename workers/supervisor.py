@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 
 import structlog
+from billiard.util import set_pdeathsig
 
 log = structlog.get_logger()
 
@@ -32,10 +33,13 @@ class Supervised:
     restarts: int = 0
     start_after: float = 0.0
     refused: bool = False
+    ends_with_us: bool = False
 
     def start(self) -> None:
         """Start it in a process group of its own, so that a terminal's Ctrl-C reaches only the supervisor."""
-        self.process = subprocess.Popen(self.command, process_group=0)
+        # The supervisor has one thread, so nothing can hold a lock between fork and exec.
+        ask = _ask_to_end_with_us if self.ends_with_us else None
+        self.process = subprocess.Popen(self.command, process_group=0, preexec_fn=ask)  # noqa: PLW1509  # see above
         self.started_at = time.monotonic()
         log.info("process_started", name=self.name, pid=self.process.pid)
 
@@ -59,17 +63,18 @@ class Supervised:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Keeps its processes running until it is told to stop."""
+    """Keeps its processes running until it is told to stop, or ``is_over`` says that nobody needs them."""
 
     supervised: list[Supervised]
     stop_limit_s: float
+    is_over: Callable[[], bool] = lambda: False
     _stopping: Event = field(default_factory=Event)
 
     def run(self) -> int:
         """Supervise until SIGTERM or SIGINT; return the exit code: 2 when every process refuses to start."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and not self.is_over():
             for child in self.supervised:
                 child.look_after()
             if all(child.refused for child in self.supervised):
@@ -90,6 +95,10 @@ class Supervisor:
                 log.error("process_killed", pid=process.pid)
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def _ask_to_end_with_us() -> None:
+    set_pdeathsig(signal.SIGTERM)
 
 
 def worker_command(queue: str) -> list[str]:

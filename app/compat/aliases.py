@@ -1,7 +1,7 @@
 """A blueprint whose paths stand for others: each answer says that it is deprecated and which path comes after it."""
 
 from collections.abc import Callable
-from typing import Any
+from urllib.parse import quote
 
 from flask import Response, g, request
 from flask.typing import ResponseReturnValue
@@ -77,7 +77,7 @@ class Aliases:
         name = (request.endpoint or "").rpartition(".")[2]
         successor = self._successors.get(name)
         if successor is not None:
-            values: dict[str, Any] = request.view_args or {}
+            values = {name: quote(str(value), safe="") for name, value in (request.view_args or {}).items()}
             response.headers["Deprecation"] = _DEPRECATED
             response.headers["Link"] = f'<{successor.format(**values)}>; rel="successor-version"'
         return response

@@ -11,8 +11,21 @@ Models = tuple[type[BaseModel], ...]
 
 def register_dialects(app: API, services: Services, streams: StreamServices) -> tuple[Models, Models]:
     """Add the older services' paths to ``app``; return the models that they answer with, and those that they read."""
-    if not services.settings.dialect_va:
-        return (), ()
+    models: Models = ()
+    requests: Models = ()
+    if services.settings.dialect_va:
+        models, requests = _register_va(app, services, streams)
+    if services.settings.dialect_walt:
+        from app.compat import walt, walt_app  # noqa: PLC0415  # only where the dialect is on
+
+        for concern in (walt, walt_app):
+            app.register_api(concern.bp)
+        models = (*models, *walt.MODELS, *walt_app.MODELS)
+        requests = (*requests, *walt.REQUESTS, *walt_app.REQUESTS)
+    return models, requests
+
+
+def _register_va(app: API, services: Services, streams: StreamServices) -> tuple[Models, Models]:
     from app.compat import va, va_data, va_service, va_v1  # noqa: PLC0415  # only where the dialect is on
 
     for concern in (va, va_v1, va_service, va_data):
@@ -22,7 +35,7 @@ def register_dialects(app: API, services: Services, streams: StreamServices) -> 
         (*va.REQUESTS, *va_data.REQUESTS),
     )
     if services.settings.serves_websocket:
-        from app.compat import va_realtime  # noqa: PLC0415  # only where the mode is on
+        from app.compat import va_realtime  # noqa: PLC0415
 
         aliases, socket = va_realtime.realtime_paths(services, streams)
         app.register_api(aliases.blueprint)

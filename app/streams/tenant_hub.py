@@ -148,7 +148,8 @@ class _Reading:
         self._ledger = ledger
         self._waiter = waiter
         self._stopping = stopping
-        self._heard: dict[str, int] = {}
+        # By feed, not by tenant: a feed that came during the wait has not been given what was heard in it.
+        self._heard: dict[TenantFeed, int] = {}
         self._looked_at = time.monotonic()
         self._is_away = waiter is None
 
@@ -162,7 +163,7 @@ class _Reading:
             for feed in feeds:
                 if feed.tenant_id in news:
                     self._pull(feed)
-                    self._heard[feed.tenant_id] = max(news[feed.tenant_id], feed.position)
+                    self._heard[feed] = max(news[feed.tenant_id], feed.position)
         except LedgerUnavailable as exc:
             log.warning("domain_events_unknown", code=exc.code)
             self._stopping.wait(_AWAY_S)
@@ -171,10 +172,9 @@ class _Reading:
         if self._waiter is None:
             self._stopping.wait(_AWAY_S)
             return {}
-        heard = {feed.tenant_id: max(feed.position, self._heard.get(feed.tenant_id, 0)) for feed in feeds}
-        self._heard = heard
+        self._heard = {feed: max(feed.position, self._heard.get(feed, 0)) for feed in feeds}
         try:
-            news = self._waiter.wait(heard)
+            news = self._waiter.wait({feed.tenant_id: seq for feed, seq in self._heard.items()})
         except EventsUnavailable:
             if not self._is_away:
                 log.warning("domain_events_polled", tenants=len(feeds))

@@ -6,9 +6,9 @@ from typing import NoReturn
 
 import click
 
-from client.command import calibrate, changes, fleet, jobs, matrices, search, settings, tools
+from client.command import calibrate, changes, discover, fleet, jobs, local, matrices, search, settings, tools
 from client.command.exits import Exit, exit_of, report
-from client.command.session import Session
+from client.command.session import Session, backend_option
 from client.errors import SwitchyardError
 
 
@@ -17,6 +17,7 @@ from client.errors import SwitchyardError
 @click.option("--key", help="The API key; else SWITCHYARD_API_KEY, else from var/up.json. Visible to other users.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, whatever the command.")
 @click.option("--reconnects", type=click.IntRange(min=0), help="Tries again after a failed connection (5).")
+@backend_option
 @click.version_option(package_name="switchyard")
 @click.pass_obj
 def cli(session: Session, *, url: str | None, key: str | None, as_json: bool, reconnects: int | None) -> None:
@@ -45,6 +46,7 @@ for command in (
     jobs.delete,
     calibrate.calibrate,
     matrices.matrices,
+    discover.discover,
     search.search,
     tools.tools,
     tools.mcp,
@@ -52,6 +54,8 @@ for command in (
     fleet.kinds,
     fleet.queues,
     fleet.workers,
+    fleet.backends,
+    local.local,
     fleet.events,
     settings.settings,
 ):

@@ -71,6 +71,27 @@ _QUEUE_COLUMNS = {
 @click.command()
 @json_flag
 @pass_session
+def backends(session: Session) -> Exit:
+    """List what runs jobs, which of it is live, and what each is good for."""
+    with session.client() as client:
+        rows = client.backends()
+    session.table("backends", rows, _BACKEND_COLUMNS)
+    return Exit.OK
+
+
+_BACKEND_COLUMNS = {
+    "backend": lambda row: row.name,
+    "live": lambda row: "yes" if row.live else f"no: {', '.join(row.missing)}",
+    "workers": lambda row: row.workers,
+    "slots": lambda row: row.slots,
+    "kinds": lambda row: len(row.kinds),
+    "good for": lambda row: row.good_for,
+}
+
+
+@click.command()
+@json_flag
+@pass_session
 def workers(session: Session) -> Exit:
     """List the live workers."""
     with session.client() as client:

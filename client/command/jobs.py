@@ -9,7 +9,7 @@ from client.command.filters import chosen, filter_options
 from client.command.follow import follow, result, wait
 from client.command.plain import clean, job_line, log_line, moment, progress_line, seconds, size
 from client.command.sending import send
-from client.command.session import Session, dumped, json_flag, output_option
+from client.command.session import Session, backend_option, dumped, json_flag, output_option
 from client.models import Artifact, Job
 
 pass_session = click.make_pass_decorator(Session)
@@ -33,6 +33,7 @@ wait_option = click.option(
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="A label to find it by.")
 @click.option("--site", help="The site it belongs to.")
 @click.option("--idempotency-key", help="The same key makes the same job once.")
+@backend_option
 @output_option
 @pass_session
 def submit(
@@ -100,6 +101,7 @@ def _described(job: Job) -> list[str]:
         "attempt": f"{job.attempt} of {job.max_attempts}",
         "progress": progress_line(job.progress) if job.progress else None,
         "worker": job.worker,
+        "backend": job.backend,
         "waiting for": job.waiting_for,
         "reference": job.reference,
         "created": moment(job.created_at),

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from client.async_switchyard import AsyncSwitchyard
+from client.choosing import Backend
 from client.command.plain import clean
 from client.limits import Limits
 from client.steps import Notice
@@ -28,14 +29,35 @@ class Session:
     api_key: str | None = None
     limits: Limits = field(default_factory=Limits)
     as_json: bool = False
+    backend: Backend | None = None
+    _has_local: bool = False
 
     def client(self) -> Switchyard:
         """Return a blocking client."""
-        return Switchyard(self.url, self.api_key, limits=self.limits, on_notice=_tell)
+        backend = self._take_choice()
+        return Switchyard(self.url, self.api_key, limits=self.limits, on_notice=self._tell, backend=backend)
 
     def async_client(self) -> AsyncSwitchyard:
         """Return an asyncio client."""
-        return AsyncSwitchyard(self.url, self.api_key, limits=self.limits, on_notice=_tell)
+        backend = self._take_choice()
+        return AsyncSwitchyard(self.url, self.api_key, limits=self.limits, on_notice=self._tell, backend=backend)
+
+    def _take_choice(self) -> Backend | None:
+        """Let the first client choose the server: the next ones of the same command ask for jobs of that one."""
+        chosen = self.backend
+        if chosen == "auto":
+            self.backend = None
+        return chosen
+
+    def _tell(self, notice: Notice) -> None:
+        if notice.name == "local":
+            self.backend = "local"
+            if not self._has_local:
+                click.echo(clean(notice.detail), err=True)
+            self._has_local = True
+        # Who reads the output by machine finds the outcome in the exit code; a person wants to know why it takes long.
+        elif sys.stderr.isatty() and notice.name in ("retrying", "disconnected", "refused", "reconnected"):
+            click.echo(clean(f"{notice.name}{': ' if notice.detail else ''}{notice.detail}"), err=True)
 
     def use(self, *, reconnects: int | None) -> None:
         """Take a limit from the command line."""
@@ -69,12 +91,6 @@ def dumped(record: BaseModel | None) -> str:
     return record.model_dump_json() if record else "null"
 
 
-def _tell(notice: Notice) -> None:
-    # Whoever reads the output by machine finds the outcome in the exit code; a person wants to know why it takes long.
-    if sys.stderr.isatty() and notice.name in ("retrying", "disconnected", "refused", "reconnected"):
-        click.echo(clean(f"{notice.name}{': ' if notice.detail else ''}{notice.detail}"), err=True)
-
-
 def json_flag(function: F) -> F:
     """Add ``--json`` and ``-o``: write for machines."""
     flag = click.option("--json", "json_output", is_flag=True, expose_value=False, callback=_switch, help=_JSON_HELP)
@@ -94,3 +110,19 @@ _JSON_HELP = "Write JSON: one object, or one a line for streams."
 def _switch(context: click.Context, _parameter: click.Parameter, value: bool | str | None) -> None:
     if value is True or value == "json":
         context.ensure_object(Session).as_json = True
+
+
+def backend_option(function: F) -> F:
+    """Add ``--backend``, which also may stand before the command."""
+    return click.option(
+        "--backend",
+        type=click.Choice(["auto", "queue", "local"]),
+        expose_value=False,
+        callback=_choose,
+        help="auto: a server of this client's own where none answers; local: that one at once; queue: only workers.",
+    )(function)
+
+
+def _choose(context: click.Context, _parameter: click.Parameter, value: Backend | None) -> None:
+    if value is not None:
+        context.ensure_object(Session).backend = value

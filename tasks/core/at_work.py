@@ -4,6 +4,7 @@ A folder made and removed for each attempt would tell as much, but takes the dis
 """
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 # An attempt's job id and fence.
@@ -13,6 +14,7 @@ AttemptKey = tuple[str, int]
 _SIZE = 64
 
 
+@lru_cache(maxsize=64)  # a child asks for its own before every attempt
 def note_of(state_dir: Path, *, worker: str, child_pid: int) -> Path:
     """Return the file of the worker's child, ``work/children/<boot>.<pid>``, whether it is there or not."""
     return _root(state_dir) / f"{boot_of(worker)}.{child_pid}"

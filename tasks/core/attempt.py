@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -77,7 +78,7 @@ class Attempt:
         self._http: Egress | None = None
         self._open_browser = open_browser
         self._browser: JobBrowser | None = None
-        folder = kernel.artifacts.folder(job.id, job.fence)
+        folder = partial(kernel.artifacts.folder, job.id, job.fence)
         self._narrator = Narrator(kernel.events, job, folder, opening=opening, clock=clock)
         self._looked_at = clock()
         self._kept_at = clock()

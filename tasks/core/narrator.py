@@ -32,7 +32,7 @@ class Narrator:
         self,
         events: Events,
         job: Job,
-        folder: Path,
+        folder: Callable[[], Path],
         *,
         opening: Opening | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -40,7 +40,7 @@ class Narrator:
         self._events = events
         self._opening = opening
         self._job = job
-        self._log_path = folder / LOG_NAME
+        self._folder = folder
         self._log_file: IO[str] | None = None
         self._clock = clock
         self._wakes = Condition()
@@ -90,8 +90,9 @@ class Narrator:
 
     def _write(self, entry: dict[str, Any]) -> None:
         if self._log_file is None:
-            self._log_path.parent.mkdir(parents=True, exist_ok=True)
-            self._log_file = self._log_path.open("a", encoding="utf-8", buffering=1)
+            folder = self._folder()
+            folder.mkdir(parents=True, exist_ok=True)
+            self._log_file = (folder / LOG_NAME).open("a", encoding="utf-8", buffering=1)
         row = {"at": rfc3339(now()), "attempt": self._job.attempt, "fence": self._job.fence, **entry}
         self._log_file.write(json.dumps(row, ensure_ascii=False) + "\n")
 

@@ -1,6 +1,7 @@
 """Where a worker machine keeps what belongs to one attempt only."""
 
 import shutil
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -32,5 +33,6 @@ def workdirs(state_dir: Path) -> list[tuple[str, int, Path]]:
     return found
 
 
+@lru_cache(maxsize=8)
 def _root(state_dir: Path) -> Path:
     return (state_dir / "work").absolute()

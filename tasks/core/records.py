@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,6 +30,27 @@ class JobState(StrEnum):
 
 TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 REPLAYABLE = frozenset({JobState.FAILED, JobState.CANCELLED})
+
+
+class Backend(StrEnum):
+    """Who may run a job: what a submission asks for."""
+
+    AUTO = "auto"
+    """Whoever is live: Celery's workers while the broker answers, else a local runner."""
+    QUEUE = "queue"
+    """Celery's workers, through the broker."""
+    LOCAL = "local"
+    """A local runner, straight from the ledger."""
+
+
+RanIn = Literal["queue", "local"]
+# What stands before the host in the names of local runners; Celery's workers have their queues there.
+LOCAL_ROLE, STANDBY_ROLE = "local", "standby"
+
+
+def ran_in(worker: str) -> RanIn:
+    """Tell which backend a worker belongs to, by its name."""
+    return "local" if worker.partition("@")[0] in {LOCAL_ROLE, STANDBY_ROLE} else "queue"
 
 
 class Cause(StrEnum):
@@ -102,6 +123,7 @@ class Job:
     resume: dict[str, Any] | None
     result: dict[str, Any] | None
     error: dict[str, Any] | None
+    backend: str = Backend.AUTO
 
 
 class Progress(BaseModel):
@@ -129,6 +151,7 @@ class AttemptRecord(BaseModel):
     attempt: int
     fence: int
     worker: str
+    backend: RanIn = Field(description="Which backend the worker belongs to.")
     started_at: datetime
     ended_at: datetime | None = None
     outcome: str | None = Field(
@@ -222,8 +245,11 @@ class JobSummary(BaseModel):
     site: str | None = None
     correlation_id: str | None = None
     worker: str | None = None
+    backend: RanIn | None = Field(None, description="Which backend runs it, or has run it; null before.")
+    backend_wanted: Backend = Field(Backend.AUTO, description="Which one was asked for.")
     waiting_for: str | None = Field(
-        None, description="What no live worker offers: a capability such as `chromium`, or `queue:NAME`."
+        None,
+        description="What no live worker offers: a capability such as `chromium`, `queue:NAME`, or `backend:local`.",
     )
     progress: Progress | None = None
     timings: Timings

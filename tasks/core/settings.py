@@ -91,6 +91,9 @@ class Settings(BaseSettings):
     dialect_va: bool = Field(
         True, description="Answer at the paths of the older VA calibration service too (docs/older-clients.md)."
     )
+    dialect_walt: bool = Field(
+        True, description="Answer at the paths of the older tool discovery service too (docs/older-clients.md)."
+    )
     state_dir: Path = Field(
         Path("var"), description="Folder for the default ledger, artifacts, and what must survive a restart here."
     )

@@ -11,7 +11,8 @@ import pytest
 from client import Switchyard
 from tests.acceptance.site import Site
 from tests.discovery.local_shop import LocalShop, local_shop
-from tests.integration.processes import CommandContainer, RedisContainer, await_true, free_port
+from tests.integration.processes import CommandContainer, RedisContainer, await_true
+from tests.servers import free_port
 
 QUEUES = {"critical", "ai", "crawler", "voice", "analytics", "maintenance"}
 

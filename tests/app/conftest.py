@@ -146,11 +146,11 @@ def bob(app: API) -> Caller:
     return sign_in(app, "bob")
 
 
-def claim(kernel: Kernel, job_id: str) -> Job:
+def claim(kernel: Kernel, job_id: str, *, worker: str = WORKER) -> Job:
     """Begin an attempt as a worker child would that got the newest message."""
     waiting = queries.job(kernel.ledger, job_id)
     assert waiting is not None
-    job = transitions.claim(kernel.ledger, job_id, carry=waiting.carry, worker=WORKER, child_pid=1)
+    job = transitions.claim(kernel.ledger, job_id, carry=waiting.carry, worker=worker, child_pid=1)
     assert job is not None
     return job
 

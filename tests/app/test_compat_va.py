@@ -60,6 +60,12 @@ def test_every_mode_makes_one_of_our_jobs(services: Services, alice: Caller, pat
     assert f'<{SUBMIT}>; rel="successor-version"' == answer.headers["Link"]
 
 
+def test_what_comes_after_a_path_is_named_whatever_stands_in_it(alice: Caller) -> None:
+    answer = alice.get("/calibrate/S%C3%A9%0A%3E/status")
+    assert 404 == answer.status_code
+    assert '</api/jobs/S%C3%A9%0A%3E>; rel="successor-version"' == answer.headers["Link"]
+
+
 @pytest.mark.parametrize("path", ["/calibrate", "/jobs/calibrate", "/calibrate/realtime", "/api/v1/calibrate/async"])
 def test_the_country_is_looked_up_in_the_imported_matrices(services: Services, alice: Caller, path: str) -> None:
     """What is accepted holds its matrices; until they are imported, or where it has none, that is the refusal."""

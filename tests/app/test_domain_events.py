@@ -7,10 +7,12 @@ from datetime import timedelta
 import pytest
 
 from app.services import Services
+from app.streams.tenant_hub import TenantHub
 from tasks.core.clock import now
 from tasks.core.domain_events import Emission
 from tasks.core.ledger import outbox
 from tasks.core.ledger.aging import old_events
+from tasks.core.ledger.outbox import Wanted
 from tasks.core.ledger.schema import outbox as rows
 from tasks.core.outbox_relay import OutboxRelay
 from tests.app.conftest import Caller, claim, finish
@@ -76,8 +78,9 @@ def test_stream_goes_on_without_redis(desk: Desk, redis_process: RedisServer) ->
         assert [2] == seqs(source, 1)
 
 
-def test_event_that_redis_was_never_told_is_seen_all_the_same(desk: Desk) -> None:
+def test_event_that_redis_was_never_told_is_seen_all_the_same(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ledger is looked into now and then, also while Redis answers."""
+    monkeypatch.setattr("app.streams.tenant_hub._SAFETY_S", 0.5)
     with desk.follow("?after=0") as source:
         source.until_comment()
         job = claim(desk.services.kernel, desk.alice.submit()["id"])
@@ -175,6 +178,43 @@ def test_forgotten_events_are_announced(desk: Desk) -> None:
         gap = source.next()
         assert ("gap", "4") == (gap["event"], gap["id"])
     assert (True, False, False) == tuple(desk.page(query)["missed"] for query in ("?after=1", "?after=2", ""))
+    began = time.monotonic()
+    assert desk.page("?after=99&wait=30")["missed"]
+    assert time.monotonic() - began < 20, "lost events are told at once, not after the wait"
+
+
+def test_viewer_that_came_during_a_wait_is_shown_what_it_heard(desk: Desk) -> None:
+    """The wait was begun for the viewers there were, and its news is also for one that came since."""
+    kernel, alice = desk.services.kernel, desk.alice.tenant_id
+    began, changed = threading.Event(), threading.Event()
+
+    class Waiter:
+        """Hears of the event in its first wait, during which the viewers change."""
+
+        def __init__(self) -> None:
+            self.heard: list[int] = []
+
+        def wait(self, heard: dict[str, int]) -> dict[str, int]:
+            self.heard.append(heard[alice])
+            began.set()
+            changed.wait(30)
+            return {} if heard[alice] else {alice: 1}
+
+        def close(self) -> None:
+            """Hold nothing."""
+
+    waiter = Waiter()
+    hub = TenantHub(kernel.ledger, lambda: waiter)
+    first = hub.view(alice, Wanted(types=[], job_id=None), after=0)
+    assert began.wait(30)
+    first.close()
+    second = hub.view(alice, Wanted(types=[], job_id=None), after=0)
+    desk.emit("site.crawled")
+    changed.set()
+    assert eventually(lambda: len(waiter.heard) >= 3)
+    hub.close()
+    assert [0, 0, 1] == waiter.heard[:3]
+    assert [1] == [told.seq for told in second.take()]
 
 
 def test_one_reader_serves_all_and_leaves_with_the_last(desk: Desk, redis_process: RedisServer) -> None:

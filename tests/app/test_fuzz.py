@@ -41,6 +41,8 @@ _JUDGED_BY_MEANING = {"cursor", "params", "params.url", "csv", "file_base64"}
 _REFUSED_BY_MEANING = {"idempotency_key_reused", "confirmation_required"}
 # An older dialect's deaths and examples must fit each other, too.
 _OF_VA = ("va_data", "age_group", "mmat_type", "data_source", "data_format")
+# Another's addresses, goals and domains must be some, and name one place.
+_OF_WALT = {"", "url", "params.url", "params.goal", "domain", "domains", "context.domain"}
 # A calibration's deaths, matrices, names and draws must fit each other; a preview has them without the prefix.
 _OF_A_CALIBRATION = (
     *("va_data", "use_example", "missmat", "donotcalib", "cause_map", "studycause_map"),
@@ -133,9 +135,11 @@ def _is_refused_for_its_meaning(case: Case, response: Response) -> bool:
     # have a schema of their own.
     if case.path.startswith(("/api/uploads", "/mcp")) or case.media_type == "multipart/form-data":
         return True
+    problem = response.json() if response.status_code in {400, 422} else {}
+    if "success" in problem:  # the older tool discovery service's errors
+        return all(one["field"] in _OF_WALT for one in problem["errors"]) and bool(problem["errors"])
     if response.status_code != 422:
         return False
-    problem = response.json()
     if "error_code" in problem:
         names = [one["field"] for one in problem["errors"]]
         return problem["error_code"] in _REFUSED_BY_MEANING or all(name.startswith(_OF_VA) for name in names)

@@ -32,6 +32,7 @@ _TOKEN = "/api/jobs/{job_id}/stream-token"
 # What each mode brings: modules, and paths that the document names.
 _OF_SSE = {"app.streams.sse"}
 _OF_WEBSOCKET = {"app.streams.websocket", "app.compat.va_realtime", "simple_websocket", "wsproto"}
+_OF_WALT = {"app.compat.walt", "app.compat.walt_app"}
 _OF_VA = {"app.compat.va", "app.compat.va_v1", "app.compat.va_data"}
 _OF_REDIS = {"redis", "celery", "kombu", "tasks.core.carrier", "tasks.core.redis_events", "tasks.core.tenant_streams"}
 _OF_LEDGER_EVENTS = {"tasks.core.ledger_events"}
@@ -41,8 +42,13 @@ _OF_LEDGER_EVENTS = {"tasks.core.ledger_events"}
     ("values", "present", "absent", "paths"),
     [
         ({}, _OF_SSE | _OF_WEBSOCKET | _OF_REDIS, _OF_LEDGER_EVENTS, {_SSE, _TOKEN}),
-        ({"DIALECT_VA": "off"}, _OF_SSE | _OF_REDIS, _OF_VA | {"app.compat.va_realtime"}, {_SSE, _TOKEN}),
-        ({"PROFILE": "api"}, _OF_REDIS | _OF_VA, _OF_SSE | _OF_WEBSOCKET | _OF_LEDGER_EVENTS, set()),
+        (
+            {"DIALECT_VA": "off", "DIALECT_WALT": "off"},
+            _OF_SSE | _OF_REDIS,
+            _OF_VA | _OF_WALT | {"app.compat.va_realtime"},
+            {_SSE, _TOKEN},
+        ),
+        ({"PROFILE": "api"}, _OF_REDIS | _OF_VA | _OF_WALT, _OF_SSE | _OF_WEBSOCKET | _OF_LEDGER_EVENTS, set()),
         ({"PROFILE": "local"}, _OF_SSE | _OF_WEBSOCKET | _OF_LEDGER_EVENTS, _OF_REDIS, {_SSE, _TOKEN}),
         ({"WEBSOCKET": "off"}, _OF_SSE | _OF_REDIS, _OF_WEBSOCKET, {_SSE, _TOKEN}),
         ({"SSE": "off"}, _OF_WEBSOCKET | _OF_REDIS, _OF_SSE, {_TOKEN}),
@@ -75,8 +81,9 @@ def test_stream_that_is_off_is_no_path_at_all(make_app: Callable[..., API]) -> N
 
 def test_older_paths_are_none_where_their_dialect_is_off(make_app: Callable[..., API]) -> None:
     """Like any other path that nothing is served at."""
-    caller = sign_in(make_app(dialect_va=False), "alice")
-    assert "no_such_path" == caller.get("/jobs").json["code"]
+    caller = sign_in(make_app(dialect_va=False, dialect_walt=False), "alice")
+    for path in ("/jobs", "/tools", "/api/walt/tools"):
+        assert "no_such_path" == caller.get(path).json["code"]
 
 
 def test_realtime_mode_needs_websockets(make_app: Callable[..., API]) -> None:

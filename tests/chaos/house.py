@@ -19,9 +19,9 @@ from tests.chaos.submitter import Submitter
 from tests.chaos.trial import Trial
 from tests.chaos.viewer import Viewer
 from tests.chaos.watch import Watch
-from tests.integration.processes import REPOSITORY, LocalProcess, free_port
+from tests.integration.processes import REPOSITORY, LocalProcess
 from tests.proxy import Proxy
-from tests.servers import PostgreSQL
+from tests.servers import PostgreSQL, free_port
 
 QUEUE = Queue.CRITICAL
 _FAMILIES = ("tests.chaos.family", "tests.faulty")

@@ -10,7 +10,8 @@ import redis
 
 from deploy.redis_server import redis_command
 from tests.chaos.sink import READY, Arrival, read_arrivals
-from tests.integration.processes import REPOSITORY, LocalProcess, await_true, free_port
+from tests.integration.processes import REPOSITORY, LocalProcess, await_true
+from tests.servers import free_port
 
 
 class RedisWithAOF:

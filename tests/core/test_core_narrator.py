@@ -23,7 +23,7 @@ def job(kernel: Kernel, tenant: Tenant) -> Job:
 
 @pytest.fixture
 def narrator(kernel: Kernel, job: Job, tmp_path: Path) -> Iterator[Narrator]:
-    narrator = Narrator(kernel.events, job, tmp_path / "log")
+    narrator = Narrator(kernel.events, job, lambda: tmp_path / "log")
     yield narrator
     narrator.close()
 

@@ -13,8 +13,9 @@ from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.redis_pointers import RedisPointers
 from tasks.core.result_cache import SharedResultCache
-from tests.integration.processes import RedisContainer, await_true, free_port
+from tests.integration.processes import RedisContainer, await_true
 from tests.samples import accepted, eventually, running
+from tests.servers import free_port
 
 KEY = "a" * 64
 

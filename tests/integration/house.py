@@ -155,6 +155,16 @@ class House(Jobs, CeleryTestSetup):
 
     # ---- jobs
 
+    def messages(self, job: Job) -> int:
+        """Count the messages in the job's queue that are about it."""
+        with self.broker.container.client as redis:
+            return sum(job.id in message for message in redis.lrange(f"sy:{job.queue}", 0, -1))
+
+    def waits_for_messages(self) -> int:
+        """Count the connections on which a worker waits for the next message."""
+        with self.broker.container.client as redis:
+            return sum(one["cmd"] == "brpop" and "b" in one["flags"] for one in redis.client_list())
+
     def deliver(self, job: Job, *, carry: int) -> None:
         """Put the job's message into the broker by hand."""
         self.app.send_task(job.kind, args=(job.id,), task_id=job.id, queue=job.queue, headers={"carry": carry})

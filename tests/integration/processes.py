@@ -3,7 +3,6 @@
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,15 +17,9 @@ from pytest_celery import CeleryTestContainer
 
 from tasks.core.errors import LedgerBusy
 from tasks.core.ledger import Ledger
+from tests.servers import free_port
 
 REPOSITORY = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def family_of(pid: int) -> list[psutil.Process]:

@@ -27,9 +27,10 @@ from tasks.core.settings import load_settings
 from tests.conftest import DEAD_REDIS_URL
 from tests.integration.house import environment, worker_arguments
 from tests.integration.jobs import Jobs
-from tests.integration.processes import REPOSITORY, CommandContainer, await_true, family_of, free_port, freeze, thaw
+from tests.integration.processes import REPOSITORY, CommandContainer, await_true, family_of, freeze, thaw
 from tests.integration.test_cancelling import *  # noqa: F403  # the same tests on another backend
 from tests.integration.test_dying import *  # noqa: F403  # the same tests on another backend
+from tests.servers import free_port
 
 RUNNER = ("-m", "workers", "local", "-Q", "analytics", "--slots", "1")
 

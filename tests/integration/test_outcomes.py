@@ -12,7 +12,8 @@ from celery.result import AsyncResult
 
 from tasks.core.records import Job, JobState
 from tests.integration.house import House
-from tests.integration.processes import REPOSITORY, await_true, free_port
+from tests.integration.processes import REPOSITORY, await_true
+from tests.servers import free_port
 
 
 class Flower:

@@ -10,8 +10,9 @@ import pytest
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.records import JobState
 from tests.integration.house import House
-from tests.integration.processes import CommandContainer, await_true, free_port
+from tests.integration.processes import CommandContainer, await_true
 from tests.proxy import Proxy, ports_of
+from tests.servers import free_port
 
 _PAUSE_S = 0.05
 

@@ -13,8 +13,8 @@ from tasks.core.ledger.database import Ledger, LedgerNow, ledger_now
 from tasks.core.ledger.fleet import window
 from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, Runner, job_of
 from tasks.core.ledger.rows import job_from_row
-from tasks.core.ledger.schema import jobs
-from tasks.core.records import Job, JobState
+from tasks.core.ledger.schema import IS_QUEUED, jobs
+from tasks.core.records import Backend, Job, JobState
 
 # A job's id and which time it was put into the broker: what a message says of itself.
 Carry = tuple[str, int]
@@ -44,15 +44,13 @@ def not_expired(at: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
 
 
 def is_waiting(queue: str | sa.ColumnElement[str], at: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
-    """Match the queue's jobs that are due and not in the broker."""
-    unpublished = (jobs.c.state == JobState.QUEUED) & jobs.c.published_at.is_(None)
-    return (jobs.c.queue == queue) & unpublished & is_due(at) & not_expired(at)
+    """Match the queue's jobs that are due and not in the broker, but should be."""
+    unpublished = IS_QUEUED & jobs.c.published_at.is_(None)
+    return (jobs.c.queue == queue) & unpublished & (jobs.c.backend != Backend.LOCAL) & is_due(at) & not_expired(at)
 
 
 _PUBLISHED_COUNT = Prepared(
-    sa.select(sa.func.count()).where(
-        jobs.c.queue == sa.bindparam("asked"), jobs.c.state == JobState.QUEUED, jobs.c.published_at.is_not(None)
-    )
+    sa.select(sa.func.count()).where(jobs.c.queue == sa.bindparam("asked"), IS_QUEUED, jobs.c.published_at.is_not(None))
 )
 
 
@@ -113,7 +111,8 @@ def _take_best(without: frozenset[str | Choice]) -> Prepared:
     best = (
         sa.select(jobs.c.id)
         .where(is_waiting(sa.bindparam("asked"), LedgerNow()), *other_than(without))
-        .order_by(jobs.c.priority.desc(), jobs.c.id)
+        # Of those that wait, ``published_at`` is the same for all: named so that PostgreSQL knows the index's order.
+        .order_by(jobs.c.published_at, jobs.c.priority.desc(), jobs.c.id)
         .limit(sa.bindparam("room"))
         .with_for_update(skip_locked=True)
     )
@@ -141,7 +140,7 @@ def other_than(without: Unserved) -> list[sa.ColumnElement[bool]]:
 def published(ledger: Ledger, queues: Sequence[str]) -> dict[str, set[Carry]]:
     """Tell, by queue, the carries that were published and not yet claimed, as far as the ledger knows."""
     statement = sa.select(jobs.c.queue, jobs.c.id, jobs.c.carry).where(
-        jobs.c.queue.in_(queues), jobs.c.state == JobState.QUEUED, jobs.c.published_at.is_not(None)
+        jobs.c.queue.in_(queues), IS_QUEUED, jobs.c.published_at.is_not(None)
     )
     found: dict[str, set[Carry]] = {}
     with ledger.read() as connection:

@@ -22,6 +22,8 @@ TRUSTED_S = 1.0
 _WAIT_S = 5.0
 # A writer waits for the lock in ``begin_writing``, and then has to wait for nothing more.
 _NEVER_WAIT = "PRAGMA busy_timeout=0"
+# To plan a statement anew for each run takes PostgreSQL about as long as to run it, and the plan is always the same.
+_PLAN_ONCE = "SET plan_cache_mode = force_generic_plan"
 
 
 class Driver:
@@ -135,14 +137,17 @@ class Drivers:
         return True
 
     def _open(self) -> Driver:
-        with self._told_by_sqlalchemy("connect"):
+        try:
             pooled = self._engine.raw_connection()
+        except self._errors as exc:
+            raise self._named(exc, "connect") from exc
         connection: Any = pooled.driver_connection
         pooled.detach()  # else the pool would count it, and reset it at the end
         if self._is_sqlite:
             connection.execute(_NEVER_WAIT)
         else:
             connection.autocommit = True
+            connection.execute(_PLAN_ONCE)
         return Driver(connection, self._engine.dialect)
 
     def _begin(self, driver: Driver) -> None:
@@ -152,16 +157,13 @@ class Drivers:
             self._run(driver, "BEGIN")
 
     def _run(self, driver: Driver, text: str) -> None:
-        with self._told_by_sqlalchemy(text, driver.connection):
-            driver.connection.execute(text)
-
-    @contextmanager
-    def _told_by_sqlalchemy(self, text: str, connection: Any = None) -> Iterator[None]:
         try:
-            yield
+            driver.connection.execute(text)
         except self._errors as exc:
-            dialect: Any = self._engine.dialect
-            lost = dialect.is_disconnect(exc, connection, None)
-            raise sa.exc.DBAPIError.instance(
-                text, None, exc, self._errors, dialect=dialect, connection_invalidated=lost
-            ) from exc
+            raise self._named(exc, text, driver.connection) from exc
+
+    def _named(self, exc: Exception, text: str, connection: Any = None) -> sa.exc.StatementError:
+        """Return the driver's error as SQLAlchemy would name it."""
+        dialect: Any = self._engine.dialect
+        lost = dialect.is_disconnect(exc, connection, None)
+        return sa.exc.DBAPIError.instance(text, None, exc, self._errors, dialect=dialect, connection_invalidated=lost)

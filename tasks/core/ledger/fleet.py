@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from tasks.core.clock import now
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.prepared import Prepared, Runner
-from tasks.core.ledger.schema import attempts, jobs, workers
+from tasks.core.ledger.schema import IS_RUNNING, attempts, jobs, workers
 from tasks.core.records import JobState
 
 # The broker holds at most this many published and unclaimed jobs per queue, or four for each live slot if that is more.
@@ -28,7 +28,7 @@ class WorkerState(StrEnum):
     UP = "up"
     """Takes jobs."""
     STANDBY = "standby"
-    """Takes jobs only while the broker is down, and it is not."""
+    """Takes jobs that are its own alone: the broker answers, and is left the others."""
     DRAINING = "draining"
     """Takes no new jobs; lets the running ones finish."""
     STOPPED = "stopped"
@@ -122,7 +122,7 @@ def mark_gone(ledger: Ledger, name: str, *, beat: int) -> bool:
 def held_by(ledger: Ledger, name: str) -> list[Held]:
     """List the running jobs that the worker's children hold."""
     statement = sa.select(jobs.c.id, jobs.c.fence, jobs.c.child_pid, jobs.c.cancel_requested_at).where(
-        jobs.c.state == JobState.RUNNING, jobs.c.worker == name
+        IS_RUNNING, jobs.c.worker == name
     )
     with ledger.read() as connection:
         return [
@@ -134,7 +134,7 @@ def held_by(ledger: Ledger, name: str) -> list[Held]:
 def watched(ledger: Ledger) -> list[Watched]:
     """List the running attempts of kinds that may not be silent for long."""
     statement = sa.select(jobs.c.id, jobs.c.fence, jobs.c.worker, jobs.c.signs, jobs.c.silence_s).where(
-        jobs.c.state == JobState.RUNNING, jobs.c.silence_s.is_not(None)
+        IS_RUNNING, jobs.c.silence_s.is_not(None)
     )
     with ledger.read() as connection:
         return [Watched(*row) for row in connection.execute(statement)]
@@ -190,7 +190,7 @@ def held_by_tenant(ledger: Ledger, tenant_id: str) -> dict[str, list[str]]:
 
 def holders(ledger: Ledger) -> set[str]:
     """Name every worker that holds a running job, whether or not it lives."""
-    statement = sa.select(jobs.c.worker).where(jobs.c.state == JobState.RUNNING).distinct()
+    statement = sa.select(jobs.c.worker).where(IS_RUNNING).distinct()
     with ledger.read() as connection:
         return {name for name in connection.execute(statement).scalars() if name is not None}
 

@@ -7,8 +7,7 @@ import sqlalchemy as sa
 
 from tasks.core.ledger.carrying import Unserved, is_due, not_expired, other_than
 from tasks.core.ledger.database import Ledger, ledger_now
-from tasks.core.ledger.schema import jobs
-from tasks.core.records import JobState
+from tasks.core.ledger.schema import IS_QUEUED, jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +27,7 @@ def due_jobs(
     *,
     kinds: Collection[str],
     but: Collection[str],
+    backends: Collection[str],
     limit: int,
     without: Unserved = (),
 ) -> list[Due]:
@@ -37,6 +37,7 @@ def due_jobs(
 
     Args:
         but: ids of jobs that the caller has under way already.
+        backends: only jobs that were submitted for one of these.
         without: jobs that ask for something the caller lacks.
     """
     columns = (jobs.c.id, jobs.c.kind, jobs.c.carry, jobs.c.timeout_s, jobs.c.hard_limit_s)
@@ -46,9 +47,10 @@ def due_jobs(
             sa.select(*columns)
             .where(
                 jobs.c.queue.in_(queues),
-                jobs.c.state == JobState.QUEUED,
+                IS_QUEUED,
                 jobs.c.kind.in_(kinds),
                 jobs.c.id.not_in(but),
+                jobs.c.backend.in_(backends),
                 *other_than(without),
                 is_due(at),
                 not_expired(at),

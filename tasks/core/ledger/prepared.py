@@ -5,9 +5,9 @@ compiled once per kind of database; what remains is the driver's own call. Every
 plain SQLAlchemy, because it does not run often enough to matter.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from types import TracebackType
 from typing import Any
 
 import sqlalchemy as sa
@@ -36,19 +36,12 @@ Runner = Connection | Driver
 
 @dataclass(frozen=True, slots=True)
 class _Parameter:
-    """One place of a statement: takes ``values[name]``, or has a value of its own."""
+    """One place of a statement: takes ``values[name]``; without a name it has a value of its own."""
 
     place: str
-    is_fixed: bool
+    name: str | None
     value: Any
-    name: str
     process: _Processor | None
-
-    def of(self, values: Mapping[str, Any]) -> Any:
-        if self.is_fixed:
-            return self.value
-        value = values[self.name]
-        return value if self.process is None else self.process(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +54,29 @@ class _Compiled:
     returned: Sequence[sa.types.TypeEngine[Any]]
 
     def parameters(self, values: Mapping[str, Any]) -> Any:
+        """Return what the driver takes."""
         if self.by_name:
-            return {parameter.place: parameter.of(values) for parameter in self.places}
-        return [parameter.of(values) for parameter in self.places]
+            return dict(zip([parameter.place for parameter in self.places], self.row(values), strict=True))
+        return self.row(values)
 
-    def decoders(self, cursor: Any, dialect: Dialect) -> list[_Processor | None]:
-        """Say how the driver's values become ours, which may depend on what the server calls their types."""
+    def row(self, values: Mapping[str, Any]) -> list[Any]:
+        """Return the values in the order of the places. Called for every statement of every job, hence in one loop."""
         return [
+            one.value
+            if one.name is None
+            else values[one.name]
+            if one.process is None
+            else one.process(values[one.name])
+            for one in self.places
+        ]
+
+    def decoders(self, cursor: Any, dialect: Dialect) -> list[tuple[int, _Processor]]:
+        """Say which of the driver's values become ours, and how: it may depend on what the server calls their types."""
+        found = [
             type_.dialect_impl(dialect).result_processor(dialect, told[1])
             for type_, told in zip(self.returned, cursor.description, strict=True)
         ]
+        return [(place, decode) for place, decode in enumerate(found) if decode is not None]
 
 
 class Prepared:
@@ -79,12 +85,12 @@ class Prepared:
     def __init__(self, statement: Executable) -> None:
         self._statement = statement
         self._compiled: dict[str, _Compiled] = {}
-        self._decoders: dict[str, list[_Processor | None]] = {}
+        self._decoders: dict[str, list[tuple[int, _Processor]]] = {}
 
     def run(self, connection: Runner, values: Mapping[str, Any]) -> None:
         """Run it once."""
         compiled = self._for(connection.dialect)
-        with _cursor(connection, compiled.text) as cursor:
+        with _Cursor(connection, compiled.text) as cursor:
             cursor.execute(compiled.text, compiled.parameters(values))
 
     def run_many(self, connection: Runner, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -92,7 +98,7 @@ class Prepared:
         if not rows:
             return
         compiled = self._for(connection.dialect)
-        with _cursor(connection, compiled.text) as cursor:
+        with _Cursor(connection, compiled.text) as cursor:
             cursor.executemany(compiled.text, [compiled.parameters(values) for values in rows])
 
     def first(self, connection: Runner, values: Mapping[str, Any]) -> list[Any] | None:
@@ -106,18 +112,19 @@ class Prepared:
 
     def _fetch(self, connection: Runner, values: Mapping[str, Any], *, most: int | None = None) -> list[list[Any]]:
         compiled = self._for(connection.dialect)
-        with _cursor(connection, compiled.text) as cursor:
+        with _Cursor(connection, compiled.text) as cursor:
             cursor.execute(compiled.text, compiled.parameters(values))
-            rows = cursor.fetchall() if most is None else cursor.fetchmany(most)
+            rows = [list(row) for row in (cursor.fetchall() if most is None else cursor.fetchmany(most))]
             if not rows:
-                return []
+                return rows
             decoders = self._decoders.get(connection.dialect.name)
             if decoders is None:
                 decoders = self._decoders[connection.dialect.name] = compiled.decoders(cursor, connection.dialect)
-        return [
-            [value if decode is None else decode(value) for value, decode in zip(row, decoders, strict=True)]
-            for row in rows
-        ]
+        for row in rows:
+            for place, decode in decoders:
+                if row[place] is not None:
+                    row[place] = decode(row[place])
+        return rows
 
     def _for(self, dialect: Dialect) -> _Compiled:
         compiled = self._compiled.get(dialect.name)
@@ -141,32 +148,47 @@ class PreparedInsert(Prepared):
         compiled, quote = self._for(connection.dialect), connection.dialect.identifier_preparer.quote
         columns = ", ".join(quote(parameter.place) for parameter in compiled.places)
         text = f"COPY {quote(self._table.name)} ({columns}) FROM STDIN"
-        with _cursor(connection, text) as cursor, cursor.copy(text) as copy:
+        with _Cursor(connection, text) as cursor, cursor.copy(text) as copy:
             for values in rows:
-                copy.write_row([parameter.of(values) for parameter in compiled.places])
+                copy.write_row(compiled.row(values))
 
 
-@contextmanager
-def _cursor(connection: Runner, text: str) -> Iterator[Any]:
-    """Give a cursor of the driver's own, whose errors become SQLAlchemy's, as those of any other statement."""
-    dialect, driver = connection.dialect, connection.connection
-    cursor = driver.cursor()
-    try:
-        yield cursor
-    except dialect.loaded_dbapi.Error as exc:
-        lost = dialect.is_disconnect(exc, driver, cursor)
+class _Cursor:
+    """A cursor of the driver's own, whose errors become SQLAlchemy's, as those of any other statement.
+
+    A class, because a generator as a context manager costs a third of what SQLite needs for a statement.
+    """
+
+    __slots__ = ("_connection", "_cursor", "_text")
+
+    def __init__(self, connection: Runner, text: str) -> None:
+        self._connection = connection
+        self._text = text
+        self._cursor: Any = connection.connection.cursor()
+
+    def __enter__(self) -> Any:
+        return self._cursor
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, exc: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        try:
+            if exc is not None:
+                self._translate(exc)
+        finally:
+            self._cursor.close()
+
+    def _translate(self, exc: BaseException) -> None:
+        dialect = self._connection.dialect
+        errors = dialect.loaded_dbapi.Error
+        if not isinstance(exc, errors):
+            return
+        lost = dialect.is_disconnect(exc, self._connection.connection, self._cursor)
         if lost:
-            connection.invalidate(exc)
+            self._connection.invalidate(exc)
         raise sa.exc.DBAPIError.instance(
-            text,
-            None,
-            exc,
-            dialect.loaded_dbapi.Error,
-            dialect=dialect,
-            connection_invalidated=lost,
+            self._text, None, exc, errors, dialect=dialect, connection_invalidated=lost
         ) from exc
-    finally:
-        cursor.close()
 
 
 def _compile(statement: Any, dialect: Dialect) -> _Compiled:
@@ -180,9 +202,9 @@ def _compile(statement: Any, dialect: Dialect) -> _Compiled:
 def _parameter(bind: sa.BindParameter[Any], place: str, dialect: Dialect) -> _Parameter:
     process = bind.type.dialect_impl(dialect).bind_processor(dialect)
     if not bind.unique:
-        return _Parameter(place, False, None, place, process)
+        return _Parameter(place, place, None, process)
     value = bind.effective_value  # a literal of the statement itself
-    return _Parameter(place, True, value if process is None else process(value), place, process)
+    return _Parameter(place, None, value if process is None else process(value), None)
 
 
 def job_of(row: list[Any]) -> Job:

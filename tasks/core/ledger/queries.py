@@ -14,8 +14,8 @@ from tasks.core.ids import is_id
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, job_of
 from tasks.core.ledger.rows import job_from_row
-from tasks.core.ledger.schema import attempts, job_labels, jobs
-from tasks.core.records import TERMINAL, AttemptRecord, Job, JobError, JobState
+from tasks.core.ledger.schema import IS_QUEUED, IS_RUNNING, attempts, job_labels, jobs
+from tasks.core.records import TERMINAL, AttemptRecord, Job, JobError, JobState, ran_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ _ATTEMPTS = Prepared(
 _AHEAD = Prepared(
     sa.select(sa.func.count()).where(
         jobs.c.queue == sa.bindparam("its_queue"),
-        jobs.c.state == JobState.QUEUED,
+        IS_QUEUED,
         sa.or_(
             jobs.c.priority > sa.bindparam("its_priority"),
             (jobs.c.priority == sa.bindparam("its_priority")) & (jobs.c.id < sa.bindparam("its_id")),
@@ -144,6 +144,7 @@ def attempts_of(ledger: Ledger, job_id: str) -> list[AttemptRecord]:
             attempt=attempt,
             fence=fence,
             worker=worker,
+            backend=ran_in(worker),
             started_at=started_at,
             ended_at=ended_at,
             outcome=outcome,
@@ -223,20 +224,19 @@ def _decode_cursor(cursor: str) -> str:
 
 def queue_depths(ledger: Ledger, *, at: datetime) -> dict[str, QueueDepth]:
     """Return how each queue with active jobs stands."""
-    delayed = (jobs.c.state == JobState.QUEUED) & (jobs.c.not_before > at)
-    waiting = (jobs.c.state == JobState.QUEUED) & sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= at)
-    statement = (
-        sa.select(
-            jobs.c.queue,
-            _count(waiting).label("waiting"),
-            _count(delayed).label("delayed"),
-            _count((jobs.c.state == JobState.QUEUED) & jobs.c.published_at.is_not(None)).label("published"),
-            _count(jobs.c.state == JobState.RUNNING).label("running"),
-            sa.func.min(sa.case((waiting, jobs.c.created_at))).label("oldest_waiting_at"),
-        )
-        .where(jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]))
-        .group_by(jobs.c.queue)
-    )
+    columns = (jobs.c.queue, jobs.c.state, jobs.c.not_before, jobs.c.published_at, jobs.c.created_at)
+    # Two questions, each with its own index; SQLite would answer one that asks for both states by reading every job.
+    active = sa.union_all(sa.select(*columns).where(IS_QUEUED), sa.select(*columns).where(IS_RUNNING)).subquery()
+    is_queued = active.c.state == JobState.QUEUED
+    waiting = is_queued & sa.or_(active.c.not_before.is_(None), active.c.not_before <= at)
+    statement = sa.select(
+        active.c.queue,
+        _count(waiting).label("waiting"),
+        _count(is_queued & (active.c.not_before > at)).label("delayed"),
+        _count(is_queued & active.c.published_at.is_not(None)).label("published"),
+        _count(active.c.state == JobState.RUNNING).label("running"),
+        sa.func.min(sa.case((waiting, active.c.created_at))).label("oldest_waiting_at"),
+    ).group_by(active.c.queue)
     with ledger.read() as connection:
         return {row.queue: QueueDepth(**row._mapping) for row in connection.execute(statement)}
 

@@ -12,7 +12,7 @@ from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import jobs, state_events
 from tasks.core.ledger.state_events import write_events
-from tasks.core.records import REPLAYABLE, Cause, Job, JobState
+from tasks.core.records import REPLAYABLE, Backend, Cause, Job, JobState
 
 _REMEDIES = {
     JobState.SUCCEEDED: "only a failed or cancelled job runs again: submit a new one.",
@@ -41,7 +41,8 @@ def replay(
     """
     mine = (jobs.c.id == job_id) & (jobs.c.tenant_id == tenant_id)
     with ledger.write() as connection:
-        row = connection.execute(sa.select(jobs.c.state, jobs.c.queue).where(mine).with_for_update()).one_or_none()
+        seen = sa.select(jobs.c.state, jobs.c.queue, jobs.c.backend).where(mine).with_for_update()
+        row = connection.execute(seen).one_or_none()
         if row is None:
             raise NotFound(f"No job {job_id}.")
         if row.state not in REPLAYABLE:
@@ -50,7 +51,7 @@ def replay(
         changes = _changes(priority, timeout_s)
         if changes:
             connection.execute(jobs.update().where(mine).values(changes))
-        publishes = may_publish and nothing_waits(connection, row.queue)
+        publishes = may_publish and row.backend != Backend.LOCAL and nothing_waits(connection, row.queue)
         return replay_where(connection, jobs.c.id == job_id, publishes=publishes)[0]
 
 

@@ -17,7 +17,7 @@ from tasks.core.ledger.database import Ledger, ledger_now
 from tasks.core.ledger.moves import CLAIM, FINISH
 from tasks.core.ledger.outbox import write_dead, write_emitted
 from tasks.core.ledger.rows import job_from_row
-from tasks.core.ledger.schema import attempts, jobs
+from tasks.core.ledger.schema import IS_QUEUED, attempts, jobs
 from tasks.core.ledger.state_events import end_data, write_event
 from tasks.core.records import TERMINAL, Cause, Job, JobState
 
@@ -118,7 +118,7 @@ def expire(ledger: Ledger, *, limit: int = 200) -> list[Job]:
     with ledger.read() as connection:
         late = (
             sa.select(jobs.c.id)
-            .where(jobs.c.state == JobState.QUEUED, jobs.c.expires_at <= ledger_now(connection))
+            .where(IS_QUEUED, jobs.c.expires_at <= ledger_now(connection))
             .order_by(jobs.c.expires_at)
             .limit(limit)
         )

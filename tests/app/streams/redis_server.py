@@ -8,12 +8,14 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.servers import free_port
+
 
 class RedisServer:
     """A private redis-server that a test may stop, freeze and start again."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -39,12 +41,6 @@ class RedisServer:
     def thaw(self) -> None:
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGCONT)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_for_port(port: int) -> None:

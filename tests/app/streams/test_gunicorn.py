@@ -16,6 +16,7 @@ from websockets.sync.client import connect
 
 from tasks.core.settings import Settings
 from tests.app.streams.house import KEY, House, event_source, eventually
+from tests.servers import free_port
 
 ROOT = Path(__file__).parents[3]
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -24,9 +25,7 @@ HEADERS = {"Authorization": f"Bearer {KEY}"}
 @pytest.fixture(params=["gthread", "gevent"])
 def address(request: pytest.FixtureRequest, settings: Settings, house: House) -> Iterator[str]:
     """Where one gunicorn worker of this class answers, as host:port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "gunicorn", "-k", request.param, "--threads", "16", "-b", address]
     command += ["--no-control-socket", "--graceful-timeout", "2", "--log-level", "warning"]
     environment = os.environ | {
@@ -55,7 +54,7 @@ def _await(address: str) -> None:
 
 
 def test_both_dialects_work_behind_gunicorn(house: House, address: str) -> None:
-    """SSE and WebSocket side by side, answered pings, the end, and one connection for the reader."""
+    """SSE and WebSocket side by side, answered pings, the end, one connection for the reader, and none afterwards."""
     job = house.running()
     with (
         event_source(f"http://{address}/api/jobs/{job.id}/events") as source,
@@ -68,9 +67,10 @@ def test_both_dialects_work_behind_gunicorn(house: House, address: str) -> None:
         seen += [source.next()["event"], json.loads(client.recv(timeout=20))["type"]]
         assert source.next() is None
     assert seen == ["snapshot", "snapshot", "pong", "state", "state"]
+    _assert_readers_of_clients_that_left_are_dropped(house, address)
 
 
-def test_readers_of_clients_that_left_are_dropped(house: House, address: str) -> None:
+def _assert_readers_of_clients_that_left_are_dropped(house: House, address: str) -> None:
     """When nobody watches, nobody blocks in Redis."""
     job = house.running()
     redis = house.kernel.events._redis

@@ -31,7 +31,7 @@ class Asked:
 
 def play(trial: Trial) -> Verdict:
     """Cancel queued jobs without a worker and with one, running ones, some that wait to be tried again, and a batch."""
-    each, many = trial.pick(quick=4, full=20), trial.pick(quick=50, full=500)
+    each, many = trial.pick(quick=2, full=20), trial.pick(quick=30, full=500)
     with open_house(trial) as house:
         house.furnish(workers=0)
         submitter = house.submitter()

@@ -13,8 +13,9 @@ from tests.chaos.oracle import Claim
 from tests.chaos.registry import Scenario
 from tests.chaos.trial import Trial
 from tests.chaos.verdict import Verdict, judge
-from tests.integration.processes import LocalProcess, free_port
+from tests.integration.processes import LocalProcess
 from tests.proxy import Proxy, ports_of
+from tests.servers import free_port
 
 _STOP_LIMIT_S = 60.0
 _JOB_S = 0.3

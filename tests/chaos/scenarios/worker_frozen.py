@@ -14,7 +14,7 @@ from tests.integration.processes import LocalProcess, family_of, freeze, thaw
 
 def play(trial: Trial) -> Verdict:
     """Thaw once while the second attempts still run, and once when they have ended."""
-    frozen_s = trial.pick(quick=8.0, full=60.0)
+    frozen_s = trial.pick(quick=6.0, full=60.0)
     settings = {"lease_s": "3"} if trial.quick else {}
     with open_house(trial, settings=settings) as house:
         worker = house.furnish(workers=1)[0]

@@ -2,19 +2,21 @@
 
 import pytest
 
-from tasks.core.ledger import Ledger, carrying, transitions
+from tasks.core.ledger import Ledger, accepting, carrying, transitions
 from tasks.core.ledger.carrying import Choice
 from tasks.core.ledger.picking import due_jobs
 from tasks.core.ledger.tenants import Tenant
+from tasks.core.records import Backend
 from tasks.core.spec import Queue
 from tests.samples import accepted, ago, claimed, running
 
 KINDS = ("maintenance.ping",)
 QUEUES = (Queue.MAINTENANCE, Queue.ANALYTICS)
+BACKENDS = (Backend.AUTO, Backend.LOCAL)
 
 
 def picked(ledger: Ledger, *, limit: int = 10, but: tuple[str, ...] = ()) -> list[str]:
-    return [due.job_id for due in due_jobs(ledger, QUEUES, kinds=KINDS, but=but, limit=limit)]
+    return [due.job_id for due in due_jobs(ledger, QUEUES, kinds=KINDS, but=but, backends=BACKENDS, limit=limit)]
 
 
 def test_best_comes_first(ledger: Ledger, tenant: Tenant) -> None:
@@ -30,8 +32,9 @@ def test_best_comes_first(ledger: Ledger, tenant: Tenant) -> None:
         {"expires_at": ago(1)},
         {"queue": Queue.CRAWLER},
         {"kind": "another.kind"},
+        {"backend": Backend.QUEUE},
     ],
-    ids=["not due", "expired", "another queue", "unknown kind"],
+    ids=["not due", "expired", "another queue", "unknown kind", "for the queue"],
 )
 def test_job_for_another_time_or_runner_is_left(ledger: Ledger, tenant: Tenant, changes: dict[str, object]) -> None:
     """It is not shown."""
@@ -49,12 +52,23 @@ def test_job_that_asks_for_what_is_not_there_is_left(
     """By its request; others of the kind are shown and carried, and so is another kind that asks for the same."""
     job = accepted(ledger, tenant, request=request_)
     without = [Choice(KINDS[0], "engine", "special")]
-    found = due_jobs(ledger, QUEUES, kinds=KINDS, but=(), limit=1, without=without)
+    found = due_jobs(ledger, QUEUES, kinds=KINDS, but=(), backends=BACKENDS, limit=1, without=without)
     assert [job.id] * shown == [due.job_id for due in found]
     assert [job.queue] * shown == [backlog.queue for backlog in carrying.backlogs(ledger, QUEUES, without=without)]
     assert [job.id] * shown == [taken.id for taken in carrying.take_due(ledger, job.queue, without=without)]
     other = accepted(ledger, tenant, request=request_, kind="another.kind")
     assert other.id in [taken.id for taken in carrying.take_due(ledger, other.queue, without=without)]
+
+
+def test_job_for_a_local_runner_is_never_carried(ledger: Ledger, tenant: Tenant) -> None:
+    """Nor does it keep others from being carried at once; a runner that stands by is shown nothing else."""
+    mine, other = (accepted(ledger, tenant, backend=backend) for backend in (Backend.LOCAL, Backend.AUTO))
+    found = due_jobs(ledger, QUEUES, kinds=KINDS, but=(), backends=[Backend.LOCAL], limit=9)
+    assert [mine.id] == [due.job_id for due in found]
+    assert [other.id] == [taken.id for taken in carrying.take_due(ledger, mine.queue)]
+    assert [] == carrying.backlogs(ledger, QUEUES)
+    with ledger.read() as connection:
+        assert accepting.nothing_waits(connection, mine.queue)
 
 
 def test_job_under_way_is_left(ledger: Ledger, tenant: Tenant) -> None:
@@ -68,7 +82,7 @@ def test_job_that_a_broker_lost_is_shown(ledger: Ledger, tenant: Tenant) -> None
     """Where Redis was given up for good, what lay in it is taken from the ledger."""
     job = accepted(ledger, tenant)
     (taken,) = carrying.take_due(ledger, job.queue)
-    (due,) = due_jobs(ledger, QUEUES, kinds=KINDS, but=(), limit=1)
+    (due,) = due_jobs(ledger, QUEUES, kinds=KINDS, but=(), backends=BACKENDS, limit=1)
     assert (taken.id, taken.carry) == (due.job_id, due.carry)
     assert claimed(ledger, taken).worker is not None
     assert transitions.claim(ledger, due.job_id, carry=due.carry, worker="late", child_pid=2) is None

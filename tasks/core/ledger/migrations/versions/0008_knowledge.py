@@ -5,8 +5,8 @@ from alembic import op
 
 from tasks.core.ledger.schema import UTCDateTime
 
-revision = "0006"
-down_revision = "0005"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 

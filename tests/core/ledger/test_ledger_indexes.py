@@ -1,0 +1,82 @@
+"""What the dispatcher and each worker's beat ask at every turn is answered by an index."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from tasks.core.clock import now
+from tasks.core.ledger import Ledger, carrying, fleet, queries, transitions
+from tasks.core.ledger.prepared import Prepared, Runner
+from tasks.core.ledger.tenants import Tenant
+from tests.samples import a_job
+
+_EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN"}
+
+
+class Plans(list[str]):
+    """How the database answers what is asked of the ledger, where it concerns jobs."""
+
+    def add(self, driver: Any, dialect: str, text: str, parameters: Any) -> None:
+        if " jobs" not in text:
+            return
+        if dialect == "postgresql":
+            driver.execute("SET enable_seqscan = off")  # an empty table is read as a whole otherwise
+        rows = driver.execute(f"{_EXPLAIN[dialect]} {text}", parameters).fetchall()
+        self.append("\n".join(str(row[-1]) for row in rows))
+
+
+@pytest.fixture
+def asked(ledger: Ledger) -> Iterator[Ledger]:
+    """The same ledger, on connections that nobody else will use."""
+    with closing(Ledger(ledger.url)) as own:
+        yield own
+
+
+@pytest.fixture
+def plans(asked: Ledger, monkeypatch: pytest.MonkeyPatch) -> Plans:
+    """The plans of all that is asked of ``asked``."""
+    found, fetch = Plans(), Prepared._fetch
+
+    def explained(self: Prepared, runner: Runner, values: Any, *, most: int | None = None) -> Any:
+        compiled = self._for(runner.dialect)
+        found.add(runner.connection, runner.dialect.name, compiled.text, compiled.parameters(values))
+        return fetch(self, runner, values, most=most)
+
+    def before(connection: sa.Connection, _cursor: Any, text: str, parameters: Any, *_: Any) -> None:
+        found.add(connection.connection.dbapi_connection, connection.dialect.name, text, parameters)
+
+    monkeypatch.setattr(Prepared, "_fetch", explained)
+    sa.event.listen(asked._engine, "before_cursor_execute", before)
+    return found
+
+
+def test_what_is_asked_all_the_time_reads_no_finished_job(asked: Ledger, tenant: Tenant, plans: Plans) -> None:
+    """Not the number of jobs that there ever were decides what a turn costs."""
+    questions = {
+        "backlogs": lambda: carrying.backlogs(asked, ["maintenance", "critical"]),
+        "take_due": lambda: carrying.take_due(asked, "maintenance"),
+        "published": lambda: carrying.published(asked, ["maintenance"]),
+        "queue_position": lambda: queries.queue_position(asked, a_job(tenant)),
+        "expire": lambda: transitions.expire(asked),
+        "holders": lambda: fleet.holders(asked),
+        "watched": lambda: fleet.watched(asked),
+        "held_by": lambda: fleet.held_by(asked, "w"),
+        "queue_depths": lambda: queries.queue_depths(asked, at=now()),
+    }
+    narrow = ("ix_jobs_queued", "ix_jobs_held", "ix_jobs_expiring")
+    wide = {}
+    for name, ask in questions.items():
+        plans.clear()
+        ask()
+        assert plans, name
+        wide[name] = [plan for plan in plans if not any(index in plan for index in narrow)]
+    assert {name: [] for name in questions} == wide
+
+
+def test_who_goes_next_is_not_looked_for_among_all_that_wait(asked: Ledger, plans: Plans) -> None:
+    """The index is in the dispatcher's order, so that a long backlog is not sorted at every turn."""
+    carrying.take_due(asked, "maintenance")
+    assert not any("Sort" in plan or "TEMP B-TREE" in plan for plan in plans)
