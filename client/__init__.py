@@ -4,8 +4,8 @@ It imports nothing of the server's code; the one exception is the command ``swit
 server's settings and runs where the server is installed.
 """
 
-from client.async_switchyard import AsyncSwitchyard
 from client.async_knowledge import AsyncKnowledge
+from client.async_switchyard import AsyncSwitchyard
 from client.async_tools import AsyncTools
 from client.calibration import AsyncCalibration, Calibration, Fraction
 from client.discovery import DomainOutcome, SiteOutcome

@@ -32,7 +32,7 @@ class Passage(Record):
 
     score: float
     similarity: float | None = None
-    places: dict[str, int] = {}
+    places: dict[str, int]
     document_id: str
     url: str | None = None
     title: str = ""

@@ -26,6 +26,12 @@ _SENTENCE = re.compile(r"[^\n]+?(?:[.!?](?=\s|$)|(?=\n)|$)")
 _LEAST_CHARS, _MOST_CHARS = 15, 600
 # What no reader takes for a sentence: headings, tables, fences.
 _NO_SENTENCE = re.compile(r"\s*(#|\||```|~~~|={3}|-{3})")
+# Words by which one asks, and which an answer need not have; the search's own list has the rest.
+_ASKING = frozenset(
+    stems(
+        "any can could did do does get give going had if many may much must need shall should tell there who why will would"
+    )
+)
 # A sentence this much worse than the best one adds nothing to the answer.
 _NEAR = 0.75
 # Cosines of sentences that have nothing to do with each other, and of those that say the same, with a language model.
@@ -85,7 +91,8 @@ class Answerer:
 
     def _candidates(self, index: SiteIndex, question: str, hits: Sequence[Hit]) -> list[_Candidate]:
         passages = self.library.passages(index.standing.site_id, [hit.chunk_id for hit in hits])
-        rarities = {stem: index.postings.rarity(stem) for stem in terms_of(question)}
+        asked = terms_of(question)
+        rarities = {stem: index.postings.rarity(stem) for stem in set(asked) - _ASKING or asked}
         whole = sum(rarities.values()) or 1.0
         found: dict[str, _Candidate] = {}
         for place, hit in enumerate(hits):

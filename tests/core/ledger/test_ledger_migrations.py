@@ -32,11 +32,14 @@ from tasks.core.ledger.schema import metadata, outbox
 from tasks.core.ledger.tenants import create_key, tenant_of
 from tasks.core.ledger.upgrade import ensure_schema, migrate
 from tasks.core.ledger_events import LedgerEvents
+from tasks.core.records import Job
 from tasks.discovery.store.recording import record_discovery
 from tasks.discovery.store.records import RunFacts
 from tasks.discovery.store.run_log import record_run
 from tasks.discovery.store.sessions import keep_session
 from tasks.discovery.store.tools import find_named
+from tasks.knowledge.records import ChunkWrite, Model, Origin, PageWrite, Source
+from tasks.knowledge.store.reindexing import JobKeeper
 from tests.core.ledger.test_ledger_uploads import an_upload
 from tests.discovery.tools import SITE, a_tool
 from tests.samples import a_job, a_worker, running
@@ -51,6 +54,7 @@ def engine(empty_url: str) -> Iterator[sa.Engine]:
 
 
 _SINCE_0001 = {
+    *("knowledge_sites", "knowledge_pages", "knowledge_chunks", "knowledge_embeddings"),
     *("discovery_tools", "discovery_tool_versions", "discovery_tool_terms", "discovery_tool_notes"),
     *("discovery_runs", "discovery_recordings", "discovery_sessions", "job_costs", "budget_alerts"),
     *("leases", "outbox", "stream_heads", "stream_entries", "uploads", "job_uploads"),
@@ -94,7 +98,17 @@ def fill(ledger: Ledger) -> str:
     facts = RunFacts(ok=True, took_ms=1.0, backend="http", used=["argument q"])
     record_run(ledger, found.id, facts, version=1, job_id=job.id, fence=job.fence, stale_after=3)
     keep_session(ledger, tenant.id, SITE, b"sealed")
+    keep_page(ledger, job)
     return job.id
+
+
+def keep_page(ledger: Ledger, job: Job) -> None:
+    """A site with a page of one chunk."""
+    model, keeper = Model("m", 1), JobKeeper(ledger, job.id, job.fence)
+    chunk = ChunkWrite(0, 1, "", b"", 0, b"x")
+    page = PageWrite("a", None, "", None, "x", "h", (chunk,))
+    site = keeper.open_site("s", model)
+    keeper.write(site, Source(Origin.CALLER, job.id), [page], recipe=1, force=False, tell=False)
 
 
 def empty_tables(engine: sa.Engine) -> set[str]:
