@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from types import MappingProxyType
 
 from app import (
+    advice,
     artifacts,
     backends,
     batches,
@@ -61,7 +62,7 @@ from tasks.registry import load_specs
 
 _CONCERNS = (
     *(submissions, jobs, retries, batches, logs, artifacts, uploads, domain_events),
-    *(catalogue, calibration, calibration_cache, matrices, fleet, backends, health),
+    *(catalogue, calibration, calibration_cache, matrices, fleet, backends, advice, health),
     *(discovery, tools, tool_exports, sessions, knowledge),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.

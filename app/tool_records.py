@@ -37,7 +37,8 @@ class ToolListQuery(ToolFilter):
     """Which tools, and which page of them."""
 
     q: Annotated[Text, Field(min_length=1, max_length=500)] | None = Field(
-        None, description="Words of its name, title, description, inputs or notes; then the best fitting come first."
+        None,
+        description="Words of its name, title, description or inputs, or what means the same; then the best fitting come first.",
     )
     limit: Annotated[int, Field(ge=1, le=200), WHOLE_NUMBER] = 50
     cursor: _Cursor | None = Field(None, description="`next_cursor` of the page before.")
@@ -115,6 +116,9 @@ class ToolRecord(BaseModel):
     exported_name: str = Field(description="Its name in exports and for agents, unique among your tools.")
     version: int
     status: Status
+    rediscover: dict[str, Any] | None = Field(
+        description="Of a tool that is not to be relied on: what to submit to `POST /api/jobs` to have it looked for."
+    )
     source: Source
     purpose: str
     effect: Effect
@@ -202,6 +206,7 @@ def fields_of(facts: ToolFacts) -> dict[str, Any]:
     same = ("id", "site", "name", "version", "status", "created_at", "updated_at", "seen_at", "used_at", "job_id")
     return {name: getattr(stored, name) for name in (*same, "uses")} | {
         "exported_name": exported.name,
+        "rediscover": stored.rediscovery,
         "source": stored.tool.source,
         "purpose": stored.tool.purpose,
         "effect": stored.tool.effect,

@@ -14,7 +14,7 @@ from client import address, calls
 from client.async_knowledge import AsyncKnowledge
 from client.async_tools import AsyncTools
 from client.calibration import AsyncCalibration
-from client.calls import Call, JobFilters, SubmitOptions
+from client.calls import Call, JobFilters, Needs, SubmitOptions
 from client.choosing import Backend, Chooser
 from client.deaths import calibration_params, large_files
 from client.discovery import DomainOutcome, discover_async
@@ -24,6 +24,7 @@ from client.following import Choice, Follower
 from client.limits import Limits
 from client.matrices import AsyncMatrices
 from client.models import (
+    Advice,
     Artifact,
     BackendInfo,
     Change,
@@ -383,6 +384,10 @@ class AsyncSwitchyard:
     async def backends(self) -> list[BackendInfo]:
         """List what runs jobs, which of it is live, and what each is good for."""
         return await self._perform(calls.backends())
+
+    async def advice(self, **needs: Unpack[Needs]) -> Advice:
+        """Tell which backend, how many workers and which ledger a purpose needs."""
+        return await self._perform(calls.advice(needs))
 
     async def workers(self) -> list[WorkerInfo]:
         """List the live workers."""

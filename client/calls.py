@@ -11,7 +11,19 @@ from urllib.parse import quote
 from pydantic import BaseModel, ValidationError
 
 from client.errors import ConnectionFailed, error_from
-from client.models import Artifact, BackendInfo, Change, Job, Kind, LogPage, Page, Presets, QueueInfo, WorkerInfo
+from client.models import (
+    Advice,
+    Artifact,
+    BackendInfo,
+    Change,
+    Job,
+    Kind,
+    LogPage,
+    Page,
+    Presets,
+    QueueInfo,
+    WorkerInfo,
+)
 from client.steps import Answer, Request
 
 T = TypeVar("T")
@@ -37,6 +49,23 @@ class SubmitOptions(TypedDict, total=False):
     correlation_id: str
     wait_s: float
     """Ask the server to answer only when the job has ended, or after this long (``Prefer: wait``)."""
+
+
+class Needs(TypedDict, total=False):
+    """What it is for; what is left out or None was not said."""
+
+    sites: int | None
+    """Sites whose tools are to be known."""
+    jobs_per_day: int | None
+    """Discoveries and runs of tools."""
+    job_s: float | None
+    """How long one takes."""
+    people: int | None
+    """Who rely on it."""
+    must_survive: bool
+    """Jobs are to go on at once when a machine dies."""
+    has_redis: bool
+    """Whether Redis may be run."""
 
 
 class JobFilters(TypedDict, total=False):
@@ -208,6 +237,12 @@ def queues() -> Call[list[QueueInfo]]:
 def backends() -> Call[list[BackendInfo]]:
     """List the backends."""
     return Call(Request("GET", "/api/backends"), _listed(BackendInfo, "backends"))
+
+
+def advice(needs: Needs) -> Call[Advice]:
+    """Ask what to run for a purpose."""
+    query = tuple((name, str(value).lower()) for name, value in needs.items() if value is not None)
+    return Call(Request("GET", "/api/advice", query), lambda answer: parsed(Advice, checked(answer).json()))
 
 
 def workers() -> Call[list[WorkerInfo]]:

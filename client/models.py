@@ -266,6 +266,20 @@ class BackendInfo(Record):
     traits: dict[str, str] = {}
 
 
+class Advice(Record):
+    """What to run for a purpose, and why. ``slots`` is how many jobs the least of the workers run at a time."""
+
+    backend: str
+    least_workers: int = 1
+    most_workers: int = 1
+    slots: int = 1
+    ledger: str = ""
+    web_servers: int = 1
+    commands: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
 class WorkerInfo(Record):
     """One live worker."""
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from client import address, calls
 from client.blocking import BlockingShell, EventStream
 from client.calibration import Calibration
-from client.calls import Call, JobFilters, SubmitOptions
+from client.calls import Call, JobFilters, Needs, SubmitOptions
 from client.choosing import Backend, Chooser
 from client.deaths import calibration_params
 from client.discovery import DomainOutcome, discover
@@ -24,6 +24,7 @@ from client.knowledge import Knowledge
 from client.limits import Limits
 from client.matrices import Matrices
 from client.models import (
+    Advice,
     Artifact,
     BackendInfo,
     Change,
@@ -390,6 +391,10 @@ class Switchyard:
     def backends(self) -> list[BackendInfo]:
         """List what runs jobs, which of it is live, and what each is good for."""
         return self._perform(calls.backends())
+
+    def advice(self, **needs: Unpack[Needs]) -> Advice:
+        """Tell which backend, how many workers and which ledger a purpose needs."""
+        return self._perform(calls.advice(needs))
 
     def workers(self) -> list[WorkerInfo]:
         """List the live workers."""

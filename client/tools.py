@@ -52,6 +52,8 @@ class Tool(Record):
     exported_name: str = ""
     version: int = 1
     status: str = ""
+    rediscover: dict[str, Any] | None = None
+    """What to submit so that a tool that is not to be relied on is looked for anew: ``kind`` and ``params``."""
     source: str = ""
     effect: str = ""
     purpose: str = ""

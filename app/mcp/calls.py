@@ -19,6 +19,7 @@ from tasks.core.ledger import queries
 from tasks.core.ledger.queries import Filter
 from tasks.core.records import Job, JobState
 from tasks.discovery.exports.exported import output_of, output_schema_of, split_confirmation
+from tasks.discovery.store import tools
 from tasks.discovery.store.records import StoredTool
 from tasks.dispatch import cancel as cancel_job
 
@@ -91,7 +92,16 @@ class Running:
         return queries.job(self.at.kernel.ledger, self.job.id)
 
     def _ended(self) -> dict[str, Any]:
-        return self.answer(_result_of(self._now(), self.stored, self.job.id))
+        job = self._now()
+        has_failed = job is not None and job.state is JobState.FAILED
+        return self.answer(_result_of(job, self._stored_now() if has_failed else self.stored, self.job.id))
+
+    def _stored_now(self) -> StoredTool:
+        """Return the tool as the run has left it: one failure too many makes it stale."""
+        try:
+            return tools.find(self.at.kernel.ledger, self.stored.tenant_id, self.stored.id)
+        except NotFound:
+            return self.stored
 
 
 def begin(
@@ -132,7 +142,7 @@ def _result_of(job: Job | None, stored: StoredTool, job_id: str) -> Result:
         return _failed("still_running", f"The run goes on: read /api/jobs/{job.id} later.")
     if job.state is not JobState.SUCCEEDED:
         error = job.error or {"code": job.cause, "message": f"The run was {job.state}."}
-        return _failed(str(error["code"]), str(error["message"]))
+        return _failed(str(error["code"]), str(error["message"]) + offers.how_to_get_back(stored))
     return _output(job.result or {}, stored, job.id)
 
 

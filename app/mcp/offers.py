@@ -1,5 +1,6 @@
 """Which of a tenant's tools are offered to agents: active ones that are sure enough."""
 
+import json
 from typing import Any
 
 from app.mcp.refusals import Refused
@@ -20,10 +21,26 @@ def find(at: Services, tenant_id: str, name: str) -> StoredTool:
     Raises:
         Refused: none is.
     """
-    for tool_id, site, tool_name in tools.names_of(at.kernel.ledger, _offered(at, tenant_id)):
+    found = _named(at, _offered(at, tenant_id), name)
+    if found is not None:
+        return found
+    withdrawn = _named(at, Wanted(tenant_id), name)
+    why = "" if withdrawn is None else how_to_get_back(withdrawn)
+    raise Refused(f"name: no tool {name[:100]!r} is offered; read the list again.{why}")
+
+
+def how_to_get_back(stored: StoredTool) -> str:
+    """Say what to do about a tool that is not to be relied on; nothing of one that is."""
+    if stored.rediscovery is None:
+        return ""
+    return f" It is {stored.status}; to have it looked for anew, POST {json.dumps(stored.rediscovery)} to /api/jobs."
+
+
+def _named(at: Services, wanted: Wanted, name: str) -> StoredTool | None:
+    for tool_id, site, tool_name in tools.names_of(at.kernel.ledger, wanted):
         if exported_name(site, tool_name) == name:
-            return tools.find(at.kernel.ledger, tenant_id, tool_id)
-    raise Refused(f"name: no tool {name[:100]!r} is offered; read the list again.")
+            return tools.find(at.kernel.ledger, wanted.tenant_id, tool_id)
+    return None
 
 
 def page_of(at: Services, tenant_id: str, cursor: str | None) -> dict[str, Any]:

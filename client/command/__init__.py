@@ -55,6 +55,7 @@ for command in (
     fleet.queues,
     fleet.workers,
     fleet.backends,
+    fleet.advise,
     local.local,
     fleet.events,
     settings.settings,

@@ -4,6 +4,7 @@ import json
 
 import click
 
+from client.calls import Needs
 from client.command.exits import Exit
 from client.command.jobs import pass_session
 from client.command.plain import clean, domain_event_line, seconds, size
@@ -87,6 +88,37 @@ _BACKEND_COLUMNS = {
     "kinds": lambda row: len(row.kinds),
     "good for": lambda row: row.good_for,
 }
+
+
+@click.command()
+@click.option("--sites", type=click.IntRange(0), help="Sites whose tools are to be known.")
+@click.option("--jobs-per-day", type=click.IntRange(0), help="Discoveries and runs of tools.")
+@click.option("--job-s", type=click.FloatRange(0, min_open=True), help="How long one takes, in seconds (30).")
+@click.option("--people", type=click.IntRange(0), help="Who rely on it.")
+@click.option("--must-survive", is_flag=True, help="Jobs are to go on at once when a machine dies.")
+@click.option("--no-redis", is_flag=True, help="Redis may not be run.")
+@json_flag
+@pass_session
+def advise(
+    session: Session,
+    /,
+    *,
+    sites: int | None,
+    jobs_per_day: int | None,
+    job_s: float | None,
+    people: int | None,
+    must_survive: bool,
+    no_redis: bool,
+) -> Exit:
+    """Tell which backend, how many workers and which ledger a purpose needs, and why."""
+    needs: Needs = {"sites": sites, "jobs_per_day": jobs_per_day, "job_s": job_s, "people": people}
+    with session.client() as client:
+        found = client.advice(**needs, must_survive=must_survive, has_redis=not no_redis)
+    workers = f"{found.least_workers} to {found.most_workers} workers" if found.backend == "queue" else "one runner"
+    head = f"{found.backend}: {workers}, {found.slots} jobs at a time, {found.ledger}"
+    marked = [*(f"- {one}" for one in found.reasons), *(f"! {one}" for one in found.warnings)]
+    session.show(found, "\n".join(map(clean, [head, *marked, *(f"  {one}" for one in found.commands)])))
+    return Exit.OK
 
 
 @click.command()

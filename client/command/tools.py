@@ -80,6 +80,8 @@ def show(session: Session, tool_id: str) -> Exit:
     click.echo(clean(f"runs: {figures.ok} ok, {figures.failed} failed, p95 {_ms(figures.p95_ms)}"))
     for note in found.notes:
         click.echo(clean(f"{note.get('verdict')}: {note.get('text')}"))
+    if found.rediscover is not None:
+        click.echo(clean(f"to look for it anew: switchyard discover {found.rediscover['params']['url']} --force"))
     return Exit.OK
 
 

@@ -129,7 +129,12 @@ def _keep_run(kernel: Kernel, job: JobContext, run: "RunReport") -> None:
         backend=run.ran_in,
         cost_usd=run.cost.total,
         error_code=run.error or None,
-        used=[f"backend {run.ran_in}", *(f"argument {name}" for name in run.arguments)][:20],
+        used=[
+            f"backend {run.ran_in}",
+            *(f"argument {name}" for name in run.arguments),
+            *(f"selector {one}" for one in run.selectors),
+        ],
+        failed=[f"selector {one}" for one in run.lost_selectors],
     )
     record_run(
         kernel.ledger,

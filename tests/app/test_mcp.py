@@ -22,10 +22,11 @@ from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Job, JobState
 from tasks.core.relay import announce
 from tasks.discovery.contract import RUN
+from tasks.discovery.store.tools import find_named
 from tasks.discovery.tool import Effect, Tool
 from tests.app.conftest import Caller, claim, finish
 from tests.app.desk import Desk
-from tests.discovery.tools import a_tool, record
+from tests.discovery.tools import SITE, a_tool, ran, record
 
 NAME = "shop_example__search_products"
 ROWS = {
@@ -111,6 +112,10 @@ def _run(desk: Desk, end: dict[str, Any]) -> None:
     kernel = desk.services.kernel
     job = awaited_job(desk)
     claimed = claim(kernel, job.id)
+    if end.pop("is_last_straw", False):
+        tenant = Tenant(desk.alice.tenant_id, "")
+        stored = find_named(kernel.ledger, tenant.id, SITE, "search_products")
+        ran(kernel.ledger, tenant, stored, job=claimed, ok=False, stale_after=1)
     for percent in end.pop("reports", ()):
         data = {"percent": percent, "stage": "run", "step": percent, "total": 100, "message": "reading", "eta_s": None}
         kernel.events.append(job.id, "progress", data, fence=claimed.fence, attempt=1)
@@ -190,6 +195,11 @@ def test_failures_are_results(desk: Desk, worker: Callable[..., None]) -> None:
             error = {"code": "transient", "message": "The site did not answer."}
             worker(state=JobState.FAILED, cause="transient", result=None, error=error)
             assert "transient: The site did not answer." == await told(q="tea")
+            worker(is_last_straw=True, state=JobState.FAILED, cause="transient", result=None, error=error)
+            assert f'{{"kind": "discovery.site", "params": {{"url": "{SITE}/"' in await told(q="tea")
+            with pytest.raises(MCPError, match="It is stale; to have it looked for anew, POST"):
+                await client.call_tool(NAME, {"q": "tea"})
+            discovered(desk, a_tool(output_schema=ROWS))
             worker(**answered(None, artifact="value.json"))
             assert "value.json" in await told(q="tea")
             worker(**answered({"rows": 1}, fits_output_schema=False))

@@ -6,7 +6,10 @@ import pytest
 
 from app.services import Services
 from tasks.core.ledger import queries
+from tasks.core.ledger.schema import outbox
 from tasks.core.ledger.tenants import Tenant
+from tasks.discovery.contract import SITE as SITE_KIND
+from tasks.discovery.store.recording import TOOLS_CHANGED
 from tasks.discovery.store.tools import find_named
 from tasks.discovery.tool import Effect, Tool
 from tests.app.conftest import Caller
@@ -71,10 +74,25 @@ def test_a_tool_is_shown_with_its_runs(services: Services, alice: Caller, ids: d
     assert expected == {key: shown["statistics"][key] for key in expected}
     assert ["argument q: worked in 1 of 1 runs"] == [note["text"] for note in shown["notes"]]
     assert ("shop_example__search_products", SITE) == (shown["tool"]["name"], shown["tool"]["_meta"]["switchyard/site"])
+    assert None is shown["rediscover"]
     runs = alice.get(f"{PATH}/{stored.id}/runs?limit=1").json["runs"]
     assert [(False, "timeout")] == [(run["ok"], run["error_code"]) for run in runs]
     older = alice.get(f"{PATH}/{stored.id}/runs?before={runs[0]['id']}").json["runs"]
     assert [(True, 0.25)] == [(run["ok"], run["cost_usd"]) for run in older]
+
+
+def test_a_tool_that_fails_again_and_again_says_what_to_submit(
+    services: Services, alice: Caller, ids: dict[str, str]
+) -> None:
+    """As it is, to have it looked for anew; a cached answer would not."""
+    stored = find_named(services.kernel.ledger, alice.tenant_id, SITE, "search_products")
+    ran(services.kernel.ledger, Tenant(alice.tenant_id, ""), stored, ok=False, stale_after=1)
+    (shown,) = alice.get(f"{PATH}?status=stale").json["tools"]
+    answer = alice.post("/api/jobs", json=shown["rediscover"])
+    assert (202, SITE_KIND) == (answer.status_code, answer.json["kind"])
+    job = queries.job(services.kernel.ledger, answer.json["id"])
+    assert job is not None
+    assert (f"{SITE}/", True) == (job.request["url"], job.request["force"])
 
 
 def test_versions_are_readable(services: Services, alice: Caller, ids: dict[str, str]) -> None:
@@ -94,6 +112,60 @@ def test_tools_are_recommended(alice: Caller, ids: dict[str, str]) -> None:
         (one["name"], round(one["score"], 6)) for one in found if one["name"] != "close_account"
     ]
     assert 1 == len(alice.get(f"{PATH}/recommended?limit=1").json["tools"])
+
+
+def test_usage_notes_move_a_tool_in_searches_and_recommendations(services: Services, alice: Caller) -> None:
+    """Of two that fit alike, the one whose runs went well comes first; what runs used can be searched for."""
+    ids = found_by(services, alice, a_tool("find_a"), a_tool("find_b"))
+    tenant, ledger = Tenant(alice.tenant_id, ""), services.kernel.ledger
+    for name, other in (("find_a", "find_b"), ("find_b", "find_a")):
+        # All of them succeed, so that nothing else decides.
+        good, bad = (find_named(ledger, tenant.id, SITE, one) for one in (name, other))
+        for _ in range(8):
+            ran(ledger, tenant, good, ok=True, used=["argument colour"], stale_after=100)
+            ran(ledger, tenant, bad, ok=True, failed=["argument colour"], stale_after=100)
+        assert [name, other] == names(alice.get(f"{PATH}?q=find").json)
+        assert {name, other} == set(names(alice.get(f"{PATH}?q=colours").json))
+        for query in ("", "?query=find"):
+            assert name == names(alice.get(f"{PATH}/recommended{query}").json)[0], query
+        verdicts = [note["verdict"] for note in alice.get(f"{PATH}/{ids[other]}").json["notes"]]
+        assert ["harmful"] == verdicts
+        for one in (name, other):
+            assert 204 == alice.delete(f"{PATH}/{ids[one]}").status_code
+        ids = found_by(services, alice, a_tool("find_a"), a_tool("find_b"))
+
+
+def test_a_history_is_told_over_http(services: Services, alice: Caller) -> None:
+    """Each discovery's differences as an event, each version with its job; deleted, nothing of it is left."""
+    ids = found_by(services, alice, a_tool("same"), a_tool("other"), a_tool("leaves"))
+    found_by(services, alice, a_tool("same", confidence=0.5), a_tool("other", description="Now else."), a_tool("comes"))
+    changes = outbox.select().where(outbox.c.type == TOOLS_CHANGED).order_by(outbox.c.id)
+    with services.kernel.ledger.read() as connection:
+        told = [row.data for row in connection.execute(changes)]
+    assert [
+        {"site": SITE, "new": ["leaves", "other", "same"], "changed": [], "gone": []},
+        {"site": SITE, "new": ["comes"], "changed": ["other"], "gone": ["leaves"]},
+    ] == told
+
+    def versions(name: str) -> list[int]:
+        return [one["version"] for one in alice.get(f"{PATH}/{ids[name]}/versions").json["versions"]]
+
+    assert ([1], [2, 1], [1]) == (versions("same"), versions("other"), versions("leaves"))
+    jobs = {one["job_id"] for one in alice.get(f"{PATH}/{ids['other']}/versions").json["versions"]}
+    assert 2 == len(jobs)
+    assert ("deprecated", 0.5) == (
+        alice.get(f"{PATH}/{ids['leaves']}").json["status"],
+        alice.get(f"{PATH}/{ids['same']}").json["confidence"],
+    )
+    assert 204 == alice.delete(f"{PATH}/{ids['other']}").status_code
+    gone = f"{PATH}/{ids['other']}"
+    assert 404 == alice.get(f"{gone}/versions").status_code == alice.get(f"{gone}/runs").status_code
+
+
+def test_tools_are_found_by_what_is_meant(alice: Caller, ids: dict[str, str]) -> None:
+    """In other words than theirs."""
+    assert ["contact"] == names(alice.get(f"{PATH}?q=enquiry").json)
+    assert "search_products" == names(alice.get(f"{PATH}/recommended?query=look%20up").json)[0]
 
 
 def test_a_run_is_a_job(services: Services, alice: Caller, ids: dict[str, str]) -> None:

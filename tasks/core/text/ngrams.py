@@ -14,11 +14,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-DIMENSIONS = 512
+DIMENSIONS = 1024
 NAME = f"ngrams-{DIMENSIONS}-1"
 """What made a vector. Vectors of another maker point elsewhere and are not compared; change it with what is below."""
 
-_SIZES = range(3, 6)
+_SIZES = range(2, 6)
 # One byte for each number: cosines differ from those of floats in the third digit.
 _SCALE = 127.0
 
@@ -26,7 +26,7 @@ Vector = NDArray[np.float32]
 
 
 def vector_of(weights: Mapping[str, float]) -> Vector:
-    """Return the direction of these words, each as heavy as it says; shape (512,), length 1, or 0 without words."""
+    """Return the direction of these words, each as heavy as it says; shape (1024,), length 1, or 0 without words."""
     total = np.zeros(DIMENSIONS, np.float32)
     for word, weight in weights.items():
         places, signs = _features(word)
@@ -36,7 +36,7 @@ def vector_of(weights: Mapping[str, float]) -> Vector:
 
 
 def packed(vector: Vector) -> bytes:
-    """Return a vector as 512 signed bytes."""
+    """Return a vector as 1,024 signed bytes."""
     largest = float(np.abs(vector).max(initial=0.0))
     return (vector / (largest or 1.0) * _SCALE).round().astype(np.int8).tobytes()
 

@@ -16,6 +16,8 @@ class Outcome:
         value: the typed output: parsed JSON, or ``{"items": [...], "text": ..., "title": ..., "url": ...}`` of a page.
         items: the repeated records in it, where there are any.
         sent: method, URL and body as they went out, for comparing; empty where a browser ran.
+        selectors: those that found their element, in order; only a browser needs any.
+        lost_selectors: better ones that found nothing any more.
     """
 
     status: int
@@ -27,6 +29,8 @@ class Outcome:
     took_s: float
     items: tuple[dict[str, Any], ...] = ()
     sent: dict[str, str] = field(default_factory=dict)
+    selectors: tuple[str, ...] = ()
+    lost_selectors: tuple[str, ...] = ()
 
     @property
     def is_ok(self) -> bool:

@@ -23,6 +23,7 @@ class RunReport:
 
     Args:
         error: the code of what it failed with; empty where it succeeded.
+        selectors, lost_selectors: those that found their element, and better ones that no longer did.
     """
 
     tool_id: str
@@ -32,6 +33,8 @@ class RunReport:
     cost: Cost
     error: str = ""
     arguments: tuple[str, ...] = ()
+    selectors: tuple[str, ...] = ()
+    lost_selectors: tuple[str, ...] = ()
 
 
 LoadTool = Callable[[JobContext, str], Tool]
@@ -85,18 +88,36 @@ class ToolRunner:
             self._keep(request, tool, job, took_s=took_s, ran_in=_backend(tool, request.prefer), error=exc.code)
             raise
         error = "" if outcome.is_ok else f"status_{outcome.status}"
-        self._keep(request, tool, job, took_s=outcome.took_s, ran_in=outcome.backend, error=error)
+        self._keep(request, tool, job, took_s=outcome.took_s, ran_in=outcome.backend, error=error, outcome=outcome)
         return self._result(tool, outcome, job)
 
     def _keep(
-        self, request: RunRequest, tool: Tool, job: JobContext, *, took_s: float, ran_in: RanIn, error: str = ""
+        self,
+        request: RunRequest,
+        tool: Tool,
+        job: JobContext,
+        *,
+        took_s: float,
+        ran_in: RanIn,
+        error: str,
+        outcome: Outcome | None = None,
     ) -> None:
         cost = self._cost(took_s, ran_in)
         self.charge(job, cost, run_method(ran_in))
         if request.tool_id is None:
             return
-        names = tuple(sorted(request.arguments))
-        self.keep(job, RunReport(request.tool_id, tool, took_s, ran_in, cost, error=error, arguments=names))
+        report = RunReport(
+            request.tool_id,
+            tool,
+            took_s,
+            ran_in,
+            cost,
+            error=error,
+            arguments=tuple(sorted(request.arguments)),
+            selectors=outcome.selectors if outcome else (),
+            lost_selectors=outcome.lost_selectors if outcome else (),
+        )
+        self.keep(job, report)
 
     def _cost(self, took_s: float, ran_in: RanIn) -> Cost:
         return self.pricing.cost(run_method(ran_in), Usage(browser_s=took_s if ran_in == "browser" else 0.0))

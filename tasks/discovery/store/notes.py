@@ -11,6 +11,8 @@ from tasks.discovery.store.records import Note, RunFacts
 from tasks.discovery.store.tables import notes
 
 HELPFUL, HARMFUL = "helpful", "harmful"
+ARGUMENT = "argument "
+"""How the subject of a note begins that is of an argument."""
 # A belief starts here, as if seen once, and each run moves the mean; from the threshold on it is told.
 _START, _THRESHOLD = 0.8, 0.7
 _MOST_SUBJECTS = 50

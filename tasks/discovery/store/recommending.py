@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tasks.core.ledger import Ledger
+from tasks.discovery.store.notes import HELPFUL
 from tasks.discovery.store.records import Status, ToolFacts
 from tasks.discovery.store.tools import Wanted, listing
 
@@ -27,8 +28,15 @@ def recommended(ledger: Ledger, wanted: Wanted, *, limit: int = MOST_RECOMMENDED
     """
     page = listing(ledger, replace(wanted, statuses=(Status.ACTIVE,)), limit=_CANDIDATES)
     scored = [Recommendation(facts, score_of(facts)) for facts in page.tools]
-    # Equally good ones stay in the order of the list: best fitting, or newest, first.
-    return sorted(scored, key=lambda one: -one.score)[:limit]
+    # Of equally good ones that first of which runs have shown more good; then the order of the list: best fitting, or
+    # newest, first.
+    return sorted(scored, key=lambda one: (-one.score, -_balance(one.facts)))[:limit]
+
+
+def _balance(facts: ToolFacts) -> float:
+    """Return what the notes say together: from -1, all harmful, to 1, all helpful."""
+    verdicts = [1 if note.verdict == HELPFUL else -1 for note in facts.notes]
+    return sum(verdicts) / len(verdicts) if verdicts else 0.0
 
 
 def score_of(facts: ToolFacts) -> float:

@@ -19,6 +19,7 @@ from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.schema import tenants as tenant_rows
 from tasks.core.records import JobState
 from tasks.core.text import ngrams
+from tasks.discovery.store.notes import ARGUMENT
 from tasks.discovery.store.records import Diff, Status, status_of
 from tasks.discovery.store.tables import notes, recordings, terms, tools, versions
 from tasks.discovery.store.terms import terms_of, vector_of_tool
@@ -189,8 +190,9 @@ class _Recording:
 
 def index(connection: Connection, tool_id: str, tool: Tool) -> None:
     """Write anew by which words the tool is found, and where it points."""
-    subjects = connection.execute(sa.select(notes.c.subject).where(notes.c.tool_id == tool_id)).scalars().all()
-    weights = terms_of(tool, subjects)
+    subjects = connection.execute(sa.select(notes.c.subject).where(notes.c.tool_id == tool_id)).scalars()
+    # Nobody looks for a tool by its selectors.
+    weights = terms_of(tool, [one.removeprefix(ARGUMENT) for one in subjects if one.startswith(ARGUMENT)])
     connection.execute(terms.delete().where(terms.c.tool_id == tool_id))
     if weights:
         rows = [{"tool_id": tool_id, "term": term, "weight": weight} for term, weight in weights.items()]

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
+from tasks.discovery.contract import SITE
 from tasks.discovery.tool import CheckName, Tool
 
 
@@ -28,6 +30,11 @@ def status_of(tool: Tool) -> Status:
     if any(check.name is CheckName.RUNS and not check.passed for check in tool.checks):
         return Status.FAILED
     return Status.TESTING if tool.confidence is None else Status.ACTIVE
+
+
+def rediscovery(url: str) -> dict[str, Any]:
+    """Return the submission that looks for the tools at ``url`` anew, whatever was answered before."""
+    return {"kind": SITE, "params": {"url": url, "force": True}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,11 @@ class StoredTool:
     def uses(self) -> int:
         """How often it was run."""
         return self.runs_ok + self.runs_failed
+
+    @property
+    def rediscovery(self) -> dict[str, Any] | None:
+        """What to submit so that it can be relied on again; None while it can, and where it was never assessed."""
+        return None if self.status in {Status.ACTIVE, Status.TESTING} else rediscovery(self.tool.found_on)
 
 
 @dataclass(frozen=True, slots=True)

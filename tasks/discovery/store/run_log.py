@@ -14,7 +14,7 @@ from tasks.core.ledger.database import insert_if_new
 from tasks.core.ledger.outbox import write_event
 from tasks.discovery.store.notes import add_observations
 from tasks.discovery.store.recording import index, tell_changes
-from tasks.discovery.store.records import Diff, LoggedRun, RunFacts, Statistics, Status
+from tasks.discovery.store.records import Diff, LoggedRun, RunFacts, Statistics, Status, rediscovery
 from tasks.discovery.store.tables import runs, tools
 from tasks.discovery.tool import Tool
 
@@ -69,9 +69,9 @@ def _status_after(status: Status, failures: int, *, stale_after: int) -> Status:
 
 
 def _stale(row: Row[Any], facts: RunFacts, failures: int) -> Emission:
-    rediscover = {"kind": "discovery.site", "params": {"url": row.tool["found_on"]}}
-    data = {"tool_id": row.id, "site": row.site, "name": row.name, "failures": failures, "rediscover": rediscover}
-    return Emission(TOOL_STALE, data | {"error_code": facts.error_code})
+    data = {"tool_id": row.id, "site": row.site, "name": row.name, "failures": failures}
+    again = rediscovery(row.tool["found_on"])
+    return Emission(TOOL_STALE, data | {"error_code": facts.error_code, "rediscover": again})
 
 
 def statistics_of(ledger: Ledger, tool_ids: Sequence[str]) -> dict[str, Statistics]:

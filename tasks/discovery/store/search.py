@@ -8,6 +8,7 @@ and 3.16 (weights of fields as term frequencies: BM25F without lengths of its ow
 """
 
 import math
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -15,13 +16,22 @@ from sqlalchemy.engine import Connection
 from tasks.core.text import ngrams
 from tasks.discovery.store.notes import HELPFUL, notes_of
 from tasks.discovery.store.tables import terms, tools
-from tasks.discovery.store.terms import terms_of_query, vector_of_query
+from tasks.discovery.store.terms import terms_of_query, vector_of_concepts, vector_of_query
 
 _K1, _B = 1.2, 0.75
 # How far what runs have shown may raise or lower a score: it decides between tools that fit about equally well.
 _SWAY = 0.2
-# Cosines of texts that have nothing to do with each other stay below it: one of 512 dimensions has a spread of 0.044.
-LEAST_LIKENESS = 0.2
+# Cosines with tools that have nothing to do with the query stay below these. The first is of the whole query; the
+# second of its concepts alone, which are no accident of spelling, for words that no tool has.
+_LEAST_LIKENESS, _LEAST_MEANING = 0.25, 0.17
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """How alike each tool is to a query, where that is above 0, and which are so alike that they are found by it."""
+
+    likeness: dict[str, float]
+    found: set[str]
 
 
 def by_words(connection: Connection, tenant_id: str, text: str) -> dict[str, float]:
@@ -49,26 +59,30 @@ def by_words(connection: Connection, tenant_id: str, text: str) -> dict[str, flo
     return scores
 
 
-def by_meaning(connection: Connection, tenant_id: str, text: str) -> dict[str, float]:
-    """Return how alike ``text`` is to each of the tenant's tools that has a vector: the cosines above 0."""
+def by_meaning(connection: Connection, tenant_id: str, text: str) -> Alike:
+    """Return how alike ``text`` is to each of the tenant's tools that has a vector."""
     asked = terms_of_query(text)
     if not asked:
-        return {}
+        return Alike({}, set())
     count, _ = _size(connection, tenant_id)
     held = (
-        sa.select(terms.c.term, sa.func.count())
+        sa.select(terms.c.term, sa.func.count().label("holders"))
         .join(tools, tools.c.id == terms.c.tool_id)
         .where(tools.c.tenant_id == tenant_id, terms.c.term.in_(asked))
         .group_by(terms.c.term)
     )
-    holders = dict(connection.execute(held).tuples().all())
-    query = vector_of_query(text, {term: _rarity(holders.get(term, 0), count) for term in asked})
+    holders: dict[str, int] = {row.term: row.holders for row in connection.execute(held)}
+    rarities = {term: _rarity(holders.get(term, 0), count) for term in asked}
+    query = vector_of_query(text, rarities, known=holders)
     ours = sa.select(tools.c.id, tools.c.vector).where(
         tools.c.tenant_id == tenant_id, tools.c.vector_maker == ngrams.NAME
     )
     rows = connection.execute(ours.order_by(tools.c.id)).all()
-    likenesses = ngrams.cosines(query, [row.vector for row in rows])
-    return {row.id: likeness for row, likeness in zip(rows, likenesses, strict=True) if likeness > 0}
+    ids, vectors = [row.id for row in rows], [row.vector for row in rows]
+    likeness = dict(zip(ids, ngrams.cosines(query, vectors), strict=True))
+    meaning = dict(zip(ids, ngrams.cosines(vector_of_concepts(text), vectors), strict=True))
+    found = {one for one in ids if likeness[one] >= _LEAST_LIKENESS or meaning[one] >= _LEAST_MEANING}
+    return Alike({one: cosine for one, cosine in likeness.items() if cosine > 0 or one in found}, found)
 
 
 def swayed(connection: Connection, scores: dict[str, float]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """The words by which a tool is found, and the direction in which it points beside them."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from tasks.core.text.concepts import concepts_in
@@ -20,7 +20,7 @@ _CONCEPT = "="
 
 
 def terms_of(tool: Tool, subjects: Iterable[str] = ()) -> dict[str, float]:
-    """Return the tool's terms with their weights; ``subjects`` are those of its notes."""
+    """Return the tool's terms with their weights; ``subjects`` are the arguments that its notes tell of."""
     weights: dict[str, float] = {}
     for text, weight in [*_texts(tool), *((subject, _DETAIL) for subject in subjects)]:
         for term in stems(text):
@@ -45,12 +45,21 @@ def terms_of_query(text: str) -> list[str]:
     return list(dict.fromkeys(stems(text)))[:_MOST_QUERY_TERMS]
 
 
-def vector_of_query(text: str, rarities: Mapping[str, float]) -> Vector:
-    """Return where a query points; ``rarities`` has the weight of each of its terms."""
-    if not rarities:
-        return vector_of({})
-    meaning = max(rarities.values()) * _MEANING_ASKED
+def vector_of_query(text: str, rarities: Mapping[str, float], *, known: Collection[str] = ()) -> Vector:
+    """Return where a query points.
+
+    Args:
+        rarities: the weight of each of its terms.
+        known: those that some tool has. The fewer there are, the more depends on what the others mean.
+    """
+    unknown = 1.0 - len(known) / max(1, len(rarities))
+    meaning = max(rarities.values(), default=0.0) * (_MEANING_ASKED + (1.0 - _MEANING_ASKED) * unknown)
     return vector_of({**rarities, **{_CONCEPT + concept: meaning for concept in concepts_in(text)}})
+
+
+def vector_of_concepts(text: str) -> Vector:
+    """Return where what a query means points, whatever words it says it with."""
+    return vector_of({_CONCEPT + concept: 1.0 for concept in concepts_in(text)})
 
 
 def _texts(tool: Tool) -> Iterator[tuple[str, float]]:

@@ -19,7 +19,7 @@ from tasks.discovery.store.recording import tell_changes
 from tasks.discovery.store.records import Diff, Statistics, Status, StoredTool, ToolFacts, ToolVersion
 from tasks.discovery.store.rows import stored_tool
 from tasks.discovery.store.run_log import read_statistics
-from tasks.discovery.store.search import LEAST_LIKENESS, by_meaning, by_words, swayed
+from tasks.discovery.store.search import by_meaning, by_words, swayed
 from tasks.discovery.store.tables import sessions, tools, versions
 from tasks.discovery.tool import Effect, Source, Tool
 
@@ -138,11 +138,10 @@ def ranked(connection: Connection, wanted: Wanted) -> list[str]:
     Found is what has a word of it, or means much the same; the order is that of both rankings together.
     """
     text = wanted.text or ""
-    words, meaning = by_words(connection, wanted.tenant_id, text), by_meaning(connection, wanted.tenant_id, text)
+    words, alike = by_words(connection, wanted.tenant_id, text), by_meaning(connection, wanted.tenant_id, text)
     fitting = set(connection.execute(sa.select(tools.c.id).where(*_matching(wanted))).scalars())
-    found = {one for one in words if one in fitting}
-    found |= {one for one, likeness in meaning.items() if likeness >= LEAST_LIKENESS and one in fitting}
-    kept = [{one: score for one, score in scores.items() if one in found} for scores in (words, meaning)]
+    found = (words.keys() | alike.found) & fitting
+    kept = [{one: score for one, score in scores.items() if one in found} for scores in (words, alike.likeness)]
     both = fused(_order(connection, scores) for scores in kept)
     return sorted(both, key=lambda tool_id: (-both[tool_id], tool_id))[:_MOST_FOUND]
 

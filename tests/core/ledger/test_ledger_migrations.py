@@ -28,7 +28,7 @@ from tasks.core.ledger import (
 )
 from tasks.core.ledger.accepting import Idempotency
 from tasks.core.ledger.costs import Budget
-from tasks.core.ledger.schema import metadata, outbox
+from tasks.core.ledger.schema import REVISION, metadata, outbox
 from tasks.core.ledger.tenants import create_key, tenant_of
 from tasks.core.ledger.upgrade import ensure_schema, migrate
 from tasks.core.ledger_events import LedgerEvents
@@ -120,6 +120,13 @@ def test_empty_database_is_brought_up(engine: sa.Engine) -> None:
     """Every table of the models is there, and nothing else."""
     ensure_schema(engine, auto_migrate=True)
     assert tables(engine) == {*metadata.tables, "alembic_version"}
+
+
+def test_the_newest_migration_is_the_one_that_processes_look_for(engine: sa.Engine) -> None:
+    """Else each of them would load the migrations at its start."""
+    ensure_schema(engine, auto_migrate=True)
+    with engine.connect() as connection:
+        assert REVISION == connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one()
 
 
 def test_models_match_the_migrations(engine: sa.Engine) -> None:

@@ -55,7 +55,9 @@ def test_selectors_are_tried_in_their_order_and_the_log_names_the_one(echo: Echo
     assert isinstance(tool.call, FormCall)
     fields = [field.model_copy(update={"selectors": ("#old", ".i")}) for field in tool.call.fields[:1]]
     call = tool.call.model_copy(update={"fields": (*fields, *tool.call.fields[1:])})
-    run(browser_job, tool.model_copy(update={"call": call}), {"q": "secret words"})
+    outcome = run(browser_job, tool.model_copy(update={"call": call}), {"q": "secret words"})
+    assert ("#old",) == outcome.lost_selectors
+    assert outcome.selectors[0].startswith('[name="q"]')
     assert ["/s?q=secret+words&r="] == [each.target for each in echo.sent()]
     assert any("fill 'q': found by '[name=\"q\"]" in line and "(3 of 3)" in line for line in browser_job.lines)
     assert "secret" not in "".join(browser_job.lines)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from tasks.core.ledger import Ledger
 from tasks.core.ledger.schema import outbox
 from tasks.core.ledger.tenants import Tenant
+from tasks.discovery.contract import SiteRequest
 from tasks.discovery.store.notes import judged
 from tasks.discovery.store.recording import TOOLS_CHANGED
 from tasks.discovery.store.records import Diff, RunFacts, Statistics, Status, StoredTool
@@ -69,7 +70,9 @@ def test_failures_in_a_row_make_it_stale(ledger: Ledger, alice: Tenant, tool: St
         assert ["a"] == connection.execute(changed).scalar_one()["changed"]
     assert alice.id == event.tenant_id
     expected = {"tool_id": tool.id, "site": SITE, "name": "a", "failures": 3, "error_code": "timeout"}
-    assert expected | {"rediscover": {"kind": "discovery.site", "params": {"url": f"{SITE}/"}}} == event.data
+    again = {"kind": "discovery.site", "params": {"url": f"{SITE}/", "force": True}}
+    assert expected | {"rediscover": again} == event.data
+    assert SiteRequest.model_validate(again["params"])
 
 
 def test_a_discovery_makes_a_stale_tool_active(
@@ -78,8 +81,9 @@ def test_a_discovery_makes_a_stale_tool_active(
     """It was found again, as it is."""
     ran(ledger, alice, tool, ok=False, stale_after=1)
     assert Status.STALE is stored("a").status
+    assert stored("a").rediscovery is not None
     assert Diff(same=("a",)) == discover(a_tool("a"))
-    assert Status.ACTIVE is stored("a").status
+    assert (Status.ACTIVE, None) == (stored("a").status, stored("a").rediscovery)
 
 
 def test_a_run_of_a_deleted_tool_is_nothing(ledger: Ledger, alice: Tenant, tool: StoredTool) -> None:

@@ -91,8 +91,10 @@ def test_notes_decide_between_equals(ledger: Ledger, alice: Tenant, discover: Di
     discover(a_tool("find_a"), a_tool("find_b"))
     ran(ledger, alice, stored("find_a"), ok=False, used=["argument colour"])
     ran(ledger, alice, stored("find_b"), used=["argument colour"])
-    assert ["find_b", "find_a"] == found(ledger, alice, "find")
+    assert ["find_b", "find_a"] == found(ledger, alice, "find")[:2]
     assert {"find_a", "find_b"} == set(found(ledger, alice, "colours"))
+    ran(ledger, alice, stored("find_a"), used=["selector #kaleidoscope"])
+    assert [] == found(ledger, alice, "kaleidoscope")
 
 
 @pytest.mark.usefixtures("shop")

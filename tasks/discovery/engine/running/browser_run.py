@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from dataclasses import replace
 
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import Frame, Page, Response
@@ -53,7 +54,9 @@ def run_in_browser(job: JobContext, tool: Tool, arguments: Arguments, *, session
             job.log(line, stream="browser")
         if run.picture:
             job.save(FAILURE_PICTURE, run.picture, "image/png")
-    return read_outcome(answer, backend="browser", took_s=time.monotonic() - began)
+    outcome = read_outcome(answer, backend="browser", took_s=time.monotonic() - began)
+    diary = run.diary
+    return replace(outcome, selectors=tuple(diary.found_by), lost_selectors=tuple(diary.lost))
 
 
 class _BrowserRun:

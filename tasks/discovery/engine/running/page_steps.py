@@ -21,9 +21,11 @@ _MAX_SHOWN_SELECTORS = 3
 
 @dataclass(slots=True)
 class Diary:
-    """What a run did, for the job's log. Names and selectors only, never values."""
+    """What a run did, for the job's log and the tool's notes. Names and selectors only, never values."""
 
     lines: list[str] = field(default_factory=list)
+    found_by: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
 
     def note(self, line: str) -> None:
         """Add a line."""
@@ -66,16 +68,22 @@ async def find(
     ends_at = time.monotonic() + limit_s
     while ranked:
         ambiguous: tuple[int, Locator] | None = None
+        lost: list[str] = []
         for rank, selector in enumerate(ranked):
             locator = where.locator(selector)
             count = await _count(locator)
             if count == 1:
                 diary.note(_found(name, ranked, rank))
+                diary.found_by.append(selector)
+                diary.lost += lost
                 return locator
+            if not count:
+                lost.append(selector)
             if count > max(at, 1) and ambiguous is None:
                 ambiguous = (rank, locator)
         if ambiguous is not None:
             diary.note(f"{_found(name, ranked, ambiguous[0])} Of several, it is number {at + 1}.")
+            diary.found_by.append(ranked[ambiguous[0]])
             return ambiguous[1].nth(at)
         if time.monotonic() > ends_at:
             break

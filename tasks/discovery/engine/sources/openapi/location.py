@@ -1,7 +1,8 @@
 """Where a site keeps its API descriptions: what pages link to and configure, the catalogue, and usual paths.
 
-Source: RFC 8631 (``service-desc``), in pages, ``Link`` headers (RFC 8288) and JSON; RFC 9727 (``/.well-known/api-catalog``); RFC 9264 (link sets); the documented
-options of Swagger UI, Redoc, Scalar, RapiDoc and Stoplight Elements.
+Source: RFC 8631 (``service-desc``), in pages, ``Link`` headers (RFC 8288) and JSON; RFC 9727
+(``/.well-known/api-catalog``); RFC 9264 (link sets); the documented options of Swagger UI, Redoc, Scalar, RapiDoc and
+Stoplight Elements.
 """
 
 import re
