@@ -1,8 +1,14 @@
 """A crawled site becomes something one can ask: over HTTP, with the worker in a process of its own."""
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 
 from client import Switchyard
+from client.command import main
+from tests.acceptance.conftest import Yard
 from tests.acceptance.site import Site
 from tests.integration.processes import await_true
 
@@ -35,3 +41,17 @@ def test_a_crawled_site_is_asked(client: Switchyard, site: Site) -> None:
         answer.result["citations"][0]["sentence"],
         answer.result["citations"][0]["document_id"],
     )
+
+
+def test_the_command_crawls_keeps_and_says_how_to_ask(
+    yard: Yard, site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One command from a URL to a site that one can ask."""
+    kept = tmp_path / "site.sqlite"
+    with pytest.raises(SystemExit) as ended:
+        main(["--url", yard.url, "--key", yard.key, "crawl", site.url, "--max-pages", "3", "--save", str(kept)])
+    shown = capsys.readouterr().out
+    assert not ended.value.code, shown
+    with closing(sqlite3.connect(kept)) as database:
+        assert [(3,)] == database.execute("SELECT count(*) FROM pages").fetchall()
+    assert f'switchyard search {site.endpoint} "…"' in shown
