@@ -255,6 +255,13 @@ class Settings(BaseSettings):
         description="Base of an endpoint with OpenAI's interface, such as `https://api.openai.com/v1`.",
     )
     knowledge_key: SecretStr | None = Field(None, description="The endpoint's API key.")
+    knowledge_writer: str | None = Field(
+        None,
+        min_length=1,
+        max_length=100,
+        description="Chat model of `SWITCHYARD_KNOWLEDGE_URL` that writes answers; without one they are sentences of "
+        "the site.",
+    )
     knowledge_index_mb: int = Field(
         512, ge=16, le=65536, description="What the indexes that one process searches may take in memory, in MiB."
     )
@@ -290,8 +297,8 @@ class Settings(BaseSettings):
             problems.append("secret_key: needs at least 32 characters")
         if self.lease_s < 3 * self.beat_s:
             problems.append(f"lease_s: {self.lease_s:g} must be at least three times beat_s ({self.beat_s:g})")
-        if self.knowledge_model.startswith("endpoint:") and not self.knowledge_url:
-            problems.append("knowledge_url: needed where knowledge_model is an endpoint's")
+        if (self.knowledge_model.startswith("endpoint:") or self.knowledge_writer) and not self.knowledge_url:
+            problems.append("knowledge_url: needed where knowledge_model is an endpoint's, or knowledge_writer is set")
         problems += [
             f"egress_allow: {entry!r} is not host:port" for entry in self.egress_allow if not _is_host_port(entry)
         ]

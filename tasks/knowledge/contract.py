@@ -157,7 +157,7 @@ class ReindexResult(Contract):
 
 
 class AnswerRequest(Contract):
-    """Answer a question in a site's own sentences."""
+    """Answer a question from a site, each sentence with its source."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"site": "handbook", "question": "How long is a holiday?"}]}
@@ -168,10 +168,13 @@ class AnswerRequest(Contract):
     session_id: str | None = Field(None, max_length=200, description="Yours; it comes back with the answer.")
     max_sentences: int = Field(3, ge=1, le=10)
     least_confidence: float = Field(0.2, ge=0, le=1, description="Below it nothing is answered.")
+    written: bool | None = Field(
+        None, description="Whether a model writes the answer. Null: where the settings name one (`knowledge_writer`)."
+    )
 
 
 class Citation(Contract):
-    """A sentence, and where it stands."""
+    """A sentence, and where it stands; a written one: where the passage stands that it rests on."""
 
     sentence: str
     document_id: str
@@ -192,6 +195,8 @@ class AnswerResult(Contract):
     citations: tuple[Citation, ...]
     model: str
     version: Count
+    writer: str | None = Field(None, description="The model that wrote the answer; null where it is the site's own.")
+    left_out: Count = Field(0, description="Sentences that the model wrote without a source: they are not told.")
     failed: tuple[str, ...] = Field((), description="Retrievers that could not help: `vector: <why>`.")
 
 
@@ -239,7 +244,7 @@ SPECS = (
         queue=Queue.AI,
         request=AnswerRequest,
         result=AnswerResult,
-        summary="Answer a question in a site's own sentences, with their sources and a confidence.",
+        summary="Answer a question in a site's own sentences, or a model's, each with its source.",
         soft_limit_s=60,
         hard_limit_s=90,
         example={"site": "handbook", "question": "How long is a holiday?"},

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from celery import shared_task
 
-from tasks.core.errors import NotFound
+from tasks.core.errors import EngineUnavailable, NotFound
 from tasks.core.job import Engine, JobContext
 from tasks.core.kernel import Kernel
 from tasks.core.run import JobTask, run_job
-from tasks.knowledge.contract import ANSWER, EMBED, REINDEX, SPECS, UPDATE
+from tasks.knowledge.contract import ANSWER, EMBED, REINDEX, SPECS, UPDATE, AnswerRequest
 from tasks.knowledge.records import ENDPOINT, MINILM, OpenSite
 
 if TYPE_CHECKING:
     from tasks.knowledge.engine.embedding import Embedder
+    from tasks.knowledge.engine.writing import Writer
     from tasks.knowledge.records import Crawl
     from tasks.knowledge.store.reindexing import JobKeeper
 
@@ -80,7 +81,13 @@ def load_answer(kernel: Kernel) -> Engine[Any]:
     library = LedgerLibrary(kernel.ledger)
     most_bytes = kernel.settings.knowledge_index_mb * 2**20
     shelf = kernel.warm.get("knowledge", lambda: IndexShelf(library, most_bytes=most_bytes))
-    return Answerer(library, shelf, partial(_embedder, kernel), lambda job: tenant_of_job(kernel.ledger, job.id))
+    return Answerer(
+        library,
+        shelf,
+        partial(_embedder, kernel),
+        lambda job: tenant_of_job(kernel.ledger, job.id),
+        partial(_writer, kernel),
+    )
 
 
 def _keeper(kernel: Kernel, job: JobContext) -> "JobKeeper":
@@ -115,6 +122,27 @@ def _embedder(kernel: Kernel, job: JobContext) -> "Iterator[Embedder]":
         from tasks.knowledge.engine.embedding import HashedNgrams  # noqa: PLC0415  # as above
 
         yield HashedNgrams()
+
+
+@contextmanager
+def _writer(kernel: Kernel, job: JobContext, request: AnswerRequest) -> "Iterator[Writer | None]":
+    """Give the model that writes answers, where the settings name one and the request does not decline it."""
+    settings = kernel.settings
+    if request.written is False or (request.written is None and settings.knowledge_writer is None):
+        yield None
+        return
+    if settings.knowledge_writer is None:
+        raise EngineUnavailable(
+            "No model writes answers here: set SWITCHYARD_KNOWLEDGE_WRITER, or leave `written` out."
+        )
+    from tasks.knowledge.engine.writing import Writer  # noqa: PLC0415  # only where it is used
+
+    secret = settings.knowledge_key
+    key = secret.get_secret_value() if secret else None
+    with closing(
+        Writer(job.http, url=settings.knowledge_url or "", model=settings.knowledge_writer, key=key)
+    ) as writer:
+        yield writer
 
 
 def _crawl(kernel: Kernel, job: JobContext, crawl_job_id: str) -> "tuple[Crawl, BinaryIO]":

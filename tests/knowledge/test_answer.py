@@ -1,22 +1,28 @@
 """``knowledge.answer``: sentences of the site, each cited by its place."""
 
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from typing import Any
 
 import pytest
 
-from tasks.core.errors import NotFound
+from tasks.core.egress import Egress, EgressPolicy
+from tasks.core.errors import AppError, NotFound, Permanent, Transient
 from tasks.knowledge.contract import AnswerRequest, AnswerResult
 from tasks.knowledge.engine.answer import Answerer
+from tasks.knowledge.engine.writing import Writer
 from tasks.knowledge.search.shelf import IndexShelf
+from tests.knowledge.chats import chatting
 from tests.knowledge.house import SITE, TEXTS, House, ScriptedModel, documents
 
 
-def ask(house: House, question: str, **request: object) -> AnswerResult:
+def ask(house: House, question: str, *, writer: Writer | None = None, **request: object) -> AnswerResult:
     answerer = Answerer(
         house.library,
         IndexShelf(house.library, most_bytes=10**8),
         lambda _job: nullcontext(house.embedder),
         lambda _job: house.tenant.id,
+        lambda _job, _request: nullcontext(writer),
     )
     return answerer(AnswerRequest(**({"site": SITE, "question": question} | request)), house.job("knowledge.answer"))
 
@@ -57,3 +63,66 @@ def test_another_model_than_the_sites_is_named(house: House) -> None:
     assert ["vector: This worker embeds by third; the site by scripted."] == [
         one.replace("other_model: ", "") for one in answer.failed
     ]
+
+
+@contextmanager
+def writing(*pieces: str, status: int = 200, ends: bool = True) -> Iterator[tuple[Writer, list[dict[str, Any]]]]:
+    """A model that answers with these pieces, and what it was asked."""
+    with (
+        chatting(pieces, status=status, ends=ends) as (host, asked),
+        Egress(EgressPolicy(allow=frozenset({host}))) as egress,
+        closing(Writer(egress, url=f"http://{host}/v1", model="scribe", key="k")) as writer,
+    ):
+        yield writer, asked
+
+
+def test_a_model_writes_with_sources(house: House) -> None:
+    """Shown sentence by sentence; what rests on no passage is not told, whatever number it has."""
+    house.update(documents=documents())
+    with writing("A hotel m", "ay cost 1.5 times", " 120 euros [1][9]. Or", " more [77]. So", " there. Ask [1].") as (
+        model,
+        asked,
+    ):
+        answer = ask(house, "What may a hotel cost?", writer=model, max_sentences=5)
+    assert ("A hotel may cost 1.5 times 120 euros. Ask.", "scribe", 2) == (
+        answer.answer,
+        answer.writer,
+        answer.left_out,
+    )
+    assert [("A hotel may cost 1.5 times 120 euros.", "travel"), ("Ask.", "travel")] == [
+        (one.sentence, one.document_id) for one in answer.citations
+    ]
+    shown = house.jobs[-1].deltas
+    assert ["A hotel may cost 1.5 times 120 euros.", "Ask."] == [one["text"] for one in shown]
+    assert ("Bearer k", "scribe", True) == (asked[0]["key"], asked[0]["model"], asked[0]["stream"])
+    assert "[1] Travel > Hotels\n" in asked[0]["messages"][1]["content"]
+
+
+def test_a_model_that_finds_nothing_says_so(house: House) -> None:
+    """And one is not asked where the site has nothing near."""
+    house.update(documents=documents())
+    with writing("NO ANSWER") as (model, asked):
+        assert (None, "scribe") == (
+            (answer := ask(house, "What may a hotel cost?", writer=model)).answer,
+            answer.writer,
+        )
+        assert ask(house, "Which satellites orbit Neptune?", writer=model).writer is None
+        assert 1 == len(asked)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "how", "error"),
+    [
+        (["x"], {"status": 503}, Transient),
+        (["x"], {"status": 401}, Permanent),
+        (["A hotel may cost"], {"ends": False}, Transient),
+        ([7], {}, Permanent),
+    ],
+)
+def test_a_model_that_fails_fails_the_answer(
+    house: House, pieces: Sequence[Any], how: dict[str, Any], error: type[AppError]
+) -> None:
+    """The site's own sentences do not take its place unasked."""
+    house.update(documents=documents())
+    with writing(*pieces, **how) as (model, _), pytest.raises(error):
+        ask(house, "What may a hotel cost?", writer=model)

@@ -1,8 +1,10 @@
-"""``knowledge.answer``: the sentences of a site that answer a question, each cited, and how sure that is."""
+"""``knowledge.answer``: sentences that answer a question, a site's own or a model's, each cited."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from tasks.core.text.words import stems
 from tasks.knowledge.contract import AnswerRequest, AnswerResult, Citation
 from tasks.knowledge.engine.embedding import Embedder
 from tasks.knowledge.engine.update import OpenEmbedder
+from tasks.knowledge.engine.writing import Writer
 from tasks.knowledge.hashed import HASHED, ngrams_of
 from tasks.knowledge.search.passages import Library, Passage
 from tasks.knowledge.search.searching import Hit, search, terms_of
@@ -29,7 +32,8 @@ _NO_SENTENCE = re.compile(r"\s*(#|\||```|~~~|={3}|-{3})")
 # Words by which one asks, and which an answer need not have; the search's own list has the rest.
 _ASKING = frozenset(
     stems(
-        "any can could did do does get give going had if many may much must need shall should tell there who why will would"
+        "any can could did do does get give going had if many may much must need shall should tell there who why will "
+        "would"
     )
 )
 # A sentence this much worse than the best one adds nothing to the answer.
@@ -54,18 +58,22 @@ class Answerer:
 
     Args:
         tenant_of: returns whose the job is.
+        writer: what writes answers, for an attempt; gives None where no model is configured.
     """
 
     library: Library
     shelf: IndexShelf
     embedder: OpenEmbedder
     tenant_of: Callable[[JobContext], str]
+    writer: Callable[[JobContext, AnswerRequest], AbstractContextManager[Writer | None]]
 
     def __call__(self, request: AnswerRequest, job: JobContext) -> AnswerResult:
         """Search, then choose sentences.
 
         Raises:
             NotFound: the tenant has no such site.
+            EngineUnavailable: a written answer is asked for, and no model is configured.
+            EgressRefused, Transient, Permanent: as ``Writer.sentences``.
         """
         standing = self.library.standing(self.tenant_of(job), request.site)
         if standing is None:
@@ -74,38 +82,80 @@ class Answerer:
         with self.embedder(job) as embedder:
             by_site = _vectors_of(index, embedder)
             found = search(index, request.question, embed=lambda text: by_site([text])[0])
-            candidates = self._candidates(index, request.question, found.hits[:_PASSAGES])
+            hits = found.hits[:_PASSAGES]
+            passages = self.library.passages(index.standing.site_id, [hit.chunk_id for hit in hits])
+            candidates = _candidates(index, request.question, hits, passages)
             embed = None if "vector" in found.failed or index.standing.model == HASHED else by_site
             confidence, chosen = _chosen(candidates, request, embed)
-        is_answered = bool(chosen) and confidence >= request.least_confidence
-        return AnswerResult(
+        told = AnswerResult(
             question=request.question,
             session_id=request.session_id,
-            answer=" ".join(one.text for one in chosen) if is_answered else None,
+            answer=None,
             confidence=confidence,
-            citations=tuple(map(_citation, chosen)) if is_answered else (),
+            citations=(),
             model=index.standing.model.name,
             version=index.standing.version,
             failed=tuple(f"{name}: {why}"[:300] for name, why in found.failed.items()),
         )
+        if not chosen or confidence < request.least_confidence:
+            return told
+        with self.writer(job, request) as writer:
+            if writer is not None:
+                best = [passages[hit.chunk_id] for hit in hits if hit.chunk_id in passages]
+                return told.model_copy(update=_written(writer, request, job, best))
+        answer = " ".join(one.text for one in chosen)
+        return told.model_copy(update={"answer": answer, "citations": tuple(map(_citation, chosen))})
 
-    def _candidates(self, index: SiteIndex, question: str, hits: Sequence[Hit]) -> list[_Candidate]:
-        passages = self.library.passages(index.standing.site_id, [hit.chunk_id for hit in hits])
-        asked = terms_of(question)
-        rarities = {stem: index.postings.rarity(stem) for stem in set(asked) - _ASKING or asked}
-        whole = sum(rarities.values()) or 1.0
-        found: dict[str, _Candidate] = {}
-        for place, hit in enumerate(hits):
-            passage = passages.get(hit.chunk_id)
-            for begin, text in _sentences(passage.text) if passage else ():
-                assert passage is not None  # noqa: S101  # for the type checker
-                here, above = set(stems(text)), set(stems(f"{passage.title} {passage.heading}"))
-                share = sum(rarity for stem, rarity in rarities.items() if stem in here) / whole
-                around = sum(rarity for stem, rarity in rarities.items() if stem in here | above) / whole
-                covered = (2 * share + around) / 3
-                score = covered * (0.5 + 0.5 * hit.score)
-                found.setdefault(text, _Candidate(passage, place, begin, text, covered, score))
-        return sorted(found.values(), key=lambda one: -one.score)[:_MAX_SENTENCES]
+
+def _candidates(
+    index: SiteIndex, question: str, hits: Sequence[Hit], passages: Mapping[int, Passage]
+) -> list[_Candidate]:
+    asked = terms_of(question)
+    rarities = {stem: index.postings.rarity(stem) for stem in set(asked) - _ASKING or asked}
+    whole = sum(rarities.values()) or 1.0
+    found: dict[str, _Candidate] = {}
+    there = [(place, hit, passages[hit.chunk_id]) for place, hit in enumerate(hits) if hit.chunk_id in passages]
+    for place, hit, passage in there:
+        above = set(stems(f"{passage.title} {passage.heading}"))
+        for begin, text in _sentences(passage.text):
+            here = set(stems(text))
+            share = sum(rarity for stem, rarity in rarities.items() if stem in here) / whole
+            around = sum(rarity for stem, rarity in rarities.items() if stem in here | above) / whole
+            covered = (2 * share + around) / 3
+            score = covered * (0.5 + 0.5 * hit.score)
+            found.setdefault(text, _Candidate(passage, place, begin, text, covered, score))
+    return sorted(found.values(), key=lambda one: -one.score)[:_MAX_SENTENCES]
+
+
+def _written(writer: Writer, request: AnswerRequest, job: JobContext, passages: Sequence[Passage]) -> dict[str, Any]:
+    """Return what is told of a written answer; its sentences are shown as they come, those without a source never."""
+    citations: list[Citation] = []
+    texts: list[str] = []
+    left_out = 0
+    quoted = [f"{passage.heading}\n{passage.text}" for passage in passages]
+    for sentence in writer.sentences(request.question, quoted, most=request.max_sentences):
+        job.checkpoint()
+        if not sentence.cited:
+            left_out += 1
+            continue
+        cited = [_source(sentence.text, passages[place]) for place in sentence.cited]
+        citations += cited
+        texts.append(sentence.text)
+        job.delta({"text": sentence.text, "citations": [one.model_dump(mode="json") for one in cited]})
+    answer = " ".join(texts) or None
+    return {"answer": answer, "citations": tuple(citations), "writer": writer.name, "left_out": left_out}
+
+
+def _source(sentence: str, passage: Passage) -> Citation:
+    return Citation(
+        sentence=sentence,
+        document_id=passage.key,
+        url=passage.url,
+        title=passage.title,
+        heading=passage.heading,
+        start=passage.begin,
+        end=passage.end,
+    )
 
 
 def _vectors_of(index: SiteIndex, embedder: Embedder) -> Callable[[Sequence[str]], NDArray[np.float32]]:
@@ -170,12 +220,4 @@ def _alike(
 
 def _citation(one: _Candidate) -> Citation:
     begin = one.passage.begin + one.begin
-    return Citation(
-        sentence=one.text,
-        document_id=one.passage.key,
-        url=one.passage.url,
-        title=one.passage.title,
-        heading=one.passage.heading,
-        start=begin,
-        end=begin + len(one.text),
-    )
+    return _source(one.text, one.passage).model_copy(update={"start": begin, "end": begin + len(one.text)})

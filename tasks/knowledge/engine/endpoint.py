@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tasks.core.errors import Permanent, Transient
 from tasks.core.text.ngrams import packed
 from tasks.knowledge.engine.embedding import Readable, unit
+from tasks.knowledge.engine.refusals import refused
 from tasks.knowledge.records import ENDPOINT, Model
 
 if TYPE_CHECKING:
@@ -71,10 +72,7 @@ class Endpoint:
         except ValueError as exc:
             raise Permanent("The embedding endpoint's answer is no JSON.", code="model_refused") from exc
         if content is None:
-            refused = f"The embedding endpoint answered {answer.status_code}."
-            if answer.status_code in {408, 409, 429} or answer.status_code >= 500:
-                raise Transient(refused, code="model_away")
-            raise Permanent(refused, code="model_refused")
+            raise refused(answer.status_code)
         return _vectors_in(content, len(texts))
 
     def close(self) -> None:
