@@ -38,7 +38,7 @@ class ToolListQuery(ToolFilter):
 
     q: Annotated[Text, Field(min_length=1, max_length=500)] | None = Field(
         None,
-        description="Words of its name, title, description or inputs, or what means the same; then the best fitting come first.",
+        description="Its words, or what means the same; then the best fitting come first.",
     )
     limit: Annotated[int, Field(ge=1, le=200), WHOLE_NUMBER] = 50
     cursor: _Cursor | None = Field(None, description="`next_cursor` of the page before.")

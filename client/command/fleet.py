@@ -111,9 +111,16 @@ def advise(
     no_redis: bool,
 ) -> Exit:
     """Tell which backend, how many workers and which ledger a purpose needs, and why."""
-    needs: Needs = {"sites": sites, "jobs_per_day": jobs_per_day, "job_s": job_s, "people": people}
+    needs: Needs = {
+        "sites": sites,
+        "jobs_per_day": jobs_per_day,
+        "job_s": job_s,
+        "people": people,
+        "must_survive": must_survive,
+        "has_redis": not no_redis,
+    }
     with session.client() as client:
-        found = client.advice(**needs, must_survive=must_survive, has_redis=not no_redis)
+        found = client.advice(**needs)
     workers = f"{found.least_workers} to {found.most_workers} workers" if found.backend == "queue" else "one runner"
     head = f"{found.backend}: {workers}, {found.slots} jobs at a time, {found.ledger}"
     marked = [*(f"- {one}" for one in found.reasons), *(f"! {one}" for one in found.warnings)]
