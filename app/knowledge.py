@@ -54,7 +54,10 @@ _EMBED_PRIORITY = 95
 _EMBED_WAIT_S = 5.0
 
 
-@bp.post("/api/knowledge/search", responses={200: answer(SearchAnswer, "The best."), **problems(401, 404, 422, 503)})
+@bp.post(
+    "/api/knowledge/search",
+    responses={200: answer(SearchAnswer, "The best."), **problems(400, 401, 404, 413, 415, 422, 503)},
+)
 @checked
 def search(body: SearchBody) -> Response:
     """Search a site by words and by vectors."""

@@ -41,6 +41,36 @@ def test_a_question_is_answered_by_a_sentence(house: House) -> None:
     assert answer.confidence > 0.6
 
 
+def test_sentences_are_whole(house: House) -> None:
+    """Over broken lines and short forms; no heading, no code, no row of a table is one; each item of a list is."""
+    text = """# Kettles
+
+A kettle holds water, e.g. for tea, and is
+descaled every second week. Its lid stays shut.
+
+| kettle | lid of water |
+
+```
+kettle.descale(water)
+```
+
+- A kettle of water boils
+  in four minutes
+- water
+
+kettle(water, *, lid)¶
+"""
+    house.update(documents=[{"id": "kettles", "text": text}])
+    answer = ask(house, "kettle water", max_sentences=10, least_confidence=0)
+    assert [
+        "A kettle holds water, e.g. for tea, and is descaled every second week.",
+        "A kettle of water boils in four minutes",
+    ] == [one.sentence for one in answer.citations]
+    assert [one.sentence for one in answer.citations] == [
+        " ".join(text[one.start : one.end].split()) for one in answer.citations
+    ]
+
+
 def test_what_nothing_answers_is_not_answered(house: House) -> None:
     """There is no sentence about it, or none that is sure enough."""
     house.update(documents=documents())

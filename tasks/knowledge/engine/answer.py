@@ -25,10 +25,13 @@ from tasks.knowledge.search.site_index import SiteIndex
 
 _PASSAGES = 8
 _MAX_SENTENCES = 80
-_SENTENCE = re.compile(r"[^\n]+?(?:[.!?](?=\s|$)|(?=\n)|$)")
+# A full stop ends a sentence where what follows does not go on in small letters, as after "e.g.".
+_SENTENCE = re.compile(r"\S.*?(?:[.!?][\"'\u2019\u201d)\]`*_]*(?=\s+(?![a-z])|\s*\Z)|\Z)", re.DOTALL)
 _LEAST_CHARS, _MOST_CHARS = 15, 600
-# What no reader takes for a sentence: headings, tables, fences.
-_NO_SENTENCE = re.compile(r"\s*(#|\||```|~~~|={3}|-{3})")
+# What no reader takes for a sentence: headings, tables, fences. Sphinx puts a pilcrow after signatures.
+_NO_SENTENCE = re.compile(r"\s*(#|\||```|~~~|={3}|-{3})|.*¶\s*$")
+_FENCE = re.compile(r"\s*(```|~~~)")
+_ITEM = re.compile(r"\s*([-*+•]|\d{1,3}[.)])\s+")
 # Words by which one asks, and which an answer need not have; the search's own list has the rest.
 _ASKING = frozenset(
     stems(
@@ -47,6 +50,7 @@ class _Candidate:
     passage: Passage
     place: int
     begin: int
+    end: int
     text: str
     share: float
     score: float
@@ -117,13 +121,13 @@ def _candidates(
     there = [(place, hit, passages[hit.chunk_id]) for place, hit in enumerate(hits) if hit.chunk_id in passages]
     for place, hit, passage in there:
         above = set(stems(f"{passage.title} {passage.heading}"))
-        for begin, text in _sentences(passage.text):
+        for begin, end, text in _sentences(passage.text):
             here = set(stems(text))
             share = sum(rarity for stem, rarity in rarities.items() if stem in here) / whole
             around = sum(rarity for stem, rarity in rarities.items() if stem in here | above) / whole
             covered = (2 * share + around) / 3
             score = covered * (0.5 + 0.5 * hit.score)
-            found.setdefault(text, _Candidate(passage, place, begin, text, covered, score))
+            found.setdefault(text, _Candidate(passage, place, begin, end, text, covered, score))
     return sorted(found.values(), key=lambda one: -one.score)[:_MAX_SENTENCES]
 
 
@@ -177,15 +181,31 @@ def _vectors_of(index: SiteIndex, embedder: Embedder) -> Callable[[Sequence[str]
     return embed
 
 
-def _sentences(text: str) -> Iterator[tuple[int, str]]:
-    is_code = False
-    for found in _SENTENCE.finditer(text):
-        line = found.group()
-        if line.lstrip().startswith(("```", "~~~")):
+def _sentences(text: str) -> Iterator[tuple[int, int, str]]:
+    """Give begin, end and words of each sentence; lines that are broken within it are joined."""
+    for begin, end in _paragraphs(text):
+        for found in _SENTENCE.finditer(text, begin, end):
+            sentence = " ".join(found.group().split())
+            # A passage may begin within a sentence, whose first half nobody would see.
+            is_cut = found.start() == 0 and sentence[0].islower()
+            if _LEAST_CHARS <= len(sentence) <= _MOST_CHARS and not is_cut:
+                yield found.start(), found.start() + len(found.group().rstrip()), sentence
+
+
+def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
+    """Give where lines that belong together begin and end: no headings, tables and code; each item of a list alone."""
+    begin, at, is_code = -1, 0, False
+    for line in [*text.splitlines(keepends=True), ""]:
+        is_fence = _FENCE.match(line) is not None
+        item = _ITEM.match(line)
+        if begin >= 0 and (is_fence or item or not line.strip() or _NO_SENTENCE.match(line)):
+            yield begin, at
+            begin = -1
+        if is_fence:
             is_code = not is_code
-        sentence = line.strip()
-        if not is_code and not _NO_SENTENCE.match(line) and _LEAST_CHARS <= len(sentence) <= _MOST_CHARS:
-            yield found.start() + line.index(sentence), sentence
+        elif begin < 0 and not is_code and line.strip() and not _NO_SENTENCE.match(line):
+            begin = at + (item.end() if item else 0)
+        at += len(line)
 
 
 def _chosen(
@@ -219,5 +239,5 @@ def _alike(
 
 
 def _citation(one: _Candidate) -> Citation:
-    begin = one.passage.begin + one.begin
-    return _source(one.text, one.passage).model_copy(update={"start": begin, "end": begin + len(one.text)})
+    begin = one.passage.begin
+    return _source(one.text, one.passage).model_copy(update={"start": begin + one.begin, "end": begin + one.end})

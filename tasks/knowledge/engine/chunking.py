@@ -11,7 +11,7 @@ RECIPE = 1
 """How chunks are cut and their words counted; a page that was cut by another recipe is cut again."""
 
 _MAX_HEADING_CHARS = 300
-_HEADING = re.compile(r"(#{1,6})[ \t]+(\S.*?)[ \t#]*")
+_HEADING = re.compile(r"(#{1,6})[ \t]+(\S.*?)[ \t#¶]*")
 _FENCE = re.compile(r"[ ]{0,3}(`{3,}|~{3,})")
 # A chunk that is too long is cut after the last of the best of these that it has.
 _BREAKS = (re.compile(r"\n\s*\n"), re.compile(r"\n"), re.compile(r"(?<=[.!?;:])\s+"), re.compile(r"\s+"))
@@ -29,8 +29,8 @@ class Chunk:
 def chunks_of(text: str) -> list[Chunk]:
     """Cut Markdown into chunks of at most 1,000 characters, each within one section.
 
-    The parts of a section that is longer overlap by up to 100 characters. Small neighbouring sections under one heading
-    are one chunk. What would be the 1,001st chunk of a page, and all after it, is left out.
+    The parts of a section that is longer overlap by up to 100 characters. A heading with little below it goes
+    with the section of its own that follows. What would be the 1,001st chunk of a page, and all after it, is left out.
     """
     found: list[Chunk] = []
     for section in _joined(list(_sections(text))):
