@@ -105,9 +105,11 @@ def _piece_in(data: str) -> str:
         content: Any = json.loads(data)
         choices = content["choices"]
         # The last event of some endpoints counts tokens and has no choice.
-        return str(choices[0]["delta"].get("content") or "") if choices else ""
+        piece = str(choices[0]["delta"].get("content") or "") if choices else ""
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as exc:
         raise Permanent("The model's endpoint answered what is no stream of a chat.", code="model_refused") from exc
+    # Neither a ledger nor a stream can hold half of a character.
+    return piece.encode("utf-8", "replace").decode().replace("\0", "")
 
 
 def _sentence(written: str, count: int) -> Sentence | None:
