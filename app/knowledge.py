@@ -112,7 +112,9 @@ def _shown(body: SearchBody, answered: Answered) -> SearchAnswer:
 def _embed(at: Services, model: Model, query: str) -> Vector:
     """Have a worker embed the query, and wait for it."""
     params = {"items": [{"content": query}], "model": model.name}
-    job = wait_for_end(at, accept_job(at, EMBED, {"params": params, "priority": _EMBED_PRIORITY}), _EMBED_WAIT_S)
+    # Nobody wants the vector any more when the search has gone on without it.
+    options = {"priority": _EMBED_PRIORITY, "expires_in_s": _EMBED_WAIT_S}
+    job = wait_for_end(at, accept_job(at, EMBED, {"params": params, **options}), _EMBED_WAIT_S)
     if not job.state.is_terminal:
         raise Transient(f"No worker embedded the query within {_EMBED_WAIT_S:g} s: job {job.id}.", code="model_away")
     if job.state is not JobState.SUCCEEDED or job.result is None:

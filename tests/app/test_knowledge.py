@@ -1,5 +1,7 @@
 """``/api/knowledge``: searched, looked after, indexed anew; each tenant's apart."""
 
+import base64
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +9,10 @@ import pytest
 
 from app.services import Services
 from tasks.core.egress import Egress
-from tasks.core.ledger import queries
+from tasks.core.kernel import Kernel
+from tasks.core.ledger import outbox, queries
 from tasks.core.ledger.tenants import Tenant
+from tasks.core.records import Job, JobState
 from tests.app.conftest import Caller, claim, finish
 from tests.knowledge.house import House, ScriptedModel, documents
 from tests.samples import eventually
@@ -75,11 +79,22 @@ def test_an_answer_is_given_again_until_something_changes(house: House, alice: C
     claimed = queries.job(services.kernel.ledger, job.id)
     assert claimed is not None
     finish(services.kernel, claimed, emitted=job.emissions.emitted)
-    from tasks.core.ledger import outbox
-
     outbox.number(services.kernel.ledger)
     assert eventually(lambda: not found(alice, "kettle")["is_cached"])
     assert "samovar" in found(alice, "kettle")["results"][0]["text"]
+
+
+def waiting(kernel: Kernel, tenant_id: str) -> list[Job]:
+    wanted = queries.Filter(tenant_id, states=(JobState.QUEUED,), kind="knowledge.embed")
+    return queries.listing(kernel.ledger, wanted, limit=9).jobs
+
+
+def embed_next(kernel: Kernel, tenant_id: str, model: ScriptedModel, *, before: int) -> Job:
+    """Do what a worker would with the job that a search waits for, and return it."""
+    assert eventually(lambda: len(waiting(kernel, tenant_id)) > before)
+    job = claim(kernel, waiting(kernel, tenant_id)[0].id)
+    vector = model.embed_texts([job.request["items"][0]["content"]])[0].astype("<f4").tobytes()
+    return finish(kernel, job, result={"vectors": [{"vector": base64.b64encode(vector).decode()}]})
 
 
 def test_a_query_is_embedded_by_a_worker(
@@ -94,18 +109,16 @@ def test_a_query_is_embedded_by_a_worker(
     assert ("tea", "scripted") == (answer["results"][0]["document_id"], answer["model"])
     assert 503 != alice.post(f"{PATH}/search", json={"site": "handbook", "query": "kettle"}).status_code
 
-    def work(at: Services, job: Any, _wait_s: float) -> Any:
-        running = claim(at.kernel, job.id)
-        text = running.request["items"][0]["content"]
-        import base64
-
-        vector = base64.b64encode(model.embed_texts([text])[0].astype("<f4").tobytes()).decode()
-        return finish(at.kernel, running, result={"vectors": [{"vector": vector}]})
-
-    monkeypatch.setattr("app.knowledge.wait_for_end", work)
-    answer = found(alice, "kettle")
+    monkeypatch.setattr("app.knowledge._EMBED_WAIT_S", 30.0)
+    with ThreadPoolExecutor(1) as worker:
+        before = len(waiting(services.kernel, alice.tenant_id))
+        work = worker.submit(embed_next, services.kernel, alice.tenant_id, model, before=before)
+        answer = found(alice, "kettle")
+        job = work.result()
+    assert job.expires_at is not None
+    assert (95, 30) == (job.priority, (job.expires_at - job.created_at).total_seconds())
     assert ([], 1) == (answer["failed"], answer["results"][0]["places"].get("lexical"))
-    monkeypatch.setattr("app.knowledge.wait_for_end", lambda *_: pytest.fail("asked twice"))
+    monkeypatch.setattr("app.knowledge.accept_job", lambda *_: pytest.fail("asked twice"))
     assert [] == found(alice, "kettle", top_k=3)["failed"]
 
 
