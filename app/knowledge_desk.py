@@ -22,6 +22,8 @@ from tasks.knowledge.search.shelf import IndexShelf
 from tasks.knowledge.search.site_index import SiteIndex
 
 _MOST_VECTORS = 10_000
+# After a model that did not answer, searches go without it for so long, instead of waiting each.
+AWAY_S = 10.0
 _TIMED = 1000
 # Passages that re-ranking looks into.
 _RERANKED = 30
@@ -66,6 +68,7 @@ class KnowledgeDesk:
         self._answers: FreshAnswers[Asked, Answered] = FreshAnswers()
         self._lock = Lock()
         self._vectors: OrderedDict[tuple[str, str], Vector] = OrderedDict()
+        self._away: dict[str, tuple[float, str]] = {}
         self._took_ms: deque[float] = deque(maxlen=_TIMED)
 
     def answer(self, asked: Asked, embed: EmbedQuery) -> Answered:
@@ -129,8 +132,17 @@ class KnowledgeDesk:
             if key in self._vectors:
                 self._vectors.move_to_end(key)
                 return self._vectors[key]
-        vector = embed(model, text)
+            until, away = self._away.get(model.name, (0.0, ""))
+        if time.monotonic() < until:
+            raise Transient(away, code="model_away")
+        try:
+            vector = embed(model, text)
+        except Transient as exc:
+            with self._lock:
+                self._away[model.name] = time.monotonic() + AWAY_S, exc.message
+            raise
         with self._lock:
+            self._away.pop(model.name, None)
             self._vectors[key] = vector
             while len(self._vectors) > _MOST_VECTORS:
                 self._vectors.popitem(last=False)
@@ -149,7 +161,7 @@ class KnowledgeDesk:
 
 
 def _nobody_embeds(_model: Model, _text: str) -> Vector:
-    raise Transient("The query's vector is not kept any more.", code="model_away")
+    raise NotFound("The query's vector is not kept any more.", code="model_away")
 
 
 def _reranked(index: SiteIndex, query: str, pairs: list[tuple[Hit, Passage]]) -> list[tuple[Hit, Passage]]:

@@ -107,8 +107,12 @@ def test_a_query_is_embedded_by_a_worker(
     answer = found(alice, "kettle")
     assert ["vector"] == [one["retriever"] for one in answer["failed"]]
     assert ("tea", "scripted") == (answer["results"][0]["document_id"], answer["model"])
-    assert 503 != alice.post(f"{PATH}/search", json={"site": "handbook", "query": "kettle"}).status_code
+    asked = len(waiting(services.kernel, alice.tenant_id))
+    assert ["vector"] == [one["retriever"] for one in found(alice, "samovar")["failed"]]
+    assert asked == len(waiting(services.kernel, alice.tenant_id))
 
+    monkeypatch.setattr("app.knowledge_desk.AWAY_S", 0.0)
+    services.knowledge._away.clear()
     monkeypatch.setattr("app.knowledge._EMBED_WAIT_S", 30.0)
     with ThreadPoolExecutor(1) as worker:
         before = len(waiting(services.kernel, alice.tenant_id))
