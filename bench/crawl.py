@@ -5,7 +5,8 @@
 The site is a folder of HTML (by default Debian's ``python3-doc``), served from memory by another process. Each round
 runs every crawler once, in turn, each in a fresh process, with no delay between requests, the same concurrency, page
 cap and depth, and robots.txt obeyed; the median of the rounds counts. ``scrapy+text`` does the same work as ours,
-``scrapy`` leaves out the main text, which is most of the work.
+``scrapy`` leaves out the main text. ``missed`` and ``extra`` count the pages that only Scrapy or only ours kept, where
+neither was stopped by the cap (``--pages``).
 """
 
 import argparse
@@ -16,13 +17,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from bench.crawlers import CRAWLERS
 
 ROOT = Path(__file__).parents[1]
 DEFAULT_SITE = Path("/usr/share/doc/python3-doc/html")
 
-Runs = dict[str, list[dict[str, float]]]
+Runs = dict[str, list[dict[str, Any]]]
 
 
 @contextmanager
@@ -37,11 +39,11 @@ def served(folder: Path) -> Iterator[str]:
         server.stdin.close()
 
 
-def run(name: str, url: str, *, pages: int, concurrency: int) -> dict[str, float]:
+def run(name: str, url: str, *, pages: int, concurrency: int) -> dict[str, Any]:
     """Return what one crawl in a fresh process measured."""
     command = [sys.executable, "-m", "bench.crawlers", name, url, str(pages), str(concurrency)]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return measured
 
 
@@ -57,17 +59,36 @@ def summarize(runs: Runs) -> dict[str, dict[str, float]]:
             "pages": measured[0]["pages"],
             "megabytes": round(measured[0]["bytes"] / 1e6, 1),
             "text_chars": measured[0]["text_chars"],
+            "cpu_s": statistics.median(one["cpu_s"] for one in measured),
+            "peak_mb": max(one["peak_mb"] for one in measured),
         }
     return summary
 
 
+def compared(runs: Runs, summary: dict[str, dict[str, float]], *, pages: int) -> dict[str, Any]:
+    """Return ours beside Scrapy without text; pages missed or extra only where neither met the cap."""
+    ours, theirs = summary["switchyard"], summary["scrapy"]
+    kept, wanted = (set(runs[name][0]["urls"]) for name in ("switchyard", "scrapy"))
+    is_whole = max(len(kept), len(wanted)) < pages
+    return {
+        "ours_pages_s": ours["pages_per_second"],
+        "scrapy_pages_s": theirs["pages_per_second"],
+        "ratio": round(ours["pages_per_second"] / theirs["pages_per_second"], 3),
+        "missed": len(wanted - kept) if is_whole else None,
+        "extra": len(kept - wanted) if is_whole else None,
+        "peak_mb": ours["peak_mb"],
+    }
+
+
 def print_table(summary: dict[str, dict[str, float]]) -> None:
     """Print one line for each crawler."""
-    print(f"{'crawler':<14}{'pages/s':>9}{'slowest':>9}{'fastest':>9}{'pages':>7}{'MB':>8}{'text chars':>12}")
+    heads = f"{'slowest':>9}{'fastest':>9}{'pages':>7}{'MB':>8}{'text chars':>12}{'CPU s':>8}{'peak MB':>9}"
+    print(f"{'crawler':<14}{'pages/s':>9}{heads}")
     for name, row in summary.items():
         print(
             f"{name:<14}{row['pages_per_second']:>9.2f}{row['slowest']:>9.2f}{row['fastest']:>9.2f}"
             f"{row['pages']:>7.0f}{row['megabytes']:>8.1f}{row['text_chars']:>12.0f}"
+            f"{row['cpu_s']:>8.1f}{row['peak_mb']:>9.0f}"
         )
 
 
@@ -91,7 +112,11 @@ def main() -> None:
     print_table(summary)
     if options.json:
         settings = {"pages": options.pages, "rounds": options.rounds, "concurrency": options.concurrency}
-        print(json.dumps({"bench": "crawl", **settings, "crawlers": summary}))
+        print(
+            json.dumps(
+                {"bench": "crawl", **compared(runs, summary, pages=options.pages), **settings, "crawlers": summary}
+            )
+        )
 
 
 if __name__ == "__main__":

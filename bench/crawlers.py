@@ -1,12 +1,14 @@
 """One crawl by one crawler in a process of its own: ``python -m bench.crawlers NAME URL PAGES CONCURRENCY``.
 
-Prints JSON ``{"pages", "bytes", "text_chars", "seconds"}``. The seconds run from the start of the crawl to its end;
-imports are left out, the start of our extraction processes is counted.
+Prints JSON ``{"pages", "bytes", "text_chars", "seconds", "cpu_s", "peak_mb", "urls"}``. The seconds run from the start
+of the crawl to its end; imports are left out, the start of our extraction processes is counted. ``peak_mb`` adds up the
+peaks of all processes, ``cpu_s`` has everything from the process's start.
 """
 
 import hashlib
 import json
 import re
+import resource
 import sys
 import tempfile
 import time
@@ -17,12 +19,14 @@ from urllib.parse import urldefrag, urlsplit
 
 DEPTH = 3
 
+Measured = dict[str, Any]
 
-def switchyard(url: str, *, pages: int, concurrency: int) -> dict[str, float]:
+
+def switchyard(url: str, *, pages: int, concurrency: int) -> Measured:
     """Crawl with the engine of ``crawling.site``."""
     from tasks.core.egress import Egress, EgressPolicy  # noqa: PLC0415 - each crawler loads only its own libraries
     from tasks.crawling.contract import CrawlRequest  # noqa: PLC0415  # each crawler's process loads only its own
-    from tasks.crawling.engine.site import crawl  # noqa: PLC0415  # each crawler's process loads only its own
+    from tasks.crawling.engine.site import EXTRACTION_PROCESSES, crawl  # noqa: PLC0415  # each crawler's process loads only its own
     from tests.fakes import FakeJob  # noqa: PLC0415  # each crawler's process loads only its own
 
     request = CrawlRequest(url=url, depth=DEPTH, max_pages=pages, concurrency=concurrency, delay_s=0, use_sitemap=False)
@@ -32,16 +36,23 @@ def switchyard(url: str, *, pages: int, concurrency: int) -> dict[str, float]:
         started = time.perf_counter()
         result = crawl(request, job)
         seconds = time.perf_counter() - started
-    text_chars = sum(len(json.loads(line)["text"]) for line in job.saved["pages.jsonl"].splitlines())
-    return {"pages": result.pages_ok, "bytes": result.fetched_bytes, "text_chars": text_chars, "seconds": seconds}
+    kept = [json.loads(line) for line in job.saved["pages.jsonl"].splitlines()]
+    return {
+        "pages": result.pages_ok,
+        "bytes": result.fetched_bytes,
+        "text_chars": sum(len(page["text"]) for page in kept),
+        "seconds": seconds,
+        "urls": sorted(page["url"] for page in kept),
+        **_used(children=EXTRACTION_PROCESSES),
+    }
 
 
-def scrapy(url: str, *, pages: int, concurrency: int) -> dict[str, float]:
+def scrapy(url: str, *, pages: int, concurrency: int) -> Measured:
     """Crawl with Scrapy: title, links and hash of the body, no main text."""
     return _scrapy(url, pages=pages, concurrency=concurrency, extract=None)
 
 
-def scrapy_text(url: str, *, pages: int, concurrency: int) -> dict[str, float]:
+def scrapy_text(url: str, *, pages: int, concurrency: int) -> Measured:
     """Crawl with Scrapy, the main text extracted by trafilatura in the callback: the work that ours does."""
     import trafilatura  # noqa: PLC0415  # each crawler's process loads only its own
 
@@ -51,7 +62,7 @@ def scrapy_text(url: str, *, pages: int, concurrency: int) -> dict[str, float]:
     return _scrapy(url, pages=pages, concurrency=concurrency, extract=extract)
 
 
-def _scrapy(url: str, *, pages: int, concurrency: int, extract: Callable[[str], str] | None) -> dict[str, float]:
+def _scrapy(url: str, *, pages: int, concurrency: int, extract: Callable[[str], str] | None) -> Measured:
     from scrapy import Request, Spider  # noqa: PLC0415  # each crawler's process loads only its own
     from scrapy.crawler import CrawlerProcess  # noqa: PLC0415  # each crawler's process loads only its own
     from scrapy.exceptions import CloseSpider  # noqa: PLC0415  # each crawler's process loads only its own
@@ -59,6 +70,7 @@ def _scrapy(url: str, *, pages: int, concurrency: int, extract: Callable[[str], 
     from scrapy.linkextractors import LinkExtractor  # noqa: PLC0415  # each crawler's process loads only its own
 
     kept = {"pages": 0, "bytes": 0, "text_chars": 0}
+    urls: list[str] = []
 
     class SiteSpider(Spider):
         """Breadth first, until as many pages are kept as wanted."""
@@ -74,6 +86,7 @@ def _scrapy(url: str, *, pages: int, concurrency: int, extract: Callable[[str], 
             links = list(dict.fromkeys(urldefrag(link.url).url for link in self.links.extract_links(response)))
             text = extract(response.text) if extract else ""
             kept["pages"] += 1
+            urls.append(response.url)
             kept["bytes"] += len(response.body)
             kept["text_chars"] += len(text)
             yield {
@@ -109,7 +122,14 @@ def _scrapy(url: str, *, pages: int, concurrency: int, extract: Callable[[str], 
         started = time.perf_counter()
         process.start()
         seconds = time.perf_counter() - started
-    return {**kept, "seconds": seconds}
+    return {**kept, "seconds": seconds, "urls": sorted(urls), **_used(children=0)}
+
+
+def _used(*, children: int) -> dict[str, float]:
+    own, theirs = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = own.ru_utime + own.ru_stime + theirs.ru_utime + theirs.ru_stime
+    # The system tells the largest child's peak: it counts for each.
+    return {"cpu_s": round(cpu_s, 2), "peak_mb": round((own.ru_maxrss + children * theirs.ru_maxrss) / 1024, 1)}
 
 
 CRAWLERS = {"switchyard": switchyard, "scrapy+text": scrapy_text, "scrapy": scrapy}

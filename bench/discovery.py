@@ -5,9 +5,10 @@
 The targets are real programs, started here (``tests/acceptance/targets``), each with a list of wanted tools that was
 written before the first run. Each is discovered as a stranger and, where it has an account, signed in. Published tools
 that read are then run once more, by a fresh runner: one that does not answer with success is failing.
-Confidence is judged by weights that saw nothing of the target (``brier``). ``--data DIR`` takes the labelled forms for
-that from ``DIR/forms``; ``--fit`` fits the shipped weights on everything and writes them. ``--kept DIR`` keeps what
-each target gave and takes it from there the next time. Times are of a local site of ten pages with a warm browser.
+Confidence is judged by weights that saw nothing of the target (``brier``), on the tools that a person has judged
+(``tests/acceptance/targets/judged``). ``--data DIR`` takes the labelled pages for that from ``DIR/forms`` and
+``DIR/pagination``; ``--fit`` fits the shipped weights on everything and writes them. ``--kept DIR`` keeps what each
+target gave and takes it from there the next time. Times are of a local site of ten pages with a warm browser.
 """
 
 import argparse
@@ -37,9 +38,14 @@ def kept_or_found(name: str, folder: Path | None) -> Found:
     return found
 
 
+def labelled_rows(data: Path) -> list[fitting.Row]:
+    """Return what the folders ``forms`` and ``pagination`` of labelled pages give; none without them."""
+    return [*fitting.page_rows(data / "forms"), *fitting.list_rows(data / "pagination")]
+
+
 def figures(found: list[Found], *, data: Path) -> dict[str, Any]:
     """Return the counts, and how good the confidences are."""
-    on_targets, on_pages = fitting.target_rows(found), fitting.page_rows(data)
+    on_targets, on_pages = fitting.target_rows(found), labelled_rows(data)
     rows = [*on_targets, *on_pages]
     answers = fitting.cross_validated(rows)
     judged = fitting.judge(on_targets, answers[: len(on_targets)])
@@ -87,7 +93,7 @@ def show(found: list[Found], result: dict[str, Any]) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=DEVELOPMENT.parent, help="folder with labelled forms in forms/")
+    parser.add_argument("--data", type=Path, default=DEVELOPMENT.parent, help="folder with forms/ and pagination/")
     parser.add_argument("--json", action="store_true", help="print a JSON object as the last line")
     parser.add_argument("--fit", action="store_true", help="fit the shipped weights anew")
     parser.add_argument("--target", action="append", choices=NAMES, help="only these targets")
@@ -95,9 +101,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=20, help="timed discoveries; 0 leaves them out")
     options = parser.parse_args()
     found = [kept_or_found(name, options.kept) for name in options.target or NAMES]
-    result = figures(found, data=options.data / "forms")
+    result = figures(found, data=options.data)
     if options.fit:
-        rows = [*fitting.target_rows(found), *fitting.page_rows(options.data / "forms")]
+        rows = [*fitting.target_rows(found), *labelled_rows(options.data)]
         _WEIGHTS.write_text(confidence.format_weights(fitting.fit(rows)), encoding="utf-8")
     show(found, result)
     if options.jobs:

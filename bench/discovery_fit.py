@@ -1,10 +1,15 @@
 """Fitting the confidence of tools, and judging it on sites that it has not seen.
 
-Two kinds of rows: forms of labelled pages as they are found, not tried, which are right when their guessed type is the
-annotated one; and tools of the targets with what trying them has shown, which are right when a list asks for them.
-Both kinds weigh the same, however many there are of each.
+Three kinds of rows: forms of labelled pages, not tried, which are right when their guessed type is the annotated one;
+labelled pages taken for pages of a list, which are right when they are; and tools of the targets with what trying them
+has shown, which are right when a person found that they are what they say (``discovery_judged``).
+
+The model is a logistic regression with an intercept for each site. Sites differ for reasons that no evidence shows, so
+a new site is given the average intercept, and its logits are drawn in by what that leaves open. Each weight has a
+belief to begin with, from which data must move it: with five programs most stay near it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +19,28 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from bench.discovery_judged import is_right
 from bench.discovery_targets import Found
 from bench.fitting import FOLDS, folds, out_of_fold
 from bench.forms import FORM_STRENGTH, read_cases
+from bench.pagination import read_cases as read_pages
+from bench.pagination import surest_out_of_fold
 from tasks.discovery.engine.confidence import EVIDENCE, assess, features
 from tasks.discovery.engine.form_features import form_features
+from tasks.discovery.engine.pagination import NOT_PAGINATION, PAGE_THRESHOLD
 from tasks.discovery.tool import RequestCall, Source, Tool
 
-# Of the penalty |weights|^2 / (2 * strength): a few hundred tools of five sites do not bear more.
-STRENGTH = 0.03
+# Each weight's value before any data, and its standard deviation, in logits. How common right tools are is open, with
+# a classifier's probability and without; that probability is believed; passing a check speaks a little for a tool;
+# kinds of sources are alike.
+_BELIEFS = {"bias": (0.0, 3.0), "measured": (0.0, 3.0), "prior": (1.0, 0.3)}
+_OF_EVIDENCE = (0.3, 0.3)
+_OF_KIND = (0.0, 0.5)
+# Standard deviation of the sites' intercepts.
+SITE_SPREAD = 0.7
+# How a logit shrinks when a normal deviation of that size is averaged over (MacKay 1992, "The evidence framework
+# applied to classification networks", equation 11).
+SHRINKING = 1 / math.sqrt(1 + math.pi * SITE_SPREAD**2 / 8)
 _BINS = 5
 _PAGES = "labelled pages"
 
@@ -38,8 +56,9 @@ class Row:
 
 
 def target_rows(found: Sequence[Found]) -> list[Row]:
-    """Return the tools of the targets."""
-    return [Row(tool, target.is_wanted(tool), target.name, "targets") for target in found for tool in target.tools]
+    """Return the tools of the targets that a person has judged."""
+    judged = ((tool, target.name, is_right(target.name, tool)) for target in found for tool in target.tools)
+    return [Row(tool, verdict, name, "targets") for tool, name, verdict in judged if verdict is not None]
 
 
 def page_rows(folder: Path) -> list[Row]:
@@ -53,19 +72,32 @@ def page_rows(folder: Path) -> list[Row]:
     found = []
     for case, answer in zip(cases, answers, strict=True):
         best = int(answer.argmax())
-        tool = _form_tool(classes[best], float(answer[best]))
+        tool = _untried(Source.FORM, classes[best], float(answer[best]))
         found.append(Row(tool, classes[best] == case.type, case.site, _PAGES))
     return found
 
 
-def _form_tool(purpose: str, prior: float) -> Tool:
+def list_rows(folder: Path) -> list[Row]:
+    """Return the pages taken for pages of a list by models that saw no page of their site; none without the data."""
+    if not (folder / "index.jsonl").is_file():
+        return []
+    cases = read_pages(folder)
+    found = []
+    for case, surest in zip(cases, surest_out_of_fold(cases), strict=True):
+        if surest >= PAGE_THRESHOLD:
+            is_list = any(kind != NOT_PAGINATION for kind in case.kinds)
+            found.append(Row(_untried(Source.PAGINATION, "pagination", surest), is_list, case.site, _PAGES))
+    return found
+
+
+def _untried(source: Source, purpose: str, prior: float) -> Tool:
     site = "https://example.org"
     call = RequestCall(url=f"{site}/")
     return Tool(
-        name="form",
+        name="untried",
         site=site,
         found_on=call.url,
-        source=Source.FORM,
+        source=source,
         purpose=purpose,
         call=call,
         input_schema={},
@@ -74,25 +106,31 @@ def _form_tool(purpose: str, prior: float) -> Tool:
 
 
 def fit(rows: Sequence[Row]) -> dict[str, float]:
-    """Return the weights. Deterministic."""
-    names = sorted({name for row in rows for name in features(row.tool)})
-    design = np.array([[features(row.tool).get(name, 0.0) for name in names] for row in rows])
+    """Return the weights for a site that was not seen. Deterministic."""
+    seen = [features(row.tool) for row in rows]
+    names, sites = sorted({name for one in seen for name in one}), sorted({row.group for row in rows})
+    design = np.zeros((len(rows), len(names) + len(sites)))
+    for at, (row, one) in enumerate(zip(rows, seen, strict=True)):
+        design[at, : len(names)] = [one.get(name, 0.0) for name in names]
+        design[at, len(names) + sites.index(row.group)] = 1.0
     target = np.array([float(row.is_right) for row in rows])
-    counts = {kind: sum(row.kind == kind for row in rows) for kind in {row.kind for row in rows}}
-    weight = np.array([min(counts.values()) / counts[row.kind] for row in rows])
-
-    # How common right tools are is no claim about any of them, tried or not.
-    penalty = np.array([0.0 if name in ("bias", "checked") else 1 / STRENGTH for name in names])
+    beliefs = [_belief(name) for name in names] + [(0.0, SITE_SPREAD)] * len(sites)
+    mean, spread = np.array(beliefs).T
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        score = design @ weights
-        value = weight @ (np.logaddexp(0, score) - target * score) + penalty @ weights**2 / 2
-        return float(value), design.T @ (weight * (1 / (1 + np.exp(-score)) - target)) + penalty * weights
+        score, away = design @ weights, (weights - mean) / spread
+        value = np.sum(np.logaddexp(0, score) - target * score) + away @ away / 2
+        return float(value), design.T @ (1 / (1 + np.exp(-score)) - target) + away / spread
 
-    # Evidence counts for a tool or not at all: with five sites it would else be chance that speaks against one.
-    bounds = [(0.0, None) if name in EVIDENCE else (None, None) for name in names]
-    best = minimize(loss, np.zeros(len(names)), jac=True, method="L-BFGS-B", bounds=bounds)
-    return dict(zip(names, map(float, best.x), strict=True))
+    # Evidence speaks for a tool or not at all: with so few programs it would else be chance that speaks against one.
+    bounds = [(0.0, None) if name in EVIDENCE else (None, None) for name in names] + [(None, None)] * len(sites)
+    best = minimize(loss, mean, jac=True, method="L-BFGS-B", bounds=bounds)
+    fitted = dict(zip(names, map(float, best.x), strict=False))
+    return {name: SHRINKING * fitted.get(name, _belief(name)[0]) for name in sorted({*names, *EVIDENCE})}
+
+
+def _belief(name: str) -> tuple[float, float]:
+    return _BELIEFS.get(name, _OF_EVIDENCE if name in EVIDENCE else _OF_KIND)
 
 
 def cross_validated(rows: Sequence[Row]) -> list[float]:

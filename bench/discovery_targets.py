@@ -24,8 +24,8 @@ from tests.acceptance.targets.starting import started
 from tests.acceptance.targets.target import Target
 from tests.acceptance.targets.wanted import Wanted, matches, wanted
 
-MAX_PAGES = 40
-MAX_PAGES_OF_A_STRANGER = 15
+MAX_PAGES = 80
+MAX_PAGES_OF_A_STRANGER = 30
 MAX_TOOLS = 100
 MAX_DEPTH = 3
 _EFFECTS = {"read": "reads", "write": "writes", "destroy": "destroys"}
@@ -144,6 +144,8 @@ class Discovery:
                     "max_depth": MAX_DEPTH,
                     "max_tools": MAX_TOOLS,
                     "use_session": state is not None,
+                    # The targets are ours, and made anew for each run.
+                    "options": {"open_deletions": state is not None},
                     **changes,
                 }
             )

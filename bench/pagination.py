@@ -15,11 +15,13 @@ where some link is taken for one. The figures for links stand beside them.
 import argparse
 import gzip
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import lxml.html
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.fitting import fit, out_of_fold, site_of
 from tasks.discovery.engine.html_page import read_page
@@ -83,22 +85,40 @@ def try_shipped(cases: list[Case]) -> dict:
 
 def try_out_of_fold(cases: list[Case], *, is_written: bool) -> dict:
     """Return out-of-fold figures; ``is_written`` also fits on everything and writes the weights."""
-    rows = [row for case in cases for row in link_features(case.page)]
-    labels = [kind for case in cases for kind in case.kinds]
-    sites = [case.site for case in cases for _ in case.kinds]
-    classes, answer = out_of_fold(rows, labels, sites, strength=STRENGTH)
     if is_written:
-        WEIGHTS.write_text(fit(rows, labels, sites, strength=STRENGTH).to_json(), encoding="utf-8")
+        WEIGHTS.write_text(fit(*_links(cases), strength=STRENGTH).to_json(), encoding="utf-8")
+    classes, parts = _out_of_fold(cases)
     none = classes.index(NOT_PAGINATION)
-    surest, answers, start = [], [], 0
-    for case in cases:
-        part = answer[start : start + len(case.kinds)]
-        start += len(case.kinds)
-        surest.append(float((1 - part[:, none]).max(initial=0.0)))
+    surest, answers = _surest(classes, parts), []
+    for part in parts:
         best = np.where(np.arange(len(classes)) == none, -1.0, part).argmax(axis=1) if len(part) else []
         sure = 1 - part[:, none] >= PAGE_THRESHOLD
         answers.append([classes[one] if is_sure else NOT_PAGINATION for one, is_sure in zip(best, sure, strict=True)])
     return measure(cases, surest, answers)
+
+
+def surest_out_of_fold(cases: list[Case]) -> list[float]:
+    """Return each page's probability of being one of several, by models that saw no page of its site."""
+    return _surest(*_out_of_fold(cases))
+
+
+def _surest(classes: Sequence[str], parts: list[NDArray[np.float64]]) -> list[float]:
+    none = classes.index(NOT_PAGINATION)
+    return [float((1 - part[:, none]).max(initial=0.0)) for part in parts]
+
+
+def _out_of_fold(cases: list[Case]) -> tuple[tuple[str, ...], list[NDArray[np.float64]]]:
+    """Return the classes, and for each page the probabilities of its links."""
+    classes, answer = out_of_fold(*_links(cases), strength=STRENGTH)
+    ends = np.cumsum([len(case.kinds) for case in cases])
+    return classes, np.split(answer, ends[:-1])
+
+
+def _links(cases: list[Case]) -> tuple[list[set[str]], list[str], list[str]]:
+    """Return features, label and site of each link."""
+    rows = [row for case in cases for row in link_features(case.page)]
+    labels = [kind for case in cases for kind in case.kinds]
+    return rows, labels, [case.site for case in cases for _ in case.kinds]
 
 
 def measure(cases: list[Case], surest: list[float], answers: list[list[str]]) -> dict:

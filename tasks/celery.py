@@ -2,11 +2,13 @@
 
 import atexit
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 
 from celery import Celery
 
 from tasks.core.kernel import Kernel, open_kernel
+from tasks.core.meanwhile import Meanwhile
 from tasks.core.settings import load_settings
 from tasks.core.spec import JobSpec
 from tasks.core.telemetry import Telemetry, configure_telemetry
@@ -16,10 +18,14 @@ from tasks.registry import load_specs
 class SwitchyardCelery(Celery):  # type: ignore[misc]  # Celery has no types
     """Celery, plus the kernel of this process."""
 
+    # Set in a worker's child, which has time to spare between one job and the next.
+    tells_meanwhile = False
+
     @cached_property
     def kernel(self) -> Kernel:
         """The kernel, opened on first use in this process; closed when the process ends."""
-        return open_kernel(load_settings())
+        kernel = open_kernel(load_settings())
+        return replace(kernel, meanwhile=Meanwhile()) if self.tells_meanwhile else kernel
 
     @cached_property
     def specs(self) -> Mapping[str, JobSpec]:

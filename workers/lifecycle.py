@@ -77,13 +77,19 @@ def _mark_child(**_: Any) -> None:
     """Make this child the leader of its own group, and mark all that it will start."""
     os.setpgid(0, 0)
     mark_child()
+    app.tells_meanwhile = True
 
 
 @signals.worker_process_shutdown.connect  # type: ignore[untyped-decorator]  # Celery has no types
 def _close_child(**_: Any) -> None:
-    """End what this child's jobs kept warm; where it is killed instead, the beat finds what it leaves."""
+    """Tell what is still to tell, and end what this child's jobs kept warm.
+
+    Where it is killed instead, the dispatcher tells, and the beat finds what is left.
+    """
     kernel: Kernel | None = vars(app).get("kernel")  # a child that ran nothing has opened none
     if kernel is not None:
+        if kernel.meanwhile is not None:
+            kernel.meanwhile.close()
         kernel.warm.close()
 
 

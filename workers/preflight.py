@@ -17,7 +17,7 @@ _PROGRAMS: Mapping[str, Sequence[str]] = {
     "git": ("git",),
     "nginx": ("nginx",),
 }
-_MODULES: Mapping[str, str] = {"playwright": "playwright", "rpy2": "rpy2", "trafilatura": "trafilatura"}
+_MODULES: Mapping[str, str] = {"playwright": "playwright", "rpy2": "rpy2"}
 # R packages that a capability needs, by its name. They are looked for in R's own libraries.
 _R_PACKAGES: Mapping[str, Sequence[str]] = {"vacalibration": ("vacalibration", "rstan")}
 _R_LIMIT_S = 10.0

@@ -35,15 +35,17 @@ class HubWaiter:
         deadline = time.monotonic() + timeout_s
         with self._hub.watching(job_id, bell, states_only=version_seen is None) as feed:
             if version_seen is None:
-                self._wait_for_end(job_id, bell, deadline=deadline)
+                self._wait_for_end(feed, bell, deadline=deadline)
             else:
                 self._wait_for_change(feed, bell, version_seen=version_seen, deadline=deadline)
 
-    def _wait_for_end(self, job_id: str, bell: Bell, *, deadline: float) -> None:
+    def _wait_for_end(self, feed: Feed, bell: Bell, *, deadline: float) -> None:
         while True:
-            pulse = queries.pulse(self._ledger, job_id)
+            pulse = queries.pulse(self._ledger, feed.job_id)
             if pulse is None or pulse.state in TERMINAL or not self._rings(bell, deadline):
                 return
+            if feed.newest is not None and feed.newest.is_terminal:
+                return  # the caller reads the whole record anyway
 
     def _rings(self, bell: Bell, deadline: float) -> bool:
         """Wait for the bell; False when the time is over or this process drains."""

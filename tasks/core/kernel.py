@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from tasks.core.artifacts import Artifacts
 from tasks.core.events import Events
 from tasks.core.ledger import Ledger
+from tasks.core.meanwhile import Meanwhile
 from tasks.core.memory import MemoryKills
 from tasks.core.settings import Profile, Settings
 from tasks.core.soon import Soon
@@ -17,7 +18,10 @@ _SOON_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """Settings, ledger, events and artifacts of this process, what it knows of memory, and what its jobs keep warm."""
+    """Settings, ledger, events and artifacts of this process, what it knows of memory, and what its jobs keep warm.
+
+    With ``meanwhile`` the end of an attempt is told there, while the worker's parent already fetches the next job.
+    """
 
     settings: Settings
     ledger: Ledger
@@ -26,6 +30,7 @@ class Kernel:
     soon: Soon = field(default_factory=lambda: Soon(_SOON_S))
     memory_kills: MemoryKills = field(default_factory=MemoryKills)
     warm: Warm = field(default_factory=Warm)
+    meanwhile: Meanwhile | None = None
 
     @property
     def uploads(self) -> Uploads:
@@ -41,6 +46,8 @@ class Kernel:
         """Close every connection, and what is warm."""
         self.warm.close()
         self.soon.close()
+        if self.meanwhile is not None:
+            self.meanwhile.close()
         self.events.close()
         self.ledger.close()
 

@@ -79,6 +79,8 @@ def relay_job(ledger: Ledger, events: Events, pending: Sequence[StateEvent]) -> 
 def relay_unsent(ledger: Ledger, events: Events, unsent: Sequence[StateEvent]) -> int:
     """Append every state event in ``unsent`` and note it in the ledger; return how many were.
 
+    A note that is lost costs a second look: Redis says then that it has the event.
+
     Raises:
         EventsUnavailable: Redis went away; what was noted stays noted.
     """

@@ -14,6 +14,8 @@ MAX_ROBOTS_REDIRECTS = 5
 MAX_DELAY_S = 86_400.0
 MAX_SITEMAP_LINES = 100
 
+# RFC 9309 2.2.4: other records are no part of a group and do not end one.
+_KNOWN_LINE = re.compile(r"^\s*(?:user-?agent|(?:dis)?allow|crawl-?delay|sitemap)\s*[:\s]", re.IGNORECASE)
 _AGENT_LINE = re.compile(r"^(\s*user-?agent\s*:\s*[^\s/#]+)[^#]*", re.IGNORECASE)
 
 
@@ -31,7 +33,8 @@ def parse_robots(text: str, *, user_agent: str) -> RobotsText:
 
     A group named by more than a product token ("Foo Bar", "Foo/1.0") counts for that token, as RFC 9309 2.2.1 has it.
     """
-    lines = (_AGENT_LINE.sub(r"\1", line) for line in text.removeprefix("\ufeff").splitlines())
+    known = filter(_KNOWN_LINE.match, text.removeprefix("\ufeff").splitlines())
+    lines = (_AGENT_LINE.sub(r"\1", line) for line in known)
     parsed = Protego.parse("\n".join(lines))
     stated_s = parsed.crawl_delay(user_agent)
     return RobotsText(

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -81,13 +82,21 @@ def run_job(task: JobTask, spec: JobSpec, load_engine: Callable[[], Engine[Any]]
         if ended is None:
             log.warning("attempt_superseded", fence=job.fence)
             raise Ignore("another claim owns the job")
-        opening.tell_with(ended)
+        _tell(kernel, partial(opening.tell_with, ended))
         log.info("attempt_ended", state=str(ended.state), cause=ended.cause)
         if ended.state is not JobState.SUCCEEDED:
             span.fail(ended.cause)
     if ended.state is not JobState.SUCCEEDED:
         raise AttemptEnded(f"{ended.state}: {ended.cause}")
     return ended.result or {}
+
+
+def _tell(kernel: Kernel, tell: Callable[[], None]) -> None:
+    # Should this process be gone before: the ledger has the event, and the dispatcher sees that Redis lacks it.
+    if kernel.meanwhile is None:
+        tell()
+    else:
+        kernel.meanwhile.call(tell)
 
 
 def _claim(kernel: Kernel, task: JobTask) -> Job:

@@ -1,7 +1,7 @@
 """What a crawl is asked and what it answers. Light to import: the web process loads this module."""
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -9,10 +9,20 @@ from tasks.core.spec import Contract, JobSpec, Queue
 from tasks.core.web_url import WebURL
 
 KIND = "crawling.site"
+PAGE_KIND = "crawling.page"
+SITEMAP_KIND = "crawling.sitemap"
+LINKS_KIND = "crawling.links"
 SITE_CRAWLED = "site.crawled"
 """The domain event at a crawl's end: site, job_id, start_url, pages, pages_failed, stopped_by, artifact."""
 PAGES_NAME: Literal["pages.jsonl"] = "pages.jsonl"
 PAGES_MEDIA_TYPE = "application/x-ndjson"
+MARKDOWN_NAME: Literal["page.md"] = "page.md"
+MARKDOWN_MEDIA_TYPE = "text/markdown; charset=utf-8"
+SITEMAP_NAME: Literal["sitemap.xml"] = "sitemap.xml"
+SITEMAP_MEDIA_TYPE = "application/xml"
+LINKS_NAME: Literal["links.jsonl"] = "links.jsonl"
+# Characters of the text that a result holds; the artifact has them all.
+MAX_SHOWN_CHARS = 20_000
 # Seconds between two requests to one host when neither the request nor the site says: two pages a second.
 DEFAULT_DELAY_S = 0.5
 # Below this many seconds between requests, a crawl must at least obey robots.txt.
@@ -27,6 +37,9 @@ _FORBIDDEN = frozenset(chr(code) for code in (*range(33), 127))  # controls and 
 # What `_are_globs` checks, and says more clearly when it refuses.
 _GLOB_PATTERN = r"^((/|https?://)([^*\x00-\x20\x7f]*\*){0,8}|\*([^*\x00-\x20\x7f]*\*){0,7})[^*\x00-\x20\x7f]*$"
 Glob = Annotated[str, Field(min_length=1, max_length=300, json_schema_extra={"pattern": _GLOB_PATTERN})]
+UserAgent = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$")]
+MAX_PAGE_BYTES = Field(4 * 2**20, ge=1024, le=20 * 2**20, description="A larger page fails, decoded.")
+_DAY = r"^(\d{4}-\d{2}-\d{2})?$"
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
 
 
@@ -103,10 +116,8 @@ class CrawlRequest(Contract):
     )
     respect_robots: bool = Field(True, description="Obey robots.txt; if not, delay_s must be at least 0.5.")
     use_sitemap: bool = Field(True, description="Also take URLs from the site's sitemaps, as depth 1.")
-    user_agent: str | None = Field(
-        None, min_length=1, max_length=200, pattern=r"^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$"
-    )
-    max_page_bytes: int = Field(4 * 2**20, ge=1024, le=20 * 2**20, description="A larger page fails, decoded.")
+    user_agent: UserAgent | None = None
+    max_page_bytes: int = MAX_PAGE_BYTES
     max_duration_s: int = Field(3600, ge=1, le=14_000, description="After this long the crawl ends with what it has.")
 
     @field_validator("include", "exclude")
@@ -128,6 +139,41 @@ class CrawlRequest(Contract):
         return self
 
 
+class PageType(StrEnum):
+    """What a page is for, as far as its build tells."""
+
+    ARTICLE = "article"
+    """News, posts, guides: one text."""
+    COLLECTION = "collection"
+    """A shop's category: products."""
+    DOCUMENTATION = "documentation"
+    """Reference, manuals, tutorials."""
+    FORUM = "forum"
+    """Questions and answers, threads."""
+    LISTING = "listing"
+    """Lists of articles, jobs, places."""
+    PRODUCT = "product"
+    """One thing to buy."""
+    SERVICE = "service"
+    """What a company or a program offers."""
+
+
+class PageForm(Contract):
+    """A form of a page."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"action": "https://docs.example.org/search", "method": "get", "fields": ["q"]}]
+        }
+    )
+
+    action: str = Field(max_length=2048, description="Where it leads to.")
+    method: Literal["get", "post"]
+    fields: tuple[Annotated[str, Field(max_length=100)], ...] = Field(
+        max_length=50, description="Names, hidden ones too."
+    )
+
+
 class CrawledPage(Contract):
     """One line of ``pages.jsonl``."""
 
@@ -145,6 +191,11 @@ class CrawledPage(Contract):
                     "links": ["https://docs.example.org/"],
                     "hash": "9c1f8c5e4a3b2d1009f8e7d6c5b4a39281706f5e4d3c2b1a0998877665544332",
                     "size_bytes": 5120,
+                    "content_hash": "4b5f0c1e8a3b2d1009f8e7d6c5b4a39281706f5e4d3c2b1a0998877665544332",
+                    "page_type": "documentation",
+                    "headline": "Introduction",
+                    "language": "en",
+                    "forms": [{"action": "https://docs.example.org/search", "method": "get", "fields": ["q"]}],
                 }
             ]
         }
@@ -160,6 +211,23 @@ class CrawledPage(Contract):
     links: tuple[str, ...] = Field(max_length=2000, description="Distinct http and https links, absolute.")
     hash: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the text in UTF-8.")
     size_bytes: Count = Field(description="Decoded bytes of the body.")
+    content_hash: str = Field(
+        "",
+        pattern=r"^([0-9a-f]{64})?$",
+        description="SHA-256 of the text's words; case, white space, punctuation, markup and points in time do not "
+        "change it.",
+    )
+    page_type: PageType | None = Field(None, description="None where there is too little text to tell.")
+    headline: str = Field("", max_length=300, description="The title without the site's name.")
+    author: str = Field("", max_length=300)
+    published: str = Field("", pattern=_DAY, description="YYYY-MM-DD; empty where the page does not say.")
+    modified: str = Field("", pattern=_DAY, description="YYYY-MM-DD; empty where the page does not say.")
+    language: str = Field("", max_length=35, description="BCP 47; empty where it cannot be told.")
+    description: str = Field("", max_length=1000, description="The page's own summary.")
+    structured: tuple[dict[str, Any], ...] = Field(
+        (), max_length=100, description="Objects of its JSON-LD, actions included; at most 200,000 characters."
+    )
+    forms: tuple[PageForm, ...] = Field((), max_length=20)
 
 
 class PageError(Contract):
@@ -193,6 +261,7 @@ class SkippedPages(Contract):
     scope: Count = Field(0, description="Outside of the scope or of the patterns.")
     type: Count = Field(0, description="Not an HTML page.")
     duplicate: Count = Field(0, description="Led to a page already kept, by redirect or canonical link.")
+    trap: Count = Field(0, description="Of calendars, filters and paths without end, beyond the first of each.")
     overflow: Count = Field(
         0, description="Links found after half a million distinct URLs, all that one crawl remembers."
     )
@@ -248,6 +317,131 @@ class CrawlResult(Contract):
     artifact: Literal["pages.jsonl"] = Field(PAGES_NAME, description="The artifact that holds the pages.")
 
 
+class PageRequest(Contract):
+    """Read one page. What is not asked for here is as in ``crawling.site``."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"url": "https://docs.example.org/intro"}]})
+
+    url: WebURL = Field(description="Where the page is; http or https. Redirects are followed.")
+    respect_robots: bool = Field(True, description="Obey robots.txt.")
+    user_agent: UserAgent | None = None
+    max_page_bytes: int = MAX_PAGE_BYTES
+
+
+class PageResult(Contract):
+    """The page; the artifact ``page.md`` has its whole text, ``pages.jsonl`` the whole record as one line."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "page": CrawledPage.model_config["json_schema_extra"]["examples"][0],  # type: ignore[index]
+                    "is_cut": False,
+                }
+            ]
+        }
+    )
+
+    page: CrawledPage = Field(description="As in ``pages.jsonl`` of ``crawling.site``; its text is cut here.")
+    is_cut: bool = Field(description=f"Whether the text went on after {MAX_SHOWN_CHARS:,} characters.")
+    artifacts: tuple[Literal["page.md"], Literal["pages.jsonl"]] = (MARKDOWN_NAME, PAGES_NAME)
+
+
+class SitemapRequest(CrawlRequest):
+    """Map a site: its pages are found as by ``crawling.site``, and listed as a sitemap."""
+
+
+class SitemapResult(Contract):
+    """Summary of the artifact ``sitemap.xml`` (sitemaps.org protocol 0.9)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "start_url": "https://docs.example.org/",
+                    "addresses": 50,
+                    "with_lastmod": 12,
+                    "sitemap_urls": 48,
+                    "pages_failed": 1,
+                    "stopped_by": "exhausted",
+                }
+            ]
+        }
+    )
+
+    start_url: str = Field(max_length=2048, description="Where the start URL led to.")
+    addresses: Count = Field(description="Distinct addresses listed; a page's canonical one where it is on the site.")
+    with_lastmod: Count = Field(description="Addresses whose page says when it was changed or published.")
+    sitemap_urls: Count = Field(description="URLs in the sitemaps that the site has already.")
+    pages_failed: Count
+    stopped_by: StopReason
+    artifact: Literal["sitemap.xml"] = SITEMAP_NAME
+
+
+class LinksRequest(CrawlRequest):
+    """Find broken links: a site is crawled as by ``crawling.site``, and links that lead out of it are tried too."""
+
+    check_external: bool = Field(True, description="Also ask where links lead that are out of scope.")
+    max_external: int = Field(2000, ge=0, le=20_000, description="So many of them at most; the rest is not checked.")
+
+
+class BrokenLink(Contract):
+    """One line of ``links.jsonl``: an address that could not be had, and where it is linked."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "url": "https://docs.example.org/gone",
+                    "reason": "http_4xx",
+                    "status": 404,
+                    "message": "answered 404",
+                    "found_on": ["https://docs.example.org/"],
+                    "pages": 1,
+                }
+            ]
+        }
+    )
+
+    url: str = Field(max_length=2048)
+    reason: FailureReason
+    status: int | None = Field(None, ge=100, le=999)
+    message: str = Field(max_length=300)
+    found_on: tuple[str, ...] = Field(max_length=10, description="The first pages that link to it.")
+    pages: Count = Field(description="How many pages link to it.")
+
+
+class LinksResult(Contract):
+    """Summary of the artifact ``links.jsonl``."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "start_url": "https://docs.example.org/",
+                    "pages_ok": 50,
+                    "links": 310,
+                    "checked": 290,
+                    "broken": 1,
+                    "broken_by_reason": {"http_4xx": 1},
+                    "stopped_by": "exhausted",
+                    "first": [BrokenLink.model_config["json_schema_extra"]["examples"][0]],  # type: ignore[index]
+                }
+            ]
+        }
+    )
+
+    start_url: str = Field(max_length=2048, description="Where the start URL led to.")
+    pages_ok: Count = Field(description="Pages whose links were looked at.")
+    links: Count = Field(description="Distinct addresses that they link to.")
+    checked: Count = Field(description="Of these, asked for; others are left out by robots.txt, patterns or a cap.")
+    broken: Count
+    broken_by_reason: dict[FailureReason, Count] = Field(default_factory=dict, max_length=len(FailureReason))
+    stopped_by: StopReason
+    first: tuple[BrokenLink, ...] = Field((), max_length=MAX_ERRORS_SHOWN)
+    artifact: Literal["links.jsonl"] = LINKS_NAME
+
+
 SPECS = (
     JobSpec(
         kind=KIND,
@@ -259,5 +453,35 @@ SPECS = (
         soft_limit_s=14_400,
         hard_limit_s=14_700,
         example={"url": "https://docs.example.org/", "depth": 2, "max_pages": 50, "exclude": ["/old/*"]},
+    ),
+    JobSpec(
+        kind=PAGE_KIND,
+        queue=Queue.CRAWLER,
+        request=PageRequest,
+        result=PageResult,
+        summary="Read one page: main text as Markdown, title, author, dates, language, JSON-LD, forms.",
+        soft_limit_s=300,
+        hard_limit_s=330,
+        example={"url": "https://docs.example.org/intro"},
+    ),
+    JobSpec(
+        kind=SITEMAP_KIND,
+        queue=Queue.CRAWLER,
+        request=SitemapRequest,
+        result=SitemapResult,
+        summary="Map a site politely and write its sitemap, with the days of its pages' last changes.",
+        soft_limit_s=14_400,
+        hard_limit_s=14_700,
+        example={"url": "https://docs.example.org/", "max_pages": 500},
+    ),
+    JobSpec(
+        kind=LINKS_KIND,
+        queue=Queue.CRAWLER,
+        request=LinksRequest,
+        result=LinksResult,
+        summary="Find a site's broken links, those that lead out of it too, and the pages that they are on.",
+        soft_limit_s=28_800,
+        hard_limit_s=29_100,
+        example={"url": "https://docs.example.org/", "max_pages": 500, "check_external": True},
     ),
 )

@@ -67,6 +67,12 @@ class DiscoveryOptions(Contract):
     )
     prove: bool = Field(True, description="Run what is safe to run, to see whether it does what it says.")
     explore: bool = Field(True, description="Use safe controls of each page, to see the requests of its scripts.")
+    open_deletions: bool = Field(
+        False,
+        description="Open the pages behind links that say delete, to find the form that asks first: plain links only, "
+        "on pages whose own forms carry tokens against forgery. A site that deletes on a GET all the same loses that "
+        "item! What is found there is never run.",
+    )
     respect_robots: bool = Field(True, description="Follow no link that robots.txt disallows.")
     delay_s: float = Field(
         0.0,

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +29,7 @@ from tasks.core.kernel import Kernel
 from tasks.core.ledger import Ledger, carrying, outbox, queries, transitions
 from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.tenants import Tenant
+from tasks.core.meanwhile import Meanwhile
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.redis_events import BELL_KEY
 from tasks.core.run import run_job
@@ -82,6 +84,20 @@ def test_result_is_written_and_returned(kernel: Kernel, job: Job) -> None:
     found = queries.job(kernel.ledger, job.id)
     assert found is not None
     assert (found.state, found.result, found.cause) == (JobState.SUCCEEDED, {"message": "hello"}, Cause.COMPLETED)
+    assert states(kernel, job) == ["queued", "running", "succeeded"]
+
+
+def test_result_of_a_workers_child_does_not_wait_until_its_end_is_told(kernel: Kernel, job: Job) -> None:
+    """It is in the ledger, and the worker's parent fetches the next job meanwhile."""
+    gate, meanwhile = threading.Event(), Meanwhile()
+    meanwhile.call(lambda: gate.wait(30))
+    run(replace(kernel, meanwhile=meanwhile), job, ping)
+    found = queries.job(kernel.ledger, job.id)
+    assert found is not None
+    assert found.state is JobState.SUCCEEDED
+    assert "succeeded" not in states(kernel, job)
+    gate.set()
+    meanwhile.close(limit_s=30)
     assert states(kernel, job) == ["queued", "running", "succeeded"]
 
 

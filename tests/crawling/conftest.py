@@ -11,6 +11,7 @@ import pytest
 from tasks.core.egress import Egress, EgressPolicy
 from tasks.crawling.contract import CrawlRequest, CrawlResult
 from tasks.crawling.engine import site as engine
+from tasks.crawling.engine import visiting
 from tasks.crawling.engine.extraction import OnOutline
 from tasks.crawling.engine.fetch import FetchLimits
 from tasks.crawling.engine.page import parse_page, read_outline, read_text
@@ -88,7 +89,7 @@ def make_job(tmp_path: Path) -> Iterator[MakeJob]:
 @pytest.fixture
 def crawl(site: LocalSite, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> Crawl:
     """Crawl ``site`` without delay from ``path``; further keywords are fields of the request."""
-    monkeypatch.setattr(engine, "Extraction", ExtractionHere)
+    monkeypatch.setattr(visiting, "Extraction", ExtractionHere)
 
     def run(path: str = "/", *, job: FakeJob | None = None, limits: FetchLimits = QUICK, **fields: object) -> Crawled:
         job = job or make_job(site)

@@ -79,3 +79,12 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(front) == 2
     result = tally.result(start_url=f"{BASE}/", delay_s=0, stopped_by=StopReason.EXHAUSTED)
     assert result.skipped.overflow == 1
+
+
+def test_addresses_without_end_are_counted_and_left() -> None:
+    """A session id makes no new page; a calendar's far future is no page."""
+    front = frontier()
+    front.add(urls("/a?sid=0123456789abcdef0", "/a?sid=fedcba98765432100", "/cal/2099/01", "/b"), found_by=0)
+    front.descend()
+    assert taken(front) == ["/a", "/b"]
+    assert not front.claim(f"{BASE}/a?sid=00000000000000000001")

@@ -57,3 +57,38 @@ def test_pause_holds_back_the_next_start() -> None:
     politeness.gate("a").pause(0.1)
     starts(politeness, "a")
     assert time.monotonic() - began >= 0.1
+
+
+def test_host_in_trouble_is_asked_by_half_as_many_until_it_answers() -> None:
+    """Requests that were under way together count as one trouble; answers make room again, up to what was asked."""
+    gate = Politeness(delay_s=0, concurrency=8).gate("a")
+    gate.overloaded()
+    gate.overloaded()
+    assert gate.limit == 4
+    for _ in range(100):
+        gate.answered()
+    assert gate.limit == 8
+
+
+def test_limit_never_falls_below_one_and_holds() -> None:
+    """A slower host is still asked, one request at a time; a turn that is cancelled gives its slot back."""
+
+    async def run() -> list[str]:
+        gate = Politeness(delay_s=0, concurrency=2).gate("a")
+        gate.overloaded()
+        order: list[str] = []
+
+        async def turn(name: str) -> None:
+            async with gate.turn():
+                order.append(f"{name}+")
+                await asyncio.sleep(0.01)
+                order.append(f"{name}-")
+
+        tasks = [asyncio.create_task(turn(name)) for name in "abcd"]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert gate.limit == 1
+        return order
+
+    assert asyncio.run(run()) == ["a+", "a-", "c+", "c-", "d+", "d-"]

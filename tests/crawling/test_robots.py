@@ -108,6 +108,7 @@ def test_ignored_robots_still_names_sitemaps(site: LocalSite) -> None:
         ("User-agent: *\nDisallow: /*.pdf$\n", "/x.pdf?y", True),
         ("User-agent: *\nDisallow: /\nUser-agent: TestBot\nDisallow: /t\n", "/other", True),
         ("User-agent: TestBot/9.9 beta\nDisallow: /t\n", "/t", False),
+        ("User-agent: TestBot\nNoindex: /n\nUser-agent: *\nDisallow: /t\n", "/t", False),
         ("\ufeffUser-agent: *\nDisallow: /t\n", "/t", False),
         ("User-agent: *\nDisallow:\n", "/t", True),
         ("<html>not robots</html>", "/t", True),
@@ -126,10 +127,17 @@ def test_crawl_delay_is_read_where_it_is_a_number(stated: str, expected: float) 
     assert expected == parse_robots(f"User-agent: *\nCrawl-delay: {stated}\n", user_agent=AGENT).delay_s
 
 
-def test_googles_cases_are_met_at_least_as_well_as_by_protego() -> None:
-    """Protego alone reaches 130 of the 142; reading agent lines by their product token brings seven more."""
+# Where we differ on purpose, as docs/crawling.md explains: the whole header names the agent, and escapes are compared
+# decoded (RFC 9309 2.2.2).
+DIFFERENT = {40, 63, 65, 66}
+
+
+def test_googles_cases_are_met_but_for_four() -> None:
+    """Protego alone misses twelve of the 142, these four among them."""
     cases = json.loads(shared("robots_cases.json").read_text())
-    right = sum(
-        parse_robots(case["robots"], user_agent=case["agent"]).allows(case["url"]) is case["allowed"] for case in cases
-    )
-    assert right >= 137, f"{right} of {len(cases)}"
+    wrong = {
+        number
+        for number, case in enumerate(cases)
+        if parse_robots(case["robots"], user_agent=case["agent"]).allows(case["url"]) is not case["allowed"]
+    }
+    assert wrong == DIFFERENT

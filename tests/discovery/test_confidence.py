@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.discovery.engine.confidence import assess, features, format_weights, parse_weights
-from tasks.discovery.tool import Check, CheckName, RequestCall, Source, Tool
+from tasks.discovery.tool import Check, CheckName, Effect, RequestCall, Source, Tool
 
 TOOL = Tool(
     name="search",
@@ -31,6 +31,33 @@ def test_checks_count_for_and_against() -> None:
     weights = {"runs": 2.0}
     assert assess(failed, weights=weights) < assess(TOOL, weights=weights) < assess(passed, weights=weights)
     assert "runs" not in features(TOOL)
+
+
+def test_what_is_promised_and_not_shown_counts_as_failed() -> None:
+    """An order that was tried and orders nothing; a search that was not tried promises nothing yet."""
+    order = TOOL.model_copy(update={"source": Source.SORT, "purpose": ""})
+    ran = (Check(name=CheckName.RUNS, passed=True),)
+    assert -1.0 == features(order.model_copy(update={"checks": ran}))["answers_follow"]
+    changed = (*ran, Check(name=CheckName.CHOICE_CHANGES, passed=True))
+    assert 1.0 == features(order.model_copy(update={"checks": changed}))["answers_follow"]
+    assert "answers_follow" not in features(TOOL)
+
+
+def test_what_reads_and_could_not_be_tried_is_untried() -> None:
+    """What writes is not tried without leave, and what nobody looked at is not either."""
+    refused = (Check(name=CheckName.INVALID_IS_REFUSED, passed=True),)
+    tool = TOOL.model_copy(update={"checks": refused})
+    assert 1.0 == features(tool)["untried"]
+    ran = (*refused, Check(name=CheckName.RUNS, passed=True))
+    for other in ({"effect": Effect.WRITE}, {"checks": ()}, {"checks": ran}):
+        assert "untried" not in features(tool.model_copy(update=other))
+
+
+def test_certainty_that_somebody_set_is_no_measurement() -> None:
+    """A form's is a classifier's."""
+    script = TOOL.model_copy(update={"source": Source.XHR})
+    assert assess(script) == assess(script.model_copy(update={"prior": 0.1}))
+    assert assess(TOOL) > assess(TOOL.model_copy(update={"prior": 0.1}))
 
 
 @pytest.mark.parametrize("source", list(Source))

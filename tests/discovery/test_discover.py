@@ -125,6 +125,7 @@ def test_only_safe_links_of_the_site_are_followed(bench: Bench) -> None:
 
 def test_a_site_that_was_seen_whole_is_recorded_as_such(bench: Bench) -> None:
     """So that tools which it has no more can be told from tools that were not looked for."""
+    bench.shop.pages["/products"] = "<p>Sold out."
     bench.discover(max_pages=50)
     bench.discover(max_pages=50, max_tools=1)
     bench.discover(max_pages=2)
@@ -163,7 +164,8 @@ def test_a_page_that_never_ends_costs_only_itself(bench: Bench) -> None:
 @pytest.mark.parametrize(("times", "looks"), [(1, 1), (2, 0)])
 def test_a_page_on_which_attempts_end_is_left_out(bench: Bench, times: int, looks: int) -> None:
     """Once may be chance; after twice the third attempt goes on without it."""
-    bench.job.resume.state = {"page": f"{bench.shop.origin}/about", "times": times, "tried": ["x"]}
+    bench.job.resume.state = {"looking": {f"{bench.shop.origin}/about": times}, "tried": ["x"]}
+    bench.shop.pages["/products"] = "<p>Sold out."
     result = bench.discover(max_pages=50)
     assert looks == bench.shop.hits["/about"]
     assert (looks == 0) is any("Earlier attempts" in one.message for one in result.skipped)
@@ -213,19 +215,18 @@ def test_a_cancelled_discovery_stops_while_it_walks(bench: Bench) -> None:
 
 
 def test_a_cost_limit_ends_the_walk(bench: Bench) -> None:
-    """While it goes on; the start page says what there is to be paid for."""
+    """After the start page, which says what there is to be paid for."""
     result = bench.discover(max_cost=0.0)
     assert 1 == len(result.pages)
-    assert ("page", "max_cost") in skipped(result)
-    result = bench.discover(max_cost=10 / 60 * 0.001, max_pages=100, options=DiscoveryOptions(delay_s=3))
-    assert 1 < len(result.pages) < 10
     assert ("page", "max_cost") in skipped(result)
 
 
 def test_the_one_tool_for_a_goal(bench: Bench) -> None:
     """Or none, where nothing serves it."""
     at = f"{bench.shop.origin}/"
-    found = bench.discoverer().discover_tool(ToolRequest(url=at, goal="send a message to the shop"), bench.job)
+    found = bench.discoverer().discover_tool(
+        ToolRequest(url=at, goal="send a message to the shop", max_pages=5), bench.job
+    )
     assert (True, ["send_message"]) == (found.is_found, [one["name"] for one in found.tools])
     none = bench.discoverer().discover_tool(ToolRequest(url=at, goal="play chess", max_pages=1), bench.job)
     assert (False, ()) == (none.is_found, none.tools)
@@ -258,31 +259,31 @@ def test_only_what_the_caller_allows_is_tried(bench: Bench) -> None:
     """Reading by default; a form that sends something only where that was said, and only once for a job."""
     tried: list[str] = []
     bench.proving = proving(tried)
-    bench.discover()
+    bench.discover(max_pages=5)
     assert ["search"] == tried
     tried.clear()
-    bench.discover(allow=("read", "write"))
+    bench.discover(max_pages=5, allow=("read", "write"))
     assert ["search", "send_message"] == tried
     assert ["send_message"] == (bench.job.resume.state or {})["tried"]
     tried.clear()
-    bench.discover(allow=("read", "write"))
+    bench.discover(max_pages=5, allow=("read", "write"))
     assert ["search"] == tried
 
 
 def test_what_fails_its_own_check_is_not_published(bench: Bench) -> None:
     """Nor what was assessed as too unsure for the caller."""
     bench.proving = proving([], fails="search")
-    result = bench.discover()
+    result = bench.discover(max_pages=5)
     assert ["send_message"] == [one["name"] for one in result.tools]
     assert ("tool", "failed_check") in skipped(result)
     bench.proving = proving([])
-    result = bench.discover(options=DiscoveryOptions(min_confidence=0.5))
+    result = bench.discover(max_pages=5, options=DiscoveryOptions(min_confidence=0.5))
     assert [("search", 0.9)] == [(one["name"], one["_meta"]["switchyard/confidence"]) for one in result.tools]
     assert ("tool", "low_confidence") in skipped(result)
 
 
 def test_sources_can_be_chosen(bench: Bench) -> None:
     """Then what was found is not all that the site has."""
-    result = bench.discover(options=DiscoveryOptions(sources=(Source.OPENAPI,)))
+    result = bench.discover(max_pages=1, options=DiscoveryOptions(sources=(Source.OPENAPI,)))
     assert () == result.tools
     assert not bench.recorded[0][2]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.discovery.engine.effects import effect_of, is_idempotent
+from tasks.discovery.engine.effects import effect_of, ends_session, gravest, is_idempotent
 from tasks.discovery.tool import Effect
 
 READ = [
@@ -58,6 +58,19 @@ WRITE = [
     ("GET", "Subscribe", "/newsletter"),
     ("GET", "Add to cart", "/?add-to-cart=42"),
     ("GET", "Ajouter au panier"),
+    ("POST", "Save", "/admin/auth/user/add", "Add user"),
+    ("POST", "Add user", "/users/new", "password"),
+]
+SIGN_OUT = [
+    ("GET", "Log out"),
+    ("GET", "/accounts/logout/"),
+    ("POST", "signOut"),
+    ("GET", "Abmelden"),
+    ("GET", "Déconnexion"),
+    ("GET", "/deconnexion"),
+    ("GET", "Cerrar sesión"),
+    ("GET", "Выйти"),
+    ("GET", "ログアウト"),
 ]
 DESTROY = [
     ("DELETE", "/pets/{id}"),
@@ -84,15 +97,6 @@ DESTROY = [
     ("GET", "Cancel subscription"),
     ("POST", "Unsubscribe"),
     ("POST", "Abo kündigen"),
-    ("GET", "Log out"),
-    ("GET", "/accounts/logout/"),
-    ("POST", "signOut"),
-    ("GET", "Abmelden"),
-    ("GET", "Déconnexion"),
-    ("GET", "/deconnexion"),
-    ("GET", "Cerrar sesión"),
-    ("GET", "Выйти"),
-    ("GET", "ログアウト"),
     ("POST", "Change password"),
     ("POST", "/password/reset"),
     ("POST", "Forgot password"),
@@ -117,6 +121,8 @@ DESTROY = [
     ("POST", "createRefund", "/v1/refunds"),
     ("GET", "Buy now"),
     ("GET", "Donate"),
+    ("POST", "Save", "/admin/auth/user/2/change", "Change user"),
+    ("POST", "Save and set password", "/users/new", "New user"),
 ]
 
 
@@ -136,6 +142,25 @@ def test_what_sends_something_writes(words: tuple[str, ...]) -> None:
 def test_what_deletes_pays_or_changes_an_account_destroys(words: tuple[str, ...]) -> None:
     """In any language of the list, under any method."""
     assert Effect.DESTROY == effect_of(*words)
+
+
+@pytest.mark.parametrize("words", SIGN_OUT)
+def test_a_sign_out_writes_and_is_known_as_one(words: tuple[str, ...]) -> None:
+    """It deletes nothing and changes no account, but a discovery that runs it is signed out."""
+    assert Effect.WRITE == effect_of(*words)
+    assert ends_session(*words[1:])
+
+
+@pytest.mark.parametrize("words", [*READ, *DESTROY])
+def test_nothing_else_ends_a_session(words: tuple[str, ...]) -> None:
+    """Least of all what reads, which is tried."""
+    assert not ends_session(*words[1:])
+
+
+def test_of_several_effects_the_gravest_counts() -> None:
+    """And of none, none."""
+    assert Effect.DESTROY == gravest([Effect.READ, Effect.DESTROY, Effect.WRITE])
+    assert Effect.READ == gravest([])
 
 
 def test_sending_twice_is_the_same_as_once_where_http_says_so() -> None:

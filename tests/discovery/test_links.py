@@ -1,18 +1,23 @@
 """Which links of a site are followed, and in which order."""
 
+import pytest
+
 from tasks.discovery.engine.html_page import read_page
 from tasks.discovery.engine.links import Links, kind_of
 
 ORIGIN = "https://shop.test"
 
 
-def links(html: str, *, depth: int = 0, max_depth: int = 2, goal: str = "") -> tuple[Links, dict[str, str]]:
+def links(
+    html: str, *, depth: int = 0, max_depth: int = 2, goal: str = "", opens_deletions: bool = False
+) -> tuple[Links, dict[str, str]]:
     """What is taken from a page, and why the rest is not."""
     left_out: dict[str, str] = {}
     found = Links(
         max_depth=max_depth,
         serves=lambda words: float(bool(goal) and goal in words),
         told=lambda url, reason: left_out.update({url: reason}),
+        opens_deletions=opens_deletions,
     )
     found.origin = ORIGIN
     found.claim(f"{ORIGIN}/")
@@ -47,6 +52,32 @@ def test_other_sites_files_and_unsafe_links_are_left_out() -> None:
     }
 
 
+GUARDED = "<form method=post action=/save><input type=hidden name=csrf_token value=x><input name=a></form>"
+
+
+@pytest.mark.parametrize(
+    ("html", "is_opened"),
+    [
+        (f"{GUARDED}<a href='/book/3/delete/?next=/books/'>Delete</a>", True),
+        ("<form method=post action=/save><input name=a></form><a href=/book/3/delete/>Delete</a>", False),
+        (f"{GUARDED}<a href='/book/3/delete/?token=ab12'>Delete</a>", False),
+        (f"{GUARDED}<a href='/book/3/?action=delete'>Delete</a>", False),
+        (f"{GUARDED}<a href=/delete/book/3>Delete</a>", False),
+        (f"{GUARDED}<a href=/book/3/delete/ data-method=delete>Delete</a>", False),
+        (f"{GUARDED}<a href=/book/3/delete/ onclick='go()'>Delete</a>", False),
+        (f"{GUARDED}<a href=/user/3/delete/>Delete</a>", False),
+        (f"{GUARDED}<a href=/logout/>Log out</a>", False),
+        (f"{GUARDED}<a href=/book/3/buy/>Buy now</a>", False),
+    ],
+)
+def test_links_that_say_delete_are_opened_where_asked_for_and_everything_says_that_the_site_asks(
+    html: str, is_opened: bool
+) -> None:
+    """Never without being asked for."""
+    assert is_opened == bool(taken(links(html, opens_deletions=True)[0]))
+    assert [] == taken(links(html)[0])
+
+
 def test_pages_of_a_new_kind_come_before_more_of_the_same() -> None:
     """Twenty products are one kind of page."""
     products = "".join(f"<a href=/products/{n}>P</a>" for n in range(20))
@@ -69,6 +100,15 @@ def test_a_level_is_finished_before_the_next() -> None:
     found.add(read_page("<a href=/deep>Deep</a>", url=f"{ORIGIN}/x"), depth=2)
     assert found.is_cut
     assert ["/b", "/new"] == taken(found)
+
+
+def test_a_new_place_comes_before_more_filters_of_a_known_one() -> None:
+    """The combinations of a list's filters are endless; the page below one of its items is a function of its own."""
+    found, _ = links("<a href='/list?a=1'>A</a><a href='/list?a=1&b=2'>B</a><a href='/list?b=2'>B</a>")
+    one = found.take()
+    assert one is not None
+    found.add(read_page("<a href=/list/7/history>History</a>", url=one.url), depth=one.depth)
+    assert ["/list/7/history", "/list?a=1&b=2", "/list?b=2"] == taken(found)
 
 
 def test_addresses_of_one_kind() -> None:

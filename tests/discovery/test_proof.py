@@ -187,6 +187,15 @@ def test_only_what_may_be_run_is_run(effect: Effect, *, allow_write: bool, runs:
     assert checks(proven)[CheckName.INVALID_IS_REFUSED]
 
 
+@pytest.mark.parametrize("called", [{"title": "Abmelden"}, {"name": "sign_out"}])
+def test_the_session_is_not_ended(called: dict[str, str]) -> None:
+    """What else is discovered needs it; and what a page calls read-only may end it all the same."""
+    for effect in (Effect.READ, Effect.WRITE):
+        site = FakeSite(searched)
+        prove(tool(effect=effect, **called), site, allow_write=True)
+        assert [] == site.asked
+
+
 def test_inputs_are_not_made_up() -> None:
     """A search without an example is not run, nor is what an example does not fit."""
     site = FakeSite(searched)

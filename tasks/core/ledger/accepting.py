@@ -4,19 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import MappingProxyType
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
 from tasks.core.errors import IdempotencyKeyReused
-from tasks.core.ledger.carrying import is_waiting, published_count
+from tasks.core.ledger.carrying import counts_published, is_waiting
 from tasks.core.ledger.database import Ledger, LedgerNow
-from tasks.core.ledger.fleet import window
-from tasks.core.ledger.prepared import Prepared, PreparedInsert, Runner
+from tasks.core.ledger.fleet import WorkerState, window_of
+from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, PreparedInsert, Runner
 from tasks.core.ledger.rows import job_from_row, values_of
-from tasks.core.ledger.schema import idempotency_keys, job_labels, jobs
-from tasks.core.ledger.state_events import write_events
+from tasks.core.ledger.schema import idempotency_keys, job_labels, jobs, state_events, workers
+from tasks.core.ledger.state_events import state_event_of, write_events
 from tasks.core.ledger.uploads import keep_for
 from tasks.core.records import Job
 
@@ -61,7 +62,7 @@ def accept(
         InputRejected: one of the uploads was removed since the request was checked.
     """
     if idempotency is None and not uploads:
-        with ledger.write_prepared() as driver:
+        with ledger.write_prepared(of_one=not job.labels) as driver:
             return _accept_new(driver, job, None, may_publish=may_publish)
     with ledger.write() as connection:
         first = None if idempotency is None else _first_with_key(connection, job.tenant_id, idempotency)
@@ -75,7 +76,11 @@ def accept(
 def _accept_new(runner: Runner, job: Job, idempotency: Idempotency | None, *, may_publish: bool) -> Accepted:
     if may_publish and nothing_waits(runner, job.queue):
         job = replace(job, carry=1, published_at=job.created_at)
-    _write(runner, [(job, idempotency)])
+    if runner.dialect.name == "sqlite" or idempotency is not None or job.labels:
+        _write(runner, [(job, idempotency)])
+    else:
+        event = {f"event_{name}": value for name, value in values_of(state_event_of(job)).items()}
+        _INSERT_ALONE.run(runner, event | {f"job_{name}": value for name, value in values_of(job).items()})
     return Accepted(job)
 
 
@@ -138,6 +143,26 @@ _INSERT_LABEL = PreparedInsert(job_labels)
 _INSERT_KEY = PreparedInsert(idempotency_keys)
 
 
+def _insert_alone() -> sa.Select[str]:
+    """Return the insert of a job and its event as one statement, which PostgreSQL needs but one round trip for."""
+    new = (
+        jobs.insert().values({column: _bound("job", column) for column in JOB_COLUMNS}).returning(jobs.c.id).cte("new")
+    )
+    told = [column for column in state_events.c if column.name not in {"job_id", "in_stream"}]
+    event = state_events.insert().from_select(
+        ["job_id", *(column.name for column in told), "in_stream"],
+        sa.select(new.c.id, *(_bound("event", column) for column in told), sa.false()),
+    )
+    return sa.select(new.c.id).add_cte(event.cte("event"))
+
+
+def _bound(prefix: str, column: sa.Column[Any]) -> sa.BindParameter[Any]:
+    return sa.bindparam(f"{prefix}_{column.name}", type_=column.type)
+
+
+_INSERT_ALONE = Prepared(_insert_alone())
+
+
 def _write(connection: Runner, items: Sequence[tuple[Job, Idempotency | None]]) -> None:
     _INSERT_JOB.run_many(connection, [values_of(job) for job, _ in items])
     labels = [{"job_id": job.id, "key": key, "value": value} for job, _ in items for key, value in job.labels.items()]
@@ -180,11 +205,21 @@ def _reused(idempotency: Idempotency) -> IdempotencyKeyReused:
     )
 
 
-_WAITS = Prepared(sa.select(jobs.c.id).where(is_waiting(sa.bindparam("asked"), LedgerNow())).limit(sa.literal(1)))
+_ahead = sa.select(
+    sa.exists().where(is_waiting(sa.bindparam("asked"), LedgerNow())).label("anything_waits"),
+    counts_published(sa.bindparam("asked")).scalar_subquery().label("published"),
+).subquery()
+# A row for each live worker, or a single one with nulls.
+_OUTLOOK = Prepared(
+    sa.select(_ahead.c.anything_waits, _ahead.c.published, workers.c.slots, workers.c.queues).select_from(
+        _ahead.outerjoin(workers, workers.c.state == WorkerState.UP)
+    )
+)
 
 
 def nothing_waits(connection: Runner, queue: str) -> bool:
     """Tell whether a job of ``queue`` may go into the broker at once, because no other one has to go first."""
-    if _WAITS.first(connection, {"asked": queue}) is not None:
-        return False
-    return published_count(connection, queue) < window(connection, queue)
+    rows = _OUTLOOK.all(connection, {"asked": queue})
+    anything_waits, published = rows[0][:2]
+    up = [row[2:] for row in rows if row[2] is not None]
+    return not anything_waits and published < window_of(queue, up)

@@ -49,13 +49,16 @@ def is_waiting(queue: str | sa.ColumnElement[str], at: sa.ColumnElement[datetime
     return (jobs.c.queue == queue) & unpublished & (jobs.c.backend != Backend.LOCAL) & is_due(at) & not_expired(at)
 
 
-_PUBLISHED_COUNT = Prepared(
-    sa.select(sa.func.count()).where(jobs.c.queue == sa.bindparam("asked"), IS_QUEUED, jobs.c.published_at.is_not(None))
-)
+def counts_published(queue: sa.ColumnElement[str]) -> sa.Select[int]:
+    """Count the queue's jobs that are in the broker, as far as the ledger knows, and not yet claimed."""
+    return sa.select(sa.func.count()).where(jobs.c.queue == queue, IS_QUEUED, jobs.c.published_at.is_not(None))
+
+
+_PUBLISHED_COUNT = Prepared(counts_published(sa.bindparam("asked")))
 
 
 def published_count(connection: Runner, queue: str) -> int:
-    """Count the queue's jobs that are in the broker, as far as the ledger knows, and not yet claimed."""
+    """Run ``counts_published``."""
     row = _PUBLISHED_COUNT.first(connection, {"asked": queue})
     assert row is not None  # noqa: S101  # a count always has one
     return int(row[0])

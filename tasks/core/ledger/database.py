@@ -82,8 +82,8 @@ class Ledger:
     def write_prepared(self, *, of_one: bool = False, may_vanish: bool = False) -> Iterator[Driver]:
         """Open a write transaction for ``Prepared`` statements only, at a fraction of what ``write`` costs.
 
-        With ``of_one`` it is for what is a single statement on PostgreSQL, which then needs no round trip more. With
-        ``may_vanish`` a loss of power may undo it, see ``Drivers.transaction``.
+        With ``of_one`` it is for what a single statement writes on PostgreSQL, which then needs no round trip more.
+        With ``may_vanish`` a loss of power may undo it, see ``Drivers.transaction``.
         """
         with _translated(), self._drivers.transaction(of_one=of_one, may_vanish=may_vanish) as driver:
             yield driver

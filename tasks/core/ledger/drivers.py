@@ -54,9 +54,10 @@ class Drivers:
     def transaction(self, *, of_one: bool = False, may_vanish: bool = False) -> Iterator[Driver]:
         """Open a write transaction; it commits at the end and rolls back on any exception.
 
-        With ``of_one`` a single statement follows, or on SQLite as many as you like: there PostgreSQL is not asked to
-        begin or to commit. With ``may_vanish`` SQLite does not wait for the disk: a loss of power may undo the
-        transaction, though none before it; the next one that waits makes it durable, too.
+        With ``of_one`` a single statement writes, or on SQLite as many as you like: PostgreSQL is not asked to begin or
+        to commit then, and each statement that reads before sees its own snapshot. With ``may_vanish`` SQLite does not
+        wait for the disk: a loss of power may undo the transaction, though none before it; the next one that waits
+        makes it durable, too.
 
         Raises:
             LedgerBusy: every connection is in use, or another writer holds the ledger, for too long.

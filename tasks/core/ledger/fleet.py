@@ -1,6 +1,6 @@
 """The workers as the ledger knows them: a row each, a counter that beats, and what each has found on its machine."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -200,7 +200,11 @@ _SLOTS = Prepared(sa.select(workers.c.slots, workers.c.queues).where(workers.c.s
 
 def window(connection: Runner, queue: str) -> int:
     """Tell how many published and unclaimed jobs the broker may hold for ``queue``."""
-    up = _SLOTS.all(connection, {})
+    return window_of(queue, _SLOTS.all(connection, {}))
+
+
+def window_of(queue: str, up: Iterable[Sequence[Any]]) -> int:
+    """Tell the same from the slots and the queues of each live worker."""
     slots: int = sum(slots for slots, queues in up if queue in queues)
     return max(_LEAST_WINDOW, _WINDOW_PER_SLOT * slots)
 

@@ -95,7 +95,9 @@ class Prepared:
 
     def run_many(self, connection: Runner, rows: Sequence[Mapping[str, Any]]) -> None:
         """Run it once for each of ``rows``, if there are any."""
-        if not rows:
+        if len(rows) < 2:  # psycopg would open a pipeline even for a single row
+            for values in rows:
+                self.run(connection, values)
             return
         compiled = self._for(connection.dialect)
         with _Cursor(connection, compiled.text) as cursor:

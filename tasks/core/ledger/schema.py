@@ -131,17 +131,8 @@ jobs = sa.Table(
     sa.Column("error", sa.JSON(none_as_null=True)),
     # Who may run it; a job for ``local`` is never put into the broker.
     sa.Column("backend", sa.String(8), nullable=False, server_default="auto"),
-    # The dispatcher's order: what waits in a queue, best first. Like its neighbours it holds only the rows in question,
-    # so that a transition writes into none that it does not concern.
-    sa.Index(
-        "ix_jobs_queued",
-        "queue",
-        "published_at",
-        sa.text("priority DESC"),
-        "id",
-        sqlite_where=sa.text("state = 'queued'"),
-        postgresql_where=sa.text("state = 'queued'"),
-    ),
+    # This one and the next two, as ``ix_jobs_queued`` below, hold only the rows in question, so that a transition
+    # writes into none that it does not concern.
     sa.Index(
         "ix_jobs_held",
         "worker",
@@ -162,6 +153,17 @@ jobs = sa.Table(
     ),
     sa.Index("ix_jobs_listing", "tenant_id", "id"),
     sa.Index("ix_jobs_tenant_state", "tenant_id", "state", "id"),
+)
+
+# The dispatcher's order: what waits in a queue, best first.
+sa.Index(
+    "ix_jobs_queued",
+    jobs.c.queue,
+    jobs.c.published_at,
+    jobs.c.priority.desc(),
+    jobs.c.id,
+    sqlite_where=sa.text("state = 'queued'"),
+    postgresql_where=sa.text("state = 'queued'"),
 )
 
 # For questions that such an index answers. A value that is passed as a parameter would not be known to be the index's

@@ -103,11 +103,11 @@ def events_of(ledger: Ledger, job_id: str, *, after: int = 0) -> list[StateEvent
 
 
 def mark_sent(ledger: Ledger, events: Sequence[StateEvent]) -> None:
-    """Note that Redis has these state events."""
+    """Note that Redis has these state events. A loss of power may undo the note, see ``relay.relay_unsent``."""
     if not events:
         return
     newest: dict[str, int] = {}
     for event in events:
         newest[event.job_id] = max(event.n, newest.get(event.job_id, 0))
-    with ledger.write_prepared() as driver:
+    with ledger.write_prepared(may_vanish=True) as driver:
         _MARK.run_many(driver, [{"id": job_id, "number": number} for job_id, number in newest.items()])

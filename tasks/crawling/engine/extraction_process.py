@@ -7,7 +7,6 @@ outlives whoever started it for long.
 """
 
 import json
-import logging
 import os
 import resource
 import struct
@@ -15,25 +14,19 @@ import sys
 from dataclasses import asdict
 from typing import BinaryIO
 
-import trafilatura.meta
-
 from tasks.crawling.engine.page import parse_page, read_outline, read_text
 from tasks.crawling.engine.page_content import MainText, Outline
 
 # A hostile page may end this process, not the machine.
 MEMORY_LIMIT_BYTES = 3 * 2**30
-# The caches of trafilatura grow with every page read.
-PAGES_PER_CACHE = 200
 
 
 def main() -> None:
     """Answer jobs until the input ends."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
-    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # it logs an error for each page without text
     jobs = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing that a library prints may get between the frames
-    count = 0
     while (head := _read_frame(jobs)) is not None:
         body = _read_frame(jobs)
         if body is None:
@@ -42,9 +35,6 @@ def main() -> None:
         tree = parse_page(body, charset=job["charset"])
         _answer(answers, read_outline(tree, url=job["url"]))
         _answer(answers, read_text(tree, url=job["url"]))
-        count += 1
-        if count % PAGES_PER_CACHE == 0:
-            trafilatura.meta.reset_caches()
 
 
 def _read_frame(stream: BinaryIO) -> bytes | None:

@@ -16,6 +16,7 @@ from tasks.crawling.engine.tally import SkipReason
 DRAIN_BYTES = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WORTH_RETRYING = frozenset({429, 500, 502, 503, 504})
+_OVERLOADED = frozenset({429, 503})
 
 Judge = Callable[[str], Awaitable[SkipReason | None]]
 
@@ -54,6 +55,11 @@ class FetchFailed(EngineFailed):
     def is_worth_retrying(self) -> bool:
         """Whether another request may succeed."""
         return self.status in _WORTH_RETRYING or self.reason in {FailureReason.TIMEOUT, FailureReason.CONNECTION}
+
+    @property
+    def tells_of_overload(self) -> bool:
+        """Whether the host may want to be asked by fewer at once."""
+        return self.status in _OVERLOADED or self.reason is FailureReason.TIMEOUT
 
 
 class FetchSkipped(EngineFailed):
@@ -115,8 +121,12 @@ class Fetcher:
         while True:
             try:
                 async with gate.turn():
-                    return await self._once(url, max_bytes=max_bytes, types=types, truncate=truncate)
+                    answer = await self._once(url, max_bytes=max_bytes, types=types, truncate=truncate)
+                gate.answered()
+                return answer
             except FetchFailed as exc:
+                if exc.tells_of_overload:
+                    gate.overloaded()
                 if exc.retry_after_s:
                     gate.pause(min(exc.retry_after_s, self._limits.longest_pause_s))
                 if retry >= self._limits.retries or not exc.is_worth_retrying:

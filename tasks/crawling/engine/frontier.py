@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tasks.core.web_address import is_page_like
 from tasks.crawling.engine.scope import SiteScope
 from tasks.crawling.engine.tally import Tally
+from tasks.crawling.engine.traps import Traps, without_session
 
 # Distinct URLs remembered per crawl: about 100 MB of strings at the usual lengths.
 MAX_KNOWN_URLS = 500_000
@@ -34,6 +35,7 @@ class Frontier:
         self._scope = scope
         self._max_depth = max_depth
         self._tally = tally
+        self._traps = Traps()
         self._known: set[str] = set()
         self._level: deque[Visit] = deque()
         self._found: dict[str, tuple[int, int]] = {}
@@ -55,6 +57,7 @@ class Frontier:
 
     def claim(self, url: str) -> bool:
         """Take a URL that a redirect led to, so that it is not given out as well; False where it was taken before."""
+        url = without_session(url)
         if self._found.pop(url, None) is None and url in self._known:
             return False
         self._known.add(url)
@@ -64,7 +67,7 @@ class Frontier:
         """Put canonical URLs one level below the current one; ``found_by`` is the order of the visit they are from."""
         if self._depth >= self._max_depth:
             return
-        for index, url in enumerate(urls):
+        for index, url in enumerate(map(without_session, urls)):
             place = (found_by, index)
             # Pages end in any order: the earliest visit decides the place, not the first to answer.
             if self._found.get(url, place) > place or self._is_new_and_wanted(url):
@@ -94,5 +97,8 @@ class Frontier:
             return False
         if not is_page_like(url):
             self._tally.skip("type")
+            return False
+        if self._traps.is_trap(url):
+            self._tally.skip("trap")
             return False
         return True

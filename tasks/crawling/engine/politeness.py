@@ -2,27 +2,55 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+# A host in trouble is asked by half as many at once, though not halved again by requests that were under way by then.
+SLOWER = 0.5
+CALM_S = 1.0
+
 
 class HostGate:
-    """Spaces the starts of requests to one host, and limits how many are under way."""
+    """Spaces the starts of requests to one host, and limits how many are under way.
+
+    The limit adapts: it is halved when the host is overloaded (429, 503, silence), and grows by one for each round of
+    answers, up to ``concurrency``.
+    """
 
     def __init__(self, *, delay_s: float, concurrency: int) -> None:
         self.delay_s = delay_s
-        self._slots = asyncio.Semaphore(concurrency)
+        self.limit = float(concurrency)
+        self._most = float(concurrency)
+        self._under_way = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._next_start = 0.0
+        self._calm_from = 0.0
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Wait for a slot and for the delay since the last start, then hold the slot."""
-        async with self._slots:
+        await self._take_slot()
+        try:
             # Read again after each sleep: another turn, or a Retry-After, may have moved the next start.
             while (wait_s := self._next_start - time.monotonic()) > 0:
                 await asyncio.sleep(wait_s)
             self._next_start = time.monotonic() + self.delay_s
             yield
+        finally:
+            self._give_slot_back()
+
+    def answered(self) -> None:
+        """Note that the host keeps up: as many answers as there are slots make room for one more."""
+        self.limit = min(self._most, self.limit + 1 / self.limit)
+        self._hand_out()
+
+    def overloaded(self) -> None:
+        """Note that the host does not keep up."""
+        now = time.monotonic()
+        if now >= self._calm_from:
+            self.limit = max(1.0, self.limit * SLOWER)
+            self._calm_from = now + CALM_S
 
     def pause(self, seconds: float) -> None:
         """Start nothing for so long, because the host asked for it."""
@@ -32,6 +60,28 @@ class HostGate:
         """Keep at least this delay from now on."""
         self.delay_s = max(self.delay_s, delay_s)
         self._next_start = max(self._next_start, time.monotonic() + delay_s)
+
+    async def _take_slot(self) -> None:
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        self._hand_out()
+        try:
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled():  # the slot had just been handed out
+                self._give_slot_back()
+            raise
+
+    def _give_slot_back(self) -> None:
+        self._under_way -= 1
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        while self._waiting and self._under_way < int(self.limit):
+            place = self._waiting.popleft()
+            if not place.done():
+                self._under_way += 1
+                place.set_result(None)
 
 
 class Politeness:

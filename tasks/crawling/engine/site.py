@@ -1,14 +1,13 @@
 """Crawling one site: the engine of ``crawling.site``."""
 
 import asyncio
-from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TypeVar
 
-from tasks.core.errors import InputRejected, Permanent
+from tasks.core.errors import Permanent
 from tasks.core.job import JobContext
-from tasks.core.web_address import canonical, host_of
+from tasks.core.web_address import host_of
 from tasks.crawling.contract import (
     DEFAULT_DELAY_S,
     PAGES_MEDIA_TYPE,
@@ -20,19 +19,17 @@ from tasks.crawling.contract import (
     PageError,
     StopReason,
 )
-from tasks.crawling.engine.extraction import Extraction, ExtractionFailed
-from tasks.crawling.engine.fetch import Fetcher, FetchFailed, FetchLimits, FetchSkipped
+from tasks.crawling.engine.fetch import FetchLimits
 from tasks.crawling.engine.frontier import Frontier, Visit
 from tasks.crawling.engine.pages_file import PagesFile
 from tasks.crawling.engine.politeness import Politeness
-from tasks.crawling.engine.robots import RobotsBook
 from tasks.crawling.engine.scope import SiteScope
 from tasks.crawling.engine.sitemaps import SitemapReader
-from tasks.crawling.engine.start import robots_refusal, start_error
+from tasks.crawling.engine.start import first_page
 from tasks.crawling.engine.tally import SkipReason, Tally
-from tasks.crawling.engine.visitor import Outcome, Skipped, Visitor
+from tasks.crawling.engine.visiting import Tools, run, visiting
+from tasks.crawling.engine.visitor import Outcome, Skipped
 
-USER_AGENT = "SwitchyardCrawler/0.1"
 # Reading a page costs more CPU than fetching it; see docs/crawling.md for what one, two and none were measured at.
 EXTRACTION_PROCESSES = 2
 # How long a cancel may go unnoticed while every request is slow.
@@ -56,42 +53,43 @@ def crawl(request: CrawlRequest, job: JobContext, *, limits: FetchLimits | None 
         Permanent: robots.txt disallows the start URL, or its Crawl-delay is longer than the time allowed.
         Transient: the start URL or its robots.txt did not answer, or answered 429 or 5xx.
     """
+    with PagesFile(job.workdir) as pages:
+        result = run(walk(request, job, limits=limits or FetchLimits(), keep=pages.add))
+    job.save(PAGES_NAME, pages.path, PAGES_MEDIA_TYPE)
+    job.emit(SITE_CRAWLED, _crawled(result, job_id=job.id))
+    return result
+
+
+async def walk(
+    request: CrawlRequest,
+    job: JobContext,
+    *,
+    limits: FetchLimits,
+    keep: Callable[[CrawledPage], bool],
+    on_error: Callable[[PageError], None] = lambda _error: None,
+    afterwards: Callable[[Tools, str], Coroutine[object, object, None]] | None = None,
+) -> CrawlResult:
+    """Crawl the site and return what became of it; errors as those of ``crawl``.
+
+    Args:
+        keep: gets each page; False where it is one that was kept already.
+        on_error: gets each page that failed.
+        afterwards: is awaited at the end with what fetched, and where the start URL led to.
+    """
     if job.attempt > 1:
         job.log(f"attempt {job.attempt} starts again from the first page")
-    with asyncio.Runner() as runner:
-        runner.get_loop().set_default_executor(_ImpatientExecutor())
-        return runner.run(_crawl(request, job, limits=limits or FetchLimits()))
-
-
-class _ImpatientExecutor(ThreadPoolExecutor):
-    """Lets the event loop close while a name lookup still hangs, which cannot be interrupted and may take 30 s."""
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - overrides
-        super().shutdown(wait=False, cancel_futures=True)
-
-
-async def _crawl(request: CrawlRequest, job: JobContext, *, limits: FetchLimits) -> CrawlResult:
-    user_agent = request.user_agent or USER_AGENT
     delay_s = DEFAULT_DELAY_S if request.delay_s is None else request.delay_s
     politeness = Politeness(delay_s=delay_s, concurrency=request.concurrency)
-    async with (
-        job.http.async_client(max_connections=request.concurrency) as client,
-        Extraction(processes=min(EXTRACTION_PROCESSES, request.max_pages)) as extraction,
-    ):
-        fetcher = Fetcher(client, politeness, user_agent=user_agent, limits=limits)
-        robots = RobotsBook(fetcher, politeness, user_agent=user_agent, is_obeyed=request.respect_robots)
-        visitor = Visitor(request, fetcher=fetcher, robots=robots, extraction=extraction)
-        with PagesFile(job.workdir) as pages:
-            site = _Site(request, job, fetcher=fetcher, robots=robots, visitor=visitor, pages=pages)
-            try:
-                start_url, stopped_by = await site.crawl()
-            finally:
-                await site.abandon()
-        job.save(PAGES_NAME, pages.path, PAGES_MEDIA_TYPE)
+    async with visiting(request, job, politeness=politeness, limits=limits, processes=EXTRACTION_PROCESSES) as tools:
+        site = _Site(request, job, tools=tools, keep=keep, on_error=on_error)
+        try:
+            start_url, stopped_by = await site.crawl()
+        finally:
+            await site.abandon()
+        if afterwards is not None:
+            await afterwards(tools, start_url)
         kept_delay_s = politeness.gate(host_of(start_url)).delay_s
-        result = site.tally.result(start_url=start_url, delay_s=kept_delay_s, stopped_by=stopped_by)
-        job.emit(SITE_CRAWLED, _crawled(result, job_id=job.id))
-        return result
+        return site.tally.result(start_url=start_url, delay_s=kept_delay_s, stopped_by=stopped_by)
 
 
 def _crawled(result: CrawlResult, *, job_id: str) -> dict[str, object]:
@@ -118,18 +116,16 @@ class _Site:
         request: CrawlRequest,
         job: JobContext,
         *,
-        fetcher: Fetcher,
-        robots: RobotsBook,
-        visitor: Visitor,
-        pages: PagesFile,
+        tools: Tools,
+        keep: Callable[[CrawledPage], bool],
+        on_error: Callable[[PageError], None],
     ) -> None:
         self.tally = Tally()
         self._request = request
         self._job = job
-        self._fetcher = fetcher
-        self._robots = robots
-        self._visitor = visitor
-        self._pages = pages
+        self._fetcher, self._robots, self._visitor = tools.fetcher, tools.robots, tools.visitor
+        self._keep = keep
+        self._on_error = on_error
         self._under_way: dict[asyncio.Task[Outcome], Visit] = {}
         self._without_links: set[Visit] = set()
         self._max_visits = 4 * request.max_pages + 100
@@ -137,7 +133,7 @@ class _Site:
     async def crawl(self) -> tuple[str, StopReason]:
         """Return where the start URL led to, and why the crawl ended."""
         try:
-            first = await self._await(self._first_page())
+            first = await self._await(first_page(self._request.url, robots=self._robots, visitor=self._visitor))
         except _OutOfTime as exc:
             raise Permanent(f"no page within {self._request.max_duration_s} s; raise max_duration_s") from exc
         self._scope = SiteScope(self._request, start_url=first.url)
@@ -156,29 +152,6 @@ class _Site:
     async def abandon(self) -> None:
         """End every visit under way, whatever it waits for."""
         await _end(*self._under_way)
-
-    async def _first_page(self) -> CrawledPage:
-        url = canonical(self._request.url)
-        if url is None:
-            raise InputRejected(f"cannot be fetched: {self._request.url}", field="url")
-        rules = await self._robots.rules_for(url)
-        if rules.unreachable is not None:
-            raise start_error(rules.unreachable, url=f"robots.txt of {url}") from rules.unreachable
-        if not rules.allows(url):
-            raise robots_refusal(url=url)
-        try:
-            # Wherever the start URL redirects to is the site; robots.txt still has its say.
-            return await self._visitor.page(
-                Visit(url, depth=0, order=0), gatekeeper=lambda _target: None, on_links=lambda _links: None
-            )
-        except FetchFailed as exc:
-            raise start_error(exc, url=url) from exc
-        except FetchSkipped as exc:
-            if exc.reason == "robots":
-                raise robots_refusal(url=f"{url} ({exc.message})") from exc
-            raise InputRejected(f"{url}: {exc.message}, not an HTML page", field="url") from exc
-        except ExtractionFailed as exc:
-            raise Permanent(f"{url}: {exc.message}") from exc
 
     async def _read_sitemaps(self, start_url: str) -> None:
         if not self._request.use_sitemap or self._request.depth == 0 or self._request.max_pages == 1:
@@ -240,10 +213,11 @@ class _Site:
             case PageError():
                 self.tally.visits += 1
                 self.tally.fail(outcome)
+                self._on_error(outcome)
                 self._job.log(f"{outcome.url}: {outcome.message}", level="warning")
             case CrawledPage():
                 self.tally.visits += 1
-                if self._pages.add(outcome):
+                if self._keep(outcome):
                     self.tally.keep(size_bytes=outcome.size_bytes, depth=outcome.depth)
                 else:
                     self.tally.skip("duplicate")

@@ -1,13 +1,46 @@
-"""Why a crawl cannot even start: the failures of the start URL, as errors of the job."""
+"""The page that a job starts from, and its failures as errors of the job."""
 
 import socket
 
 from tasks.core.errors import AppError, EgressRefused, InputRejected, Permanent, Transient
-from tasks.crawling.contract import FailureReason
-from tasks.crawling.engine.fetch import FetchFailed
+from tasks.core.web_address import canonical
+from tasks.crawling.contract import CrawledPage, FailureReason
+from tasks.crawling.engine.extraction import ExtractionFailed
+from tasks.crawling.engine.fetch import FetchFailed, FetchSkipped
+from tasks.crawling.engine.frontier import Visit
+from tasks.crawling.engine.robots import RobotsBook
+from tasks.crawling.engine.visitor import Visitor
 
 _MAY_PASS = frozenset({FailureReason.TIMEOUT, FailureReason.CONNECTION, FailureReason.HTTP_5XX})
 _NO_SUCH_HOST = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
+
+
+async def first_page(url: str, *, robots: RobotsBook, visitor: Visitor) -> CrawledPage:
+    """Return the page that the URL leads to, wherever that is; robots.txt has its say about each redirect.
+
+    Raises:
+        AppError: there is none; what ``start_error`` and ``robots_refusal`` return.
+    """
+    address = canonical(url)
+    if address is None:
+        raise InputRejected(f"cannot be fetched: {url}", field="url")
+    rules = await robots.rules_for(address)
+    if rules.unreachable is not None:
+        raise start_error(rules.unreachable, url=f"robots.txt of {address}") from rules.unreachable
+    if not rules.allows(address):
+        raise robots_refusal(url=address)
+    try:
+        return await visitor.page(
+            Visit(address, depth=0, order=0), gatekeeper=lambda _target: None, on_links=lambda _links: None
+        )
+    except FetchFailed as exc:
+        raise start_error(exc, url=address) from exc
+    except FetchSkipped as exc:
+        if exc.reason == "robots":
+            raise robots_refusal(url=f"{address} ({exc.message})") from exc
+        raise InputRejected(f"{address}: {exc.message}, not an HTML page", field="url") from exc
+    except ExtractionFailed as exc:
+        raise Permanent(f"{address}: {exc.message}") from exc
 
 
 def start_error(failure: FetchFailed, *, url: str) -> AppError:
@@ -23,7 +56,7 @@ def start_error(failure: FetchFailed, *, url: str) -> AppError:
         return Transient(f"{url}: {failure.message}")
     if failure.reason is FailureReason.TOO_LARGE:
         return InputRejected(f"{url}: {failure.message}; raise max_page_bytes", field="max_page_bytes")
-    return InputRejected(f"{url}: {failure.message}; the crawl must start at a page that exists", field="url")
+    return InputRejected(f"{url}: {failure.message}; the URL must be of a page that exists", field="url")
 
 
 def robots_refusal(*, url: str) -> AppError:

@@ -13,7 +13,7 @@ from tasks.crawling.contract import (
     StopReason,
 )
 
-SkipReason = Literal["robots", "scope", "type", "duplicate", "overflow"]
+SkipReason = Literal["robots", "scope", "type", "duplicate", "overflow", "trap"]
 
 
 class Tally:

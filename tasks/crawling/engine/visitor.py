@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from tasks.crawling.contract import CrawledPage, CrawlRequest, FailureReason, PageError
+from tasks.crawling.contract import CrawledPage, CrawlRequest, FailureReason, PageError, PageForm, PageType
 from tasks.crawling.engine.extraction import Extraction, ExtractionFailed
 from tasks.crawling.engine.fetch import Fetcher, FetchFailed, FetchSkipped
 from tasks.crawling.engine.frontier import Visit
@@ -79,6 +79,16 @@ class Visitor:
             links=outline.links,
             hash=main.hash,
             size_bytes=len(fetched.body),
+            content_hash=main.content_hash,
+            page_type=PageType(main.page_type) if main.page_type else None,
+            headline=main.headline,
+            author=main.author,
+            published=main.published,
+            modified=main.modified,
+            language=main.language,
+            description=main.description,
+            structured=main.structured,
+            forms=tuple(PageForm.model_validate(form) for form in main.forms),
         )
 
     def _judge(self, visit: Visit, gatekeeper: Gatekeeper) -> Callable[[str], Awaitable[SkipReason | None]]:

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-from tasks.discovery.tool import CheckName, Source, Tool
+from tasks.discovery.tool import CheckName, Effect, Source, Tool
 
 _PACKAGE = "tasks.discovery.engine"
 # A source that is certain would outweigh everything that is seen later.
-_LEAST, _MOST = 0.02, 0.98
+_LEAST, _MOST = 0.01, 0.99
 _KINDS = {
     Source.WEBMCP: "declared",
     Source.OPENAPI: "declared",
@@ -29,18 +29,28 @@ _KINDS = {
     Source.GRAPHQL: "script",
 }
 # Checks that say the same of tools of different sources.
-_EVIDENCE = {
+_CHECKS = {
     CheckName.RUNS: "runs",
     CheckName.REPEATS: "repeats",
+    CheckName.FITS_OUTPUT_SCHEMA: "repeats",
+    CheckName.EQUALS_BROWSER: "equals",
     CheckName.NONSENSE_GIVES_LESS: "answers_follow",
     CheckName.PAGE_DIFFERS: "answers_follow",
     CheckName.CHOICE_CHANGES: "answers_follow",
     CheckName.ANSWER_MENTIONS_QUERY: "mentions",
 }
+# What a tool of a source promises, and a run can show.
+_PROMISES = {
+    Source.PAGINATION: CheckName.PAGE_DIFFERS,
+    Source.SORT: CheckName.CHOICE_CHANGES,
+    Source.FILTER: CheckName.CHOICE_CHANGES,
+}
+# Their prior is a classifier's probability; that of the others is a number that somebody thought right.
+_MEASURED = frozenset({Source.FORM, Source.PAGINATION, Source.STEPS})
+_AGREES = "also found as "
 
-
-# What can only speak for a tool.
-EVIDENCE = frozenset({"prior", *_EVIDENCE.values()})
+EVIDENCE = frozenset({"prior", "agrees", *_CHECKS.values()})
+"""Features that can only speak for a tool where they are above 0, and only against it below."""
 
 
 def assess(tool: Tool, *, weights: Mapping[str, float] | None = None) -> float:
@@ -51,16 +61,27 @@ def assess(tool: Tool, *, weights: Mapping[str, float] | None = None) -> float:
 
 
 def features(tool: Tool) -> dict[str, float]:
-    """Return what is known of the tool, by name; ``bias`` is always 1."""
-    prior = min(max(tool.prior, _LEAST), _MOST)
-    found = {"bias": 1.0, "prior": math.log(prior / (1 - prior)), _KINDS.get(tool.source, "steps"): 1.0}
-    if tool.purpose in ("search", "other"):
-        found[f"for_{tool.purpose}"] = 1.0
-    if tool.checks:
-        found["checked"] = 1.0
-    for check in tool.checks:
-        if check.name in _EVIDENCE:
-            found[_EVIDENCE[check.name]] = 1.0 if check.passed else -1.0
+    """Return what is known of the tool, by name; ``bias`` is always 1.
+
+    A check counts 1 where it passed and -1 where it failed. What was tried and did not show what its kind promises
+    (an order that orders nothing) counts as failed, too. What reads and could not be tried all the same, because the
+    site shows no inputs for it, is ``untried``.
+    """
+    found = {"bias": 1.0, _KINDS.get(tool.source, "steps"): 1.0}
+    if tool.source in _MEASURED:
+        prior = min(max(tool.prior, _LEAST), _MOST)
+        found |= {"measured": 1.0, "prior": math.log(prior / (1 - prior))}
+    checks = {check.name: check.passed for check in tool.checks}
+    promised = CheckName.NONSENSE_GIVES_LESS if tool.purpose == "search" else _PROMISES.get(tool.source)
+    if checks.get(CheckName.RUNS) and promised:
+        checks.setdefault(promised, False)
+    for name, passed in checks.items():
+        if name in _CHECKS:
+            found[_CHECKS[name]] = min(found.get(_CHECKS[name], 1.0), 1.0 if passed else -1.0)
+    if tool.checks and tool.effect is Effect.READ and CheckName.RUNS not in checks:
+        found["untried"] = 1.0
+    if any(one.startswith(_AGREES) for one in tool.evidence):
+        found["agrees"] = 1.0
     return found
 
 

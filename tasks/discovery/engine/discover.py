@@ -35,7 +35,7 @@ from tasks.discovery.engine.goal_match import GoalMatch
 from tasks.discovery.engine.looking import Looking
 from tasks.discovery.engine.merging import merge
 from tasks.discovery.engine.notes import Notes
-from tasks.discovery.engine.proving import Proving, StorageState
+from tasks.discovery.engine.proving import AT_ONCE, Proving, StorageState
 from tasks.discovery.engine.ranking import LEAST_MATCH, Ranked, rank, without_failures
 from tasks.discovery.engine.running.sessions import SignedIn
 from tasks.discovery.engine.site import Site
@@ -121,7 +121,7 @@ class _Discovery:
         """Return what was found, after it was handed on."""
         walked, found, counts = self._look()
         merged = merge(found)
-        ranked = self._tried(rank(merged, self._goal), max_tools)
+        ranked = self._tried(rank(merged, self._goal), max_tools, at_once=1 if walked.delay_s else AT_ONCE)
         tools = [one.tool for one in ranked if one.match >= least][:max_tools]
         if len(ranked) > len(tools):
             left = len(ranked) - len(tools)
@@ -163,7 +163,7 @@ class _Discovery:
         self._notes.skip("tool", tool.name, reason="other_site", message=f"It belongs to {tool.site}.")
         return False
 
-    def _tried(self, ranked: list[Ranked], max_tools: int) -> list[Ranked]:
+    def _tried(self, ranked: list[Ranked], max_tools: int, *, at_once: int) -> list[Ranked]:
         """Return the tools that passed their checks, ranked anew by what these have shown."""
         proving = self._parts.proving
         tools = [one.tool for one in ranked]
@@ -176,6 +176,7 @@ class _Discovery:
                     session=self._session,
                     most=2 * max_tools + 5,
                     may_spend=self._may_spend,
+                    at_once=at_once,
                 )
         kept = without_failures(tools, self._notes, min_confidence=self._request.options.min_confidence)
         return rank(kept, self._goal)

@@ -8,6 +8,7 @@ about destruction means destruction, which costs a proof; the other error would 
 import json
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 
@@ -20,6 +21,7 @@ MAX_WORD_CHARS = 300
 _SAFE = frozenset({"", "GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "DIALOG"})
 _DESTROYING = frozenset({"DELETE", "PURGE", "UNLINK"})
 _CHANGING = frozenset({"PUT", "PATCH"})
+_GRAVITY = (Effect.READ, Effect.WRITE, Effect.DESTROY)
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PUT", "DELETE"})
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -53,7 +55,7 @@ def effect_of(method: str, *words: str) -> Effect:
     name = method.strip().upper()
     texts = [word[:MAX_WORD_CHARS] for word in words[:MAX_WORDS] if word.strip()]
     found = _concepts(" . ".join(map(_plain, texts)))
-    if name in _DESTROYING or found & {"delete", "log_out"} or any(map(_abbreviates_delete, texts)):
+    if name in _DESTROYING or "delete" in found or any(map(_abbreviates_delete, texts)):
         return Effect.DESTROY
     if name in _SAFE:
         return _effect_of_safe(texts, found)
@@ -62,6 +64,27 @@ def effect_of(method: str, *words: str) -> Effect:
     if name == "POST" and _is_question(texts, found):
         return Effect.READ
     return Effect.WRITE
+
+
+def gravest(effects: Iterable[Effect]) -> Effect:
+    """Return the effect that weighs most; ``read`` where there is none."""
+    return max(effects, key=_GRAVITY.index, default=Effect.READ)
+
+
+def only_deletes(*words: str) -> bool:
+    """Whether it is called a deletion of something that is neither an account nor a credential, and nothing worse."""
+    found = _concepts(" . ".join(_plain(word[:MAX_WORD_CHARS]) for word in words[:MAX_WORDS]))
+    return bool(found & {"delete", "deletion"}) and not found & {"account", "credential", "pay", "payment", "log_out"}
+
+
+def adds_account(text: str) -> bool:
+    """Whether it is called the making of somebody's account, as those do who run a site."""
+    return "new_account" in _concepts(_plain(text[:MAX_WORD_CHARS]))
+
+
+def ends_session(*words: str) -> bool:
+    """Whether it is called a sign-out: it harms nothing, but takes away the sign-in that a discovery works with."""
+    return "log_out" in _concepts(" . ".join(_plain(word[:MAX_WORD_CHARS]) for word in words[:MAX_WORDS]))
 
 
 def is_idempotent(method: str, effect: Effect) -> bool:
@@ -75,6 +98,8 @@ def _abbreviates_delete(text: str) -> bool:
 
 
 def _effect_of_safe(texts: list[str], found: set[str]) -> Effect:
+    if "log_out" in found:
+        return Effect.WRITE
     is_reading = any(_plain(text).split(" ", 1)[0] in _READING for text in texts)
     if is_reading or any("search" in form_concepts(text) for text in texts):
         return Effect.READ
@@ -84,14 +109,16 @@ def _effect_of_safe(texts: list[str], found: set[str]) -> Effect:
 
 
 def _changes_account(method: str, found: set[str]) -> bool:
-    is_change = method in _CHANGING or "change" in found
+    # Who makes an account saves it too, and gives it its first password.
+    is_new = bool(found & {"sign_up", "new_account"})
+    is_change = method in _CHANGING or "change" in found or ("save" in found and not is_new)
     if "credential" in found:
-        return is_change or not found & {"log_in", "sign_up"}
+        return is_change or not (is_new or "log_in" in found)
     return "account" in found and is_change
 
 
 def _is_question(texts: list[str], found: set[str]) -> bool:
-    if found & {"add", "change", "subscribe", "log_in", "sign_up"}:
+    if found & {"add", "change", "save", "subscribe", "log_in", "log_out", "sign_up"}:
         return False
     return any(_asks(text) for text in texts)
 

@@ -53,6 +53,7 @@ class _Turn:
     ends: float
     acts_left: int
     seen: set[tuple[str, ...]]
+    silent: set[tuple[str, ...]]
     done: list[str]
 
     @property
@@ -67,20 +68,23 @@ async def exercise(
     budget_s: float,
     words: Sequence[str] = (),
     max_acts: int = MAX_ACTS,
+    silent: set[tuple[str, ...]] | None = None,
     reopen: bool = True,
 ) -> tuple[str, ...]:
     """Try the safe controls of ``page`` and return what was done; ``watch`` has the requests.
 
-    The order is fixed: search boxes, more, orders, filters, tabs, menus, each as they stand in the document; then once
-    more what has appeared since.
+    The order is fixed: search boxes, more, orders, filters, lists to pick from, tabs, menus, each as they stand in the
+    document; then once more what has appeared since.
 
     Args:
         budget_s: the most it may take, opening the page again aside.
         words: what to type; without any, the commonest words of what the page lists.
+        silent: controls that asked for nothing on other pages of the site, which are left out; this page's are added.
         reopen: open the page anew afterwards. Otherwise it is left as it is, guarded: close it.
     """
     url = page.url
-    turn = _Turn(ends=monotonic() + budget_s, acts_left=max_acts, seen=set(), done=[])
+    silent = set() if silent is None else silent
+    turn = _Turn(ends=monotonic() + budget_s, acts_left=max_acts, seen=set(silent), silent=silent, done=[])
     try:
         async with asyncio.timeout(budget_s):
             if typed := await _words(page, words):
@@ -113,11 +117,14 @@ async def _one_round(page: Page, watch: Watch, turn: _Turn, words: tuple[str, ..
             if turn.is_over:
                 return
             turn.seen.add(control.candidate.key)
+            before = watch.total
             try:
                 await _try(page, watch, turn, control=control, words=words)
             except PlaywrightError:
                 # Gone, covered or moved: the next one may be there.
                 continue
+            if watch.total == before:
+                turn.silent.add(control.candidate.key)
 
 
 async def _controls(page: Page) -> list[_Control]:
@@ -157,6 +164,13 @@ async def _try(page: Page, watch: Watch, turn: _Turn, *, control: _Control, word
         case Act.MORE:
             for _ in range(_TIMES_MORE):
                 await _press(watch, turn, control)
+        case Act.PICK:
+            await _press(watch, turn, control)
+            boxes = [one for one in await _controls(page) if one.act is Act.SEARCH]
+            for box in [one for one in boxes if one.candidate.key not in turn.seen][:1]:
+                turn.seen.add(box.candidate.key)
+                await _search(watch, turn, control=box, words=words)
+            await page.keyboard.press("Escape")
         case Act.MENU:
             await _press(watch, turn, control)
             await page.keyboard.press("Escape")

@@ -4,6 +4,7 @@ What only a browser knows is left out here: shadow roots, style sheets, frames, 
 that by the same rules.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,6 +25,12 @@ _CONTROLS = frozenset({"input", "select", "textarea", "button"})
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6", "legend"})
 # Their text is none that a person reads where it stands.
 _SILENT = frozenset({"script", "style", "template", "noframes", "iframe", "datalist", "head"}) | _CONTROLS
+# Attributes of a link by which a script does something else than follow it.
+_SCRIPTS = re.compile(
+    r"on(click|mousedown|pointerdown|touchstart)$|jsaction$|hx-|up-|wire:click|ng-click|(v-on|x-on):|@click|"
+    r"data-(scripted|method|confirm|remote|ajax|turbo-(method|confirm|stream)|action|hx-[a-z-]+|(bs-)?toggle)$",
+    re.IGNORECASE,
+)
 _METHODS = {"post": Method.POST, "dialog": Method.DIALOG}
 _ENCTYPES = ("multipart/form-data", "text/plain")
 
@@ -203,6 +210,7 @@ class Reader:
             ancestors=tuple(self._ancestors(element)),
             text_before=before[-MAX_RUN:],
             is_current=element.get("aria-current", "false") != "false",
+            is_scripted=any(map(_SCRIPTS.match, element.keys())),
             media_type=element.get("type", "").partition(";")[0].strip().lower()[:MAX_RUN],
         )
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
 from tasks.core.web_address import canonical, is_page_like, origin_of
-from tasks.discovery.engine.effects import effect_of
-from tasks.discovery.engine.page import Link, Page
+from tasks.discovery.engine.effects import effect_of, only_deletes
+from tasks.discovery.engine.page import Link, Method, Page
+from tasks.discovery.engine.sources.form_calls import is_token
 from tasks.discovery.tool import Effect
 
 # A page of ten thousand links says nothing more than its first thousand.
@@ -33,14 +34,26 @@ class Candidate:
 
 
 class Links:
-    """What is still to be looked at, level by level; each address once.
+    """What is still to be looked at; each address once.
 
-    Inside a level the pages of a kind that was seen least come first, then those whose words serve the goal, then the
-    order of the links.
+    Pages at places that nothing was seen of come first: a list with filters has more addresses than anybody looks at,
+    and what lies below its items would never be reached. Then level by level; inside a level the pages of a kind that
+    was seen least, then those whose words serve the goal, then the order of the links.
     """
 
-    def __init__(self, *, max_depth: int, serves: Callable[[str], float], told: Callable[[str, str], None]) -> None:
-        """Take ``serves`` for how well words serve the goal, and tell ``told`` of addresses left out, and why."""
+    def __init__(
+        self,
+        *,
+        max_depth: int,
+        serves: Callable[[str], float],
+        told: Callable[[str, str], None],
+        opens_deletions: bool = False,
+    ) -> None:
+        """Take ``serves`` for how well words serve the goal, and tell ``told`` of addresses left out, and why.
+
+        ``opens_deletions``: links that say delete are followed where everything says that the site asks first.
+        """
+        self._opens_deletions = opens_deletions
         self._max_depth = max_depth
         self._serves = serves
         self._told = told
@@ -60,7 +73,7 @@ class Links:
         address = canonical(url) or url
         is_new = address not in self._known
         self._known.add(address)
-        self._kinds[kind_of(address)] += 1
+        self._count(address)
         return is_new
 
     def add(self, page: Page, *, depth: int) -> None:
@@ -70,7 +83,7 @@ class Links:
             if url is None or url in self._known:
                 continue
             self._known.add(url)
-            if reason := self._refusal(url, link):
+            if reason := self._refusal(url, link, page):
                 self._told(url, reason)
                 continue
             if depth >= self._max_depth:
@@ -85,16 +98,27 @@ class Links:
         """Return the next page to look at."""
         if not self._waiting:
             return None
-        level = min(one.depth for one in self._waiting)
-        best = min((one for one in self._waiting if one.depth == level), key=self._rank)
+        best = min(self._waiting, key=self._rank)
         self._waiting.remove(best)
-        self._kinds[kind_of(best.url)] += 1
+        self._count(best.url)
         return best
 
-    def _rank(self, candidate: Candidate) -> tuple[int, float, int]:
-        return self._kinds[kind_of(candidate.url)], -candidate.serves, candidate.order
+    def give_back(self, candidate: Candidate) -> None:
+        """Let a page that was taken wait again."""
+        self._count(candidate.url, -1)
+        self._waiting.append(candidate)
 
-    def _refusal(self, url: str, link: Link) -> str:
+    def _rank(self, candidate: Candidate) -> tuple[bool, int, int, float, int]:
+        kind = kind_of(candidate.url)
+        is_new_place = not self._kinds[_place_of(kind)]
+        return not is_new_place, candidate.depth, self._kinds[kind], -candidate.serves, candidate.order
+
+    def _count(self, url: str, times: int = 1) -> None:
+        kind = kind_of(url)
+        for counted in {kind, _place_of(kind)}:
+            self._kinds[counted] += times
+
+    def _refusal(self, url: str, link: Link, page: Page) -> str:
         if origin_of(url) != self.origin:
             return "other_site"
         if not is_page_like(url):
@@ -102,8 +126,26 @@ class Links:
         path = urlsplit(url)
         # A link is followed with GET, which some sites let delete things and end sessions.
         if effect_of("GET", words_of(link), path.path, path.query) is not Effect.READ:
-            return "unsafe"
+            return "" if self._opens_deletions and _asks_first(url, link, page) else "unsafe"
         return ""
+
+
+def _place_of(kind: str) -> str:
+    """Return the kind without its query."""
+    return kind.partition("?")[0]
+
+
+def _asks_first(url: str, link: Link, page: Page) -> bool:
+    """Whether a link that says delete leads to a page that asks, as far as can be told without following it.
+
+    It is a plain link to an address that ends in the deletion and says nothing else, on a page whose own forms are
+    sent with tokens against forgery: where those are, a GET changes nothing unless somebody forgot.
+    """
+    parts = urlsplit(url)
+    last = next((part for part in reversed(parts.path.split("/")) if part), "")
+    is_plain = not link.is_scripted and all(value.startswith("/") for _, value in parse_qsl(parts.query))
+    is_guarded = any(form.method is Method.POST and any(map(is_token, form.controls)) for form in page.forms)
+    return is_plain and is_guarded and only_deletes(last) and only_deletes(words_of(link), parts.path)
 
 
 def words_of(link: Link) -> str:

@@ -4,8 +4,8 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from playwright.async_api import BrowserContext, Page, Response
 from playwright.async_api import Error as PlaywrightError
-from playwright.async_api import Page, Response
 from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
 from tasks.core.browser import Visit
@@ -15,6 +15,7 @@ from tasks.discovery.engine.exercise import exercise
 from tasks.discovery.engine.links import kind_of
 from tasks.discovery.engine.site import Snapshot
 from tasks.discovery.engine.snapshot import take_snapshot
+from tasks.discovery.engine.tabs import Tabs
 from tasks.discovery.engine.watch import Watch
 
 # A page that still loads its pictures can be read; one that is being built by its scripts cannot.
@@ -23,7 +24,7 @@ _FIRST_REQUEST_S = 0.1
 _QUIET_LIMIT_S = 3.0
 # Controls of one page; and pages of different kinds, because those of one kind have the same controls.
 _EXERCISE_S = 4.0
-_MOST_EXERCISED = 4
+_MOST_EXERCISED = 12
 _CLOSE_LIMIT_S = 2.0
 
 
@@ -33,51 +34,102 @@ class PageHangs(Transient):
 
 @dataclass(slots=True)
 class Looking:
-    """Looks at the pages of one site, one after another.
+    """Looks at the pages of one site, several at a time.
+
+    Which pages have their controls tried goes by the order in which they are asked for, not by who is ready first.
 
     Args:
         explores: try safe controls, to see the requests of scripts.
     """
 
     explores: bool = True
-    _exercised: set[str] = field(default_factory=set)
+    # By kind, the page that stands for it.
+    _exercised: dict[str, str] = field(default_factory=dict)
+    # Controls that asked for nothing; those of a menu are on every page.
+    _silent: set[tuple[str, ...]] = field(default_factory=set)
+    _tabs: Tabs | None = None
+    _last_turn: "_Turn | None" = None
 
     async def __call__(self, visit: Visit, url: str, timeout_s: float) -> tuple[Response, Snapshot]:
-        """Open ``url`` in a tab of its own; return its answer and what was there. The tab is closed again.
+        """Open ``url`` in a tab that shows nothing else; return its answer and what was there.
 
         Raises:
             EgressRefused, Transient: see ``Visit.open`` and ``take_snapshot``.
             PageHangs: its tab cannot be closed.
         """
-        page = await visit.context.new_page()
-        watch = Watch(page)
+        turn = self._next_turn() if self._is_worth_exercising(url) else None
+        tabs = self._tabs_of(visit.context)
+        try:
+            return await self._look(visit, tabs, url=url, timeout_s=timeout_s, turn=turn)
+        finally:
+            if turn:
+                turn.end()
+
+    async def _look(
+        self, visit: Visit, tabs: Tabs, *, url: str, timeout_s: float, turn: "_Turn | None"
+    ) -> tuple[Response, Snapshot]:
+        page = await tabs.open()
+        watch = Watch(page, tabs=tabs)
+        is_empty = False
         try:
             await watch.start()
-            return await self._read(visit, page, watch, url=url, timeout_s=timeout_s)
+            seen = await self._read(visit, page, watch, url=url, timeout_s=timeout_s, turn=turn)
+            watch.pause()
+            is_empty = await tabs.empty(page)
         finally:
-            await _close(page)
+            if not is_empty:
+                await _close(page)
             # Only now, so that what a page sends as it goes is judged like the rest.
             await watch.release()
             await watch.stop()
+        if is_empty:
+            tabs.keep(page)
+        return seen
 
     async def _read(
-        self, visit: Visit, page: Page, watch: Watch, *, url: str, timeout_s: float
+        self, visit: Visit, page: Page, watch: Watch, *, url: str, timeout_s: float, turn: "_Turn | None"
     ) -> tuple[Response, Snapshot]:
         response = await visit.open(page, url, timeout_s=timeout_s)
         with suppress(PlaywrightTimeoutError):
             await page.wait_for_load_state("load", timeout=_LOAD_LIMIT_S * 1000)
         await watch.settle(first_s=_FIRST_REQUEST_S, most_s=_QUIET_LIMIT_S)
         snapshot = _with_header(await take_snapshot(page, status=response.status), response)
-        if self._is_worth_exercising(page.url, response.status):
-            await exercise(page, watch, budget_s=_EXERCISE_S, reopen=False)
+        if turn and response.status < 400:
+            await turn.come()
+            await exercise(page, watch, budget_s=_EXERCISE_S, silent=self._silent, reopen=False)
         return response, replace(snapshot, exchanges=await watch.exchanges())
 
-    def _is_worth_exercising(self, url: str, status: int) -> bool:
-        kind = kind_of(url)
-        if not self.explores or status >= 400 or kind in self._exercised or len(self._exercised) >= _MOST_EXERCISED:
-            return False
-        self._exercised.add(kind)
-        return True
+    def _tabs_of(self, context: BrowserContext) -> Tabs:
+        if self._tabs is None or self._tabs.context is not context:
+            self._tabs = Tabs(context)
+        return self._tabs
+
+    def _next_turn(self) -> "_Turn":
+        self._last_turn = _Turn(self._last_turn)
+        return self._last_turn
+
+    def _is_worth_exercising(self, url: str) -> bool:
+        if self.explores and len(self._exercised) < _MOST_EXERCISED:
+            self._exercised.setdefault(kind_of(url), url)
+        return self._exercised.get(kind_of(url)) == url
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A page's turn to have its controls tried: one page after another, in the order in which they were asked for."""
+
+    before: "_Turn | None"
+    is_over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def come(self) -> None:
+        """Wait for all pages before."""
+        while self.before:
+            await self.before.is_over.wait()
+            self.before = self.before.before
+
+    def end(self) -> None:
+        """Let the next page have its turn."""
+        self.is_over.set()
 
 
 def _with_header(snapshot: Snapshot, response: Response) -> Snapshot:

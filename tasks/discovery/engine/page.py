@@ -169,6 +169,8 @@ class Link:
     text_before: str = ""
     text_after: str = ""
     is_current: bool = False
+    # Whether attributes say that a script does something else than follow it.
+    is_scripted: bool = False
     # What the link says that it leads to; in lower case, without parameters.
     media_type: str = ""
 

@@ -1,16 +1,18 @@
 """What trying a tool shows: a handful of runs with inputs that the site itself shows, judged by what came back.
 
 A tool that only reads is tried in full. One that writes is tried once, and only where the caller allows it. One that
-deletes, or changes an account, is never run. Deterministic but for the site's answers.
+deletes, changes an account or signs out is never run. Deterministic but for the site's answers.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from jsonschema_rs import Draft202012Validator
 
 from tasks.core.errors import InputRejected
+from tasks.discovery.engine.effects import ends_session
 from tasks.discovery.engine.outcome import Outcome, Run
 from tasks.discovery.engine.output_schema import schema_of_page, schema_of_values
 from tasks.discovery.engine.running.arguments import check_arguments
@@ -55,7 +57,7 @@ def prove(tool: Tool, run: Run, *, compare: Compare | None = None, allow_write: 
     proof = _Proof(tool)
     proof.refuse()
     arguments = first_arguments(tool)
-    if arguments is not None and tool.effect is not Effect.DESTROY:
+    if arguments is not None and tool.effect is not Effect.DESTROY and not _signs_out(tool):
         proof.compare(compare, arguments)
         if tool.effect is Effect.READ or allow_write:
             proof.go(Trials(proof.tool, run), arguments)
@@ -65,6 +67,12 @@ def prove(tool: Tool, run: Run, *, compare: Compare | None = None, allow_write: 
 def failed_check(tool: Tool) -> Check | None:
     """Return the check that says that a tool does not do what it is for; None where none does."""
     return next((check for check in tool.checks if check.name in _DECISIVE and not check.passed), None)
+
+
+def _signs_out(tool: Tool) -> bool:
+    """Whether running it would end the session that the rest of the discovery is made with."""
+    path = urlsplit(getattr(tool.call, "url", "")).path
+    return ends_session(tool.name, tool.title, path, getattr(tool.call, "submit_value", ""))
 
 
 def first_arguments(tool: Tool) -> dict[str, Any] | None:
@@ -198,12 +206,17 @@ class _Proof:
 
 def query_input(tool: Tool, arguments: dict[str, Any]) -> str:
     """Return the input that says what is searched for; empty where there is none, or it is not set."""
-    texts = [name for name, value in arguments.items() if isinstance(value, str) and value and _is_free(tool, name)]
+    texts = [name for name, value in arguments.items() if _is_asked(value) and _is_free(tool, name)]
     if tool.purpose in _SEARCHES and len(texts) == 1:
         return texts[0]
     if tool.purpose in _SEARCHES or tool.source in (Source.OPENSEARCH, Source.XHR):
         return next((name for name in texts if _QUERY_NAMES.search(name)), "")
     return ""
+
+
+def _is_asked(value: Any) -> bool:
+    """Whether it may be what is searched for: words, and no switch that is called after the search."""
+    return isinstance(value, str) and value.casefold() not in ("", "true", "false")
 
 
 def _is_free(tool: Tool, name: str) -> bool:

@@ -33,11 +33,13 @@ class Act(StrEnum):
     MORE = "more"
     SORT = "sort"
     FILTER = "filter"
+    # Opens a list to pick from, which may have a search box of its own.
+    PICK = "pick"
     TAB = "tab"
     MENU = "menu"
 
 
-MOST_OF = {Act.SEARCH: 2, Act.MORE: 2, Act.SORT: 2, Act.FILTER: 3, Act.TAB: 3, Act.MENU: 2}
+MOST_OF = {Act.SEARCH: 2, Act.MORE: 2, Act.SORT: 2, Act.FILTER: 3, Act.PICK: 2, Act.TAB: 3, Act.MENU: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def safe_act(candidate: Candidate, *, host: str) -> Act | None:
         return None
     act = _act_of(candidate)
     is_in_unsafe_form = candidate.form is not None and not _is_safe_form(candidate.form)
-    return None if is_in_unsafe_form and act not in (Act.TAB, Act.MENU) else act
+    return None if is_in_unsafe_form and act not in (Act.PICK, Act.TAB, Act.MENU) else act
 
 
 def is_entered(candidate: Candidate) -> bool:
@@ -137,7 +139,8 @@ def _act_of(candidate: Candidate) -> Act | None:
     if candidate.is_sortable:
         return Act.SORT
     if candidate.is_expandable or candidate.has_popup:
-        return None if candidate.is_expanded else Act.MENU
+        opens = Act.PICK if candidate.role == "combobox" else Act.MENU
+        return None if candidate.is_expanded else opens
     if _asks_for_more(candidate):
         return Act.MORE
     return Act.SORT if _says("sort_stems", candidate.spoken) else None

@@ -14,6 +14,7 @@
     return (object, ...values) => Reflect.apply(call, object, values);
   };
   const attributeOf = method(Element, "getAttribute");
+  const attributeNames = method(Element, "getAttributeNames");
   const hasAttribute = method(Element, "hasAttribute");
   const closest = method(Element, "closest");
   const matches = method(Element, "matches");
@@ -44,6 +45,9 @@
     "action method enctype accept-charset type value placeholder list pattern min max step minlength maxlength accept autocomplete " +
     "required multiple readonly formaction formmethod formenctype dirname toolparamdescription label alt href rel for"
   ).split(" ");
+  // As in html_page.py.
+  const SCRIPTED =
+    /^(on(click|mousedown|pointerdown|touchstart)$|jsaction$|hx-|up-|wire:click|ng-click|(v-on|x-on):|@click|data-(method|confirm|remote|ajax|turbo-(method|confirm|stream)|action|hx-[a-z-]+|(bs-)?toggle)$)/i;
   const NEVER_TYPED = new Set(["hidden", "submit", "reset", "button", "image", "checkbox", "radio", "file"]);
   // Without a label or caption, the browser calls these in its own words.
   const SPOKEN = new Set(["file", "submit", "reset", "image"]);
@@ -82,6 +86,7 @@
       const value = name === "value" && CONTROLS.has(tag) ? currentValue(element, tag) : attributeOf(element, name);
       if (value !== null) found.push([name, value.slice(0, limits.attribute)]);
     }
+    if (tag === "a" && attributeNames(element).some((name) => SCRIPTED.test(name))) found.push(["data-scripted", ""]);
     if (tag === "input" && element.checked) found.push(["checked", ""]);
     if (tag === "option" && element.selected) found.push(["selected", ""]);
     if (tag === "option" || tag === "optgroup" ? element.disabled : CONTROLS.has(tag) && matches(element, ":disabled")) {

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,8 @@ WALK_LIMIT_S = 420.0
 _READ_LIMIT_S = 30.0
 # One lost worker is chance, and no reason to leave out the page that it was looking at.
 _MOST_FATAL = 2
+# Tabs at a time. More wait for the same processor, and for a site that did not ask for so many guests.
+_AT_ONCE = 3
 # A browser that pages have hung this often is not asked again.
 _MAX_VISITS = 4
 
@@ -36,21 +39,44 @@ _MAX_VISITS = 4
 Look = Callable[[Visit, str, float], Awaitable[tuple[Response, Snapshot]]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A page that is being looked at."""
+
+    candidate: Candidate
+    seen: asyncio.Task["_Seen"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    response: Response
+    snapshot: Snapshot
+    took_s: float
+
+
 @dataclass(slots=True)
 class Walked:
-    """What a walk has seen so far. ``is_exhausted``: no page within its depth was left for a bound."""
+    """What a walk has seen so far.
+
+    Attributes:
+        delay_s: the pause between pages, as the caller or the site wants it.
+        is_exhausted: no page within its depth was left for a bound.
+    """
 
     origin: str = ""
     start_url: str = ""
+    delay_s: float = 0.0
     pages: list[PageSeen] = field(default_factory=list)
     snapshots: list[Snapshot] = field(default_factory=list)
     is_exhausted: bool = False
 
 
 class Walk:
-    """Looks at the start page and at those that it leads to, one after another.
+    """Looks at the start page and at those that it leads to, a few at a time.
 
-    A page that fails is noted and left; only the start page's failure is the job's.
+    Which page comes next is decided by what the pages before it have shown, in the order in which they were begun,
+    whichever is read first: the same site is walked the same way. A site that asks for a pause between pages has one
+    guest at a time. A page that fails is noted and left; only the start page's failure is the job's.
     """
 
     def __init__(
@@ -65,7 +91,7 @@ class Walk:
         may_spend: Callable[[float], bool],
         storage_state: Mapping[str, Any] | None = None,
     ) -> None:
-        self.walked = Walked()
+        self.walked = Walked(delay_s=request.options.delay_s)
         self._request = request
         self._job = job
         self._look = look
@@ -73,14 +99,22 @@ class Walk:
         self._notes = notes
         self._may_spend = may_spend
         self._options = VisitOptions(storage_state=storage_state)
-        self._links = Links(max_depth=request.max_depth, serves=serves, told=self._left_out)
+        self._links = Links(
+            max_depth=request.max_depth,
+            serves=serves,
+            told=self._left_out,
+            opens_deletions=request.options.open_deletions,
+        )
         self._robots = RobotsText()
-        self._delay_s = request.options.delay_s
         self._ends_at = time.monotonic() + WALK_LIMIT_S
         self._current = request.url
         self._visit_began = 0.0
         self._is_spent = False
-        self._earlier = job.resume.load() or {}
+        self._earlier = dict(job.resume.load() or {})
+        self._suspects = _counts(self._earlier.pop("looking", None))
+        self._is_looking_noted = False
+        # Where pages end attempts or hang, one at a time tells which.
+        self._is_careful = bool(self._suspects)
 
     def go(self) -> Walked:
         """Walk until nothing is left, or a bound is reached.
@@ -100,8 +134,11 @@ class Walk:
                 if not self.walked.pages:
                     raise
                 self._notes.skip("page", self._current, reason="failed", message=told(exc))
+                self._is_careful = True
                 if time.monotonic() >= self._ends_at:
                     break
+        if self._is_looking_noted:
+            self._job.resume.save(self._earlier)
         self._tell_rest()
         return self.walked
 
@@ -109,60 +146,99 @@ class Walk:
         self._visit_began = time.monotonic()
         if not self.walked.pages:
             await self._start(visit)
-        while len(self.walked.pages) < self._request.max_pages:
+        under_way: deque[_Opened] = deque()
+        try:
+            while await self._open_more(visit, under_way):
+                opened = under_way.popleft()
+                self._current = opened.candidate.url
+                await self._take_in(opened)
+        finally:
+            await self._leave(under_way)
+
+    async def _open_more(self, visit: Visit, under_way: deque[_Opened]) -> bool:
+        """Open as many pages as may be; return whether any is under way."""
+        fresh: list[Candidate] = []
+        while (candidate := self._next(under_way, fresh)) is not None:
+            if time.monotonic() + self.walked.delay_s >= self._ends_at:
+                self._links.give_back(candidate)
+                break
+            await asyncio.sleep(self.walked.delay_s)
+            fresh.append(candidate)
+        if fresh:
+            await self._note_looking([*(one.candidate for one in under_way), *fresh])
+        for candidate in fresh:
+            under_way.append(_Opened(candidate, asyncio.create_task(self._open_and_look(visit, candidate.url))))
+        return bool(under_way)
+
+    def _next(self, under_way: deque[_Opened], fresh: list[Candidate]) -> Candidate | None:
+        """Return the next page that may be opened beside those."""
+        busy = [*(one.candidate for one in under_way), *fresh]
+        at_once = 1 if self._is_careful or self.walked.delay_s else _AT_ONCE
+        while len(busy) < at_once and len(self.walked.pages) + len(busy) < self._request.max_pages:
             # The browser tells its time when a visit has ended.
-            if self._may_not_spend(time.monotonic() - self._visit_began):
-                return
+            if self._may_not_spend(time.monotonic() - self._visit_began) or time.monotonic() >= self._ends_at:
+                return None
             candidate = self._links.take()
             if candidate is None:
-                return
-            if self._times_fatal(candidate.url) >= _MOST_FATAL:
+                return None
+            if self._suspects.get(candidate.url, 0) >= _MOST_FATAL:
                 self._notes.skip("page", candidate.url, reason="failed", message="Earlier attempts ended on it.")
-                continue
-            if not self._robots.allows(candidate.url):
+            elif not self._robots.allows(candidate.url):
                 self._notes.skip("link", candidate.url, reason="robots")
-                continue
-            if time.monotonic() + self._delay_s >= self._ends_at:
-                return
-            await asyncio.sleep(self._delay_s)
-            await self._follow(visit, candidate)
+            else:
+                return candidate
+        return None
+
+    async def _note_looking(self, candidates: Sequence[Candidate]) -> None:
+        """Keep which pages are being looked at, and in how many attempts that were lost they were."""
+        looking = self._suspects | {one.url: self._suspects.get(one.url, 0) + 1 for one in candidates}
+        self._is_looking_noted = True
+        await asyncio.to_thread(self._job.resume.save, self._earlier | {"looking": looking})
+
+    async def _leave(self, under_way: deque[_Opened]) -> None:
+        """Let the pages wait again that were begun, and not taken in."""
+        for opened in under_way:
+            opened.seen.cancel()
+        await asyncio.gather(*(opened.seen for opened in under_way), return_exceptions=True)
+        for opened in under_way:
+            self._links.give_back(opened.candidate)
 
     async def _start(self, visit: Visit) -> None:
         url = self._request.url
-        response, snapshot, took_s = await self._open_and_look(visit, url)
-        _demand_page(response, url)
-        page = snapshot.page.url
+        seen = await self._open_and_look(visit, url)
+        _demand_page(seen.response, url)
+        page = seen.snapshot.page.url
         here = canonical(page) or page
         self.walked.origin = self._links.origin = origin_of(here)
         self.walked.start_url = page
         for address in {canonical(url) or url, here}:
             self._links.claim(address)
         await self._read_robots()
-        await self._keep(snapshot, response, depth=0, took_s=took_s)
+        await self._keep(seen, depth=0)
 
-    async def _follow(self, visit: Visit, candidate: Candidate) -> None:
-        self._current = candidate.url
-        times = self._times_fatal(candidate.url) + 1
-        await asyncio.to_thread(self._job.resume.save, self._earlier | {"page": candidate.url, "times": times})
+    async def _take_in(self, opened: _Opened) -> None:
+        candidate = opened.candidate
         try:
-            response, snapshot, took_s = await self._open_and_look(visit, candidate.url)
+            seen = await opened.seen
         except PageHangs:
             raise
         except PAGE_TROUBLE as exc:
             self._notes.skip("page", candidate.url, reason="failed", message=told(exc))
             self._job.log(f"{candidate.url} could not be read: {told(exc)}", level="warning")
             return
-        url = snapshot.page.url
+        finally:
+            self._suspects.pop(candidate.url, None)
+        url = seen.snapshot.page.url
         if origin_of(canonical(url) or url) != self.walked.origin:
             self._notes.skip("page", candidate.url, reason="other_site", message=f"It leads to {url}.")
         elif (canonical(url) or url) != candidate.url and not self._links.claim(url):
             self._notes.skip("page", candidate.url, reason="duplicate", message=f"It leads to {url}.")
-        elif response.status >= 400:
-            self._notes.skip("page", candidate.url, reason="failed", message=f"It answered {response.status}.")
+        elif seen.response.status >= 400:
+            self._notes.skip("page", candidate.url, reason="failed", message=f"It answered {seen.response.status}.")
         else:
-            await self._keep(snapshot, response, depth=candidate.depth, took_s=took_s)
+            await self._keep(seen, depth=candidate.depth)
 
-    async def _open_and_look(self, visit: Visit, url: str) -> tuple[Response, Snapshot, float]:
+    async def _open_and_look(self, visit: Visit, url: str) -> _Seen:
         began = time.monotonic()
         timeout_s = self._request.options.page_timeout_s
         try:
@@ -170,7 +246,7 @@ class Walk:
                 response, snapshot = await self._look(visit, url, timeout_s)
         except TimeoutError as exc:
             raise Transient(f"{url} was not read within {timeout_s + _READ_LIMIT_S:g} s.") from exc
-        return response, snapshot, time.monotonic() - began
+        return _Seen(response, snapshot, time.monotonic() - began)
 
     async def _read_robots(self) -> None:
         if not self._request.options.respect_robots:
@@ -183,31 +259,26 @@ class Walk:
             self._job.log("robots.txt cannot be read, so no link is followed.", level="warning")
         elif document.status < 400:
             self._robots = parse_robots(document.text, user_agent=ROBOTS_AGENT)
-            self._delay_s = max(self._delay_s, self._robots.delay_s)
+            self.walked.delay_s = max(self.walked.delay_s, self._robots.delay_s)
 
-    async def _keep(self, snapshot: Snapshot, response: Response, *, depth: int, took_s: float) -> None:
-        page = snapshot.page
-        self.walked.snapshots.append(snapshot)
+    async def _keep(self, seen: _Seen, *, depth: int) -> None:
+        page = seen.snapshot.page
+        self.walked.snapshots.append(seen.snapshot)
         self.walked.pages.append(
             PageSeen(
                 url=page.url[:2048],
-                status=response.status,
+                status=seen.response.status,
                 title=page.title[:200],
                 depth=depth,
                 forms=len(page.forms),
-                requests=len(snapshot.exchanges),
-                took_s=round(took_s, 3),
+                requests=len(seen.snapshot.exchanges),
+                took_s=round(seen.took_s, 3),
             )
         )
         self._links.add(page, depth=depth)
         done = len(self.walked.pages)
         total = min(self._request.max_pages, done + len(self._links))
         await asyncio.to_thread(self._job.report, "pages", done, total, page.url)
-
-    def _times_fatal(self, url: str) -> int:
-        """Return how many attempts in a row have ended while they looked at this page."""
-        times = self._earlier.get("times")
-        return times if url == self._earlier.get("page") and isinstance(times, int) else 0
 
     def _may_not_spend(self, extra_s: float) -> bool:
         self._is_spent = self._is_spent or not self._may_spend(extra_s)
@@ -225,6 +296,10 @@ class Walk:
         if len(self.walked.pages) < self._request.max_pages:
             reason = "max_cost" if self._is_spent else "too_slow"
         self._notes.skip("page", self.walked.origin, reason=reason, message=message)
+
+
+def _counts(value: object) -> dict[str, int]:
+    return {url: times for url, times in value.items() if isinstance(times, int)} if isinstance(value, dict) else {}
 
 
 def _demand_page(response: Response, url: str) -> None:

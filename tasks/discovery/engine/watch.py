@@ -13,31 +13,16 @@ from time import monotonic
 from urllib.parse import urlsplit
 
 from playwright.async_api import Error as PlaywrightError
-from playwright.async_api import Frame, Page, Request, Route, WebSocketRoute
+from playwright.async_api import Frame, Page, Request, Route
 
 from tasks.discovery.engine.api_words import is_api_address, is_same_site, is_secret
 from tasks.discovery.engine.queries import is_query
 from tasks.discovery.engine.site import LOAD, Exchange
+from tasks.discovery.engine.tabs import HOLD_FAREWELLS, Tabs, page_of
 
 _POLL_S = 0.02
 # An answer that is not there by then is recorded without its body.
 _BODY_LIMIT_S = 2.0
-# What a page sends as it goes is not seen before it leaves (tried: a beacon at ``pagehide`` passes a route), so that a
-# guarded page must not notice that it goes. Runs before any script of the page, hence its listeners come first.
-# A shared worker's requests are not seen at all; pages ask whether there is such a thing.
-_FAREWELLS = """(() => {
-  const key = Symbol.for('discovery.guard');
-  const guard = {isOn: false};
-  // A frame that a page makes later asks the page.
-  const isOn = () => { try { return guard.isOn || top[key].isOn; } catch { return false; } };
-  const hold = (event) => { if (isOn()) event.stopImmediatePropagation(); };
-  for (const name of ['pagehide', 'beforeunload', 'unload', 'visibilitychange', 'freeze']) {
-    addEventListener(name, hold, true);
-  }
-  Object.defineProperty(window, key, {value: guard});
-  delete window.SharedWorker;
-})()"""
-_HOLD_FAREWELLS = "window[Symbol.for('discovery.guard')].isOn = true"
 # A frame that does not answer by then is left as it is.
 _FRAME_LIMIT_S = 1.0
 _TEXT_TYPE = re.compile(r"(application/([\w.+-]*\+)?(json|xml|javascript|graphql[\w+-]*|x-ndjson)|text/.*)$")
@@ -73,17 +58,23 @@ class _Entry:
 class Watch:
     """The requests of one page, from ``start`` on. Belongs to the loop that the page belongs to.
 
-    The page's context has no other page meanwhile: its requests would count as this one's, and new windows are closed.
-
     While it is ``guarded``, nothing leaves that is not clearly a question: no other method, no navigation, no message
     through a WebSocket, no new window. A page that was tried stays guarded until it is gone.
     """
 
-    def __init__(self, page: Page, *, hosts: frozenset[str] = frozenset(), limits: WatchLimits | None = None) -> None:
-        """Args: ``hosts`` are those of the site's API, beside the page's own site."""
+    def __init__(
+        self,
+        page: Page,
+        *,
+        tabs: Tabs | None = None,
+        hosts: frozenset[str] = frozenset(),
+        limits: WatchLimits | None = None,
+    ) -> None:
+        """Take ``tabs`` for those beside it in its context, ``hosts`` for those of the site's API beside its own."""
         self.stopped: list[str] = []
         self._page = page
         self._context = page.context
+        self._tabs = tabs or Tabs(page.context)
         self._hosts = hosts
         self._limits = limits or WatchLimits()
         self._entries: dict[Request, _Entry] = {}
@@ -97,8 +88,7 @@ class Watch:
         self._context.on("request", self._note)
         self._context.on("requestfinished", self._finish)
         self._context.on("requestfailed", self._fail)
-        await self._page.add_init_script(_FAREWELLS)
-        await self._page.route_web_socket(re.compile(""), self._join)
+        await self._tabs.prepare(self._page)
 
     async def guard(self) -> None:
         """From now on let only questions out.
@@ -108,17 +98,15 @@ class Watch:
         """
         if not self._is_guarded:
             self._is_guarded = True
-            self._context.on("page", self._close_window)
-            await self._context.route("**/*", self._judge)
-            await self._page.evaluate(_HOLD_FAREWELLS)
+            await self._tabs.guard(self._page, self._judge)
+            await self._page.evaluate(HOLD_FAREWELLS)
             await asyncio.gather(*map(_hold, self._page.frames[1:]))
 
     async def release(self) -> None:
         """Let everything out again. Only for a page that holds nothing of the site."""
         if self._is_guarded:
             self._is_guarded = False
-            self._context.remove_listener("page", self._close_window)
-            await self._context.unroute("**/*", self._judge)
+            await self._tabs.release(self._page)
 
     def pause(self) -> None:
         """Take no note of what is asked from now on; it is judged all the same."""
@@ -132,6 +120,11 @@ class Watch:
             yield
         finally:
             self._trigger, self._typed = "afterwards", ""
+
+    @property
+    def total(self) -> int:
+        """How many requests were seen so far."""
+        return len(self._entries)
 
     def count(self, trigger: str) -> int:
         """Return how many requests were ascribed to an act."""
@@ -177,6 +170,8 @@ class Watch:
     def _is_of_interest(self, request: Request) -> bool:
         if request.resource_type not in _SCRIPTED or request.method == "OPTIONS" or not is_api_address(request.url):
             return False
+        if page_of(request) is not self._page:
+            return False
         host = urlsplit(request.url).hostname or ""
         own = urlsplit(self._page.url).hostname or ""
         return host in self._hosts or is_same_site(host, own)
@@ -218,10 +213,6 @@ class Watch:
                 entry.text = body.decode("utf-8", "replace")
 
     async def _judge(self, route: Route) -> None:
-        with suppress(PlaywrightError):  # the page went before the request did
-            await self._let_pass_or_stop(route)
-
-    async def _let_pass_or_stop(self, route: Route) -> None:
         request = route.request
         body = _body(request)
         if not request.is_navigation_request() and is_query(
@@ -236,19 +227,11 @@ class Watch:
         # "aborted" leaves the page as it is; any other reason shows an error page for a navigation.
         await route.abort("aborted")
 
-    def _join(self, socket: WebSocketRoute) -> None:
-        server = socket.connect_to_server()
-        socket.on_message(lambda message: None if self._is_guarded else server.send(message))
-
-    async def _close_window(self, page: Page) -> None:
-        with suppress(PlaywrightError):
-            await page.close()
-
 
 async def _hold(frame: Frame) -> None:
     with suppress(PlaywrightError, TimeoutError):  # gone, or it never came to run a script
         async with asyncio.timeout(_FRAME_LIMIT_S):
-            await frame.evaluate(_HOLD_FAREWELLS)
+            await frame.evaluate(HOLD_FAREWELLS)
 
 
 def _body(request: Request) -> str:

@@ -3,10 +3,11 @@
 import hashlib
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,9 +24,16 @@ def start(folder: Path) -> Iterator[Target]:
     shutil.copytree(_built(), folder, dirs_exist_ok=True)
     port = free_port()
     url = f"http://127.0.0.1:{port}"
+    _move_to(folder / "db.sqlite3", port)
     command = gunicorn("tests.acceptance.targets.wagtail_site.wsgi:application", port)
     with serving(command, env=_env(folder) | {"TARGET_URL": url}, folder=folder, url=url) as pid:
         yield Target("wagtail", url, ("/", "/admin/"), folder, (pid,), ACCOUNT)
+
+
+def _move_to(database: Path, port: int) -> None:
+    # A new project calls itself localhost, and its API says so in every link; who runs one sets that under Sites.
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE wagtailcore_site SET hostname = '127.0.0.1', port = ?", (port,))
 
 
 def _built() -> Path:

@@ -60,7 +60,7 @@ fetch('/collect?pageview', {method: 'POST', body: 'x'});
 let timer;
 document.getElementById('q').addEventListener('input', (event) => {
   clearTimeout(timer);
-  timer = setTimeout(() => { q = event.target.value; page = 1; load(); }, 120);
+  timer = setTimeout(() => { q = event.target.value; page = 1; load(); }, 400);
 });
 document.getElementById('sort').onchange = (event) => { sort = event.target.value; page = 1; load(); };
 more.onclick = () => { page += 1; load(); };
@@ -123,6 +123,22 @@ q.oninput = () => find(q.value);
 find('');
 </script>"""
 
+# As Select2 makes it: what looks like a field opens a list that has a search box of its own.
+PICK = """<!doctype html><meta charset=utf-8><title>Lend a kettle</title><ul><li>red kettle<li>blue kettle</ul>
+<button aria-haspopup="true" id="theme">Theme</button>
+<form method="post" action="/unsafe/form"><span id="maker">Maker</span>
+<span id="field" role="combobox" aria-haspopup="true" aria-expanded="false" aria-labelledby="maker">-</span>
+<button>Save</button></form>
+<script>
+const find = (q) => fetch('/api/v1/products?' + new URLSearchParams(q ? {q, page: 1} : {page: 1}));
+field.onmousedown = () => {
+  document.body.insertAdjacentHTML('beforeend', '<input type=search role=searchbox id=box>');
+  box.oninput = () => find(box.value);
+  box.focus();
+  find('');
+};
+</script>"""
+
 STILL = "<!doctype html><title>Still</title><input type=search><button>Load more</button><details><summary>x</summary>"
 
 
@@ -177,6 +193,7 @@ class Shop:
         parts = urlsplit(asked.path)
         pages = {
             "/": HOME,
+            "/pick": PICK,
             "/harmful": HARMFUL.replace("SOCKET", self.socket_endpoint),
             "/queries": QUERIES,
             "/still": STILL,

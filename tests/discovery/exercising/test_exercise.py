@@ -5,7 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from tasks.core.browser import Visit, WarmBrowser
+from tasks.discovery.engine import exercise as exercise_module
 from tasks.discovery.engine.exercise import exercise
 from tasks.discovery.engine.html_page import read_page
 from tasks.discovery.engine.page import Page
@@ -29,12 +32,26 @@ class Tried:
     looked: Any
 
 
+class PatientWatch(Watch):
+    """One that waits longer, so that a slow machine sees what a fast one does."""
+
+    async def settle(self, *, first_s: float, quiet_s: float = 0.1, most_s: float = 1.5) -> None:
+        await super().settle(first_s=4 * first_s, quiet_s=2 * quiet_s, most_s=4 * most_s)
+
+
+@pytest.fixture(autouse=True)
+def _patient_hands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exercise_module, "_CLICK_LIMIT_MS", 5000)
+    monkeypatch.setattr(exercise_module, "_FRAME_LIMIT_S", 10.0)
+
+
 def tried(
     browser: WarmBrowser,
     url: str,
     *,
     after_s: float = 0.0,
     limits: WatchLimits | None = None,
+    watching: type[Watch] = PatientWatch,
     look: Callable[[], Any] = lambda: None,
     **options: Any,
 ) -> Tried:
@@ -42,7 +59,7 @@ def tried(
 
     async def work(visit: Visit) -> Tried:
         page = await visit.context.new_page()
-        watch = Watch(page, limits=limits)
+        watch = watching(page, limits=limits)
         await watch.start()
         await visit.open(page, url)
         await watch.settle(first_s=1.0)
@@ -99,7 +116,14 @@ def test_the_same_page_is_tried_the_same_way(browser: WarmBrowser, shop: Shop) -
 def test_nothing_unsafe_reaches_the_server(browser: WarmBrowser, shop: Shop) -> None:
     """Controls with innocent words that send, delete, leave, beacon, message, and that say farewell."""
     for is_reopened in (True, False):
-        seen = tried(browser, shop.url("/harmful"), after_s=1.0, look=lambda: list(shop.asked), reopen=is_reopened)
+        seen = tried(
+            browser,
+            shop.url("/harmful"),
+            after_s=1.0,
+            watching=Watch,  # most of what it does is silent
+            look=lambda: list(shop.asked),
+            reopen=is_reopened,
+        )
         assert [] == seen.looked
         if is_reopened:
             # A page that was opened anew and not touched since says farewell as it does to any visitor.
@@ -139,10 +163,23 @@ def test_a_page_without_scripts_is_left_alone(browser: WarmBrowser, shop: Shop) 
     assert ((), ()) == (seen.acts, seen.exchanges)
 
 
+def test_a_list_to_pick_from_is_opened_and_searched(browser: WarmBrowser, shop: Shop) -> None:
+    """Though it stands in a form that is posted. What asked for nothing is not tried on other pages."""
+    silent: set[tuple[str, ...]] = set()
+    seen = tried(browser, shop.url("/pick"), words=["blue"], silent=silent)
+    assert ("pressed 'Maker' (pick)", "typed 'blue' into 'box'", "pressed 'Theme' (menu)") == seen.acts
+    # Letter by letter; then Escape empties the box, which is no act of its own.
+    queries = [(exchange.typed, exchange.url.rpartition("?")[2]) for exchange in seen.exchanges]
+    letters = [("blue", f"q={'blue'[:count]}&page=1") for count in range(1, 5)]
+    assert [("", "page=1"), *letters, ("", "page=1")] == queries
+    assert ["Theme"] == [name for key in silent for name in key if name == "Theme"]
+    assert seen.acts[:2] == tried(browser, shop.url("/pick"), words=["blue"], silent=silent).acts
+
+
 def test_time_acts_and_bodies_are_bounded(browser: WarmBrowser, shop: Shop) -> None:
     assert () == tried(browser, shop.url(), budget_s=0.0).acts
     assert 2 == len(tried(browser, shop.url(), max_acts=2).acts)
-    few = tried(browser, shop.url(), limits=WatchLimits(max_exchanges=2, max_response_bytes=50))
+    few = tried(browser, shop.url(), limits=WatchLimits(max_exchanges=2, max_response_bytes=50), max_acts=3)
     assert [("", 200), ("", 200)] == [(exchange.response_text, exchange.status) for exchange in few.exchanges]
 
 

@@ -1,24 +1,21 @@
 """Chromium's own compiler of forms to schemas beside ours, and why they differ where they do."""
 
-import re
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from tasks.core.browser import Visit, WarmBrowser
 from tasks.discovery.engine.page import Control, Form
 from tasks.discovery.engine.schema import fillable, input_schema
 from tasks.discovery.engine.site import Snapshot
 from tasks.discovery.engine.snapshot import take_snapshot
-
-Schema = dict[str, Any]
+from tests.discovery.live.spelled_schema import Schema, bare, plain, spelled_otherwise, titles, without_date_note
 
 # By way of the prototypes: a form's own controls may have taken these names.
 DECLARE = """() => Array.from(Document.prototype.querySelectorAll.call(document, "form")).forEach((form, at) => {
     Element.prototype.setAttribute.call(form, "toolname", `form-${at}`);
     Element.prototype.setAttribute.call(form, "tooldescription", "A form");
 })"""
-_DATE_NOTE = re.compile(r"\s*\(?Dates MUST be provided in 'YYYY-MM-DD' format\.\)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +30,25 @@ class Difference:
 
 @dataclass(slots=True)
 class Comparison:
-    """What came of comparing forms."""
+    """What came of comparing forms.
 
-    properties: int
-    differences: list[Difference]
+    Attributes:
+        identical: properties that are the same to the letter.
+        spelled: how many properties are written otherwise for each reason, though they mean the same.
+        differences: properties that do not mean the same.
+    """
+
+    properties: int = 0
+    identical: int = 0
+    spelled: Counter[str] = field(default_factory=Counter)
+    differences: list[Difference] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        reasons = Counter(one.reason or "UNEXPLAINED" for one in self.differences)
+        lines = [f"{self.properties} properties, {self.identical} identical, {len(self.differences)} differ"]
+        lines += [f"  differ  {times:4} {reason}" for reason, times in reasons.most_common()]
+        lines += [f"  spelled {times:4} {reason}" for reason, times in self.spelled.most_common()]
+        return "\n".join(lines)
 
     @property
     def share(self) -> float:
@@ -70,17 +82,28 @@ def snapshots(browser: WarmBrowser, urls: list[str], *, timeout_s: float = 200) 
 
 def compare(found: list[Snapshot]) -> Comparison:
     """Compare the schemas of all forms that Chromium compiled."""
-    total, differences = 0, []
+    comparison = Comparison()
     for snapshot in found:
         theirs = {tool.name: tool.input_schema for tool in snapshot.declared if not tool.is_imperative}
         for at, form in enumerate(snapshot.page.forms):
-            compiled = theirs.get(f"form-{at}")
-            if compiled is None:
-                continue
-            names = list(dict.fromkeys([*compiled.get("properties", {}), *input_schema(form)["properties"]]))
-            total += len(names)
-            differences += [one for name in names if (one := _difference(name, compiled, form)) is not None]
-    return Comparison(total, differences)
+            if (compiled := theirs.get(f"form-{at}")) is not None:
+                _compare_forms(comparison, compiled, form)
+    return comparison
+
+
+def _compare_forms(comparison: Comparison, compiled: Schema, form: Form) -> None:
+    theirs, ours = compiled.get("properties", {}), input_schema(form)["properties"]
+    for name in dict.fromkeys([*theirs, *ours]):
+        comparison.properties += 1
+        difference = _difference(name, compiled, form)
+        first, second = theirs.get(name), ours.get(name)
+        spelled = {} if first is None or second is None else spelled_otherwise(first, second)
+        if difference is None and not all(spelled.values()):
+            # It may mean the same, but nothing says why it is written otherwise.
+            difference = Difference(name, first or {}, second or {}, "")
+        comparison.identical += difference is None and not spelled
+        comparison.spelled.update({why for why in spelled.values() if why})
+        comparison.differences += [difference] if difference else []
 
 
 def _difference(name: str, compiled: Schema, form: Form) -> Difference | None:
@@ -110,19 +133,18 @@ def _canonical(schema: Schema) -> Schema:
         found |= {"type": "number", "multipleOf": schema.get("multipleOf", 1)}
     if "items" in schema:
         found["items"] = _canonical(schema["items"])
-    if schema.get("enum"):
-        found["enum"] = schema["enum"]
-        choices = schema.get("anyOf", schema.get("oneOf", ()))
-        # Of a value that stands twice, the first counts.
-        found["titles"] = {one["const"]: one["title"] for one in reversed(choices) if one.get("title")}
+    if "enum" in schema:
+        # The same values are accepted, however often each is named.
+        found["enum"] = list(dict.fromkeys(schema["enum"]))
+        found["titles"] = titles(schema)
     if schema.get("format") == "date":
         found["format"] = "date"
     if str(schema.get("format", "")).startswith("^") or schema.get("x-control") in _SHAPED:
         found["shape"] = True
     elif "pattern" in schema:
-        found["pattern"] = re.sub(r"^\^\(\?:(.*)\)\$$", r"\1", schema["pattern"], flags=re.DOTALL)
-    if description := _DATE_NOTE.sub("", schema.get("description", "")).strip():
-        found["description"] = " ".join(description.split())
+        found["pattern"] = bare(schema["pattern"])
+    if description := " ".join(without_date_note(schema.get("description", "")).split()):
+        found["description"] = description
     return found
 
 
@@ -131,17 +153,16 @@ _SHAPED = frozenset({"color", "month", "week", "time", "datetime-local"})
 
 def _says_more(theirs: Schema, ours: Schema) -> Iterator[str]:
     """Yield the keys in which ours says what theirs says, and more."""
-    if _plain(ours.get("description", "")).startswith(_plain(theirs.get("description", ""))):
+    if plain(ours.get("description", "")).startswith(plain(theirs.get("description", ""))):
         yield "description"
     titles = theirs.get("titles", {}), ours.get("titles", {})
-    if all(
-        _plain(title) in _plain(titles[1].get(value, "")) for value, title in titles[0].items() if value in titles[1]
-    ):
+    if all(plain(title) in plain(titles[1].get(value, "")) for value, title in titles[0].items() if value in titles[1]):
         yield "titles"
-
-
-def _plain(text: str) -> str:
-    return " ".join(re.sub(r"[\s.:;*]+", " ", text).split()).casefold()
+    if "items" in theirs and "items" in ours:
+        first, second = theirs["items"], ours["items"]
+        different = {key for key in first.keys() | second.keys() if first.get(key) != second.get(key)}
+        if different <= set(_says_more(first, second)):
+            yield "items"
 
 
 def _reason_of_one(name: str, form: Form, *, is_ours: bool) -> str:
@@ -150,6 +171,8 @@ def _reason_of_one(name: str, form: Form, *, is_ours: bool) -> str:
         return "files are marked here and left out there"
     if is_ours and len(controls) > 1:
         return "names that several controls share are arrays here and left out there"
+    if not is_ours and not name:
+        return "controls without a name are left out here"
     if not is_ours and name not in fillable(form) and controls:
         return "tokens against forgery are left out here"
     return ""
@@ -162,15 +185,15 @@ def _reason(key: str, theirs: Schema, ours: Schema, controls: tuple[Control, ...
 
 def _of_choices(theirs: Schema, ours: Schema, controls: tuple[Control, ...]) -> str:
     theirs, ours = theirs.get("items", theirs), ours.get("items", ours)
-    values = list(dict.fromkeys(theirs.get("enum", ())))
+    if theirs.get("enum") == [] and "enum" not in ours and not any(control.options for control in controls):
+        return "choices that only a script brings are open here, none there"
+    values = theirs.get("enum", [])
     off = {option.value for control in controls for option in control.options if option.is_disabled}
     on = {option.value for control in controls for option in control.options if not option.is_disabled}
     prompts = {control.options[0].value for control in controls if control.options and control.is_required}
     left_out = [value for value in values if value not in ours.get("enum", ())]
     if [value for value in values if value not in left_out] != ours.get("enum", []):
         return ""
-    if len(values) != len(theirs.get("enum", ())) and not left_out:
-        return "values that stand twice count once here"
     if all(value in off - on for value in left_out):
         return "disabled options are no choices here"
     return "the empty prompt of a required choice is no choice here" if set(left_out) <= prompts & {""} else ""
@@ -185,7 +208,9 @@ def _of_titles(theirs: Schema, ours: Schema, controls: tuple[Control, ...]) -> s
     """Explain another title by the option's label attribute; a title of another option is a mistake of ours."""
     shown = {option.value: option.label for control in controls for option in control.options}
     first, second = theirs.get("titles", {}), ours.get("titles", {})
-    other = {value: title for value, title in first.items() if _plain(title) not in _plain(second.get(value, ""))}
+    if not first and not second:
+        return _of_choices(theirs, ours, controls)
+    other = {value: title for value, title in first.items() if plain(title) not in plain(second.get(value, ""))}
     is_label = other and all(second.get(value) == shown.get(value) for value in other)
     is_mixed_up = any(title in shown.values() for title in other.values())
     return "options are called by their label here, by their text there" if is_label and not is_mixed_up else ""

@@ -51,5 +51,5 @@ def test_schemas_of_a_program_are_the_same(name: str) -> None:
     if not any(snapshot.declared for snapshot in found):
         pytest.skip("this Chromium compiles no forms: its flag WebMCP is gone")
     comparison = compare(found)
-    print(f"{name}: {comparison.properties} properties, {len(comparison.differences)} differ")
+    print(f"{name}: {comparison}")
     assert len(comparison.unexplained) <= 0.01 * comparison.properties, comparison.unexplained

@@ -22,23 +22,30 @@ grow.onclick = () => { if (confirm('Sure?')) send('/api/pool/grow', {n: n.value}
 end.onclick = () => { send('/api/shutdown', {}); navigator.sendBeacon('/beacon', 'x'); location = '/gone'; };
 </script>"""
 
+OTHER_PAGE = """<title>Tasks</title><body><button id=revoke type=button>Revoke</button>
+<script>revoke.onclick = () => fetch('/api/revoke', {method: 'POST'});</script>"""
+
 
 def test_what_buttons_would_send_is_seen_and_never_sent(
     site: Site, browser: WarmBrowser, snap: Snap, tmp_path: Path
 ) -> None:
-    """Not even by the button that shuts down; the fields are filled in, and a question of the page is agreed to."""
+    """Not even by the button that shuts down; the fields are filled in, and a question of the page is agreed to.
+
+    What is open beside it keeps what is its own.
+    """
     snapshot = snap(site.page("/", PAGE))
     asked_before = len(site.paths)
     with Egress(EgressPolicy(allow=frozenset({site.endpoint}))) as egress:
         job = FakeJob(tmp_path, egress)
         job.browser = JobBrowser(browser, job)
-        (pressed,) = press_unsent([snapshot], job, session=None)
+        pressed, other = press_unsent([snapshot, snap(site.page("/tasks", OTHER_PAGE))], job, session=None)
     assert [] == [line for line in job.lines if "could not be tried" in line]
     sent = {urlsplit(one.url).path: one for one in pressed.exchanges}
     assert {"/api/pool/grow", "/api/shutdown"} == set(sent)
     assert "n=2" == sent["/api/pool/grow"].request_body
     assert not any(one.is_sent for one in pressed.exchanges)
-    assert {"/", "/favicon.ico"} >= set(site.paths[asked_before:])
+    assert ["/api/revoke"] == [urlsplit(one.url).path for one in other.exchanges]
+    assert {"/", "/tasks", "/favicon.ico"} >= set(site.paths[asked_before:])
     tools = xhr.find_tools(ToolSite(site.url("").rstrip("/"), (pressed,), no_fetch))
     assert {Effect.WRITE, Effect.DESTROY} == {one.effect for one in tools}
     assert all(isinstance(one.call, RequestCall) and one.call.method == "POST" for one in tools)

@@ -55,6 +55,15 @@ def test_a_search_form_is_a_tool_that_a_person_would_recognise() -> None:
         ),
         ("<form method=post><input name=user><input type=password name=pw><button>Sign in</button></form>", "log_in"),
         (
+            "<form action=/q><input type=search name=query aria-label='Query'><button>Run SQL</button></form>",
+            "run_sql",
+        ),
+        (
+            "<h2>181 rows</h2><form method=post action=/loans/mend><input name=a><input type=number name=b>"
+            "<button>Save</button></form>",
+            "save_mend",
+        ),
+        (
             "<h1>Add a book</h1><form method=post action=/books><label>Name <input name=a></label><label>Pages"
             "<input type=number name=b></label><select name=c><option>x<option>y</select><button>Save</button></form>",
             "add_a_book",
@@ -71,6 +80,35 @@ def test_the_same_form_on_many_pages_is_one_tool() -> None:
     tools = find_tools(site_of(start=SEARCH + box, a=SEARCH + box, b=SEARCH + box))
     assert ["search_books", "log_in"] == [tool.name for tool in tools]
     assert any("3 pages" in line for line in tools[0].evidence)
+
+
+LIST = "<form id=find><input type=search name=q><button>Search</button></form>"
+ROWS = (
+    "<form id=rows method=post><select name=action><option value=''>--<option value=drop>Delete selected</select>"
+    "{rows}<button>Go</button></form>"
+)
+ROW = "<input type=checkbox name=row value=7 aria-label=First><input type=checkbox name=row value=8 aria-label=Other>"
+
+
+def test_a_form_of_some_pages_that_leads_back_to_them_is_a_tool_for_each() -> None:
+    """Searching the authors is not searching the books; what else a list was asked for is no part of either."""
+    asked = LIST.replace("<button", "<input type=hidden name=genre value=play><button")
+    pages = {"books?genre=play": asked, "books": LIST, "authors": LIST, "a": "", "b": "", "c": ""}
+    tools = find_tools(site_of(start="", **pages))
+    assert {"search_books": "/books", "search_authors": "/authors"} == {
+        tool.name: tool.found_on.removeprefix(ORIGIN) for tool in tools
+    }
+
+
+def test_a_list_that_has_no_rows_just_now_is_the_same_list() -> None:
+    """Its form can do less; what may delete is marked, whatever is chosen in the end."""
+    tools = find_tools(
+        site_of(start="", a="", b="", c="", books=ROWS.format(rows=ROW), **{"books?genre=play": ROWS.format(rows="")})
+    )
+    (rows,) = tools
+    assert "Delete selected" == rows.title
+    assert (Effect.DESTROY, {"action", "row"}) == (rows.effect, set(rows.input_schema["properties"]))
+    assert f"{ORIGIN}/books" == call_of(rows).url
 
 
 def test_forms_that_differ_are_tools_with_names_of_their_own() -> None:

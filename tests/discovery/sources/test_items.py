@@ -48,6 +48,13 @@ def test_a_parameter_that_differs_is_an_input() -> None:
     assert (("v", "1"),) == found[0].call.query
 
 
+def test_what_is_always_sent_is_said() -> None:
+    """Else a part would be taken for the whole."""
+    site = site_of(books=listed("/books?genre=crime&by=1", "/books?genre=crime&by=2", "/books?genre=crime&by=3"))
+    (found,) = items.find_tools(site)
+    assert found.description.endswith(" Always with genre=crime.")
+
+
 def test_lists_and_their_data() -> None:
     """A page of records, its sheet with the parameters of the link as inputs, and no page of one of many."""
     table = "<table><tr><th>A<th>B</tr>" + "".join(f"<tr><td>{n}<td>{n * n}</tr>" for n in range(5)) + "</table>"

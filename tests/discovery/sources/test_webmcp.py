@@ -51,7 +51,8 @@ def test_a_registered_tool_is_called_in_its_page() -> None:
         (declared("book", "Books it.", readOnlyHint=False), Effect.WRITE),
         (declared("tidy", "", destructiveHint=True, readOnlyHint=True), Effect.DESTROY),
         (declared("delete_account", "Deletes it.", readOnlyHint=True), Effect.DESTROY),
-        (declared("logout"), Effect.DESTROY),
+        (declared("logout"), Effect.WRITE),
+        (declared("logout", "", readOnlyHint=True), Effect.WRITE),
         (declared("list_orders", "Lists orders. Use delete_order to remove one."), Effect.READ),
     ],
 )

@@ -48,6 +48,12 @@ def address_of(url: str) -> Address | None:
     return Address(f"{parts.scheme}://{parts.netloc}", parts.path or "/", query)
 
 
+def told_fixed(query: Query) -> str:
+    """Return a sentence with the parameters that a tool always sends, so that nobody takes a part for the whole."""
+    told = ", ".join(f"{name}={value[:60]}" for name, value in query)
+    return f" Always with {told[:200]}." if told else ""
+
+
 def asked_in(query: Iterable[tuple[str, str]]) -> list[str]:
     """Return the names of the parameters that hold what was searched for."""
     return [name for name, _ in query if _ASKED.fullmatch(name)]

@@ -1,20 +1,21 @@
 """Tools from forms: one for each distinct form of a site, and each of its buttons that does something else."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
+from urllib.parse import urlsplit
 
-from tasks.discovery.engine.effects import effect_of, is_idempotent
+from tasks.discovery.engine.effects import effect_of, gravest, is_idempotent
 from tasks.discovery.engine.form_types import Guess, form_type
 from tasks.discovery.engine.lexicon import field_concepts
 from tasks.discovery.engine.names import Names
 from tasks.discovery.engine.page import Control, Form, Method
 from tasks.discovery.engine.schema import fillable, input_schema, tool_name
-from tasks.discovery.engine.site import FormSelectors, Site, Snapshot
+from tasks.discovery.engine.site import FormSelectors, Site
 from tasks.discovery.engine.sources.form_calls import form_call, is_token, meta_tokens, method_of, sent_by
 from tasks.discovery.engine.sources.form_examples import examples_of
 from tasks.discovery.engine.sources.form_items import Item, as_choice, differing
 from tasks.discovery.engine.sources.form_of_item import of_any_item
-from tasks.discovery.engine.sources.form_same import signature
+from tasks.discovery.engine.sources.form_same import Met, names_act, same_forms
 from tasks.discovery.engine.sources.form_words import description_of, query_field, title_of
 from tasks.discovery.engine.sources.page_words import words_of_site
 from tasks.discovery.engine.sources.search_boxes import find_search_boxes
@@ -27,38 +28,22 @@ MAX_TOOLS = 200
 _TRAPS = frozenset({"text", "email", "url", "tel", "textarea"})
 
 
-@dataclass(slots=True)
-class _Seen:
-    """A form, where it was first seen, and all that are the same but for hidden values."""
-
-    snapshot: Snapshot
-    selectors: FormSelectors
-    form: Form
-    items: list[Item] = field(default_factory=list)
-    pages: set[str] = field(default_factory=set)
-
-
 def find_tools(site: Site) -> list[Tool]:
     """Return the tools that the forms of the site's pages make, in the order in which they are met."""
     maker = _Maker(site)
-    for seen in _distinct(site.snapshots):
-        maker.add(seen)
+    for group in same_forms(_met(site), snapshots=site.snapshots):
+        maker.add(group)
     maker.tools += find_search_boxes(site, words=maker.words, names=maker.names)
     of_one = [one for one in templates(site.origin, [snapshot.page for snapshot in site.snapshots]) if one.is_clear]
-    return [of_any_item(tool, of_one) for tool in maker.tools[:MAX_TOOLS]]
+    return [of_any_item(tool, of_one, names=maker.names) for tool in maker.tools[:MAX_TOOLS]]
 
 
-def _distinct(snapshots: Iterable[Snapshot]) -> list[_Seen]:
-    found: dict[object, _Seen] = {}
-    for snapshot in snapshots:
+def _met(site: Site) -> Iterator[Met]:
+    for snapshot in site.snapshots:
         selectors = [*snapshot.selectors, *[FormSelectors()] * len(snapshot.page.forms)]
         for form, how in zip(snapshot.page.forms, selectors, strict=False):
-            if form.method is Method.DIALOG and not any(button.form_method for button in form.buttons):
-                continue
-            seen = found.setdefault(signature(form, page=snapshot.page), _Seen(snapshot, how, form))
-            seen.items.append(Item(form, snapshot.page))
-            seen.pages.add(snapshot.page.url)
-    return list(found.values())
+            if form.method is not Method.DIALOG or any(button.form_method for button in form.buttons):
+                yield Met(form, snapshot, how)
 
 
 class _Maker:
@@ -69,21 +54,23 @@ class _Maker:
         self.tokens = frozenset(token for snapshot in site.snapshots for token in meta_tokens(snapshot.html))
         self.words = words_of_site([snapshot.page for snapshot in site.snapshots])
 
-    def add(self, seen: _Seen) -> None:
-        """Make the tools of one form."""
-        kind = form_type(seen.form)
-        submits = distinct_submits(seen.form)
+    def add(self, group: list[Met]) -> None:
+        """Make the tools of one form from its appearances."""
+        form = group[0].form
+        kind = form_type(form)
+        submits = distinct_submits(form)
         for at, submit in enumerate(submits or [None]):
-            sent = sent_by(seen.form, submit)
+            sent = sent_by(form, submit)
             has_target = sent.action.startswith(("http://", "https://")) and sent.method is not Method.DIALOG
             if has_target and _does_something(sent):
-                self.tools.append(self._tool(seen, kind, submit=submit, is_variant=at > 0))
+                self.tools.append(self._tool(group, kind, submit=submit, is_variant=at > 0))
 
-    def _tool(self, seen: _Seen, kind: Guess, *, submit: Control | None, is_variant: bool) -> Tool:
-        form, page = seen.form, seen.snapshot.page
+    def _tool(self, group: list[Met], kind: Guess, *, submit: Control | None, is_variant: bool) -> Tool:
+        first = group[0]
+        form, page = first.form, first.snapshot.page
         offered, inputs = _offered(form)
         schema = input_schema(offered)
-        items = differing(seen.items, tokens=self.tokens)
+        items = differing([Item(one.form, one.snapshot.page) for one in group], tokens=self.tokens)
         for at, choice in items.items():
             inputs[at] = form.controls[at].name
             as_choice(schema, form.controls[at].name, choice)
@@ -91,15 +78,19 @@ class _Maker:
             form,
             submit=submit,
             inputs=inputs,
-            snapshot=seen.snapshot,
-            selectors=seen.selectors,
+            snapshot=first.snapshot,
+            selectors=first.selectors,
             tokens=self.tokens,
         )
-        title = title_of(form, type_name=kind.name, submit=submit, is_of_item=bool(items))
+        list_path = urlsplit(page.url).path if first.is_own else ""
+        title = title_of(form, type_name=kind.name, submit=submit, is_of_item=bool(items), list_path=list_path)
         if is_variant and submit and submit.caption and submit.caption.casefold() not in title.casefold():
             title = f"{title}: {submit.caption[:60]}"
         method = method_of(sent_by(form, submit))
-        effect = effect_of(method, *_words_of_effect(form, kind=kind, submit=submit))
+        effect = gravest(
+            effect_of(method, *words)
+            for words in (_words_of_effect(form, kind=kind, submit=submit), *_choices_of_effect(form))
+        )
         return Tool(
             name=self.names.take(tool_name(title, fallback=kind.name.partition("/")[0])),
             title=title[:200],
@@ -113,7 +104,7 @@ class _Maker:
             call=call,
             input_schema=schema,
             prior=kind.probability,
-            evidence=_evidence(seen, kind, call_url=call.url, origin=self.site.origin, has_token=call.needs_page),
+            evidence=_evidence(group, kind, call_url=call.url, origin=self.site.origin, has_token=call.needs_page),
             examples=examples_of(
                 offered, schema=schema, words=self.words.on(page), query=_query_name(offered, kind), inputs=inputs
             ),
@@ -180,14 +171,22 @@ def _words_of_effect(form: Form, *, kind: Guess, submit: Control | None) -> list
     return words
 
 
-def _evidence(seen: _Seen, kind: Guess, *, call_url: str, origin: str, has_token: bool) -> tuple[str, ...]:
+def _choices_of_effect(form: Form) -> Iterator[tuple[str, str]]:
+    """Yield what each choice of what is to be done is called: a form that can delete is one that deletes."""
+    for control in form.controls:
+        if control.options and names_act(control):
+            yield from ((option.label, option.value) for option in control.options if not option.is_disabled)
+
+
+def _evidence(group: list[Met], kind: Guess, *, call_url: str, origin: str, has_token: bool) -> tuple[str, ...]:
     found = [f"The form looks like {kind.name} ({kind.probability:.2f})."]
-    if len(seen.pages) > 1:
-        found.append(f"The same form is on {len(seen.pages)} pages.")
+    pages = {one.snapshot.page.url for one in group}
+    if len(pages) > 1:
+        found.append(f"The same form is on {len(pages)} pages.")
     if not call_url.startswith(f"{origin}/"):
         found.append("It sends to another site.")
     if has_token:
         found.append("It has a token that is read anew before each run.")
-    if not any(control.is_visible for control in seen.form.controls):
+    if not any(control.is_visible for control in group[0].form.controls):
         found.append("It is out of sight until something opens it.")
     return tuple(found)

@@ -1,18 +1,28 @@
 """A form on the page of one thing is a tool for each of its kind: changing book 3 is changing a book."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from tasks.discovery.engine.effects import effect_of
+from tasks.discovery.engine.endpoint_inputs import singular
 from tasks.discovery.engine.inference import text_schema
+from tasks.discovery.engine.names import Names
+from tasks.discovery.engine.schema import MAX_DESCRIPTION_CHARS, tool_name
+from tasks.discovery.engine.sources.addresses import list_name
 from tasks.discovery.engine.sources.templates import Template
-from tasks.discovery.tool import FormCall, JSONSchema, Tool
+from tasks.discovery.tool import Effect, FormCall, JSONSchema, Tool
+
+_TELLING_CHARS = 3
+# What a form on the page of one thing is not, however much it looks like it.
+_WITHOUT_THING = frozenset({"login", "registration", "password/login recovery", "join mailing list"})
 
 
-def of_any_item(tool: Tool, templates: Sequence[Template]) -> Tool:
+def of_any_item(tool: Tool, templates: Sequence[Template], *, names: Names) -> Tool:
     """Return the tool with an input for the thing, where its form's page is one of many and it sends to that page.
 
-    What the form holds of this one thing is no default for another.
+    What the form holds of this one thing is no default for another, and its name none for a tool that serves all.
     """
     call = tool.call
     if not isinstance(call, FormCall) or call.frame_url:
@@ -29,14 +39,35 @@ def of_any_item(tool: Tool, templates: Sequence[Template]) -> Tool:
     )
     rules = text_schema(template.values) | {"description": "Which one, as links to its page say"}
     typed: Any = int(value) if value is not None and rules.get("type") == "integer" else value
+    title = _title(tool, template)
+    is_named = title != tool.title
     return tool.model_copy(
         update={
+            "title": title,
+            "name": names.take(tool_name(title, fallback=tool.name)) if is_named else tool.name,
+            "description": tool.description.replace(tool.title, title, 1)[:MAX_DESCRIPTION_CHARS],
             "call": open_call,
             "input_schema": _schema(tool.input_schema, name, rules),
             "examples": tuple({name: typed, **example} for example in tool.examples) or ({name: typed},),
             "evidence": (*tool.evidence, f"Its page is one of {len(template.values)} that are alike.")[:20],
         }
     )
+
+
+def _title(tool: Tool, template: Template) -> str:
+    """Return a title that does not name the one thing whose page was seen, nor hides that it deletes."""
+    texts = [_plain(text) for text in template.texts]
+    names_thing = any(len(text) >= _TELLING_CHARS and _plain(tool.title).startswith(text) for text in texts)
+    hides = tool.effect is Effect.DESTROY and effect_of("POST", tool.title) is not Effect.DESTROY
+    if not (names_thing or hides or tool.purpose in _WITHOUT_THING):
+        return tool.title
+    thing = singular(list_name("/".join(template.before), title="")) or "item"
+    does = " ".join(template.after) or "change"
+    return re.sub(r"[\W_]+", " ", f"{does} {thing}").strip().capitalize()[:200]
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\W_]+", " ", text).strip().casefold()
 
 
 def _value_at(template: Template, path: str) -> str | None:

@@ -4,9 +4,12 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
+from tasks.discovery.engine.effects import adds_account
 from tasks.discovery.engine.lexicon import form_concepts
 from tasks.discovery.engine.page import Control, Form, Method, Page
 from tasks.discovery.engine.schema import describe
+from tasks.discovery.engine.sources.addresses import list_name
+from tasks.discovery.engine.sources.form_same import names_act
 
 MAX_TITLE_WORDS = 6
 _MAX_OBJECT_WORDS = 4
@@ -48,20 +51,30 @@ _FILLER = frozenset(
         *("terms", "text", "the", "this", "to", "type", "up", "with", "within", "word", "words", "your", "ctrl", "k"),
     }
 )
+# What a page says of its list just now is no name for it.
+_COUNT = re.compile(r"[\W\d_]*\d[\W\d_]*([^\W\d_]+)?\W*$")
 _GENERIC_CAPTIONS = frozenset({"", "go", "ok", "send", "submit", "save", "search", "find", "apply", "continue", "next"})
 
 
-def title_of(form: Form, *, type_name: str, submit: Control | None, is_of_item: bool = False) -> str:
+def title_of(
+    form: Form, *, type_name: str, submit: Control | None, is_of_item: bool = False, list_path: str = ""
+) -> str:
     """Return a title of a few words, such as ``Search books``.
 
-    ``is_of_item``: the form stands beside each item of a list, whose name its heading is.
+    Args:
+        is_of_item: the form stands beside each item of a list, whose name its heading is.
+        list_path: of the page that the form leads back to: what a search without a better name searches.
     """
-    if type_name == "search" and _says_search(form):
-        return _search_title(form)
-    plain = _PLAIN_TITLES.get(type_name, "")
-    if type_name in _SAME_EVERYWHERE:
-        return plain
     caption = _short(submit.caption if submit else "")
+    if type_name == "search" and _says_search(form) and not _says_otherwise(caption):
+        title = _search_title(form)
+        called = list_name(list_path, title="-") if list_path.strip("/") else "-"
+        return f"Search {called}" if title == "Search" and called != "-" and not _SEARCH_WORD.match(called) else title
+    if list_path and (acts := _acts(form)):
+        return acts[0][:80] if len(acts) == 1 else f"Act on selected {list_name(list_path, title='items')}"
+    plain = _PLAIN_TITLES.get(type_name, "")
+    if type_name in _SAME_EVERYWHERE and not _is_for_others(form, type_name):
+        return plain
     heading = _short(form.label) or ("" if is_of_item else _short(form.heading))
     if caption.casefold() not in _GENERIC_CAPTIONS and len(caption.split()) > 1:
         return caption
@@ -69,7 +82,24 @@ def title_of(form: Form, *, type_name: str, submit: Control | None, is_of_item: 
         return heading
     if caption.casefold() not in _GENERIC_CAPTIONS:
         return caption
+    if type_name == "search" and list_path:
+        return f"Filter {list_name(list_path, title='items')}"
     return plain or f"{caption or 'Submit'} {_path_words(form.action)}".strip()
+
+
+def _acts(form: Form) -> list[str]:
+    """Return what may be done with the rows that are ticked in a list; nothing where it has none to tick."""
+    if not any(control.type == "checkbox" for control in form.controls):
+        return []
+    options = (option for control in form.controls if names_act(control) for option in control.options)
+    return [option.label for option in options if option.value and option.label and not option.is_disabled]
+
+
+def _is_for_others(form: Form, type_name: str) -> bool:
+    """Whether it looks like a form for visitors and is none: who knows a password changes it, who is in adds a user."""
+    if type_name == "password/login recovery":
+        return any(control.type == "password" for control in form.controls)
+    return type_name == "registration" and adds_account(form.label or form.heading)
 
 
 def description_of(form: Form, *, title: str, page: Page, submit: Control | None) -> str:
@@ -123,15 +153,23 @@ def _search_phrases(form: Form) -> Iterator[str]:
     field = query_field(form)
     if field is not None:
         yield from (field.placeholder, field.label, field.title)
-    yield from (button.caption for button in form.buttons if button.is_submit)
+    captions = (button.caption for button in form.buttons if button.is_submit)
+    yield from (caption for caption in captions if "search" in form_concepts(caption))
     if form.heading and form.heading in form.text:
         yield form.heading
     if field is not None:
         yield field.legend
 
 
+def _says_otherwise(caption: str) -> bool:
+    """Whether a button says in some words what it does, and that is no search."""
+    return len(caption.split()) > 1 and "search" not in form_concepts(caption)
+
+
 def _short(text: str) -> str:
     text = text.strip(" .:…»\u203a>→")
+    if _COUNT.match(text):
+        return ""
     return text if 0 < len(text.split()) <= MAX_TITLE_WORDS and len(text) <= 60 else ""
 
 

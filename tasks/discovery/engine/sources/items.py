@@ -11,7 +11,7 @@ from tasks.discovery.engine.names import Names
 from tasks.discovery.engine.page import Link, Page
 from tasks.discovery.engine.schema import DIALECT, MAX_DESCRIPTION_CHARS
 from tasks.discovery.engine.site import Site
-from tasks.discovery.engine.sources.addresses import address_of, list_name
+from tasks.discovery.engine.sources.addresses import address_of, list_name, told_fixed
 from tasks.discovery.engine.sources.templates import Template, templates
 from tasks.discovery.tool import Effect, JSONSchema, Place, RequestCall, Slot, Source, Tool
 
@@ -104,9 +104,8 @@ def _by_query(site: Site, one: _Query, names: Names) -> Tool | None:
     return Tool(
         name=names.take(f"{called}_by_{by}".replace(" ", "_").lower()),
         title=f"{called.capitalize()} by {by}"[:200],
-        description=f"{one.path} for one value of {one.name}{f', such as {shown}' if shown else ''}."[
-            :MAX_DESCRIPTION_CHARS
-        ],
+        description=f"{one.path} for one value of {one.name}{f', such as {shown}' if shown else ''}."
+        f"{told_fixed(one.rest)}"[:MAX_DESCRIPTION_CHARS],
         site=site.origin,
         found_on=one.page.url,
         source=Source.ITEM,

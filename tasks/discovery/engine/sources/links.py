@@ -9,7 +9,7 @@ from tasks.discovery.engine.names import Names
 from tasks.discovery.engine.page import Page
 from tasks.discovery.engine.schema import DIALECT, MAX_DESCRIPTION_CHARS, tool_name
 from tasks.discovery.engine.site import Site
-from tasks.discovery.engine.sources.addresses import Query, asked_in, list_name
+from tasks.discovery.engine.sources.addresses import Query, asked_in, list_name, told_fixed
 from tasks.discovery.engine.sources.choices import Choice, choices
 from tasks.discovery.engine.sources.paging import PLACEHOLDER, Counter, counters
 from tasks.discovery.tool import Effect, JSONSchema, Place, RequestCall, Slot, Source, Tool
@@ -218,7 +218,7 @@ def _tool(
     return Tool(
         name=name,
         title=title[:200],
-        description=description[:MAX_DESCRIPTION_CHARS],
+        description=f"{description}{told_fixed(call.query)}"[:MAX_DESCRIPTION_CHARS],
         site=site.origin,
         found_on=page.url,
         source=source,

@@ -7,7 +7,7 @@ Source: WebMCP draft community report; Model Context Protocol 2025-06-18, tool a
 import json
 from typing import Any
 
-from tasks.discovery.engine.effects import effect_of
+from tasks.discovery.engine.effects import effect_of, ends_session
 from tasks.discovery.engine.names import Names
 from tasks.discovery.engine.site import DeclaredTool, Site, Snapshot
 from tasks.discovery.engine.sources.schemas import Schemas
@@ -72,7 +72,7 @@ def _effect(declared: DeclaredTool, hints: dict[str, Any]) -> Effect:
     if hints.get("destructiveHint") is True or by_words is Effect.DESTROY:
         return Effect.DESTROY
     match hints.get("readOnlyHint"):
-        case True:
+        case True if not ends_session(declared.name, declared.title, first_sentence):
             return Effect.READ
         case False:
             return Effect.WRITE

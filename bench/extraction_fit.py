@@ -1,0 +1,206 @@
+"""Fitting the models that find main text: which type a page is of, and which of its blocks are main text.
+
+Blocks are labelled by holding them against the reviewed text. Every judgement that a model builds on was made by a
+model that had not seen the site, as at run time.
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from bench.extraction import Case, word_f1
+from bench.fitting import folds, site_of
+from tasks.crawling.engine.reading import reader
+from tasks.crawling.engine.reading.blocks import WORD, Cut, cut_page
+from tasks.crawling.engine.reading.choosing import choose
+from tasks.crawling.engine.reading.features import block_table
+from tasks.crawling.engine.reading.page_type import PAGE_TYPES
+from tasks.crawling.engine.reading.structured import read_structured
+
+PACKAGE = Path(reader.__file__).parent
+FOLDS = 5
+# A block counts as main text where at least half of its runs of three words are.
+IS_MAIN = 0.5
+SHORT_WORDS = 6
+# Models learn from so many blocks of a page at most, drawn by chance: a page of thousands has little more to teach.
+TAUGHT_BLOCKS = 200
+NEAR_BLOCKS = 12
+
+
+@dataclass(slots=True)
+class Sample:
+    """A page, cut and labelled."""
+
+    case: Case
+    cut: Cut
+    title: str
+    told: str
+    page: np.ndarray
+    page_names: list[str]
+    labels: np.ndarray
+    words: np.ndarray
+
+
+def prepare(case: Case) -> Sample:
+    """Return the page as the models see it, with its labels."""
+    tree = case.tree()
+    cut = cut_page(tree)
+    items = read_structured(tree)
+    row = reader.page_row(cut, tree, url=case.url, items=items)
+    return Sample(
+        case=case,
+        cut=cut,
+        title=reader.title_of(tree),
+        told=reader.told_by(tree, items),
+        page=row.matrix()[0],
+        page_names=row.names,
+        labels=label(cut, case.text),
+        words=np.array([len(block.tokens) for block in cut.blocks], dtype=np.float32),
+    )
+
+
+def label(cut: Cut, text: str) -> np.ndarray:
+    """Return for each block how much of it is in the reviewed text, from 0 to 1.
+
+    A short text, or one that a page repeats, may stand on the page more often than in the reviewed text: then those are
+    main text that have most of it around them.
+    """
+    wanted = WORD.findall(text.lower())
+    threes = set(zip(wanted, wanted[1:], wanted[2:], strict=False))
+    whole = f" {' '.join(wanted)} "
+    labels = np.full(len(cut.blocks), -1.0)
+    unsure: dict[tuple[str, ...], list[int]] = {}
+    for number, block in enumerate(cut.blocks):
+        words = block.tokens
+        if len(words) < SHORT_WORDS:
+            unsure.setdefault(tuple(words), []).append(number)
+            continue
+        labels[number] = sum(three in threes for three in zip(words, words[1:], words[2:], strict=False)) / (
+            len(words) - 2
+        )
+        if labels[number] >= IS_MAIN:
+            unsure.setdefault(tuple(words), []).append(number)
+    known = labels.copy()
+    counts = {words: whole.count(f" {' '.join(words)} ") for words in unsure}
+    for words, numbers in unsure.items():
+        is_long = len(words) >= SHORT_WORDS
+        if is_long and len(numbers) <= max(counts[words], 1):
+            continue
+        known[numbers] = 1.0 if not is_long and 0 < len(numbers) <= counts[words] and len(words) > 3 else -1.0
+        labels[numbers] = known[numbers]
+    sizes = np.array([min(len(block.tokens), 30) for block in cut.blocks])
+    for words, numbers in unsure.items():
+        open_ones = [number for number in numbers if labels[number] < 0]
+        room = max(counts[words], 1 if len(words) >= SHORT_WORDS else 0)
+        ranked = sorted(open_ones, key=lambda number: (-_mains_near(known, sizes, number), number))
+        for place, number in enumerate(ranked):
+            labels[number] = float(place < room and _mains_near(known, sizes, number) > 0.25)
+    return labels
+
+
+def _mains_near(known: np.ndarray, sizes: np.ndarray, number: int) -> float:
+    low, high = max(0, number - NEAR_BLOCKS), min(len(known), number + NEAR_BLOCKS + 1)
+    weights = sizes[low:high] * np.exp(-np.abs(np.arange(low, high) - number) / 4) * (known[low:high] >= 0)
+    return float((known[low:high] * weights).sum() / weights.sum()) if weights.sum() else 0.5
+
+
+def _page_model() -> HistGradientBoostingClassifier:
+    return HistGradientBoostingClassifier(
+        max_iter=40, learning_rate=0.15, max_leaf_nodes=6, min_samples_leaf=8, l2_regularization=5, max_bins=32,
+        early_stopping=False, max_features=0.3, random_state=0,
+    )  # fmt: skip
+
+
+def _block_model() -> HistGradientBoostingClassifier:
+    return HistGradientBoostingClassifier(
+        max_iter=60, learning_rate=0.15, max_leaf_nodes=16, min_samples_leaf=40, l2_regularization=10, max_bins=32,
+        early_stopping=False, max_features=0.2, random_state=0,
+    )  # fmt: skip
+
+
+def try_out_of_fold(cases: list[Case], *, is_written: bool) -> list[float]:
+    """Return each page's score by models that did not see its site; ``is_written`` also writes those fitted on all."""
+    samples = [prepare(case) for case in cases]
+    fold = folds([site_of(case.url) for case in cases], FOLDS)
+    types = np.array([case.page_type for case in cases])
+    pages = np.stack([sample.page for sample in samples])
+    odds = np.zeros((len(samples), len(PAGE_TYPES)), dtype=np.float32)
+    for k in range(FOLDS):
+        model = _page_model().fit(pages[fold != k], types[fold != k])
+        columns = [PAGE_TYPES.index(name) for name in model.classes_]
+        odds[np.ix_(fold == k, columns)] = model.predict_proba(pages[fold == k])
+    full = [number for number, sample in enumerate(samples) if len(sample.labels)]
+    tables = {n: block_table(samples[n].cut, title=samples[n].title, told=samples[n].told, odds=odds[n]) for n in full}
+    page_of = np.concatenate([np.full(len(samples[n].labels), n) for n in full])
+    rows = np.concatenate([tables[n].matrix() for n in full])
+    is_main = np.concatenate([samples[n].labels for n in full]) >= IS_MAIN
+    weights = _weights(np.concatenate([samples[n].words for n in full]), page_of)
+    likely = _out_of_fold(rows, is_main, weights, fold[page_of])
+    if is_written:
+        _write("page_types", _page_model().fit(pages, types), samples[0].page_names)
+        _write("blocks", _fitted(rows, is_main, weights), tables[full[0]].names)
+    print(f"  page types right, out of fold: {np.mean(np.array(PAGE_TYPES)[odds.argmax(axis=1)] == types):.3f}")
+    return [_score(sample, likely[page_of == n]) for n, sample in enumerate(samples)]
+
+
+def _weights(words: np.ndarray, page_of: np.ndarray) -> np.ndarray:
+    """Return weights by which each page counts the same, and its long blocks more than its short ones.
+
+    Blocks that models do not learn from weigh nothing.
+    """
+    chance = np.random.default_rng(0).random(len(words))
+    rank = np.empty(len(words))
+    for page in np.unique(page_of):
+        of_page = np.flatnonzero(page_of == page)
+        rank[of_page[np.argsort(chance[of_page])]] = np.arange(len(of_page))
+    weights = np.sqrt(words) * (rank < TAUGHT_BLOCKS)
+    return weights / np.bincount(page_of, weights)[page_of] * 100
+
+
+def _fitted(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> HistGradientBoostingClassifier:
+    taught = weights > 0
+    return _block_model().fit(rows[taught], labels[taught], sample_weight=weights[taught])
+
+
+def _out_of_fold(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    answer = np.zeros(len(rows), dtype=np.float32)
+    for k in range(FOLDS):
+        model = _fitted(rows[fold != k], labels[fold != k], weights[fold != k])
+        answer[fold == k] = model.predict_proba(rows[fold == k])[:, 1]
+    return answer
+
+
+def _score(sample: Sample, likely: np.ndarray) -> float:
+    found: Counter[str] = Counter()
+    chosen = [int(number) for number in choose(likely, sample.words)]
+    for number in reader.with_heading(sample.cut, chosen, title=sample.title):
+        found.update(sample.cut.blocks[number].tokens)
+    return word_f1(found, sample.case.words)
+
+
+def _write(name: str, model: HistGradientBoostingClassifier, features: list[str]) -> None:
+    rounds = [[_nodes(predictor.nodes) for predictor in group] for group in model._predictors]
+    classes = [str(label) for label in model.classes_]
+    fields: dict[str, Any] = {
+        "classes": classes if len(classes) > 2 else ["main"],
+        "features": features,
+        "baseline": [round(float(value), 5) for value in np.ravel(model._baseline_prediction)],
+        "rounds": rounds,
+    }
+    (PACKAGE / f"{name}.json").write_text(json.dumps(fields, separators=(",", ":")) + "\n", encoding="utf-8")
+
+
+def _nodes(nodes: np.ndarray) -> list[list[float]]:
+    is_leaf = nodes["is_leaf"].astype(bool)
+    return [
+        [-1 if leaf else int(feature) for leaf, feature in zip(is_leaf, nodes["feature_idx"], strict=True)],
+        [0 if leaf else float(f"{value:.6g}") for leaf, value in zip(is_leaf, nodes["num_threshold"], strict=True)],
+        [int(value) for value in nodes["left"]],
+        [int(value) for value in nodes["right"]],
+        [round(float(value), 5) if leaf else 0 for leaf, value in zip(is_leaf, nodes["value"], strict=True)],
+    ]

@@ -1,0 +1,90 @@
+"""One page, read: what type it is, and its main text by the blocks that such a page's text is in."""
+
+from dataclasses import dataclass
+
+import lxml.html
+import numpy as np
+
+from tasks.crawling.engine.reading.blocks import FLAGS, WORD, Cut, cut_page
+from tasks.crawling.engine.reading.choosing import choose
+from tasks.crawling.engine.reading.features import block_table
+from tasks.crawling.engine.reading.markdown import Renderer
+from tasks.crawling.engine.reading.page_type import page_table
+from tasks.crawling.engine.reading.structured import Item, first_text, read_structured, types_of
+from tasks.crawling.engine.reading.table import Table
+from tasks.crawling.engine.reading.trees import load
+
+# A page with fewer words than this is a shell that scripts fill; what it tells machines is all that there is to read.
+MIN_WORDS = 30
+
+_AROUND = FLAGS["nav"] | FLAGS["header"] | FLAGS["footer"] | FLAGS["aside"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The main text in Markdown. ``page_type`` is one of ``PAGE_TYPES``, or empty where there is nothing to judge."""
+
+    text: str
+    page_type: str
+    structured: tuple[Item, ...]
+
+
+def read_main(root: lxml.html.HtmlElement, *, url: str, base: str) -> Reading:
+    """Return the main text of the page that ``url`` answered with; ``base`` is what relative links start from.
+
+    The tree is left as it is. The same tree gives the same text, always.
+    """
+    items = read_structured(root)
+    cut = cut_page(root)
+    if sum(len(block.tokens) for block in cut.blocks) < MIN_WORDS:
+        return Reading(_of_shell(cut, root, items=items, base=base), "", items)
+    page = page_row(cut, root, url=url, items=items)
+    types = load("page_types")
+    odds = types.probabilities(page.matrix())[0]
+    rows = block_table(cut, title=title_of(root), told=told_by(root, items), odds=odds).matrix()
+    likely = load("blocks").probability(rows)
+    words = np.array([len(block.tokens) for block in cut.blocks], dtype=np.float32)
+    chosen = with_heading(cut, [int(number) for number in choose(likely, words)], title=title_of(root))
+    text = Renderer(cut, base=base).render(chosen)
+    return Reading(text, types.classes[int(np.argmax(odds))], items)
+
+
+def page_row(cut: Cut, root: lxml.html.HtmlElement, *, url: str, items: tuple[Item, ...]) -> Table:
+    """Return the features by which a page's type is judged."""
+    made = root.xpath("//meta[@name='generator']/@content | //body/@class | //body/@id | /html/@class")
+    og_type = next(iter(root.xpath("//meta[@property='og:type']/@content")), "")
+    return page_table(cut, url=url, types=types_of(items), og_type=str(og_type), made=" ".join(made)[:2000])
+
+
+def title_of(root: lxml.html.HtmlElement) -> str:
+    """Return what stands in the page's ``title``."""
+    return str(root.xpath("string(//head/title | //body/title)"))[:500]
+
+
+def told_by(root: lxml.html.HtmlElement, items: tuple[Item, ...]) -> str:
+    """Return the longest text that the page gives to machines: of its JSON-LD, else its summary."""
+    text = first_text(items, "articleBody", "text", "description")
+    return text or str(next(iter(root.xpath("//meta[@property='og:description']/@content")), ""))
+
+
+def with_heading(cut: Cut, chosen: list[int], *, title: str) -> list[int]:
+    """Return the chosen blocks with the page's own heading before them, where it has one and it is not among them.
+
+    Reviewers of main text often leave it out, and so do the models; a document is of more use with it.
+    """
+    headings = [number for number, block in enumerate(cut.blocks) if block.tag == "h1"]
+    wanted = set(WORD.findall(title.lower()))
+    if not chosen or any(number in chosen for number in headings):
+        return chosen
+    above = [number for number in headings if number < chosen[0]]
+    own = [number for number in above if len(wanted & set(tokens := cut.blocks[number].tokens)) * 2 >= len(set(tokens))]
+    return [*own[-1:], *chosen]
+
+
+def _of_shell(cut: Cut, root: lxml.html.HtmlElement, *, items: tuple[Item, ...], base: str) -> str:
+    """Return what the page tells machines, or the few words that it shows: whichever is more."""
+    told = told_by(root, items)
+    shown = [number for number, block in enumerate(cut.blocks) if not block.flags & _AROUND]
+    if len(told.split()) > sum(len(cut.blocks[number].tokens) for number in shown):
+        return " ".join(told.split())
+    return Renderer(cut, base=base).render(shown)

@@ -1,0 +1,77 @@
+"""Fitting the confidence of tools, and what people have judged."""
+
+import math
+import tomllib
+
+import pytest
+
+from bench.discovery_fit import SHRINKING, Row, cross_validated, fit, judge
+from bench.discovery_judged import FOLDER, is_right, key_of
+from tasks.discovery.engine.confidence import EVIDENCE
+from tasks.discovery.tool import Check, CheckName, RequestCall, Source, Tool
+from tests.acceptance.targets.starting import NAMES
+
+
+def tool(*checks: tuple[CheckName, bool], source: Source = Source.SORT) -> Tool:
+    return Tool(
+        name="sort",
+        site="https://a.example",
+        found_on="https://a.example/list",
+        source=source,
+        call=RequestCall(url="https://a.example/list"),
+        input_schema={},
+        prior=0.5,
+        checks=tuple(Check(name=name, passed=passed) for name, passed in checks),
+    )
+
+
+SHOWN = ((CheckName.RUNS, True), (CheckName.CHOICE_CHANGES, True))
+
+
+def rows(sites: int) -> list[Row]:
+    """Return tools of which those that changed something are right, on every site."""
+    return [
+        Row(tool(*(SHOWN if at % 4 else SHOWN[:1])), is_right=at % 4 > 0, group=f"site{site}", kind="targets")
+        for site in range(sites)
+        for at in range(12)
+    ]
+
+
+def test_evidence_that_tells_is_learnt_and_holds_on_other_sites() -> None:
+    """The same rows give the same weights; no evidence speaks against a tool."""
+    seen = rows(6)
+    weights = fit(seen)
+    assert weights == fit(seen)
+    assert all(weights[name] >= 0 for name in EVIDENCE)
+    assert weights["answers_follow"] > 0.5
+    judged = judge(seen, cross_validated(seen))
+    assert judged["skill"] > 0.3
+    assert 12 * 6 == judged["rows"] == sum(count for *_, count in judged["bins"])
+
+
+def test_without_a_site_beliefs_are_all_there_is() -> None:
+    """Drawn in by how far sites differ."""
+    assert 0 < SHRINKING < 1
+    weights = fit([Row(tool(), is_right=True, group="a", kind="targets")])
+    assert math.isclose(0.3 * SHRINKING, weights["repeats"])
+    assert math.isclose(1.0 * SHRINKING, weights["prior"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_judged_tools_are_judged_once(name: str) -> None:
+    """And those that are wrong have a reason."""
+    document = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    wrong = [one["tool"] for one in document["wrong"]]
+    every = [*document["right"], *wrong]
+    assert len(set(every)) == len(every) > 10
+    assert all(one["why"] for one in document["wrong"])
+
+
+def test_a_tool_is_found_by_its_name_and_request() -> None:
+    """What nobody has judged is neither."""
+    known = tool().model_copy(
+        update={"name": "get_ip", "call": RequestCall(url="http://127.0.0.1:81/ip"), "source": Source.OPENAPI}
+    )
+    assert "get_ip GET /ip" == key_of(known)
+    assert is_right("httpbin", known) is True
+    assert is_right("httpbin", known.model_copy(update={"name": "other"})) is None
