@@ -15,7 +15,20 @@ from urllib.parse import urlsplit
 PAGES = "pages.jsonl"
 _MAX_PART_CHARS = 80
 _UNSAFE = re.compile(r"[^\w.-]+")
-_COLUMNS = ("url", "title", "language", "status", "depth", "canonical", "hash", "text")
+_COLUMNS = (
+    "url",
+    "title",
+    "language",
+    "status",
+    "depth",
+    "canonical",
+    "page_type",
+    "author",
+    "published",
+    "modified",
+    "hash",
+    "text",
+)
 
 
 class PagesFormat(StrEnum):

@@ -1,5 +1,6 @@
 """``knowledge.update``: documents come, change and go; what is the same is not made again."""
 
+import io
 import json
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from tasks.core.clock import now
 from tasks.core.errors import InputRejected, JobSuperseded, Transient
 from tasks.core.ledger import tenants
 from tasks.core.ledger.schema import outbox
+from tasks.knowledge.engine.documents import crawled_in
 from tasks.knowledge.records import Model, Origin, Source
 from tasks.knowledge.store.reading import standings
 from tasks.knowledge.store.reindexing import JobKeeper
@@ -164,3 +166,16 @@ def test_a_write_may_tell_at_once(house: House) -> None:
     with house.ledger.read() as connection:
         told = connection.execute(sa.select(outbox.c.data, outbox.c.job_id)).all()
     assert [({"site": SITE, "version": 1}, job.id)] == [tuple(row) for row in told]
+
+
+def test_another_time_of_day_is_no_change() -> None:
+    """A crawl says what of a page counts; where it does not, every letter does."""
+
+    def hash_of(text: str, words: str) -> str:
+        line = {"url": "https://a.example/", "title": "A", "text": text, "language": "", "content_hash": words}
+        (page,) = crawled_in(io.BytesIO(json.dumps(line).encode()))
+        assert (text, None) == (page.text, page.language)
+        return page.hash
+
+    assert hash_of("At 10:00.", "f" * 64) == hash_of("At 11:00.", "f" * 64)
+    assert hash_of("At 10:00.", "") != hash_of("At 11:00.", "")

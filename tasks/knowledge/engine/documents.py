@@ -45,13 +45,17 @@ def crawled_in(stream: BinaryIO) -> Iterator[PageWrite]:
             page["url"],
             title=page.get("title") or "",
             text=page.get("text") or "",
-            language=language[:12] if isinstance(language, str) else None,
+            language=(language[:12] or None) if isinstance(language, str) else None,
+            # What only tells another time of day, or is spelled with other blanks, has not changed.
+            words=page.get("content_hash") or None,
         )
 
 
-def _page(key: str, url: str | None, *, title: str, text: str, language: str | None) -> PageWrite:
+def _page(
+    key: str, url: str | None, *, title: str, text: str, language: str | None, words: str | None = None
+) -> PageWrite:
     text, title = _storable(text)[:MAX_TEXT_CHARS], _storable(title)[:500]
-    return PageWrite(_storable(key), url, title, language, text, content_hash(title, text, language), None)
+    return PageWrite(_storable(key), url, title, language, text, content_hash(title, words or text, language), None)
 
 
 def _storable(text: str) -> str:
