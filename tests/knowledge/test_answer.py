@@ -109,21 +109,23 @@ def writing(*pieces: str, status: int = 200, ends: bool = True) -> Iterator[tupl
 def test_a_model_writes_with_sources(house: House) -> None:
     """Shown sentence by sentence; what rests on no passage is not told, whatever number it has."""
     house.update(documents=documents())
-    with writing("A hotel m", "ay cost 1.5 times", " 120 euros [1][9]. Or", " more [77]. So", " there. Ask [1].") as (
+    with writing(
+        "A hotel m", "ay cost, e.g. in May, 1.5 times", " 120 euros [1][9]. Or", " more [77]. So", " there. Ask [1]."
+    ) as (
         model,
         asked,
     ):
         answer = ask(house, "What may a hotel cost?", writer=model, max_sentences=5)
-    assert ("A hotel may cost 1.5 times 120 euros. Ask.", "scribe", 2) == (
+    assert ("A hotel may cost, e.g. in May, 1.5 times 120 euros. Ask.", "scribe", 2) == (
         answer.answer,
         answer.writer,
         answer.left_out,
     )
-    assert [("A hotel may cost 1.5 times 120 euros.", "travel"), ("Ask.", "travel")] == [
+    assert [("A hotel may cost, e.g. in May, 1.5 times 120 euros.", "travel"), ("Ask.", "travel")] == [
         (one.sentence, one.document_id) for one in answer.citations
     ]
     shown = house.jobs[-1].deltas
-    assert ["A hotel may cost 1.5 times 120 euros.", "Ask."] == [one["text"] for one in shown]
+    assert ["A hotel may cost, e.g. in May, 1.5 times 120 euros.", "Ask."] == [one["text"] for one in shown]
     assert ("Bearer k", "scribe", True) == (asked[0]["key"], asked[0]["model"], asked[0]["stream"])
     assert "[1] Travel > Hotels\n" in asked[0]["messages"][1]["content"]
 
