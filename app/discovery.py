@@ -14,18 +14,17 @@ from app.inputs import TRUE_OR_FALSE, Input, checked
 from app.openapi import SECURITY, answer, problems
 from app.services import Services, services
 from tasks.core.clock import now
-from tasks.core.errors import BudgetExhausted
 from tasks.core.ledger import cached_results, costs, queries
+from tasks.core.ledger.accepting import is_key_used
 from tasks.core.result_cache import MAX_ENTRIES
 from tasks.core.spec import JobSpec
+from tasks.discovery import budget
 from tasks.discovery import presets as domains
+from tasks.discovery.budget import BUDGETED
 from tasks.discovery.contract import DAY_S, RUN, SITE, TOOL
 from tasks.discovery.pricing import PriceTable
 
 bp = APIBlueprint("discovery", __name__, abp_tags=[Tag(name="discovery")], abp_security=SECURITY)
-
-# A budget is for what costs by itself; to run a tool that was found stays possible.
-_BUDGETED = frozenset({SITE, TOOL})
 
 
 class PresetsQuery(Input):
@@ -172,15 +171,15 @@ def read_costs(query: CostsQuery) -> Response:
         sum(one.total for one in by_method.values()),
         sum(one.unknown for one in by_method.values()),
     )
-    budget = at.settings.discovery_budget
+    limit = at.settings.discovery_budget
     return json_answer(
         CostSummary(
             **_cost(whole).model_dump(),
             month=f"{begin:%Y-%m}",
             currency=PriceTable.load(at.settings.discovery_prices).currency,
             by_method={method: _cost(one) for method, one in by_method.items()},
-            budget=budget,
-            used_percent=round(100 * whole.total / budget, 2) if budget else None,
+            budget=limit,
+            used_percent=round(100 * whole.total / limit, 2) if limit else None,
             stops=at.settings.discovery_budget_stop,
         )
     )
@@ -195,18 +194,12 @@ def _next_month(begin: datetime) -> datetime:
     return begin.replace(year=begin.year + begin.month // 12, month=begin.month % 12 + 1)
 
 
-def demand_budget(at: Services, spec: JobSpec) -> None:
-    """Go on only if the tenant that asks may still begin a job of this kind.
+def demand_budget(at: Services, spec: JobSpec, *, key: str | None = None) -> None:
+    """Go on only if the tenant that asks may still begin a job of this kind, or has begun this one (by its key).
 
     Raises:
         BudgetExhausted: its budget of this month is used up, and the operator wants that to be the end.
     """
-    budget = at.settings.discovery_budget
-    if budget is None or not at.settings.discovery_budget_stop or spec.kind not in _BUDGETED:
+    if spec.kind not in BUDGETED or (key is not None and is_key_used(at.kernel.ledger, tenant_id(), key)):
         return
-    spent = costs.spent_this_month(at.kernel.ledger, tenant_id())
-    if spent >= budget:
-        raise BudgetExhausted(
-            f"This month's budget for discoveries is used up: {spent:.4f} of {budget:g}. It begins anew next month; "
-            "an operator can raise SWITCHYARD_DISCOVERY_BUDGET. Tools that were found can still be run."
-        )
+    budget.demand_budget(at.settings, lambda: costs.spent_this_month(at.kernel.ledger, tenant_id()))

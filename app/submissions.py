@@ -168,7 +168,7 @@ def _spec_of(at: Services, kind: str) -> JobSpec:
 
 
 def _accept(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | None) -> Accepted:
-    demand_budget(at, spec)
+    demand_budget(at, spec, key=key)
     form = read_form(validate_body(at.forms[spec.kind], body))
     _demand_backend(at, form.backend)
     submission = Submission(

@@ -59,6 +59,7 @@ def figures(found: list[Found], *, data: Path) -> dict[str, Any]:
         "confidence": {
             "targets": judged,
             "pages": fitting.judge(on_pages, answers[len(on_targets) :]),
+            "together": fitting.judge(rows, answers),
             "targets, shipped weights": fitting.judge(on_targets, fitting.shipped(on_targets)),
         },
         "of": {

@@ -178,7 +178,7 @@ def _out_of_fold(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray, fold
 def _score(sample: Sample, likely: np.ndarray) -> float:
     found: Counter[str] = Counter()
     chosen = [int(number) for number in choose(likely, sample.words)]
-    for number in reader.with_heading(sample.cut, chosen, title=sample.title):
+    for number in reader.with_heading(sample.cut, chosen):
         found.update(sample.cut.blocks[number].tokens)
     return word_f1(found, sample.case.words)
 

@@ -96,7 +96,7 @@ def tool_of(facts: ToolFacts) -> WaltTool:
     tool, figures = facts.stored.tool, facts.statistics
     return WaltTool(
         name=tool.name,
-        description=tool.description or tool.title or tool.name,
+        description=tool.words.description or tool.words.title or tool.name,
         domain=domain_of(tool.site),
         cost=figures.mean_cost_usd,
         latency_ms=figures.mean_ms,

@@ -121,7 +121,8 @@ def advise(
     }
     with session.client() as client:
         found = client.advice(**needs)
-    workers = f"{found.least_workers} to {found.most_workers} workers" if found.backend == "queue" else "one runner"
+    count = "-".join(map(str, dict.fromkeys([found.least_workers, found.most_workers])))
+    workers = f"{count} workers" if found.backend == "queue" else "one runner"
     head = f"{found.backend}: {workers}, {found.slots} jobs at a time, {found.ledger}"
     marked = [*(f"- {one}" for one in found.reasons), *(f"! {one}" for one in found.warnings)]
     session.show(found, "\n".join(map(clean, [head, *marked, *(f"  {one}" for one in found.commands)])))

@@ -240,6 +240,16 @@ class Settings(BaseSettings):
     discovery_budget_stop: bool = Field(
         False, description="Refuse new discoveries of a tenant whose budget of this month is used up."
     )
+    discovery_model_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/@?#]+(/[^\s?#]*)?$",
+        description="Where a language model answers that words found tools' titles and descriptions "
+        "(`…/v1`, with `/chat/completions` below). Without it none is asked.",
+    )
+    discovery_model: str = Field(
+        "default", min_length=1, max_length=200, description="Which model is asked for there; the price table names it."
+    )
+    discovery_model_key: SecretStr | None = Field(None, description="The key for it, sent as a Bearer token.")
     mcp: bool = Field(True, description="Serve found tools to agents at `/mcp` (Model Context Protocol).")
     mcp_min_confidence: float = Field(
         0.5, ge=0, le=1, description="Tools whose confidence is below this are not offered at `/mcp`."

@@ -11,8 +11,9 @@ META_PREFIX = "switchyard/"
 def mcp_tool(tool: Tool) -> dict[str, Any]:
     """Return ``tool`` as an MCP ``Tool`` object; what MCP has no field for is under ``_meta``."""
     shown: dict[str, Any] = {"name": tool.name}
-    shown |= {"title": tool.title} if tool.title else {}
-    shown |= {"description": tool.description} if tool.description else {}
+    words = tool.words
+    shown |= {"title": words.title} if words.title else {}
+    shown |= {"description": words.description} if words.description else {}
     shown["inputSchema"] = arguments_schema_of(tool)
     shown |= {"outputSchema": tool.output_schema} if tool.output_schema else {}
     shown["annotations"] = {

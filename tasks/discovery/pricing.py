@@ -66,12 +66,14 @@ class PriceTable(BaseModel):
 
 @dataclass(slots=True)
 class Usage:
-    """What a job has used so far. ``model_name`` is empty as long as no model was asked."""
+    """What a job has used so far. ``model_name`` is empty as long as no model was asked; ``is_counted`` is whether it
+    has told the tokens."""
 
     browser_s: float = 0.0
     tokens_in: int = 0
     tokens_out: int = 0
     model_name: str = ""
+    is_counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ class Pricing:
         )
 
     def _of_model(self, usage: Usage) -> float | None:
+        if not usage.is_counted:
+            return None
         if not usage.tokens_in and not usage.tokens_out:
             return 0.0
         price = self.table.models.get(usage.model_name)

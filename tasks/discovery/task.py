@@ -5,20 +5,24 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
+from pydantic import BaseModel
 
-from tasks.core.job import Engine, JobContext
+from tasks.core.job import Engine, JobContext, RequestT
 from tasks.core.kernel import Kernel
 from tasks.core.known_results import KnownResults
 from tasks.core.ledger import costs
 from tasks.core.ledger.costs import Budget
 from tasks.core.result_cache import MAX_ENTRIES, ResultCache, SharedResultCache
 from tasks.core.run import JobTask, run_job
+from tasks.core.settings import Settings
+from tasks.discovery.budget import demand_budget
 from tasks.discovery.contract import RUN, SITE, SPECS, TOOL, Cost
 from tasks.discovery.tool import Tool
 
 if TYPE_CHECKING:
     from tasks.discovery.engine.discover import Discoverer
     from tasks.discovery.engine.run_tool import RunReport
+    from tasks.discovery.engine.wording import LanguageModel
     from tasks.discovery.store.records import StoredTool
 
 _SPECS = {spec.kind: spec for spec in SPECS}
@@ -48,13 +52,23 @@ def run_tool(self: JobTask, _job_id: str) -> dict[str, Any]:
 def _load_site(kernel: Kernel) -> Engine[Any]:
     from tasks.discovery.engine.caching import CachingDiscoverer  # noqa: PLC0415  # engines load on the first job
 
-    return CachingDiscoverer(_discoverer(kernel).discover_site, _known(kernel))
+    return CachingDiscoverer(_within_budget(kernel, _discoverer(kernel).discover_site), _known(kernel))
 
 
 def _load_tool(kernel: Kernel) -> Engine[Any]:
     from tasks.discovery.engine.caching import CachingDiscoverer  # noqa: PLC0415  # as above
 
-    return CachingDiscoverer(_discoverer(kernel).discover_tool, _known(kernel))
+    return CachingDiscoverer(_within_budget(kernel, _discoverer(kernel).discover_tool), _known(kernel))
+
+
+def _within_budget(kernel: Kernel, discover: Engine[RequestT]) -> Engine[RequestT]:
+    """Begin only what may still be spent for: many jobs may have been accepted before the budget was used up."""
+
+    def work(request: RequestT, job: JobContext) -> BaseModel:
+        demand_budget(kernel.settings, lambda: costs.spent_by_owner(kernel.ledger, job.id))
+        return discover(request, job)
+
+    return work
 
 
 def _load_run(kernel: Kernel) -> Engine[Any]:
@@ -85,6 +99,18 @@ def _discoverer(kernel: Kernel) -> "Discoverer":
         charge=partial(_charge, kernel),
         pricing=Pricing(PriceTable.load(kernel.settings.discovery_prices)),
         proving=Proving(prove, assess, open_runner),
+        model=_language_model(kernel.settings),
+    )
+
+
+def _language_model(settings: Settings) -> "LanguageModel | None":
+    if settings.discovery_model_url is None:
+        return None
+    from tasks.discovery.engine.wording import LanguageModel  # noqa: PLC0415  # as above
+
+    key = settings.discovery_model_key
+    return LanguageModel(
+        settings.discovery_model_url, settings.discovery_model, key.get_secret_value() if key is not None else ""
     )
 
 

@@ -5,9 +5,9 @@ revision 2025-06-18); ``call`` says how to carry it out.
 """
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 TOOL_NAME = r"^[A-Za-z0-9_-]{1,100}$"
 MAX_DESCRIPTION_CHARS = 500
@@ -176,14 +176,22 @@ class Step(_Value):
     """One act in a browser.
 
     ``text`` may hold ``{input}`` placeholders: the address of ``navigate``, what ``input`` types, what ``select``
-    chooses, the
-    name of ``key``. ``selectors`` are ranked. ``timeout_s`` bounds the step.
+    chooses, the name of ``key``. ``selectors`` are ranked; ``click``, ``input`` and ``select`` need some. ``timeout_s``
+    bounds the step.
     """
 
     act: Literal["navigate", "click", "input", "select", "key", "scroll", "wait", "extract"]
     text: str = ""
     selectors: tuple[str, ...] = ()
     timeout_s: float = Field(10.0, gt=0, le=60)
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> Self:
+        if self.act in {"click", "input", "select"} and not self.selectors:
+            raise ValueError(f"{self.act} needs selectors")
+        if self.act in {"navigate", "key"} and not self.text:
+            raise ValueError(f"{self.act} needs text")
+        return self
 
 
 class StepsCall(_Call):
@@ -228,6 +236,13 @@ class Check(_Value):
     note: str = Field("", max_length=300)
 
 
+class Wording(_Value):
+    """A language model's words for a tool. They decide nothing: what the site says stays beside them."""
+
+    title: str = Field(min_length=1, max_length=200)
+    description: str = Field(min_length=1, max_length=MAX_DESCRIPTION_CHARS)
+
+
 class Tool(_Value):
     """One function of a site.
 
@@ -241,6 +256,7 @@ class Tool(_Value):
         examples: inputs that the site itself shows (a default, a link's values), to run it with.
         checks: what trying it has shown; empty if it was not tried.
         confidence: calibrated probability that it does what it says; None before it was assessed.
+        wording: how it is shown, where a language model was asked.
     """
 
     name: ToolName
@@ -261,3 +277,9 @@ class Tool(_Value):
     examples: Annotated[tuple[dict[str, Any], ...], Field(max_length=5)] = ()
     checks: tuple[Check, ...] = ()
     confidence: float | None = Field(None, ge=0, le=1)
+    wording: Wording | None = None
+
+    @property
+    def words(self) -> "Wording | Tool":
+        """Title and description as they are shown."""
+        return self.wording or self

@@ -9,7 +9,8 @@ from app.openapi import API
 from app.services import Services, services_of
 from tasks.core.ledger import cached_results, costs
 from tasks.core.ledger.costs import Budget
-from tests.app.conftest import Caller, claim, sign_in
+from tasks.core.records import JobState
+from tests.app.conftest import Caller, claim, finish, sign_in
 
 KIND = "/api/jobs/discovery.site"
 URL = "https://shop.example.org/"
@@ -108,7 +109,13 @@ def test_a_used_up_budget_stops_new_discoveries_only(make_app: Callable[..., API
     """With a problem that names the remedy; tools that were found can still be run."""
     alice, at = app_with(make_app, discovery_budget=1.0, discovery_budget_stop=True)
     discovered(alice, at, amount=0.9)
+    first, keyed = {"json": {"params": {"url": URL}}}, {"headers": {"Idempotency-Key": "k"}}
+    failed = alice.post(KIND, **first, **keyed).json["id"]
+    finish(at.kernel, claim(at.kernel, failed), state=JobState.FAILED, cause="x", result=None)
     discovered(alice, at, amount=0.2)
+    assert failed == alice.post(KIND, **first, **keyed).json["id"]
+    assert 402 == alice.post(KIND, **first, headers={"Idempotency-Key": "new"}).status_code
+    assert 402 == alice.post(f"/api/jobs/{failed}/retry").status_code
     refused = alice.post(KIND, json={"params": {"url": URL}})
     assert (402, "budget_exhausted") == (refused.status_code, refused.json["code"])
     assert "SWITCHYARD_DISCOVERY_BUDGET" in refused.json["detail"]

@@ -137,6 +137,17 @@ def test_an_exported_module_runs_tools(client: Switchyard, ids: dict[str, str], 
     assert ["tea"] == module["shop_example__search_products"](client, q="tea", sort="price")
 
 
+def test_advice_is_printed(switchyard: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """First what to run, then why, then what to type."""
+    assert 0 == switchyard("advise", "--sites", "60", "--people", "4")
+    lines = capsys.readouterr().out.splitlines()
+    head = lines.index("queue: 2 workers, 4 jobs at a time, sqlite")  # the server's log is there, too
+    assert "- 60 sites: the queue, with 2 workers." == lines[head + 1]
+    assert "  celery -A tasks worker -Q crawler  # 2 of it" == lines[-1]
+    assert 0 == switchyard("advise", "--jobs-per-day", "300", "--no-redis")
+    assert any(line.startswith("! The queue would be better") for line in capsys.readouterr().out.splitlines())
+
+
 def test_commands_list_show_run_and_delete(
     switchyard: Command,
     ids: dict[str, str],

@@ -114,8 +114,8 @@ def test_page_says_who_wrote_it_and_when() -> None:
     assert ("2024-02-01", "2024-03-02", "en-GB") == (page.published, page.modified, page.language)
     assert told["@graph"] == list(page.structured)
     assert page.forms == (
-        {"action": "https://example.org/find", "method": "get", "fields": ("q",)},
-        {"action": "https://example.org/in", "method": "post", "fields": ("key", "as")},
+        {"action": "https://example.org/find", "method": "get", "fields": ["q"]},
+        {"action": "https://example.org/in", "method": "post", "fields": ["key", "as"]},
     )
 
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from tasks.core.spec import Queue
 from tasks.discovery.contract import RUN, SITE, SPECS, TOOL, RunRequest, SiteRequest, ToolRequest
-from tasks.discovery.tool import Effect
+from tasks.discovery.tool import Effect, Step
 from tests.discovery.local_shop import a_search
 
 URL = "https://example.org/"
@@ -75,6 +75,14 @@ def test_a_run_names_one_tool() -> None:
     for sent in ({}, {"tool_id": "x", "tool": a_search(URL).model_dump(mode="json")}):
         with pytest.raises(ValidationError):
             RunRequest.model_validate(sent)
+
+
+@pytest.mark.parametrize("act", ["click", "input", "select", "navigate", "key"])
+def test_a_step_without_what_it_needs_is_refused(act: Any) -> None:
+    """Before a browser is asked; the others can do without."""
+    with pytest.raises(ValidationError, match=f"{act} needs"):
+        Step(act=act)
+    assert ["scroll", "wait", "extract"] == [Step(act=one).act for one in ("scroll", "wait", "extract")]
 
 
 def test_kinds_are_on_the_crawler_queue_and_name_what_they_need() -> None:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,10 +25,13 @@ from tasks.discovery.engine.discover import Discoverer
 from tasks.discovery.engine.outcome import Outcome
 from tasks.discovery.engine.proving import Proving
 from tasks.discovery.engine.site import Site
+from tasks.discovery.engine.wording import LanguageModel
 from tasks.discovery.tool import Check, CheckName, Effect, Source, Tool
 from tests.discovery.local_shop import LocalShop, find_messages, find_search, local_shop
+from tests.discovery.test_run_tool import SID, TOKEN, signed_in
 from tests.fakes import FakeJob
 
+COUNTS = ("prompt_tokens", "completion_tokens")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("browser")]
 
 
@@ -66,16 +69,24 @@ class Bench:
     recorded: list[tuple[str, list[str], bool]] = field(default_factory=list)
     charged: list[tuple[Cost, str]] = field(default_factory=list)
     sources: tuple[Any, ...] = (find_search, find_messages)
+    session: dict[str, Any] = field(default_factory=dict)
+    tools: list[Tool] = field(default_factory=list)
+    model: LanguageModel | None = None
     proving: Proving | None = None
 
     def discoverer(self) -> Discoverer:
         return Discoverer(
             self.sources,
-            record=lambda _job, site, tools, whole: self.recorded.append((site, [one.name for one in tools], whole)),
-            open_session=lambda _job, _site: {},
+            record=self._record,
+            open_session=lambda _job, _site: self.session,
             charge=lambda _job, cost, method: self.charged.append((cost, method)),
             proving=self.proving,
+            model=self.model,
         )
+
+    def _record(self, _job: object, site: str, tools: Sequence[Tool], is_whole: bool) -> None:  # as it is called
+        self.recorded.append((site, [one.name for one in tools], is_whole))
+        self.tools += tools
 
     def discover(self, **changes: Any) -> SiteResult:
         request = SiteRequest(**({"url": f"{self.shop.origin}/"} | changes))
@@ -112,6 +123,47 @@ def test_a_shop_is_discovered(bench: Bench) -> None:
     assert cost.total == result.cost.total > 0
     assert {"pages", "sources", "done"} == {report.stage for report in bench.job.reports}
     assert any("Found search (form)" in line for line in bench.job.lines)
+
+
+def test_a_sign_in_is_in_nothing_that_is_told(bench: Bench) -> None:
+    """Not in results, files, events, tools and logs, although the site repeats it in addresses and forms."""
+    bench.session = signed_in(bench.shop.origin)
+    told = f"{SID} {TOKEN}"
+    bench.shop.pages["/"] = f"<h1>{told}</h1><a href='/broken?token={TOKEN}'>Broken</a>"
+    bench.shop.statuses["/broken"] = 500
+
+    def find_echoes(site: Site) -> list[Tool]:
+        (snapshot, *_) = site.snapshots
+        assert told in snapshot.html
+        (tool,) = find_search(Site(site.origin, (snapshot,), site.fetch))
+        return [tool.model_copy(update={"description": told, "examples": ({"q": SID},)})]
+
+    class Model(LanguageModel):
+        def ask(self, _task: str, told: str) -> dict[str, Any]:
+            asked.append(told)
+            words = {"name": "search", "title": "Search", "description": f"Finds {told}."}
+            content = json.dumps({"tools": [words]})
+            return {"choices": [{"message": {"content": content}}], "usage": dict.fromkeys(COUNTS, 1000)}
+
+    asked: list[str] = []
+    bench.sources, bench.model = (find_echoes,), Model("http://model.test/v1", "gpt-4o-mini")
+    result = bench.discover(use_session=True, max_pages=2)
+    (tool,) = bench.tools
+    assert ("*** ***", ({"q": "***"},)) == (tool.description, tool.examples)
+    assert {("page", "failed")} == skipped(result)
+    assert any("/broken?token=***" in line for line in bench.job.lines)
+    assert "*** ***" in tool.words.description
+    assert (1000, 1000, "gpt-4o-mini", 0.00075) == (
+        result.cost.tokens_in,
+        result.cost.tokens_out,
+        result.cost.model_name,
+        result.cost.model,
+    )
+    assert bench.charged == [(result.cost.model_copy(update={"per_tool": None}), "discovery.site")]
+    job = bench.job
+    everything = [*asked, result.model_dump_json(), repr(bench.tools), str(job.lines), str(job.saved), str(job.reports)]
+    everything.append(str([one.data for one in job.emissions.emitted]))
+    assert [] == [secret for secret in (SID, TOKEN) if secret in "".join(everything)]
 
 
 def test_only_safe_links_of_the_site_are_followed(bench: Bench) -> None:

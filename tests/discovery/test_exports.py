@@ -1,6 +1,7 @@
 """Exports are judged by others: the SDK's types, the OpenAPI validator, the interpreter and ruff."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -147,6 +148,11 @@ def test_a_function_says_what_it_takes() -> None:
     one = function_of(exported())
     assert ("function", "shop_example__search_products") == (one["type"], one["function"]["name"])
     assert {"q", "sort"} == set(one["function"]["parameters"]["properties"])
+    awkward = function_of(exported(a_tool("x" * 100, input_schema=AWKWARD)))["function"]
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", awkward["name"])
+    for parameters in (one["function"]["parameters"], awkward["parameters"]):
+        jsonschema.Draft202012Validator.check_schema(parameters)
+        assert "object" == parameters["type"]
     assert one["function"]["description"].startswith("Search the catalogue of the shop.")
 
 

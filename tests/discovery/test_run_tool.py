@@ -1,5 +1,6 @@
 """Runs of tools against a real site, as plain requests; what the registry and the purse hear of them."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,21 @@ from tasks.discovery.engine.run_tool import RunReport, ToolRunner
 from tasks.discovery.tool import Effect, RequestCall, Tool
 from tests.discovery.local_shop import LocalShop, a_search, local_shop
 from tests.fakes import FakeJob
+
+SID, TOKEN = "p4/ssK+one=", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.q1W2e3R4t5"
+
+
+def signed_in(origin: str) -> dict[str, Any]:
+    """A sign-in by a cookie that no script may read, and by a token that a script has stored."""
+    cookie = {"domain": "127.0.0.1", "path": "/", "expires": -1, "secure": False, "sameSite": "Lax"}
+    stored = [{"name": "auth", "value": json.dumps({"user": {"token": TOKEN}, "theme": "dark"})}]
+    return {
+        "cookies": [
+            cookie | {"name": "sid", "value": SID, "httpOnly": True},
+            cookie | {"name": "theme", "value": "dark", "httpOnly": True},
+        ],
+        "origins": [{"origin": origin, "localStorage": stored}],
+    }
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +48,7 @@ class Desk:
     tool: Tool
     kept: list[RunReport] = field(default_factory=list)
     charged: list[tuple[Cost, str]] = field(default_factory=list)
+    session: dict[str, Any] = field(default_factory=dict)
 
     def run(self, *, stored: bool = True, **changes: Any) -> RunResult:
         """Run the tool, which the registry knows as ``t1``."""
@@ -39,7 +56,7 @@ class Desk:
         runner = ToolRunner(
             load=lambda _job, tool_id: {"t1": self.tool}[tool_id],
             keep=lambda _job, report: self.kept.append(report),
-            open_session=lambda _job, _site: {},
+            open_session=lambda _job, _site: self.session,
             charge=lambda _job, cost, method: self.charged.append((cost, method)),
         )
         return runner(RunRequest(**(named | {"arguments": {"q": "tea 3"}} | changes)), self.job)
@@ -122,3 +139,21 @@ def test_a_large_value_is_an_artifact(desk: Desk, monkeypatch: pytest.MonkeyPatc
     answer = desk.run()
     assert (None, "value.json") == (answer.value, answer.artifact)
     assert b"Tea 3" in desk.job.saved["value.json"]
+
+
+def test_a_sign_in_is_told_to_nobody_even_by_a_site_that_repeats_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither by the result nor by the file of a large one."""
+    desk.session = signed_in(desk.shop.origin)
+    desk.tool = desk.tool.model_copy(update={"call": RequestCall(url=f"{desk.shop.origin}/me?sid={SID}")})
+    desk.shop.pages["/me"] = f"<p>Signed in as {SID} with {TOKEN}; <a href='/x?s={SID}'>theme: dark</a>"
+    answer = desk.run(use_session=True, arguments={})
+    assert "Signed in as *** with ***" in str(answer.value)
+    assert "theme: dark" in str(answer.value)
+    assert f"{desk.shop.origin}/me?sid=***" == answer.url
+    monkeypatch.setattr(run_tool, "MAX_INLINE_BYTES", 10)
+    answer = desk.run(use_session=True, arguments={})
+    told = f"{answer.model_dump_json()} {desk.job.saved['value.json'].decode()} {desk.job.lines} {desk.kept}"
+    assert "Signed in as ***" in told
+    assert [] == [secret for secret in (SID, TOKEN) if secret in told.replace(repr(desk.tool), "")]

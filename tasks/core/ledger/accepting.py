@@ -182,6 +182,13 @@ def _write(connection: Runner, items: Sequence[tuple[Job, Idempotency | None]]) 
     write_events(connection, [job for job, _ in items])
 
 
+def is_key_used(ledger: Ledger, tenant_id: str, key: str) -> bool:
+    """Tell whether a request of this tenant came with this ``Idempotency-Key`` before."""
+    mine = (idempotency_keys.c.tenant_id == tenant_id) & (idempotency_keys.c.key == key)
+    with ledger.read() as connection:
+        return connection.execute(sa.select(idempotency_keys.c.key).where(mine)).one_or_none() is not None
+
+
 def _first_with_key(connection: Connection, tenant_id: str, idempotency: Idempotency) -> Job | None:
     mine = (idempotency_keys.c.tenant_id == tenant_id) & (idempotency_keys.c.key == idempotency.key)
     if connection.dialect.name == "postgresql":

@@ -85,6 +85,14 @@ def spent_this_month(ledger: Ledger, tenant_id: str) -> float:
         return _spent(connection, tenant_id, now())
 
 
+def spent_by_owner(ledger: Ledger, job_id: str) -> float:
+    """Return the same for whoever a job belongs to; 0 if it is gone."""
+    owner = sa.select(jobs.c.tenant_id).where(jobs.c.id == job_id)
+    with ledger.read() as connection:
+        tenant_id = connection.execute(owner).scalar_one_or_none()
+        return 0.0 if tenant_id is None else _spent(connection, tenant_id, now())
+
+
 def _spent(connection: Connection, tenant_id: str, at: datetime) -> float:
     mine = (job_costs.c.tenant_id == tenant_id) & (job_costs.c.at >= month_of(at))
     total = connection.execute(sa.select(sa.func.sum(job_costs.c.amount)).where(mine)).scalar_one()

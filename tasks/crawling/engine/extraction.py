@@ -68,7 +68,9 @@ class Extraction:
                 fields = await _receive(process)
                 outline = Outline(fields["title"], tuple(fields["links"]), fields["canonical"])
                 on_outline(outline)
-                text = MainText(**await _receive(process))
+                fields = await _receive(process)
+                fields["structured"], fields["forms"] = tuple(fields["structured"]), tuple(fields["forms"])
+                text = MainText(**fields)
         except TimeoutError as exc:
             await self._replace(process)
             raise ExtractionFailed(f"reading the page took over {self._page_limit_s:g} s") from exc

@@ -69,7 +69,7 @@ def read_text(tree: lxml.html.HtmlElement | None, *, url: str) -> MainText:
         language=metadata.language,
         description=metadata.description,
         structured=kept(reading.structured),
-        forms=tuple(asdict(form) for form in forms),
+        forms=tuple({**asdict(form), "fields": list(form.fields)} for form in forms),
     )
 
 

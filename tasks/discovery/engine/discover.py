@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tasks.core.job import JobContext
 from tasks.core.web_address import canonical, origin_of
@@ -28,6 +28,7 @@ from tasks.discovery.contract import (
     ToolRequest,
     ToolResult,
 )
+from tasks.discovery.engine.discretion import DiscreetJob, secrets_of, struck
 from tasks.discovery.engine.dry_press import press_unsent
 from tasks.discovery.engine.fetching import MAX_DOCUMENT_BYTES, REQUEST_LIMIT_S, SiteFetch
 from tasks.discovery.engine.gathering import FindTools, gather
@@ -40,6 +41,7 @@ from tasks.discovery.engine.ranking import LEAST_MATCH, Ranked, rank, without_fa
 from tasks.discovery.engine.running.sessions import SignedIn
 from tasks.discovery.engine.site import Site
 from tasks.discovery.engine.walk import Walk, Walked
+from tasks.discovery.engine.wording import LanguageModel, worded
 from tasks.discovery.mcp_tool import mcp_tool
 from tasks.discovery.pricing import Pricing, Usage
 from tasks.discovery.tool import Source, Tool
@@ -65,6 +67,7 @@ class Discoverer:
         open_session: gives the sign-in that is stored for a site.
         charge: told once what the attempt has cost, whatever its end.
         proving: tries tools; None leaves their confidence open.
+        model: words their titles and descriptions; None leaves them as the site has them.
     """
 
     sources: Sequence[FindTools]
@@ -73,6 +76,7 @@ class Discoverer:
     charge: Charge
     pricing: Pricing = field(default_factory=Pricing)
     proving: Proving | None = None
+    model: LanguageModel | None = None
 
     def discover_site(self, request: SiteRequest, job: JobContext) -> SiteResult:
         """Return the tools of a site, at most ``request.max_tools``.
@@ -83,32 +87,36 @@ class Discoverer:
             EngineUnavailable: there is no browser.
             Transient: it cannot be had just now.
         """
-        with self._charged(job, SITE):
-            return _Discovery(self, request, job, kind=SITE).run(max_tools=request.max_tools, least=0.0)
+        with self._charged(job, SITE) as usage:
+            return _Discovery(self, request, job, kind=SITE, usage=usage).run(max_tools=request.max_tools, least=0.0)
 
     def discover_tool(self, request: ToolRequest, job: JobContext) -> ToolResult:
         """Return the one tool of a site that serves the goal, if there is one; raises what ``discover_site`` does."""
-        with self._charged(job, TOOL):
-            found = _Discovery(self, request, job, kind=TOOL).run(max_tools=1, least=LEAST_MATCH)
+        with self._charged(job, TOOL) as usage:
+            found = _Discovery(self, request, job, kind=TOOL, usage=usage).run(max_tools=1, least=LEAST_MATCH)
         return ToolResult(**dict(found), is_found=found.tool_count > 0)
 
     @contextmanager
-    def _charged(self, job: JobContext, kind: str) -> Iterator[None]:
+    def _charged(self, job: JobContext, kind: str) -> Iterator[Usage]:
+        usage = Usage()
         try:
-            yield
+            yield usage
         finally:
             # The browser's clock also runs for attempts that fail.
-            self.charge(job, self.pricing.cost(kind, Usage(browser_s=job.browser.seconds)), kind)
+            usage.browser_s = job.browser.seconds
+            self.charge(job, self.pricing.cost(kind, usage), kind)
 
 
 class _Discovery:
     """One discovery under way."""
 
-    def __init__(self, parts: Discoverer, request: SiteRequest | ToolRequest, job: JobContext, *, kind: str) -> None:
+    def __init__(
+        self, parts: Discoverer, request: SiteRequest | ToolRequest, job: JobContext, *, kind: str, usage: Usage
+    ) -> None:
         self._parts = parts
         self._request = request
-        self._job = job
         self._kind = kind
+        self._used = usage
         self._goal = GoalMatch(request.goal)
         self._notes = Notes()
         self._spent_s = {"pages": 0.0, "sources": 0.0, "proof": 0.0}
@@ -116,6 +124,8 @@ class _Discovery:
         start = canonical(request.url) or request.url
         self._origin = origin_of(start)
         self._session = parts.open_session(job, self._origin) if request.use_session else None
+        self._hidden = secrets_of(self._session)
+        self._job: JobContext = DiscreetJob(job, self._hidden)
 
     def run(self, *, max_tools: int, least: float) -> SiteResult:
         """Return what was found, after it was handed on."""
@@ -127,9 +137,10 @@ class _Discovery:
             left = len(ranked) - len(tools)
             reason = "max_tools" if len(tools) == max_tools else "not_for_the_goal"
             self._notes.skip("tool", walked.origin, reason=reason, message=f"{left} tools serve the goal less.")
+        tools = self._worded([struck(tool, self._hidden) for tool in tools])
         self._parts.record(self._job, walked.origin, tools, self._is_whole(walked, tools, merged))
         self._save(walked, tools)
-        return self._result(walked, tools, found=len(merged), counts=counts)
+        return struck(self._result(walked, tools, found=len(merged), counts=counts), self._hidden)
 
     def _look(self) -> tuple[Walked, list[Tool], dict[Source, SourceCount]]:
         request, job = self._request, self._job
@@ -181,6 +192,16 @@ class _Discovery:
         kept = without_failures(tools, self._notes, min_confidence=self._request.options.min_confidence)
         return rank(kept, self._goal)
 
+    def _worded(self, tools: list[Tool]) -> list[Tool]:
+        model = self._parts.model
+        if model is None or not self._may_spend():
+            return tools
+        with self._timed("sources"):
+            tools, used = worded(tools, model, self._job)
+        self._used.tokens_in, self._used.tokens_out = used.tokens_in, used.tokens_out
+        self._used.model_name, self._used.is_counted = used.model_name, used.is_counted
+        return tools
+
     def _is_whole(self, walked: Walked, tools: Sequence[Tool], merged: Sequence[Tool]) -> bool:
         """Whether what is not among the tools is not on the site: nothing was cut, nothing failed, nothing was left."""
         is_all = not self._request.options.sources and len(tools) == len(merged)
@@ -230,7 +251,7 @@ class _Discovery:
         )
 
     def _usage(self, extra_s: float = 0.0) -> Usage:
-        return Usage(browser_s=self._job.browser.seconds + extra_s)
+        return replace(self._used, browser_s=self._job.browser.seconds + extra_s)
 
     def _may_spend(self, extra_s: float = 0.0) -> bool:
         limit = self._request.max_cost

@@ -11,6 +11,7 @@ from tasks.core.errors import AppError, InputRejected, NotAllowed
 from tasks.core.job import JobContext
 from tasks.discovery.contract import MAX_INLINE_BYTES, VALUE_NAME, Cost, Prefer, RanIn, RunRequest, RunResult
 from tasks.discovery.engine.discover import Charge, OpenSession
+from tasks.discovery.engine.discretion import DiscreetJob, secrets_of, struck
 from tasks.discovery.engine.outcome import Outcome
 from tasks.discovery.engine.running.runner import Runner
 from tasks.discovery.pricing import Pricing, Usage, run_method
@@ -76,6 +77,8 @@ class ToolRunner:
                 code="effect_not_allowed",
             )
         session = self.open_session(job, tool.site) if request.use_session else None
+        hidden = secrets_of(session)
+        job = DiscreetJob(job, hidden)
         job.report("run", 0, 1, tool.name)
         began = time.monotonic()
         try:
@@ -89,7 +92,7 @@ class ToolRunner:
             raise
         error = "" if outcome.is_ok else f"status_{outcome.status}"
         self._keep(request, tool, job, took_s=outcome.took_s, ran_in=outcome.backend, error=error, outcome=outcome)
-        return self._result(tool, outcome, job)
+        return struck(self._result(tool, outcome, job), hidden)
 
     def _keep(
         self,

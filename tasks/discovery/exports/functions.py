@@ -9,7 +9,7 @@ def function_of(exported: Exported) -> dict[str, Any]:
     """Return one entry: ``{"type": "function", "function": {name, description, parameters}}``."""
     tool = exported.tool
     parameters = {key: value for key, value in input_schema_of(exported).items() if key != "$schema"}
-    description = tool.description or tool.title or tool.name
+    description = tool.words.description or tool.words.title or tool.name
     return {
         "type": "function",
         "function": {

@@ -46,8 +46,8 @@ def _operation(exported: Exported) -> dict[str, Any]:
     tool = exported.tool
     return {
         "operationId": exported.name,
-        "summary": tool.title or tool.name,
-        "description": f"{tool.description}\n\nFound on {tool.site}.".strip(),
+        "summary": tool.words.title or tool.name,
+        "description": f"{tool.words.description}\n\nFound on {tool.site}.".strip(),
         "tags": [tool.site],
         "parameters": [_PREFER],
         "requestBody": {"required": True, "content": {"application/json": {"schema": _body(exported)}}},

@@ -102,7 +102,7 @@ def _type(rules: dict[str, Any]) -> str:
 
 def _docstring(exported: Exported) -> str:
     tool = exported.tool
-    said = " ".join(f"{tool.title or tool.name}. {tool.description} ({tool.site})".split())
+    said = " ".join(f"{tool.words.title or tool.name}. {tool.words.description} ({tool.site})".split())
     return _text(said) if '"' in said or "\\" in said or not said.isprintable() else f'"""{said}"""'
 
 

@@ -31,7 +31,7 @@ TOOLS_CHANGED = "tools.changed"
 MOST_RECORDED = 1000
 _MOST_TOLD = 50
 # What a discovery says of a tool besides what it is: it changes from one to the next, and makes no new version.
-_ASSESSMENT = {"prior", "evidence", "examples", "checks", "confidence"}
+_ASSESSMENT = {"prior", "evidence", "examples", "checks", "confidence", "wording"}
 
 
 def record_discovery(

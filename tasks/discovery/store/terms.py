@@ -67,6 +67,8 @@ def _texts(tool: Tool) -> Iterator[tuple[str, float]]:
     yield tool.title, _TITLE
     yield tool.description, _TEXT
     yield tool.purpose, _PURPOSE
+    if tool.wording is not None:
+        yield f"{tool.wording.title} {tool.wording.description}", _DETAIL
     properties: Any = tool.input_schema.get("properties")
     for name, schema in properties.items() if isinstance(properties, dict) else ():
         yield name, _INPUT_NAME

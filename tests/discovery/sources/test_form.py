@@ -55,6 +55,11 @@ def test_a_search_form_is_a_tool_that_a_person_would_recognise() -> None:
         ),
         ("<form method=post><input name=user><input type=password name=pw><button>Sign in</button></form>", "log_in"),
         (
+            "<form role=search action=/s><label>Date from <input name=since></label><label>Words <input name=q></label>"
+            "<button>Search</button></form>",
+            "search",
+        ),
+        (
             "<form action=/q><input type=search name=query aria-label='Query'><button>Run SQL</button></form>",
             "run_sql",
         ),
@@ -198,6 +203,7 @@ def test_hidden_method_overrides_count() -> None:
         "<form method=dialog><input name=a><button>OK</button></form>",
         "<form action='mailto:a@example.org'><input name=a></form>",
         "<form action='javascript:go()'><input name=a></form>",
+        "<form><input type=hidden name=csrfmiddlewaretoken value=x><input type=checkbox aria-label=All></form>",
         "<form action=/next><button>Next</button></form>",
         "<p>nothing</p>",
     ],

@@ -65,6 +65,15 @@ def test_lists_and_their_data() -> None:
     assert {"_size": "max"} == found["/books.csv"].examples[0]
 
 
+def test_one_of_many_titles_is_no_list() -> None:
+    """What hangs on one post is no list that anybody asks for; the blog is."""
+    posts = [f"/blog/notes-on-book-{name}/" for name in ("ash", "elm", "fir", "oak", "yew", "bay")]
+    site = site_of(blog=listed(*posts))
+    post = snapshot_of(listed(*posts), path=posts[0])
+    (found,) = lists.find_tools(type(site)(ORIGIN, (*site.snapshots, post), site.fetch))
+    assert found.found_on == f"{ORIGIN}/blog"
+
+
 def form_of_book(number: int) -> str:
     return (
         f"<form method=post><label>Title<input name=title value='Book {number}' required></label>"

@@ -53,9 +53,12 @@ def test_a_second_discovery_tells_what_differs(discover: Discover, stored: Store
 def test_another_assessment_makes_no_version(discover: Discover, stored: Stored, ledger: Ledger) -> None:
     """It is kept, with the newest version."""
     discover(a_tool("a"))
-    assert Diff(same=("a",)) == discover(a_tool("a", confidence=0.5, evidence=("seen again",)))
+    assert Diff(same=("a",)) == discover(
+        a_tool("a", confidence=0.5, evidence=("seen again",), wording={"title": "A", "description": "Does a."})
+    )
     found = stored("a")
     assert (1, 0.5) == (found.version, found.tool.confidence)
+    assert "A" == found.tool.words.title
     assert [found.tool] == [one.tool for one in versions_of(ledger, found.id)]
     assert 1 == len(told(ledger))
 

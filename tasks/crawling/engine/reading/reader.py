@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import lxml.html
 import numpy as np
 
-from tasks.crawling.engine.reading.blocks import FLAGS, WORD, Cut, cut_page
+from tasks.crawling.engine.reading.blocks import FLAGS, Cut, cut_page
 from tasks.crawling.engine.reading.choosing import choose
 from tasks.crawling.engine.reading.features import block_table
 from tasks.crawling.engine.reading.markdown import Renderer
@@ -44,7 +44,7 @@ def read_main(root: lxml.html.HtmlElement, *, url: str, base: str) -> Reading:
     rows = block_table(cut, title=title_of(root), told=told_by(root, items), odds=odds).matrix()
     likely = load("blocks").probability(rows)
     words = np.array([len(block.tokens) for block in cut.blocks], dtype=np.float32)
-    chosen = with_heading(cut, [int(number) for number in choose(likely, words)], title=title_of(root))
+    chosen = with_heading(cut, [int(number) for number in choose(likely, words)])
     text = Renderer(cut, base=base).render(chosen)
     return Reading(text, types.classes[int(np.argmax(odds))], items)
 
@@ -67,18 +67,15 @@ def told_by(root: lxml.html.HtmlElement, items: tuple[Item, ...]) -> str:
     return text or str(next(iter(root.xpath("//meta[@property='og:description']/@content")), ""))
 
 
-def with_heading(cut: Cut, chosen: list[int], *, title: str) -> list[int]:
-    """Return the chosen blocks with the page's own heading before them, where it has one and it is not among them.
+def with_heading(cut: Cut, chosen: list[int]) -> list[int]:
+    """Return the chosen blocks with the last first-level heading above them, where there is none among them.
 
     Reviewers of main text often leave it out, and so do the models; a document is of more use with it.
     """
     headings = [number for number, block in enumerate(cut.blocks) if block.tag == "h1"]
-    wanted = set(WORD.findall(title.lower()))
     if not chosen or any(number in chosen for number in headings):
         return chosen
-    above = [number for number in headings if number < chosen[0]]
-    own = [number for number in above if len(wanted & set(tokens := cut.blocks[number].tokens)) * 2 >= len(set(tokens))]
-    return [*own[-1:], *chosen]
+    return [*[number for number in headings if number < chosen[0]][-1:], *chosen]
 
 
 def _of_shell(cut: Cut, root: lxml.html.HtmlElement, *, items: tuple[Item, ...], base: str) -> str:

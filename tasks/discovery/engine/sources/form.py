@@ -123,8 +123,9 @@ def distinct_submits(form: Form) -> list[Control | None]:
 
 
 def _does_something(form: Form) -> bool:
-    """Whether sending it is more than following a link."""
-    return form.method is Method.POST or any(control.name and not control.is_button for control in form.controls)
+    """Whether sending it is more than following a link: a token says nothing."""
+    said = (control for control in form.controls if control.name and not control.is_button)
+    return form.method is Method.POST or any(not is_token(control) for control in said)
 
 
 def _offered(form: Form) -> tuple[Form, dict[int, str]]:

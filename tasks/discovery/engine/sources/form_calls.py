@@ -61,7 +61,7 @@ def is_token(control: Control, *, known: frozenset[str] = frozenset()) -> bool:
     """
     if control.type != "hidden" or not control.name:
         return False
-    return is_token_name(control.name) or control.value in known or _looks_random(control.value)
+    return is_token_name(control.name) or control.value in known or looks_random(control.value)
 
 
 def form_call(
@@ -140,7 +140,8 @@ def _enctype(text: str) -> str:
     return text if text in _ENCTYPES else DEFAULT_ENCTYPE
 
 
-def _looks_random(value: str) -> bool:
+def looks_random(value: str) -> bool:
+    """Whether a text looks drawn by lot: long, of letters and digits, and of no words."""
     if len(value) < _RANDOM_CHARS or not re.fullmatch(r"[\w+/=.:|%-]+", value):
         return False
     has_both = re.search(r"\d", value) and re.search(r"[A-Za-z]", value)

@@ -51,7 +51,8 @@ _FILLER = frozenset(
         *("terms", "text", "the", "this", "to", "type", "up", "with", "within", "word", "words", "your", "ctrl", "k"),
     }
 )
-# What a page says of its list just now is no name for it.
+# When something was is not what is searched for, and what a page says of its list just now is no name for it.
+_SPAN = re.compile(r"\b(dates?|times?|from|since|until|till|before|after)\b", re.IGNORECASE)
 _COUNT = re.compile(r"[\W\d_]*\d[\W\d_]*([^\W\d_]+)?\W*$")
 _GENERIC_CAPTIONS = frozenset({"", "go", "ok", "send", "submit", "save", "search", "find", "apply", "continue", "next"})
 
@@ -139,7 +140,7 @@ def _search_title(form: Form) -> str:
         words = re.findall(r"[^\W_][\w'\u2019.-]*", phrase)
         named = [word.rstrip(".'\u2019-") for word in words if word.rstrip(".").casefold() not in _FILLER]
         about = [word for word in named if not _SEARCH_WORD.match(word)]
-        if not about or len(about) > _MAX_OBJECT_WORDS:
+        if not about or len(about) > _MAX_OBJECT_WORDS or _SPAN.search(phrase):
             continue
         # In another language the page's own words are kept: they name the search already.
         if len(about) == len(named) and "search" in form_concepts(phrase):

@@ -25,14 +25,16 @@ _FORMATS = "json|csv|tsv|xlsx?|xml|ics|ndjson|jsonl|parquet|geojson|ods|txt"
 _DATA_PATH = re.compile(rf"\.({_FORMATS})$", re.IGNORECASE)
 _DATA_NAME = re.compile(r"_?(export|format|output|download|as)", re.IGNORECASE)
 _DATA_VALUE = re.compile(rf"{_FORMATS}|excel", re.IGNORECASE)
+_TITLE_HYPHENS = 2
 _DATA_WORDS = re.compile(rf"\b(export|download|{_FORMATS}|excel|spreadsheet)\b", re.IGNORECASE)
 
 
 def find_tools(site: Site) -> list[Tool]:
     """Return the lists that pages show, then those that links offer as data; each address once."""
     names = Names()
-    of_one = [one for one in templates(site.origin, [snapshot.page for snapshot in site.snapshots]) if one.is_clear]
-    lists = [tool for snapshot in site.snapshots if (tool := _list(site, snapshot, names, of_one))]
+    of_many = templates(site.origin, [snapshot.page for snapshot in site.snapshots])
+    of_one = [one for one in of_many if one.is_clear]
+    lists = [tool for snapshot in site.snapshots if (tool := _list(site, snapshot, names, of_many))]
     data: dict[str, Tool] = {}
     for snapshot in site.snapshots:
         page = snapshot.page
@@ -50,12 +52,12 @@ def find_tools(site: Site) -> list[Tool]:
     return [*list(seen.values())[:MAX_TOOLS], *list(data.values())[:MAX_TOOLS]]
 
 
-def _list(site: Site, snapshot: Snapshot, names: Names, of_one: list[Template]) -> Tool | None:
+def _list(site: Site, snapshot: Snapshot, names: Names, of_many: list[Template]) -> Tool | None:
     page = snapshot.page
     here = address_of(page.url)
     if here is None or here.origin != site.origin or here.query or snapshot.status >= 400:
         return None
-    if any(one.value_in(here.path) is not None and len(one.values) > _FEW_ITEMS for one in of_one):
+    if any(len(one.values) > _FEW_ITEMS and _is_one_of(one, here.path) for one in of_many):
         return None
     if any(_is_written_in(form) for form in page.forms):
         return None
@@ -80,6 +82,12 @@ def _list(site: Site, snapshot: Snapshot, names: Names, of_one: list[Template]) 
         evidence=(f"{len(records)} records that are built alike.",),
         examples=({},),
     )
+
+
+def _is_one_of(template: Template, path: str) -> bool:
+    """Whether the page at ``path`` is one of many things: its value is no word, or a whole title."""
+    value = template.value_in(path)
+    return value is not None and (template.is_clear or value.count("-") >= _TITLE_HYPHENS)
 
 
 def _is_written_in(form: Form) -> bool:
