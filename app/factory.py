@@ -17,6 +17,7 @@ from app import (
     fleet,
     health,
     jobs,
+    knowledge,
     logs,
     matrices,
     retries,
@@ -34,6 +35,7 @@ from app.docs import docs_blueprint
 from app.errors import Problem, register_error_handlers
 from app.forms import form_of
 from app.keyring import Keyring
+from app.knowledge_desk import KnowledgeDesk
 from app.live import LiveDispatcher, LiveWorkers
 from app.mcp import routes as mcp
 from app.metrics import Metrics
@@ -48,17 +50,21 @@ from app.streams.services import StreamServices
 from app.streams.tenant_hub import TenantHub, Waiter
 from app.streams.tokens import StreamTokens
 from app.streams.waiter import HubWaiter
+from app.tenant_news import TenantNews
 from tasks.core.carriage import Carriage, NoCarriage
 from tasks.core.kernel import Kernel, open_kernel
 from tasks.core.secret_key import secret_key
 from tasks.core.settings import Settings
 from tasks.core.telemetry import configure_telemetry
+from tasks.knowledge.contract import KNOWLEDGE_UPDATED
+from tasks.knowledge.search.shelf import IndexShelf
+from tasks.knowledge.store.reading import LedgerLibrary
 from tasks.registry import load_specs
 
 _CONCERNS = (
     *(submissions, jobs, retries, batches, logs, artifacts, uploads, domain_events),
     *(catalogue, calibration, calibration_cache, matrices, fleet, backends, advice, health),
-    *(discovery, tools, tool_exports, sessions, sites),
+    *(discovery, tools, tool_exports, sessions, knowledge, sites),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16
@@ -123,6 +129,8 @@ def open_services(
         opening.callback(hub.close)
         tenant_hub = TenantHub(kernel.ledger, _tenant_reader(settings))
         opening.callback(tenant_hub.close)
+        knowledge_desk = _open_knowledge(kernel, tenant_hub)
+        opening.callback(knowledge_desk.close)
         aside = None
         if not is_aside:
             aside = Aside(settings)
@@ -135,6 +143,7 @@ def open_services(
             forms=MappingProxyType({kind: form_of(spec) for kind, spec in specs.items()}),
             hub=hub,
             tenant_hub=tenant_hub,
+            knowledge=knowledge_desk,
             waiter=HubWaiter(hub, kernel.ledger),
             keyring=Keyring(kernel.ledger),
             workers=LiveWorkers(kernel.ledger, lease_s=settings.lease_s),
@@ -144,6 +153,12 @@ def open_services(
             aside=aside,
             owned=opening.pop_all(),
         )
+
+
+def _open_knowledge(kernel: Kernel, hub: TenantHub) -> KnowledgeDesk:
+    library = LedgerLibrary(kernel.ledger)
+    shelf = IndexShelf(library, most_bytes=kernel.settings.knowledge_index_mb * 2**20)
+    return KnowledgeDesk(library, shelf, TenantNews(hub, kernel.ledger, KNOWLEDGE_UPDATED))
 
 
 def _tenant_reader(settings: Settings) -> Callable[[], Waiter] | None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from app.aside import Aside
 from app.keyring import Keyring
+from app.knowledge_desk import KnowledgeDesk
 from app.live import LiveDispatcher, LiveWorkers
 from app.metrics import Metrics
 from app.streams.hub import Hub
@@ -41,6 +42,7 @@ class Services:
     forms: Mapping[str, type[BaseModel]]
     hub: Hub
     tenant_hub: TenantHub
+    knowledge: KnowledgeDesk
     waiter: HubWaiter
     keyring: Keyring
     workers: LiveWorkers

@@ -4,6 +4,7 @@ It imports nothing of the server's code; the one exception is the command ``swit
 server's settings and runs where the server is installed.
 """
 
+from client.async_knowledge import AsyncKnowledge
 from client.async_switchyard import AsyncSwitchyard
 from client.async_tools import AsyncTools
 from client.calibration import AsyncCalibration, Calibration, Fraction
@@ -44,6 +45,7 @@ from client.errors import (
     UploadLocked,
     WaitTimedOut,
 )
+from client.knowledge import Found, Knowledge, KnowledgeStatus, Passage
 from client.limits import Limits
 from client.matrices import Matrices, Matrix, MatrixSet
 from client.models import (
@@ -97,6 +99,11 @@ __all__ = [
     "Preset",
     "DomainOutcome",
     "SiteOutcome",
+    "Knowledge",
+    "AsyncKnowledge",
+    "Found",
+    "Passage",
+    "KnowledgeStatus",
     "Tools",
     "AsyncTools",
     "Tool",

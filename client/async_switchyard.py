@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 from pydantic import BaseModel
 
 from client import address, calls
+from client.async_knowledge import AsyncKnowledge
 from client.async_sites import AsyncSites
 from client.async_tools import AsyncTools
 from client.calibration import AsyncCalibration
@@ -156,6 +157,11 @@ class AsyncSwitchyard:
 
     async def _sent(self, data: object, algorithm: str | None) -> dict[Path, Mapping[str, str]]:
         return {path: (await self.upload(path)).ref for path in large_files(data, algorithm=algorithm)}
+
+    @property
+    def knowledge(self) -> AsyncKnowledge:
+        """Documents and crawled pages that are known."""
+        return AsyncKnowledge(self._perform)
 
     @property
     def tools(self) -> AsyncTools:

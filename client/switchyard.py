@@ -20,6 +20,7 @@ from client.discovery import DomainOutcome, discover
 from client.domain import LATEST, DomainReading, awaited_event, beginning
 from client.downloading import downloaded, target_path
 from client.following import Choice, Follower
+from client.knowledge import Knowledge
 from client.limits import Limits
 from client.matrices import Matrices
 from client.models import (
@@ -177,6 +178,11 @@ class Switchyard:
     def matrices(self) -> Matrices:
         """The sets of misclassification matrices that calibrations may name."""
         return Matrices(self._perform)
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """Documents and crawled pages that are known: searched, looked after, indexed anew."""
+        return Knowledge(self._perform)
 
     @property
     def tools(self) -> Tools:

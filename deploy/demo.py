@@ -1,7 +1,8 @@
 """The promise in the first minute: ``make demo`` crawls a real site, kills the worker half way, and loses nothing.
 
 Starts a whole stack of its own on free ports, serves Debian's Python documentation on loopback (or crawls ``--url``),
-submits ``crawling.site`` over HTTP, shows it live, prints a summary, and stops everything it started.
+submits ``crawling.site`` over HTTP, shows it live, prints a summary, asks the site three questions, calibrates an
+invented data set, and stops everything it started.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from rich.table import Table
 
 from client import Event, Job, Switchyard
 from client.calibration import fractions, percent
+from deploy.demo_questions import ask
 from deploy.ports import free_port
 from deploy.redis_server import NoRedisServer
 from deploy.stack import Running, Stack, StackFailed
@@ -114,7 +116,10 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     try:
         with _site(arguments.url) as (url, allow), _stack(arguments.state, allow, console) as running:
             crawled = _crawl(running, url, arguments, console)
-            return crawled or _calibrate(running, console)
+            if crawled is None:
+                return 1
+            asked = ask(running, crawled, console, is_documentation=not arguments.url)
+            return asked or _calibrate(running, console)
     except (StackFailed, NoRedisServer, FileNotFoundError) as exc:
         console.print(f"[red]{exc}[/]", soft_wrap=True)
         return 1
@@ -152,7 +157,8 @@ def _stack(state: Path, allow: str, console: Console) -> Iterator[Running]:
             stack.down()
 
 
-def _crawl(running: Running, url: str, arguments: argparse.Namespace, console: Console) -> int:
+def _crawl(running: Running, url: str, arguments: argparse.Namespace, console: Console) -> Job | None:
+    """Crawl, and show it; return the job if it succeeded."""
     with Switchyard(running.url, api_key=running.api_key) as client:
         params = {"url": url, "max_pages": arguments.pages, "depth": 5}
         if not arguments.url:
@@ -167,7 +173,7 @@ def _crawl(running: Running, url: str, arguments: argparse.Namespace, console: C
         files = [client.download(job.id, kept.name, folder / kept.name) for kept in client.artifacts(job.id)]
         lost = 0 if final.is_terminal else 1
         _summary(console, final, viewer, seconds=seconds, lost=lost, files=files)
-    return 0 if final.state == "succeeded" and lost == 0 else 1
+    return final if final.state == "succeeded" else None
 
 
 def _folder_of(running: Running, job: Job) -> Path:

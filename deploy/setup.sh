@@ -37,6 +37,7 @@ if [ "$profile" = dev ]; then
   want redis-server has redis-server
   want chromium has chromium
   want postgresql has_postgres
+  want nginx-light has nginx
   want git has git
   want gcc has cc
   want libc6-dev [ -f /usr/include/stdlib.h ]

@@ -7,7 +7,14 @@ from types import MappingProxyType
 from tasks.core.errors import ConfigurationRefused
 from tasks.core.spec import JobSpec
 
-FAMILIES = ("tasks.calibration", "tasks.crawling", "tasks.discovery", "tasks.maintenance", "tasks.publishing")
+FAMILIES = (
+    "tasks.calibration",
+    "tasks.crawling",
+    "tasks.discovery",
+    "tasks.knowledge",
+    "tasks.maintenance",
+    "tasks.publishing",
+)
 
 
 def load_specs(extra_families: Sequence[str] = ()) -> Mapping[str, JobSpec]:

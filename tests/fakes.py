@@ -48,6 +48,7 @@ class FakeJob:
     resume: FakeResume = field(default_factory=FakeResume)
     reports: list[Report] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    deltas: list[dict[str, object]] = field(default_factory=list)
     saved: dict[str, bytes] = field(default_factory=dict)
     media_types: dict[str, str] = field(default_factory=dict)
     uploads: dict[str, bytes] = field(default_factory=dict)
@@ -62,6 +63,9 @@ class FakeJob:
 
     def log(self, line: str, *, level: str = "info", stream: str = "engine") -> None:
         self.lines.append(f"{level} {line}")
+
+    def delta(self, data: dict[str, object]) -> None:
+        self.deltas.append(data)
 
     def save(self, name: str, content: bytes | Path, media_type: str) -> None:
         if name.startswith("/") or ".." in name.split("/") or not 0 < len(name) <= 200:

@@ -6,7 +6,20 @@ from typing import NoReturn
 
 import click
 
-from client.command import calibrate, changes, discover, fleet, jobs, local, matrices, settings, sites, tools
+from client.command import (
+    calibrate,
+    changes,
+    crawl,
+    discover,
+    fleet,
+    jobs,
+    local,
+    matrices,
+    search,
+    settings,
+    sites,
+    tools,
+)
 from client.command.exits import Exit, exit_of, report
 from client.command.session import Session, backend_option
 from client.errors import SwitchyardError
@@ -47,6 +60,9 @@ for command in (
     calibrate.calibrate,
     matrices.matrices,
     discover.discover,
+    crawl.crawl,
+    crawl.pages,
+    search.search,
     tools.tools,
     tools.mcp,
     sites.publish,

@@ -156,6 +156,11 @@ class Attempt:
         self._narrator.log(_storable(line), level=level, stream=stream)
         self._show_life(self._clock())
 
+    def delta(self, data: dict[str, Any]) -> None:
+        """Show viewers a piece of the result; see ``tasks.core.job.JobContext``."""
+        self._narrator.delta(data)
+        self._show_life(self._clock())
+
     def save(self, name: str, content: bytes | Path, media_type: str) -> None:
         """Keep an artifact; see ``tasks.core.job.JobContext``."""
         record = self._kernel.artifacts.save(

@@ -65,6 +65,12 @@ class JobContext(Protocol):
     def log(self, line: str, *, level: str = "info", stream: str = "engine") -> None:
         """Add one line to the job's log."""
 
+    def delta(self, data: dict[str, object]) -> None:
+        """Show viewers a piece of the result as soon as there is one, as a ``delta`` event; pieces keep their order.
+
+        A later attempt begins anew: its pieces have its number. The whole is in the result.
+        """
+
     def save(self, name: str, content: bytes | Path, media_type: str) -> None:
         """Keep ``content`` as the artifact ``name``; it becomes visible at once and replaces an older one.
 

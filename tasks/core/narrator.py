@@ -77,6 +77,12 @@ class Narrator:
             self._outbox.append(("artifact", data))
             self._wake()
 
+    def delta(self, data: dict[str, Any]) -> None:
+        """Send a piece of the result."""
+        with self._wakes:
+            self._outbox.append(("delta", data))
+            self._wake()
+
     def close(self) -> None:
         """Send what is left, then stop."""
         with self._wakes:

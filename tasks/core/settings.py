@@ -263,6 +263,27 @@ class Settings(BaseSettings):
     mcp_min_confidence: float = Field(
         0.5, ge=0, le=1, description="Tools whose confidence is below this are not offered at `/mcp`."
     )
+    knowledge_model: Annotated[str, Field(pattern=r"^(ngrams|minilm|endpoint:[\x21-\x7e]{1,90})$")] = Field(
+        "ngrams",
+        description="What makes vectors for searches: `ngrams` (no weights), `minilm` (needs the extra `minilm`), or "
+        "`endpoint:<model>` of `SWITCHYARD_KNOWLEDGE_URL`. The same for web and workers.",
+    )
+    knowledge_url: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="Base of an endpoint with OpenAI's interface, such as `https://api.openai.com/v1`.",
+    )
+    knowledge_key: SecretStr | None = Field(None, description="The endpoint's API key.")
+    knowledge_writer: str | None = Field(
+        None,
+        min_length=1,
+        max_length=100,
+        description="Chat model of `SWITCHYARD_KNOWLEDGE_URL` that writes answers; without one they are sentences of "
+        "the site.",
+    )
+    knowledge_index_mb: int = Field(
+        512, ge=16, le=65536, description="What the indexes that one process searches may take in memory, in MiB."
+    )
     r_bridge: RBridge = Field(
         RBridge.RPY2, description="How calibrations run R: `rpy2` (in the pool child) or `rscript` (its own process)."
     )
@@ -297,6 +318,8 @@ class Settings(BaseSettings):
             problems.append("secret_key: needs at least 32 characters")
         if self.lease_s < 3 * self.beat_s:
             problems.append(f"lease_s: {self.lease_s:g} must be at least three times beat_s ({self.beat_s:g})")
+        if (self.knowledge_model.startswith("endpoint:") or self.knowledge_writer) and not self.knowledge_url:
+            problems.append("knowledge_url: needed where knowledge_model is an endpoint's, or knowledge_writer is set")
         problems += [
             f"egress_allow: {entry!r} is not host:port" for entry in self.egress_allow if not _is_host_port(entry)
         ]

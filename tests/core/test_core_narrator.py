@@ -82,8 +82,9 @@ def test_artifacts_are_announced_in_order_with_lines(kernel: Kernel, job: Job, n
     """What was said first comes first."""
     narrator.log("saving", level="info", stream="engine")
     narrator.artifact({"name": "a"})
+    narrator.delta({"text": "b"})
     narrator.close()
-    assert [event.type for event in kernel.events.read(job.id)] == ["log", "artifact"]
+    assert [event.type for event in kernel.events.read(job.id)] == ["log", "artifact", "delta"]
 
 
 def test_quiet_attempt_leaves_no_file_and_no_thread(job: Job, narrator: Narrator, tmp_path: Path) -> None:

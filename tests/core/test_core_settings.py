@@ -150,6 +150,7 @@ def test_description_masks_secrets_and_passwords() -> None:
         ledger_url="postgresql://u:hunter2@h/d",
         sentry_dsn="https://hunter2@s/1",
         metrics_token="hunter2",
+        knowledge_key="hunter2",
         discovery_model_key="hunter2",
         otel_endpoint="https://u:hunter2@o",
     )

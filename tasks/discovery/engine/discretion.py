@@ -96,6 +96,10 @@ class DiscreetJob:
         """See ``JobContext``."""
         self.job.log(self.hidden.struck_from(line), level=level, stream=stream)
 
+    def delta(self, data: dict[str, object]) -> None:
+        """See ``JobContext``."""
+        self.job.delta(json.loads(self.hidden.struck_from(json.dumps(data))))
+
     def save(self, name: str, content: bytes | Path, media_type: str) -> None:
         """See ``JobContext``."""
         if isinstance(content, bytes) and media_type.startswith(("application/json", "text/")):

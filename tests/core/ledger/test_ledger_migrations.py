@@ -32,11 +32,14 @@ from tasks.core.ledger.schema import REVISION, metadata, outbox
 from tasks.core.ledger.tenants import create_key, tenant_of
 from tasks.core.ledger.upgrade import ensure_schema, migrate
 from tasks.core.ledger_events import LedgerEvents
+from tasks.core.records import Job
 from tasks.discovery.store.recording import record_discovery
 from tasks.discovery.store.records import RunFacts
 from tasks.discovery.store.run_log import record_run
 from tasks.discovery.store.sessions import keep_session
 from tasks.discovery.store.tools import find_named
+from tasks.knowledge.records import ChunkWrite, Model, Origin, PageWrite, Source
+from tasks.knowledge.store.reindexing import JobKeeper
 from tasks.publishing.store.records import LedgerRecords
 from tests.core.ledger.test_ledger_uploads import an_upload
 from tests.discovery.tools import SITE, a_tool
@@ -54,6 +57,7 @@ def engine(empty_url: str) -> Iterator[sa.Engine]:
 
 _SINCE_0001 = {
     *("publishing_sites", "publishing_releases", "publishing_turns"),
+    *("knowledge_sites", "knowledge_pages", "knowledge_chunks", "knowledge_embeddings"),
     *("discovery_tools", "discovery_tool_versions", "discovery_tool_terms", "discovery_tool_notes"),
     *("discovery_runs", "discovery_recordings", "discovery_sessions", "job_costs", "budget_alerts"),
     *("leases", "outbox", "stream_heads", "stream_entries", "uploads", "job_uploads"),
@@ -100,7 +104,17 @@ def fill(ledger: Ledger) -> str:
     records = LedgerRecords(ledger)
     records.take_turn(job, "docs")
     records.keep(job, release_facts("docs"))
+    keep_page(ledger, job)
     return job.id
+
+
+def keep_page(ledger: Ledger, job: Job) -> None:
+    """A site with a page of one chunk."""
+    model, keeper = Model("m", 1), JobKeeper(ledger, job.id, job.fence)
+    chunk = ChunkWrite(0, 1, "", b"", 0, b"x")
+    page = PageWrite("a", None, "", None, "x", "h", (chunk,))
+    site = keeper.open_site("s", model)
+    keeper.write(site, Source(Origin.CALLER, job.id), [page], recipe=1, force=False, tell=False)
 
 
 def empty_tables(engine: sa.Engine) -> set[str]:

@@ -1,0 +1,109 @@
+"""``switchyard crawl`` and ``switchyard pages``: a site's pages, to keep as a file and to ask."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from client.command.exits import Exit, exit_of_job
+from client.command.follow import follow, left_alone, summary
+from client.command.jobs import pass_session, wait_option
+from client.command.plain import clean
+from client.command.session import Session, backend_option, json_flag
+from client.models import Job
+from client.pages import PAGES, format_of, write_pages
+from client.switchyard import Switchyard
+
+_CRAWL, _UPDATE = "crawling.site", "knowledge.update"
+
+
+def _checked(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Path | None:
+    if value is None:
+        return None
+    try:
+        format_of(Path(value))
+    except ValueError as exc:
+        raise click.BadParameter(str(exc)) from exc
+    return Path(value)
+
+
+@click.command()
+@click.argument("url")
+@click.option("--follow", "is_followed", is_flag=True, help="Show progress and logs until the end.")
+@click.option("--max-pages", type=click.IntRange(1, 50_000), help="At most so many pages (100).")
+@click.option("--depth", type=click.IntRange(0, 10), help="Links followed from URL (3).")
+@click.option("--include", multiple=True, metavar="GLOB", help="Only addresses like one of these.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="No addresses like one of these.")
+@click.option("--save", metavar="FILE", callback=_checked, help="Keep the pages: .jsonl, .zip (Markdown) or .sqlite.")
+@click.option("--know/--no-know", "is_known", default=True, help="Make the site searchable afterwards (default).")
+@backend_option
+@wait_option
+@json_flag
+@pass_session
+def crawl(
+    session: Session,
+    /,
+    url: str,
+    *,
+    is_followed: bool,
+    save: Path | None,
+    is_known: bool,
+    wait_s: float | None,
+    **params: Any,
+) -> Exit:
+    """Crawl the site at URL, make it searchable, and say how to ask it."""
+    given = {name: value for name, value in params.items() if value not in (None, ())}
+    with session.client() as client:
+        job = client.submit(_CRAWL, {"url": url, **given})
+        if is_followed:
+            code = follow(session, job.id, limit_s=wait_s)
+            if code is not Exit.OK:
+                return code
+            job = client.job(job.id)
+        else:
+            try:
+                job = client.wait(job.id, wait_s, check=False)
+            except KeyboardInterrupt:
+                return left_alone(job.id)
+            session.show(job, summary(job))
+        if job.state != "succeeded":
+            return exit_of_job(job)
+        if save is not None:
+            _save(client, job.id, save)
+            click.echo(clean(f"{(job.result or {}).get('pages_ok', 0)} pages in {save}"), err=session.as_json)
+        return _know(session, client, job, wait_s) if is_known else Exit.OK
+
+
+def _know(session: Session, client: Switchyard, crawled: Job, wait_s: float | None) -> Exit:
+    job = client.submit(_UPDATE, {"crawl_job_id": crawled.id})
+    try:
+        job = client.wait(job.id, wait_s, check=False)
+    except KeyboardInterrupt:
+        return left_alone(job.id)
+    if job.result is None:
+        session.show(job, summary(job))
+        return exit_of_job(job)
+    told = job.result
+    counts = ", ".join(f"{told[name]} {name}" for name in ("added", "changed", "unchanged", "deleted"))
+    if told["is_flagged"]:
+        click.echo("over half of the pages failed: nothing that was not found is taken for gone", err=True)
+    session.show(job, clean(f'{counts}. Ask it: switchyard search {told["site"]} "…"'))
+    return Exit.OK
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.argument("file", metavar="FILE", callback=_checked)
+@pass_session
+def pages(session: Session, job_id: str, file: Path) -> Exit:
+    """Write the pages of the crawl ID to FILE: .jsonl, .zip (one Markdown file a page) or .sqlite."""
+    with session.client() as client:
+        _save(client, job_id, file)
+    return Exit.OK
+
+
+def _save(client: Switchyard, job_id: str, target: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".pages-") as folder:
+        source = client.download(job_id, PAGES, Path(folder) / PAGES)
+        write_pages(source, target, format_of(target))

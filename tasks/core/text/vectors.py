@@ -1,0 +1,59 @@
+"""Many vectors of one byte a number, compared with one query at a time."""
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.core.text.ngrams import Vector
+
+# Texts worked through at a time: so many columns of floats stay in the processor's cache.
+_BLOCK = 2048
+
+
+class Vectors:
+    """Immutable; shape (dimensions, size), so that a query of few dimensions reads only those."""
+
+    def __init__(self, columns: NDArray[np.int8]) -> None:
+        self._columns = columns
+        lengths = np.empty(columns.shape[1], np.float32)
+        for at in range(0, len(lengths), _BLOCK):
+            block = columns[:, at : at + _BLOCK].astype(np.float32)
+            lengths[at : at + _BLOCK] = np.sqrt(np.einsum("dn,dn->n", block, block))
+        self._inverse = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+
+    @classmethod
+    def of(cls, packed: Sequence[bytes], dimensions: int) -> Self:
+        """Make it of vectors as ``ngrams.packed`` gives them."""
+        rows = np.frombuffer(b"".join(packed), np.int8).reshape(len(packed), dimensions)
+        return cls(np.ascontiguousarray(rows.T))
+
+    def changed(self, kept: NDArray[np.bool_], added: "Vectors") -> "Vectors":
+        """Return the vectors that are kept, in their order, and those of ``added`` after them."""
+        return Vectors(np.concatenate([self._columns[:, kept], added._columns], axis=1))
+
+    @property
+    def size(self) -> int:
+        """How many vectors there are."""
+        return len(self._inverse)
+
+    @property
+    def dimensions(self) -> int:
+        """How long each is."""
+        return len(self._columns)
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes in memory."""
+        return self._columns.nbytes + self._inverse.nbytes
+
+    def cosines(self, query: Vector) -> NDArray[np.float32]:
+        """Return how alike each is to ``query``, of length 1: -1 to 1; 0 for one that is all zeros."""
+        used = np.flatnonzero(query)
+        weights = query[used].astype(np.float32)
+        columns = self._columns if len(used) == len(query) else self._columns[used]
+        found = np.empty(self.size, np.float32)
+        for at in range(0, self.size, _BLOCK):
+            found[at : at + _BLOCK] = weights @ columns[:, at : at + _BLOCK].astype(np.float32)
+        return found * self._inverse

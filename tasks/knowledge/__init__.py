@@ -1,0 +1,1 @@
+"""Knowledge: documents and crawled pages as something one can search and ask."""

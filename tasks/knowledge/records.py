@@ -1,0 +1,171 @@
+"""What engines and the store hand each other. Light: knows neither."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+NGRAMS = "ngrams"
+MINILM = "minilm"
+MINILM_NAME = "all-MiniLM-L6-v2"
+ENDPOINT = "endpoint:"
+"""Before the name of a model that an endpoint serves."""
+
+
+class Origin(StrEnum):
+    """Where a page came from."""
+
+    CRAWL = "crawl"
+    CALLER = "caller"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What made vectors; those of another are never compared with them."""
+
+    name: str
+    dimensions: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkWrite:
+    """A chunk with what its search needs: its words (``tasks.core.text.postings``) and its vector, a byte a number."""
+
+    begin: int
+    end: int
+    heading: str
+    words: bytes
+    length: int
+    vector: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PageWrite:
+    """A page to keep. Without chunks it is known to be unchanged, and only noted as seen."""
+
+    key: str
+    url: str | None
+    title: str
+    language: str | None
+    text: str
+    hash: str
+    chunks: tuple[ChunkWrite, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What pages are taken from: a job's documents, or a crawl, under whose id they are seen."""
+
+    origin: Origin
+    id: str
+    finished_at: datetime | None = None
+    """When the crawl ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSite:
+    """A site as a job finds it."""
+
+    id: str
+    site: str
+    version: int
+    model: Model
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write has changed."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    chunks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPage:
+    """A page to cut anew."""
+
+    id: int
+    origin: Origin
+    page: PageWrite
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk to embed anew."""
+
+    id: int
+    title: str
+    heading: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crawl:
+    """A crawl that has succeeded."""
+
+    job_id: str
+    site: str
+    finished_at: datetime
+    is_whole: bool
+    """It ended because nothing was left, so that a page that it did not see was not to be seen."""
+    is_mostly_failed: bool
+    failed: frozenset[str] | None
+    """Addresses that failed; None where not all are told."""
+    gone: frozenset[str]
+    """Those among them that are gone, says the site."""
+
+
+class Keeper(Protocol):
+    """The store, for one attempt of a job: every write is refused once another claim owns the job (JobSuperseded)."""
+
+    def open_site(self, site: str, model: Model) -> OpenSite:
+        """Return the site, made with this model where there is none."""
+
+    def known(self, site: OpenSite, keys: Sequence[str], *, recipe: int) -> dict[str, str]:
+        """Return the hashes of those of these pages that are there and were cut by this recipe."""
+
+    def write(
+        self, site: OpenSite, source: Source, pages: Sequence[PageWrite], *, recipe: int, force: bool, tell: bool
+    ) -> Written:
+        """Keep pages in one transaction; ``tell`` tells the tenant with it, where anything has changed.
+
+        Raises:
+            Transient: another job has changed the site's model.
+        """
+
+    def rewrite(self, site: OpenSite, pages: Sequence[StoredPage], *, recipe: int) -> int:
+        """Keep the new chunks of stored pages that have not changed meanwhile; return how many chunks."""
+
+    def remove(self, site: OpenSite, keys: Sequence[str]) -> int:
+        """Let these pages go; return how many were there."""
+
+    def remove_unseen(self, site: OpenSite, source: Source) -> int:
+        """Let the pages of this origin go that the source did not have; return how many."""
+
+    def note_crawl(self, site: OpenSite, crawl: Crawl) -> None:
+        """Remember which crawl was taken in last.
+
+        Raises:
+            InputRejected: a newer one was.
+        """
+
+    def miss(self, site: OpenSite, crawl: Crawl) -> tuple[int, int]:
+        """Count crawled pages that this crawl did not find; return how many are missed, and how many went for it."""
+
+    def pages_after(self, site: OpenSite, after: int, *, recipe: int | None, limit: int) -> list[StoredPage]:
+        """List pages by id; with a recipe, those that were cut by another one."""
+
+    def chunks_without(self, site: OpenSite, model: Model, *, limit: int) -> list[StoredChunk]:
+        """List chunks that this model has not embedded."""
+
+    def add_vectors(self, site: OpenSite, model: Model, vectors: Sequence[tuple[int, bytes]]) -> None:
+        """Keep vectors of chunks; those of chunks that are gone meanwhile are left out."""
+
+    def switch_model(self, site: OpenSite, model: Model) -> bool:
+        """Search with this model's vectors from now on; False where a chunk has none yet."""
+
+    def version(self, site: OpenSite) -> int:
+        """Return the site's version now."""

@@ -1,0 +1,109 @@
+"""Searching an index in memory: what is found, in which order, and what a failing retriever does."""
+
+import numpy as np
+import pytest
+
+from tasks.core.errors import Transient
+from tasks.core.ledger import Ledger
+from tasks.knowledge.search.passages import Filters
+from tasks.knowledge.search.searching import Mode, search
+from tasks.knowledge.search.shelf import IndexShelf
+from tests.knowledge.house import House, documents
+
+
+def away(_text: str) -> np.ndarray:
+    raise Transient("no worker", code="model_away")
+
+
+def test_an_index_follows_its_site(house: House) -> None:
+    """Reading what has changed gives the same as reading everything."""
+    house.update(documents=documents())
+    index = house.index()
+    house.update(documents=documents(tea="# Kitchen\n\nThere is juice."), delete=[])
+    house.update(delete=["holidays"])
+    followed, fresh = house.index(earlier=index), house.index()
+    assert fresh.chunk_ids.tolist() == followed.chunk_ids.tolist()
+    for query in ("juice kitchen", "hotel", "holiday", "kettle"):
+        assert house.keys(query, index=fresh) == house.keys(query, index=followed)
+    query = {"juic": 1.0, "hotel": 2.0}
+    assert fresh.postings.scores(query).tolist() == followed.postings.scores(query).tolist()
+    assert followed.chunk_ids is house.index(earlier=followed).chunk_ids
+
+
+def test_a_failing_retriever_is_named(house: House) -> None:
+    """The others answer; where there is no other, the error does."""
+    house.update(documents=documents())
+    index = house.index()
+    found = search(index, "hotel", embed=away)
+    assert {"vector": "model_away: no worker"} == found.failed
+    assert [{"lexical": 1}] == [dict(hit.places) for hit in found.hits]
+    assert (1.0, None) == (found.hits[0].score, found.hits[0].similarity)
+    with pytest.raises(Transient):
+        search(index, "hotel", embed=away, mode=Mode.VECTOR)
+    assert () == search(index, "of the", embed=away).hits
+
+
+def test_misspelt_words_are_found_by_vectors(house: House) -> None:
+    """No word of it is in any document."""
+    house.update(documents=documents())
+    assert [] == house.keys("hottels trayns", mode=Mode.LEXICAL)
+    assert "travel" == house.keys("hottels trayns")[0]
+
+
+def test_filters_choose_pages(house: House) -> None:
+    """By address, language, id and time."""
+    house.update(documents=[{"id": "fr", "text": "thé", "language": "fr"}, *documents()])
+    site_id = house.index().standing.site_id
+    like = lambda **filters: len(house.library.pages_like(site_id, Filters(**filters)))  # noqa: E731
+    assert [4, 1, 1, 0, 2] == [
+        like(),
+        like(language="fr"),
+        like(url_prefix="https://handbook.example/t") - 1,
+        like(url_prefix="https://handbook.example/%"),
+        like(document_ids=("tea", "fr", "x")),
+    ]
+
+
+def test_a_shelf_reads_what_is_newer(house: House) -> None:
+    """Once for each version, and lets go what does not fit."""
+    house.update(documents=documents())
+    house.update(site="other", documents=documents())
+    shelf = IndexShelf(house.library, most_bytes=1)
+    first, other = (house.library.standing(house.tenant.id, site) for site in ("handbook", "other"))
+    assert first is not None
+    assert other is not None
+    index = shelf.index(first)
+    assert index is shelf.index(first)
+    house.update(delete=["tea"])
+    newer = house.library.standing(house.tenant.id, "handbook")
+    assert newer is not None
+    assert newer.version == shelf.index(newer).standing.version
+    shelf.index(other)
+    assert shelf.index(other).size_bytes == shelf.size_bytes
+    shelf.close()
+
+
+def test_a_shelf_tells_what_went_wrong(house: House, sqlite_ledger: Ledger) -> None:
+    """And reads again at the next search."""
+    house.update(documents=documents())
+    standing = house.library.standing(house.tenant.id, "handbook")
+    assert standing is not None
+
+    class Broken:
+        is_broken = True
+
+        def survey(self, site_id: str) -> object:
+            if self.is_broken:
+                raise Transient("broken")
+            return house.library.survey(site_id)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(house.library, name)
+
+    library = Broken()
+    shelf = IndexShelf(library, most_bytes=10**9)  # type: ignore[arg-type]
+    with pytest.raises(Transient):
+        shelf.index(standing)
+    library.is_broken = False
+    assert 4 <= shelf.index(standing).postings.size
+    shelf.close()
