@@ -55,6 +55,12 @@ class FakeJob:
     emissions: Emissions = field(default_factory=Emissions)
     checkpoints: int = 0
 
+    @property
+    def keepdir(self) -> Path:
+        folder = self.workdir / "kept"
+        folder.mkdir(exist_ok=True)
+        return folder
+
     def report(self, stage: str, done: float, total: float | None = None, message: str = "") -> None:
         self.reports.append(Report(stage, done, total, message))
         if self.cancel_after is not None and len(self.reports) >= self.cancel_after:

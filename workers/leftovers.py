@@ -13,7 +13,7 @@ from tasks.core.at_work import AttemptKey
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import fleet
 from tasks.core.ledger.fleet import AttemptPlace, Held
-from tasks.core.places import workdirs
+from tasks.core.places import keepdirs, remove_keepdir, workdirs
 from workers.orphans import is_child_of, kill_group_if
 
 log = structlog.get_logger()
@@ -86,3 +86,11 @@ class Leftovers:
             place = None if child.works_on is None else self._places.get(child.works_on)
             if (place is None or not place.owns) and not is_child_of(child.pid, child.boot):
                 child.note.unlink(missing_ok=True)
+        self._remove_keepdirs()
+
+    def _remove_keepdirs(self) -> None:
+        """Remove what attempts kept for one another of jobs that have ended, by whomever they were ended."""
+        state_dir = self.kernel.settings.state_dir
+        if kept := keepdirs(state_dir):
+            for job_id in set(kept) - fleet.unfinished(self.kernel.ledger, kept):
+                remove_keepdir(state_dir, job_id)

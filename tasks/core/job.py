@@ -45,6 +45,14 @@ class JobContext(Protocol):
         """An empty folder of this attempt only; removed when the attempt ends, even by a kill."""
 
     @property
+    def keepdir(self) -> Path:
+        """A folder that all attempts of this job on this machine share; removed once the job has ended.
+
+        An older attempt may still be writing there: fence what must not be mixed up. Another machine has its own,
+        so what it holds is of use only where ``resume`` says that it is the newest.
+        """
+
+    @property
     def http(self) -> "Egress":
         """Makes HTTP clients that refuse forbidden addresses. With ``browser``, the only way out."""
 

@@ -1,4 +1,4 @@
-"""Where a worker machine keeps what belongs to one attempt only."""
+"""Where a worker machine keeps what belongs to one attempt, or to one job, only."""
 
 import shutil
 from functools import lru_cache
@@ -33,6 +33,29 @@ def workdirs(state_dir: Path) -> list[tuple[str, int, Path]]:
     return found
 
 
+def keepdir_of(state_dir: Path, job_id: str) -> Path:
+    """Return the folder that the job's attempts on this machine share, ``kept/<job>``.
+
+    It is made when an engine first asks for it, and removed once the job has ended.
+    """
+    return _keep_root(state_dir) / job_id
+
+
+def remove_keepdir(state_dir: Path, job_id: str) -> None:
+    """Remove what the job's attempts kept for one another, where there is anything."""
+    shutil.rmtree(keepdir_of(state_dir, job_id), ignore_errors=True)
+
+
+def keepdirs(state_dir: Path) -> list[str]:
+    """List the ids of the jobs that have such a folder on this machine."""
+    return [folder.name for folder in _keep_root(state_dir).glob("*-*")]
+
+
 @lru_cache(maxsize=8)
 def _root(state_dir: Path) -> Path:
     return (state_dir / "work").absolute()
+
+
+@lru_cache(maxsize=8)
+def _keep_root(state_dir: Path) -> Path:
+    return (state_dir / "kept").absolute()

@@ -35,7 +35,7 @@ from tasks.core.job import Engine, JobContext
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import transitions
 from tasks.core.outcome import end_attempt
-from tasks.core.places import workdir_of
+from tasks.core.places import remove_keepdir, workdir_of
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.relay import Opening
 from tasks.core.spec import JobSpec
@@ -146,6 +146,8 @@ def _run_claimed(
                 shutil.rmtree(folder, ignore_errors=True)
             at_work.end(note)
         ended = _patiently(lambda: _write_end(kernel, job, attempt, outcome))
+    if ended is not None and ended.state.is_terminal:
+        remove_keepdir(kernel.settings.state_dir, job.id)
     if attempt.emissions.emitted and ended is not None:
         kernel.events.ring()  # the dispatcher numbers them, which their readers wait for
     return ended

@@ -1,7 +1,6 @@
 """One spelling per URL, so that a page is fetched once."""
 
 import re
-from pathlib import PurePosixPath
 
 import ada_url
 
@@ -59,7 +58,9 @@ def target_of(url: str) -> str:
 
 def is_page_like(url: str) -> bool:
     """Tell whether the path's ending leaves open that a page is there; False for images, archives and so on."""
-    return PurePosixPath(target_of(url).partition("?")[0]).suffix.lower() not in _NOT_PAGES
+    name = target_of(url).partition("?")[0].rstrip("/").rpartition("/")[2]
+    dot = name.rfind(".")
+    return dot <= 0 or name[dot:].lower() not in _NOT_PAGES
 
 
 def _normal_escapes(text: str) -> str:

@@ -231,10 +231,3 @@ def test_charset_of_the_header_is_used(site: LocalSite, crawl: Crawl) -> None:
     body = html("/", text=text).decode().encode("koi8-r")
     site.answers["/"] = Reply(body, headers={"Content-Type": "text/html; charset=koi8-r"})
     assert text.strip() in str(crawl().pages[0]["text"])
-
-
-def test_new_attempt_says_that_it_starts_again(site: LocalSite, crawl: Crawl, make_job: MakeJob) -> None:
-    """Nothing of an earlier attempt is used yet, and the log says so."""
-    site.page("/")
-    done = crawl(job=make_job(site, attempt=2))
-    assert done.job.lines == ["info attempt 2 starts again from the first page"]

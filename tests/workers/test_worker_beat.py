@@ -17,7 +17,7 @@ from tasks.core.ledger import Ledger, carrying, fleet, queries, transitions
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.ledger.schema import workers
 from tasks.core.ledger.tenants import Tenant
-from tasks.core.places import workdir_of
+from tasks.core.places import keepdir_of, workdir_of
 from tasks.core.processes import held_bytes
 from tasks.core.records import Cause, Job, JobState
 from tests.samples import WORKER, a_worker, claimed, eventually, ledger_away, running
@@ -213,17 +213,21 @@ def test_the_heart_outlives_a_surprise(beat: Beat, quick: Kernel, monkeypatch: p
 
 
 def test_folders_of_attempts_that_ended_are_removed(beat: Beat, quick: Kernel, tenant: Tenant) -> None:
-    """A killed worker's leftovers go; the folder of a running attempt stays."""
+    """A killed worker's leftovers go, and what its job kept; the folders of a running attempt stay."""
     job = running(quick.ledger, tenant, worker="another")
+    over = running(quick.ledger, tenant, worker="another")
+    transitions.finish(quick.ledger, over.id, fence=over.fence, state=JobState.FAILED, cause=Cause.TIMEOUT)
+    shared = [keepdir_of(quick.settings.state_dir, kept_by.id) for kept_by in (job, over)]
     kept, left = (
         workdir_of(quick.settings.state_dir, job.id, job.fence),
         quick.settings.state_dir / "work" / f"{job.id}-99",
     )
-    for folder in (kept, left):
+    for folder in (kept, left, *shared):
         folder.mkdir(parents=True)
     beat.start()
-    assert eventually(lambda: not left.exists())
+    assert eventually(lambda: not left.exists() and not shared[1].exists())
     assert kept.exists()
+    assert shared[0].exists()
 
 
 def superseded(kernel: Kernel, job: Job) -> Job:

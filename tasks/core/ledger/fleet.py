@@ -13,7 +13,7 @@ from tasks.core.clock import now
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.prepared import Prepared, Runner
 from tasks.core.ledger.schema import IS_RUNNING, attempts, jobs, workers
-from tasks.core.records import JobState
+from tasks.core.records import TERMINAL, JobState
 
 # The broker holds at most this many published and unclaimed jobs per queue, or four for each live slot if that is more.
 _LEAST_WINDOW = 32
@@ -152,6 +152,13 @@ def places_of(ledger: Ledger, keys: Collection[tuple[str, int]]) -> dict[tuple[s
         rows = connection.execute(statement).all()
     found = {(row[0], row[1]): AttemptPlace(row[2], row[3], bool(row[4])) for row in rows}
     return {key: found[key] for key in keys if key in found}
+
+
+def unfinished(ledger: Ledger, job_ids: Collection[str]) -> set[str]:
+    """Return which of these jobs are still to end; neither those that have ended nor those that were erased."""
+    statement = sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), jobs.c.state.not_in(TERMINAL))
+    with ledger.read() as connection:
+        return set(connection.execute(statement).scalars())
 
 
 def live_workers(ledger: Ledger) -> list[Worker]:

@@ -16,7 +16,9 @@ from tasks.crawling.contract import (
     LinksResult,
     PageError,
 )
+from tasks.crawling.engine.crawl_state import CrawlState
 from tasks.crawling.engine.fetch import FetchFailed, FetchLimits, FetchSkipped
+from tasks.crawling.engine.pages_file import PagesFile
 from tasks.crawling.engine.scope import SiteScope
 from tasks.crawling.engine.site import walk
 from tasks.crawling.engine.traps import without_session
@@ -70,9 +72,21 @@ def check_links(request: LinksRequest, job: JobContext, *, limits: FetchLimits |
     """
     links = _Links()
     after = partial(_try_outside, request, job, links) if request.check_external else None
-    crawled = run(
-        walk(request, job, limits=limits or FetchLimits(), keep=links.add, on_error=links.fail, afterwards=after)
-    )
+    with CrawlState.of(job) as state, PagesFile(state) as pages:
+        keep = pages.keeping(links.add)
+        for error in state.errors():
+            links.fail(error)
+        crawled = run(
+            walk(
+                request,
+                job,
+                limits=limits or FetchLimits(),
+                state=state,
+                keep=keep,
+                on_error=links.fail,
+                afterwards=after,
+            )
+        )
     broken = links.broken()
     path = job.workdir / LINKS_NAME
     path.write_text("".join(f"{link.model_dump_json()}\n" for link in broken), encoding="utf-8")

@@ -1,36 +1,97 @@
 """The pages kept so far, one JSON object a line, written as they come."""
 
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from tasks.crawling.contract import PAGES_NAME, CrawledPage
+from tasks.crawling.engine.crawl_state import CrawlState
+
+_BLOCK_BYTES = 1 << 20
 
 
 class PagesFile:
-    """Owns ``pages.jsonl`` in the attempt's folder; use as ``with``. Refuses a page that it holds already."""
+    """One file of each attempt, of which the state knows how much counts; use as ``with``.
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / PAGES_NAME
-        self._stream = self.path.open("wb")
-        self._identities: set[tuple[str, str]] = set()
+    An attempt appends to its own file only, so that one that was superseded spoils nothing.
+    """
+
+    def __init__(self, state: CrawlState) -> None:
+        self._state = state
+        self._resources = ExitStack()
+        self._size_bytes = 0
 
     def __enter__(self) -> Self:
+        self._stream = self._resources.enter_context(self._state.pages_path(self._state.fence).open("wb"))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stream.close()
+        self._resources.close()
 
-    def add(self, page: CrawledPage) -> bool:
-        """Append the page; False where one with the same text and the same canonical address is there.
+    def is_new(self, page: CrawledPage) -> bool:
+        """Note the page; False where one with the same text and the same canonical address was noted.
 
         The text counts too because many sites name their home page as the canonical address of every page.
         """
-        identity = (page.canonical or page.url, page.hash)
-        if identity in self._identities:
-            return False
-        self._identities.add(identity)
-        self._stream.write(page.model_dump_json().encode() + b"\n")
-        return True
+        identity = hashlib.sha256(f"{page.canonical or page.url}\n{page.hash}".encode()).digest()
+        with self._state.writing() as db:
+            return db.execute("INSERT OR IGNORE INTO pages VALUES (?)", (identity,)).rowcount == 1
+
+    def append(self, page: CrawledPage) -> None:
+        """Write the page; it counts once the transaction around this does."""
+        line = page.model_dump_json().encode() + b"\n"
+        self._stream.write(line)
+        # A kill takes what is not with the system yet, and the state would count it.
+        self._stream.flush()
+        self._size_bytes += len(line)
+        with self._state.writing() as db:
+            db.execute("INSERT OR REPLACE INTO files VALUES (?, ?)", (self._state.fence, self._size_bytes))
+
+    def keeping(self, note: Callable[[CrawledPage], bool]) -> Callable[[CrawledPage], bool]:
+        """Return ``note`` so that each page of which it says True is written without its text, for a later attempt.
+
+        It is told now of the pages of earlier attempts.
+        """
+        for page in self._earlier():
+            note(page)
+
+        def keep(page: CrawledPage) -> bool:
+            if not note(page):
+                return False
+            self.append(page.model_copy(update={"text": "", "structured": (), "forms": ()}))
+            return True
+
+        return keep
+
+    def _earlier(self) -> Iterator[CrawledPage]:
+        """Give the pages of earlier attempts, in order."""
+        for fence, size_bytes in self._state.pages_files():
+            if fence == self._state.fence:
+                continue
+            with self._state.pages_path(fence).open("rb") as file:
+                while file.tell() < size_bytes:
+                    yield CrawledPage.model_validate_json(file.readline())
+
+    def whole(self, folder: Path) -> Path:
+        """Return a file of all pages: this attempt's own where there was no other, else a new one in ``folder``."""
+        self._stream.flush()
+        files = self._state.pages_files()
+        if [fence for fence, _ in files] in ([], [self._state.fence]):
+            return self._state.pages_path(self._state.fence)
+        path = folder / PAGES_NAME
+        with path.open("wb") as out:
+            for fence, size_bytes in files:
+                _copy_start(self._state.pages_path(fence), out, size_bytes)
+        return path
+
+
+def _copy_start(source: Path, out: BinaryIO, size_bytes: int) -> None:
+    # An attempt that was superseded may have written on: what comes after is its own affair.
+    with source.open("rb") as file:
+        while size_bytes > 0:
+            size_bytes -= out.write(file.read(min(size_bytes, _BLOCK_BYTES)))

@@ -19,6 +19,7 @@ from tasks.crawling.contract import (
     PageError,
     StopReason,
 )
+from tasks.crawling.engine.crawl_state import CrawlState
 from tasks.crawling.engine.fetch import FetchLimits
 from tasks.crawling.engine.frontier import Frontier, Visit
 from tasks.crawling.engine.pages_file import PagesFile
@@ -43,7 +44,7 @@ ResultT = TypeVar("ResultT")
 def crawl(request: CrawlRequest, job: JobContext, *, limits: FetchLimits | None = None) -> CrawlResult:
     """Crawl the site and keep its pages as the artifact ``pages.jsonl``, one ``CrawledPage`` a line.
 
-    A new attempt starts from the first page: nothing of an earlier one is used yet.
+    A new attempt on the same machine goes on where the last one stopped; only pages under way are fetched again.
 
     Args:
         job: gets a ``crawling`` report per page, and is asked at least every 0.2 s whether to go on.
@@ -53,9 +54,16 @@ def crawl(request: CrawlRequest, job: JobContext, *, limits: FetchLimits | None 
         Permanent: robots.txt disallows the start URL, or its Crawl-delay is longer than the time allowed.
         Transient: the start URL or its robots.txt did not answer, or answered 429 or 5xx.
     """
-    with PagesFile(job.workdir) as pages:
-        result = run(walk(request, job, limits=limits or FetchLimits(), keep=pages.add))
-    job.save(PAGES_NAME, pages.path, PAGES_MEDIA_TYPE)
+    with CrawlState.of(job) as state, PagesFile(state) as pages:
+
+        def keep(page: CrawledPage) -> bool:
+            is_new = pages.is_new(page)
+            if is_new:
+                pages.append(page)
+            return is_new
+
+        result = run(walk(request, job, limits=limits or FetchLimits(), state=state, keep=keep))
+        job.save(PAGES_NAME, pages.whole(job.workdir), PAGES_MEDIA_TYPE)
     job.emit(SITE_CRAWLED, _crawled(result, job_id=job.id))
     return result
 
@@ -65,6 +73,7 @@ async def walk(
     job: JobContext,
     *,
     limits: FetchLimits,
+    state: CrawlState,
     keep: Callable[[CrawledPage], bool],
     on_error: Callable[[PageError], None] = lambda _error: None,
     afterwards: Callable[[Tools, str], Coroutine[object, object, None]] | None = None,
@@ -72,16 +81,19 @@ async def walk(
     """Crawl the site and return what became of it; errors as those of ``crawl``.
 
     Args:
-        keep: gets each page; False where it is one that was kept already.
+        state: where what is known is kept; what an earlier attempt dealt with is not asked for again.
+        keep: gets each page, within the transaction that makes it count; False where it was kept already.
         on_error: gets each page that failed.
         afterwards: is awaited at the end with what fetched, and where the start URL led to.
     """
+    tally = Tally.of(state)
     if job.attempt > 1:
-        job.log(f"attempt {job.attempt} starts again from the first page")
+        is_begun = state.fact("start") is not None
+        job.log(f"attempt {job.attempt} " + (f"goes on after {tally.visits} pages" if is_begun else "starts anew"))
     delay_s = DEFAULT_DELAY_S if request.delay_s is None else request.delay_s
     politeness = Politeness(delay_s=delay_s, concurrency=request.concurrency)
     async with visiting(request, job, politeness=politeness, limits=limits, processes=EXTRACTION_PROCESSES) as tools:
-        site = _Site(request, job, tools=tools, keep=keep, on_error=on_error)
+        site = _Site(request, job, tools=tools, state=state, tally=tally, keep=keep, on_error=on_error)
         try:
             start_url, stopped_by = await site.crawl()
         finally:
@@ -117,10 +129,13 @@ class _Site:
         job: JobContext,
         *,
         tools: Tools,
+        state: CrawlState,
+        tally: Tally,
         keep: Callable[[CrawledPage], bool],
         on_error: Callable[[PageError], None],
     ) -> None:
-        self.tally = Tally()
+        self.tally = tally
+        self._state = state
         self._request = request
         self._job = job
         self._fetcher, self._robots, self._visitor = tools.fetcher, tools.robots, tools.visitor
@@ -132,22 +147,36 @@ class _Site:
 
     async def crawl(self) -> tuple[str, StopReason]:
         """Return where the start URL led to, and why the crawl ended."""
+        start_url: str | None = self._state.fact("start")
+        if start_url is None:
+            start_url = await self._begin()
+        else:
+            self._bind(start_url)
+        try:
+            await self._read_sitemaps(start_url)
+            return start_url, await self._crawl_levels()
+        except _OutOfTime:
+            return start_url, StopReason.MAX_DURATION
+
+    def _bind(self, start_url: str) -> None:
+        self._scope = SiteScope(self._request, start_url=start_url)
+        self._frontier = Frontier(self._scope, max_depth=self._request.depth, tally=self.tally, state=self._state)
+
+    async def _begin(self) -> str:
+        """Fetch and keep the first page, and return where it is."""
         try:
             first = await self._await(first_page(self._request.url, robots=self._robots, visitor=self._visitor))
         except _OutOfTime as exc:
             raise Permanent(f"no page within {self._request.max_duration_s} s; raise max_duration_s") from exc
-        self._scope = SiteScope(self._request, start_url=first.url)
-        self._frontier = Frontier(self._scope, max_depth=self._request.depth, tally=self.tally)
-        for url in (first.requested_url, first.url):
-            self._frontier.claim(url)
         visit = Visit(first.requested_url, depth=0, order=0)
-        self._add_links(visit, first.links)
-        self._settle(visit, first)
-        try:
-            await self._read_sitemaps(first.url)
-            return first.url, await self._crawl_levels()
-        except _OutOfTime:
-            return first.url, StopReason.MAX_DURATION
+        with self._state.writing():
+            self._bind(first.url)
+            for url in (first.requested_url, first.url):
+                self._frontier.claim(url, by=visit)
+            self._add_links(visit, first.links)
+            self._settle(visit, first)
+            self._state.keep_fact("start", first.url)
+        return first.url
 
     async def abandon(self) -> None:
         """End every visit under way, whatever it waits for."""
@@ -156,13 +185,18 @@ class _Site:
     async def _read_sitemaps(self, start_url: str) -> None:
         if not self._request.use_sitemap or self._request.depth == 0 or self._request.max_pages == 1:
             return
+        if self._state.fact("sitemaps"):
+            return
         listed = (await self._await(self._robots.rules_for(start_url))).sitemaps
         reader = SitemapReader(self._fetcher, max_urls=MAX_SITEMAP_URLS)
         urls = await self._await(reader.pages(start_url, listed=listed))
         for problem in reader.problems:
             self._job.log(problem, level="warning")
         self.tally.sitemap_urls = len(urls)
-        self._frontier.add(urls, found_by=1)
+        with self._state.writing():
+            self._frontier.add(urls, found_by=1)
+            self.tally.keep_in(self._state)
+            self._state.keep_fact("sitemaps", value=True)
 
     async def _crawl_levels(self) -> StopReason:
         while True:
@@ -188,41 +222,49 @@ class _Site:
         while room > 0 and (visit := self._frontier.take()):
             room -= 1
             self._without_links.add(visit)
-            work = self._visitor.visit(visit, gatekeeper=self._judge_redirect, on_links=partial(self._add_links, visit))
+            judge, add_links = partial(self._judge_redirect, visit), partial(self._add_links, visit)
+            work = self._visitor.visit(visit, gatekeeper=judge, on_links=add_links)
             self._under_way[asyncio.create_task(work)] = visit
 
     def _add_links(self, visit: Visit, links: tuple[str, ...]) -> None:
-        self._frontier.add(links, found_by=visit.order)
+        with self._state.writing():
+            self._frontier.add(links, found_by=visit.order)
+            self.tally.keep_in(self._state)
         self._without_links.discard(visit)
 
-    def _judge_redirect(self, target: str) -> SkipReason | None:
+    def _judge_redirect(self, visit: Visit, target: str) -> SkipReason | None:
         if not self._scope.covers(target):
             return "scope"
-        return None if self._frontier.claim(target) else "duplicate"
+        return None if self._frontier.claim(target, by=visit) else "duplicate"
 
     def _settle(self, visit: Visit, outcome: Outcome) -> None:
         self._without_links.discard(visit)
+        with self._state.writing():
+            self._count(outcome)
+            self._frontier.done(visit)
+            self.tally.keep_in(self._state)
+        if outcome == Skipped("robots"):
+            return
+        if isinstance(outcome, PageError):
+            self._job.log(f"{outcome.url}: {outcome.message}", level="warning")
+        known = self.tally.pages_ok + len(self._under_way) + len(self._frontier)
+        self._job.report("crawling", self.tally.pages_ok, min(self._request.max_pages, known), message=visit.url)
+
+    def _count(self, outcome: Outcome) -> None:
+        if outcome != Skipped("robots"):  # which cost no request, so it is no visit
+            self.tally.visits += 1
         match outcome:
-            case Skipped("robots"):
-                self.tally.skip("robots")  # cost no request, so it is no visit
-                return
             case Skipped(reason):
-                self.tally.visits += 1
                 self.tally.skip(reason)
-                return
             case PageError():
-                self.tally.visits += 1
                 self.tally.fail(outcome)
+                self._state.note_error(outcome)
                 self._on_error(outcome)
-                self._job.log(f"{outcome.url}: {outcome.message}", level="warning")
             case CrawledPage():
-                self.tally.visits += 1
                 if self._keep(outcome):
                     self.tally.keep(size_bytes=outcome.size_bytes, depth=outcome.depth)
                 else:
                     self.tally.skip("duplicate")
-        known = self.tally.pages_ok + len(self._under_way) + len(self._frontier)
-        self._job.report("crawling", self.tally.pages_ok, min(self._request.max_pages, known), message=visit.url)
 
     async def _await(self, work: Coroutine[object, object, ResultT]) -> ResultT:
         """Return what ``work`` returns, while the job may still interrupt it."""

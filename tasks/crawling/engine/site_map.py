@@ -11,7 +11,9 @@ from tasks.crawling.contract import (
     SitemapRequest,
     SitemapResult,
 )
+from tasks.crawling.engine.crawl_state import CrawlState
 from tasks.crawling.engine.fetch import FetchLimits
+from tasks.crawling.engine.pages_file import PagesFile
 from tasks.crawling.engine.site import walk
 from tasks.crawling.engine.visiting import run
 
@@ -26,14 +28,16 @@ def map_site(request: SitemapRequest, job: JobContext, *, limits: FetchLimits | 
     """
     days: dict[str, str] = {}
 
-    def keep(page: CrawledPage) -> bool:
+    def note(page: CrawledPage) -> bool:
         own = page.canonical if page.canonical and host_of(page.canonical) == host_of(page.url) else page.url
         if own in days:
             return False
         days[own] = page.modified or page.published
         return True
 
-    crawled = run(walk(request, job, limits=limits or FetchLimits(), keep=keep))
+    with CrawlState.of(job) as state, PagesFile(state) as pages:
+        keep = pages.keeping(note)
+        crawled = run(walk(request, job, limits=limits or FetchLimits(), state=state, keep=keep))
     path = job.workdir / SITEMAP_NAME
     with path.open("w", encoding="utf-8") as out:
         out.write(_HEAD)

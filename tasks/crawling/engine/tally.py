@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from typing import Literal
+from typing import Literal, Self
 
 from tasks.crawling.contract import (
     MAX_ERRORS_SHOWN,
@@ -12,15 +12,19 @@ from tasks.crawling.contract import (
     SkippedPages,
     StopReason,
 )
+from tasks.crawling.engine.crawl_state import CrawlState
 
 SkipReason = Literal["robots", "scope", "type", "duplicate", "overflow", "trap"]
 
+_COUNTS = ("pages_ok", "visits", "fetched_bytes", "deepest", "sitemap_urls")
+
 
 class Tally:
-    """Counts of one crawl, from its start."""
+    """Counts of one crawl, from its start; those of its earlier attempts count too."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
+        self._earlier_s = 0.0
         self._skipped: Counter[SkipReason] = Counter()
         self._failed: Counter[FailureReason] = Counter()
         self._errors: list[PageError] = []
@@ -31,6 +35,27 @@ class Tally:
         self.sitemap_urls = 0
         self.unanswered_in_a_row = 0
 
+    @classmethod
+    def of(cls, state: CrawlState) -> Self:
+        """Return the counts as the last transaction left them."""
+        tally = cls()
+        if (kept := state.fact("tally")) is None:
+            return tally
+        tally._earlier_s = kept["elapsed_s"]
+        tally._skipped.update(kept["skipped"])
+        tally._failed.update({FailureReason(reason): count for reason, count in kept["failed"].items()})
+        tally._errors = state.errors(MAX_ERRORS_SHOWN)
+        for name in _COUNTS:
+            setattr(tally, name, kept[name])
+        return tally
+
+    def keep_in(self, state: CrawlState) -> None:
+        """Keep the counts, as part of the transaction around this."""
+        counts = {name: getattr(self, name) for name in _COUNTS}
+        state.keep_fact(
+            "tally", {**counts, "elapsed_s": self.elapsed_s, "skipped": self._skipped, "failed": self._failed}
+        )
+
     @property
     def pages_failed(self) -> int:
         """Pages that failed so far."""
@@ -38,8 +63,8 @@ class Tally:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the crawl began."""
-        return time.monotonic() - self._started
+        """Seconds that were spent on the crawl."""
+        return self._earlier_s + time.monotonic() - self._started
 
     def keep(self, *, size_bytes: int, depth: int) -> None:
         """Count a page that was kept."""

@@ -74,6 +74,11 @@ class DiscreetJob:
         return self.job.workdir
 
     @property
+    def keepdir(self) -> Path:
+        """See ``JobContext``."""
+        return self.job.keepdir
+
+    @property
     def http(self) -> "Egress":
         """See ``JobContext``."""
         return self.job.http
