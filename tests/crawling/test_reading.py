@@ -57,6 +57,11 @@ def test_types_are_those_of_the_contract() -> None:
     [
         ("<h2>A <a href='/b'>b</a></h2>", "## A [b](https://example.org/b)"),
         ("<p>one<br>two</p>", "one\ntwo"),
+        ("<p><span>2019</span><span>12 posts</span></p>", "2019 12 posts"),
+        ("<p><span>Ann Smith</span><span>Editor</span></p>", "Ann Smith Editor"),
+        ("<p><span>H</span><span>ello</span> <span>gr</span><span>ey</span></p>", "Hello grey"),
+        ("<p><span>x</span><span>2</span>, <span>12</span><span>.50</span></p>", "x2, 12.50"),
+        ("<code><span>int</span><span>8 x</span></code>", "`int8 x`"),
         ("<p>1. no list</p>", "\\1. no list"),
         ("<p><b>bold</b>, <em>so</em> <code>x = 1</code>.</p>", "**bold**, *so* `x = 1`."),
         ("<p><a href='#here'>here</a> <a href='javascript:x()'>there</a></p>", "here there"),

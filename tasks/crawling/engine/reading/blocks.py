@@ -40,6 +40,8 @@ MARKED = {"code": "`", "kbd": "`", "samp": "`", "tt": "`", "b": "**", "strong": 
 HEADINGS = {f"h{n}": n for n in range(1, 7)}
 HIDDEN = 1 << 18
 FLAG_COUNT = 19
+# A digit on one side, or a capital after a small letter in Latin letters.
+_SEAM = re.compile(r"\d|[a-zß-öø-ÿ][A-ZÀ-ÖØ-Þ]")
 _NO_DISPLAY = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 
 
@@ -171,6 +173,8 @@ class _Cutter:
                 nodes[number].images = 1
             elif tag in CELLS:
                 self._mark(f"|{number}")
+        elif tag == "span":
+            self._part_spans(element, number)
         elif tag == "br":
             self._pieces.append("\u2028")  # a line break that is no white space of the source
         if tag == "a":
@@ -210,6 +214,18 @@ class _Cutter:
             if self._pieces and self._pieces[-1][-1:].isalnum():
                 self._pieces.append(" ")
         elif after[:1].isalnum():
+            self._pieces.append(" ")
+
+    def _part_spans(self, element: lxml.html.HtmlElement, number: int) -> None:
+        """Keep two spans apart that touch and hold a word each: "2019" and "12 posts". Code is left as it stands."""
+        if not self._pieces or not self._pieces[-1][-1:].isalnum() or self.cut.nodes[number].flags & FLAGS["code"]:
+            return
+        before = element.getprevious()
+        if before is None or before.tag != "span" or before.tail:
+            return
+        left, right = self._pieces[-1][-2:], (element.text or "")[:2]
+        # Single characters are drop caps and formulas; a word may be coloured in halves, though not at these seams.
+        if len(left) == len(right) == 2 and (left + right).isalnum() and _SEAM.search(left[1] + right[0]):
             self._pieces.append(" ")
 
     def _mark(self, mark: str) -> None:
