@@ -1,12 +1,13 @@
 """What a crawl is asked and what it answers. Light to import: the web process loads this module."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from tasks.core.spec import Contract, JobSpec, Queue
 from tasks.core.web_url import WebURL
+from tasks.crawling.records import Count, CrawlDelta, CrawledPage, FailureReason, PageError
 
 KIND = "crawling.site"
 PAGE_KIND = "crawling.page"
@@ -21,6 +22,7 @@ MARKDOWN_MEDIA_TYPE = "text/markdown; charset=utf-8"
 SITEMAP_NAME: Literal["sitemap.xml"] = "sitemap.xml"
 SITEMAP_MEDIA_TYPE = "application/xml"
 LINKS_NAME: Literal["links.jsonl"] = "links.jsonl"
+CHANGES_NAME: Literal["changes.jsonl"] = "changes.jsonl"
 # Characters of the text that a result holds; the artifact has them all.
 MAX_SHOWN_CHARS = 20_000
 # Seconds between two requests to one host when neither the request nor the site says: two pages a second.
@@ -38,9 +40,8 @@ _FORBIDDEN = frozenset(chr(code) for code in (*range(33), 127))  # controls and 
 _GLOB_PATTERN = r"^((/|https?://)([^*\x00-\x20\x7f]*\*){0,8}|\*([^*\x00-\x20\x7f]*\*){0,7})[^*\x00-\x20\x7f]*$"
 Glob = Annotated[str, Field(min_length=1, max_length=300, json_schema_extra={"pattern": _GLOB_PATTERN})]
 UserAgent = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$")]
+LAST: Literal["last"] = "last"
 MAX_PAGE_BYTES = Field(4 * 2**20, ge=1024, le=20 * 2**20, description="A larger page fails, decoded.")
-_DAY = r"^(\d{4}-\d{2}-\d{2})?$"
-Count = Annotated[int, Field(ge=0, le=10_000_000)]
 
 
 class Scope(StrEnum):
@@ -69,20 +70,6 @@ class StopReason(StrEnum):
     """Too many requests brought no new page: failures, duplicates and other types have their own cap."""
     SITE_DOWN = "site_down"
     """Many requests in a row found nobody answering."""
-
-
-class FailureReason(StrEnum):
-    """Why one page could not be fetched or read."""
-
-    TIMEOUT = "timeout"
-    CONNECTION = "connection"
-    HTTP_4XX = "http_4xx"
-    HTTP_5XX = "http_5xx"
-    REDIRECTS = "redirects"
-    PROTOCOL = "protocol"
-    REFUSED = "refused"
-    TOO_LARGE = "too_large"
-    EXTRACTION = "extraction"
 
 
 class CrawlRequest(Contract):
@@ -115,6 +102,11 @@ class CrawlRequest(Contract):
         "Crawl-delay of the site always wins while robots.txt is respected.",
     )
     respect_robots: bool = Field(True, description="Obey robots.txt; if not, delay_s must be at least 0.5.")
+    respect_page_robots: bool = Field(
+        True,
+        description="Leave out pages that say noindex (meta robots, X-Robots-Tag), though not their links; follow no "
+        "link that is marked nofollow.",
+    )
     use_sitemap: bool = Field(True, description="Also take URLs from the site's sitemaps, as depth 1.")
     user_agent: UserAgent | None = None
     max_page_bytes: int = MAX_PAGE_BYTES
@@ -139,119 +131,6 @@ class CrawlRequest(Contract):
         return self
 
 
-class PageType(StrEnum):
-    """What a page is for, as far as its build tells."""
-
-    ARTICLE = "article"
-    """News, posts, guides: one text."""
-    COLLECTION = "collection"
-    """A shop's category: products."""
-    DOCUMENTATION = "documentation"
-    """Reference, manuals, tutorials."""
-    FORUM = "forum"
-    """Questions and answers, threads."""
-    LISTING = "listing"
-    """Lists of articles, jobs, places."""
-    PRODUCT = "product"
-    """One thing to buy."""
-    SERVICE = "service"
-    """What a company or a program offers."""
-
-
-class PageForm(Contract):
-    """A form of a page."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"action": "https://docs.example.org/search", "method": "get", "fields": ["q"]}]
-        }
-    )
-
-    action: str = Field(max_length=2048, description="Where it leads to.")
-    method: Literal["get", "post"]
-    fields: tuple[Annotated[str, Field(max_length=100)], ...] = Field(
-        max_length=50, description="Names, hidden ones too."
-    )
-
-
-class CrawledPage(Contract):
-    """One line of ``pages.jsonl``."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "url": "https://docs.example.org/intro",
-                    "requested_url": "https://docs.example.org/intro",
-                    "canonical": None,
-                    "status": 200,
-                    "depth": 1,
-                    "title": "Introduction",
-                    "text": "# Introduction\n\nStart here.",
-                    "links": ["https://docs.example.org/"],
-                    "hash": "9c1f8c5e4a3b2d1009f8e7d6c5b4a39281706f5e4d3c2b1a0998877665544332",
-                    "size_bytes": 5120,
-                    "content_hash": "4b5f0c1e8a3b2d1009f8e7d6c5b4a39281706f5e4d3c2b1a0998877665544332",
-                    "page_type": "documentation",
-                    "headline": "Introduction",
-                    "language": "en",
-                    "forms": [{"action": "https://docs.example.org/search", "method": "get", "fields": ["q"]}],
-                }
-            ]
-        }
-    )
-
-    url: str = Field(max_length=2048, description="Canonical spelling of the address that answered, after redirects.")
-    requested_url: str = Field(max_length=2048, description="The address that was asked for.")
-    canonical: str | None = Field(max_length=2048, description="What the page's own canonical link names.")
-    status: int = Field(ge=200, le=299)
-    depth: int = Field(ge=0, le=10)
-    title: str = Field(max_length=500)
-    text: str = Field(max_length=20 * 2**20, description="Main text as Markdown; empty where none was found.")
-    links: tuple[str, ...] = Field(max_length=2000, description="Distinct http and https links, absolute.")
-    hash: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the text in UTF-8.")
-    size_bytes: Count = Field(description="Decoded bytes of the body.")
-    content_hash: str = Field(
-        "",
-        pattern=r"^([0-9a-f]{64})?$",
-        description="SHA-256 of the text's words; case, white space, punctuation, markup and points in time do not "
-        "change it.",
-    )
-    page_type: PageType | None = Field(None, description="None where there is too little text to tell.")
-    headline: str = Field("", max_length=300, description="The title without the site's name.")
-    author: str = Field("", max_length=300)
-    published: str = Field("", pattern=_DAY, description="YYYY-MM-DD; empty where the page does not say.")
-    modified: str = Field("", pattern=_DAY, description="YYYY-MM-DD; empty where the page does not say.")
-    language: str = Field("", max_length=35, description="BCP 47; empty where it cannot be told.")
-    description: str = Field("", max_length=1000, description="The page's own summary.")
-    structured: tuple[dict[str, Any], ...] = Field(
-        (), max_length=100, description="Objects of its JSON-LD, actions included; at most 200,000 characters."
-    )
-    forms: tuple[PageForm, ...] = Field((), max_length=20)
-
-
-class PageError(Contract):
-    """One page that failed."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "url": "https://docs.example.org/gone",
-                    "reason": "http_4xx",
-                    "status": 404,
-                    "message": "answered 404",
-                }
-            ]
-        }
-    )
-
-    url: str = Field(max_length=2048)
-    reason: FailureReason
-    status: int | None = Field(None, ge=100, le=999)
-    message: str = Field(max_length=300)
-
-
 class SkippedPages(Contract):
     """Distinct URLs that were found and not kept."""
 
@@ -260,6 +139,7 @@ class SkippedPages(Contract):
     robots: Count = Field(0, description="Disallowed by robots.txt, or on a host whose robots.txt cannot be read.")
     scope: Count = Field(0, description="Outside of the scope or of the patterns.")
     type: Count = Field(0, description="Not an HTML page.")
+    noindex: Count = Field(0, description="Fetched, and asking not to be indexed.")
     duplicate: Count = Field(0, description="Led to a page already kept, by redirect or canonical link.")
     trap: Count = Field(0, description="Of calendars, filters and paths without end, beyond the first of each.")
     overflow: Count = Field(
@@ -315,6 +195,22 @@ class CrawlResult(Contract):
     is_mostly_failed: bool = Field(description="More pages failed than were kept.")
     errors: tuple[PageError, ...] = Field((), max_length=MAX_ERRORS_SHOWN, description="The first failures.")
     artifact: Literal["pages.jsonl"] = Field(PAGES_NAME, description="The artifact that holds the pages.")
+    reader: str = Field("", max_length=16, description="Which version of the reader made the texts.")
+    delta: CrawlDelta | None = Field(
+        None, description="Since the crawl that the request names; the artifact ``changes.jsonl`` has the pages."
+    )
+
+
+class SiteRequest(CrawlRequest):
+    """Crawl one site, whole, or to see what has changed since an earlier crawl."""
+
+    since: str | None = Field(
+        None,
+        pattern=r"^(last|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$",
+        description="The id of an earlier crawl to compare with, or `last`: the newest of this URL that has "
+        "succeeded, where there is one. Its pages are asked for conditionally.",
+    )
+    page_events: bool = Field(False, description="Tell of each page as it comes, as a `delta` event.")
 
 
 class PageRequest(Contract):
@@ -446,7 +342,7 @@ SPECS = (
     JobSpec(
         kind=KIND,
         queue=Queue.CRAWLER,
-        request=CrawlRequest,
+        request=SiteRequest,
         result=CrawlResult,
         summary="Crawl a site politely; its pages' titles, main text and links become a JSON Lines artifact.",
         # Above the largest max_duration_s, so that a long crawl ends by itself and keeps its pages.

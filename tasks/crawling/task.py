@@ -1,24 +1,37 @@
 """Celery tasks of the crawling kinds; they only delegate."""
 
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
 
-from tasks.core.job import Engine
+from tasks.core.job import Engine, JobContext
+from tasks.core.kernel import Kernel
 from tasks.core.run import JobTask, run_job
 from tasks.crawling.contract import KIND, LINKS_KIND, PAGE_KIND, SITEMAP_KIND, SPECS
+
+if TYPE_CHECKING:
+    from tasks.crawling.records import EarlierCrawl
 
 
 @shared_task(name=KIND, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
 def crawl_site(self: JobTask, _job_id: str) -> dict[str, Any]:
     """Run ``crawling.site``."""
-    return run_job(self, SPECS[0], _load_crawl)
+    kernel: Kernel = self.app.kernel
+    return run_job(self, SPECS[0], lambda: load_crawl(kernel))
 
 
-def _load_crawl() -> Engine[Any]:
-    from tasks.crawling.engine.site import crawl  # noqa: PLC0415  # engines load on the first job
+def load_crawl(kernel: Kernel) -> Engine[Any]:
+    """Return the engine of ``crawling.site``."""
+    from tasks.crawling.engine.site import SiteCrawler  # noqa: PLC0415  # engines load on the first job
 
-    return crawl
+    return SiteCrawler(partial(_earlier, kernel))
+
+
+def _earlier(kernel: Kernel, job: JobContext, since: str) -> "EarlierCrawl | None":
+    from tasks.crawling.earlier import open_earlier  # noqa: PLC0415  # as above
+
+    return open_earlier(kernel, job.id, since)
 
 
 @shared_task(name=PAGE_KIND, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types

@@ -9,13 +9,15 @@ from typing import Self
 import pytest
 
 from tasks.core.egress import Egress, EgressPolicy
-from tasks.crawling.contract import CrawlRequest, CrawlResult
+from tasks.core.job import JobContext
+from tasks.crawling.contract import CrawlResult, SiteRequest
 from tasks.crawling.engine import site as engine
 from tasks.crawling.engine import visiting
 from tasks.crawling.engine.extraction import OnOutline
 from tasks.crawling.engine.fetch import FetchLimits
 from tasks.crawling.engine.page import parse_page, read_outline, read_text
 from tasks.crawling.engine.page_content import MainText, Outline
+from tasks.crawling.records import EarlierCrawl
 from tests.crawling.local_site import LocalSite
 from tests.fakes import FakeJob
 
@@ -63,6 +65,13 @@ class Crawled:
 
 
 Crawl = Callable[..., Crawled]
+
+
+def no_earlier(_job: JobContext, _since: str) -> EarlierCrawl | None:
+    """Find no earlier crawl."""
+    return None
+
+
 MakeJob = Callable[..., FakeJob]
 
 
@@ -91,9 +100,16 @@ def crawl(site: LocalSite, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -
     """Crawl ``site`` without delay from ``path``; further keywords are fields of the request."""
     monkeypatch.setattr(visiting, "Extraction", ExtractionHere)
 
-    def run(path: str = "/", *, job: FakeJob | None = None, limits: FetchLimits = QUICK, **fields: object) -> Crawled:
+    def run(
+        path: str = "/",
+        *,
+        job: FakeJob | None = None,
+        limits: FetchLimits = QUICK,
+        open_earlier: engine.OpenEarlier = no_earlier,
+        **fields: object,
+    ) -> Crawled:
         job = job or make_job(site)
-        request = CrawlRequest.model_validate({"url": site.url + path, "delay_s": 0, **fields})
-        return Crawled(engine.crawl(request, job, limits=limits), job, site.url)
+        request = SiteRequest.model_validate({"url": site.url + path, "delay_s": 0, **fields})
+        return Crawled(engine.crawl(request, job, limits=limits, open_earlier=open_earlier), job, site.url)
 
     return run

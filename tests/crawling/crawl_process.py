@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from tasks.core.egress import Egress, EgressPolicy
-from tasks.crawling.contract import CrawlRequest
+from tasks.crawling.contract import SiteRequest
 from tasks.crawling.engine.site import crawl
 from tests.fakes import FakeJob, FakeResume
 
@@ -27,7 +27,7 @@ def main(url: str, port: str, folder: str) -> None:
     """Crawl without delay, four pages at a time."""
     with Egress(EgressPolicy(allow=frozenset({f"127.0.0.1:{port}"}))) as egress:
         job = FakeJob(workdir=Path(folder), http=egress, resume=_ResumeFile(Path(folder) / "resume.json"))
-        crawl(CrawlRequest(url=url, delay_s=0, concurrency=4), job)
+        crawl(SiteRequest(url=url, delay_s=0, concurrency=4), job)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,8 @@ class LocalSite:
             times = sum(earlier.target == hit.target for earlier in self.hits)
             self.hits.append(hit)
         answer = self.answers.get(hit.target, Reply(b"nothing here", status=404))
-        return answer if isinstance(answer, Reply) else answer(times)
+        reply = answer if isinstance(answer, Reply) else answer(times)
+        return Reply(status=304, headers=reply.headers) if _is_as_known(hit, reply) else reply
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         site = self
@@ -101,6 +102,14 @@ class LocalSite:
                 pass
 
         return Handler
+
+
+def _is_as_known(hit: Hit, reply: Reply) -> bool:
+    """Tell whether who asks has the reply already (RFC 9110, 13.2.2)."""
+    if "If-None-Match" in hit.headers:
+        return hit.headers["If-None-Match"] == reply.headers.get("ETag")
+    since = hit.headers.get("If-Modified-Since")
+    return since is not None and since == reply.headers.get("Last-Modified")
 
 
 def html(path: str, *links: str, text: str = "", head: str = "") -> bytes:

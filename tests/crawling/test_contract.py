@@ -4,7 +4,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from tasks.core.spec import Queue
-from tasks.crawling import contract
+from tasks.crawling import contract, records
 from tasks.crawling.contract import SPECS, CrawlRequest
 
 URL = "https://example.org/"
@@ -85,9 +85,10 @@ def test_ignoring_robots_needs_a_delay() -> None:
 
 def test_examples_are_valid() -> None:
     """Every model's own example, and the one of the catalogue, passes its validation."""
-    models = [item for item in vars(contract).values() if isinstance(item, type) and issubclass(item, BaseModel)]
-    ours = [model for model in models if model.__module__ == contract.__name__]
-    assert len(ours) == 13
+    items = {**vars(records), **vars(contract)}.values()
+    models = [item for item in items if isinstance(item, type) and issubclass(item, BaseModel)]
+    ours = [model for model in models if model.__module__ in {contract.__name__, records.__name__}]
+    assert len(ours) == 16
     for model in ours:
         for example in model.model_json_schema()["examples"]:
             model.model_validate_json(model.model_validate(example).model_dump_json())

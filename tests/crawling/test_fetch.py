@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from tasks.core.errors import EgressRefused, TooLarge
-from tasks.crawling.contract import FailureReason
 from tasks.crawling.engine.fetch import Fetched, Fetcher, FetchFailed, FetchLimits, FetchSkipped
 from tasks.crawling.engine.politeness import Politeness
 from tasks.crawling.engine.tally import SkipReason
+from tasks.crawling.records import FailureReason
 from tests.crawling.conftest import QUICK
 from tests.crawling.local_site import LocalSite, Reply
 

@@ -3,9 +3,10 @@
 import pytest
 
 from tasks.core.errors import InputRejected, Permanent
-from tasks.crawling.contract import MAX_SHOWN_CHARS, CrawledPage, PageRequest, PageResult
+from tasks.crawling.contract import MAX_SHOWN_CHARS, PageRequest, PageResult
 from tasks.crawling.engine import visiting
 from tasks.crawling.engine.one_page import read_page
+from tasks.crawling.records import CrawledPage
 from tests.crawling.conftest import QUICK, ExtractionHere, MakeJob
 from tests.crawling.local_site import LocalSite, Reply
 from tests.fakes import FakeJob

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.crawling.contract import PageType
 from tasks.crawling.engine.page import parse_page, read_text
 from tasks.crawling.engine.page_content import MainText
 from tasks.crawling.engine.reading.blocks import cut_page
 from tasks.crawling.engine.reading.content_hash import content_hash
 from tasks.crawling.engine.reading.markdown import Renderer, plain
 from tasks.crawling.engine.reading.page_type import PAGE_TYPES
+from tasks.crawling.records import PageType
 
 PAGES = Path(__file__).parent / "pages"
 

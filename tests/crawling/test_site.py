@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tasks.crawling.contract import CrawledPage, StopReason
+from tasks.crawling.contract import StopReason
+from tasks.crawling.records import CrawledPage
 from tests.crawling.conftest import Crawl, MakeJob
 from tests.crawling.local_site import LocalSite, Reply, html
 

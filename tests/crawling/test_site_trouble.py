@@ -10,10 +10,11 @@ import pytest
 
 from tasks.core.egress import Egress
 from tasks.core.errors import AppError, EgressRefused, InputRejected, JobCancelled, Permanent, Transient
-from tasks.crawling.contract import CrawlRequest, FailureReason, StopReason
+from tasks.crawling.contract import SiteRequest, StopReason
 from tasks.crawling.engine import site as engine
 from tasks.crawling.engine.fetch import FetchFailed, FetchLimits
 from tasks.crawling.engine.start import start_error
+from tasks.crawling.records import FailureReason
 from tests.crawling.conftest import QUICK, Crawl, MakeJob
 from tests.crawling.local_site import LocalSite, Reply
 from tests.samples import children
@@ -231,7 +232,7 @@ def test_crawl_with_its_processes_leaves_none_behind(site: LocalSite, make_job: 
     site.page("/", "/a", "/b")
     site.page("/a")
     site.page("/b")
-    request = CrawlRequest(url=f"{site.url}/", delay_s=0)
+    request = SiteRequest(url=f"{site.url}/", delay_s=0)
     result = engine.crawl(request, make_job(site), limits=QUICK)
     assert result.pages_ok == 3
     with pytest.raises(JobCancelled):

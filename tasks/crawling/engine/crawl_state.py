@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from tasks.core.errors import JobSuperseded, Transient
 from tasks.core.job import JobContext
-from tasks.crawling.contract import PageError
+from tasks.crawling.records import PageError
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS owner (fence INTEGER NOT NULL);
@@ -28,6 +28,9 @@ CREATE TABLE IF NOT EXISTS visits (number INTEGER PRIMARY KEY, url TEXT NOT NULL
 CREATE TABLE IF NOT EXISTS pages (identity BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (fence INTEGER PRIMARY KEY, size_bytes INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS errors (number INTEGER PRIMARY KEY, error TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS earlier (url TEXT PRIMARY KEY, etag TEXT NOT NULL, last_modified TEXT NOT NULL,
+  body_hash TEXT NOT NULL, content_hash TEXT NOT NULL, title TEXT NOT NULL, place INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS changes (url TEXT PRIMARY KEY, change TEXT NOT NULL, cost TEXT NOT NULL) WITHOUT ROWID;
 """
 # Of the file, in KiB: what most pages of a large crawl link to stays in memory, the rest on disk.
 _CACHE_KIB = 16 * 1024

@@ -66,7 +66,9 @@ class Extraction:
             async with asyncio.timeout(self._page_limit_s):
                 await _send(process, json.dumps({"url": url, "charset": charset}).encode(), body)
                 fields = await _receive(process)
-                outline = Outline(fields["title"], tuple(fields["links"]), fields["canonical"])
+                lists = {name: tuple(fields[name]) for name in ("links", "unfollowed")}
+                robots = tuple((name, content) for name, content in fields["robots"])
+                outline = Outline(**{**fields, **lists, "robots": robots})
                 on_outline(outline)
                 fields = await _receive(process)
                 fields["structured"], fields["forms"] = tuple(fields["structured"]), tuple(fields["forms"])

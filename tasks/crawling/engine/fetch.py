@@ -1,24 +1,28 @@
 """One URL over HTTP: redirects, caps, retries, politeness."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import httpx
 
 from tasks.core.errors import EgressRefused, EngineFailed, TooLarge, Transient
 from tasks.core.web_address import canonical, host_of
-from tasks.crawling.contract import FailureReason
 from tasks.crawling.engine.politeness import Politeness
 from tasks.crawling.engine.tally import SkipReason
+from tasks.crawling.records import FailureReason
 
 # What a refused or redirected body is read up to, so that the connection can be used again.
 DRAIN_BYTES = 64 * 1024
+# What a page may say of itself to robots, in lines of its head or elements; more is no page's need.
+MAX_ROBOTS_LINES = 20
+_CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WORTH_RETRYING = frozenset({429, 500, 502, 503, 504})
 _OVERLOADED = frozenset({429, 503})
 
 Judge = Callable[[str], Awaitable[SkipReason | None]]
+Conditions = Callable[[str], Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +38,16 @@ class FetchLimits:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """An answer 2xx, its body decoded from any content encoding."""
+    """An answer 2xx, its body decoded from any content encoding; or 304 without one, where conditions were sent."""
 
     url: str
     status: int
     charset: str | None
     body: bytes
+    etag: str = ""
+    last_modified: str = ""
+    robots: tuple[str, ...] = ()
+    """Lines of X-Robots-Tag."""
 
 
 class FetchFailed(EngineFailed):
@@ -90,6 +98,7 @@ class Fetcher:
         judge: Judge | None = None,
         redirects: int | None = None,
         truncate: bool = False,
+        conditions: Conditions | None = None,
     ) -> Fetched:
         """Return the answer at the end of the redirects.
 
@@ -97,13 +106,15 @@ class Fetcher:
             max_bytes: cap of the decoded body; ``truncate`` cuts there instead of failing.
             types: media types worth reading; None reads all. An absent Content-Type passes.
             judge: asked about each redirect's target; a reason to skip it ends the fetch.
+            conditions: gives the headers that make the request for an address conditional, where there are any.
         Raises:
             FetchFailed: no usable answer, after retries where they may help.
             FetchSkipped: by ``types`` or ``judge``.
         """
         hops_left = self._limits.redirects if redirects is None else redirects
         while True:
-            answer = await self._patiently(url, max_bytes=max_bytes, types=types, truncate=truncate)
+            headers = {} if conditions is None else conditions(url)
+            answer = await self._patiently(url, headers, max_bytes=max_bytes, types=types, truncate=truncate)
             if isinstance(answer, Fetched):
                 return answer
             if hops_left == 0:
@@ -114,14 +125,14 @@ class Fetcher:
             url = answer
 
     async def _patiently(
-        self, url: str, *, max_bytes: int, types: frozenset[str] | None, truncate: bool
+        self, url: str, headers: Mapping[str, str], *, max_bytes: int, types: frozenset[str] | None, truncate: bool
     ) -> Fetched | str:
         gate = self._politeness.gate(host_of(url))
         retry = 0
         while True:
             try:
                 async with gate.turn():
-                    answer = await self._once(url, max_bytes=max_bytes, types=types, truncate=truncate)
+                    answer = await self._once(url, headers, max_bytes=max_bytes, types=types, truncate=truncate)
                 gate.answered()
                 return answer
             except FetchFailed as exc:
@@ -134,11 +145,13 @@ class Fetcher:
             await asyncio.sleep(self._limits.backoff_s * 2**retry)
             retry += 1
 
-    async def _once(self, url: str, *, max_bytes: int, types: frozenset[str] | None, truncate: bool) -> Fetched | str:
+    async def _once(
+        self, url: str, headers: Mapping[str, str], *, max_bytes: int, types: frozenset[str] | None, truncate: bool
+    ) -> Fetched | str:
         """Return the answer, or the URL that it redirects to."""
         try:
             async with asyncio.timeout(self._limits.request_s):
-                request = self._client.build_request("GET", url, headers=self._headers)
+                request = self._client.build_request("GET", url, headers={**self._headers, **headers})
                 response = await self._client.send(request, stream=True, follow_redirects=False)
                 try:
                     return await _read(response, url, max_bytes=max_bytes, types=types, truncate=truncate)
@@ -160,6 +173,8 @@ async def _read(
     response: httpx.Response, url: str, *, max_bytes: int, types: frozenset[str] | None, truncate: bool
 ) -> Fetched | str:
     status = response.status_code
+    if status == 304 and not response.request.headers.keys().isdisjoint(_CONDITIONS):
+        return _fetched(response, url, b"")
     if not response.is_success:
         await _body(response, max_bytes=DRAIN_BYTES)
         if status not in _REDIRECTS:
@@ -176,7 +191,19 @@ async def _read(
         if not truncate:
             raise FetchFailed(f"larger than {max_bytes} bytes", reason=FailureReason.TOO_LARGE, status=status)
         body = body[:max_bytes]
-    return Fetched(url=url, status=status, charset=response.charset_encoding, body=body)
+    return _fetched(response, url, body)
+
+
+def _fetched(response: httpx.Response, url: str, body: bytes) -> Fetched:
+    return Fetched(
+        url=url,
+        status=response.status_code,
+        charset=response.charset_encoding,
+        body=body,
+        etag=response.headers.get("ETag", ""),
+        last_modified=response.headers.get("Last-Modified", ""),
+        robots=tuple(response.headers.get_list("X-Robots-Tag"))[:MAX_ROBOTS_LINES],
+    )
 
 
 async def _body(response: httpx.Response, *, max_bytes: int) -> bytes:

@@ -11,10 +11,8 @@ from tasks.crawling.contract import (
     MAX_ERRORS_SHOWN,
     PAGES_MEDIA_TYPE,
     BrokenLink,
-    CrawledPage,
     LinksRequest,
     LinksResult,
-    PageError,
 )
 from tasks.crawling.engine.crawl_state import CrawlState
 from tasks.crawling.engine.fetch import FetchFailed, FetchLimits, FetchSkipped
@@ -23,6 +21,7 @@ from tasks.crawling.engine.scope import SiteScope
 from tasks.crawling.engine.site import walk
 from tasks.crawling.engine.traps import without_session
 from tasks.crawling.engine.visiting import Tools, attended, run
+from tasks.crawling.records import CrawledPage, PageError
 
 MAX_PLACES = 10
 # No media type is this, so that an answer is judged by its head and its body is not read.
@@ -85,6 +84,7 @@ def check_links(request: LinksRequest, job: JobContext, *, limits: FetchLimits |
                 keep=keep,
                 on_error=links.fail,
                 afterwards=after,
+                keeps_noindex=True,
             )
         )
     broken = links.broken()

@@ -7,7 +7,6 @@ from tasks.crawling.contract import (
     MAX_SHOWN_CHARS,
     PAGES_MEDIA_TYPE,
     PAGES_NAME,
-    CrawledPage,
     CrawlRequest,
     PageRequest,
     PageResult,
@@ -16,6 +15,7 @@ from tasks.crawling.engine.fetch import FetchLimits
 from tasks.crawling.engine.politeness import Politeness
 from tasks.crawling.engine.start import first_page
 from tasks.crawling.engine.visiting import attended, run, visiting
+from tasks.crawling.records import CrawledPage
 
 
 def read_page(request: PageRequest, job: JobContext, *, limits: FetchLimits | None = None) -> PageResult:

@@ -18,12 +18,15 @@ from tasks.crawling.engine.reading.structured import kept
 
 MAX_LINKS = 2000
 MAX_TITLE_CHARS = 500
+# What a page may say of itself to robots; more is no page's need.
+MAX_ROBOTS_LINES = 20
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 # The HTML standard looks for a declared charset in the first 1024 bytes.
 _META_CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{1,40})""", re.IGNORECASE)
 # What the Encoding standard reads as windows-1252, whatever the label promises.
 _LATIN = frozenset({"ascii", "iso8859-1", "cp1252"})
+_ROBOTS_WORD = re.compile(r"\b(?:noindex|nofollow|none)\b", re.IGNORECASE)
 # Codecs of Python that are no character sets of the web.
 _NOT_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
 
@@ -45,7 +48,14 @@ def read_outline(tree: lxml.html.HtmlElement | None, *, url: str) -> Outline:
         return Outline(title="", links=(), canonical=None)
     base = _base_of(tree, url)
     title = " ".join(tree.xpath("string(//head/title | //body/title)").split())[:MAX_TITLE_CHARS]
-    return Outline(title=title, links=_links(tree, base), canonical=_canonical_link(tree, base))
+    links = _links(tree, base)
+    return Outline(
+        title=title,
+        links=tuple(links),
+        canonical=_canonical_link(tree, base),
+        unfollowed=tuple(url for url, is_followed in links.items() if not is_followed),
+        robots=_robots(tree),
+    )
 
 
 def read_text(tree: lxml.html.HtmlElement | None, *, url: str) -> MainText:
@@ -106,15 +116,23 @@ def _base_of(tree: lxml.html.HtmlElement, url: str) -> str:
     return (canonical(hrefs[0], base=url) if hrefs else None) or url
 
 
-def _links(tree: lxml.html.HtmlElement, base: str) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    for href in tree.xpath("//a/@href | //area/@href"):
+def _links(tree: lxml.html.HtmlElement, base: str) -> dict[str, bool]:
+    """Return the links in order, and whether any element that leads there lets robots follow it."""
+    found: dict[str, bool] = {}
+    for element in tree.xpath("//a[@href] | //area[@href]"):
         if len(found) >= MAX_LINKS:
             break
+        href = element.get("href")
         # A fragment alone leads nowhere else; many pages have hundreds of them.
         if not href.startswith("#") and (url := canonical(href, base=base)):
-            found[url] = None
-    return tuple(found)
+            found[url] = found.get(url, False) or "nofollow" not in element.get("rel", "").lower().split()
+    return found
+
+
+def _robots(tree: lxml.html.HtmlElement) -> tuple[tuple[str, str], ...]:
+    metas = ((meta.get("name"), meta.get("content")) for meta in tree.xpath("//meta[@name and @content]"))
+    told = [(name, content) for name, content in metas if _ROBOTS_WORD.search(content)]
+    return tuple(told[:MAX_ROBOTS_LINES])
 
 
 def _canonical_link(tree: lxml.html.HtmlElement, base: str) -> str | None:

@@ -11,6 +11,9 @@ class Outline:
     title: str
     links: tuple[str, ...]
     canonical: str | None
+    unfollowed: tuple[str, ...] = ()
+    robots: tuple[tuple[str, str], ...] = ()
+    """Names and contents of the ``meta`` elements that may be for robots."""
 
 
 @dataclass(frozen=True, slots=True)

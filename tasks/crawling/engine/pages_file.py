@@ -7,8 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from tasks.crawling.contract import PAGES_NAME, CrawledPage
+from tasks.crawling.contract import PAGES_NAME
 from tasks.crawling.engine.crawl_state import CrawlState
+from tasks.crawling.records import CrawledPage
 
 _BLOCK_BYTES = 1 << 20
 

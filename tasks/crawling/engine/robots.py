@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from tasks.core.robots import MAX_ROBOTS_BYTES, MAX_ROBOTS_REDIRECTS, parse_robots
 from tasks.core.web_address import host_of, origin_of
-from tasks.crawling.contract import FailureReason
 from tasks.crawling.engine.fetch import Fetcher, FetchFailed
 from tasks.crawling.engine.politeness import Politeness
+from tasks.crawling.records import FailureReason
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Crawling one site: the engine of ``crawling.site``."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -9,14 +10,14 @@ from tasks.core.errors import Permanent
 from tasks.core.job import JobContext
 from tasks.core.web_address import host_of
 from tasks.crawling.contract import (
+    CHANGES_NAME,
     DEFAULT_DELAY_S,
     PAGES_MEDIA_TYPE,
     PAGES_NAME,
     SITE_CRAWLED,
-    CrawledPage,
     CrawlRequest,
     CrawlResult,
-    PageError,
+    SiteRequest,
     StopReason,
 )
 from tasks.crawling.engine.crawl_state import CrawlState
@@ -24,12 +25,15 @@ from tasks.crawling.engine.fetch import FetchLimits
 from tasks.crawling.engine.frontier import Frontier, Visit
 from tasks.crawling.engine.pages_file import PagesFile
 from tasks.crawling.engine.politeness import Politeness
+from tasks.crawling.engine.reading_version import reading_version
+from tasks.crawling.engine.recall import Recall
 from tasks.crawling.engine.scope import SiteScope
 from tasks.crawling.engine.sitemaps import SitemapReader
 from tasks.crawling.engine.start import first_page
 from tasks.crawling.engine.tally import SkipReason, Tally
 from tasks.crawling.engine.visiting import Tools, run, visiting
 from tasks.crawling.engine.visitor import Outcome, Skipped
+from tasks.crawling.records import CrawledPage, EarlierCrawl, PageError
 
 # Reading a page costs more CPU than fetching it; see docs/crawling.md for what one, two and none were measured at.
 EXTRACTION_PROCESSES = 2
@@ -41,10 +45,32 @@ UNANSWERED_UNTIL_DOWN = 25
 ResultT = TypeVar("ResultT")
 
 
-def crawl(request: CrawlRequest, job: JobContext, *, limits: FetchLimits | None = None) -> CrawlResult:
+OpenEarlier = Callable[[JobContext, str], EarlierCrawl | None]
+"""Finds the crawl that ``since`` of a request names; None where it is ``last`` and there is none."""
+
+
+class SiteCrawler:
+    """The engine of ``crawling.site``."""
+
+    def __init__(self, open_earlier: OpenEarlier) -> None:
+        self._open_earlier = open_earlier
+
+    def __call__(self, request: SiteRequest, job: JobContext) -> CrawlResult:
+        """Crawl as ``crawl`` does."""
+        return crawl(request, job, open_earlier=self._open_earlier)
+
+
+def crawl(
+    request: SiteRequest,
+    job: JobContext,
+    *,
+    limits: FetchLimits | None = None,
+    open_earlier: OpenEarlier = lambda _job, _since: None,
+) -> CrawlResult:
     """Crawl the site and keep its pages as the artifact ``pages.jsonl``, one ``CrawledPage`` a line.
 
     A new attempt on the same machine goes on where the last one stopped; only pages under way are fetched again.
+    With ``since`` it asks for pages of the earlier crawl conditionally and keeps what differs as ``changes.jsonl``.
 
     Args:
         job: gets a ``crawling`` report per page, and is asked at least every 0.2 s whether to go on.
@@ -53,8 +79,13 @@ def crawl(request: CrawlRequest, job: JobContext, *, limits: FetchLimits | None 
         EgressRefused: the start URL is where requests must not go. Permanent.
         Permanent: robots.txt disallows the start URL, or its Crawl-delay is longer than the time allowed.
         Transient: the start URL or its robots.txt did not answer, or answered 429 or 5xx.
+        NotFound: the earlier crawl that the request names is not there. Permanent.
     """
-    with CrawlState.of(job) as state, PagesFile(state) as pages:
+    with (
+        CrawlState.of(job) as state,
+        PagesFile(state) as pages,
+        _recalling(request, job, state, open_earlier) as recall,
+    ):
 
         def keep(page: CrawledPage) -> bool:
             is_new = pages.is_new(page)
@@ -62,10 +93,49 @@ def crawl(request: CrawlRequest, job: JobContext, *, limits: FetchLimits | None 
                 pages.append(page)
             return is_new
 
-        result = run(walk(request, job, limits=limits or FetchLimits(), state=state, keep=keep))
+        work = walk(
+            request,
+            job,
+            limits=limits or FetchLimits(),
+            state=state,
+            keep=keep,
+            recall=recall,
+            tell=job.delta if request.page_events else None,
+        )
+        result = run(work).model_copy(update={"reader": reading_version()})
         job.save(PAGES_NAME, pages.whole(job.workdir), PAGES_MEDIA_TYPE)
+        if recall is not None:
+            changes = job.workdir / CHANGES_NAME
+            delta = recall.finish(changes, is_whole=result.stopped_by is StopReason.EXHAUSTED)
+            job.save(CHANGES_NAME, changes, PAGES_MEDIA_TYPE)
+            result = result.model_copy(update={"delta": delta})
     job.emit(SITE_CRAWLED, _crawled(result, job_id=job.id))
     return result
+
+
+@contextmanager
+def _recalling(
+    request: SiteRequest, job: JobContext, state: CrawlState, open_earlier: OpenEarlier
+) -> Iterator[Recall | None]:
+    """Give what the earlier crawl knew, which every attempt must take from the same one."""
+    if request.since is None:
+        yield None
+        return
+    chosen = state.fact("since")
+    earlier = open_earlier(job, request.since) if chosen is None else _reopened(job, chosen["job_id"], open_earlier)
+    if chosen is None:
+        state.keep_fact("since", {"job_id": earlier and earlier.job_id})
+    if earlier is None:
+        job.log("there is no earlier crawl of this URL to compare with")
+        yield None
+        return
+    with closing(earlier.pages):
+        job.log(f"compares with job {earlier.job_id}")
+        yield Recall(state, earlier, job)
+
+
+def _reopened(job: JobContext, job_id: str | None, open_earlier: OpenEarlier) -> EarlierCrawl | None:
+    return None if job_id is None else open_earlier(job, job_id)
 
 
 async def walk(
@@ -77,6 +147,9 @@ async def walk(
     keep: Callable[[CrawledPage], bool],
     on_error: Callable[[PageError], None] = lambda _error: None,
     afterwards: Callable[[Tools, str], Coroutine[object, object, None]] | None = None,
+    recall: Recall | None = None,
+    tell: Callable[[dict[str, object]], None] | None = None,
+    keeps_noindex: bool = False,
 ) -> CrawlResult:
     """Crawl the site and return what became of it; errors as those of ``crawl``.
 
@@ -85,6 +158,9 @@ async def walk(
         keep: gets each page, within the transaction that makes it count; False where it was kept already.
         on_error: gets each page that failed.
         afterwards: is awaited at the end with what fetched, and where the start URL led to.
+        recall: what an earlier crawl knew, for pages to be compared with.
+        tell: gets a few words on each page as it comes.
+        keeps_noindex: whether pages that ask not to be indexed are kept, whatever the request says.
     """
     tally = Tally.of(state)
     if job.attempt > 1:
@@ -92,8 +168,21 @@ async def walk(
         job.log(f"attempt {job.attempt} " + (f"goes on after {tally.visits} pages" if is_begun else "starts anew"))
     delay_s = DEFAULT_DELAY_S if request.delay_s is None else request.delay_s
     politeness = Politeness(delay_s=delay_s, concurrency=request.concurrency)
-    async with visiting(request, job, politeness=politeness, limits=limits, processes=EXTRACTION_PROCESSES) as tools:
-        site = _Site(request, job, tools=tools, state=state, tally=tally, keep=keep, on_error=on_error)
+    async with visiting(
+        request, job, politeness=politeness, limits=limits, processes=EXTRACTION_PROCESSES, recall=recall
+    ) as tools:
+        site = _Site(
+            request,
+            job,
+            tools=tools,
+            state=state,
+            tally=tally,
+            keep=keep,
+            on_error=on_error,
+            recall=recall,
+            tell=tell,
+            keeps_noindex=keeps_noindex,
+        )
         try:
             start_url, stopped_by = await site.crawl()
         finally:
@@ -113,6 +202,7 @@ def _crawled(result: CrawlResult, *, job_id: str) -> dict[str, object]:
         "pages_failed": result.pages_failed,
         "stopped_by": result.stopped_by.value,
         "artifact": result.artifact,
+        **({} if result.delta is None else {"delta": result.delta.model_dump()}),
     }
 
 
@@ -133,8 +223,14 @@ class _Site:
         tally: Tally,
         keep: Callable[[CrawledPage], bool],
         on_error: Callable[[PageError], None],
+        recall: Recall | None,
+        tell: Callable[[dict[str, object]], None] | None,
+        keeps_noindex: bool,
     ) -> None:
         self.tally = tally
+        self._recall = recall
+        self._tell = tell
+        self._keeps_noindex = keeps_noindex or not request.respect_page_robots
         self._state = state
         self._request = request
         self._job = job
@@ -173,7 +269,7 @@ class _Site:
             self._bind(first.url)
             for url in (first.requested_url, first.url):
                 self._frontier.claim(url, by=visit)
-            self._add_links(visit, first.links)
+            self._add_links(visit, self._visitor.to_follow(first))
             self._settle(visit, first)
             self._state.keep_fact("start", first.url)
         return first.url
@@ -189,12 +285,14 @@ class _Site:
             return
         listed = (await self._await(self._robots.rules_for(start_url))).sitemaps
         reader = SitemapReader(self._fetcher, max_urls=MAX_SITEMAP_URLS)
-        urls = await self._await(reader.pages(start_url, listed=listed))
+        is_delta = self._recall is not None
+        urls = await self._await(reader.pages(start_url, listed=listed, is_newest_first=is_delta))
         for problem in reader.problems:
             self._job.log(problem, level="warning")
         self.tally.sitemap_urls = len(urls)
         with self._state.writing():
-            self._frontier.add(urls, found_by=1)
+            # Where there is something to compare with, what the site says has changed is looked at first.
+            self._frontier.add(urls, found_by=-1 if is_delta else 1)
             self.tally.keep_in(self._state)
             self._state.keep_fact("sitemaps", value=True)
 
@@ -247,6 +345,8 @@ class _Site:
             return
         if isinstance(outcome, PageError):
             self._job.log(f"{outcome.url}: {outcome.message}", level="warning")
+        if self._tell is not None:
+            self._tell(_told(visit, outcome))
         known = self.tally.pages_ok + len(self._under_way) + len(self._frontier)
         self._job.report("crawling", self.tally.pages_ok, min(self._request.max_pages, known), message=visit.url)
 
@@ -259,12 +359,21 @@ class _Site:
             case PageError():
                 self.tally.fail(outcome)
                 self._state.note_error(outcome)
+                if self._recall is not None:
+                    self._recall.fail(outcome)
                 self._on_error(outcome)
+            case CrawledPage(noindex=True) if not self._keeps_noindex:
+                self.tally.skip("noindex")
             case CrawledPage():
-                if self._keep(outcome):
-                    self.tally.keep(size_bytes=outcome.size_bytes, depth=outcome.depth)
-                else:
-                    self.tally.skip("duplicate")
+                self._count_page(outcome)
+
+    def _count_page(self, page: CrawledPage) -> None:
+        is_kept = self._keep(page)
+        cost = "read" if self._recall is None else self._recall.settle(page, is_kept=is_kept)
+        if is_kept:
+            self.tally.keep(size_bytes=0 if cost == "not_modified" else page.size_bytes, depth=page.depth)
+        else:
+            self.tally.skip("duplicate")
 
     async def _await(self, work: Coroutine[object, object, ResultT]) -> ResultT:
         """Return what ``work`` returns, while the job may still interrupt it."""
@@ -283,6 +392,18 @@ class _Site:
         if self.tally.elapsed_s > self._request.max_duration_s:
             raise _OutOfTime
         return done
+
+
+def _told(visit: Visit, outcome: Outcome) -> dict[str, object]:
+    """Return what viewers see of a page."""
+    match outcome:
+        case CrawledPage():
+            words = outcome.model_dump(mode="json", include={"status", "title", "page_type", "size_bytes", "change"})
+            return {"page": outcome.url, "depth": visit.depth, **words}
+        case PageError():
+            return {"page": outcome.url, "depth": visit.depth, "status": outcome.status, "error": outcome.reason.value}
+        case Skipped(reason):
+            return {"page": visit.url, "depth": visit.depth, "skipped": reason}
 
 
 async def _end(*tasks: asyncio.Task[ResultT]) -> None:

@@ -1,6 +1,7 @@
 """Sitemaps: sitemaps.org protocol 0.9, index files and gzip included."""
 
 import asyncio
+import re
 import zlib
 from collections import deque
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ MAX_SITEMAP_BYTES = 20 * 2**20
 MAX_FILES = 50
 CHUNK_BYTES = 64 * 1024
 _ENTRIES = frozenset({"url", "sitemap"})
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -29,6 +31,8 @@ class Sitemap:
 
     pages: tuple[str, ...]
     sitemaps: tuple[str, ...]
+    lastmods: tuple[str, ...] = ()
+    """For each of them the day of its last change, YYYY-MM-DD; empty where it is not told."""
 
 
 def parse_sitemap(body: bytes, *, max_urls: int, max_bytes: int = MAX_SITEMAP_BYTES) -> Sitemap:
@@ -50,6 +54,8 @@ def parse_sitemap(body: bytes, *, max_urls: int, max_bytes: int = MAX_SITEMAP_BY
         recover=True,
     )
     found: list[str] = []
+    days: list[str] = []
+    day = ""
     root = ""
     text = memoryview(_unpacked(body, max_bytes=max_bytes))
     for at in range(0, len(text), CHUNK_BYTES):
@@ -60,16 +66,28 @@ def parse_sitemap(body: bytes, *, max_urls: int, max_bytes: int = MAX_SITEMAP_BY
                 root = root or name
             elif name == "loc" and _is_entry(element.getparent()):
                 found.append((element.text or "").strip())
+            elif name == "lastmod" and _is_entry(element.getparent()):
+                day = _day(element.text or "")
             elif name in _ENTRIES:
+                days += [""] * (len(found) - len(days))
+                if days:
+                    days[-1] = day
+                day = ""
                 element.clear()  # a large file is never held whole as a tree
         if len(found) >= max_urls:
             break
     if root not in {"urlset", "sitemapindex"}:
         raise SitemapBroken("is neither a urlset nor a sitemapindex")
     is_index = root == "sitemapindex"
-    return Sitemap(
-        pages=() if is_index else tuple(found[:max_urls]), sitemaps=tuple(found[:max_urls]) if is_index else ()
-    )
+    places = tuple(found[:max_urls])
+    lastmods = (*days, *[""] * (len(places) - len(days)))[: len(places)]
+    return Sitemap(pages=() if is_index else places, sitemaps=places if is_index else (), lastmods=lastmods)
+
+
+def _day(text: str) -> str:
+    """Return the day of a W3C date and time; coarser ones tell too little to go by."""
+    match = _DAY.match(text.strip())
+    return match[0] if match else ""
 
 
 def _is_entry(element: etree._Element | None) -> bool:
@@ -89,6 +107,10 @@ def _unpacked(body: bytes, *, max_bytes: int) -> bytes:
     return text
 
 
+def _second(pair: tuple[str, str]) -> str:
+    return pair[1]
+
+
 class SitemapReader:
     """Collects page URLs from a site's sitemaps."""
 
@@ -98,8 +120,8 @@ class SitemapReader:
         self.problems: list[str] = []
         """One line for each sitemap that could not be read."""
 
-    async def pages(self, start_url: str, *, listed: tuple[str, ...]) -> list[str]:
-        """Return canonical page URLs, distinct, in order.
+    async def pages(self, start_url: str, *, listed: tuple[str, ...], is_newest_first: bool = False) -> list[str]:
+        """Return canonical page URLs, distinct, in order; or by the day of their last change, the newest first.
 
         Args:
             listed: the Sitemap lines of robots.txt; where there are none, ``/sitemap.xml`` is tried.
@@ -109,19 +131,23 @@ class SitemapReader:
         if is_guess:
             waiting.append(f"{origin_of(start_url)}/sitemap.xml")
         seen = set(waiting)
-        pages: dict[str, None] = {}
+        pages: dict[str, str] = {}
         files = 0
         while waiting and files < MAX_FILES and len(pages) < self._max_urls:
             url = waiting.popleft()
             files += 1
             sitemap = await self._read(url, is_guess=is_guess)
-            pages.update(dict.fromkeys(page for loc in sitemap.pages if (page := canonical(loc, base=url))))
-            for loc in sitemap.sitemaps:
+            for loc, day in zip(sitemap.pages, sitemap.lastmods, strict=False):
+                if page := canonical(loc, base=url):
+                    pages.setdefault(page, day)
+            children = list(zip(sitemap.sitemaps, sitemap.lastmods, strict=False))
+            for loc, _ in sorted(children, key=_second, reverse=True) if is_newest_first else children:
                 child = canonical(loc, base=url)
                 if child and child not in seen:
                     seen.add(child)
                     waiting.append(child)
-        return list(pages)[: self._max_urls]
+        chosen = list(pages.items())[: self._max_urls]
+        return [url for url, _ in (sorted(chosen, key=_second, reverse=True) if is_newest_first else chosen)]
 
     async def _read(self, url: str, *, is_guess: bool) -> Sitemap:
         try:

@@ -4,12 +4,12 @@ import socket
 
 from tasks.core.errors import AppError, EgressRefused, InputRejected, Permanent, Transient
 from tasks.core.web_address import canonical
-from tasks.crawling.contract import CrawledPage, FailureReason
 from tasks.crawling.engine.extraction import ExtractionFailed
 from tasks.crawling.engine.fetch import FetchFailed, FetchSkipped
 from tasks.crawling.engine.frontier import Visit
 from tasks.crawling.engine.robots import RobotsBook
 from tasks.crawling.engine.visitor import Visitor
+from tasks.crawling.records import CrawledPage, FailureReason
 
 _MAY_PASS = frozenset({FailureReason.TIMEOUT, FailureReason.CONNECTION, FailureReason.HTTP_5XX})
 _NO_SUCH_HOST = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})

@@ -4,17 +4,11 @@ import time
 from collections import Counter
 from typing import Literal, Self
 
-from tasks.crawling.contract import (
-    MAX_ERRORS_SHOWN,
-    CrawlResult,
-    FailureReason,
-    PageError,
-    SkippedPages,
-    StopReason,
-)
+from tasks.crawling.contract import MAX_ERRORS_SHOWN, CrawlResult, SkippedPages, StopReason
 from tasks.crawling.engine.crawl_state import CrawlState
+from tasks.crawling.records import FailureReason, PageError
 
-SkipReason = Literal["robots", "scope", "type", "duplicate", "overflow", "trap"]
+SkipReason = Literal["robots", "scope", "type", "duplicate", "overflow", "trap", "noindex"]
 
 _COUNTS = ("pages_ok", "visits", "fetched_bytes", "deepest", "sitemap_urls")
 
@@ -86,7 +80,7 @@ class Tally:
         self.unanswered_in_a_row = self.unanswered_in_a_row + 1 if is_unanswered else 0
 
     def result(self, *, start_url: str, delay_s: float, stopped_by: StopReason) -> CrawlResult:
-        """Return the summary."""
+        """Return the summary; who made and compared the texts is for others to add."""
         duration_s = self.elapsed_s
         return CrawlResult(
             start_url=start_url,

@@ -12,6 +12,7 @@ from tasks.crawling.contract import CrawlRequest
 from tasks.crawling.engine.extraction import Extraction
 from tasks.crawling.engine.fetch import Fetcher, FetchLimits
 from tasks.crawling.engine.politeness import Politeness
+from tasks.crawling.engine.recall import Recall
 from tasks.crawling.engine.robots import RobotsBook
 from tasks.crawling.engine.visitor import Visitor
 
@@ -33,7 +34,13 @@ class Tools:
 
 @asynccontextmanager
 async def visiting(
-    request: CrawlRequest, job: JobContext, *, politeness: Politeness, limits: FetchLimits, processes: int
+    request: CrawlRequest,
+    job: JobContext,
+    *,
+    politeness: Politeness,
+    limits: FetchLimits,
+    processes: int,
+    recall: Recall | None = None,
 ) -> AsyncIterator[Tools]:
     """Give the tools; ``processes`` is how many read pages, never more than there are pages to keep."""
     user_agent = request.user_agent or USER_AGENT
@@ -43,7 +50,10 @@ async def visiting(
     ):
         fetcher = Fetcher(client, politeness, user_agent=user_agent, limits=limits)
         robots = RobotsBook(fetcher, politeness, user_agent=user_agent, is_obeyed=request.respect_robots)
-        yield Tools(fetcher, robots, Visitor(request, fetcher=fetcher, robots=robots, extraction=extraction))
+        visitor = Visitor(
+            request, fetcher=fetcher, robots=robots, extraction=extraction, user_agent=user_agent, recall=recall
+        )
+        yield Tools(fetcher, robots, visitor)
 
 
 async def attended(work: Coroutine[object, object, ResultT], job: JobContext) -> ResultT:

@@ -1,14 +1,19 @@
-"""One visit: may we, fetch, read."""
+"""One visit: may we, fetch, read (or recall)."""
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from tasks.crawling.contract import CrawledPage, CrawlRequest, FailureReason, PageError, PageForm, PageType
+from tasks.crawling.contract import CrawlRequest
 from tasks.crawling.engine.extraction import Extraction, ExtractionFailed
-from tasks.crawling.engine.fetch import Fetcher, FetchFailed, FetchSkipped
+from tasks.crawling.engine.fetch import Fetched, Fetcher, FetchFailed, FetchSkipped
 from tasks.crawling.engine.frontier import Visit
+from tasks.crawling.engine.page_content import MainText, Outline
+from tasks.crawling.engine.page_robots import page_robots
+from tasks.crawling.engine.recall import Recall
 from tasks.crawling.engine.robots import RobotsBook
 from tasks.crawling.engine.tally import SkipReason
+from tasks.crawling.records import CrawledPage, FailureReason, PageError, PageForm, PageType
 
 PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 
@@ -29,8 +34,20 @@ Outcome = CrawledPage | PageError | Skipped
 class Visitor:
     """Makes visits, several at a time."""
 
-    def __init__(self, request: CrawlRequest, *, fetcher: Fetcher, robots: RobotsBook, extraction: Extraction) -> None:
+    def __init__(
+        self,
+        request: CrawlRequest,
+        *,
+        fetcher: Fetcher,
+        robots: RobotsBook,
+        extraction: Extraction,
+        user_agent: str,
+        recall: Recall | None = None,
+    ) -> None:
         self._max_bytes = request.max_page_bytes
+        self._obeys_pages = request.respect_page_robots
+        self._user_agent = user_agent
+        self._recall = recall
         self._fetcher = fetcher
         self._robots = robots
         self._extraction = extraction
@@ -40,7 +57,7 @@ class Visitor:
 
         Args:
             gatekeeper: asked about the target of each redirect.
-            on_links: gets the page's links as soon as they are known, long before the page is read.
+            on_links: gets the page's links that may be followed as soon as they are known, long before it is read.
         """
         if not (await self._robots.rules_for(visit.url)).allows(visit.url):
             return Skipped("robots")
@@ -60,14 +77,60 @@ class Visitor:
             FetchFailed, FetchSkipped, ExtractionFailed: there is none.
         """
         fetched = await self._fetcher.fetch(
-            visit.url, max_bytes=self._max_bytes, types=PAGE_TYPES, judge=self._judge(visit, gatekeeper)
+            visit.url,
+            max_bytes=self._max_bytes,
+            types=PAGE_TYPES,
+            judge=self._judge(visit, gatekeeper),
+            conditions=None if self._recall is None else self._recall.conditions,
         )
+        body_hash = hashlib.sha256(fetched.body).hexdigest()
+        if (page := self._recalled(fetched, visit, body_hash)) is not None:
+            on_links(self.to_follow(page))
+            return page
         outline, main = await self._extraction.read(
             fetched.body,
             url=fetched.url,
             charset=fetched.charset,
-            on_outline=lambda outline: on_links(outline.links),
+            on_outline=lambda outline: on_links(self._followed(outline, fetched)),
         )
+        page = self._record(fetched, visit, outline, main).model_copy(update={"body_hash": body_hash})
+        return page if self._recall is None else self._recall.judged(page)
+
+    def to_follow(self, page: CrawledPage) -> tuple[str, ...]:
+        """Return the page's links that may be followed."""
+        left_out = frozenset(page.unfollowed if self._obeys_pages else ())
+        return tuple(url for url in page.links if url not in left_out)
+
+    def _followed(self, outline: Outline, fetched: Fetched) -> tuple[str, ...]:
+        left_out = frozenset(self._unfollowed(outline, fetched) if self._obeys_pages else ())
+        return tuple(url for url in outline.links if url not in left_out)
+
+    def _unfollowed(self, outline: Outline, fetched: Fetched) -> tuple[str, ...]:
+        told = page_robots(outline.robots, fetched.robots, user_agent=self._user_agent)
+        return outline.links if told.nofollow else outline.unfollowed
+
+    def _recalled(self, fetched: Fetched, visit: Visit, body_hash: str) -> CrawledPage | None:
+        """Return the earlier record of a page that stands as it was; None where it must be read."""
+        if self._recall is None:
+            return None
+        is_sent = fetched.status != 304
+        earlier = self._recall.same(fetched.url, body_hash) if is_sent else self._recall.unmodified(fetched.url)
+        if earlier is None:
+            return None
+        told = page_robots((), fetched.robots, user_agent=self._user_agent)
+        news = {
+            "requested_url": visit.url,
+            "depth": visit.depth,
+            # Of the header, which may have changed while the body has not; what the body says stands in the record.
+            "noindex": earlier.noindex or told.noindex,
+            "unfollowed": earlier.links if told.nofollow else earlier.unfollowed,
+            "etag": _short(fetched.etag, 300) or ("" if is_sent else earlier.etag),
+            "last_modified": _short(fetched.last_modified, 100) or ("" if is_sent else earlier.last_modified),
+        }
+        return earlier.model_copy(update=news)
+
+    def _record(self, fetched: Fetched, visit: Visit, outline: Outline, main: MainText) -> CrawledPage:
+        told = page_robots(outline.robots, fetched.robots, user_agent=self._user_agent)
         return CrawledPage(
             url=fetched.url,
             requested_url=visit.url,
@@ -89,6 +152,10 @@ class Visitor:
             description=main.description,
             structured=main.structured,
             forms=tuple(PageForm.model_validate(form) for form in main.forms),
+            noindex=told.noindex,
+            unfollowed=self._unfollowed(outline, fetched),
+            etag=_short(fetched.etag, 300),
+            last_modified=_short(fetched.last_modified, 100),
         )
 
     def _judge(self, visit: Visit, gatekeeper: Gatekeeper) -> Callable[[str], Awaitable[SkipReason | None]]:
@@ -99,3 +166,8 @@ class Visitor:
             return None if target == visit.url else gatekeeper(target)
 
         return judge
+
+
+def _short(text: str, most_chars: int) -> str:
+    # One that is cut would match nothing.
+    return text if len(text) <= most_chars else ""

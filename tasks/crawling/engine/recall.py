@@ -1,0 +1,143 @@
+"""What an earlier crawl knew of a site's pages: asked for conditionally, and compared.
+
+Its records stay in its own file; the crawl's state holds where each one lies and what to compare.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from tasks.core.job import JobContext
+from tasks.crawling.engine.crawl_state import CrawlState
+from tasks.crawling.engine.reading_version import reading_version
+from tasks.crawling.records import ChangedPage, CrawlDelta, CrawledPage, EarlierCrawl, PageChange, PageError
+
+_GONE = frozenset({404, 410})
+_LOADED = "earlier"
+# Lines between two looks at whether the job goes on.
+_LINES_AT_A_TIME = 500
+
+Cost = Literal["read", "same_bytes", "not_modified"]
+
+
+class _Known(NamedTuple):
+    etag: str
+    last_modified: str
+    body_hash: str
+    content_hash: str
+    title: str
+    place: int
+
+
+class Recall:
+    """The pages of an earlier crawl, by address. Everything happens in one thread."""
+
+    def __init__(self, state: CrawlState, earlier: EarlierCrawl, job: JobContext) -> None:
+        """Read through the earlier crawl's pages, unless an earlier attempt has."""
+        self._state = state
+        self._earlier = earlier
+        # What another reader made of a page is not what this one would: then each page is fetched and read.
+        self._is_read_alike = earlier.reader == reading_version()
+        self._costs: dict[str, Cost] = {}
+        if state.fact(_LOADED) is None:
+            with state.writing() as db:
+                for number, row in enumerate(self._rows()):
+                    if number % _LINES_AT_A_TIME == 0:
+                        job.checkpoint()
+                    db.execute("INSERT OR REPLACE INTO earlier VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+                state.keep_fact(_LOADED, earlier.job_id)
+
+    def _rows(self) -> Iterator[tuple[object, ...]]:
+        place = 0
+        for line in self._earlier.pages:
+            page = json.loads(line)
+            told = (page.get(name) or "" for name in ("etag", "last_modified", "body_hash", "content_hash", "title"))
+            yield page["url"], *told, place
+            place += len(line)
+
+    def conditions(self, url: str) -> dict[str, str]:
+        """Return the headers that ask for the page only where it is another than before (RFC 9110, 13.1)."""
+        known = self._known(url)
+        if known is None or not self._is_read_alike:
+            return {}
+        headers = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified}
+        return {name: value for name, value in headers.items() if value}
+
+    def unmodified(self, url: str) -> CrawledPage | None:
+        """Return the earlier record of a page of which the site says that it stands, or None where there is none."""
+        return self._again(url, "not_modified")
+
+    def same(self, url: str, body_hash: str) -> CrawledPage | None:
+        """Return the earlier record of a page whose body is what it was, or None where it is not."""
+        known = self._known(url)
+        if known is None or not self._is_read_alike or known.body_hash != body_hash:
+            return None
+        return self._again(url, "same_bytes")
+
+    def judged(self, page: CrawledPage) -> CrawledPage:
+        """Return the page, which was read, with what became of it."""
+        known = self._known(page.url)
+        if known is None:
+            change = PageChange.NEW
+        elif (known.content_hash, known.title) == (page.content_hash, page.title):
+            change = PageChange.UNCHANGED
+        else:
+            change = PageChange.CHANGED
+        return page.model_copy(update={"change": change})
+
+    def settle(self, page: CrawledPage, *, is_kept: bool) -> Cost:
+        """Note what became of the page, as part of the transaction around this; return what it cost to know.
+
+        One that is not kept, as a duplicate, is nothing new; one that was known is not missed for it.
+        """
+        cost = self._costs.pop(page.url, "read")
+        change = page.change or PageChange.NEW
+        if is_kept or change is not PageChange.NEW:
+            with self._state.writing() as db:
+                db.execute("INSERT OR REPLACE INTO changes VALUES (?, ?, ?)", (page.url, change.value, cost))
+        return cost
+
+    def fail(self, error: PageError) -> None:
+        """Note that a page could not be had, where it was known, as part of the transaction around this."""
+        if self._known(error.url) is not None:
+            change = PageChange.GONE if error.status in _GONE else PageChange.FAILED
+            with self._state.writing() as db:
+                db.execute("INSERT OR REPLACE INTO changes VALUES (?, ?, 'read')", (error.url, change.value))
+
+    def finish(self, path: Path, *, is_whole: bool) -> CrawlDelta:
+        """Write what has changed to ``path``, by address, and return the counts.
+
+        Args:
+            is_whole: nothing was left out for a cap, so that what was not come upon is missed.
+        """
+        if is_whole:
+            with self._state.writing() as db:
+                db.execute(_MISSED)
+        counts = dict.fromkeys(("not_modified", "same_bytes"), 0) | {change.value: 0 for change in PageChange}
+        for change, cost, count in self._state.read("SELECT change, cost, count(*) FROM changes GROUP BY 1, 2"):
+            counts[change] += count
+            if cost in counts:
+                counts[cost] += count
+        with path.open("w", encoding="utf-8") as out:
+            for url, change in self._state.read(_CHANGED):
+                out.write(ChangedPage(url=url, change=change).model_dump_json() + "\n")
+        return CrawlDelta(since=self._earlier.job_id, **counts)
+
+    def _known(self, url: str) -> _Known | None:
+        rows = self._state.read(_KNOWN, url)
+        return _Known(*rows[0]) if rows else None
+
+    def _again(self, url: str, cost: Cost) -> CrawledPage | None:
+        known = self._known(url)
+        if known is None:
+            return None
+        self._earlier.pages.seek(known.place)
+        page = CrawledPage.model_validate_json(self._earlier.pages.readline())
+        self._costs[url] = cost
+        return page.model_copy(update={"change": PageChange.UNCHANGED})
+
+
+_KNOWN = "SELECT etag, last_modified, body_hash, content_hash, title, place FROM earlier WHERE url = ?"
+_MISSED = "INSERT OR IGNORE INTO changes SELECT url, 'missed', 'read' FROM earlier"
+_CHANGED = "SELECT url, change FROM changes WHERE change != 'unchanged' ORDER BY url"

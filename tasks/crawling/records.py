@@ -1,0 +1,214 @@
+"""What is told of one page. Light to import: the web process loads this module."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, BinaryIO, Literal
+
+from pydantic import ConfigDict, Field
+
+from tasks.core.spec import Contract
+
+_DAY = r"^(\d{4}-\d{2}-\d{2})?$"
+Count = Annotated[int, Field(ge=0, le=10_000_000)]
+
+
+class FailureReason(StrEnum):
+    """Why one page could not be fetched or read."""
+
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    HTTP_4XX = "http_4xx"
+    HTTP_5XX = "http_5xx"
+    REDIRECTS = "redirects"
+    PROTOCOL = "protocol"
+    REFUSED = "refused"
+    TOO_LARGE = "too_large"
+    EXTRACTION = "extraction"
+
+
+class PageType(StrEnum):
+    """What a page is for, as far as its build tells."""
+
+    ARTICLE = "article"
+    """News, posts, guides: one text."""
+    COLLECTION = "collection"
+    """A shop's category: products."""
+    DOCUMENTATION = "documentation"
+    """Reference, manuals, tutorials."""
+    FORUM = "forum"
+    """Questions and answers, threads."""
+    LISTING = "listing"
+    """Lists of articles, jobs, places."""
+    PRODUCT = "product"
+    """One thing to buy."""
+    SERVICE = "service"
+    """What a company or a program offers."""
+
+
+class PageForm(Contract):
+    """A form of a page."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"action": "https://docs.example.org/search", "method": "get", "fields": ["q"]}]
+        }
+    )
+
+    action: str = Field(max_length=2048, description="Where it leads to.")
+    method: Literal["get", "post"]
+    fields: tuple[Annotated[str, Field(max_length=100)], ...] = Field(
+        max_length=50, description="Names, hidden ones too."
+    )
+
+
+class PageChange(StrEnum):
+    """What became of a page since an earlier crawl."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    """Its text or title says something else."""
+    UNCHANGED = "unchanged"
+    GONE = "gone"
+    """It answers 404 or 410."""
+    MISSED = "missed"
+    """A crawl that left nothing out did not come upon it."""
+    FAILED = "failed"
+    """It could not be had this time, which says nothing of the page."""
+
+
+class CrawledPage(Contract):
+    """One line of ``pages.jsonl``."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "url": "https://docs.example.org/intro",
+                    "requested_url": "https://docs.example.org/intro",
+                    "canonical": None,
+                    "status": 200,
+                    "depth": 1,
+                    "title": "Introduction",
+                    "text": "# Introduction\n\nStart here.",
+                    "links": ["https://docs.example.org/"],
+                    "hash": "9c1f8c5e4a3b2d1009f8e7d6c5b4a39281706f5e4d3c2b1a0998877665544332",
+                    "size_bytes": 5120,
+                    "content_hash": "4b5f0c1e8a3b2d1009f8e7d6c5b4a39281706f5e4d3c2b1a0998877665544332",
+                    "page_type": "documentation",
+                    "headline": "Introduction",
+                    "language": "en",
+                    "forms": [{"action": "https://docs.example.org/search", "method": "get", "fields": ["q"]}],
+                }
+            ]
+        }
+    )
+
+    url: str = Field(max_length=2048, description="Canonical spelling of the address that answered, after redirects.")
+    requested_url: str = Field(max_length=2048, description="The address that was asked for.")
+    canonical: str | None = Field(max_length=2048, description="What the page's own canonical link names.")
+    status: int = Field(ge=200, le=299)
+    depth: int = Field(ge=0, le=10)
+    title: str = Field(max_length=500)
+    text: str = Field(max_length=20 * 2**20, description="Main text as Markdown; empty where none was found.")
+    links: tuple[str, ...] = Field(max_length=2000, description="Distinct http and https links, absolute.")
+    hash: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the text in UTF-8.")
+    size_bytes: Count = Field(description="Decoded bytes of the body.")
+    content_hash: str = Field(
+        "",
+        pattern=r"^([0-9a-f]{64})?$",
+        description="SHA-256 of the text's words; case, white space, punctuation, markup and points in time do not "
+        "change it.",
+    )
+    page_type: PageType | None = Field(None, description="None where there is too little text to tell.")
+    headline: str = Field("", max_length=300, description="The title without the site's name.")
+    author: str = Field("", max_length=300)
+    published: str = Field("", pattern=_DAY, description="YYYY-MM-DD; empty where the page does not say.")
+    modified: str = Field("", pattern=_DAY, description="YYYY-MM-DD; empty where the page does not say.")
+    language: str = Field("", max_length=35, description="BCP 47; empty where it cannot be told.")
+    description: str = Field("", max_length=1000, description="The page's own summary.")
+    structured: tuple[dict[str, Any], ...] = Field(
+        (), max_length=100, description="Objects of its JSON-LD, actions included; at most 200,000 characters."
+    )
+    forms: tuple[PageForm, ...] = Field((), max_length=20)
+    noindex: bool = Field(False, description="It asks not to be indexed; see respect_page_robots.")
+    unfollowed: tuple[str, ...] = Field(
+        (), max_length=2000, description="Of its links, those that it says nofollow of."
+    )
+    etag: str = Field("", max_length=300, description="Of the answer; empty where there is none.")
+    last_modified: str = Field("", max_length=100, description="Of the answer, as it came; empty where there is none.")
+    body_hash: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the decoded body.")
+    change: PageChange | None = Field(None, description="Since the crawl that the request names; None where none.")
+
+
+class PageError(Contract):
+    """One page that failed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "url": "https://docs.example.org/gone",
+                    "reason": "http_4xx",
+                    "status": 404,
+                    "message": "answered 404",
+                }
+            ]
+        }
+    )
+
+    url: str = Field(max_length=2048)
+    reason: FailureReason
+    status: int | None = Field(None, ge=100, le=999)
+    message: str = Field(max_length=300)
+
+
+class ChangedPage(Contract):
+    """One line of ``changes.jsonl``: a page that is not what it was in the earlier crawl."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"url": "https://docs.example.org/intro", "change": "changed"}]}
+    )
+
+    url: str = Field(max_length=2048)
+    change: PageChange
+
+
+class CrawlDelta(Contract):
+    """How a site differs from what an earlier crawl found."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "since": "01890000-0000-7000-8000-000000000000",
+                    "new": 2,
+                    "changed": 3,
+                    "unchanged": 45,
+                    "not_modified": 40,
+                    "same_bytes": 5,
+                    "gone": 1,
+                }
+            ]
+        }
+    )
+
+    since: str = Field(description="The job of the earlier crawl.")
+    new: Count = 0
+    changed: Count = 0
+    unchanged: Count = 0
+    not_modified: Count = Field(0, description="Of the unchanged: answered 304, so that no body was sent.")
+    same_bytes: Count = Field(0, description="Of the unchanged: sent byte for byte as before, and not read again.")
+    gone: Count = Field(0, description="Answered 404 or 410.")
+    missed: Count = Field(0, description="Not come upon; 0 where the crawl was cut short.")
+    failed: Count = Field(0, description="Known from before, and could not be had this time.")
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierCrawl:
+    """A crawl to compare with; whoever has it closes ``pages``."""
+
+    job_id: str
+    reader: str
+    """Which version of the reader made its texts; empty where that is not known."""
+    pages: BinaryIO
+    """Its ``pages.jsonl``."""
