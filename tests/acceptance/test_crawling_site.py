@@ -19,13 +19,16 @@ def _params(site: Site, **more: object) -> dict[str, object]:
 
 
 def test_a_site_becomes_clean_text(client: Switchyard, site: Site, tmp_path: Path) -> None:
-    """Every page is kept once, with its main text and without its navigation."""
+    """Every page is kept once, with its main text and without its navigation; the next crawl finds it unchanged."""
     job = client.wait(client.submit("crawling.site", _params(site)).id, timeout_s=90)
     lines = client.download(job.id, "pages.jsonl", tmp_path / "pages.jsonl").read_text().splitlines()
     pages = {page["url"]: page for page in map(json.loads, lines)}
     assert PAGES == len(pages) == len(lines)
     assert "This is page number 7." in pages[f"{site.url}page/7"]["text"]
     assert "page 28" not in pages[f"{site.url}page/7"]["text"]
+    again = client.wait(client.submit("crawling.site", _params(site, since="last")).id, timeout_s=90)
+    assert again.result is not None
+    assert (job.id, PAGES) == (again.result["delta"]["since"], again.result["delta"]["same_bytes"])
 
 
 def test_the_record_sums_up_the_crawl(client: Switchyard, site: Site) -> None:
