@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from tasks.core.spec import Contract, JobSpec, Queue
 from tasks.core.web_url import WebURL
+from tasks.crawling.patterns import AddressPattern
 from tasks.crawling.records import Count, CrawlDelta, CrawledPage, FailureReason, PageError
 
 KIND = "crawling.site"
@@ -39,6 +40,7 @@ _FORBIDDEN = frozenset(chr(code) for code in (*range(33), 127))  # controls and 
 # What `_are_globs` checks, and says more clearly when it refuses.
 _GLOB_PATTERN = r"^((/|https?://)([^*\x00-\x20\x7f]*\*){0,8}|\*([^*\x00-\x20\x7f]*\*){0,7})[^*\x00-\x20\x7f]*$"
 Glob = Annotated[str, Field(min_length=1, max_length=300, json_schema_extra={"pattern": _GLOB_PATTERN})]
+Regex = Annotated[str, Field(min_length=1, max_length=200)]
 UserAgent = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$")]
 LAST: Literal["last"] = "last"
 MAX_PAGE_BYTES = Field(4 * 2**20, ge=1024, le=20 * 2**20, description="A larger page fails, decoded.")
@@ -77,7 +79,8 @@ class CrawlRequest(Contract):
 
     Patterns are globs over the canonical URL: ``*`` stands for any run of characters (also ``/`` and ``?``), all
     else is literal, and the whole must match. A pattern with ``://`` is held against the whole URL, any other
-    against path and query. The start URL itself is always fetched.
+    against path and query. Regular expressions (Rust's syntax: no look-around, no back-references) may match
+    anywhere in the canonical URL. The start URL itself is always fetched.
     """
 
     model_config = ConfigDict(
@@ -90,7 +93,13 @@ class CrawlRequest(Contract):
     depth: int = Field(3, ge=0, le=10, description="Links followed from the start URL; 0 fetches only that page.")
     max_pages: int = Field(100, ge=1, le=50_000, description="Pages kept at most.")
     include: tuple[Glob, ...] = Field((), max_length=50, description="Globs, one of which a URL must match.")
+    include_regex: tuple[Regex, ...] = Field(
+        (), max_length=5, description="Regular expressions that let a URL in as well as those globs do."
+    )
     exclude: tuple[Glob, ...] = Field((), max_length=50, description="Globs, none of which a URL may match.")
+    exclude_regex: tuple[Regex, ...] = Field(
+        (), max_length=5, description="Regular expressions, none of which may match."
+    )
     scope: Scope = Field(Scope.HOST, description="Which URLs belong to the site.")
     concurrency: int = Field(8, ge=1, le=32, description="Pages fetched or read at the same time.")
     delay_s: float | None = Field(
@@ -123,6 +132,13 @@ class CrawlRequest(Contract):
             if glob.count("*") > MAX_STARS:
                 raise ValueError(f"pattern {glob!r} has more than {MAX_STARS} stars")
         return globs
+
+    @field_validator("include_regex", "exclude_regex")
+    @classmethod
+    def _are_regular_expressions(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            AddressPattern(pattern)
+        return patterns
 
     @model_validator(mode="after")
     def _is_polite(self) -> Self:

@@ -36,7 +36,7 @@ _CONFIG = {
     "suppress-health-check": ["all"],
 }
 # Nor which cursors were given out, which uploads there are, whether a host's name is one, how a kind's parameters go
-# together, and what a file of matrices holds.
+# together, what a file of matrices holds, and which strings are regular expressions.
 _JUDGED_BY_MEANING = {"cursor", "params", "params.url", "csv", "file_base64"}
 _REFUSED_BY_MEANING = {"idempotency_key_reused", "confirmation_required"}
 # An older dialect's deaths and examples must fit each other, too.
@@ -155,5 +155,6 @@ def _is_refused_for_its_meaning(case: Case, response: Response) -> bool:
         one["field"] in _JUDGED_BY_MEANING
         or one["field"].endswith(".upload")
         or one["field"].removeprefix("params.").startswith(_OF_A_CALIBRATION)
+        or one["field"].startswith(("params.include_regex", "params.exclude_regex"))
         for one in refusals
     )

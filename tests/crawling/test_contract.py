@@ -76,6 +76,16 @@ def test_bad_pattern_is_refused_with_its_reason(glob: str, complaint: str) -> No
         CrawlRequest(url=URL, exclude=(glob,))
 
 
+@pytest.mark.parametrize(
+    ("pattern", "complaint"),
+    [("(", "unclosed group"), ("(?=a)", "look-ahead"), (r"(a)\1", "backreferences"), (r"\pL{300}" * 9, "size limit")],
+)
+def test_bad_regular_expression_is_refused_with_its_reason(pattern: str, complaint: str) -> None:
+    """What cannot be read, what would have to backtrack, and what would take too much memory."""
+    with pytest.raises(ValidationError, match=complaint):
+        CrawlRequest(url=URL, include_regex=(pattern,))
+
+
 def test_ignoring_robots_needs_a_delay() -> None:
     """Who does not ask the site's wishes may not hurry it either."""
     with pytest.raises(ValidationError, match=r"at least 0\.5"):

@@ -7,6 +7,7 @@ import pytest
 from tasks.core.web_address import is_page_like
 from tasks.crawling.contract import CrawlRequest
 from tasks.crawling.engine.scope import Glob, SiteScope
+from tasks.crawling.patterns import AddressPattern
 
 START = "https://example.org/docs/index.html"
 
@@ -65,6 +66,22 @@ def test_exclude_beats_include() -> None:
     rule = SiteScope(request, start_url=START)
     urls = [f"https://example.org{path}" for path in ("/docs/a", "/docs/old/a", "/blog")]
     assert [rule.covers(url) for url in urls] == [True, False, False]
+
+
+def test_regular_expression_matches_anywhere_in_the_address() -> None:
+    """It lets in as a glob does, and leaves out whatever let in."""
+    request = CrawlRequest(url=START, include=("/blog/*",), include_regex=(r"/v\d+/",), exclude_regex=(r"[?&]sort=",))
+    rule = SiteScope(request, start_url=START)
+    urls = [f"https://example.org{path}" for path in ("/blog/a", "/v12/a", "/vx/a", "/v1/a?x=1&sort=up", "/other")]
+    assert [rule.covers(url) for url in urls] == [True, True, False, False, False]
+
+
+def test_hostile_regular_expression_is_matched_in_no_time() -> None:
+    """Its engine does not backtrack."""
+    pattern = AddressPattern(r"(a*)*(a*)*b$")
+    started = time.perf_counter()
+    assert not pattern.matches("https://example.org/" + "a" * 2000)
+    assert time.perf_counter() - started < 5
 
 
 def test_image_is_no_page_by_its_ending() -> None:

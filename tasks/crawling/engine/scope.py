@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from tasks.core.web_address import host_of, target_of
 from tasks.crawling.contract import CrawlRequest, Scope
+from tasks.crawling.patterns import AddressPattern
 
 
 class Glob:
@@ -31,6 +32,9 @@ class Glob:
         return at <= end
 
 
+_Pattern = Glob | AddressPattern
+
+
 class SiteScope:
     """The request's scope and patterns, bound to the host that the start URL led to."""
 
@@ -38,8 +42,8 @@ class SiteScope:
         self._scope = request.scope
         self._host = host_of(start_url)
         self._folder = target_of(start_url).partition("?")[0].rpartition("/")[0] + "/"
-        self._include = tuple(Glob(pattern) for pattern in request.include)
-        self._exclude = tuple(Glob(pattern) for pattern in request.exclude)
+        self._include: tuple[_Pattern, ...] = (*map(Glob, request.include), *map(AddressPattern, request.include_regex))
+        self._exclude: tuple[_Pattern, ...] = (*map(Glob, request.exclude), *map(AddressPattern, request.exclude_regex))
 
     def covers(self, url: str) -> bool:
         """Tell whether a canonical URL is in scope and passes the patterns."""
@@ -60,5 +64,5 @@ class SiteScope:
                 return host == self._host
 
 
-def _any_matches(globs: Iterable[Glob], url: str) -> bool:
-    return any(glob.matches(url) for glob in globs)
+def _any_matches(patterns: Iterable[_Pattern], url: str) -> bool:
+    return any(pattern.matches(url) for pattern in patterns)
