@@ -59,6 +59,19 @@ class Scope(StrEnum):
     """Every http and https URL; depth and the page cap are the only bounds."""
 
 
+class RenderMode(StrEnum):
+    """Whether pages are opened in the browser, where their scripts run."""
+
+    AUTO = "auto"
+    """Those that plain HTTP brings without a text, on hosts where it helps."""
+    ALWAYS = "always"
+    """All of them."""
+    NEVER = "never"
+
+
+RENDER = Field(RenderMode.AUTO, description="Which pages are opened in the browser, so that their scripts run.")
+
+
 class StopReason(StrEnum):
     """Why a crawl that succeeded went no further."""
 
@@ -116,6 +129,7 @@ class CrawlRequest(Contract):
         description="Leave out pages that say noindex (meta robots, X-Robots-Tag), though not their links; follow no "
         "link that is marked nofollow.",
     )
+    render: RenderMode = RENDER
     use_sitemap: bool = Field(True, description="Also take URLs from the site's sitemaps, as depth 1.")
     user_agent: UserAgent | None = None
     max_page_bytes: int = MAX_PAGE_BYTES
@@ -236,6 +250,7 @@ class PageRequest(Contract):
 
     url: WebURL = Field(description="Where the page is; http or https. Redirects are followed.")
     respect_robots: bool = Field(True, description="Obey robots.txt.")
+    render: RenderMode = RENDER
     user_agent: UserAgent | None = None
     max_page_bytes: int = MAX_PAGE_BYTES
 

@@ -24,6 +24,8 @@ class FailureReason(StrEnum):
     REFUSED = "refused"
     TOO_LARGE = "too_large"
     EXTRACTION = "extraction"
+    RENDERING = "rendering"
+    """The browser could not open it."""
 
 
 class PageType(StrEnum):
@@ -59,6 +61,15 @@ class PageForm(Contract):
     fields: tuple[Annotated[str, Field(max_length=100)], ...] = Field(
         max_length=50, description="Names, hidden ones too."
     )
+
+
+class RenderReason(StrEnum):
+    """Why a page was opened in the browser."""
+
+    SHELL = "shell"
+    """Plain HTTP brought scripts and fewer than 30 words."""
+    ASKED_FOR = "asked_for"
+    """The request wants every page so."""
 
 
 class PageChange(StrEnum):
@@ -137,6 +148,9 @@ class CrawledPage(Contract):
     etag: str = Field("", max_length=300, description="Of the answer; empty where there is none.")
     last_modified: str = Field("", max_length=100, description="Of the answer, as it came; empty where there is none.")
     body_hash: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the decoded body.")
+    rendered: RenderReason | None = Field(
+        None, description="Why it was opened in the browser; None where plain HTTP brought it."
+    )
     change: PageChange | None = Field(None, description="Since the crawl that the request names; None where none.")
 
 

@@ -13,7 +13,7 @@ from tasks.crawling.engine.page_content import MainText, Outline
 from tasks.crawling.engine.reading.content_hash import content_hash
 from tasks.crawling.engine.reading.markdown import plain
 from tasks.crawling.engine.reading.metadata import read_forms, read_metadata
-from tasks.crawling.engine.reading.reader import read_main
+from tasks.crawling.engine.reading.reader import MIN_WORDS, read_main
 from tasks.crawling.engine.reading.structured import kept
 
 MAX_LINKS = 2000
@@ -26,6 +26,10 @@ _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs
 _META_CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{1,40})""", re.IGNORECASE)
 # What the Encoding standard reads as windows-1252, whatever the label promises.
 _LATIN = frozenset({"ascii", "iso8859-1", "cp1252"})
+# What nobody sees where scripts run.
+_UNSEEN = frozenset({"head", "noscript", "script", "style", "template"})
+# Shorter ones count visitors and set classes.
+_MIN_SCRIPT_CHARS = 100
 _ROBOTS_WORD = re.compile(r"\b(?:noindex|nofollow|none)\b", re.IGNORECASE)
 # Codecs of Python that are no character sets of the web.
 _NOT_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
@@ -55,6 +59,7 @@ def read_outline(tree: lxml.html.HtmlElement | None, *, url: str) -> Outline:
         canonical=_canonical_link(tree, base),
         unfollowed=tuple(url for url, is_followed in links.items() if not is_followed),
         robots=_robots(tree),
+        is_shell=_is_shell(tree),
     )
 
 
@@ -127,6 +132,25 @@ def _links(tree: lxml.html.HtmlElement, base: str) -> dict[str, bool]:
         if not href.startswith("#") and (url := canonical(href, base=base)):
             found[url] = found.get(url, False) or "nofollow" not in element.get("rel", "").lower().split()
     return found
+
+
+def _is_shell(tree: lxml.html.HtmlElement) -> bool:
+    """Tell whether the page has scripts of its own and fewer words than a text has."""
+    words = 0
+    walk = etree.iterwalk(tree, events=("start", "end"))
+    for event, element in walk:
+        if event == "end":
+            words += len((element.tail or "").split())
+        elif element.tag in _UNSEEN:
+            walk.skip_subtree()
+        else:
+            words += len((element.text or "").split())
+        if words >= MIN_WORDS:
+            return False
+    return any(
+        script.get("src") or ("json" not in script.get("type", "") and len(script.text or "") >= _MIN_SCRIPT_CHARS)
+        for script in tree.iter("script")
+    )
 
 
 def _robots(tree: lxml.html.HtmlElement) -> tuple[tuple[str, str], ...]:

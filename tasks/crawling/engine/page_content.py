@@ -14,6 +14,8 @@ class Outline:
     unfollowed: tuple[str, ...] = ()
     robots: tuple[tuple[str, str], ...] = ()
     """Names and contents of the ``meta`` elements that may be for robots."""
+    is_shell: bool = False
+    """Whether there are scripts and next to no words, so that the former seem to bring the latter."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from tasks.crawling.engine.extraction import Extraction
 from tasks.crawling.engine.fetch import Fetcher, FetchLimits
 from tasks.crawling.engine.politeness import Politeness
 from tasks.crawling.engine.recall import Recall
+from tasks.crawling.engine.rendering import Rendering
 from tasks.crawling.engine.robots import RobotsBook
 from tasks.crawling.engine.visitor import Visitor
 
@@ -50,8 +51,15 @@ async def visiting(
     ):
         fetcher = Fetcher(client, politeness, user_agent=user_agent, limits=limits)
         robots = RobotsBook(fetcher, politeness, user_agent=user_agent, is_obeyed=request.respect_robots)
+        rendering = Rendering(job, politeness, mode=request.render, user_agent=user_agent)
         visitor = Visitor(
-            request, fetcher=fetcher, robots=robots, extraction=extraction, user_agent=user_agent, recall=recall
+            request,
+            fetcher=fetcher,
+            robots=robots,
+            extraction=extraction,
+            user_agent=user_agent,
+            rendering=rendering,
+            recall=recall,
         )
         yield Tools(fetcher, robots, visitor)
 

@@ -2,18 +2,20 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tasks.core.web_address import canonical
 from tasks.crawling.contract import CrawlRequest
-from tasks.crawling.engine.extraction import Extraction, ExtractionFailed
+from tasks.crawling.engine.extraction import Extraction, ExtractionFailed, OnOutline
 from tasks.crawling.engine.fetch import Fetched, Fetcher, FetchFailed, FetchSkipped
 from tasks.crawling.engine.frontier import Visit
 from tasks.crawling.engine.page_content import MainText, Outline
 from tasks.crawling.engine.page_robots import page_robots
 from tasks.crawling.engine.recall import Recall
+from tasks.crawling.engine.rendering import Rendering
 from tasks.crawling.engine.robots import RobotsBook
 from tasks.crawling.engine.tally import SkipReason
-from tasks.crawling.records import CrawledPage, FailureReason, PageError, PageForm, PageType
+from tasks.crawling.records import CrawledPage, FailureReason, PageError, PageForm, PageType, RenderReason
 
 PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 
@@ -42,12 +44,16 @@ class Visitor:
         robots: RobotsBook,
         extraction: Extraction,
         user_agent: str,
+        rendering: Rendering,
         recall: Recall | None = None,
     ) -> None:
         self._max_bytes = request.max_page_bytes
         self._obeys_pages = request.respect_page_robots
         self._user_agent = user_agent
-        self._recall = recall
+        self._rendering = rendering
+        # A page that is wanted as its scripts leave it is not judged by what is sent.
+        self._recall = None if rendering.is_for_all else recall
+        self._compares_with = recall
         self._fetcher = fetcher
         self._robots = robots
         self._extraction = extraction
@@ -87,14 +93,43 @@ class Visitor:
         if (page := self._recalled(fetched, visit, body_hash)) is not None:
             on_links(self.to_follow(page))
             return page
-        outline, main = await self._extraction.read(
-            fetched.body,
-            url=fetched.url,
-            charset=fetched.charset,
-            on_outline=lambda outline: on_links(self._followed(outline, fetched)),
+        page = await self._read(fetched, visit, gatekeeper=gatekeeper, on_links=on_links)
+        return page if self._compares_with is None else self._compares_with.judged(page)
+
+    async def _read(self, fetched: Fetched, visit: Visit, *, gatekeeper: Gatekeeper, on_links: OnLinks) -> CrawledPage:
+        """Return the record of a page that was sent, opened in the browser where it must be."""
+
+        def on_outline(outline: Outline) -> None:
+            if not outline.is_shell:  # whose links may be those of what the browser makes of it
+                on_links(self._followed(outline, fetched))
+
+        outline, main = await self._extract(fetched, on_outline)
+        why = self._rendering.reason(fetched.url, is_shell=outline.is_shell)
+        opened = None if why is None else await self._open(fetched, visit, gatekeeper)
+        if opened is not None:
+            fetched = opened
+            outline, main = await self._extract(fetched, lambda _outline: None)
+            self._rendering.learn(fetched.url, is_shell=outline.is_shell)
+        if opened is not None or outline.is_shell:
+            on_links(self._followed(outline, fetched))
+        return self._record(fetched, visit, outline, main, rendered=why if opened is not None else None)
+
+    async def _extract(self, fetched: Fetched, on_outline: OnOutline) -> tuple[Outline, MainText]:
+        return await self._extraction.read(
+            fetched.body, url=fetched.url, charset=fetched.charset, on_outline=on_outline
         )
-        page = self._record(fetched, visit, outline, main).model_copy(update={"body_hash": body_hash})
-        return page if self._recall is None else self._recall.judged(page)
+
+    async def _open(self, fetched: Fetched, visit: Visit, gatekeeper: Gatekeeper) -> Fetched | None:
+        """Return the page as the browser leaves it; None where it is to be taken as it was sent."""
+        opened = await self._rendering.open(fetched.url)
+        if opened is None:
+            return None
+        url = canonical(opened.url) or fetched.url
+        if url != fetched.url and (reason := await self._judge(visit, gatekeeper)(url)) is not None:
+            raise FetchSkipped(f"its scripts lead to {url}"[:300], reason=reason)
+        if len(opened.body) > self._max_bytes:
+            raise FetchFailed(f"larger than {self._max_bytes} bytes in the browser", reason=FailureReason.TOO_LARGE)
+        return replace(fetched, url=url, body=opened.body, charset="utf-8")
 
     def to_follow(self, page: CrawledPage) -> tuple[str, ...]:
         """Return the page's links that may be followed."""
@@ -129,7 +164,11 @@ class Visitor:
         }
         return earlier.model_copy(update=news)
 
-    def _record(self, fetched: Fetched, visit: Visit, outline: Outline, main: MainText) -> CrawledPage:
+    def _record(
+        self, fetched: Fetched, visit: Visit, outline: Outline, main: MainText, *, rendered: RenderReason | None
+    ) -> CrawledPage:
+        # What is sent may be the same although scripts would make another page of it.
+        is_as_sent = rendered is None and not outline.is_shell
         told = page_robots(outline.robots, fetched.robots, user_agent=self._user_agent)
         return CrawledPage(
             url=fetched.url,
@@ -154,8 +193,10 @@ class Visitor:
             forms=tuple(PageForm.model_validate(form) for form in main.forms),
             noindex=told.noindex,
             unfollowed=self._unfollowed(outline, fetched),
-            etag=_short(fetched.etag, 300),
-            last_modified=_short(fetched.last_modified, 100),
+            etag=_short(fetched.etag, 300) if is_as_sent else "",
+            last_modified=_short(fetched.last_modified, 100) if is_as_sent else "",
+            body_hash=hashlib.sha256(fetched.body).hexdigest() if is_as_sent else "",
+            rendered=rendered,
         )
 
     def _judge(self, visit: Visit, gatekeeper: Gatekeeper) -> Callable[[str], Awaitable[SkipReason | None]]:
