@@ -19,6 +19,8 @@ SITE_CRAWLED = "site.crawled"
 PAGES_NAME: Literal["pages.jsonl"] = "pages.jsonl"
 PAGES_MEDIA_TYPE = "application/x-ndjson"
 MARKDOWN_NAME: Literal["page.md"] = "page.md"
+PICTURE_NAME: Literal["page.png"] = "page.png"
+PDF_NAME: Literal["page.pdf"] = "page.pdf"
 MARKDOWN_MEDIA_TYPE = "text/markdown; charset=utf-8"
 SITEMAP_NAME: Literal["sitemap.xml"] = "sitemap.xml"
 SITEMAP_MEDIA_TYPE = "application/xml"
@@ -253,10 +255,15 @@ class PageRequest(Contract):
     render: RenderMode = RENDER
     user_agent: UserAgent | None = None
     max_page_bytes: int = MAX_PAGE_BYTES
+    screenshot: bool = Field(False, description="Also keep the page as a picture, `page.png`; needs the browser.")
+    pdf: bool = Field(False, description="Also keep the page as `page.pdf`; needs the browser.")
 
 
 class PageResult(Contract):
-    """The page; the artifact ``page.md`` has its whole text, ``pages.jsonl`` the whole record as one line."""
+    """The page; the artifact ``page.md`` has its whole text, ``pages.jsonl`` the whole record as one line.
+
+    ``page.png`` and ``page.pdf`` show it, where that was asked for.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -271,7 +278,9 @@ class PageResult(Contract):
 
     page: CrawledPage = Field(description="As in ``pages.jsonl`` of ``crawling.site``; its text is cut here.")
     is_cut: bool = Field(description=f"Whether the text went on after {MAX_SHOWN_CHARS:,} characters.")
-    artifacts: tuple[Literal["page.md"], Literal["pages.jsonl"]] = (MARKDOWN_NAME, PAGES_NAME)
+    artifacts: tuple[Literal["page.md", "pages.jsonl", "page.png", "page.pdf"], ...] = Field(
+        (MARKDOWN_NAME, PAGES_NAME), max_length=4
+    )
 
 
 class SitemapRequest(CrawlRequest):

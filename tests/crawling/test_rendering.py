@@ -1,6 +1,7 @@
 """Pages that scripts fill, and when the browser is asked for them."""
 
 import shutil
+import struct
 from collections.abc import Awaitable, Callable, Iterator
 from threading import Thread
 
@@ -9,7 +10,10 @@ import pytest
 from tasks.core.browser import BrowserOptions, JobBrowser, WarmBrowser
 from tasks.core.egress import EgressPolicy
 from tasks.core.errors import EngineUnavailable, JobCancelled, Transient
+from tasks.crawling.contract import PageRequest
+from tasks.crawling.engine.one_page import read_page
 from tasks.crawling.engine.page import parse_page, read_outline
+from tasks.crawling.engine.picturing import MAX_HEIGHT_PX
 from tasks.crawling.engine.rendering import VAIN_TRIES, Rendered
 from tests.crawling.conftest import Crawl, MakeJob
 from tests.crawling.local_site import LocalSite, Reply, html
@@ -163,7 +167,10 @@ def warm(site: LocalSite) -> Iterator[WarmBrowser]:
 @pytest.mark.timeout(120)
 @pytest.mark.xdist_group("browser")
 def test_site_of_scripts_is_crawled(site: LocalSite, crawl: Crawl, make_job: MakeJob, warm: WarmBrowser) -> None:
-    """With a real browser: what scripts write is read and followed, pictures are not loaded, and a cancel is swift."""
+    """With a real browser: what scripts write is read and followed, pictures are not loaded; a cancel ends it.
+
+    The same browser then shows a page.
+    """
     script = b"""
       fetch('/data' + location.pathname).then(r => r.text()).then(t => { document.querySelector('#app').innerHTML = t })
     """
@@ -196,6 +203,11 @@ def test_site_of_scripts_is_crawled(site: LocalSite, crawl: Crawl, make_job: Mak
     with pytest.raises(JobCancelled):
         crawl(job=stuck)
     thread.join()
+    site.page("/tall", text="Tall. " * 20_000)
     third = make_job(site)
     third.browser = JobBrowser(warm, third)
-    assert crawl("/second", job=third, depth=0).paths == ["/second"]
+    request = PageRequest(url=f"{site.url}/tall", screenshot=True, pdf=True)
+    assert read_page(request, third).artifacts == ("page.md", "pages.jsonl", "page.png", "page.pdf")
+    assert (third.saved["page.png"][:4], third.saved["page.pdf"][:4]) == (b"\x89PNG", b"%PDF")
+    width, height = struct.unpack(">II", third.saved["page.png"][16:24])
+    assert (width, 900 < height <= MAX_HEIGHT_PX) == (1280, True)

@@ -137,15 +137,19 @@ async def _while_wanted(
 
 
 async def _load(visit: "Visit", *, url: str) -> Rendered:
-    from playwright.async_api import TimeoutError as PlaywrightTimeoutError  # noqa: PLC0415  # as above
-
     page: Page = await visit.context.new_page()
     await page.route("**/*", _leave_out)
     await visit.open(page, url)
-    # A page that polls is never idle; what stands there then is what there is.
-    with suppress(PlaywrightTimeoutError):
-        await page.wait_for_load_state("networkidle", timeout=_IDLE_LIMIT_MS)
+    await settled(page, within_ms=_IDLE_LIMIT_MS)
     return Rendered(page.url, (await page.content()).encode("utf-8", "replace"))
+
+
+async def settled(page: "Page", *, within_ms: int) -> None:
+    """Wait until the page's requests have ended, or for so long: one that polls is never idle."""
+    from playwright.async_api import TimeoutError as PlaywrightTimeoutError  # noqa: PLC0415  # as above
+
+    with suppress(PlaywrightTimeoutError):
+        await page.wait_for_load_state("networkidle", timeout=within_ms)
 
 
 async def _leave_out(route: "Route") -> None:
