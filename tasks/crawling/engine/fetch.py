@@ -159,7 +159,8 @@ class Fetcher:
                     await response.aclose()
         except (TimeoutError, httpx.TimeoutException, Transient) as exc:
             raise FetchFailed("no answer in time", reason=FailureReason.TIMEOUT) from exc
-        except (httpx.NetworkError, httpx.RemoteProtocolError) as exc:
+        # A local protocol error is a connection over HTTP/2 that the other side has closed with this request under way.
+        except (httpx.NetworkError, httpx.ProtocolError) as exc:
             raise FetchFailed(f"connection failed: {exc}"[:300], reason=FailureReason.CONNECTION) from exc
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             raise FetchFailed(f"the answer is broken: {exc}"[:300], reason=FailureReason.PROTOCOL) from exc

@@ -46,7 +46,7 @@ async def visiting(
     """Give the tools; ``processes`` is how many read pages, never more than there are pages to keep."""
     user_agent = request.user_agent or USER_AGENT
     async with (
-        job.http.async_client(max_connections=request.concurrency) as client,
+        job.http.async_client(max_connections=request.concurrency, http2=True) as client,
         Extraction(processes=min(processes, request.max_pages)) as extraction,
     ):
         fetcher = Fetcher(client, politeness, user_agent=user_agent, limits=limits)
