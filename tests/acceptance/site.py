@@ -14,6 +14,7 @@ class Site:
 
     def __init__(self) -> None:
         self.slow_s = 0.0
+        self.asked: list[str] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = Thread(target=self._server.serve_forever, daemon=True)
 
@@ -48,6 +49,7 @@ class Site:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                site.asked.append(self.path)
                 status, media_type, body = _answer(self.path, site.slow_s)
                 self.send_response(status)
                 self.send_header("Content-Type", media_type)

@@ -1,9 +1,12 @@
 """``crawling.site`` from one HTTP request to clean text."""
 
 import json
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from client import Switchyard
@@ -68,6 +71,33 @@ def test_a_crawl_is_cancelled_at_any_page(client: Switchyard, site: Site) -> Non
     finally:
         site.slow_s = 0.0
     assert ("cancelled", "cancel_requested") == (final.state, final.cause)
+
+
+def test_a_crawl_goes_on_after_a_kill(client: Switchyard, site: Site) -> None:
+    """SIGKILL of the worker's child: the next attempt asks for no page that was kept, and none is missing."""
+    concurrency = 2
+    site.slow_s = 0.2
+    site.asked.clear()
+    try:
+        job = client.submit("crawling.site", _params(site, concurrency=concurrency))
+        await_true(lambda: len(site.asked) > 10, what="the crawl is under way")
+        _child_that_crawls().kill()
+        final = client.wait(job.id, timeout_s=90)
+    finally:
+        site.slow_s = 0.0
+    assert final.result is not None
+    assert (2, PAGES, 1) == (final.attempt, final.result["pages_ok"], final.result["pages_failed"])
+    twice = [path for path, times in Counter(site.asked).items() if times > 1 and path.startswith("/page/")]
+    assert len(twice) <= concurrency
+
+
+def _child_that_crawls() -> psutil.Process:
+    """Return the worker's child that has started the processes that read pages."""
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it ended meanwhile
+            if "tasks.crawling.engine.extraction_process" in process.cmdline() and (child := process.parent()):
+                return child
+    pytest.fail("no process reads pages")
 
 
 def test_loopback_is_refused_unless_it_is_allowed(client: Switchyard, yard: Yard) -> None:
