@@ -26,7 +26,8 @@ def switchyard(url: str, *, pages: int, concurrency: int) -> Measured:
     """Crawl with the engine of ``crawling.site``."""
     from tasks.core.egress import Egress, EgressPolicy  # noqa: PLC0415 - each crawler loads only its own libraries
     from tasks.crawling.contract import SiteRequest  # noqa: PLC0415  # each crawler's process loads only its own
-    from tasks.crawling.engine.site import EXTRACTION_PROCESSES, crawl  # noqa: PLC0415  # each crawler's process loads only its own
+    from tasks.crawling.engine.site import crawl  # noqa: PLC0415  # each crawler's process loads only its own
+    from tasks.crawling.engine.walk import EXTRACTION_PROCESSES  # noqa: PLC0415  # each crawler's process loads only its own
     from tests.fakes import FakeJob  # noqa: PLC0415  # each crawler's process loads only its own
 
     request = SiteRequest(url=url, depth=DEPTH, max_pages=pages, concurrency=concurrency, delay_s=0, use_sitemap=False)

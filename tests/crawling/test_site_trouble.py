@@ -12,6 +12,7 @@ from tasks.core.egress import Egress
 from tasks.core.errors import AppError, EgressRefused, InputRejected, JobCancelled, Permanent, Transient
 from tasks.crawling.contract import SiteRequest, StopReason
 from tasks.crawling.engine import site as engine
+from tasks.crawling.engine import walk
 from tasks.crawling.engine.fetch import FetchFailed, FetchLimits
 from tasks.crawling.engine.start import start_error
 from tasks.crawling.records import FailureReason
@@ -63,7 +64,7 @@ def test_site_that_stops_answering_ends_the_crawl(
     site: LocalSite, crawl: Crawl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the pages kept so far, rather than after an hour of timeouts."""
-    monkeypatch.setattr(engine, "UNANSWERED_UNTIL_DOWN", 4)
+    monkeypatch.setattr(walk, "UNANSWERED_UNTIL_DOWN", 4)
     site.page("/", *(f"/{n}" for n in range(60)))
     for n in range(60):
         site.page(f"/{n}", delay_s=9)

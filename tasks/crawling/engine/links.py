@@ -18,9 +18,9 @@ from tasks.crawling.engine.crawl_state import CrawlState
 from tasks.crawling.engine.fetch import FetchFailed, FetchLimits, FetchSkipped
 from tasks.crawling.engine.pages_file import PagesFile
 from tasks.crawling.engine.scope import SiteScope
-from tasks.crawling.engine.site import walk
 from tasks.crawling.engine.traps import without_session
 from tasks.crawling.engine.visiting import Tools, attended, run
+from tasks.crawling.engine.walk import walk
 from tasks.crawling.records import CrawledPage, PageError
 
 MAX_PLACES = 10

@@ -1,49 +1,27 @@
 """Crawling one site: the engine of ``crawling.site``."""
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from functools import partial
-from typing import TypeVar
 
-from tasks.core.errors import Permanent
 from tasks.core.job import JobContext
 from tasks.core.web_address import host_of
 from tasks.crawling.contract import (
     CHANGES_NAME,
-    DEFAULT_DELAY_S,
     PAGES_MEDIA_TYPE,
     PAGES_NAME,
     SITE_CRAWLED,
-    CrawlRequest,
     CrawlResult,
     SiteRequest,
     StopReason,
 )
 from tasks.crawling.engine.crawl_state import CrawlState
 from tasks.crawling.engine.fetch import FetchLimits
-from tasks.crawling.engine.frontier import Frontier, Visit
 from tasks.crawling.engine.pages_file import PagesFile
-from tasks.crawling.engine.politeness import Politeness
 from tasks.crawling.engine.reading_version import reading_version
 from tasks.crawling.engine.recall import Recall
-from tasks.crawling.engine.scope import SiteScope
-from tasks.crawling.engine.sitemaps import SitemapReader
-from tasks.crawling.engine.start import first_page
-from tasks.crawling.engine.tally import SkipReason, Tally
-from tasks.crawling.engine.visiting import Tools, run, visiting
-from tasks.crawling.engine.visitor import Outcome, Skipped
-from tasks.crawling.records import CrawledPage, EarlierCrawl, PageError
-
-# Reading a page costs more CPU than fetching it; see docs/crawling.md for what one, two and none were measured at.
-EXTRACTION_PROCESSES = 2
-# How long a cancel may go unnoticed while every request is slow.
-TICK_S = 0.2
-MAX_SITEMAP_URLS = 50_000
-UNANSWERED_UNTIL_DOWN = 25
-
-ResultT = TypeVar("ResultT")
-
+from tasks.crawling.engine.visiting import run
+from tasks.crawling.engine.walk import walk
+from tasks.crawling.records import CrawledPage, EarlierCrawl
 
 OpenEarlier = Callable[[JobContext, str], EarlierCrawl | None]
 """Finds the crawl that ``since`` of a request names; None where it is ``last`` and there is none."""
@@ -138,61 +116,6 @@ def _reopened(job: JobContext, job_id: str | None, open_earlier: OpenEarlier) ->
     return None if job_id is None else open_earlier(job, job_id)
 
 
-async def walk(
-    request: CrawlRequest,
-    job: JobContext,
-    *,
-    limits: FetchLimits,
-    state: CrawlState,
-    keep: Callable[[CrawledPage], bool],
-    on_error: Callable[[PageError], None] = lambda _error: None,
-    afterwards: Callable[[Tools, str], Coroutine[object, object, None]] | None = None,
-    recall: Recall | None = None,
-    tell: Callable[[dict[str, object]], None] | None = None,
-    keeps_noindex: bool = False,
-) -> CrawlResult:
-    """Crawl the site and return what became of it; errors as those of ``crawl``.
-
-    Args:
-        state: where what is known is kept; what an earlier attempt dealt with is not asked for again.
-        keep: gets each page, within the transaction that makes it count; False where it was kept already.
-        on_error: gets each page that failed.
-        afterwards: is awaited at the end with what fetched, and where the start URL led to.
-        recall: what an earlier crawl knew, for pages to be compared with.
-        tell: gets a few words on each page as it comes.
-        keeps_noindex: whether pages that ask not to be indexed are kept, whatever the request says.
-    """
-    tally = Tally.of(state)
-    if job.attempt > 1:
-        is_begun = state.fact("start") is not None
-        job.log(f"attempt {job.attempt} " + (f"goes on after {tally.visits} pages" if is_begun else "starts anew"))
-    delay_s = DEFAULT_DELAY_S if request.delay_s is None else request.delay_s
-    politeness = Politeness(delay_s=delay_s, concurrency=request.concurrency)
-    async with visiting(
-        request, job, politeness=politeness, limits=limits, processes=EXTRACTION_PROCESSES, recall=recall
-    ) as tools:
-        site = _Site(
-            request,
-            job,
-            tools=tools,
-            state=state,
-            tally=tally,
-            keep=keep,
-            on_error=on_error,
-            recall=recall,
-            tell=tell,
-            keeps_noindex=keeps_noindex,
-        )
-        try:
-            start_url, stopped_by = await site.crawl()
-        finally:
-            await site.abandon()
-        if afterwards is not None:
-            await afterwards(tools, start_url)
-        kept_delay_s = politeness.gate(host_of(start_url)).delay_s
-        return site.tally.result(start_url=start_url, delay_s=kept_delay_s, stopped_by=stopped_by)
-
-
 def _crawled(result: CrawlResult, *, job_id: str) -> dict[str, object]:
     return {
         "site": host_of(result.start_url),
@@ -204,209 +127,3 @@ def _crawled(result: CrawlResult, *, job_id: str) -> dict[str, object]:
         "artifact": result.artifact,
         **({} if result.delta is None else {"delta": result.delta.model_dump()}),
     }
-
-
-class _OutOfTime(Exception):
-    """``max_duration_s`` is used up."""
-
-
-class _Site:
-    """One crawl under way. Everything but the visits happens in one coroutine, so nothing needs a lock."""
-
-    def __init__(
-        self,
-        request: CrawlRequest,
-        job: JobContext,
-        *,
-        tools: Tools,
-        state: CrawlState,
-        tally: Tally,
-        keep: Callable[[CrawledPage], bool],
-        on_error: Callable[[PageError], None],
-        recall: Recall | None,
-        tell: Callable[[dict[str, object]], None] | None,
-        keeps_noindex: bool,
-    ) -> None:
-        self.tally = tally
-        self._recall = recall
-        self._tell = tell
-        self._keeps_noindex = keeps_noindex or not request.respect_page_robots
-        self._state = state
-        self._request = request
-        self._job = job
-        self._fetcher, self._robots, self._visitor = tools.fetcher, tools.robots, tools.visitor
-        self._keep = keep
-        self._on_error = on_error
-        self._under_way: dict[asyncio.Task[Outcome], Visit] = {}
-        self._without_links: set[Visit] = set()
-        self._max_visits = 4 * request.max_pages + 100
-
-    async def crawl(self) -> tuple[str, StopReason]:
-        """Return where the start URL led to, and why the crawl ended."""
-        start_url: str | None = self._state.fact("start")
-        if start_url is None:
-            start_url = await self._begin()
-        else:
-            self._bind(start_url)
-        try:
-            await self._read_sitemaps(start_url)
-            return start_url, await self._crawl_levels()
-        except _OutOfTime:
-            return start_url, StopReason.MAX_DURATION
-
-    def _bind(self, start_url: str) -> None:
-        self._scope = SiteScope(self._request, start_url=start_url)
-        self._frontier = Frontier(self._scope, max_depth=self._request.depth, tally=self.tally, state=self._state)
-
-    async def _begin(self) -> str:
-        """Fetch and keep the first page, and return where it is."""
-        try:
-            first = await self._await(first_page(self._request.url, robots=self._robots, visitor=self._visitor))
-        except _OutOfTime as exc:
-            raise Permanent(f"no page within {self._request.max_duration_s} s; raise max_duration_s") from exc
-        visit = Visit(first.requested_url, depth=0, order=0)
-        with self._state.writing():
-            self._bind(first.url)
-            for url in (first.requested_url, first.url):
-                self._frontier.claim(url, by=visit)
-            self._add_links(visit, self._visitor.to_follow(first))
-            self._settle(visit, first)
-            self._state.keep_fact("start", first.url)
-        return first.url
-
-    async def abandon(self) -> None:
-        """End every visit under way, whatever it waits for."""
-        await _end(*self._under_way)
-
-    async def _read_sitemaps(self, start_url: str) -> None:
-        if not self._request.use_sitemap or self._request.depth == 0 or self._request.max_pages == 1:
-            return
-        if self._state.fact("sitemaps"):
-            return
-        listed = (await self._await(self._robots.rules_for(start_url))).sitemaps
-        reader = SitemapReader(self._fetcher, max_urls=MAX_SITEMAP_URLS)
-        is_delta = self._recall is not None
-        urls = await self._await(reader.pages(start_url, listed=listed, is_newest_first=is_delta))
-        for problem in reader.problems:
-            self._job.log(problem, level="warning")
-        self.tally.sitemap_urls = len(urls)
-        with self._state.writing():
-            # Where there is something to compare with, what the site says has changed is looked at first.
-            self._frontier.add(urls, found_by=-1 if is_delta else 1)
-            self.tally.keep_in(self._state)
-            self._state.keep_fact("sitemaps", value=True)
-
-    async def _crawl_levels(self) -> StopReason:
-        while True:
-            if self.tally.pages_ok >= self._request.max_pages:
-                return StopReason.MAX_PAGES
-            if self.tally.unanswered_in_a_row >= UNANSWERED_UNTIL_DOWN:
-                return StopReason.SITE_DOWN
-            if self._frontier.is_level_given_out and not self._without_links and not self._frontier.is_deepest:
-                self._frontier.descend()
-            self._start_visits()
-            if not self._under_way:
-                used_up = self.tally.visits >= self._max_visits
-                return StopReason.MAX_REQUESTS if used_up else StopReason.EXHAUSTED
-            for task in await self._wait(set(self._under_way)):
-                self._settle(self._under_way.pop(task), task.result())
-
-    def _start_visits(self) -> None:
-        room = min(
-            self._request.concurrency - len(self._under_way),
-            self._request.max_pages - self.tally.pages_ok - len(self._under_way),
-            self._max_visits - self.tally.visits - len(self._under_way),
-        )
-        while room > 0 and (visit := self._frontier.take()):
-            room -= 1
-            self._without_links.add(visit)
-            judge, add_links = partial(self._judge_redirect, visit), partial(self._add_links, visit)
-            work = self._visitor.visit(visit, gatekeeper=judge, on_links=add_links)
-            self._under_way[asyncio.create_task(work)] = visit
-
-    def _add_links(self, visit: Visit, links: tuple[str, ...]) -> None:
-        with self._state.writing():
-            self._frontier.add(links, found_by=visit.order)
-            self.tally.keep_in(self._state)
-        self._without_links.discard(visit)
-
-    def _judge_redirect(self, visit: Visit, target: str) -> SkipReason | None:
-        if not self._scope.covers(target):
-            return "scope"
-        return None if self._frontier.claim(target, by=visit) else "duplicate"
-
-    def _settle(self, visit: Visit, outcome: Outcome) -> None:
-        self._without_links.discard(visit)
-        with self._state.writing():
-            self._count(outcome)
-            self._frontier.done(visit)
-            self.tally.keep_in(self._state)
-        if outcome == Skipped("robots"):
-            return
-        if isinstance(outcome, PageError):
-            self._job.log(f"{outcome.url}: {outcome.message}", level="warning")
-        if self._tell is not None:
-            self._tell(_told(visit, outcome))
-        known = self.tally.pages_ok + len(self._under_way) + len(self._frontier)
-        self._job.report("crawling", self.tally.pages_ok, min(self._request.max_pages, known), message=visit.url)
-
-    def _count(self, outcome: Outcome) -> None:
-        if outcome != Skipped("robots"):  # which cost no request, so it is no visit
-            self.tally.visits += 1
-        match outcome:
-            case Skipped(reason):
-                self.tally.skip(reason)
-            case PageError():
-                self.tally.fail(outcome)
-                self._state.note_error(outcome)
-                if self._recall is not None:
-                    self._recall.fail(outcome)
-                self._on_error(outcome)
-            case CrawledPage(noindex=True) if not self._keeps_noindex:
-                self.tally.skip("noindex")
-            case CrawledPage():
-                self._count_page(outcome)
-
-    def _count_page(self, page: CrawledPage) -> None:
-        is_kept = self._keep(page)
-        cost = "read" if self._recall is None else self._recall.settle(page, is_kept=is_kept)
-        if is_kept:
-            self.tally.keep(size_bytes=0 if cost == "not_modified" else page.size_bytes, depth=page.depth)
-        else:
-            self.tally.skip("duplicate")
-
-    async def _await(self, work: Coroutine[object, object, ResultT]) -> ResultT:
-        """Return what ``work`` returns, while the job may still interrupt it."""
-        task = asyncio.create_task(work)
-        try:
-            while not await self._wait({task}):
-                pass
-            return task.result()
-        finally:
-            await _end(task)
-
-    async def _wait(self, tasks: set[asyncio.Task[ResultT]]) -> set[asyncio.Task[ResultT]]:
-        """Return the tasks that are done after a tick at most."""
-        done, _ = await asyncio.wait(tasks, timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED)
-        self._job.checkpoint()
-        if self.tally.elapsed_s > self._request.max_duration_s:
-            raise _OutOfTime
-        return done
-
-
-def _told(visit: Visit, outcome: Outcome) -> dict[str, object]:
-    """Return what viewers see of a page."""
-    match outcome:
-        case CrawledPage():
-            words = outcome.model_dump(mode="json", include={"status", "title", "page_type", "size_bytes", "change"})
-            return {"page": outcome.url, "depth": visit.depth, **words}
-        case PageError():
-            return {"page": outcome.url, "depth": visit.depth, "status": outcome.status, "error": outcome.reason.value}
-        case Skipped(reason):
-            return {"page": visit.url, "depth": visit.depth, "skipped": reason}
-
-
-async def _end(*tasks: asyncio.Task[ResultT]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -8,8 +8,8 @@ from tasks.crawling.contract import SITEMAP_MEDIA_TYPE, SITEMAP_NAME, SitemapReq
 from tasks.crawling.engine.crawl_state import CrawlState
 from tasks.crawling.engine.fetch import FetchLimits
 from tasks.crawling.engine.pages_file import PagesFile
-from tasks.crawling.engine.site import walk
 from tasks.crawling.engine.visiting import run
+from tasks.crawling.engine.walk import walk
 from tasks.crawling.records import CrawledPage
 
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
