@@ -35,6 +35,7 @@ def _checked(_context: click.Context, _parameter: click.Parameter, value: str | 
 @click.option("--depth", type=click.IntRange(0, 10), help="Links followed from URL (3).")
 @click.option("--include", multiple=True, metavar="GLOB", help="Only addresses like one of these.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No addresses like one of these.")
+@click.option("--since", metavar="JOB", help="Tell what has changed since that crawl; `last`: since the last one.")
 @click.option("--save", metavar="FILE", callback=_checked, help="Keep the pages: .jsonl, .zip (Markdown) or .sqlite.")
 @click.option("--know/--no-know", "is_known", default=True, help="Make the site searchable afterwards (default).")
 @backend_option

@@ -49,7 +49,10 @@ def test_the_command_crawls_keeps_and_says_how_to_ask(
     """One command from a URL to a site that one can ask."""
     kept = tmp_path / "site.sqlite"
     with pytest.raises(SystemExit) as ended:
-        main(["--url", yard.url, "--key", yard.key, "crawl", site.url, "--max-pages", "3", "--save", str(kept)])
+        main(
+            ["--url", yard.url, "--key", yard.key, "crawl", site.url, "--max-pages", "3", "--since", "last"]
+            + ["--save", str(kept)]
+        )
     shown = capsys.readouterr().out
     assert not ended.value.code, shown
     with closing(sqlite3.connect(kept)) as database:
