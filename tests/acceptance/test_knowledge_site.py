@@ -48,11 +48,9 @@ def test_the_command_crawls_keeps_and_says_how_to_ask(
 ) -> None:
     """One command from a URL to a site that one can ask."""
     kept = tmp_path / "site.sqlite"
+    options = ["--max-pages", "3", "--since", "last", "--save", str(kept)]
     with pytest.raises(SystemExit) as ended:
-        main(
-            ["--url", yard.url, "--key", yard.key, "crawl", site.url, "--max-pages", "3", "--since", "last"]
-            + ["--save", str(kept)]
-        )
+        main(["--url", yard.url, "--key", yard.key, "crawl", site.url, *options])
     shown = capsys.readouterr().out
     assert not ended.value.code, shown
     with closing(sqlite3.connect(kept)) as database:
