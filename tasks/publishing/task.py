@@ -12,6 +12,7 @@ from tasks.core.run import JobTask, run_job
 from tasks.publishing.contract import ROLLBACK, SITE, SPECS
 
 if TYPE_CHECKING:
+    from tasks.publishing.engine.memo import Memo
     from tasks.publishing.engine.places.place import Place
     from tasks.publishing.sources import SourceStore
 
@@ -41,6 +42,7 @@ def _load_publisher(kernel: Kernel) -> Engine[Any]:
         records=LedgerRecords(kernel.ledger),
         open_place=partial(_place, kernel),
         open_sources=partial(_sources, kernel),
+        open_memo=partial(_memo, kernel),
         actions=partial(actions_of, kernel.ledger),
         folders=kernel.settings.publish_sources,
         keep=kernel.settings.publish_keep,
@@ -64,6 +66,12 @@ def _sources(kernel: Kernel, job: JobContext, site: str) -> "SourceStore":
     from tasks.publishing.sources import SourceStore  # noqa: PLC0415  # as above
 
     return SourceStore(kernel.settings.resolved_publish_dir / _tenant_of(kernel, job), site)
+
+
+def _memo(kernel: Kernel, job: JobContext, site: str) -> "Memo":
+    from tasks.publishing.engine.memo import Memo  # noqa: PLC0415  # as above
+
+    return Memo(kernel.settings.resolved_publish_dir / _tenant_of(kernel, job) / ".made" / site)
 
 
 def _tenant_of(kernel: Kernel, job: JobContext) -> str:

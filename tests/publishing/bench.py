@@ -16,6 +16,7 @@ from tasks.core.ledger import Ledger, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobState
 from tasks.publishing.contract import RollbackRequest, RollbackResult, SiteRequest, SiteResult
+from tasks.publishing.engine.memo import Memo
 from tasks.publishing.engine.places.folder import FolderPlace
 from tasks.publishing.engine.places.place import Turn
 from tasks.publishing.engine.publish import Publisher
@@ -85,11 +86,15 @@ class Bench:
     def sources(self, _job: object = None, site: str = "docs") -> SourceStore:
         return SourceStore(self.folder / "places", site)
 
+    def memo(self, _job: object = None, site: str = "docs") -> Memo:
+        return Memo(self.folder / "places" / ".made" / site)
+
     def publisher(self) -> Publisher:
         return Publisher(
             records=self.records,
             open_place=self.place,
             open_sources=self.sources,
+            open_memo=self.memo,
             actions=lambda _job, _origin: self.actions,
             folders=self.folders,
             keep=self.keep,

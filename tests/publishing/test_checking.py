@@ -6,6 +6,7 @@ import pytest
 
 from tasks.publishing.contract import Fault
 from tasks.publishing.engine.checking import check
+from tasks.publishing.engine.memo import Memo
 from tasks.publishing.engine.weighing import Weight, weigh
 from tasks.publishing.manifest import REVALIDATED, File, Stored
 
@@ -18,7 +19,7 @@ def found(folder: Path, files: dict[str, str | bytes], *, prefix: str = "/") -> 
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content.encode() if isinstance(content, str) else content)
     paths = {path: folder / path for path in files}
-    findings = check(paths, prefix=prefix, max_file_bytes=10_000, checkpoint=lambda: None)
+    findings = check(paths, prefix=prefix, max_file_bytes=10_000, memo=Memo(folder / ".memo"), checkpoint=lambda: None)
     return [(one.fault, one.path) for one in findings]
 
 

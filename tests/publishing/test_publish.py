@@ -264,6 +264,7 @@ def test_actions_hints_and_a_sitemap_are_made(bench: Bench, tmp_path: Path) -> N
         site="docs",
         url="https://docs.example/",
         actions=[{"name": "search"}],
+        memo=bench.memo(),
         checkpoint=lambda: None,
     )
     assert ["404.html", "actions.json", "site.speculationrules", "sitemap.xml"] == made

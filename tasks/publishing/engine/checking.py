@@ -1,5 +1,6 @@
 """Looks at a site's files before anything is live: do links and assets resolve, what is too large, what is secret."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -8,6 +9,8 @@ from urllib.parse import urlsplit
 from tasks.core.errors import Permanent
 from tasks.publishing.contract import Fault, Finding
 from tasks.publishing.engine import references
+from tasks.publishing.engine.memo import Memo
+from tasks.publishing.engine.pages import references_of
 from tasks.publishing.engine.references import Use
 
 PAGES = (".html", ".htm")
@@ -59,22 +62,23 @@ class CheckFailed(Permanent):
 
 
 def check(
-    files: Mapping[str, Path], *, prefix: str, max_file_bytes: int, checkpoint: Callable[[], None]
+    files: Mapping[str, Path], *, prefix: str, max_file_bytes: int, memo: Memo, checkpoint: Callable[[], None]
 ) -> list[Finding]:
     """Look at every file.
 
     Args:
         files: by their paths.
         prefix: the path under which the site is found, such as ``/`` or ``/docs/``.
+        memo: what was found in contents before.
     """
     found: list[Finding] = []
     for path, file in files.items():
         checkpoint()
         if (size := file.stat().st_size) > max_file_bytes:
             found.append(_finding(Fault.TOO_LARGE, path, f"{size:,} bytes, over {max_file_bytes:,}."))
-        found += _secrets(path, file)
+        found += _secrets(path, file, memo)
         if path.lower().endswith(PAGES):
-            found += _page(path, file.read_bytes(), files, prefix)
+            found += _page(path, file.read_bytes(), files, prefix=prefix, memo=memo)
     return found[:_MAX_FINDINGS]
 
 
@@ -96,30 +100,34 @@ def resolves(path: str, files: Mapping[str, object]) -> bool:
     return path in files or any(f"{folder}/{name}".lstrip("/") in files for name in _INDEXES)
 
 
-def _secrets(path: str, file: Path) -> Iterator[Finding]:
+def _secrets(path: str, file: Path, memo: Memo) -> Iterator[Finding]:
     if (why := _SECRET_NAMES.get(PurePosixPath(path).name)) is not None:
         yield _finding(Fault.SECRET, path, f"The name is that of {why}.")
     with file.open("rb") as content:
         head = content.read(_SCANNED_BYTES)
+    for line, what in json.loads(memo.made("secrets", head, lambda: json.dumps(list(_secrets_in(head))).encode())):
+        yield _finding(Fault.SECRET, path, f"Line {line} has {what}.")
+
+
+def _secrets_in(head: bytes) -> Iterator[tuple[int, str]]:
     for words, pattern, what in _SECRETS:
         if any(word in head for word in words) and (match := pattern.search(head)):
-            line = head.count(b"\n", 0, match.start()) + 1
-            yield _finding(Fault.SECRET, path, f"Line {line} has {what}.")
+            yield head.count(b"\n", 0, match.start()) + 1, what
 
 
-def _page(path: str, content: bytes, files: Mapping[str, Path], prefix: str) -> Iterator[Finding]:
+def _page(path: str, content: bytes, files: Mapping[str, Path], *, prefix: str, memo: Memo) -> Iterator[Finding]:
     if content and not _HTML.search(content):
         yield _finding(Fault.BAD_HTML, path, "There is no element of HTML in it.")
         return
     try:
-        text = content.decode()
+        found = references_of(content, memo)
     except UnicodeDecodeError:
         declared = _CHARSET.search(content[:4096])
         if declared is None or declared.group(1).lower() in (b"utf-8", b"utf8"):
             yield _finding(Fault.BAD_HTML, path, "It is not in UTF-8, and says no other encoding.")
         return
     told: set[str] = set()
-    for one in references.in_page(text):
+    for one in found:
         target = _local(one.url, path, prefix)
         if target is None or target in told or resolves(target, files) or one.use is Use.OTHER:
             continue

@@ -16,7 +16,9 @@ from xml.sax.saxutils import escape as xml_escape
 
 from tasks.publishing.engine import references
 from tasks.publishing.engine.checking import PAGES
-from tasks.publishing.engine.references import Use
+from tasks.publishing.engine.memo import Memo
+from tasks.publishing.engine.pages import references_of
+from tasks.publishing.engine.references import Reference, Use
 
 SITEMAP, ROBOTS, NOT_FOUND, ACTIONS = "sitemap.xml", "robots.txt", "404.html", "actions.json"
 SPECULATION = "site.speculationrules"
@@ -49,6 +51,7 @@ def generate(
     site: str,
     url: str | None,
     actions: Iterable[Mapping[str, Any]],
+    memo: Memo,
     checkpoint: Callable[[], None],
 ) -> list[str]:
     """Write what is missing into ``folder``; return the paths of new files, and of pages that got hints.
@@ -57,6 +60,7 @@ def generate(
         files: all files of the folder by their paths.
         url: where visitors find the site; None: nobody knows, and then there is no sitemap.
         actions: what programs can do on the site, as MCP tools.
+        memo: what was found in contents before.
     """
     prefix = urlsplit(url).path or "/" if url else "/"
     made = {
@@ -72,7 +76,7 @@ def generate(
     missing = {path: text for path, text in made.items() if path not in files}
     for path, text in missing.items():
         (folder / path).write_text(text)
-    _hint(folder, files, checkpoint)
+    _hint(folder, files, memo, checkpoint)
     return sorted(missing)
 
 
@@ -93,7 +97,7 @@ def _sitemap(url: str, files: Mapping[str, Path]) -> str:
     )
 
 
-def _hint(folder: Path, files: Mapping[str, Path], checkpoint: Callable[[], None]) -> None:
+def _hint(folder: Path, files: Mapping[str, Path], memo: Memo, checkpoint: Callable[[], None]) -> None:
     """Tell each page's head of the style sheets that its style sheets import: a browser would find them one by one."""
     imports = {path: _imports(path, file, files) for path, file in files.items() if path.endswith(".css")}
     if not any(imports.values()):
@@ -103,13 +107,13 @@ def _hint(folder: Path, files: Mapping[str, Path], checkpoint: Callable[[], None
         if not page.lower().endswith(PAGES):
             continue
         try:
-            text = file.read_bytes().decode()
+            text = (content := file.read_bytes()).decode()
         except UnicodeDecodeError:
             continue
         if head := _HEAD.search(text):
             links = [
                 f'<link rel="preload" as="style" href="{escape(_relative(path, page))}">'
-                for path in _imported(text, page, imports)
+                for path in _imported(references_of(content, memo), page, imports)
             ]
             if links:
                 hinted = text[: head.end()] + "".join(links) + text[head.end() :]
@@ -121,21 +125,21 @@ def _imports(style: str, file: Path, files: Mapping[str, Path]) -> list[str]:
     return [path for url in urls if (path := references.local_path(url, page=style)) in files and path]
 
 
-def _imported(text: str, page: str, imports: Mapping[str, list[str]]) -> list[str]:
+def _imported(found: list[Reference], page: str, imports: Mapping[str, list[str]]) -> list[str]:
     """All style sheets that the page's own import, in the order in which a browser would find them."""
     own = [
         path
-        for one in references.in_page(text)
+        for one in found
         if one.use is Use.ASSET and (path := references.local_path(one.url, page=page)) in imports and path
     ]
-    found: list[str] = []
+    styles: list[str] = []
     waiting = list(own)
     while waiting:
         for path in imports.get(waiting.pop(0), []):
-            if path not in found and path not in own:
-                found.append(path)
+            if path not in styles and path not in own:
+                styles.append(path)
                 waiting.append(path)
-    return found
+    return styles
 
 
 def _relative(path: str, page: str) -> str:

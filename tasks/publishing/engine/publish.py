@@ -28,6 +28,7 @@ from tasks.publishing.engine.checking import PAGES
 from tasks.publishing.engine.generating import generate
 from tasks.publishing.engine.going_live import go_live, reconciled
 from tasks.publishing.engine.intake import take_in
+from tasks.publishing.engine.memo import Memo
 from tasks.publishing.engine.optimising import Options, optimise
 from tasks.publishing.engine.places.place import Place
 from tasks.publishing.engine.stages import Stages
@@ -43,7 +44,7 @@ class Publisher:
     """Publishes sites.
 
     Args:
-        open_place, open_sources: those of the job's tenant for a site.
+        open_place, open_sources, open_memo: those of the job's tenant for a site.
         actions: what the registry of tools has for an origin, as MCP tools.
         folders: of the server, below which sites may lie.
         keep: releases of a site that stay besides the live and the previous one.
@@ -52,6 +53,7 @@ class Publisher:
     records: Records
     open_place: Callable[[JobContext, str], Place]
     open_sources: Callable[[JobContext, str], SourceStore]
+    open_memo: Callable[[JobContext, str], Memo]
     actions: Callable[[JobContext, str], Sequence[Mapping[str, Any]]]
     folders: Sequence[Path]
     keep: int
@@ -75,6 +77,7 @@ class _Publication:
         self._request = request
         self._job = job
         self._place = publisher.open_place(job, request.site)
+        self._memo = publisher.open_memo(job, request.site)
         self._stages = Stages(job)
         self._findings: list[Finding] = []
         known = publisher.records.site(job, request.site)
@@ -89,7 +92,7 @@ class _Publication:
         old = self._place.manifest(before) if before else None
         self._validate()
         self._build()
-        manifest, where = self._package(old)
+        manifest, where = self._package()
         self._demand()
         change = difference(old, manifest)
         uploaded = self._upload(manifest, where, change)
@@ -105,6 +108,7 @@ class _Publication:
                 announce(job, request.site, release, before, url=self._url, change=change, cause="publish")
             kept = sweep(records, job, self._place, site=request.site, keep=self._by.keep)
             self._by.open_sources(job, request.site).sweep()
+            self._memo.sweep()
         took = {str(name): seconds for name, seconds in self._stages.seconds.items()}
         records.note_stages(job, request.site, release, took)
         return self._result(manifest, before, change, uploaded=uploaded, verified=verified, kept=kept)
@@ -126,6 +130,7 @@ class _Publication:
                 files,
                 prefix=urlsplit(self._url).path if self._url else "/",
                 max_file_bytes=self._request.options.max_file_bytes,
+                memo=self._memo,
                 checkpoint=self._job.checkpoint,
             )
             self._demand()
@@ -139,10 +144,11 @@ class _Publication:
                     site=self._request.site,
                     url=self._url,
                     actions=self._by.actions(self._job, _origin(self._url)) if self._url else (),
+                    memo=self._memo,
                     checkpoint=self._job.checkpoint,
                 )
 
-    def _package(self, old: Manifest | None) -> tuple[Manifest, Mapping[Stored, Path]]:
+    def _package(self) -> tuple[Manifest, Mapping[Stored, Path]]:
         options, out = self._request.options, self._job.workdir / "made"
         out.mkdir()
         with self._stages.stage(Stage.PACKAGING) as report:
@@ -150,7 +156,7 @@ class _Publication:
                 self._tree,
                 out,
                 Options(minify=options.minify, fingerprint=options.fingerprint, compress=options.compress),
-                known=_encodings(old),
+                memo=self._memo,
                 checkpoint=self._job.checkpoint,
                 report=report,
             )
@@ -226,11 +232,6 @@ class _Publication:
             kept=kept,
             stages=self._stages.seconds,
         )
-
-
-def _encodings(old: Manifest | None) -> dict[str, Mapping[str, Stored]]:
-    """What was compressed for the release before, and lies in the place."""
-    return {file.content.sha256: file.encodings for file in old.files.values() if file.encodings} if old else {}
 
 
 def _counted(findings: Iterable[Finding]) -> dict[Fault, int]:
