@@ -6,6 +6,8 @@ from tasks.publishing.engine import references
 from tasks.publishing.engine.memo import Memo
 from tasks.publishing.engine.references import Reference, Use
 
+_USES = {use.value: use for use in Use}
+
 
 def references_of(page: bytes, memo: Memo) -> list[Reference]:
     """Return what ``references.in_page`` finds in a page.
@@ -16,7 +18,7 @@ def references_of(page: bytes, memo: Memo) -> list[Reference]:
     text = page.decode()
     known = memo.made("references", page, lambda: _packed(references.in_page(text)))
     return [
-        Reference(start, end, url, Use(use), is_checked, is_in_srcset)
+        Reference(start, end, url, _USES[use], is_checked, is_in_srcset)
         for start, end, url, use, is_checked, is_in_srcset in json.loads(known)
     ]
 

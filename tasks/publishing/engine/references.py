@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -130,7 +131,13 @@ def local_path(url: str, *, page: str) -> str | None:
 
     The site's own root is ``/``. A fragment and a query are left out.
     """
-    if not url or url.startswith("#"):
+    return _local_path(url.partition("#")[0], page)
+
+
+# Many references of a page differ only in their fragments.
+@lru_cache(maxsize=1024)
+def _local_path(url: str, page: str) -> str | None:
+    if not url:
         return None
     try:
         whole = urlsplit(urljoin(f"http:///{page}", url))
