@@ -8,9 +8,11 @@ from pydantic import Field
 from tasks.core.spec import FAST, Contract, JobSpec, Queue, Retention
 from tasks.core.uploads import UploadRef
 from tasks.core.web_url import WebURL
+from tasks.publishing.caches import Tag
 
 SITE = "publishing.site"
 ROLLBACK = "publishing.rollback"
+PURGE = "publishing.purge"
 SITE_PUBLISHED = "site.published"
 """The domain event at the end of both: site, job_id, release, previous, url, cause (``publish`` or ``rollback``),
 added, changed, removed (counts) and paths (of what is new, changed or gone, at most 100; the rest in the artifact)."""
@@ -118,6 +120,18 @@ class RollbackRequest(Contract):
     by: str = Field("", max_length=200, description="Who or what asks, for readers.")
 
 
+class PurgeRequest(Contract):
+    """Make the caches in front of a site forget some of its files, or all of them."""
+
+    site: SiteName
+    paths: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=1024)], ...], Field(max_length=1000)] = Field(
+        (), description="Files, such as `about.html`; of a folder's index the folder's own address, too."
+    )
+    tags: Annotated[tuple[Tag, ...], Field(max_length=len(Tag))] = Field(
+        (), description="`all` files, or those that are `changing`. If there are neither paths nor tags: all."
+    )
+
+
 class Finding(Contract):
     """One thing that a check found."""
 
@@ -166,6 +180,16 @@ class RollbackResult(Contract):
     stages: dict[Stage, Seconds]
 
 
+class PurgeResult(Contract):
+    """Caches have forgotten."""
+
+    site: SiteName
+    urls: Count = Field(description="That each cache was told.")
+    tags: tuple[str, ...] = Field(max_length=len(Tag), description="That each cache was told, as caches know them.")
+    caches: Count
+    seconds: Seconds
+
+
 SPECS = (
     JobSpec(
         kind=SITE,
@@ -191,5 +215,17 @@ SPECS = (
         retry=FAST,
         capabilities=frozenset({"publishing"}),
         example={"site": "docs"},
+    ),
+    JobSpec(
+        kind=PURGE,
+        queue=Queue.CRITICAL,
+        request=PurgeRequest,
+        result=PurgeResult,
+        summary="Make the caches in front of a site forget single files, those that change, or all.",
+        soft_limit_s=120,
+        hard_limit_s=150,
+        retry=FAST,
+        capabilities=frozenset({"publishing"}),
+        example={"site": "docs", "paths": ["index.html"]},
     ),
 )

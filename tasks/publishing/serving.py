@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from tasks.publishing.caches import TAG_HEADER, cache_tags
 from tasks.publishing.manifest import IMMUTABLE, File, Manifest, media_type_of
 
 _NOT_FOUND = "404.html"
@@ -42,7 +43,7 @@ class SiteServer:
         if f"{path}/index.html" in manifest.files:
             return _plain(start, HTTPStatus.PERMANENT_REDIRECT, ("Location", quote(f"/{path}/")))
         if (kept := self._of_another_release(path)) is not None:
-            return _send(environ, start, HTTPStatus.OK, kept, _headers(media_type_of(path), IMMUTABLE))
+            return _send(environ, start, HTTPStatus.OK, kept, self._headers(media_type_of(path), IMMUTABLE))
         if (missing := manifest.files.get(_NOT_FOUND)) is not None:
             return self._answer(environ, start, manifest, missing, status=HTTPStatus.NOT_FOUND)
         return _plain(start, HTTPStatus.NOT_FOUND)
@@ -59,7 +60,7 @@ class SiteServer:
         accepted = {part.partition(";")[0].strip() for part in environ.get("HTTP_ACCEPT_ENCODING", "").split(",")}
         encoding = next((name for name in ("br", "gzip") if name in accepted and name in file.encodings), None)
         stored = file.encodings[encoding] if encoding else file.content
-        headers = _headers(file.media_type, file.cache_control)
+        headers = self._headers(file.media_type, file.cache_control)
         headers += [("ETag", f'"{stored.sha256}"'), ("Vary", "Accept-Encoding")]
         if encoding:
             headers.append(("Content-Encoding", encoding))
@@ -70,6 +71,14 @@ class SiteServer:
             return []
         return _send(environ, start, status, self._folder / "content" / stored.sha256[:2] / stored.sha256, headers)
 
+    def _headers(self, media_type: str, cache_control: str) -> list[tuple[str, str]]:
+        return [
+            ("Content-Type", media_type),
+            ("Cache-Control", cache_control),
+            (TAG_HEADER, cache_tags(self._folder.name, is_immutable=cache_control == IMMUTABLE)),
+            ("X-Content-Type-Options", "nosniff"),
+        ]
+
     def _of_another_release(self, path: str) -> Path | None:
         """What a page of an earlier release still asks for."""
         if ".." in PurePosixPath(path).parts:
@@ -79,14 +88,6 @@ class SiteServer:
 
     def _read(self, release: str) -> Manifest:
         return Manifest.from_json((self._folder / "manifests" / release).read_bytes())
-
-
-def _headers(media_type: str, cache_control: str) -> list[tuple[str, str]]:
-    return [
-        ("Content-Type", media_type),
-        ("Cache-Control", cache_control),
-        ("X-Content-Type-Options", "nosniff"),
-    ]
 
 
 def _send(

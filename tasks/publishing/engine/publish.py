@@ -31,6 +31,7 @@ from tasks.publishing.engine.intake import take_in
 from tasks.publishing.engine.memo import Memo
 from tasks.publishing.engine.optimising import Options, optimise
 from tasks.publishing.engine.places.place import Place
+from tasks.publishing.engine.purging import Caches
 from tasks.publishing.engine.stages import Stages
 from tasks.publishing.engine.turns import turn_of
 from tasks.publishing.engine.verifying import check_url
@@ -45,6 +46,7 @@ class Publisher:
 
     Args:
         open_place, open_sources, open_memo: those of the job's tenant for a site.
+        caches: in front of sites; they are told what has changed.
         actions: what the registry of tools has for an origin, as MCP tools.
         folders: of the server, below which sites may lie.
         keep: releases of a site that stay besides the live and the previous one.
@@ -54,6 +56,7 @@ class Publisher:
     open_place: Callable[[JobContext, str], Place]
     open_sources: Callable[[JobContext, str], SourceStore]
     open_memo: Callable[[JobContext, str], Memo]
+    caches: Caches
     actions: Callable[[JobContext, str], Sequence[Mapping[str, Any]]]
     folders: Sequence[Path]
     keep: int
@@ -64,6 +67,7 @@ class Publisher:
         Raises:
             SourceRefused, ArchiveRefused, NameRefused, CheckFailed: it cannot be published; nothing has changed.
             VerificationFailed: what visitors got was something else; what was live before is live again.
+            PurgeFailed: it is live, but a cache may show what was there before. Transient.
             ActivationRefused: a later job has published the site meanwhile.
             PlaceFailed: no room, or the place does not answer. Transient.
         """
@@ -101,7 +105,7 @@ class _Publication:
         if request.intent == "production":
             verified = go_live(
                 records, job, self._place, self._stages, site=request.site, url=self._url,
-                manifest=manifest, before=before, changed=[*change.added, *change.changed],
+                manifest=manifest, before=before, change=change, caches=self._by.caches,
             )  # fmt: skip
         with self._stages.stage(Stage.ANNOUNCING):
             if request.intent == "production":
@@ -117,6 +121,7 @@ class _Publication:
         with self._stages.stage(Stage.VALIDATING):
             if self._url is not None:
                 check_url(self._job, self._url)
+                self._by.caches.check(self._job)
             take_in(
                 self._request.source,
                 self._tree,
