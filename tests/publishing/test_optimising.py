@@ -8,7 +8,9 @@ import pytest
 
 from tasks.publishing.engine.memo import Memo
 from tasks.publishing.engine.optimising import Options, optimise
+from tasks.publishing.engine.pages import pages_of
 from tasks.publishing.engine.references import in_page, in_style, local_path
+from tasks.publishing.engine.tree import Tree
 from tasks.publishing.manifest import IMMUTABLE, REVALIDATED, Manifest
 
 PAGE = """<!DOCTYPE html>
@@ -48,16 +50,21 @@ def made(tmp_path: Path, files: dict[str, bytes], options: Options | None = None
         (folder / path).write_bytes(content)
     out.mkdir()
     reports: list[tuple[int, int]] = []
-    manifest, where = optimise(
-        folder,
+    tree, memo = Tree.of_folder(folder), Memo(tmp_path / "memo")
+    made = optimise(
+        tree,
+        pages_of(tree, memo),
         out,
         options or Options(),
-        memo=Memo(tmp_path / "memo"),
+        memo=memo,
+        has=lambda _: False,
         checkpoint=lambda: None,
         report=lambda done, of: reports.append((done, of)),
     )
     assert reports[-1] == (len(files), len(files))
-    return manifest, {path: where[file.content].read_bytes() for path, file in manifest.files.items()}
+    contents = {path: made.where[file.content].read_bytes() for path, file in made.manifest.files.items()}
+    assert all(made.content(path) == content for path, content in contents.items())
+    return made.manifest, contents
 
 
 def reached(contents: dict[str, bytes], page: str) -> dict[str, str | None]:
@@ -118,9 +125,17 @@ def test_compressed_copies_are_the_same_content(tmp_path: Path) -> None:
     (folder / "a.txt").write_bytes(b"words " * 1000)
     (folder / "b.txt").write_bytes(b"short")
     (folder / "c.png").write_bytes(b"\x89PNG" * 1000)
-    manifest, where = optimise(
-        folder, out, Options(), memo=Memo(tmp_path / "memo"), checkpoint=lambda: None, report=lambda *_: None
+    release = optimise(
+        Tree.of_folder(folder),
+        {},
+        out,
+        Options(),
+        memo=Memo(tmp_path / "memo"),
+        has=lambda _: False,
+        checkpoint=lambda: None,
+        report=lambda *_: None,
     )
+    manifest, where = release.manifest, release.where
     encodings = manifest.files["a.txt"].encodings
     assert brotli.decompress(where[encodings["br"]].read_bytes()) == b"words " * 1000
     assert gzip.decompress(where[encodings["gzip"]].read_bytes()) == b"words " * 1000

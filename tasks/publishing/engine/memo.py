@@ -26,20 +26,27 @@ class Memo:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def made(self, step: str, content: bytes, make: Callable[[], bytes]) -> bytes:
-        """Return what ``make`` returns for the content, of this or of an earlier publication.
+    def made(self, step: str, key: str, make: Callable[[], bytes]) -> bytes:
+        """Return what ``make`` returns, of this or of an earlier publication.
 
         Args:
             step: names what is made, with all settings that it depends on besides the content.
+            key: stands for the content that it is made of (``tree.SiteFile``).
         """
-        key = hashlib.sha256(f"{_recipe()}\n{step}\n{hashlib.sha256(content).hexdigest()}".encode()).hexdigest()
-        path = self._folder / key[:2] / key
-        known = _read(path)
+        known = self.known(step, key)
         if known is None:
             known = make()
-            with suppress(OSError):  # where there is no room, it is made again the next time
-                _write(path, known)
+            self.keep(step, key, known)
         return known
+
+    def known(self, step: str, key: str) -> bytes | None:
+        """Return what was kept; None: nothing, or it is lost."""
+        return _read(self._path(step, key))
+
+    def keep(self, step: str, key: str, made: bytes) -> None:
+        """Keep what was made."""
+        with suppress(OSError):  # where there is no room, it is made again the next time
+            _write(self._path(step, key), made)
 
     def sweep(self) -> int:
         """Remove what was not used for 30 days; return bytes freed."""
@@ -52,12 +59,16 @@ class Memo:
                     path.unlink()
         return freed
 
+    def _path(self, step: str, key: str) -> Path:
+        name = hashlib.sha256(f"{_recipe()}\n{step}\n{key}".encode()).hexdigest()
+        return self._folder / name[:2] / name
+
 
 @cache
 def _recipe() -> str:
     """Changes with whatever makes something: the code of this package, and the libraries that it calls."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(path.read_bytes())
     for name in _LIBRARIES:
         digest.update(f"{name} {version(name)}\n".encode())

@@ -6,6 +6,7 @@ left is used by the next attempt or swept by the next publication.
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,20 +25,24 @@ from tasks.publishing.contract import (
 )
 from tasks.publishing.engine import checking, weighing
 from tasks.publishing.engine.announcing import announce, sweep
-from tasks.publishing.engine.checking import PAGES
 from tasks.publishing.engine.generating import generate
 from tasks.publishing.engine.going_live import go_live, reconciled
 from tasks.publishing.engine.intake import take_in
 from tasks.publishing.engine.memo import Memo
-from tasks.publishing.engine.optimising import Options, optimise
+from tasks.publishing.engine.optimising import Options, Release, optimise
+from tasks.publishing.engine.pages import Page, is_page, pages_of
 from tasks.publishing.engine.places.place import Place
 from tasks.publishing.engine.purging import Caches
 from tasks.publishing.engine.stages import Stages
+from tasks.publishing.engine.tree import Tree
 from tasks.publishing.engine.turns import turn_of
 from tasks.publishing.engine.verifying import check_url
-from tasks.publishing.manifest import Difference, Manifest, Stored, difference, files_in
+from tasks.publishing.manifest import Difference, Manifest, difference
 from tasks.publishing.release import Records, ReleaseFacts
 from tasks.publishing.sources import SourceStore
+
+# Contents on their way to the place: each waits for the disk, and a disk writes several in the time of one.
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,8 @@ class _Publication:
         self._findings: list[Finding] = []
         known = publisher.records.site(job, request.site)
         self._url = request.url or (known.url if known else None)
-        self._tree = job.workdir / "site"
+        self._tree = Tree()
+        self._pages: dict[str, Page] = {}
         self._generated: list[str] = []
         self._source_bytes = 0
 
@@ -96,10 +102,11 @@ class _Publication:
         old = self._place.manifest(before) if before else None
         self._validate()
         self._build()
-        manifest, where = self._package()
+        made = self._package()
+        manifest = made.manifest
         self._demand()
         change = difference(old, manifest)
-        uploaded = self._upload(manifest, where, change)
+        uploaded = self._upload(made, change)
         release = manifest.release
         verified = 0
         if request.intent == "production":
@@ -122,17 +129,18 @@ class _Publication:
             if self._url is not None:
                 check_url(self._job, self._url)
                 self._by.caches.check(self._job)
-            take_in(
+            self._tree = take_in(
                 self._request.source,
-                self._tree,
+                self._job.workdir / "site",
                 job=self._job,
                 store=self._by.open_sources(self._job, self._request.site),
                 allowed=self._by.folders,
             )
-            files = dict(files_in(self._tree))
-            self._source_bytes = sum(path.stat().st_size for path in files.values())
+            self._pages = pages_of(self._tree, self._memo, self._job.checkpoint)
+            self._source_bytes = sum(file.size for file in self._tree.values())
             self._findings += checking.check(
-                files,
+                self._tree,
+                self._pages,
                 prefix=urlsplit(self._url).path if self._url else "/",
                 max_file_bytes=self._request.options.max_file_bytes,
                 memo=self._memo,
@@ -143,36 +151,39 @@ class _Publication:
     def _build(self) -> None:
         with self._stages.stage(Stage.BUILDING):
             if self._request.options.generate:
-                self._generated = generate(
+                self._tree, self._generated = generate(
                     self._tree,
-                    dict(files_in(self._tree)),
+                    self._pages,
                     site=self._request.site,
                     url=self._url,
                     actions=self._by.actions(self._job, _origin(self._url)) if self._url else (),
                     memo=self._memo,
                     checkpoint=self._job.checkpoint,
                 )
+                self._pages |= pages_of({path: self._tree[path] for path in self._generated}, self._memo)
 
-    def _package(self) -> tuple[Manifest, Mapping[Stored, Path]]:
+    def _package(self) -> Release:
         options, out = self._request.options, self._job.workdir / "made"
         out.mkdir()
         with self._stages.stage(Stage.PACKAGING) as report:
-            manifest, where = optimise(
+            made = optimise(
                 self._tree,
+                self._pages,
                 out,
                 Options(minify=options.minify, fingerprint=options.fingerprint, compress=options.compress),
                 memo=self._memo,
+                has=lambda stored: not self._place.lacks((stored,)),
                 checkpoint=self._job.checkpoint,
                 report=report,
             )
             self._findings += weighing.heavy_pages(
-                manifest,
-                (path for path in manifest.files if path.lower().endswith(PAGES)),
-                lambda path: where[manifest.files[path].content].read_bytes(),
+                made.manifest,
+                filter(is_page, made.manifest.files),
+                made.content,
                 max_bytes=options.max_page_bytes,
                 max_requests=options.max_page_requests,
             )
-        return manifest, where
+        return made
 
     def _demand(self) -> None:
         """Keep what was found, and stop where the request says so."""
@@ -180,14 +191,15 @@ class _Publication:
         self._job.save(CHECKS_NAME, json.dumps(found).encode(), "application/json")
         checking.demand(self._findings, self._request.options.refuse)
 
-    def _upload(self, manifest: Manifest, where: Mapping[Stored, Path], change: Difference) -> tuple[int, int]:
+    def _upload(self, made: Release, change: Difference) -> tuple[int, int]:
         """Bring what the place lacks, and prepare the release; return how many contents and bytes that was."""
-        job, request = self._job, self._request
+        job, request, manifest = self._job, self._request, made.manifest
         with self._stages.stage(Stage.UPLOADING) as report:
             missing = sorted(self._place.lacks(manifest.all_stored()), key=lambda one: one.sha256)
-            for done, stored in enumerate(missing, 1):
-                self._place.put(stored, where[stored])
-                report(done, len(missing))
+            with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="put") as pool:
+                putting = pool.map(lambda stored: self._place.put(stored, made.where[stored]), missing)
+                for done, _ in enumerate(putting, 1):
+                    report(done, len(missing))
             self._place.prepare(manifest)
             facts = ReleaseFacts(
                 site=request.site,

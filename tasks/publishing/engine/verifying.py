@@ -12,8 +12,8 @@ import httpx
 
 from tasks.core.errors import EgressRefused, Permanent, TooLarge, Transient
 from tasks.core.job import JobContext
-from tasks.publishing.engine.checking import PAGES
 from tasks.publishing.engine.generating import ACTIONS, NOT_FOUND, ROBOTS, SITEMAP
+from tasks.publishing.engine.pages import is_page
 from tasks.publishing.engine.places.place import Place
 from tasks.publishing.manifest import Manifest
 
@@ -102,7 +102,7 @@ def verify(manifest: Manifest, job: JobContext, place: Place, *, url: str | None
 
 def _chosen(manifest: Manifest, changed: Iterable[str], most: int) -> list[str]:
     key = [path for path in _KEY if path in manifest.files]
-    pages = [path for path in sorted(changed) if path.lower().endswith(PAGES) and path in manifest.files]
+    pages = [path for path in sorted(changed) if is_page(path) and path in manifest.files]
     return list(dict.fromkeys([*key, *pages]))[:most] or sorted(manifest.files)[:1]
 
 
