@@ -1,4 +1,4 @@
-"""``switchyard publish``, ``rollback``, ``releases`` and ``sites``."""
+"""``switchyard publish``, ``rollback``, ``releases``, ``preview`` and ``sites``."""
 
 from typing import Any
 
@@ -93,6 +93,24 @@ def releases(session: Session, /, site: str) -> Exit:
         "note": lambda one: one.note or "-",
     }
     session.table("releases", found, columns)
+    return Exit.OK
+
+
+@click.command()
+@click.argument("site")
+@click.argument("release")
+@click.option("--hours", type=click.FloatRange(1 / 60, 720), default=24, show_default=True, help="Until it ends.")
+@json_flag
+@pass_session
+def preview(session: Session, /, site: str, release: str, *, hours: float) -> Exit:
+    """Print a link that shows RELEASE of SITE to whoever has it.
+
+    The release is named as `releases` shows it. Who has the link needs no key.
+    """
+    with session.client() as client:
+        made = client.sites.preview(site, release, expires_s=round(hours * 3600))
+        link = client.url.rstrip("/") + made.path
+    session.show(made, link)
     return Exit.OK
 
 

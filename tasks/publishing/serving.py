@@ -21,18 +21,19 @@ class SiteServer:
 
     Args:
         folder: the site's own in a folder of published sites: ``<SWITCHYARD_PUBLISH_DIR>/<tenant>/<site>``.
+        release: the one to serve; None: what is live.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, release: str | None = None) -> None:
         self._folder = folder
-        self._manifest = lru_cache(maxsize=4)(self._read)
+        self._release = release
 
     def __call__(self, environ: Mapping[str, Any], start: _Start) -> Iterable[bytes]:
         """Answer one request."""
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return _plain(start, HTTPStatus.METHOD_NOT_ALLOWED, ("Allow", "GET, HEAD"))
         try:
-            manifest = self._manifest((self._folder / "live").readlink().name)
+            manifest = _manifest(self._folder, self._release or (self._folder / "live").readlink().name)
         except FileNotFoundError:
             return _plain(start, HTTPStatus.NOT_FOUND)
         path = environ.get("PATH_INFO", "/").encode("latin-1").decode(errors="replace").lstrip("/")
@@ -41,8 +42,8 @@ class SiteServer:
         if (file := manifest.files.get(path)) is not None:
             return self._answer(environ, start, manifest, file)
         if f"{path}/index.html" in manifest.files:
-            return _plain(start, HTTPStatus.PERMANENT_REDIRECT, ("Location", quote(f"/{path}/")))
-        if (kept := self._of_another_release(path)) is not None:
+            return _plain(start, HTTPStatus.PERMANENT_REDIRECT, ("Location", _root(environ) + quote(f"/{path}/")))
+        if self._release is None and (kept := self._of_another_release(path)) is not None:
             return _send(environ, start, HTTPStatus.OK, kept, self._headers(media_type_of(path), IMMUTABLE))
         if (missing := manifest.files.get(_NOT_FOUND)) is not None:
             return self._answer(environ, start, manifest, missing, status=HTTPStatus.NOT_FOUND)
@@ -65,7 +66,7 @@ class SiteServer:
         if encoding:
             headers.append(("Content-Encoding", encoding))
         if file.media_type.startswith("text/html") and _SPECULATION in manifest.files:
-            headers.append(("Speculation-Rules", json.dumps(f"/{_SPECULATION}")))
+            headers.append(("Speculation-Rules", json.dumps(f"{_root(environ)}/{_SPECULATION}")))
         if status is HTTPStatus.OK and f'"{stored.sha256}"' in environ.get("HTTP_IF_NONE_MATCH", ""):
             start(_line(HTTPStatus.NOT_MODIFIED), headers)
             return []
@@ -86,8 +87,15 @@ class SiteServer:
         found = self._folder / "fingerprinted" / path
         return found if found.is_file() else None
 
-    def _read(self, release: str) -> Manifest:
-        return Manifest.from_json((self._folder / "manifests" / release).read_bytes())
+
+@lru_cache(maxsize=4)
+def _manifest(folder: Path, release: str) -> Manifest:
+    return Manifest.from_json((folder / "manifests" / release).read_bytes())
+
+
+def _root(environ: Mapping[str, Any]) -> str:
+    """The path below which the site is served, without a slash at its end."""
+    return str(environ.get("SCRIPT_NAME", ""))
 
 
 def _send(
