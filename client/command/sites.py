@@ -21,6 +21,7 @@ follow_option = click.option("--follow", "is_followed", is_flag=True, help="Show
 @site_option
 @click.option("--address", "url", help="Where visitors find it; then it is verified there, and gets a sitemap.")
 @click.option("--preview", "is_preview", is_flag=True, help="Keep it, and make it live later (switchyard rollback).")
+@click.option("--browser", "is_opened", is_flag=True, help="Once live, open it in a browser; take it back on errors.")
 @click.option("--note", help="What it is, such as a commit.")
 @click.option("--by", help="Who or what publishes.")
 @follow_option
@@ -35,6 +36,7 @@ def publish(
     site: str,
     url: str | None,
     is_preview: bool,
+    is_opened: bool,
     note: str | None,
     by: str | None,
     is_followed: bool,
@@ -46,6 +48,7 @@ def publish(
     the job's id.
     """
     given = {"url": url, "note": note, "by": by, "intent": "preview" if is_preview else None}
+    given["smoke"] = "browser" if is_opened else None
     with session.client() as client, bar(site) as tell:
         sent = client.sites.publish(
             folder, site, on_progress=tell, **{name: value for name, value in given.items() if value is not None}

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tasks.core.spec import FAST, Contract, JobSpec, Queue, Retention
+from tasks.core.spec import FAST, Contract, JobSpec, Option, Queue, Retention
 from tasks.core.uploads import UploadRef
 from tasks.core.web_url import WebURL
 from tasks.publishing.caches import Tag
@@ -107,6 +107,11 @@ class SiteRequest(Contract):
         description="Where visitors find the site. Then it is warmed and verified there, and gets a sitemap. If "
         "absent: as the last time.",
     )
+    smoke: Literal["none", "browser"] = Field(
+        "none",
+        description="`browser`: once it is live, a browser opens the first page and some that have changed; an error "
+        "takes the release back. Needs `url`, and a worker with Chromium.",
+    )
     by: str = Field("", max_length=200, description="Who or what publishes, for readers.")
     note: str = Field("", max_length=500, description="What it is, such as a commit, for readers.")
     options: PublishOptions = PublishOptions()
@@ -202,6 +207,7 @@ SPECS = (
         retry=FAST,
         retention=Retention(artifacts_s=30 * DAY_S),
         capabilities=frozenset({"publishing"}),
+        options=(Option("smoke", "browser", "chromium"),),
         example={"site": "docs", "source": {"upload": "01890000-0000-7000-8000-000000000000"}},
     ),
     JobSpec(

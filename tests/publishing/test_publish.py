@@ -277,3 +277,10 @@ def test_actions_hints_and_a_sitemap_are_made(bench: Bench, tmp_path: Path) -> N
     assert ["https://docs.example/", "https://docs.example/sub/"] == urls
     hints = re.findall('rel="preload" as="style" href="(.*?)"', tree["sub/index.html"].read().decode())
     assert ["../base.css", "../deep.css"] == hints
+
+
+def test_a_browser_needs_an_address(bench: Bench) -> None:
+    """Which nobody has told yet."""
+    with pytest.raises(SourceRefused, match="address"):
+        bench.publish(smoke="browser")
+    assert not bench.live.exists()

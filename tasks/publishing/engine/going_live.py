@@ -5,7 +5,7 @@ from tasks.publishing.contract import Stage
 from tasks.publishing.engine.places.place import Place, Turn
 from tasks.publishing.engine.purging import Caches, purge_changed
 from tasks.publishing.engine.stages import Stages
-from tasks.publishing.engine.verifying import VerificationFailed, verify, warm
+from tasks.publishing.engine.verifying import VerificationFailed, open_pages, verify, warm
 from tasks.publishing.manifest import Difference, Manifest
 from tasks.publishing.release import Records
 
@@ -40,12 +40,14 @@ def go_live(
     before: str | None,
     change: Difference,
     caches: Caches,
+    is_opened: bool = False,
 ) -> int:
     """Make a prepared release live; return how many files were verified.
 
     Args:
         before: what was live before this job.
         change: what differs from it.
+        is_opened: a browser opens some of its pages, too; needs ``url``.
 
     Raises:
         PurgeFailed: it is live, but a cache may show what was before.
@@ -63,7 +65,10 @@ def go_live(
             purge_changed(caches, job, site=site, url=url, changed=different)
             warm(manifest, job, url=url, changed=changed)
         with stages.stage(Stage.VERIFYING):
-            return verify(manifest, job, place, url=url, changed=changed)
+            verified = verify(manifest, job, place, url=url, changed=changed)
+            if is_opened and url is not None:
+                open_pages(manifest, job, url, changed=changed)
+            return verified
     except VerificationFailed as exc:
         if before is None or before == release:
             raise VerificationFailed(f"{exc.message} There is no other release to go back to.") from exc

@@ -27,7 +27,7 @@ from tasks.publishing.engine import checking, weighing
 from tasks.publishing.engine.announcing import announce, sweep
 from tasks.publishing.engine.generating import generate
 from tasks.publishing.engine.going_live import go_live, reconciled
-from tasks.publishing.engine.intake import take_in
+from tasks.publishing.engine.intake import SourceRefused, take_in
 from tasks.publishing.engine.memo import Memo
 from tasks.publishing.engine.optimising import Options, Release, optimise
 from tasks.publishing.engine.pages import Page, is_page, pages_of
@@ -113,6 +113,7 @@ class _Publication:
             verified = go_live(
                 records, job, self._place, self._stages, site=request.site, url=self._url,
                 manifest=manifest, before=before, change=change, caches=self._by.caches,
+                is_opened=request.smoke == "browser",
             )  # fmt: skip
         with self._stages.stage(Stage.ANNOUNCING):
             if request.intent == "production":
@@ -126,6 +127,8 @@ class _Publication:
 
     def _validate(self) -> None:
         with self._stages.stage(Stage.VALIDATING):
+            if self._url is None and self._request.smoke == "browser":
+                raise SourceRefused("A browser cannot open a site whose address nobody has told.", field="url")
             if self._url is not None:
                 check_url(self._job, self._url)
                 self._by.caches.check(self._job)
