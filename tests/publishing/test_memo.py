@@ -84,3 +84,14 @@ def test_an_unchanged_page_is_not_worked_on_again(bench: Bench, monkeypatch: pyt
     assert first.release == bench.publish().release
     with pytest.raises(AssertionError):
         bench.publish(SITE | {"new.html": "<p>new</p>"})
+
+
+def test_what_the_place_has_lost_is_made_again(bench: Bench) -> None:
+    """That it was made before is no reason to believe that it is still there."""
+    first = bench.publish()
+    contents = {path.name: path for path in (bench.folder / "places" / "docs" / "content").glob("*/*")}
+    for path in contents.values():
+        path.unlink()
+    again = bench.publish()
+    assert (first.release, len(contents)) == (again.release, again.uploaded_files)
+    assert all(path.exists() for path in contents.values())

@@ -159,11 +159,14 @@ def optimise(
         site.expected = frozenset(_expected(pages))
     if options.fingerprint:
         _fingerprint(site, pages, checkpoint)
-    with ThreadPoolExecutor(2, thread_name_prefix="pack") as pool:
+    pool = ThreadPoolExecutor(2, thread_name_prefix="pack")
+    try:
         for number, (path, done) in enumerate(zip(tree, pool.map(partial(_done, site), tree), strict=True), 1):
             checkpoint()
             site.done[path] = done
             report(number, len(tree))
+    finally:
+        pool.shutdown(cancel_futures=True)
     originals = {named: path for path, named in site.names.items()}
     return Release(_manifest(site), site.where, lambda path: site.content(originals.get(path, path)))
 

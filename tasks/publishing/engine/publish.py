@@ -199,10 +199,13 @@ class _Publication:
         job, request, manifest = self._job, self._request, made.manifest
         with self._stages.stage(Stage.UPLOADING) as report:
             missing = sorted(self._place.lacks(manifest.all_stored()), key=lambda one: one.sha256)
-            with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="put") as pool:
+            pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="put")
+            try:
                 putting = pool.map(lambda stored: self._place.put(stored, made.where[stored]), missing)
                 for done, _ in enumerate(putting, 1):
                     report(done, len(missing))
+            finally:
+                pool.shutdown(cancel_futures=True)
             self._place.prepare(manifest)
             facts = ReleaseFacts(
                 site=request.site,
