@@ -20,6 +20,7 @@ from app import (
     knowledge,
     logs,
     matrices,
+    previews,
     retries,
     sessions,
     sites,
@@ -64,7 +65,7 @@ from tasks.registry import load_specs
 _CONCERNS = (
     *(submissions, jobs, retries, batches, logs, artifacts, uploads, domain_events),
     *(catalogue, calibration, calibration_cache, matrices, fleet, backends, advice, health),
-    *(discovery, tools, tool_exports, sessions, knowledge, sites),
+    *(discovery, tools, tool_exports, sessions, knowledge, sites, previews),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16

@@ -28,8 +28,15 @@ class AnyIdConverter(BaseConverter):
     regex = "(?!(?:calibrate|async|batch)$)[^/]{1,200}"
 
 
+class AnyPathConverter(BaseConverter):
+    """All that follows, or nothing."""
+
+    part_isolating = False
+    regex = ".*"
+
+
 def add_converters(url_map: Map) -> None:
-    """Make ``<job:…>``, ``<upload:…>``, ``<tool:…>``, ``<kind:…>``, ``<artifact:…>`` and ``<any_id:…>`` known."""
+    """Make the names known that stand before the colon in ``<job:…>`` and its like."""
     url_map.converters |= {
         "job": IdConverter,
         "upload": IdConverter,
@@ -37,4 +44,5 @@ def add_converters(url_map: Map) -> None:
         "kind": KindConverter,
         "artifact": ArtifactNameConverter,
         "any_id": AnyIdConverter,
+        "any_path": AnyPathConverter,
     }

@@ -1,6 +1,6 @@
 """Published sites: what is live, which releases are kept, what changed between two, what must be sent."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
@@ -13,7 +13,9 @@ from app.answers import json_answer
 from app.auth import tenant_id
 from app.inputs import Input, checked
 from app.openapi import SECURITY, answer, problems
+from app.previews import Shown, preview_links
 from app.services import services
+from tasks.core.clock import now
 from tasks.publishing.manifest import difference
 from tasks.publishing.release import Release, Site
 from tasks.publishing.sources import SourceStore
@@ -63,6 +65,21 @@ class MissingContents(BaseModel):
     """What has to be sent."""
 
     missing: list[str] = Field(description="Those that the server does not have; it keeps the others for a month.")
+
+
+class WantedPreview(Input):
+    """Which release is to be shown, and for how long."""
+
+    release: _ReleaseStart
+    expires_s: int = Field(86_400, ge=60, le=30 * 86_400, description="Seconds until the link ends.")
+
+
+class PreviewRecord(BaseModel):
+    """A link with which anybody can look at a release."""
+
+    release: str
+    path: str = Field(description="On this server. Who has it needs no key.")
+    expires_at: datetime
 
 
 class ReleaseRecord(BaseModel):
@@ -121,7 +138,7 @@ class ReleaseDiff(BaseModel):
 
 MODELS: tuple[type[BaseModel], ...] = (
     *(SiteList, SiteRecord, ReleaseList, ReleaseRecord),
-    *(ReleaseDiff, WantedContents, MissingContents),
+    *(ReleaseDiff, WantedContents, MissingContents, WantedPreview, PreviewRecord),
 )
 
 
@@ -188,6 +205,20 @@ def ask_missing(path: SitePath, body: WantedContents) -> Response:
     """Ask which contents of a site's files have not been sent before; the site need not be there yet."""
     store = SourceStore(services().settings.resolved_publish_dir / tenant_id(), path.site)
     return json_answer(MissingContents(missing=store.lacks(body.contents)))
+
+
+@bp.post(
+    "/api/sites/<site>/previews",
+    responses={201: answer(PreviewRecord, "A link."), **problems(400, 401, 404, 413, 415, 422, 503)},
+)
+@checked
+def make_preview_link(path: SitePath, body: WantedPreview) -> Response:
+    """Make a link that shows a kept release to whoever has it, until it expires."""
+    ledger = services().kernel.ledger
+    release = sites.manifest_of(ledger, tenant_id(), path.site, body.release).release
+    until = now() + timedelta(seconds=body.expires_s)
+    link = preview_links().path(Shown(tenant_id(), path.site, release), until=until)
+    return json_answer(PreviewRecord(release=release, path=link, expires_at=until), status=201)
 
 
 def _site(found: sites.SiteSummary) -> SiteRecord:

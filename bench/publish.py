@@ -63,7 +63,7 @@ def measure(original: Path, scratch: Path) -> dict[str, Any]:
     rows["weight"] = before | {"page_bytes_after": _release_weight(bench)}
     job = bench.job()
     began = time.monotonic()
-    result = Rollback(bench.records, bench.place)(RollbackRequest(site="docs"), job)
+    result = Rollback(bench.records, bench.place, bench.caches)(RollbackRequest(site="docs"), job)
     rows["rollback"] = {"seconds": round(time.monotonic() - began, 3), "stages": result.stages}
     ledger.close()
     return rows

@@ -9,7 +9,7 @@ from client.calls import SubmitOptions
 from client.limits import Limits
 from client.models import Job
 from client.patience import performed
-from client.sites import Release, ReleaseDiff, Sent, Site
+from client.sites import Preview, Release, ReleaseDiff, Sent, Site
 from client.steps import Flow
 from client.uploading import OnProgress
 
@@ -43,6 +43,10 @@ class AsyncSites:
     async def diff(self, site: str, old: str, new: str) -> ReleaseDiff:
         """Compare two releases, each by its name or the beginning of it."""
         return await self._run(performed(sites.difference(site, old, new), self._limits))
+
+    async def preview(self, site: str, release: str, *, expires_s: int | None = None) -> Preview:
+        """Make a link that shows a kept release to whoever has it, by the release's name or the beginning of it."""
+        return await self._run(performed(sites.preview_of(site, release, expires_s), self._limits))
 
     async def publish(
         self, folder: str | os.PathLike[str], site: str, *, on_progress: OnProgress | None = None, **params: Any

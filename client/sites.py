@@ -81,6 +81,15 @@ class ReleaseDiff(Record):
     changed_bytes: int = 0
 
 
+class Preview(Record):
+    """A link with which anybody can look at a release until it expires."""
+
+    release: str
+    path: str
+    """On the server; ``Switchyard.url`` and this are the whole link."""
+    expires_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """What a publication had to send."""
@@ -122,6 +131,14 @@ class Sites:
         """Compare two releases, each by its name or the beginning of it."""
         return self._run(performed(difference(site, old, new), self._limits))
 
+    def preview(self, site: str, release: str, *, expires_s: int | None = None) -> Preview:
+        """Make a link that shows a kept release to whoever has it, by the release's name or the beginning of it.
+
+        Args:
+            expires_s: seconds until the link ends; a day if absent.
+        """
+        return self._run(performed(preview_of(site, release, expires_s), self._limits))
+
     def publish(
         self, folder: str | os.PathLike[str], site: str, *, on_progress: OnProgress | None = None, **params: Any
     ) -> Sent:
@@ -157,6 +174,14 @@ def difference(site: str, old: str, new: str) -> Call[ReleaseDiff]:
     """Compare two releases."""
     request = Request("GET", f"{_PATH}/{quote(site, safe='')}/diff", (("old", old), ("new", new)))
     return Call(request, lambda answer: parsed(ReleaseDiff, answer.json()))
+
+
+def preview_of(site: str, release: str, expires_s: int | None) -> Call[Preview]:
+    """Make a link to a release."""
+    given: dict[str, Any] = {"release": release} | ({} if expires_s is None else {"expires_s": expires_s})
+    path = f"{_PATH}/{quote(site, safe='')}/previews"
+    request = Request("POST", path, headers=_JSON, body=json.dumps(given).encode())
+    return Call(request, lambda answer: parsed(Preview, answer.json()))
 
 
 def published(

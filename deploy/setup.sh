@@ -24,6 +24,7 @@ has_python() { python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; }
 has_venv() { python3 -c 'import ensurepip'; }
 has_postgres() { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; }
 has_nginx() { command -v nginx || [ -x /usr/sbin/nginx ]; }
+has_varnish() { command -v varnishd || [ -x /usr/sbin/varnishd ]; }
 has_libc() { echo '#include <stdio.h>' | cc -E -; }
 has_python_doc() { [ -f /usr/share/doc/python3-doc/html/index.html ]; }
 
@@ -39,6 +40,7 @@ if [ "$profile" = dev ]; then
   want chromium has chromium
   want postgresql has_postgres
   want nginx-light has_nginx
+  want varnish has_varnish
   want git has git
   want gcc has cc
   want libc6-dev [ -f /usr/include/stdlib.h ]

@@ -9,6 +9,7 @@ import click
 from tasks.core.settings import load_settings
 from tasks.publishing.nginx import nginx_config
 from tasks.publishing.serving import SiteServer
+from tasks.publishing.varnish import varnish_config
 
 
 class _Threaded(ThreadingMixIn, WSGIServer):
@@ -24,9 +25,16 @@ class _Quiet(WSGIRequestHandler):
 @click.argument("name")
 @click.option("--tenant", help="The tenant's id, where several have a site of this name.")
 @click.option("--nginx", "server_name", metavar="HOST", help="Only print nginx's configuration for this host name.")
+@click.option("--varnish", "origin", metavar="HOST:PORT", help="Only print Varnish's, for all sites of that server.")
 @click.option("--port", default=8100, show_default=True, help="On loopback.")
-def site(name: str, tenant: str | None, server_name: str | None, port: int) -> None:
+def site(name: str, tenant: str | None, server_name: str | None, origin: str | None, port: int) -> None:
     """Serve the published site NAME as its web server would, for a look at it."""
+    if origin is not None:
+        host, _, at = origin.rpartition(":")
+        if not host or not at.isdecimal():
+            raise click.BadParameter(f"{origin!r} is not HOST:PORT", param_hint="--varnish")
+        click.echo(varnish_config(host=host, port=int(at)), nl=False)
+        return
     folder = _folder(name, tenant)
     if server_name is not None:
         click.echo(nginx_config(folder, server_name=server_name), nl=False)

@@ -68,6 +68,7 @@ for command in (
     sites.publish,
     sites.rollback,
     sites.releases,
+    sites.preview,
     sites.sites,
     changes.erase,
     fleet.kinds,

@@ -1,4 +1,4 @@
-"""``switchyard publish``, ``rollback``, ``releases`` and ``sites``."""
+"""``switchyard publish``, ``rollback``, ``releases``, ``preview`` and ``sites``."""
 
 from typing import Any
 
@@ -21,6 +21,7 @@ follow_option = click.option("--follow", "is_followed", is_flag=True, help="Show
 @site_option
 @click.option("--address", "url", help="Where visitors find it; then it is verified there, and gets a sitemap.")
 @click.option("--preview", "is_preview", is_flag=True, help="Keep it, and make it live later (switchyard rollback).")
+@click.option("--browser", "is_opened", is_flag=True, help="Once live, open it in a browser; take it back on errors.")
 @click.option("--note", help="What it is, such as a commit.")
 @click.option("--by", help="Who or what publishes.")
 @follow_option
@@ -35,6 +36,7 @@ def publish(
     site: str,
     url: str | None,
     is_preview: bool,
+    is_opened: bool,
     note: str | None,
     by: str | None,
     is_followed: bool,
@@ -46,6 +48,7 @@ def publish(
     the job's id.
     """
     given = {"url": url, "note": note, "by": by, "intent": "preview" if is_preview else None}
+    given["smoke"] = "browser" if is_opened else None
     with session.client() as client, bar(site) as tell:
         sent = client.sites.publish(
             folder, site, on_progress=tell, **{name: value for name, value in given.items() if value is not None}
@@ -93,6 +96,24 @@ def releases(session: Session, /, site: str) -> Exit:
         "note": lambda one: one.note or "-",
     }
     session.table("releases", found, columns)
+    return Exit.OK
+
+
+@click.command()
+@click.argument("site")
+@click.argument("release")
+@click.option("--hours", type=click.FloatRange(1 / 60, 720), default=24, show_default=True, help="Until it ends.")
+@json_flag
+@pass_session
+def preview(session: Session, /, site: str, release: str, *, hours: float) -> Exit:
+    """Print a link that shows RELEASE of SITE to whoever has it.
+
+    The release is named as `releases` shows it. Who has the link needs no key.
+    """
+    with session.client() as client:
+        made = client.sites.preview(site, release, expires_s=round(hours * 3600))
+        link = client.url.rstrip("/") + made.path
+    session.show(made, link)
     return Exit.OK
 
 

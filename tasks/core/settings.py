@@ -3,6 +3,7 @@
 Every field's description is its documentation: ``switchyard settings`` prints it, ``docs/settings.md`` repeats it.
 """
 
+import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -119,6 +120,12 @@ class Settings(BaseSettings):
     publish_keep: int = Field(
         10, ge=1, le=1000, description="Releases kept of each published site, besides the live and the previous one."
     )
+    publish_caches: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated caches in front of published sites: `varnish:http://host:port`, or `http:` and "
+        "the address to which a purge is posted.",
+    )
+    publish_cache_token: SecretStr | None = Field(None, description="Sent to `http:` caches as a Bearer token.")
     host: str = Field("127.0.0.1", description="Address the web server listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the web server listens on.")
     web_threads: int = Field(
@@ -307,7 +314,8 @@ class Settings(BaseSettings):
     @classmethod
     def _split_lists(cls, values: dict[str, object]) -> dict[str, object]:
         lists = {
-            *("cors_origins", "egress_allow", "egress_ports", "extra_families", "plaintext_hosts", "publish_sources"),
+            *("cors_origins", "egress_allow", "egress_ports", "extra_families", "plaintext_hosts", "publish_caches"),
+            "publish_sources",
         }
         return {name: _split(value) if name in lists else value for name, value in values.items()}
 
@@ -320,6 +328,11 @@ class Settings(BaseSettings):
             problems.append(f"lease_s: {self.lease_s:g} must be at least three times beat_s ({self.beat_s:g})")
         if (self.knowledge_model.startswith("endpoint:") or self.knowledge_writer) and not self.knowledge_url:
             problems.append("knowledge_url: needed where knowledge_model is an endpoint's, or knowledge_writer is set")
+        problems += [
+            f"publish_caches: {entry!r} is neither varnish:URL nor http:URL"
+            for entry in self.publish_caches
+            if not re.fullmatch(r"(varnish|http):https?://[^\s/]+(/\S*)?", entry)
+        ]
         problems += [
             f"egress_allow: {entry!r} is not host:port" for entry in self.egress_allow if not _is_host_port(entry)
         ]

@@ -5,12 +5,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tasks.core.spec import FAST, Contract, JobSpec, Queue, Retention
+from tasks.core.spec import FAST, Contract, JobSpec, Option, Queue, Retention
 from tasks.core.uploads import UploadRef
 from tasks.core.web_url import WebURL
+from tasks.publishing.caches import Tag
 
 SITE = "publishing.site"
 ROLLBACK = "publishing.rollback"
+PURGE = "publishing.purge"
 SITE_PUBLISHED = "site.published"
 """The domain event at the end of both: site, job_id, release, previous, url, cause (``publish`` or ``rollback``),
 added, changed, removed (counts) and paths (of what is new, changed or gone, at most 100; the rest in the artifact)."""
@@ -105,6 +107,11 @@ class SiteRequest(Contract):
         description="Where visitors find the site. Then it is warmed and verified there, and gets a sitemap. If "
         "absent: as the last time.",
     )
+    smoke: Literal["none", "browser"] = Field(
+        "none",
+        description="`browser`: once it is live, a browser opens the first page and some that have changed; an error "
+        "takes the release back. Needs `url`, and a worker with Chromium.",
+    )
     by: str = Field("", max_length=200, description="Who or what publishes, for readers.")
     note: str = Field("", max_length=500, description="What it is, such as a commit, for readers.")
     options: PublishOptions = PublishOptions()
@@ -116,6 +123,18 @@ class RollbackRequest(Contract):
     site: SiteName
     release: ReleaseName | None = Field(None, description="If absent: the one that was live before.")
     by: str = Field("", max_length=200, description="Who or what asks, for readers.")
+
+
+class PurgeRequest(Contract):
+    """Make the caches in front of a site forget some of its files, or all of them."""
+
+    site: SiteName
+    paths: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=1024)], ...], Field(max_length=1000)] = Field(
+        (), description="Files, such as `about.html`; of a folder's index the folder's own address, too."
+    )
+    tags: Annotated[tuple[Tag, ...], Field(max_length=len(Tag))] = Field(
+        (), description="`all` files, or those that are `changing`. If there are neither paths nor tags: all."
+    )
 
 
 class Finding(Contract):
@@ -166,6 +185,16 @@ class RollbackResult(Contract):
     stages: dict[Stage, Seconds]
 
 
+class PurgeResult(Contract):
+    """Caches have forgotten."""
+
+    site: SiteName
+    urls: Count = Field(description="That each cache was told.")
+    tags: tuple[str, ...] = Field(max_length=len(Tag), description="That each cache was told, as caches know them.")
+    caches: Count
+    seconds: Seconds
+
+
 SPECS = (
     JobSpec(
         kind=SITE,
@@ -178,6 +207,7 @@ SPECS = (
         retry=FAST,
         retention=Retention(artifacts_s=30 * DAY_S),
         capabilities=frozenset({"publishing"}),
+        options=(Option("smoke", "browser", "chromium"),),
         example={"site": "docs", "source": {"upload": "01890000-0000-7000-8000-000000000000"}},
     ),
     JobSpec(
@@ -191,5 +221,17 @@ SPECS = (
         retry=FAST,
         capabilities=frozenset({"publishing"}),
         example={"site": "docs"},
+    ),
+    JobSpec(
+        kind=PURGE,
+        queue=Queue.CRITICAL,
+        request=PurgeRequest,
+        result=PurgeResult,
+        summary="Make the caches in front of a site forget single files, those that change, or all.",
+        soft_limit_s=120,
+        hard_limit_s=150,
+        retry=FAST,
+        capabilities=frozenset({"publishing"}),
+        example={"site": "docs", "paths": ["index.html"]},
     ),
 )

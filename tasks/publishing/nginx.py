@@ -2,12 +2,18 @@
 
 from pathlib import Path
 
+from tasks.publishing.caches import cache_tags
+
 _TEMPLATE = """\
 # Published site {name}; to be included in http {{ }}. Nothing in it changes from one release to the next.
 map $uri ${variable}_cache {{
   default "no-cache";
   "~\\.[0-9a-f]{{12}}\\.[a-z0-9]+$" "public, max-age=31536000, immutable";
   "~*\\.(avif|gif|ico|jpe?g|mp[34]|ogg|png|svg|ttf|webm|webp|woff2?)$" "public, max-age=300";
+}}
+map $uri ${variable}_tags {{
+  default "{changing}";
+  "~\\.[0-9a-f]{{12}}\\.[a-z0-9]+$" "{immutable}";
 }}
 map $uri ${variable}_rules {{
   default "";
@@ -29,6 +35,7 @@ server {{
   if_modified_since off;
   add_header Last-Modified "";
   add_header Cache-Control ${variable}_cache;
+  add_header Cache-Tag ${variable}_tags;
   add_header Speculation-Rules ${variable}_rules;
   add_header X-Content-Type-Options nosniff;
   error_page 404 /404.html;
@@ -57,4 +64,12 @@ def nginx_config(folder: Path, *, server_name: str, listen: str = "80") -> str:
         server_name, listen: as in nginx's directives.
     """
     variable = "site_" + folder.name.replace("-", "_")
-    return _TEMPLATE.format(name=folder.name, folder=folder, variable=variable, server_name=server_name, listen=listen)
+    return _TEMPLATE.format(
+        name=folder.name,
+        folder=folder,
+        variable=variable,
+        server_name=server_name,
+        listen=listen,
+        changing=cache_tags(folder.name, is_immutable=False),
+        immutable=cache_tags(folder.name, is_immutable=True),
+    )

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from tasks.publishing.caches import TAG_HEADER, cache_tags
 from tasks.publishing.manifest import IMMUTABLE, File, Manifest, media_type_of
 
 _NOT_FOUND = "404.html"
@@ -20,18 +21,19 @@ class SiteServer:
 
     Args:
         folder: the site's own in a folder of published sites: ``<SWITCHYARD_PUBLISH_DIR>/<tenant>/<site>``.
+        release: the one to serve; None: what is live.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, release: str | None = None) -> None:
         self._folder = folder
-        self._manifest = lru_cache(maxsize=4)(self._read)
+        self._release = release
 
     def __call__(self, environ: Mapping[str, Any], start: _Start) -> Iterable[bytes]:
         """Answer one request."""
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return _plain(start, HTTPStatus.METHOD_NOT_ALLOWED, ("Allow", "GET, HEAD"))
         try:
-            manifest = self._manifest((self._folder / "live").readlink().name)
+            manifest = _manifest(self._folder, self._release or (self._folder / "live").readlink().name)
         except FileNotFoundError:
             return _plain(start, HTTPStatus.NOT_FOUND)
         path = environ.get("PATH_INFO", "/").encode("latin-1").decode(errors="replace").lstrip("/")
@@ -40,9 +42,9 @@ class SiteServer:
         if (file := manifest.files.get(path)) is not None:
             return self._answer(environ, start, manifest, file)
         if f"{path}/index.html" in manifest.files:
-            return _plain(start, HTTPStatus.PERMANENT_REDIRECT, ("Location", quote(f"/{path}/")))
-        if (kept := self._of_another_release(path)) is not None:
-            return _send(environ, start, HTTPStatus.OK, kept, _headers(media_type_of(path), IMMUTABLE))
+            return _plain(start, HTTPStatus.PERMANENT_REDIRECT, ("Location", _root(environ) + quote(f"/{path}/")))
+        if self._release is None and (kept := self._of_another_release(path)) is not None:
+            return _send(environ, start, HTTPStatus.OK, kept, self._headers(media_type_of(path), IMMUTABLE))
         if (missing := manifest.files.get(_NOT_FOUND)) is not None:
             return self._answer(environ, start, manifest, missing, status=HTTPStatus.NOT_FOUND)
         return _plain(start, HTTPStatus.NOT_FOUND)
@@ -59,16 +61,24 @@ class SiteServer:
         accepted = {part.partition(";")[0].strip() for part in environ.get("HTTP_ACCEPT_ENCODING", "").split(",")}
         encoding = next((name for name in ("br", "gzip") if name in accepted and name in file.encodings), None)
         stored = file.encodings[encoding] if encoding else file.content
-        headers = _headers(file.media_type, file.cache_control)
+        headers = self._headers(file.media_type, file.cache_control)
         headers += [("ETag", f'"{stored.sha256}"'), ("Vary", "Accept-Encoding")]
         if encoding:
             headers.append(("Content-Encoding", encoding))
         if file.media_type.startswith("text/html") and _SPECULATION in manifest.files:
-            headers.append(("Speculation-Rules", json.dumps(f"/{_SPECULATION}")))
+            headers.append(("Speculation-Rules", json.dumps(f"{_root(environ)}/{_SPECULATION}")))
         if status is HTTPStatus.OK and f'"{stored.sha256}"' in environ.get("HTTP_IF_NONE_MATCH", ""):
             start(_line(HTTPStatus.NOT_MODIFIED), headers)
             return []
         return _send(environ, start, status, self._folder / "content" / stored.sha256[:2] / stored.sha256, headers)
+
+    def _headers(self, media_type: str, cache_control: str) -> list[tuple[str, str]]:
+        return [
+            ("Content-Type", media_type),
+            ("Cache-Control", cache_control),
+            (TAG_HEADER, cache_tags(self._folder.name, is_immutable=cache_control == IMMUTABLE)),
+            ("X-Content-Type-Options", "nosniff"),
+        ]
 
     def _of_another_release(self, path: str) -> Path | None:
         """What a page of an earlier release still asks for."""
@@ -77,16 +87,15 @@ class SiteServer:
         found = self._folder / "fingerprinted" / path
         return found if found.is_file() else None
 
-    def _read(self, release: str) -> Manifest:
-        return Manifest.from_json((self._folder / "manifests" / release).read_bytes())
+
+@lru_cache(maxsize=4)
+def _manifest(folder: Path, release: str) -> Manifest:
+    return Manifest.from_json((folder / "manifests" / release).read_bytes())
 
 
-def _headers(media_type: str, cache_control: str) -> list[tuple[str, str]]:
-    return [
-        ("Content-Type", media_type),
-        ("Cache-Control", cache_control),
-        ("X-Content-Type-Options", "nosniff"),
-    ]
+def _root(environ: Mapping[str, Any]) -> str:
+    """The path below which the site is served, without a slash at its end."""
+    return str(environ.get("SCRIPT_NAME", ""))
 
 
 def _send(

@@ -26,7 +26,7 @@ class SourceStore:
         return [sha256 for sha256 in dict.fromkeys(wanted) if not self._touch(sha256)]
 
     def add(self, content: Path) -> str:
-        """Keep the file's content, which may go to this folder; return its SHA-256."""
+        """Keep the file's content, which nobody may write to from now on; return its SHA-256."""
         with content.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         final = self._path(sha256)
@@ -34,19 +34,24 @@ class SourceStore:
             final.parent.mkdir(parents=True, exist_ok=True)
             aside = final.with_name(f".{sha256}.{os.getpid()}")
             try:
-                shutil.copyfile(content, aside)
+                try:
+                    aside.hardlink_to(content)
+                except OSError:  # on another disk
+                    shutil.copyfile(content, aside)
                 aside.rename(final)
             finally:
                 aside.unlink(missing_ok=True)
         return sha256
 
-    def copy(self, sha256: str, to: Path) -> None:
-        """Write the content to ``to``.
+    def find(self, sha256: str) -> Path:
+        """Return where the content is, for a month from now; nobody may write to it.
 
         Raises:
             FileNotFoundError: it is not here.
         """
-        shutil.copyfile(self._path(sha256), to)
+        if not self._touch(sha256):
+            raise FileNotFoundError(sha256)
+        return self._path(sha256)
 
     def sweep(self) -> int:
         """Remove what nobody has asked for or used for 30 days; return bytes freed."""

@@ -9,10 +9,12 @@ from tasks.core.job import Engine, JobContext
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries
 from tasks.core.run import JobTask, run_job
-from tasks.publishing.contract import ROLLBACK, SITE, SPECS
+from tasks.publishing.contract import PURGE, ROLLBACK, SITE, SPECS
 
 if TYPE_CHECKING:
+    from tasks.publishing.engine.memo import Memo
     from tasks.publishing.engine.places.place import Place
+    from tasks.publishing.engine.purging import Caches
     from tasks.publishing.sources import SourceStore
 
 _SPECS = {spec.kind: spec for spec in SPECS}
@@ -32,6 +34,13 @@ def roll_back(self: JobTask, _job_id: str) -> dict[str, Any]:
     return run_job(self, _SPECS[ROLLBACK], lambda: _load_rollback(kernel))
 
 
+@shared_task(name=PURGE, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
+def purge(self: JobTask, _job_id: str) -> dict[str, Any]:
+    """Run ``publishing.purge``."""
+    kernel: Kernel = self.app.kernel
+    return run_job(self, _SPECS[PURGE], lambda: _load_purge(kernel))
+
+
 def _load_publisher(kernel: Kernel) -> Engine[Any]:
     from tasks.publishing.engine.publish import Publisher  # noqa: PLC0415  # engines load on the first job
     from tasks.publishing.store.actions import actions_of  # noqa: PLC0415  # and so do their stores
@@ -41,6 +50,8 @@ def _load_publisher(kernel: Kernel) -> Engine[Any]:
         records=LedgerRecords(kernel.ledger),
         open_place=partial(_place, kernel),
         open_sources=partial(_sources, kernel),
+        open_memo=partial(_memo, kernel),
+        caches=_caches(kernel),
         actions=partial(actions_of, kernel.ledger),
         folders=kernel.settings.publish_sources,
         keep=kernel.settings.publish_keep,
@@ -51,7 +62,28 @@ def _load_rollback(kernel: Kernel) -> Engine[Any]:
     from tasks.publishing.engine.rollback import Rollback  # noqa: PLC0415  # as above
     from tasks.publishing.store.records import LedgerRecords  # noqa: PLC0415  # as above
 
-    return Rollback(LedgerRecords(kernel.ledger), partial(_place, kernel))
+    return Rollback(LedgerRecords(kernel.ledger), partial(_place, kernel), _caches(kernel))
+
+
+def _load_purge(kernel: Kernel) -> Engine[Any]:
+    from tasks.publishing.engine.purging import Purge  # noqa: PLC0415  # as above
+    from tasks.publishing.store.records import LedgerRecords  # noqa: PLC0415  # as above
+
+    return Purge(LedgerRecords(kernel.ledger), _caches(kernel))
+
+
+def _caches(kernel: Kernel) -> "Caches":
+    from tasks.publishing.engine.purging import Caches, HTTPPurge, Varnish  # noqa: PLC0415  # as above
+
+    token = kernel.settings.publish_cache_token
+    made: list[Varnish | HTTPPurge] = []
+    for entry in kernel.settings.publish_caches:
+        name, _, address = entry.partition(":")
+        if name == "varnish":
+            made.append(Varnish(address))
+        else:
+            made.append(HTTPPurge(address, token.get_secret_value() if token else None))
+    return Caches(made)
 
 
 def _place(kernel: Kernel, job: JobContext, site: str) -> "Place":
@@ -64,6 +96,12 @@ def _sources(kernel: Kernel, job: JobContext, site: str) -> "SourceStore":
     from tasks.publishing.sources import SourceStore  # noqa: PLC0415  # as above
 
     return SourceStore(kernel.settings.resolved_publish_dir / _tenant_of(kernel, job), site)
+
+
+def _memo(kernel: Kernel, job: JobContext, site: str) -> "Memo":
+    from tasks.publishing.engine.memo import Memo  # noqa: PLC0415  # as above
+
+    return Memo(kernel.settings.resolved_publish_dir / _tenant_of(kernel, job) / ".made" / site)
 
 
 def _tenant_of(kernel: Kernel, job: JobContext) -> str:

@@ -98,6 +98,7 @@ def test_workers_name_only_own_jobs(alice: Caller, bob: Caller, services: Servic
         ("GET", "/api/sites"),
         ("GET", "/api/sites/docs/releases"),
         ("POST", "/api/sites/docs/missing"),
+        ("POST", "/api/sites/docs/previews"),
         ("GET", "/api/kinds"),
         ("GET", "/api/kinds/maintenance.ping"),
         ("GET", "/api/queues"),

@@ -16,9 +16,11 @@ from tasks.core.ledger import Ledger, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobState
 from tasks.publishing.contract import RollbackRequest, RollbackResult, SiteRequest, SiteResult
+from tasks.publishing.engine.memo import Memo
 from tasks.publishing.engine.places.folder import FolderPlace
 from tasks.publishing.engine.places.place import Turn
 from tasks.publishing.engine.publish import Publisher
+from tasks.publishing.engine.purging import Caches
 from tasks.publishing.engine.rollback import Rollback
 from tasks.publishing.sources import SourceStore
 from tasks.publishing.store.records import LedgerRecords
@@ -68,6 +70,7 @@ class Bench:
     keep: int = 10
     folders: tuple[Path, ...] = ()
     place_type: type[FolderPlace] = FolderPlace
+    caches: Caches = field(default_factory=Caches)
     actions: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -85,11 +88,16 @@ class Bench:
     def sources(self, _job: object = None, site: str = "docs") -> SourceStore:
         return SourceStore(self.folder / "places", site)
 
+    def memo(self, _job: object = None, site: str = "docs") -> Memo:
+        return Memo(self.folder / "places" / ".made" / site)
+
     def publisher(self) -> Publisher:
         return Publisher(
             records=self.records,
             open_place=self.place,
             open_sources=self.sources,
+            open_memo=self.memo,
+            caches=self.caches,
             actions=lambda _job, _origin: self.actions,
             folders=self.folders,
             keep=self.keep,
@@ -118,7 +126,9 @@ class Bench:
     def roll_back(self, job: FakeJob | None = None, **request: Any) -> RollbackResult:
         """Roll ``docs`` back."""
         job = job or self.job()
-        result = Rollback(self.records, self.place)(RollbackRequest.model_validate({"site": "docs"} | request), job)
+        result = Rollback(self.records, self.place, self.caches)(
+            RollbackRequest.model_validate({"site": "docs"} | request), job
+        )
         self.end(job)
         return result
 

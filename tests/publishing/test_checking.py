@@ -6,6 +6,9 @@ import pytest
 
 from tasks.publishing.contract import Fault
 from tasks.publishing.engine.checking import check
+from tasks.publishing.engine.memo import Memo
+from tasks.publishing.engine.pages import pages_of
+from tasks.publishing.engine.tree import Tree, kept_in
 from tasks.publishing.engine.weighing import Weight, weigh
 from tasks.publishing.manifest import REVALIDATED, File, Stored
 
@@ -17,8 +20,10 @@ def found(folder: Path, files: dict[str, str | bytes], *, prefix: str = "/") -> 
     for path, content in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content.encode() if isinstance(content, str) else content)
-    paths = {path: folder / path for path in files}
-    findings = check(paths, prefix=prefix, max_file_bytes=10_000, checkpoint=lambda: None)
+    tree = Tree({path: kept_in(folder / path) for path in files})
+    memo = Memo(folder / ".memo")
+    pages = pages_of(tree, memo)
+    findings = check(tree, pages, prefix=prefix, max_file_bytes=10_000, memo=memo, checkpoint=lambda: None)
     return [(one.fault, one.path) for one in findings]
 
 
@@ -57,7 +62,7 @@ def test_what_documentation_shows_is_no_secret(tmp_path: Path, text: str) -> Non
 
 def test_names_that_are_never_meant_for_visitors_are_found(tmp_path: Path) -> None:
     """Whatever they hold."""
-    assert [(Fault.SECRET, "sub/.env"), (Fault.SECRET, "id_rsa")] == found(tmp_path, {"sub/.env": "", "id_rsa": ""})
+    assert [(Fault.SECRET, "id_rsa"), (Fault.SECRET, "sub/.env")] == found(tmp_path, {"sub/.env": "", "id_rsa": ""})
 
 
 def test_links_resolve_as_a_web_server_would(tmp_path: Path) -> None:
@@ -84,7 +89,7 @@ def test_what_is_no_page_or_too_large_is_found(tmp_path: Path) -> None:
         "told.html": '<meta charset="iso-8859-1"><p>caf\xe9</p>'.encode("latin-1"),
         "large.txt": "x" * 10_001,
     }
-    expected = [(Fault.BAD_HTML, "plain.html"), (Fault.BAD_HTML, "latin.html"), (Fault.TOO_LARGE, "large.txt")]
+    expected = [(Fault.TOO_LARGE, "large.txt"), (Fault.BAD_HTML, "latin.html"), (Fault.BAD_HTML, "plain.html")]
     assert expected == found(tmp_path, files)
 
 

@@ -6,9 +6,12 @@ from pathlib import Path
 import brotli  # type: ignore[import-untyped]  # no types upstream
 import pytest
 
+from tasks.publishing.engine.memo import Memo
 from tasks.publishing.engine.optimising import Options, optimise
+from tasks.publishing.engine.pages import pages_of
 from tasks.publishing.engine.references import in_page, in_style, local_path
-from tasks.publishing.manifest import IMMUTABLE, REVALIDATED, Manifest, Stored
+from tasks.publishing.engine.tree import Tree
+from tasks.publishing.manifest import IMMUTABLE, REVALIDATED, Manifest
 
 PAGE = """<!DOCTYPE html>
 <html><head><meta charset="utf-8"><link rel="stylesheet" href="css/main.css?v=1"><title>Shop</title></head>
@@ -47,16 +50,21 @@ def made(tmp_path: Path, files: dict[str, bytes], options: Options | None = None
         (folder / path).write_bytes(content)
     out.mkdir()
     reports: list[tuple[int, int]] = []
-    manifest, where = optimise(
-        folder,
+    tree, memo = Tree.of_folder(folder), Memo(tmp_path / "memo")
+    made = optimise(
+        tree,
+        pages_of(tree, memo),
         out,
         options or Options(),
-        known={},
+        memo=memo,
+        has=lambda _: False,
         checkpoint=lambda: None,
         report=lambda done, of: reports.append((done, of)),
     )
     assert reports[-1] == (len(files), len(files))
-    return manifest, {path: where[file.content].read_bytes() for path, file in manifest.files.items()}
+    contents = {path: made.where[file.content].read_bytes() for path, file in made.manifest.files.items()}
+    assert all(made.content(path) == content for path, content in contents.items())
+    return made.manifest, contents
 
 
 def reached(contents: dict[str, bytes], page: str) -> dict[str, str | None]:
@@ -117,30 +125,22 @@ def test_compressed_copies_are_the_same_content(tmp_path: Path) -> None:
     (folder / "a.txt").write_bytes(b"words " * 1000)
     (folder / "b.txt").write_bytes(b"short")
     (folder / "c.png").write_bytes(b"\x89PNG" * 1000)
-    manifest, where = optimise(folder, out, Options(), known={}, checkpoint=lambda: None, report=lambda *_: None)
+    release = optimise(
+        Tree.of_folder(folder),
+        {},
+        out,
+        Options(),
+        memo=Memo(tmp_path / "memo"),
+        has=lambda _: False,
+        checkpoint=lambda: None,
+        report=lambda *_: None,
+    )
+    manifest, where = release.manifest, release.where
     encodings = manifest.files["a.txt"].encodings
     assert brotli.decompress(where[encodings["br"]].read_bytes()) == b"words " * 1000
     assert gzip.decompress(where[encodings["gzip"]].read_bytes()) == b"words " * 1000
     assert not manifest.files["b.txt"].encodings
     assert not manifest.files["c.png"].encodings
-
-
-def test_what_was_compressed_before_is_not_compressed_again(tmp_path: Path) -> None:
-    folder, out = tmp_path / "site", tmp_path / "out"
-    folder.mkdir()
-    out.mkdir()
-    (folder / "a.txt").write_bytes(b"words " * 1000)
-    earlier = {"br": Stored("0" * 64, 7)}
-    sha256 = (
-        optimise(folder, out, Options(), known={}, checkpoint=lambda: None, report=lambda *_: None)[0]
-        .files["a.txt"]
-        .content.sha256
-    )
-    manifest, where = optimise(
-        folder, out, Options(), known={sha256: earlier}, checkpoint=lambda: None, report=lambda *_: None
-    )
-    assert manifest.files["a.txt"].encodings == earlier
-    assert list(where) == [manifest.files["a.txt"].content]
 
 
 def test_the_same_site_is_the_same_release(tmp_path: Path) -> None:

@@ -244,6 +244,8 @@ def test_a_superseded_attempt_cannot_activate(bench: Bench) -> None:
 def test_actions_hints_and_a_sitemap_are_made(bench: Bench, tmp_path: Path) -> None:
     """What the site lacks and only that; pages are told of the style sheets that theirs import."""
     from tasks.publishing.engine.generating import generate
+    from tasks.publishing.engine.pages import pages_of
+    from tasks.publishing.engine.tree import Tree
 
     files = {
         "index.html": PAGE.format("One"),
@@ -258,18 +260,27 @@ def test_actions_hints_and_a_sitemap_are_made(bench: Bench, tmp_path: Path) -> N
     for path, text in files.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
-    made = generate(
-        tmp_path,
-        {path: tmp_path / path for path in files},
+    given = Tree.of_folder(tmp_path)
+    tree, made = generate(
+        given,
+        pages_of(given, bench.memo()),
         site="docs",
         url="https://docs.example/",
         actions=[{"name": "search"}],
+        memo=bench.memo(),
         checkpoint=lambda: None,
     )
     assert ["404.html", "actions.json", "site.speculationrules", "sitemap.xml"] == made
-    assert "mine" == (tmp_path / "robots.txt").read_text()
-    assert ["search"] == [one["name"] for one in json.loads((tmp_path / "actions.json").read_text())["tools"]]
-    urls = re.findall("<loc>(.*?)</loc>", (tmp_path / "sitemap.xml").read_text())
+    assert b"mine" == tree["robots.txt"].read()
+    assert ["search"] == [one["name"] for one in json.loads(tree["actions.json"].read())["tools"]]
+    urls = re.findall("<loc>(.*?)</loc>", tree["sitemap.xml"].read().decode())
     assert ["https://docs.example/", "https://docs.example/sub/"] == urls
-    hints = re.findall('rel="preload" as="style" href="(.*?)"', (tmp_path / "sub/index.html").read_text())
+    hints = re.findall('rel="preload" as="style" href="(.*?)"', tree["sub/index.html"].read().decode())
     assert ["../base.css", "../deep.css"] == hints
+
+
+def test_a_browser_needs_an_address(bench: Bench) -> None:
+    """Which nobody has told yet."""
+    with pytest.raises(SourceRefused, match="address"):
+        bench.publish(smoke="browser")
+    assert not bench.live.exists()

@@ -1,5 +1,7 @@
 """References of pages and style sheets: found as a browser finds them, replaced without touching anything else."""
 
+from urllib.parse import urljoin, urlsplit
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -124,6 +126,18 @@ def test_only_urls_of_a_style_sheet_are_replaced() -> None:
 )
 def test_url_names_a_file_of_the_site_or_none(url: str, expected: str | None) -> None:
     assert local_path(url, page="a/page.html") == expected
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b.png", "..", "."]), min_size=1, max_size=5).map("/".join),
+    st.booleans(),
+    st.sampled_from(["page.html", "a/page.html", "a/b/page.html"]),
+)
+def test_plain_paths_lead_where_the_library_says(path: str, is_folder: bool, page: str) -> None:
+    """The short way for them is the same way."""
+    url = path + "/" * is_folder
+    expected = urlsplit(urljoin(f"http:///{page}", url)).path.lstrip("/")
+    assert expected == local_path(url, page=page)
 
 
 def test_candidates_keep_commas_within_urls() -> None:

@@ -1,21 +1,22 @@
 """Looks at a site's files before anything is live: do links and assets resolve, what is too large, what is secret."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from tasks.core.errors import Permanent
 from tasks.publishing.contract import Fault, Finding
 from tasks.publishing.engine import references
+from tasks.publishing.engine.memo import Memo
+from tasks.publishing.engine.pages import Page
 from tasks.publishing.engine.references import Use
+from tasks.publishing.engine.tree import SiteFile, Tree
 
-PAGES = (".html", ".htm")
 _MAX_FINDINGS = 10_000
 # Enough of a file to find a key in; what is larger is no text that somebody wrote.
 _SCANNED_BYTES = 2 * 2**20
-_HTML = re.compile(rb"<\s*(!doctype|html|head|body|title|p|div|h[1-6]|a|script|table|meta)\b", re.IGNORECASE)
-_CHARSET = re.compile(rb"<meta[^>]{1,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE)
 _SECRET_NAMES = {
     ".env": "a file of settings with passwords",
     ".htpasswd": "a file of passwords",
@@ -59,22 +60,29 @@ class CheckFailed(Permanent):
 
 
 def check(
-    files: Mapping[str, Path], *, prefix: str, max_file_bytes: int, checkpoint: Callable[[], None]
+    files: Tree,
+    pages: Mapping[str, Page],
+    *,
+    prefix: str,
+    max_file_bytes: int,
+    memo: Memo,
+    checkpoint: Callable[[], None],
 ) -> list[Finding]:
     """Look at every file.
 
     Args:
-        files: by their paths.
+        pages: what is known of those among them.
         prefix: the path under which the site is found, such as ``/`` or ``/docs/``.
+        memo: what was found in contents before.
     """
     found: list[Finding] = []
     for path, file in files.items():
         checkpoint()
-        if (size := file.stat().st_size) > max_file_bytes:
-            found.append(_finding(Fault.TOO_LARGE, path, f"{size:,} bytes, over {max_file_bytes:,}."))
-        found += _secrets(path, file)
-        if path.lower().endswith(PAGES):
-            found += _page(path, file.read_bytes(), files, prefix)
+        if file.size > max_file_bytes:
+            found.append(_finding(Fault.TOO_LARGE, path, f"{file.size:,} bytes, over {max_file_bytes:,}."))
+        found += _secrets(path, file, memo)
+        if path in pages:
+            found += _page(path, pages[path], files, prefix=prefix)
     return found[:_MAX_FINDINGS]
 
 
@@ -96,36 +104,36 @@ def resolves(path: str, files: Mapping[str, object]) -> bool:
     return path in files or any(f"{folder}/{name}".lstrip("/") in files for name in _INDEXES)
 
 
-def _secrets(path: str, file: Path) -> Iterator[Finding]:
+def _secrets(path: str, file: SiteFile, memo: Memo) -> Iterator[Finding]:
     if (why := _SECRET_NAMES.get(PurePosixPath(path).name)) is not None:
         yield _finding(Fault.SECRET, path, f"The name is that of {why}.")
-    with file.open("rb") as content:
-        head = content.read(_SCANNED_BYTES)
+    found = memo.made("secrets", file.key, lambda: json.dumps(list(_secrets_in(file.read()[:_SCANNED_BYTES]))).encode())
+    for line, what in json.loads(found):
+        yield _finding(Fault.SECRET, path, f"Line {line} has {what}.")
+
+
+def _secrets_in(head: bytes) -> Iterator[tuple[int, str]]:
     for words, pattern, what in _SECRETS:
         if any(word in head for word in words) and (match := pattern.search(head)):
-            line = head.count(b"\n", 0, match.start()) + 1
-            yield _finding(Fault.SECRET, path, f"Line {line} has {what}.")
+            yield head.count(b"\n", 0, match.start()) + 1, what
 
 
-def _page(path: str, content: bytes, files: Mapping[str, Path], prefix: str) -> Iterator[Finding]:
-    if content and not _HTML.search(content):
+def _page(path: str, page: Page, files: Tree, *, prefix: str) -> Iterator[Finding]:
+    if not page.is_html:
         yield _finding(Fault.BAD_HTML, path, "There is no element of HTML in it.")
         return
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        declared = _CHARSET.search(content[:4096])
-        if declared is None or declared.group(1).lower() in (b"utf-8", b"utf8"):
+    if not page.is_text:
+        if page.charset in (None, "utf-8", "utf8"):
             yield _finding(Fault.BAD_HTML, path, "It is not in UTF-8, and says no other encoding.")
         return
     told: set[str] = set()
-    for one in references.in_page(text):
-        target = _local(one.url, path, prefix)
-        if target is None or target in told or resolves(target, files) or one.use is Use.OTHER:
+    for url, use in page.targets:
+        target = _local(url, path, prefix)
+        if target is None or target in told or resolves(target, files) or use is Use.OTHER:
             continue
         told.add(target)
-        fault = Fault.BROKEN_LINK if one.use is Use.PAGE else Fault.MISSING_ASSET
-        yield _finding(fault, path, f"{one.url[:300]} is not there.")
+        fault = Fault.BROKEN_LINK if use is Use.PAGE else Fault.MISSING_ASSET
+        yield _finding(fault, path, f"{url[:300]} is not there.")
 
 
 def _local(url: str, page: str, prefix: str) -> str | None:

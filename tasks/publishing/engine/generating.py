@@ -9,21 +9,20 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
 from html import escape
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 from xml.sax.saxutils import escape as xml_escape
 
 from tasks.publishing.engine import references
-from tasks.publishing.engine.checking import PAGES
+from tasks.publishing.engine.memo import Memo
+from tasks.publishing.engine.pages import Page
 from tasks.publishing.engine.references import Use
+from tasks.publishing.engine.tree import SiteFile, Tree, inserted, of_bytes
 
 SITEMAP, ROBOTS, NOT_FOUND, ACTIONS = "sitemap.xml", "robots.txt", "404.html", "actions.json"
 SPECULATION = "site.speculationrules"
 # What a sitemap may hold (sitemaps.org, protocol 0.9).
 _MAX_URLS = 50_000
-_HEAD = re.compile(r"<head(?:\s[^>]*)?>", re.IGNORECASE)
-_NOINDEX = re.compile(r"<meta\s[^>]*\bname\s*=\s*[\"']?robots[\"'\s][^>]*noindex", re.IGNORECASE)
 _NOT_FOUND = """<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">
@@ -43,20 +42,22 @@ _RULES = {
 
 
 def generate(
-    folder: Path,
-    files: Mapping[str, Path],
+    tree: Tree,
+    pages: Mapping[str, Page],
     *,
     site: str,
     url: str | None,
     actions: Iterable[Mapping[str, Any]],
+    memo: Memo,
     checkpoint: Callable[[], None],
-) -> list[str]:
-    """Write what is missing into ``folder``; return the paths of new files, and of pages that got hints.
+) -> tuple[Tree, list[str]]:
+    """Return the site with what was missing and with hints in its pages, and the paths of the new files.
 
     Args:
-        files: all files of the folder by their paths.
+        pages: what is known of the site's pages.
         url: where visitors find the site; None: nobody knows, and then there is no sitemap.
         actions: what programs can do on the site, as MCP tools.
+        memo: what was found in contents before.
     """
     prefix = urlsplit(url).path or "/" if url else "/"
     made = {
@@ -65,27 +66,18 @@ def generate(
         ACTIONS: json.dumps({"site": url, "tools": list(actions)}, indent=1, sort_keys=True),
     }
     if url is not None:
-        made[SITEMAP] = _sitemap(url, files)
+        made[SITEMAP] = _sitemap(url, pages)
     if prefix == "/":
         there = [] if url is None else [f"Sitemap: {urljoin(url, '/' + SITEMAP)}"]
         made[ROBOTS] = "\n".join(["User-agent: *", "Allow: /", *there, ""])
-    missing = {path: text for path, text in made.items() if path not in files}
-    for path, text in missing.items():
-        (folder / path).write_text(text)
-    _hint(folder, files, checkpoint)
-    return sorted(missing)
+    missing = {path: of_bytes(text.encode()) for path, text in made.items() if path not in tree}
+    return tree.with_files(missing | _hinted(tree, pages, memo, checkpoint)), sorted(missing)
 
 
-def _sitemap(url: str, files: Mapping[str, Path]) -> str:
+def _sitemap(url: str, pages: Mapping[str, Page]) -> str:
     base = url if url.endswith("/") else url + "/"
-    pages = [
-        path
-        for path, file in files.items()
-        if path.lower().endswith(PAGES)
-        and path != NOT_FOUND
-        and not _NOINDEX.search(file.read_text(errors="replace")[:20_000])
-    ]
-    shown = sorted(re.sub(r"(^|/)index\.html?$", r"\1", path) for path in pages)[:_MAX_URLS]
+    shown_pages = [path for path, page in pages.items() if path != NOT_FOUND and not page.is_hidden]
+    shown = sorted(re.sub(r"(^|/)index\.html?$", r"\1", path) for path in shown_pages)[:_MAX_URLS]
     urls = "".join(f"<url><loc>{xml_escape(base + quote(path))}</loc></url>\n" for path in shown)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
@@ -93,49 +85,46 @@ def _sitemap(url: str, files: Mapping[str, Path]) -> str:
     )
 
 
-def _hint(folder: Path, files: Mapping[str, Path], checkpoint: Callable[[], None]) -> None:
-    """Tell each page's head of the style sheets that its style sheets import: a browser would find them one by one."""
-    imports = {path: _imports(path, file, files) for path, file in files.items() if path.endswith(".css")}
+def _hinted(tree: Tree, pages: Mapping[str, Page], memo: Memo, checkpoint: Callable[[], None]) -> dict[str, SiteFile]:
+    """Pages whose heads tell of the style sheets that theirs import: a browser would find them one by one."""
+    imports = {path: _imports(path, tree, memo) for path in tree if path.endswith(".css")}
+    found: dict[str, SiteFile] = {}
     if not any(imports.values()):
-        return
-    for page, file in files.items():
+        return found
+    for path, page in pages.items():
         checkpoint()
-        if not page.lower().endswith(PAGES):
-            continue
-        try:
-            text = file.read_bytes().decode()
-        except UnicodeDecodeError:
-            continue
-        if head := _HEAD.search(text):
-            links = [
-                f'<link rel="preload" as="style" href="{escape(_relative(path, page))}">'
-                for path in _imported(text, page, imports)
-            ]
-            if links:
-                hinted = text[: head.end()] + "".join(links) + text[head.end() :]
-                (folder / page).write_bytes(hinted.encode())
+        links = "".join(
+            f'<link rel="preload" as="style" href="{escape(_relative(style, path))}">'
+            for style in _imported(page, path, imports)
+        )
+        if links and page.head is not None:
+            found[path] = inserted(tree[path], page.head, links)
+    return found
 
 
-def _imports(style: str, file: Path, files: Mapping[str, Path]) -> list[str]:
-    urls = references.imports_of(file.read_bytes().decode(errors="replace"))
-    return [path for url in urls if (path := references.local_path(url, page=style)) in files and path]
+def _imports(style: str, tree: Tree, memo: Memo) -> list[str]:
+    file = tree[style]
+    found = memo.made(
+        "imports", file.key, lambda: json.dumps(references.imports_of(file.read().decode(errors="replace"))).encode()
+    )
+    return [path for url in json.loads(found) if (path := references.local_path(url, page=style)) in tree and path]
 
 
-def _imported(text: str, page: str, imports: Mapping[str, list[str]]) -> list[str]:
+def _imported(page: Page, path: str, imports: Mapping[str, list[str]]) -> list[str]:
     """All style sheets that the page's own import, in the order in which a browser would find them."""
     own = [
-        path
-        for one in references.in_page(text)
-        if one.use is Use.ASSET and (path := references.local_path(one.url, page=page)) in imports and path
+        style
+        for url, use in page.targets
+        if use is Use.ASSET and (style := references.local_path(url, page=path)) in imports and style
     ]
-    found: list[str] = []
+    styles: list[str] = []
     waiting = list(own)
     while waiting:
-        for path in imports.get(waiting.pop(0), []):
-            if path not in found and path not in own:
-                found.append(path)
-                waiting.append(path)
-    return found
+        for style in imports.get(waiting.pop(0), []):
+            if style not in styles and style not in own:
+                styles.append(style)
+                waiting.append(style)
+    return styles
 
 
 def _relative(path: str, page: str) -> str:

@@ -1,13 +1,12 @@
 """Makes a prepared release live, warms and verifies it, and takes it back where visitors get something else."""
 
-from collections.abc import Iterable
-
 from tasks.core.job import JobContext
 from tasks.publishing.contract import Stage
 from tasks.publishing.engine.places.place import Place, Turn
+from tasks.publishing.engine.purging import Caches, purge_changed
 from tasks.publishing.engine.stages import Stages
-from tasks.publishing.engine.verifying import VerificationFailed, verify, warm
-from tasks.publishing.manifest import Manifest
+from tasks.publishing.engine.verifying import VerificationFailed, open_pages, verify, warm
+from tasks.publishing.manifest import Difference, Manifest
 from tasks.publishing.release import Records
 
 _BEFORE = "live_before"
@@ -39,15 +38,19 @@ def go_live(
     url: str | None,
     manifest: Manifest,
     before: str | None,
-    changed: Iterable[str],
+    change: Difference,
+    caches: Caches,
+    is_opened: bool = False,
 ) -> int:
     """Make a prepared release live; return how many files were verified.
 
     Args:
         before: what was live before this job.
-        changed: files that differ from it.
+        change: what differs from it.
+        is_opened: a browser opens some of its pages, too; needs ``url``.
 
     Raises:
+        PurgeFailed: it is live, but a cache may show what was before.
         VerificationFailed: what visitors got was something else; ``before`` is live again, where there was one.
     """
     release = manifest.release
@@ -55,15 +58,22 @@ def go_live(
     with stages.stage(Stage.ACTIVATING):
         place.activate(release, Turn(job.id, job.fence))
     records.mark_live(job, site, release)
+    changed = (*change.added, *change.changed)
+    different = (*changed, *change.removed)
     try:
         with stages.stage(Stage.WARMING):
+            purge_changed(caches, job, site=site, url=url, changed=different)
             warm(manifest, job, url=url, changed=changed)
         with stages.stage(Stage.VERIFYING):
-            return verify(manifest, job, place, url=url, changed=changed)
+            verified = verify(manifest, job, place, url=url, changed=changed)
+            if is_opened and url is not None:
+                open_pages(manifest, job, url, changed=changed)
+            return verified
     except VerificationFailed as exc:
         if before is None or before == release:
             raise VerificationFailed(f"{exc.message} There is no other release to go back to.") from exc
         place.activate(before, Turn(job.id, job.fence, step=1))
         records.mark_live(job, site, before)
+        purge_changed(caches, job, site=site, url=url, changed=different)
         job.log(f"rolled back to {before[:12]}", level="warning")
         raise VerificationFailed(f"{exc.message} Release {before[:12]} is live again.") from exc

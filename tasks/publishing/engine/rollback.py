@@ -9,6 +9,7 @@ from tasks.publishing.contract import RollbackRequest, RollbackResult, Stage
 from tasks.publishing.engine.announcing import announce
 from tasks.publishing.engine.going_live import go_live, reconciled
 from tasks.publishing.engine.places.place import Place
+from tasks.publishing.engine.purging import Caches
 from tasks.publishing.engine.stages import Stages
 from tasks.publishing.engine.turns import turn_of
 from tasks.publishing.manifest import difference
@@ -27,6 +28,7 @@ class Rollback:
 
     records: Records
     open_place: Callable[[JobContext, str], Place]
+    caches: Caches
 
     def __call__(self, request: RollbackRequest, job: JobContext) -> RollbackResult:
         """Make a release live.
@@ -34,6 +36,7 @@ class Rollback:
         Raises:
             ReleaseUnknown: it is not kept.
             VerificationFailed: what visitors got was something else; what was live before is live again.
+            PurgeFailed: it is live, but a cache may show what was there before. Transient.
             ActivationRefused: a later job has published the site meanwhile.
         """
         with turn_of(self.records, job, request.site):
@@ -51,6 +54,7 @@ class Rollback:
         if release is None:
             raise ReleaseUnknown(f"{request.site} has no earlier release to go back to.", field="site")
         with stages.stage(Stage.VALIDATING):
+            self.caches.check(job)
             if release not in {one.release for one in self.records.kept(job, request.site)}:
                 raise ReleaseUnknown(f"Release {release[:12]} of {request.site} is not kept.", field="release")
             manifest = place.manifest(release)
@@ -64,7 +68,8 @@ class Rollback:
             url=known.url,
             manifest=manifest,
             before=before,
-            changed=[*change.added, *change.changed],
+            change=change,
+            caches=self.caches,
         )
         with stages.stage(Stage.ANNOUNCING):
             announce(job, request.site, release, before, url=known.url, change=change, cause="rollback")

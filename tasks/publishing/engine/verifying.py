@@ -12,15 +12,18 @@ import httpx
 
 from tasks.core.errors import EgressRefused, Permanent, TooLarge, Transient
 from tasks.core.job import JobContext
-from tasks.publishing.engine.checking import PAGES
 from tasks.publishing.engine.generating import ACTIONS, NOT_FOUND, ROBOTS, SITEMAP
+from tasks.publishing.engine.pages import is_page
 from tasks.publishing.engine.places.place import Place
+from tasks.publishing.engine.smoke import trouble_in_browser
 from tasks.publishing.manifest import Manifest
 
 INDEX = "index.html"
 _KEY = (INDEX, SITEMAP, ROBOTS, ACTIONS, NOT_FOUND)
 _MOST_PAGES = 20
 _MOST_WARMED = 50
+# In a browser, where each takes a second or so.
+_MOST_OPENED = 5
 # One answer; a web server in front of files needs milliseconds.
 _ANSWER_S = 5.0
 # How long a server may go on giving the release before, such as one that keeps open files for a second.
@@ -100,9 +103,23 @@ def verify(manifest: Manifest, job: JobContext, place: Place, *, url: str | None
     return len(paths)
 
 
+def open_pages(manifest: Manifest, job: JobContext, url: str, *, changed: Iterable[str]) -> None:
+    """Open the first page and some changed pages in a browser.
+
+    Raises:
+        VerificationFailed: something is wrong with one.
+        EngineUnavailable, Transient: there is no browser, or it failed.
+    """
+    pages = [path for path in _chosen(manifest, changed, _MOST_PAGES) if is_page(path) and path != NOT_FOUND]
+    opened = pages[:_MOST_OPENED]
+    if (wrong := trouble_in_browser(job, url, opened)) is not None:
+        raise VerificationFailed(f"Of the release {manifest.release[:12]}, {wrong}."[:500])
+    job.log(f"a browser opened {len(opened)} pages without an error")
+
+
 def _chosen(manifest: Manifest, changed: Iterable[str], most: int) -> list[str]:
     key = [path for path in _KEY if path in manifest.files]
-    pages = [path for path in sorted(changed) if path.lower().endswith(PAGES) and path in manifest.files]
+    pages = [path for path in sorted(changed) if is_page(path) and path in manifest.files]
     return list(dict.fromkeys([*key, *pages]))[:most] or sorted(manifest.files)[:1]
 
 

@@ -20,11 +20,11 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from uuid import uuid4
 
 from tasks.publishing.engine.places.place import ActivationRefused, PlaceFailed, Pointer, Turn
 from tasks.publishing.manifest import IMMUTABLE, File, Manifest, Stored
@@ -140,7 +140,7 @@ class FolderPlace:
                 if path.relative_to(fingerprinted).as_posix() not in named:
                     path.unlink()
             for left in (self._site / "coming").iterdir():  # by those who were killed
-                shutil.rmtree(left, ignore_errors=True)
+                _remove(left)
             return self._sweep_content({one.sha256 for manifest in manifests for one in manifest.all_stored()})
 
     def _sweep_content(self, needed: set[str]) -> int:
@@ -180,14 +180,26 @@ class FolderPlace:
     @contextmanager
     def _coming(self) -> Iterator[Path]:
         """A name for what is to be renamed when it is whole; removed with all in it where it never was."""
-        with tempfile.TemporaryDirectory(dir=self._site / "coming") as name:
-            yield Path(name) / "it"
+        coming = self._site / "coming" / uuid4().hex
+        try:
+            yield coming
+        finally:
+            _remove(coming)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         with (self._site / "lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    with suppress(FileNotFoundError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
 
 
 def _time_of(stored: Stored) -> int:
