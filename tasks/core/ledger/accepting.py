@@ -148,7 +148,7 @@ def _insert_alone() -> sa.Select[str]:
     new = (
         jobs.insert().values({column: _bound("job", column) for column in JOB_COLUMNS}).returning(jobs.c.id).cte("new")
     )
-    told = [column for column in state_events.c if column.name not in {"job_id", "in_stream"}]
+    told = [column for column in state_events.c if column.name not in {"job_id", "in_stream", "calls_back"}]
     event = state_events.insert().from_select(
         ["job_id", *(column.name for column in told), "in_stream"],
         sa.select(new.c.id, *(_bound("event", column) for column in told), sa.false()),

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 # The newest revision in `migrations/versions`; a test compares.
-REVISION = "0009"
+REVISION = "0012"
 
 metadata = sa.MetaData(
     naming_convention={
@@ -207,9 +207,17 @@ state_events = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("data", sa.JSON, nullable=False),
     sa.Column("in_stream", sa.Boolean, nullable=False),
+    # Somebody may want to be told of it, and nobody has looked yet who: see ``callbacks``.
+    sa.Column("calls_back", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
     sa.Index(
         "ix_state_events_unsent", "at", sqlite_where=sa.text("in_stream = 0"), postgresql_where=sa.text("NOT in_stream")
+    ),
+    sa.Index(
+        "ix_state_events_calling_back",
+        "at",
+        sqlite_where=sa.text("calls_back = 1"),
+        postgresql_where=sa.text("calls_back"),
     ),
 )
 
