@@ -11,6 +11,7 @@ from app import (
     batches,
     calibration,
     calibration_cache,
+    callback_deliveries,
     catalogue,
     discovery,
     domain_events,
@@ -27,6 +28,7 @@ from app import (
     tool_exports,
     tools,
     uploads,
+    webhooks,
 )
 from app.aside import Aside
 from app.auth import bearer_tenant, register_authentication
@@ -65,6 +67,7 @@ _CONCERNS = (
     *(submissions, jobs, retries, batches, logs, artifacts, uploads, domain_events),
     *(catalogue, calibration, calibration_cache, matrices, fleet, backends, advice, health),
     *(discovery, tools, tool_exports, sessions, knowledge, sites),
+    *(webhooks, callback_deliveries),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16

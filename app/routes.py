@@ -29,11 +29,12 @@ class AnyIdConverter(BaseConverter):
 
 
 def add_converters(url_map: Map) -> None:
-    """Make ``<job:…>``, ``<upload:…>``, ``<tool:…>``, ``<kind:…>``, ``<artifact:…>`` and ``<any_id:…>`` known."""
+    """Make ``<job:…>``, ``<upload:…>``, ``<tool:…>`` and those of the other classes of this module known."""
     url_map.converters |= {
         "job": IdConverter,
         "upload": IdConverter,
         "tool": IdConverter,
+        "webhook": IdConverter,
         "kind": KindConverter,
         "artifact": ArtifactNameConverter,
         "any_id": AnyIdConverter,

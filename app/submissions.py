@@ -16,6 +16,7 @@ from pydantic_core import to_json
 from app.answers import job_answer
 from app.attachments import attached, check_takes_files, named_uploads
 from app.auth import tenant_id
+from app.callbacks import own_callback
 from app.discovery import demand_budget
 from app.errors import FieldsRejected, Refusal
 from app.forms import read_form
@@ -186,6 +187,7 @@ def _accept(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | Non
         idempotency_key=key,
         backend=form.backend,
         uploads=named_uploads(at, spec, form.params),
+        callback=own_callback(at.settings, form.callback),
     )
     accepted = submit(at.kernel, at.carrier, spec, submission)
     (at.metrics.replayed if accepted.replayed else at.metrics.accepted).labels(spec.kind).inc()

@@ -4,11 +4,12 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from tasks.core.callbacks.records import OwnCallback, Webhook
 from tasks.core.carriage import Carriage
 from tasks.core.clock import now
 from tasks.core.errors import InputRejected
@@ -18,6 +19,7 @@ from tasks.core.kernel import Kernel
 from tasks.core.ledger import accepting, batches, replaying, transitions
 from tasks.core.ledger.accepting import Accepted, Idempotency
 from tasks.core.ledger.queries import Filter
+from tasks.core.ledger.webhooks import own_webhook
 from tasks.core.records import Backend, Cause, Job, JobState
 from tasks.core.relay import announce, announce_all
 from tasks.core.spec import JobSpec
@@ -45,6 +47,7 @@ class Submission:
     idempotency_key: str | None = None
     backend: str = Backend.AUTO
     uploads: Mapping[str, str] = field(default_factory=dict)
+    callback: OwnCallback | None = None
 
 
 def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submission) -> Accepted:
@@ -60,7 +63,12 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
     # Whether a live worker has what the kind needs is the dispatcher's to know.
     may_publish = carrier.is_open and not spec.capabilities and submission.backend != Backend.LOCAL
     accepted = accepting.accept(
-        kernel.ledger, job, idempotency=key, may_publish=may_publish, uploads=list(submission.uploads)
+        kernel.ledger,
+        job,
+        idempotency=key,
+        may_publish=may_publish,
+        uploads=list(submission.uploads),
+        callback=_own_webhook(kernel, job, submission),
     )
     if accepted.replayed:
         return accepted
@@ -81,7 +89,9 @@ def submit_many(kernel: Kernel, carrier: Carriage, items: Sequence[tuple[JobSpec
     """
     jobs = [(new_job(spec, submission), _idempotency(kernel, spec, submission)) for spec, submission in items]
     uploads = {job.id: list(submission.uploads) for (job, _), (_, submission) in zip(jobs, items, strict=True)}
-    accepted = accepting.accept_many(kernel.ledger, jobs, uploads=uploads)
+    asked = (_own_webhook(kernel, job, submission) for (job, _), (_, submission) in zip(jobs, items, strict=True))
+    callbacks = [one for one in asked if one is not None]
+    accepted = accepting.accept_many(kernel.ledger, jobs, uploads=uploads, callbacks=callbacks)
     carrier.soon(kernel.events.ring)
     return accepted
 
@@ -233,6 +243,17 @@ def new_job(spec: JobSpec, submission: Submission) -> Job:
     )
 
 
+def _own_webhook(kernel: Kernel, job: Job, submission: Submission) -> Webhook | None:
+    asked = submission.callback
+    if asked is None:
+        return None
+    from tasks.core.callbacks.signing import seal_secret  # noqa: PLC0415  # only where somebody asks for it
+
+    webhook_id = new_id()
+    sealed = None if asked.secret is None else seal_secret(kernel.settings, webhook_id, asked.secret)
+    return own_webhook(job, asked.url, asked.events, webhook_id=webhook_id, sealed=sealed)
+
+
 def _within(wanted: float | None, limit: float, *, name: str, kind: str) -> float:
     if wanted is None:
         return limit
@@ -257,6 +278,8 @@ def _idempotency(kernel: Kernel, spec: JobSpec, submission: Submission) -> Idemp
     }
     if submission.backend != Backend.AUTO:  # a key that was given before there was a choice stands for the same
         same["backend"] = submission.backend
+    if submission.callback is not None:
+        same["callback"] = asdict(submission.callback)
     text = json.dumps(same, sort_keys=True)
     for upload_id, sha256 in submission.uploads.items():
         # Who sends a file again because an answer got lost sends the same request.

@@ -29,6 +29,7 @@ from tasks.core.spec import Queue
 from tasks.core.tenant_streams import TenantStreams
 from tasks.registry import load_specs
 from workers.broker import Broker, Losses
+from workers.callbacks import SenderKeeper
 from workers.census import WatchedTime, unserved
 from workers.judge import Every, Judge, relay_late
 from workers.leadership import Leadership
@@ -72,6 +73,7 @@ class Dispatcher:
         self._streams = TenantStreams(settings.redis_url)
         self._outbox = OutboxRelay(kernel.ledger, self._streams)
         self._relays_outbox = Every(_RELAY_EVERY_S)
+        self._callbacks = SenderKeeper(kernel.ledger)
         self._looks_for_losses = Every(settings.carry_again_s / 10)
 
     def run(self) -> None:
@@ -96,6 +98,7 @@ class Dispatcher:
                 log.exception("tick_failed")
             self._rest(listens=leads, began=began)
         self._leadership.resign()
+        self._callbacks.stop()
         self._publisher.close()
         self._broker.close()
         self._streams.close()
@@ -116,6 +119,7 @@ class Dispatcher:
             self._unserved = unserved(self._needy, self._judge.live)
         if self._relays_outbox.is_due():
             self._outbox.tick()
+        self._callbacks.look_after()
         self._pause_s = self._tick_s
         if not self._breaker.is_open:
             try:

@@ -10,6 +10,7 @@ from tasks.core.errors import LedgerUnavailable
 from tasks.core.events import EventsUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.outbox_relay import OutboxRelay
+from workers.callbacks import SenderKeeper
 from workers.census import WatchedTime
 from workers.judge import Judge, relay_late
 from workers.leadership import Leadership
@@ -31,6 +32,7 @@ class Duties:
         self._leadership = Leadership(kernel.ledger, holder=holder, lease_s=lease_s)
         self._judge = Judge(kernel, clock=WatchedTime(longest_step_s=2 * self._tick_s))
         self._outbox = OutboxRelay(kernel.ledger, None)
+        self._callbacks = SenderKeeper(kernel.ledger)
         self._term: int | None = None
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="duties", daemon=True)
@@ -55,6 +57,7 @@ class Duties:
                 log.exception("duties_failed")
             self._stopping.wait(self._tick_s)
         self._leadership.resign()
+        self._callbacks.stop()
 
     def _act(self) -> None:
         if not self._leadership.holds():
@@ -64,4 +67,5 @@ class Duties:
             self._judge.reset()
         self._judge.act()
         self._outbox.tick()
+        self._callbacks.look_after()
         relay_late(self._kernel)

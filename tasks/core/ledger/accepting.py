@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from tasks.core.callbacks.records import Webhook
 from tasks.core.clock import now
 from tasks.core.errors import IdempotencyKeyReused
 from tasks.core.ledger.carrying import counts_published, is_waiting
@@ -19,6 +20,7 @@ from tasks.core.ledger.rows import job_from_row, values_of
 from tasks.core.ledger.schema import idempotency_keys, job_labels, jobs, state_events, workers
 from tasks.core.ledger.state_events import state_event_of, write_events
 from tasks.core.ledger.uploads import keep_for
+from tasks.core.ledger.webhooks import write_own
 from tasks.core.records import Job
 
 
@@ -51,8 +53,9 @@ def accept(
     idempotency: Idempotency | None = None,
     may_publish: bool = False,
     uploads: Sequence[str] = (),
+    callback: Webhook | None = None,
 ) -> Accepted:
-    """Write the job, its idempotency key and its claim on ``uploads`` in one transaction.
+    """Write the job, its idempotency key, its claim on ``uploads`` and its own ``callback`` in one transaction.
 
     With ``may_publish``, and when nothing else waits in the queue and the broker's window has room, the first carry is
     taken in the same transaction: the caller then owns publishing it.
@@ -61,7 +64,7 @@ def accept(
         IdempotencyKeyReused: the key stands for another request.
         InputRejected: one of the uploads was removed since the request was checked.
     """
-    if idempotency is None and not uploads:
+    if idempotency is None and not uploads and callback is None:
         with ledger.write_prepared(of_one=not job.labels) as driver:
             return _accept_new(driver, job, None, may_publish=may_publish)
     with ledger.write() as connection:
@@ -70,6 +73,7 @@ def accept(
             return Accepted(first, replayed=True)
         accepted = _accept_new(connection, job, idempotency, may_publish=may_publish)
         keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads)
+        write_own(connection, [] if callback is None else [callback])
         return accepted
 
 
@@ -89,11 +93,13 @@ def accept_many(
     items: Sequence[tuple[Job, Idempotency | None]],
     *,
     uploads: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    callbacks: Sequence[Webhook] = (),
 ) -> list[Accepted]:
     """Write all the jobs and their idempotency keys in one transaction, or none of them; answer in the same order.
 
     An item whose key is known answers with the first job, as in ``accept``, also where that is an earlier item. No
-    carry is taken: the dispatcher carries them, in order. ``uploads`` are those that a job needs, by the job's id.
+    carry is taken: the dispatcher carries them, in order. ``uploads`` are those that a job needs, by the job's id;
+    ``callbacks`` are jobs' own.
 
     Raises:
         IdempotencyKeyReused: the key of one item stands for another request; nothing was accepted.
@@ -118,6 +124,8 @@ def accept_many(
         _write(connection, new)
         for job, _ in new:
             keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads.get(job.id, ()))
+        fresh = {job.id for job, _ in new}
+        write_own(connection, [one for one in callbacks if one.job_id in fresh])
         return answers
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from tasks.core.callbacks.records import DeliveryState
+from tasks.core.ledger.callback_tables import callback_deliveries
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.fleet import LIVE
 from tasks.core.ledger.outbox import aged
@@ -141,6 +143,12 @@ def expired_keys(*, before: datetime) -> Leftover:
 def old_events(*, before: datetime) -> Leftover:
     """Domain events from before that time, told or given up."""
     return Leftover(outbox, outbox.c.seq, aged(before))
+
+
+def old_deliveries(*, before: datetime) -> Leftover:
+    """Deliveries of callbacks from before that time that have ended."""
+    ended = callback_deliveries.c.state != DeliveryState.PENDING
+    return Leftover(callback_deliveries, callback_deliveries.c.id, ended & (callback_deliveries.c.created_at < before))
 
 
 def ended_workers(*, before: datetime) -> Leftover:
