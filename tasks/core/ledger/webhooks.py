@@ -147,11 +147,8 @@ def stats(ledger: Ledger, webhook_id: str) -> WebhookStats:
     deliveries = callback_deliveries
     of_it = deliveries.c.webhook_id == webhook_id
     with ledger.read() as connection:
-        counts: dict[str, int] = dict(
-            connection.execute(sa.select(deliveries.c.state, sa.func.count()).where(of_it).group_by(deliveries.c.state))
-            .tuples()
-            .all()
-        )
+        by_state = sa.select(deliveries.c.state, sa.func.count()).where(of_it).group_by(deliveries.c.state)
+        counts = {row[0]: int(row[1]) for row in connection.execute(by_state)}
         oldest = sa.select(sa.func.min(deliveries.c.created_at)).where(
             of_it, deliveries.c.state == DeliveryState.PENDING
         )

@@ -207,8 +207,8 @@ def test_endpoint_that_fails_for_long_or_is_gone_is_switched_off(
     tell(ledger)
     states = [one.state for one in deliveries.page(ledger, Wanted(tenant.id), limit=10)]
     assert [DeliveryState.DEAD] * 2 == states
+    first = deliveries.page(ledger, Wanted(tenant.id), limit=1)[0]
     with pytest.raises(Conflict):
-        first = deliveries.page(ledger, Wanted(tenant.id), limit=1)[0]
         deliveries.replay(ledger, tenant.id, first.id, keep_trying_s=DAY_S)
     webhooks.change(ledger, tenant.id, webhook.id, {"enabled": True})
     assert 2 == deliveries.replay_dead(ledger, webhook.id, keep_trying_s=DAY_S, limit=10)

@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from tasks.calibration import store
 from tasks.calibration.causes import BROAD_CAUSES
 from tasks.calibration.inventory import Inventory, StoredMatrix
+from tasks.core.callbacks.records import TEST
 from tasks.core.clock import now
 from tasks.core.errors import ConfigurationRefused
 from tasks.core.ids import new_id
@@ -18,6 +19,7 @@ from tasks.core.ledger import (
     Ledger,
     accepting,
     cached_results,
+    callbacks,
     costs,
     fleet,
     leases,
@@ -25,6 +27,7 @@ from tasks.core.ledger import (
     state_events,
     totals,
     uploads,
+    webhooks,
 )
 from tasks.core.ledger.accepting import Idempotency
 from tasks.core.ledger.costs import Budget
@@ -56,6 +59,7 @@ def engine(empty_url: str) -> Iterator[sa.Engine]:
 
 
 _SINCE_0001 = {
+    *("webhooks", "callback_deliveries"),
     *("publishing_sites", "publishing_releases", "publishing_turns"),
     *("knowledge_sites", "knowledge_pages", "knowledge_chunks", "knowledge_embeddings"),
     *("discovery_tools", "discovery_tool_versions", "discovery_tool_terms", "discovery_tool_notes"),
@@ -105,6 +109,9 @@ def fill(ledger: Ledger) -> str:
     records.take_turn(job, "docs")
     records.keep(job, release_facts("docs"))
     keep_page(ledger, job)
+    given = {"url": "https://a.example.com", "events": ["job.*"], "description": "", "sealed": b"x", "enabled": True}
+    webhook = webhooks.create(ledger, tenant.id, webhook_id=new_id(), **given)
+    callbacks.tell_test(ledger, webhook, TEST)
     return job.id
 
 
