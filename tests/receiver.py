@@ -17,6 +17,8 @@ from pathlib import Path
 READY = "receiver_ready"
 _HUGE = 10 * 1024 * 1024
 _LONGEST_HANG_S = 60.0
+# Long enough to kill a sender that waits for the answer.
+_SLOW_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(410)
             case "third":
                 self._answer(200 if self.server.seen[signed["webhook-id"]] > 2 else 503)
+            case "slow":
+                time.sleep(_SLOW_S)
+                self._answer(200)
             case "hang":
                 self.server.released.wait(_LONGEST_HANG_S)
             case "huge":
