@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event, Lock
 
 import structlog
@@ -96,7 +96,7 @@ class Sender:
         for lane, count in shares.items():
             for taken in deliveries.take(self._ledger, lane, limit=count, hold_s=hold_s):
                 self._count(taken, 1)
-                self._pool.submit(self._deliver, taken)
+                self._pool.submit(self._deliver, taken).add_done_callback(_tell_surprise)
 
     def _count(self, taken: Taken, change: int) -> None:
         with self._lock:
@@ -148,3 +148,9 @@ class Sender:
             log.info("callback_failed", error=tried.error, again_in_s=round(pause_s, 1), **named)
         if off is not None:
             log.warning("webhook_switched_off", webhook_id=delivery.webhook_id, reason=off.value)
+
+
+def _tell_surprise(done: Future[None]) -> None:
+    # A bug of ours: the delivery becomes due again, and nobody would know why.
+    if (surprise := done.exception()) is not None:
+        log.error("callback_broke", exc_info=surprise)
