@@ -23,8 +23,7 @@ CallbackURL = Annotated[
 Secret = Annotated[
     str,
     Field(
-        max_length=200,
-        pattern=r"^whsec_[A-Za-z0-9+/]+={0,2}$",
+        pattern=r"^whsec_(([A-Za-z0-9+/]{4}){8,21}([A-Za-z0-9+/]{2}==)?|([A-Za-z0-9+/]{4}){8,20}[A-Za-z0-9+/]{3}=)$",
         description="`whsec_` and the base64 of 24 to 64 random bytes.",
     ),
 ]

@@ -39,7 +39,7 @@ _CONFIG = {
 }
 # Nor which cursors were given out, which uploads there are, whether a host's name is one, how a kind's parameters go
 # together, and what a file of matrices holds.
-_JUDGED_BY_MEANING = {"cursor", "params", "params.url", "csv", "file_base64"}
+_JUDGED_BY_MEANING = {"cursor", "params", "params.url", "callback.url", "csv", "file_base64"}
 # What a tool's step needs depends on what it does; a list without its wrong items may be too short as well.
 _STEPS = "params.tool.call.steps"
 _REFUSED_BY_MEANING = {"idempotency_key_reused", "confirmation_required"}
@@ -160,6 +160,7 @@ def _is_refused_for_its_meaning(case: Case, response: Response) -> bool:
     refusals = [one for one in problem["errors"] if "NUL" not in one["message"]]  # said once, in docs/api.md
     return problem["code"] in _REFUSED_BY_MEANING or all(
         one["field"] in _JUDGED_BY_MEANING
+        or (one["field"] == "url" and case.path.startswith("/api/webhooks"))  # where nothing of ours may go
         or one["field"].endswith(".upload")
         or one["field"].startswith(_STEPS)
         or one["field"].removeprefix("params.").startswith(_OF_A_CALIBRATION)
