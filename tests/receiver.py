@@ -59,7 +59,11 @@ class _Handler(BaseHTTPRequestHandler):
     server: Receiver
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
+        size_bytes = int(self.headers.get("content-length", 0))
+        content = self.rfile.read(size_bytes)
+        if len(content) < size_bytes:  # whoever sent it was killed before the end of it
+            return
+        body = content.decode()
         signed = {name: self.headers.get(name, "") for name in ("webhook-id", "webhook-timestamp", "webhook-signature")}
         self.server.note(Received(self.path, signed["webhook-id"], signed, body, time.time()))
         self.server.seen[signed["webhook-id"]] += 1
