@@ -16,6 +16,7 @@ from app import (
     domain_events,
     fleet,
     health,
+    job_batches,
     jobs,
     knowledge,
     logs,
@@ -62,7 +63,7 @@ from tasks.knowledge.store.reading import LedgerLibrary
 from tasks.registry import load_specs
 
 _CONCERNS = (
-    *(submissions, jobs, retries, batches, logs, artifacts, uploads, domain_events),
+    *(submissions, jobs, retries, batches, job_batches, logs, artifacts, uploads, domain_events),
     *(catalogue, calibration, calibration_cache, matrices, fleet, backends, advice, health),
     *(discovery, tools, tool_exports, sessions, knowledge, sites),
 )

@@ -38,6 +38,9 @@ class Options(Input):
         json_schema_extra={"additionalProperties": False},
     )
     site: Site | None = Field(None, description="The hostname or id that this is about, to filter by.")
+    concurrency_key: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
+        None, description="Of your jobs with the same one, a single one is under way at a time, by priority, then age."
+    )
     backend: Backend = Field(
         Backend.AUTO,
         description="Who may run it: `auto` (whoever is live), `queue` (Celery's workers) or `local` (a local runner); "
@@ -56,6 +59,7 @@ class Form(Protocol):
     reference: str | None
     labels: Mapping[str, str]
     site: str | None
+    concurrency_key: str | None
     backend: Backend
 
 

@@ -96,7 +96,7 @@ def submit_any(header: SubmitHeaders) -> Response:
         return _answer_form(at, None, header)
     with one_if_large():
         body = read_json()
-        accepted = _accept(at, _named_spec(at, body), body, key=header.idempotency_key)
+        accepted = _accept(at, named_spec(at, body), body, key=header.idempotency_key)
     return answer_accepted(at, accepted, header)
 
 
@@ -117,7 +117,7 @@ def submit_kind(path: KindPath, header: SubmitHeaders) -> Response:
 
 
 def _answer_form(at: Services, spec: JobSpec | None, header: SubmitHeaders) -> Response:
-    with attached(at, partial(_named_spec, at) if spec is None else lambda _: spec) as sent:
+    with attached(at, partial(named_spec, at) if spec is None else lambda _: spec) as sent:
         response: Response | None = None
         try:
             accepted = _accept(at, sent.spec, sent.body, key=header.idempotency_key)
@@ -132,7 +132,7 @@ def _answer_form(at: Services, spec: JobSpec | None, header: SubmitHeaders) -> R
     return answer_accepted(at, accepted, header) if response is None else _waited(response)
 
 
-def _named_spec(at: Services, body: dict[str, Any]) -> JobSpec:
+def named_spec(at: Services, body: dict[str, Any]) -> JobSpec:
     """Return the spec of the kind that ``body`` names, and take the name out of it."""
     kind = body.pop("kind", None)
     if not isinstance(kind, str):
@@ -169,9 +169,22 @@ def _spec_of(at: Services, kind: str) -> JobSpec:
 
 def _accept(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | None) -> Accepted:
     demand_budget(at, spec, key=key)
+    submission = submission_of(at, spec, body, key=key)
+    accepted = submit(at.kernel, at.carrier, spec, submission)
+    (at.metrics.replayed if accepted.replayed else at.metrics.accepted).labels(spec.kind).inc()
+    log.info("job_accepted", job_id=accepted.job.id, kind=spec.kind, replayed=accepted.replayed)
+    return accepted
+
+
+def submission_of(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | None = None) -> Submission:
+    """Check a body as ``POST /api/jobs/{kind}`` takes it, and return what the tenant that asks submits with it.
+
+    Raises:
+        InputRejected: the body is refused.
+    """
     form = read_form(validate_body(at.forms[spec.kind], body))
     _demand_backend(at, form.backend)
-    submission = Submission(
+    return Submission(
         tenant_id=tenant_id(),
         request=form.params.model_dump(mode="json"),
         priority=form.priority,
@@ -185,12 +198,9 @@ def _accept(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | Non
         traceparent=g.span.traceparent,
         idempotency_key=key,
         backend=form.backend,
+        concurrency_key=form.concurrency_key,
         uploads=named_uploads(at, spec, form.params),
     )
-    accepted = submit(at.kernel, at.carrier, spec, submission)
-    (at.metrics.replayed if accepted.replayed else at.metrics.accepted).labels(spec.kind).inc()
-    log.info("job_accepted", job_id=accepted.job.id, kind=spec.kind, replayed=accepted.replayed)
-    return accepted
 
 
 def _demand_backend(at: Services, wanted: Backend) -> None:

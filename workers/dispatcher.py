@@ -30,6 +30,7 @@ from tasks.core.tenant_streams import TenantStreams
 from tasks.registry import load_specs
 from workers.broker import Broker, Losses
 from workers.census import WatchedTime, unserved
+from workers.flow import RELEASE_EVERY_S, Flow
 from workers.judge import Every, Judge, relay_late
 from workers.leadership import Leadership
 from workers.pace import SHORTEST_S, Pace
@@ -72,6 +73,7 @@ class Dispatcher:
         self._streams = TenantStreams(settings.redis_url)
         self._outbox = OutboxRelay(kernel.ledger, self._streams)
         self._relays_outbox = Every(_RELAY_EVERY_S)
+        self._flow = Flow(kernel)
         self._looks_for_losses = Every(settings.carry_again_s / 10)
 
     def run(self) -> None:
@@ -116,6 +118,7 @@ class Dispatcher:
             self._unserved = unserved(self._needy, self._judge.live)
         if self._relays_outbox.is_due():
             self._outbox.tick()
+        self._flow.tick()
         self._pause_s = self._tick_s
         if not self._breaker.is_open:
             try:
@@ -124,6 +127,8 @@ class Dispatcher:
             except (DispatchFailed, EventsUnavailable, redis.RedisError) as exc:
                 self._breaker.failed()
                 log.warning("dispatcher_without_broker", reason=str(exc))
+        if self._flow.is_busy:
+            self._pause_s = min(self._pause_s, RELEASE_EVERY_S)
 
     def _rest(self, *, listens: bool, began: float) -> None:
         """Wait for the bell; who does not lead must leave it to the leader."""

@@ -11,6 +11,7 @@ from tasks.core.events import EventsUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.outbox_relay import OutboxRelay
 from workers.census import WatchedTime
+from workers.flow import Flow
 from workers.judge import Judge, relay_late
 from workers.leadership import Leadership
 
@@ -31,6 +32,7 @@ class Duties:
         self._leadership = Leadership(kernel.ledger, holder=holder, lease_s=lease_s)
         self._judge = Judge(kernel, clock=WatchedTime(longest_step_s=2 * self._tick_s))
         self._outbox = OutboxRelay(kernel.ledger, None)
+        self._flow = Flow(kernel)
         self._term: int | None = None
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="duties", daemon=True)
@@ -63,5 +65,6 @@ class Duties:
             self._term = self._leadership.term
             self._judge.reset()
         self._judge.act()
+        self._flow.tick()
         self._outbox.tick()
         relay_late(self._kernel)

@@ -43,6 +43,23 @@ class Backend(StrEnum):
     """A local runner, straight from the ledger."""
 
 
+class BatchState(StrEnum):
+    """How a batch of jobs stands, by the states of its jobs."""
+
+    QUEUED = "queued"
+    """None has begun."""
+    RUNNING = "running"
+    """Some have begun, and not all have ended."""
+    SUCCEEDED = "succeeded"
+    """All ended with a result."""
+    PARTIAL = "partial"
+    """All ended, some with a result."""
+    FAILED = "failed"
+    """All ended, none with a result, and at least one with an error."""
+    CANCELLED = "cancelled"
+    """All were cancelled."""
+
+
 RanIn = Literal["queue", "local"]
 # What stands before the host in the names of local runners; Celery's workers have their queues there.
 LOCAL_ROLE, STANDBY_ROLE = "local", "standby"
@@ -124,6 +141,9 @@ class Job:
     result: dict[str, Any] | None
     error: dict[str, Any] | None
     backend: str = Backend.AUTO
+    batch_id: str | None = None
+    concurrency_key: str | None = None
+    parked: bool = False
 
 
 class Progress(BaseModel):
@@ -243,13 +263,16 @@ class JobSummary(BaseModel):
     reference: str | None = None
     labels: dict[str, str] = {}
     site: str | None = None
+    batch_id: str | None = Field(None, description="The batch it was accepted with.")
+    concurrency_key: str | None = None
     correlation_id: str | None = None
     worker: str | None = None
     backend: RanIn | None = Field(None, description="Which backend runs it, or has run it; null before.")
     backend_wanted: Backend = Field(Backend.AUTO, description="Which one was asked for.")
     waiting_for: str | None = Field(
         None,
-        description="What no live worker offers: a capability such as `chromium`, `queue:NAME`, or `backend:local`.",
+        description="What no live worker offers: a capability such as `chromium`, `queue:NAME`, or `backend:local`. "
+        "`limit`: a limit of its batch or its concurrency key keeps it back.",
     )
     progress: Progress | None = None
     timings: Timings

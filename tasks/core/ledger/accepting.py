@@ -14,9 +14,10 @@ from tasks.core.errors import IdempotencyKeyReused
 from tasks.core.ledger.carrying import counts_published, is_waiting
 from tasks.core.ledger.database import Ledger, LedgerNow
 from tasks.core.ledger.fleet import WorkerState, window_of
+from tasks.core.ledger.job_batches import JobBatch
 from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, PreparedInsert, Runner
 from tasks.core.ledger.rows import job_from_row, values_of
-from tasks.core.ledger.schema import idempotency_keys, job_labels, jobs, state_events, workers
+from tasks.core.ledger.schema import idempotency_keys, job_batches, job_labels, jobs, state_events, workers
 from tasks.core.ledger.state_events import state_event_of, write_events
 from tasks.core.ledger.uploads import keep_for
 from tasks.core.records import Job
@@ -74,7 +75,7 @@ def accept(
 
 
 def _accept_new(runner: Runner, job: Job, idempotency: Idempotency | None, *, may_publish: bool) -> Accepted:
-    if may_publish and nothing_waits(runner, job.queue):
+    if may_publish and not job.parked and nothing_waits(runner, job.queue):
         job = replace(job, carry=1, published_at=job.created_at)
     if runner.dialect.name == "sqlite" or idempotency is not None or job.labels:
         _write(runner, [(job, idempotency)])
@@ -119,6 +120,37 @@ def accept_many(
         for job, _ in new:
             keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads.get(job.id, ()))
         return answers
+
+
+def accept_batch(
+    ledger: Ledger,
+    batch: JobBatch,
+    members: Sequence[Job],
+    *,
+    idempotency: Idempotency | None = None,
+    uploads: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> str | None:
+    """Write the batch and all its jobs in one transaction, or none of them. No carry is taken, as in ``accept_many``.
+
+    Returns:
+        None, or the id of the batch that an earlier request with the same key has made: then nothing is written.
+
+    Raises:
+        IdempotencyKeyReused: the key stands for another request.
+        InputRejected: one of the uploads was removed since the requests were checked.
+    """
+    with ledger.write() as connection:
+        # The key stands for the first job, and that for the batch.
+        first = None if idempotency is None else _first_with_key(connection, batch.tenant_id, idempotency)
+        if first is not None:
+            assert first.batch_id is not None  # noqa: S101  # the digest is that of a batch
+            return first.batch_id
+        connection.execute(job_batches.insert().values(values_of(batch)))
+        keys = [idempotency, *[None] * (len(members) - 1)]
+        _write(connection, list(zip(members, keys, strict=True)))
+        for job in members:
+            keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads.get(job.id, ()))
+        return None
 
 
 def _known(

@@ -13,7 +13,7 @@ from tasks.core.ledger.database import Ledger, LedgerNow, ledger_now
 from tasks.core.ledger.fleet import window
 from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, Runner, job_of
 from tasks.core.ledger.rows import job_from_row
-from tasks.core.ledger.schema import IS_QUEUED, jobs
+from tasks.core.ledger.schema import IS_READY, jobs
 from tasks.core.records import Backend, Job, JobState
 
 # A job's id and which time it was put into the broker: what a message says of itself.
@@ -45,13 +45,13 @@ def not_expired(at: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
 
 def is_waiting(queue: str | sa.ColumnElement[str], at: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
     """Match the queue's jobs that are due and not in the broker, but should be."""
-    unpublished = IS_QUEUED & jobs.c.published_at.is_(None)
+    unpublished = IS_READY & jobs.c.published_at.is_(None)
     return (jobs.c.queue == queue) & unpublished & (jobs.c.backend != Backend.LOCAL) & is_due(at) & not_expired(at)
 
 
 def counts_published(queue: sa.ColumnElement[str]) -> sa.Select[int]:
     """Count the queue's jobs that are in the broker, as far as the ledger knows, and not yet claimed."""
-    return sa.select(sa.func.count()).where(jobs.c.queue == queue, IS_QUEUED, jobs.c.published_at.is_not(None))
+    return sa.select(sa.func.count()).where(jobs.c.queue == queue, IS_READY, jobs.c.published_at.is_not(None))
 
 
 _PUBLISHED_COUNT = Prepared(counts_published(sa.bindparam("asked")))
@@ -143,7 +143,7 @@ def other_than(without: Unserved) -> list[sa.ColumnElement[bool]]:
 def published(ledger: Ledger, queues: Sequence[str]) -> dict[str, set[Carry]]:
     """Tell, by queue, the carries that were published and not yet claimed, as far as the ledger knows."""
     statement = sa.select(jobs.c.queue, jobs.c.id, jobs.c.carry).where(
-        jobs.c.queue.in_(queues), IS_QUEUED, jobs.c.published_at.is_not(None)
+        jobs.c.queue.in_(queues), IS_READY, jobs.c.published_at.is_not(None)
     )
     found: dict[str, set[Carry]] = {}
     with ledger.read() as connection:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from tasks.core.ledger.carrying import Unserved, is_due, not_expired, other_than
 from tasks.core.ledger.database import Ledger, ledger_now
-from tasks.core.ledger.schema import IS_QUEUED, jobs
+from tasks.core.ledger.schema import IS_READY, jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def due_jobs(
             sa.select(*columns)
             .where(
                 jobs.c.queue.in_(queues),
-                IS_QUEUED,
+                IS_READY,
                 jobs.c.kind.in_(kinds),
                 jobs.c.id.not_in(but),
                 jobs.c.backend.in_(backends),

@@ -46,6 +46,7 @@ class Filter:
     queue: str | None = None
     site: str | None = None
     reference: str | None = None
+    batch_id: str | None = None
     labels: Sequence[tuple[str, str]] = ()
     created_from: datetime | None = None
     created_to: datetime | None = None
@@ -186,7 +187,7 @@ def matching(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     if wanted.states:
         where.append(jobs.c.state.in_(wanted.states))
     exact = {jobs.c.kind: wanted.kind, jobs.c.queue: wanted.queue, jobs.c.site: wanted.site}
-    exact |= {jobs.c.reference: wanted.reference, jobs.c.cause: wanted.cause}
+    exact |= {jobs.c.reference: wanted.reference, jobs.c.cause: wanted.cause, jobs.c.batch_id: wanted.batch_id}
     where += [column == value for column, value in exact.items() if value is not None]
     for key, value in wanted.labels:
         pair = (job_labels.c.job_id == jobs.c.id) & (job_labels.c.key == key) & (job_labels.c.value == value)

@@ -9,6 +9,7 @@ from tasks.core.clock import now
 from tasks.core.errors import Conflict, NotFound
 from tasks.core.ledger.accepting import nothing_waits
 from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.parking import has_limit
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import jobs, state_events
 from tasks.core.ledger.state_events import write_events
@@ -41,7 +42,11 @@ def replay(
     """
     mine = (jobs.c.id == job_id) & (jobs.c.tenant_id == tenant_id)
     with ledger.write() as connection:
-        seen = sa.select(jobs.c.state, jobs.c.queue, jobs.c.backend).where(mine).with_for_update()
+        seen = (
+            sa.select(jobs.c.state, jobs.c.queue, jobs.c.backend, has_limit().label("limited"))
+            .where(mine)
+            .with_for_update()
+        )
         row = connection.execute(seen).one_or_none()
         if row is None:
             raise NotFound(f"No job {job_id}.")
@@ -51,7 +56,9 @@ def replay(
         changes = _changes(priority, timeout_s)
         if changes:
             connection.execute(jobs.update().where(mine).values(changes))
-        publishes = may_publish and row.backend != Backend.LOCAL and nothing_waits(connection, row.queue)
+        publishes = (
+            may_publish and row.backend != Backend.LOCAL and not row.limited and nothing_waits(connection, row.queue)
+        )
         return replay_where(connection, jobs.c.id == job_id, publishes=publishes)[0]
 
 
@@ -86,6 +93,7 @@ def replay_where(connection: Connection, where: sa.ColumnElement[bool], *, publi
             cancel_requested_at=None,
             not_before=None,
             expires_at=None,
+            parked=has_limit(),
         )
         .returning(*jobs.c)
     )

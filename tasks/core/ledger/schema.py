@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 # The newest revision in `migrations/versions`; a test compares.
-REVISION = "0009"
+REVISION = "0010"
 
 metadata = sa.MetaData(
     naming_convention={
@@ -131,6 +131,12 @@ jobs = sa.Table(
     sa.Column("error", sa.JSON(none_as_null=True)),
     # Who may run it; a job for ``local`` is never put into the broker.
     sa.Column("backend", sa.String(8), nullable=False, server_default="auto"),
+    # What it was accepted with. No foreign key: a batch is a note about jobs, and either may go first.
+    _id("batch_id"),
+    # Of its tenant's jobs with the same one, a single one is under way at a time.
+    sa.Column("concurrency_key", sa.String(200)),
+    # A limit keeps it back: see ``parking``. Always false for a job that has none.
+    sa.Column("parked", sa.Boolean, nullable=False, server_default=sa.false()),
     # This one and the next two, as ``ix_jobs_queued`` below, hold only the rows in question, so that a transition
     # writes into none that it does not concern.
     sa.Index(
@@ -151,6 +157,32 @@ jobs = sa.Table(
         sqlite_where=sa.text("expires_at IS NOT NULL AND state = 'queued'"),
         postgresql_where=sa.text("expires_at IS NOT NULL AND state = 'queued'"),
     ),
+    # Of no concern to a job without a limit, which is in none of these three.
+    sa.Index(
+        "ix_jobs_parked",
+        "batch_id",
+        "tenant_id",
+        "concurrency_key",
+        "priority",
+        sqlite_where=sa.text("parked = 1 AND state = 'queued'"),
+        postgresql_where=sa.text("parked AND state = 'queued'"),
+    ),
+    sa.Index(
+        "ix_jobs_of_batch",
+        "batch_id",
+        "state",
+        "parked",
+        sqlite_where=sa.text("batch_id IS NOT NULL"),
+        postgresql_where=sa.text("batch_id IS NOT NULL"),
+    ),
+    sa.Index(
+        "ix_jobs_of_key",
+        "tenant_id",
+        "concurrency_key",
+        "parked",
+        sqlite_where=sa.text("concurrency_key IS NOT NULL AND finished_at IS NULL"),
+        postgresql_where=sa.text("concurrency_key IS NOT NULL AND finished_at IS NULL"),
+    ),
     sa.Index("ix_jobs_listing", "tenant_id", "id"),
     sa.Index("ix_jobs_tenant_state", "tenant_id", "state", "id"),
 )
@@ -159,6 +191,7 @@ jobs = sa.Table(
 sa.Index(
     "ix_jobs_queued",
     jobs.c.queue,
+    jobs.c.parked,
     jobs.c.published_at,
     jobs.c.priority.desc(),
     jobs.c.id,
@@ -170,6 +203,31 @@ sa.Index(
 # own when the question is planned: PostgreSQL would not use it, SQLite would plan anew each time.
 IS_QUEUED = jobs.c.state == sa.literal_column("'queued'")
 IS_RUNNING = jobs.c.state == sa.literal_column("'running'")
+IS_READY = IS_QUEUED & (jobs.c.parked == sa.false())
+
+# Jobs that were accepted together. How they stand is counted, never kept; ``told`` is what was last told of it.
+job_batches = sa.Table(
+    "job_batches",
+    metadata,
+    _id("id", primary_key=True),
+    sa.Column("tenant_id", sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("name", sa.String(200)),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("parallel_limit", sa.Integer),
+    sa.Column("fail_fast", sa.Boolean, nullable=False),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    # No further job of it begins: somebody cancelled it, or ``fail_fast`` did.
+    sa.Column("stopped_at", UTCDateTime),
+    sa.Column("finished_at", UTCDateTime, index=True),
+    sa.Column("told", sa.JSON(none_as_null=True)),
+    sa.Column("told_at", UTCDateTime),
+    sa.Index(
+        "ix_job_batches_open",
+        "id",
+        sqlite_where=sa.text("finished_at IS NULL"),
+        postgresql_where=sa.text("finished_at IS NULL"),
+    ),
+)
 
 job_labels = sa.Table(
     "job_labels",

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from tasks.core.clock import now
-from tasks.core.ledger import Ledger, carrying, fleet, queries, transitions
+from tasks.core.ledger import Ledger, carrying, fleet, parking, queries, transitions
 from tasks.core.ledger.prepared import Prepared, Runner
 from tasks.core.ledger.tenants import Tenant
 from tests.samples import a_job
@@ -64,9 +64,11 @@ def test_what_is_asked_all_the_time_reads_no_finished_job(asked: Ledger, tenant:
         "holders": lambda: fleet.holders(asked),
         "watched": lambda: fleet.watched(asked),
         "held_by": lambda: fleet.held_by(asked, "w"),
+        "anything_parked": lambda: parking.anything_parked(asked),
+        "release": lambda: parking.release(asked),
         "queue_depths": lambda: queries.queue_depths(asked, at=now()),
     }
-    narrow = ("ix_jobs_queued", "ix_jobs_held", "ix_jobs_expiring")
+    narrow = ("ix_jobs_queued", "ix_jobs_held", "ix_jobs_expiring", "ix_jobs_parked")
     wide = {}
     for name, ask in questions.items():
         plans.clear()

@@ -28,7 +28,7 @@ from tasks.core.ledger import (
 )
 from tasks.core.ledger.accepting import Idempotency
 from tasks.core.ledger.costs import Budget
-from tasks.core.ledger.schema import REVISION, metadata, outbox
+from tasks.core.ledger.schema import REVISION, job_batches, metadata, outbox
 from tasks.core.ledger.tenants import create_key, tenant_of
 from tasks.core.ledger.upgrade import ensure_schema, migrate
 from tasks.core.ledger_events import LedgerEvents
@@ -56,6 +56,7 @@ def engine(empty_url: str) -> Iterator[sa.Engine]:
 
 
 _SINCE_0001 = {
+    "job_batches",
     *("publishing_sites", "publishing_releases", "publishing_turns"),
     *("knowledge_sites", "knowledge_pages", "knowledge_chunks", "knowledge_embeddings"),
     *("discovery_tools", "discovery_tool_versions", "discovery_tool_terms", "discovery_tool_notes"),
@@ -105,6 +106,9 @@ def fill(ledger: Ledger) -> str:
     records.take_turn(job, "docs")
     records.keep(job, release_facts("docs"))
     keep_page(ledger, job)
+    with ledger.write() as connection:
+        values = {"tenant_id": tenant.id, "size": 1, "fail_fast": False, "created_at": now()}
+        connection.execute(job_batches.insert().values(id=new_id(), **values))
     return job.id
 
 
