@@ -23,6 +23,7 @@ from tasks.core.events import EventsUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import carrying
 from tasks.core.ledger.carrying import Backlog, Unserved
+from tasks.core.ledger.shares import Shares
 from tasks.core.outbox_relay import OutboxRelay
 from tasks.core.records import Job
 from tasks.core.spec import Queue
@@ -39,6 +40,8 @@ log = structlog.get_logger()
 
 _LONGEST_TICK_S = 1.0
 _RELAY_EVERY_S = 0.25
+# How often it is looked whether a tenant was passed over in the broker, and how long that may last.
+_GIVES_WAY_EVERY_S = 0.25
 # So few that they take less time than the workers need to empty the broker's window.
 _RELAY_AT_ONCE = 100
 
@@ -74,6 +77,8 @@ class Dispatcher:
         self._outbox = OutboxRelay(kernel.ledger, self._streams)
         self._relays_outbox = Every(_RELAY_EVERY_S)
         self._flow = Flow(kernel)
+        self._shares = Shares()
+        self._gives_way = Every(_GIVES_WAY_EVERY_S)
         self._looks_for_losses = Every(settings.carry_again_s / 10)
 
     def run(self) -> None:
@@ -151,17 +156,29 @@ class Dispatcher:
             self._carry_again(wiped=wiped)
         if wiped:
             self._broker.mark()
+        if self._gives_way.is_due():
+            self._give_way()
         waiting = carrying.backlogs(self._kernel.ledger, list(Queue), without=self._unserved)
         self._pause_s = self._pace.pause_s([(backlog, self._carry(backlog)) for backlog in waiting])
         if self._relays.is_due() or self._relays_more:
             self._relays_more = relay_late(self._kernel, limit=_RELAY_AT_ONCE)
         if self._relays_more:
             self._pause_s = SHORTEST_S
+        if any(backlog.room == 0 for backlog in waiting):
+            self._pause_s = min(self._pause_s, _GIVES_WAY_EVERY_S)
+
+    def _give_way(self) -> None:
+        for queue in Queue:
+            taken_back = carrying.give_way(
+                self._kernel.ledger, queue, patience_s=_GIVES_WAY_EVERY_S, weigh=self._shares.weigh
+            )
+            if taken_back:
+                log.info("jobs_gave_way", queue=queue.value, jobs=taken_back)
 
     def _carry(self, backlog: Backlog) -> int:
         if not backlog.room:
             return 0
-        carried = carrying.take_due(self._kernel.ledger, backlog.queue, without=self._unserved)
+        carried = carrying.take_due(self._kernel.ledger, backlog.queue, shares=self._shares, without=self._unserved)
         self._publish(carried)
         return len(carried)
 

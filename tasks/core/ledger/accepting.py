@@ -178,7 +178,10 @@ _INSERT_KEY = PreparedInsert(idempotency_keys)
 def _insert_alone() -> sa.Select[str]:
     """Return the insert of a job and its event as one statement, which PostgreSQL needs but one round trip for."""
     new = (
-        jobs.insert().values({column: _bound("job", column) for column in JOB_COLUMNS}).returning(jobs.c.id).cte("new")
+        jobs.insert()
+        .values({column: _bound("job", column) for column in (*JOB_COLUMNS, jobs.c.place)})
+        .returning(jobs.c.id)
+        .cte("new")
     )
     told = [column for column in state_events.c if column.name not in {"job_id", "in_stream"}]
     event = state_events.insert().from_select(

@@ -59,7 +59,7 @@ def anything_parked(ledger: Ledger) -> bool:
 
 
 def release(ledger: Ledger) -> int:
-    """Release the parked jobs whose limits have room, by priority, then age; return how many."""
+    """Release the parked jobs whose limits have room, by their place in line; return how many."""
     with ledger.write() as connection:
         if not ledger.is_sqlite:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_RELEASING_LOCK)))
@@ -73,7 +73,7 @@ def release(ledger: Ledger) -> int:
 def _lines(connection: Connection) -> list[_Line]:
     columns = (jobs.c.batch_id, jobs.c.tenant_id, jobs.c.concurrency_key)
     statement = sa.select(*columns).where(_IS_PARKED).group_by(*columns)
-    best_first = statement.order_by(sa.func.max(jobs.c.priority).desc(), jobs.c.batch_id)
+    best_first = statement.order_by(sa.func.min(jobs.c.place), jobs.c.batch_id)
     return [_Line(*row) for row in connection.execute(best_first)]
 
 
@@ -128,7 +128,7 @@ def _best_of(connection: Connection, line: _Line, most: int) -> list[str]:
     statement = (
         sa.select(jobs.c.id)
         .where(_IS_PARKED, *mine, is_due(ledger_now(connection)))
-        .order_by(jobs.c.priority.desc(), jobs.c.id)
+        .order_by(jobs.c.place, jobs.c.id)
         .limit(most)
         .with_for_update(skip_locked=True)
     )

@@ -31,7 +31,7 @@ def due_jobs(
     limit: int,
     without: Unserved = (),
 ) -> list[Due]:
-    """List queued and due jobs of these queues and kinds, priority first, then age, without changing them.
+    """List queued and due jobs of these queues and kinds, by their place in line, without changing them.
 
     The claim decides who gets one: several runners may be shown the same.
 
@@ -55,7 +55,7 @@ def due_jobs(
                 is_due(at),
                 not_expired(at),
             )
-            .order_by(jobs.c.priority.desc(), jobs.c.id)
+            .order_by(jobs.c.place, jobs.c.id)
             .limit(limit)
         )
         return [Due(*row) for row in connection.execute(statement)]

@@ -100,14 +100,17 @@ _ATTEMPTS = Prepared(
     .order_by(attempts.c.fence)
 )
 _AHEAD = Prepared(
-    sa.select(sa.func.count()).where(
+    sa.select(jobs.c.tenant_id, sa.func.count())
+    .where(
         jobs.c.queue == sa.bindparam("its_queue"),
         IS_QUEUED,
         sa.or_(
-            jobs.c.priority > sa.bindparam("its_priority"),
-            (jobs.c.priority == sa.bindparam("its_priority")) & (jobs.c.id < sa.bindparam("its_id")),
+            jobs.c.tenant_id != sa.bindparam("its_tenant"),
+            jobs.c.place < sa.bindparam("its_place"),
+            (jobs.c.place == sa.bindparam("its_place")) & (jobs.c.id < sa.bindparam("its_id")),
         ),
     )
+    .group_by(jobs.c.tenant_id)
 )
 
 
@@ -158,10 +161,15 @@ def attempts_of(ledger: Ledger, job_id: str) -> list[AttemptRecord]:
 
 
 def queue_position(ledger: Ledger, waiting: Job) -> int:
-    """Return the job's place among what is queued in its queue: 1 is carried, or claimed, next."""
-    mine = {"its_queue": waiting.queue, "its_priority": waiting.priority, "its_id": waiting.id}
+    """Return the job's place among what is queued in its queue: 1 is carried, or claimed, next.
+
+    Of each other tenant as many count as go meanwhile if all have the same share.
+    """
+    mine = {"its_queue": waiting.queue, "its_tenant": waiting.tenant_id}
     with ledger.read_prepared() as driver:
-        return 1 + int(_AHEAD.all(driver, mine)[0][0])
+        ahead = dict(_AHEAD.all(driver, mine | {"its_place": waiting.place, "its_id": waiting.id}))
+    own = int(ahead.pop(waiting.tenant_id, 0))
+    return 1 + own + sum(min(own, count) for count in ahead.values())
 
 
 def listing(ledger: Ledger, wanted: Filter, *, limit: int, cursor: str | None = None, offset: int = 0) -> Listing:

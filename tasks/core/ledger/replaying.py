@@ -13,7 +13,7 @@ from tasks.core.ledger.parking import has_limit
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import jobs, state_events
 from tasks.core.ledger.state_events import write_events
-from tasks.core.records import REPLAYABLE, Backend, Cause, Job, JobState
+from tasks.core.records import AGEING_MS, REPLAYABLE, Backend, Cause, Job, JobState
 
 _REMEDIES = {
     JobState.SUCCEEDED: "only a failed or cancelled job runs again: submit a new one.",
@@ -63,7 +63,9 @@ def replay(
 
 
 def _changes(priority: int | None, timeout_s: float | None) -> dict[str, Any]:
-    changes: dict[str, Any] = {} if priority is None else {"priority": priority}
+    changes: dict[str, Any] = {}
+    if priority is not None:
+        changes |= {"priority": priority, "place": jobs.c.place + (jobs.c.priority - priority) * AGEING_MS}
     if timeout_s is not None:
         # The time between the soft limit and the hard one is the kind's.
         changes |= {"timeout_s": timeout_s, "hard_limit_s": jobs.c.hard_limit_s - jobs.c.timeout_s + timeout_s}

@@ -137,8 +137,26 @@ jobs = sa.Table(
     sa.Column("concurrency_key", sa.String(200)),
     # A limit keeps it back: see ``parking``. Always false for a job that has none.
     sa.Column("parked", sa.Boolean, nullable=False, server_default=sa.false()),
-    # This one and the next two, as ``ix_jobs_queued`` below, hold only the rows in question, so that a transition
-    # writes into none that it does not concern.
+    # A limit of its tenant or kind concerns it until it ends.
+    sa.Column("limited", sa.Boolean, nullable=False, server_default=sa.false()),
+    # Of its tenant's jobs with the same one, a single one has not ended.
+    sa.Column("unique_key", sa.String(200)),
+    # Its place in its tenant's line, the lowest first: see ``records.place_in_line``.
+    sa.Column("place", sa.BigInteger, nullable=False, server_default="0"),
+    # The dispatcher's order: what waits in a queue, by tenant, best first.
+    sa.Index(
+        "ix_jobs_queued",
+        "queue",
+        "parked",
+        "published_at",
+        "tenant_id",
+        "place",
+        "id",
+        sqlite_where=sa.text("state = 'queued'"),
+        postgresql_where=sa.text("state = 'queued'"),
+    ),
+    # As the one above, the next three hold only the rows in question, so that a transition writes into none that it
+    # does not concern.
     sa.Index(
         "ix_jobs_held",
         "worker",
@@ -157,13 +175,14 @@ jobs = sa.Table(
         sqlite_where=sa.text("expires_at IS NOT NULL AND state = 'queued'"),
         postgresql_where=sa.text("expires_at IS NOT NULL AND state = 'queued'"),
     ),
-    # Of no concern to a job without a limit, which is in none of these three.
+    # Of no concern to a job without a limit, which is in none of these five.
     sa.Index(
         "ix_jobs_parked",
         "batch_id",
         "tenant_id",
         "concurrency_key",
-        "priority",
+        "kind",
+        "place",
         sqlite_where=sa.text("parked = 1 AND state = 'queued'"),
         postgresql_where=sa.text("parked AND state = 'queued'"),
     ),
@@ -183,20 +202,24 @@ jobs = sa.Table(
         sqlite_where=sa.text("concurrency_key IS NOT NULL AND finished_at IS NULL"),
         postgresql_where=sa.text("concurrency_key IS NOT NULL AND finished_at IS NULL"),
     ),
+    sa.Index(
+        "ix_jobs_limited",
+        "tenant_id",
+        "kind",
+        "parked",
+        sqlite_where=sa.text("limited = 1 AND finished_at IS NULL"),
+        postgresql_where=sa.text("limited AND finished_at IS NULL"),
+    ),
+    sa.Index(
+        "uq_jobs_unique_key",
+        "tenant_id",
+        "unique_key",
+        unique=True,
+        sqlite_where=sa.text("unique_key IS NOT NULL AND finished_at IS NULL"),
+        postgresql_where=sa.text("unique_key IS NOT NULL AND finished_at IS NULL"),
+    ),
     sa.Index("ix_jobs_listing", "tenant_id", "id"),
     sa.Index("ix_jobs_tenant_state", "tenant_id", "state", "id"),
-)
-
-# The dispatcher's order: what waits in a queue, best first.
-sa.Index(
-    "ix_jobs_queued",
-    jobs.c.queue,
-    jobs.c.parked,
-    jobs.c.published_at,
-    jobs.c.priority.desc(),
-    jobs.c.id,
-    sqlite_where=sa.text("state = 'queued'"),
-    postgresql_where=sa.text("state = 'queued'"),
 )
 
 # For questions that such an index answers. A value that is passed as a parameter would not be known to be the index's
@@ -227,6 +250,28 @@ job_batches = sa.Table(
         sqlite_where=sa.text("finished_at IS NULL"),
         postgresql_where=sa.text("finished_at IS NULL"),
     ),
+)
+
+# What a tenant, a kind, or a tenant's jobs of a kind may use. ``*``: all of them together.
+limits = sa.Table(
+    "limits",
+    metadata,
+    sa.Column("tenant_id", sa.String(36), primary_key=True),
+    sa.Column("kind", sa.String(100), primary_key=True),
+    # Jobs that were released and have not ended, at the most.
+    sa.Column("most_at_once", sa.Integer),
+    # A bucket of ``burst`` tokens: one is spent on each release, and it fills at this rate.
+    sa.Column("rate_per_s", sa.Float),
+    sa.Column("burst", sa.Integer),
+    sa.Column("tokens", sa.Float),
+    sa.Column("refilled_at", UTCDateTime),
+    # A tenant's share of a queue, against the others' that wait there.
+    sa.Column("weight", sa.Integer),
+    # A tenant's quotas, decided at accept.
+    sa.Column("most_queued", sa.Integer),
+    sa.Column("most_running", sa.Integer),
+    sa.Column("most_a_day", sa.Integer),
+    sa.Column("most_artifact_bytes", sa.BigInteger),
 )
 
 job_labels = sa.Table(
