@@ -122,7 +122,8 @@ def take_due(ledger: Ledger, queue: str, *, shares: Shares | None = None, withou
         tenant_ids = [] if room <= 0 else _waiting_tenants(driver, queue)
         if not tenant_ids:
             return []
-        values = {"asked": queue, "room": room, "at": now()}
+        at = now()
+        values = {"asked": queue, "room": room, "at": at}
         if len(tenant_ids) == 1:
             shares.alone(queue, tenant_ids[0])
             rows = _take_best(without).all(driver, values | {"tenant": tenant_ids[0]})
@@ -132,7 +133,7 @@ def take_due(ledger: Ledger, queue: str, *, shares: Shares | None = None, withou
             lines[tenant_id] = _best(without).all(driver, values | {"tenant": tenant_id})
         oldest_first = sorted((tenant_id for tenant_id in lines if lines[tenant_id]), key=lambda one: lines[one][0][1])
         chosen = shares.choose(queue, {one: [row[0] for row in lines[one]] for one in oldest_first}, room)
-        taken = {row[0]: job_of(row) for row in _take_chosen(driver, chosen, at=values["at"])}
+        taken = {row[0]: job_of(row) for row in _take_chosen(driver, chosen, at=at)}
     return [taken[job_id] for job_id in chosen if job_id in taken]
 
 

@@ -167,8 +167,9 @@ def queue_position(ledger: Ledger, waiting: Job) -> int:
     """
     mine = {"its_queue": waiting.queue, "its_tenant": waiting.tenant_id}
     with ledger.read_prepared() as driver:
-        ahead = dict(_AHEAD.all(driver, mine | {"its_place": waiting.place, "its_id": waiting.id}))
-    own = int(ahead.pop(waiting.tenant_id, 0))
+        rows = _AHEAD.all(driver, mine | {"its_place": waiting.place, "its_id": waiting.id})
+    ahead: dict[str, int] = {tenant_id: count for tenant_id, count in rows}  # noqa: C416  # lists are no pairs
+    own = ahead.pop(waiting.tenant_id, 0)
     return 1 + own + sum(min(own, count) for count in ahead.values())
 
 
