@@ -173,7 +173,10 @@ def _checked_items(at: Services, bodies: Sequence[dict[str, Any]]) -> list[tuple
         try:
             rest = dict(body)
             spec = named_spec(at, rest)
-            items.append((spec, submission_of(at, spec, rest)))
+            submission = submission_of(at, spec, rest)
+            if submission.unique_key is not None:
+                refusals.append(Refusal(field=f"jobs.{index}.unique_key", message="Not in a batch: submit it alone."))
+            items.append((spec, submission))
         except InputRejected as exc:
             refusals += [_inside(index, refusal) for refusal in refusals_of(exc)]
         except NotFound as exc:

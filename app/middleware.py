@@ -16,9 +16,9 @@ log = structlog.get_logger()
 
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _EXPOSED = (
-    "Deprecation, ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After, Tus-Checksum-Algorithm, "
-    "Tus-Extension, Tus-Max-Size, Tus-Resumable, Tus-Version, Upload-Expires, Upload-Length, Upload-Metadata, "
-    "Upload-Offset, X-Correlation-ID"
+    "Deprecation, ETag, Idempotency-Replayed, Job-Duplicate, Link, Location, Preference-Applied, RateLimit, "
+    "RateLimit-Policy, Retry-After, Tus-Checksum-Algorithm, Tus-Extension, Tus-Max-Size, Tus-Resumable, Tus-Version, "
+    "Upload-Expires, Upload-Length, Upload-Metadata, Upload-Offset, X-Correlation-ID"
 )
 _ALLOWED_HEADERS = (
     "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, Traceparent, Tus-Resumable, "

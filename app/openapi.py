@@ -36,6 +36,10 @@ _HEADERS: Mapping[str, dict[str, Any]] = {
         "description": "`true` when an earlier submission with this key made the job.",
         "schema": {"type": "string"},
     },
+    "Job-Duplicate": {
+        "description": "`true` when the job is an earlier one with the same `unique_key`, which has not ended.",
+        "schema": {"type": "string"},
+    },
     "Preference-Applied": {"description": "The part of `Prefer` that was kept to.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}},
     "Tus-Resumable": {"description": "The version of tus.", "schema": {"type": "string"}},

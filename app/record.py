@@ -58,6 +58,7 @@ def _summary_fields(services: Services, job: Job, live: tuple[int, dict[str, Any
         "site": job.site,
         "batch_id": job.batch_id,
         "concurrency_key": job.concurrency_key,
+        "unique_key": job.unique_key,
         "correlation_id": job.correlation_id,
         "worker": job.worker,
         "backend": None if job.worker is None else ran_in(job.worker),

@@ -40,7 +40,8 @@ MODELS: tuple[type[BaseModel], ...] = (JobRecord,)
 # RFC 7240: preferences are separated by commas or semicolons; what we do not know is ignored.
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?=[,;]|$)", re.IGNORECASE)
 _LONGEST_PREFER = 200
-_ACCEPTED_HEADERS = ("Location", "Idempotency-Replayed", "Preference-Applied")
+_HOW_IT_WAS_MADE = ("Idempotency-Replayed", "Job-Duplicate")
+_ACCEPTED_HEADERS = ("Location", *_HOW_IT_WAS_MADE, "Preference-Applied")
 ACCEPTED_ANSWERS: ResponseDict = {
     200: answer(JobRecord, "The job ended within `Prefer: wait`, whatever its end.", headers=_ACCEPTED_HEADERS),
     202: answer(JobRecord, "Accepted.", headers=_ACCEPTED_HEADERS),
@@ -80,8 +81,9 @@ def _waited(response: Response) -> Response:
     if job is None:  # erased meanwhile
         return response
     waited = answer_queued(at, job, WaitHeaders(Prefer=prefer[:_LONGEST_PREFER]))
-    if "Idempotency-Replayed" in response.headers:
-        waited.headers["Idempotency-Replayed"] = "true"
+    for name in _HOW_IT_WAS_MADE:
+        if name in response.headers:
+            waited.headers[name] = response.headers[name]
     return waited
 
 
@@ -124,9 +126,9 @@ def _answer_form(at: Services, spec: JobSpec | None, header: SubmitHeaders) -> R
         except MuchWork:
             named = {} if spec else {"kind": sent.spec.kind}
             response = answered_aside(at, to_json(sent.body | named))
-            is_kept = response.status_code < 400 and "Idempotency-Replayed" not in response.headers
+            is_kept = response.status_code < 400 and not any(name in response.headers for name in _HOW_IT_WAS_MADE)
         else:
-            is_kept = not accepted.replayed
+            is_kept = accepted.is_new
     if not is_kept:
         sent.discard(at)
     return answer_accepted(at, accepted, header) if response is None else _waited(response)
@@ -171,8 +173,14 @@ def _accept(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | Non
     demand_budget(at, spec, key=key)
     submission = submission_of(at, spec, body, key=key)
     accepted = submit(at.kernel, at.carrier, spec, submission)
-    (at.metrics.replayed if accepted.replayed else at.metrics.accepted).labels(spec.kind).inc()
-    log.info("job_accepted", job_id=accepted.job.id, kind=spec.kind, replayed=accepted.replayed)
+    (at.metrics.accepted if accepted.is_new else at.metrics.replayed).labels(spec.kind).inc()
+    log.info(
+        "job_accepted",
+        job_id=accepted.job.id,
+        kind=spec.kind,
+        replayed=accepted.replayed,
+        duplicate=accepted.duplicate,
+    )
     return accepted
 
 
@@ -199,6 +207,7 @@ def submission_of(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str
         idempotency_key=key,
         backend=form.backend,
         concurrency_key=form.concurrency_key,
+        unique_key=form.unique_key,
         uploads=named_uploads(at, spec, form.params),
     )
 
@@ -214,6 +223,8 @@ def answer_accepted(at: Services, accepted: Accepted, header: WaitHeaders) -> Re
     response = answer_queued(at, accepted.job, header)
     if accepted.replayed:
         response.headers["Idempotency-Replayed"] = "true"
+    if accepted.duplicate:
+        response.headers["Job-Duplicate"] = "true"
     return response
 
 

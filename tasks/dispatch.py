@@ -46,6 +46,7 @@ class Submission:
     idempotency_key: str | None = None
     backend: str = Backend.AUTO
     concurrency_key: str | None = None
+    unique_key: str | None = None
     uploads: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -65,14 +66,14 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
         IdempotencyKeyReused: the key stands for another request.
         LedgerUnavailable: nothing was accepted.
     """
-    job = new_job(spec, submission)
+    job = new_job(spec, submission, limited=kernel.limits.parks(submission.tenant_id, spec.kind))
     key = _idempotency(kernel, spec, submission)
     # Whether a live worker has what the kind needs is the dispatcher's to know.
     may_publish = carrier.is_open and not spec.capabilities and submission.backend != Backend.LOCAL
     accepted = accepting.accept(
         kernel.ledger, job, idempotency=key, may_publish=may_publish, uploads=list(submission.uploads)
     )
-    if accepted.replayed:
+    if not accepted.is_new:
         return accepted
     if accepted.published:
         carrier.offer(accepted.job)
@@ -85,11 +86,13 @@ def submit_many(kernel: Kernel, carrier: Carriage, items: Sequence[tuple[JobSpec
     """Accept many jobs in one transaction, all or none; answer in the same order. The dispatcher carries them.
 
     Raises:
-        InputRejected: ``timeout_s`` or ``max_attempts`` of an item is over its kind's limit, or an upload was removed.
+        InputRejected: ``timeout_s`` or ``max_attempts`` of an item is over its kind's limit, it has a unique key, or
+            an upload was removed.
         IdempotencyKeyReused: the key of an item stands for another request.
         LedgerUnavailable: nothing was accepted.
     """
-    jobs = [(new_job(spec, submission), _idempotency(kernel, spec, submission)) for spec, submission in items]
+    members = _new_jobs(kernel, items)
+    jobs = [(job, _idempotency(kernel, *item)) for job, item in zip(members, items, strict=True)]
     uploads = {job.id: list(submission.uploads) for (job, _), (_, submission) in zip(jobs, items, strict=True)}
     accepted = accepting.accept_many(kernel.ledger, jobs, uploads=uploads)
     carrier.soon(kernel.events.ring)
@@ -118,7 +121,8 @@ def submit_batch(
     """Accept a batch and all its jobs in one transaction, or none of them. The dispatcher carries them.
 
     Raises:
-        InputRejected: ``timeout_s`` or ``max_attempts`` of an item is over its kind's limit, or an upload was removed.
+        InputRejected: ``timeout_s`` or ``max_attempts`` of an item is over its kind's limit, it has a unique key, or
+            an upload was removed.
         IdempotencyKeyReused: the key of the plan stands for another request.
         LedgerUnavailable: nothing was accepted.
     """
@@ -131,7 +135,7 @@ def submit_batch(
         fail_fast=plan.fail_fast,
         created_at=now(),
     )
-    members = [new_job(spec, submission, batch=batch) for spec, submission in items]
+    members = _new_jobs(kernel, items, batch=batch)
     uploads = {job.id: list(submission.uploads) for job, (_, submission) in zip(members, items, strict=True)}
     key = _batch_idempotency(kernel, plan, items)
     earlier = accepting.accept_batch(kernel.ledger, batch, members, idempotency=key, uploads=uploads)
@@ -244,8 +248,25 @@ def erase_matching(kernel: Kernel, wanted: Filter, *, limit: int) -> int:
     return changed
 
 
-def new_job(spec: JobSpec, submission: Submission, *, batch: JobBatch | None = None) -> Job:
+def _new_jobs(
+    kernel: Kernel, items: Sequence[tuple[JobSpec, Submission]], *, batch: JobBatch | None = None
+) -> list[Job]:
+    if any(submission.unique_key is not None for _, submission in items):
+        raise InputRejected("A job of a batch has no unique_key: submit it alone.", field="unique_key")
+    limited = {
+        (submission.tenant_id, spec.kind): kernel.limits.parks(submission.tenant_id, spec.kind)
+        for spec, submission in items
+    }
+    return [
+        new_job(spec, submission, batch=batch, limited=limited[submission.tenant_id, spec.kind])
+        for spec, submission in items
+    ]
+
+
+def new_job(spec: JobSpec, submission: Submission, *, batch: JobBatch | None = None, limited: bool = False) -> Job:
     """Make the row of a job that was just submitted: queued, never carried, and parked where a limit may concern it.
+
+    ``limited``: one of its tenant or kind does.
 
     Raises:
         InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit.
@@ -295,7 +316,11 @@ def new_job(spec: JobSpec, submission: Submission, *, batch: JobBatch | None = N
         backend=submission.backend,
         batch_id=None if batch is None else batch.id,
         concurrency_key=submission.concurrency_key,
-        parked=submission.concurrency_key is not None or (batch is not None and batch.parallel_limit is not None),
+        parked=limited
+        or submission.concurrency_key is not None
+        or (batch is not None and batch.parallel_limit is not None),
+        limited=limited,
+        unique_key=submission.unique_key,
     )
 
 
@@ -345,6 +370,8 @@ def _same(spec: JobSpec, submission: Submission) -> str:
         same["backend"] = submission.backend
     if submission.concurrency_key is not None:
         same["concurrency_key"] = submission.concurrency_key
+    if submission.unique_key is not None:
+        same["unique_key"] = submission.unique_key
     text = json.dumps(same, sort_keys=True)
     for upload_id, sha256 in submission.uploads.items():
         # Who sends a file again because an answer got lost sends the same request.

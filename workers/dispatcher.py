@@ -77,7 +77,7 @@ class Dispatcher:
         self._outbox = OutboxRelay(kernel.ledger, self._streams)
         self._relays_outbox = Every(_RELAY_EVERY_S)
         self._flow = Flow(kernel)
-        self._shares = Shares()
+        self._shares = Shares(kernel.limits.weight)
         self._gives_way = Every(_GIVES_WAY_EVERY_S)
         self._looks_for_losses = Every(settings.carry_again_s / 10)
 

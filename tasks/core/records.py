@@ -285,6 +285,7 @@ class JobSummary(BaseModel):
     site: str | None = None
     batch_id: str | None = Field(None, description="The batch it was accepted with.")
     concurrency_key: str | None = None
+    unique_key: str | None = None
     correlation_id: str | None = None
     worker: str | None = None
     backend: RanIn | None = Field(None, description="Which backend runs it, or has run it; null before.")

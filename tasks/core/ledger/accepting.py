@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
 from tasks.core.errors import IdempotencyKeyReused
+from tasks.core.ledger import unique
 from tasks.core.ledger.carrying import counts_published, is_waiting
 from tasks.core.ledger.database import Ledger, LedgerNow
 from tasks.core.ledger.fleet import WorkerState, window_of
@@ -34,15 +35,26 @@ class Idempotency:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The job that answers a request. ``replayed``: it was there before; ``published``: its carry is this process's."""
+    """The job that answers a request. ``published``: its carry is this process's.
+
+    Args:
+        replayed: the request was made before, with the same idempotency key.
+        duplicate: another request made it, with the same unique key, and it has not ended.
+    """
 
     job: Job
     replayed: bool = False
+    duplicate: bool = False
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this request made the job."""
+        return not self.replayed and not self.duplicate
 
     @property
     def published(self) -> bool:
         """Whether accepting also took the first carry, so that the caller must publish it."""
-        return not self.replayed and self.job.published_at is not None
+        return self.is_new and self.job.published_at is not None
 
 
 def accept(
@@ -62,13 +74,19 @@ def accept(
         IdempotencyKeyReused: the key stands for another request.
         InputRejected: one of the uploads was removed since the request was checked.
     """
-    if idempotency is None and not uploads:
+    if idempotency is None and not uploads and job.unique_key is None:
         with ledger.write_prepared(of_one=not job.labels) as driver:
             return _accept_new(driver, job, None, may_publish=may_publish)
     with ledger.write() as connection:
         first = None if idempotency is None else _first_with_key(connection, job.tenant_id, idempotency)
         if first is not None:
             return Accepted(first, replayed=True)
+        same = None if job.unique_key is None else unique.holder(connection, job.tenant_id, job.unique_key)
+        if same is not None:
+            if idempotency is not None:
+                _INSERT_KEY.run(connection, _key_row(job, idempotency) | {"job_id": same})
+            row = connection.execute(jobs.select().where(jobs.c.id == same)).one()
+            return Accepted(job_from_row(row), duplicate=True)
         accepted = _accept_new(connection, job, idempotency, may_publish=may_publish)
         keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads)
         return accepted
@@ -202,19 +220,18 @@ def _write(connection: Runner, items: Sequence[tuple[Job, Idempotency | None]]) 
     _INSERT_JOB.run_many(connection, [values_of(job) for job, _ in items])
     labels = [{"job_id": job.id, "key": key, "value": value} for job, _ in items for key, value in job.labels.items()]
     _INSERT_LABEL.run_many(connection, labels)
-    keys = [
-        {
-            "tenant_id": job.tenant_id,
-            "key": key.key,
-            "body_sha256": key.body_sha256,
-            "job_id": job.id,
-            "created_at": job.created_at,
-        }
-        for job, key in items
-        if key is not None
-    ]
-    _INSERT_KEY.run_many(connection, keys)
+    _INSERT_KEY.run_many(connection, [_key_row(job, key) for job, key in items if key is not None])
     write_events(connection, [job for job, _ in items])
+
+
+def _key_row(job: Job, key: Idempotency) -> dict[str, Any]:
+    return {
+        "tenant_id": job.tenant_id,
+        "key": key.key,
+        "body_sha256": key.body_sha256,
+        "job_id": job.id,
+        "created_at": job.created_at,
+    }
 
 
 def is_key_used(ledger: Ledger, tenant_id: str, key: str) -> bool:

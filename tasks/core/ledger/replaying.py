@@ -7,9 +7,10 @@ from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
 from tasks.core.errors import Conflict, NotFound
+from tasks.core.ledger import unique
 from tasks.core.ledger.accepting import nothing_waits
 from tasks.core.ledger.database import Ledger
-from tasks.core.ledger.parking import has_limit
+from tasks.core.ledger.parking import has_limit, is_limited
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import jobs, state_events
 from tasks.core.ledger.state_events import write_events
@@ -38,12 +39,12 @@ def replay(
 
     Raises:
         NotFound: no such job for this tenant.
-        Conflict: it is queued or running, or it has succeeded.
+        Conflict: it is queued or running, or it has succeeded, or another one with its unique key has not ended.
     """
     mine = (jobs.c.id == job_id) & (jobs.c.tenant_id == tenant_id)
     with ledger.write() as connection:
         seen = (
-            sa.select(jobs.c.state, jobs.c.queue, jobs.c.backend, has_limit().label("limited"))
+            sa.select(jobs.c.state, jobs.c.queue, jobs.c.backend, jobs.c.unique_key, has_limit().label("limited"))
             .where(mine)
             .with_for_update()
         )
@@ -53,6 +54,8 @@ def replay(
         if row.state not in REPLAYABLE:
             has = "has" if row.state == JobState.SUCCEEDED else "is"
             raise Conflict(f"Job {job_id} {has} {row.state}; {_REMEDIES[JobState(row.state)]}")
+        if row.unique_key is not None and (other := unique.holder(connection, tenant_id, row.unique_key)):
+            raise Conflict(f"Job {other} has the same unique_key and has not ended: let it end, or cancel it first.")
         changes = _changes(priority, timeout_s)
         if changes:
             connection.execute(jobs.update().where(mine).values(changes))
@@ -96,6 +99,7 @@ def replay_where(connection: Connection, where: sa.ColumnElement[bool], *, publi
             not_before=None,
             expires_at=None,
             parked=has_limit(),
+            limited=is_limited(),
         )
         .returning(*jobs.c)
     )
