@@ -42,6 +42,7 @@ from app.mcp import routes as mcp
 from app.metrics import Metrics
 from app.middleware import register_middleware
 from app.openapi import API, INFO, SECURITY_SCHEMES
+from app.quotas import Quotas
 from app.record import record_of
 from app.routes import add_converters
 from app.services import EXTENSION, Services
@@ -150,6 +151,7 @@ def open_services(
             workers=LiveWorkers(kernel.ledger, lease_s=settings.lease_s),
             dispatcher=dispatcher,
             metrics=Metrics(kernel.ledger, dispatcher),
+            quotas=Quotas(kernel.ledger, kernel.limits),
             telemetry=telemetry,
             aside=aside,
             owned=opening.pop_all(),

@@ -18,7 +18,7 @@ from app.inputs import Input, Text, checked, one_if_large
 from app.openapi import SECURITY, answer, problems
 from app.relaying import aside_if_large
 from app.services import Services, services
-from app.submissions import named_spec, submission_of
+from app.submissions import demand_room, named_spec, submission_of
 from tasks.core.errors import InputRejected, NotFound
 from tasks.core.ledger import job_batches
 from tasks.core.ledger.job_batches import JobBatch
@@ -100,8 +100,10 @@ MODELS: tuple[type[BaseModel], ...] = (BatchRecord, AcceptedBatch)
 @bp.post(
     "/api/jobs/batch",
     responses={
-        202: answer(AcceptedBatch, "Accepted.", headers=("Location", "Idempotency-Replayed")),
-        **problems(400, 401, 402, 413, 415, 422, 503),
+        202: answer(
+            AcceptedBatch, "Accepted.", headers=("Location", "Idempotency-Replayed", "RateLimit", "RateLimit-Policy")
+        ),
+        **problems(400, 401, 402, 413, 415, 422, 429, 503),
     },
 )
 @aside_if_large
@@ -158,7 +160,10 @@ def accept_batch(at: Services, sent: BatchSubmission, *, key: str | None = None)
         fail_fast=sent.fail_fast,
         idempotency_key=key,
     )
+    demand_room(at, len(items), key=key)
     accepted = submit_batch(at.kernel, at.carrier, plan, items)
+    if not accepted.replayed:
+        at.quotas.add(plan.tenant_id, len(items))
     counter = at.metrics.replayed if accepted.replayed else at.metrics.accepted
     for spec, _ in items:
         counter.labels(spec.kind).inc()

@@ -8,6 +8,7 @@ import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from app.quotas import tell_quotas
 from app.receiving import body_limit, pass_over, sends_files
 from app.services import Services
 from tasks.core.ids import new_id
@@ -69,6 +70,7 @@ def register_middleware(app: Flask, services: Services) -> None:
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers["X-Correlation-ID"] = g.correlation_id
+        tell_quotas(response)
         _allow_origin(response, origins)
         _account(services, response)
         return response

@@ -21,13 +21,14 @@ from app.errors import FieldsRejected, Refusal
 from app.forms import read_form
 from app.inputs import Input, checked, one_if_large, read_json, validate_body
 from app.openapi import SECURITY, answer, problems
+from app.quotas import demand_quota
 from app.receiving import takes_files
 from app.relaying import MuchWork, answered_aside, aside_if_large
 from app.services import Services, services
 from app.waiting import LONGEST_WAIT_S, wait_until
-from tasks.core.errors import NotFound
+from tasks.core.errors import NotFound, OverQuota
 from tasks.core.ledger import queries
-from tasks.core.ledger.accepting import Accepted
+from tasks.core.ledger.accepting import Accepted, is_key_used
 from tasks.core.records import Backend, Job, JobRecord
 from tasks.core.spec import JobSpec
 from tasks.dispatch import Submission, submit
@@ -41,11 +42,11 @@ MODELS: tuple[type[BaseModel], ...] = (JobRecord,)
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?=[,;]|$)", re.IGNORECASE)
 _LONGEST_PREFER = 200
 _HOW_IT_WAS_MADE = ("Idempotency-Replayed", "Job-Duplicate")
-_ACCEPTED_HEADERS = ("Location", *_HOW_IT_WAS_MADE, "Preference-Applied")
+_ACCEPTED_HEADERS = ("Location", *_HOW_IT_WAS_MADE, "Preference-Applied", "RateLimit", "RateLimit-Policy")
 ACCEPTED_ANSWERS: ResponseDict = {
     200: answer(JobRecord, "The job ended within `Prefer: wait`, whatever its end.", headers=_ACCEPTED_HEADERS),
     202: answer(JobRecord, "Accepted.", headers=_ACCEPTED_HEADERS),
-    **problems(400, 401, 402, 404, 413, 415, 422, 503, 507),
+    **problems(400, 401, 402, 404, 413, 415, 422, 429, 503, 507),
 }
 
 
@@ -172,7 +173,10 @@ def _spec_of(at: Services, kind: str) -> JobSpec:
 def _accept(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | None) -> Accepted:
     demand_budget(at, spec, key=key)
     submission = submission_of(at, spec, body, key=key)
+    demand_room(at, 1, key=key)
     accepted = submit(at.kernel, at.carrier, spec, submission)
+    if accepted.is_new:
+        at.quotas.add(submission.tenant_id, 1)
     (at.metrics.accepted if accepted.is_new else at.metrics.replayed).labels(spec.kind).inc()
     log.info(
         "job_accepted",
@@ -182,6 +186,19 @@ def _accept(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | Non
         duplicate=accepted.duplicate,
     )
     return accepted
+
+
+def demand_room(at: Services, count: int, *, key: str | None) -> None:
+    """Go on only if the tenant that asks may have so many more jobs, or has them already (by its key).
+
+    Raises:
+        OverQuota: it may not.
+    """
+    try:
+        demand_quota(at.quotas, tenant_id(), count)
+    except OverQuota:
+        if key is None or not is_key_used(at.kernel.ledger, tenant_id(), key):
+            raise
 
 
 def submission_of(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | None = None) -> Submission:

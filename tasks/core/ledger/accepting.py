@@ -15,10 +15,11 @@ from tasks.core.ledger import unique
 from tasks.core.ledger.carrying import counts_published, is_waiting
 from tasks.core.ledger.database import Ledger, LedgerNow
 from tasks.core.ledger.fleet import WorkerState, window_of
+from tasks.core.ledger.flow_tables import job_batches
 from tasks.core.ledger.job_batches import JobBatch
 from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, PreparedInsert, Runner
 from tasks.core.ledger.rows import job_from_row, values_of
-from tasks.core.ledger.schema import idempotency_keys, job_batches, job_labels, jobs, state_events, workers
+from tasks.core.ledger.schema import idempotency_keys, job_labels, jobs, state_events, workers
 from tasks.core.ledger.state_events import state_event_of, write_events
 from tasks.core.ledger.uploads import keep_for
 from tasks.core.records import Job

@@ -13,12 +13,12 @@ from sqlalchemy.engine import Connection
 
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.fleet import LIVE
+from tasks.core.ledger.flow_tables import job_batches
 from tasks.core.ledger.outbox import aged
 from tasks.core.ledger.schema import (
     UTCDateTime,
     artifacts,
     idempotency_keys,
-    job_batches,
     jobs,
     outbox,
     stream_heads,

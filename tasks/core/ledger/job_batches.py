@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from tasks.core.clock import now
 from tasks.core.domain_events import BATCH_ENDED, BATCH_PROGRESSED, Emission
 from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.flow_tables import job_batches
 from tasks.core.ledger.outbox import write_event
 from tasks.core.ledger.prepared import Prepared
-from tasks.core.ledger.schema import job_batches, jobs
+from tasks.core.ledger.schema import jobs
 from tasks.core.records import BatchState
 
 # How often a batch's progress is told; its end is told at once.

@@ -13,8 +13,9 @@ from sqlalchemy.engine import Connection
 
 from tasks.core.errors import NotFound
 from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.flow_tables import limits
 from tasks.core.ledger.prepared import Prepared
-from tasks.core.ledger.schema import jobs, limits
+from tasks.core.ledger.schema import jobs
 from tasks.core.records import JobState
 
 ALL = "*"

@@ -16,9 +16,10 @@ from sqlalchemy.engine import Connection
 
 from tasks.core.ledger.carrying import is_due
 from tasks.core.ledger.database import Ledger, ledger_now
+from tasks.core.ledger.flow_tables import job_batches, limits
 from tasks.core.ledger.limits import ALL, Limit
 from tasks.core.ledger.prepared import Prepared
-from tasks.core.ledger.schema import IS_QUEUED, job_batches, jobs, limits
+from tasks.core.ledger.schema import IS_QUEUED, jobs
 from tasks.core.records import JobState
 
 # Of PostgreSQL's advisory locks: whoever releases holds it, so that no two count the same room.

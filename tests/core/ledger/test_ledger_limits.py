@@ -8,8 +8,8 @@ from tasks.core.clock import now
 from tasks.core.errors import NotFound
 from tasks.core.ledger import Ledger, carrying, limits, parking, replaying
 from tasks.core.ledger import transitions as moves
+from tasks.core.ledger.flow_tables import limits as limits_table
 from tasks.core.ledger.limits import ALL, KnownLimits, Limit, remove_limit, set_limit
-from tasks.core.ledger.schema import limits as limits_table
 from tasks.core.ledger.tenants import Tenant, named
 from tasks.core.records import Job
 from tasks.maintenance.contract import PING

@@ -28,7 +28,8 @@ from tasks.core.ledger import (
 )
 from tasks.core.ledger.accepting import Idempotency
 from tasks.core.ledger.costs import Budget
-from tasks.core.ledger.schema import REVISION, job_batches, limits, metadata, outbox
+from tasks.core.ledger.flow_tables import job_batches, limits
+from tasks.core.ledger.schema import REVISION, metadata, outbox
 from tasks.core.ledger.tenants import create_key, tenant_of
 from tasks.core.ledger.upgrade import ensure_schema, migrate
 from tasks.core.ledger_events import LedgerEvents
