@@ -157,7 +157,8 @@ class Dispatcher:
         if wiped:
             self._broker.mark()
         if self._gives_way.is_due():
-            self._give_way()
+            for queue in Queue:
+                self._give_way(queue)
         waiting = carrying.backlogs(self._kernel.ledger, list(Queue), without=self._unserved)
         self._pause_s = self._pace.pause_s([(backlog, self._carry(backlog)) for backlog in waiting])
         if self._relays.is_due() or self._relays_more:
@@ -167,16 +168,19 @@ class Dispatcher:
         if any(backlog.room == 0 for backlog in waiting):
             self._pause_s = min(self._pause_s, _GIVES_WAY_EVERY_S)
 
-    def _give_way(self) -> None:
-        for queue in Queue:
-            taken_back = carrying.give_way(
-                self._kernel.ledger, queue, patience_s=_GIVES_WAY_EVERY_S, weigh=self._shares.weigh
-            )
-            if taken_back:
-                log.info("jobs_gave_way", queue=queue.value, jobs=taken_back)
+    def _give_way(self, queue: str) -> bool:
+        taken_back = carrying.give_way(
+            self._kernel.ledger, queue, patience_s=_GIVES_WAY_EVERY_S, weigh=self._shares.weigh
+        )
+        if not taken_back:
+            return False
+        # Else workers would fetch, and refuse, each of them before what goes first now.
+        self._broker.remove(queue, taken_back)
+        log.info("jobs_gave_way", queue=str(queue), jobs=len(taken_back))
+        return True
 
     def _carry(self, backlog: Backlog) -> int:
-        if not backlog.room:
+        if not backlog.room and not self._give_way(backlog.queue):
             return 0
         carried = carrying.take_due(self._kernel.ledger, backlog.queue, shares=self._shares, without=self._unserved)
         self._publish(carried)

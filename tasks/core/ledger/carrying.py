@@ -197,11 +197,11 @@ _HELD = Prepared(
 )
 
 
-def give_way(ledger: Ledger, queue: str, *, patience_s: float, weigh: Weigh = even) -> int:
-    """Take back what waits in the broker, if a tenant was passed over there; return how many jobs that concerned.
+def give_way(ledger: Ledger, queue: str, *, patience_s: float, weigh: Weigh = even) -> set[Carry]:
+    """Take back what waits in the broker, if a tenant was passed over there; return the carries that this concerned.
 
-    They are taken again in the order of the shares, and what the broker still holds of them is void then. Nothing is
-    done where the workers empty the window within ``patience_s``.
+    These jobs are taken again in the order of the shares, and what the broker still holds of them is void then. Nothing
+    is done where the workers empty the window within ``patience_s``.
     """
     with ledger.read_prepared() as driver:
         held = [(str(tenant_id), published_at) for tenant_id, published_at in _HELD.all(driver, {"asked": queue})]
@@ -214,10 +214,11 @@ def give_way(ledger: Ledger, queue: str, *, patience_s: float, weigh: Weigh = ev
         for mine, first in firsts.items()
     }
     if not any(is_passed_over(ahead[mine], mine, weigh=weigh) for mine in ahead):
-        return 0
+        return set()
     with ledger.write() as connection:
         in_broker = (jobs.c.queue == queue) & IS_READY & jobs.c.published_at.is_not(None)
-        return connection.execute(jobs.update().where(in_broker).values(published_at=None)).rowcount
+        taken_back = jobs.update().where(in_broker).values(published_at=None).returning(jobs.c.id, jobs.c.carry)
+        return {(job_id, carry) for job_id, carry in connection.execute(taken_back)}
 
 
 def other_than(without: Unserved) -> list[sa.ColumnElement[bool]]:
