@@ -42,6 +42,8 @@ _LONGEST_TICK_S = 1.0
 _RELAY_EVERY_S = 0.25
 # How often it is looked whether a tenant was passed over in the broker, and how long that may last.
 _GIVES_WAY_EVERY_S = 0.25
+# For so long a queue whose jobs waited in the broker is taken to go on so: whoever comes next need not find out anew.
+_STANDS_FOR_S = 1.0
 # So few that they take less time than the workers need to empty the broker's window.
 _RELAY_AT_ONCE = 100
 
@@ -79,6 +81,7 @@ class Dispatcher:
         self._flow = Flow(kernel)
         self._shares = Shares(kernel.limits.weight)
         self._gives_way = Every(_GIVES_WAY_EVERY_S)
+        self._stands_until: dict[str, float] = {}
         self._looks_for_losses = Every(settings.carry_again_s / 10)
 
     def run(self) -> None:
@@ -169,11 +172,14 @@ class Dispatcher:
             self._pause_s = min(self._pause_s, _GIVES_WAY_EVERY_S)
 
     def _give_way(self, queue: str) -> bool:
-        taken_back = carrying.give_way(
-            self._kernel.ledger, queue, patience_s=_GIVES_WAY_EVERY_S, weigh=self._shares.weigh
-        )
+        at = time.monotonic()
+        is_known_to_stand = at < self._stands_until.get(queue, at)
+        patience_s = 0.0 if is_known_to_stand else _GIVES_WAY_EVERY_S
+        taken_back = carrying.give_way(self._kernel.ledger, queue, patience_s=patience_s, weigh=self._shares.weigh)
         if not taken_back:
             return False
+        if not is_known_to_stand:
+            self._stands_until[queue] = at + _STANDS_FOR_S
         # Else workers would fetch, and refuse, each of them before what goes first now.
         self._broker.remove(queue, taken_back)
         log.info("jobs_gave_way", queue=str(queue), jobs=len(taken_back))
