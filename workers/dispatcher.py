@@ -168,7 +168,7 @@ class Dispatcher:
             self._relays_more = relay_late(self._kernel, limit=_RELAY_AT_ONCE)
         if self._relays_more:
             self._pause_s = SHORTEST_S
-        if any(backlog.room == 0 for backlog in waiting):
+        if waiting:
             self._pause_s = min(self._pause_s, _GIVES_WAY_EVERY_S)
 
     def _give_way(self, queue: str) -> bool:
