@@ -101,15 +101,35 @@ class FieldsRejected(errors.InputRejected):
         self.refusals = tuple(refusals[:_MOST_REFUSALS])
 
 
-def rejected(exc: ValidationError, *, inside: Sequence[str] = ()) -> FieldsRejected:
-    """Translate pydantic's refusal; ``inside`` is put before each field's path."""
-    return FieldsRejected([_refusal(dict(error), inside) for error in exc.errors(include_url=False)])
+def rejected(exc: ValidationError, *, inside: Sequence[str] = (), sent: object = None) -> FieldsRejected:
+    """Translate pydantic's refusal; ``inside`` is put before each field's path.
+
+    Args:
+        sent: what was checked: pydantic puts the names of a union's members into its paths, and only this tells them
+            from the names of fields.
+    """
+    return FieldsRejected([_refusal(dict(error), inside, sent) for error in exc.errors(include_url=False)])
 
 
-def _refusal(error: dict[str, Any], inside: Sequence[str]) -> Refusal:
-    field = ".".join([*inside, *(str(part) for part in error["loc"])])
+def _refusal(error: dict[str, Any], inside: Sequence[str], sent: object) -> Refusal:
+    field = ".".join([*inside, *(str(part) for part in _path_in(sent, error["loc"]))])
     message = _REMEDIES.get(error["type"], error["msg"].removeprefix("Value error, "))
     return Refusal(field=field[:_VALUE_LIMIT], message=message, value=_shown(field, error.get("input")))
+
+
+def _path_in(sent: object, path: Sequence[str | int]) -> list[str | int]:
+    found: list[str | int] = []
+    is_named = False
+    for part in path:
+        is_named = not is_named and isinstance(sent, dict) and sent.get("kind") == part
+        if is_named:
+            continue  # a member of a union, by the name that tells it from others
+        found.append(part)
+        if isinstance(sent, dict):
+            sent = sent.get(part)
+        else:
+            sent = sent[part] if isinstance(sent, list) and isinstance(part, int) and part < len(sent) else None
+    return found
 
 
 def _shown(field: str, value: object) -> str | int | float | bool | None:

@@ -25,6 +25,7 @@ from tasks.core.errors import InputRejected
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d([.]\d+)?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,20})?(e-[0-9]{1,3})?")
 # Below this every whole number has a float of its own.
@@ -66,6 +67,12 @@ def _boolean(value: object) -> object:
     return value == "true" if isinstance(value, str) else value
 
 
+def _rfc3339(value: object) -> datetime:
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise ValueError("must be RFC 3339, such as 2026-01-31T12:00:00Z")
+    return datetime.fromisoformat(value)
+
+
 def _in_utc(at: datetime) -> datetime:
     try:
         return at.astimezone(UTC)
@@ -80,7 +87,7 @@ NUMBER = _matching(_NUMBER, "a number, such as 0.5")
 SECONDS = _matching(_NUMBER, "a number of seconds, such as 30")
 
 Text = Annotated[str, AfterValidator(_without_nul), Field(json_schema_extra={"pattern": r"^[^\x00]*$"})]
-Moment = Annotated[AwareDatetime, _matching(re.compile(r".*[0-9]T[0-9].*"), "RFC 3339"), AfterValidator(_in_utc)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339), AfterValidator(_in_utc)]
 
 
 def checked(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
@@ -204,4 +211,4 @@ def validate_body(model: type[ModelT], body: dict[str, Any]) -> ModelT:
     try:
         return model.model_validate_json(to_json(body), strict=True, context=lookups())
     except ValidationError as exc:
-        raise rejected(exc) from exc
+        raise rejected(exc, sent=body) from exc

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,6 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(patch.undo)
     for name in [name for name in os.environ if name.startswith("SWITCHYARD_")]:
         patch.delenv(name)
+    # A suite that a script runs in the background is deaf to Ctrl-C, and so would be all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if "TMPDIR" not in os.environ and _has_room_in_memory():
         config.stash[_folder_in_memory] = folder = _make_folder_in_memory()
         patch.setenv("TMPDIR", str(folder))

@@ -99,6 +99,14 @@ def test_every_refused_field_is_listed_at_once(alice: Caller) -> None:
     assert {error["field"] for error in errors} == {"params.message", "priority"}
 
 
+def test_member_of_a_union_is_no_field(alice: Caller) -> None:
+    """A path leads through what was sent, whatever the kind of it is called."""
+    step = {"act": "key", "selectors": []}
+    tool = {"name": "x", "call": {"kind": "steps", "page_url": "", "steps": [step]}}
+    errors = alice.post("/api/jobs/discovery.run", json={"params": {"tool": tool}}).json["errors"]
+    assert {"params.tool.call.steps.0", "params.tool.call.steps"} <= {error["field"] for error in errors}
+
+
 def test_refused_value_is_shown_shortened(alice: Caller) -> None:
     """The answer repeats what was sent, but not a whole book."""
     (error,) = alice.post(PING, json={"params": {"message": "x" * 5000}}).json["errors"]

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import schemathesis
@@ -11,6 +12,7 @@ from schemathesis.core.transport import Response
 from schemathesis.openapi import from_wsgi
 from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+from werkzeug.test import stream_encode_multipart
 
 from app.openapi import API
 from app.services import Services, services_of
@@ -34,10 +36,14 @@ _CONFIG = {
         "negative_data_rejection": {"expected-statuses": ["4xx", "5xx"]},
     },
     "suppress-health-check": ["all"],
+    # Each kind's parameters are covered where it has a path of its own.
+    "operations": [{"include-name": "POST /api/jobs", "phases": {"coverage": {"enabled": False}}}],
 }
 # Nor which cursors were given out, which uploads there are, whether a host's name is one, how a kind's parameters go
 # together, and what a file of matrices holds.
 _JUDGED_BY_MEANING = {"cursor", "params", "params.url", "csv", "file_base64"}
+# What a tool's step needs depends on what it does; a list without its wrong items may be too short as well.
+_STEPS = "params.tool.call.steps"
 _REFUSED_BY_MEANING = {"idempotency_key_reused", "confirmation_required"}
 # An older dialect's deaths and examples must fit each other, too.
 _OF_VA = ("va_data", "age_group", "mmat_type", "data_source", "data_format")
@@ -57,6 +63,8 @@ schemathesis.serializer.alias("application/offset+octet-stream", "application/oc
 def door(make_app: Callable[..., API], redis_server: str, monkeypatch: pytest.MonkeyPatch) -> Caller:
     """A tenant of the whole application, where nobody waits for long."""
     monkeypatch.setattr("app.waiting.LONGEST_WAIT_S", 0.02)
+    # Werkzeug's client leaves the file open in which it builds a large form.
+    monkeypatch.setattr("werkzeug.test.stream_encode_multipart", partial(stream_encode_multipart, use_tempfile=False))
     app = make_app(redis_url=redis_server)
     add_worker(services_of(app).kernel)
     return sign_in(app, "alice")
@@ -72,6 +80,7 @@ operations = schemathesis.pytest.from_fixture("described")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # all operations are one test
 @operations.parametrize()
 def test_every_operation_keeps_to_its_description(case: Case, door: Caller) -> None:
     """No 500, no undocumented status, type or shape; what the schema forbids is refused, what it allows is taken."""
@@ -154,6 +163,7 @@ def _is_refused_for_its_meaning(case: Case, response: Response) -> bool:
     return problem["code"] in _REFUSED_BY_MEANING or all(
         one["field"] in _JUDGED_BY_MEANING
         or one["field"].endswith(".upload")
+        or one["field"].startswith(_STEPS)
         or one["field"].removeprefix("params.").startswith(_OF_A_CALIBRATION)
         for one in refusals
     )

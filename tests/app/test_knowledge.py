@@ -59,9 +59,19 @@ def test_searches_are_bounded(house: House, alice: Caller, bob: Caller) -> None:
     assert [] == found(alice, "tea", threshold=1.0, filters={"document_ids": ["travel"]})["results"][1:]
     filtered = found(alice, "tea hotel holidays", filters={"url_prefix": "https://handbook.example/te"})["results"]
     assert {"tea"} == {one["document_id"] for one in filtered}
+    for year, number in ((2000, True), (2999, False)):
+        assert number == bool(found(alice, "tea", filters={"updated_after": f"{year}-01-01T00:00:00Z"})["results"])
     assert [None] == [one["similarity"] for one in found(alice, "kettle", mode="lexical")["results"]]
     assert "tea" == found(alice, "green tea", rerank=True)["results"][0]["document_id"]
-    for wrong in ({"query": ""}, {"top_k": 51}, {"threshold": 2}, {"site": "No"}, {"filters": {"x": 1}}, {"mode": "x"}):
+    for wrong in (
+        {"query": ""},
+        {"top_k": 51},
+        {"threshold": 2},
+        {"site": "No"},
+        {"filters": {"x": 1}},
+        {"mode": "x"},
+        {"filters": {"updated_after": 5}},
+    ):
         assert 422 == alice.post(f"{PATH}/search", json={"site": "handbook", "query": "x"} | wrong).status_code, wrong
     assert 404 == bob.post(f"{PATH}/search", json={"site": "handbook", "query": "x"}).status_code
     assert (404, 404) == (

@@ -43,12 +43,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 def _await_live(url: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         try:
-            httpx.get(f"{url}/health/ready", timeout=2).raise_for_status()
+            httpx.get(f"{url}/health/ready", timeout=10).raise_for_status()
             return
-        except httpx.TransportError:
+        except httpx.HTTPError:
             assert time.monotonic() < deadline
             time.sleep(0.05)
 

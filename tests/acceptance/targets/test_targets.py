@@ -167,10 +167,10 @@ def test_a_person_can_start_a_target_and_stop_it(name: str) -> None:
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
-        assert 200 == httpx.get(url).status_code
+        assert 200 == httpx.get(url, timeout=60).status_code
         family = _family(process.pid)
         process.send_signal(signal.SIGINT)
-        assert 0 == process.wait(timeout=30)
+        assert 0 == process.wait(timeout=60)
     assert eventually(lambda: not any(_lives(member) for member in family), within_s=10)
     assert _is_closed(url)
 
