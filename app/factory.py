@@ -17,6 +17,7 @@ from app import (
     domain_events,
     fleet,
     health,
+    job_batches,
     jobs,
     knowledge,
     logs,
@@ -43,6 +44,7 @@ from app.mcp import routes as mcp
 from app.metrics import Metrics
 from app.middleware import register_middleware
 from app.openapi import API, INFO, SECURITY_SCHEMES
+from app.quotas import Quotas
 from app.record import record_of
 from app.routes import add_converters
 from app.services import EXTENSION, Services
@@ -64,7 +66,7 @@ from tasks.knowledge.store.reading import LedgerLibrary
 from tasks.registry import load_specs
 
 _CONCERNS = (
-    *(submissions, jobs, retries, batches, logs, artifacts, uploads, domain_events),
+    *(submissions, jobs, retries, batches, job_batches, logs, artifacts, uploads, domain_events),
     *(catalogue, calibration, calibration_cache, matrices, fleet, backends, advice, health),
     *(discovery, tools, tool_exports, sessions, knowledge, sites),
     *(webhooks, callback_deliveries),
@@ -152,6 +154,7 @@ def open_services(
             workers=LiveWorkers(kernel.ledger, lease_s=settings.lease_s),
             dispatcher=dispatcher,
             metrics=Metrics(kernel.ledger, dispatcher),
+            quotas=Quotas(kernel.ledger, kernel.limits),
             telemetry=telemetry,
             aside=aside,
             owned=opening.pop_all(),

@@ -1,6 +1,7 @@
 """The interface, fuzzed from its own description: every operation, with what it allows and with what it forbids."""
 
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -37,7 +38,10 @@ _CONFIG = {
     },
     "suppress-health-check": ["all"],
     # Each kind's parameters are covered where it has a path of its own.
-    "operations": [{"include-name": "POST /api/jobs", "phases": {"coverage": {"enabled": False}}}],
+    "operations": [
+        {"include-name": name, "phases": {"coverage": {"enabled": False}}}
+        for name in ("POST /api/jobs", "POST /api/jobs/batch")
+    ],
 }
 # Nor which cursors were given out, which uploads there are, whether a host's name is one, how a kind's parameters go
 # together, and what a file of matrices holds.
@@ -158,6 +162,7 @@ def _is_refused_for_its_meaning(case: Case, response: Response) -> bool:
         return False
     if "error_code" in problem:
         names = [one["field"] for one in problem["errors"]]
+        names = [re.sub(r"^jobs\.\d+\.", "", name) for name in names]  # as a batch has them
         return problem["error_code"] in _REFUSED_BY_MEANING or all(name.startswith(_OF_VA) for name in names)
     refusals = [one for one in problem["errors"] if "NUL" not in one["message"]]  # said once, in docs/api.md
     return problem["code"] in _REFUSED_BY_MEANING or all(
