@@ -151,8 +151,8 @@ def _leaves_something_out(case: Case) -> bool:
 
 def _is_refused_for_its_meaning(case: Case, response: Response) -> bool:
     # What tus's headers must be depends on each other, and where the files of a form go on the kind. MCP's messages
-    # have a schema of their own.
-    if case.path.startswith(("/api/uploads", "/mcp")) or case.media_type == "multipart/form-data":
+    # have a schema of their own, and the jobs of a batch that of their kinds.
+    if case.path.startswith(("/api/uploads", "/mcp", "/api/jobs/batch")) or case.media_type == "multipart/form-data":
         return True
     problem = response.json() if response.status_code in {400, 422} else {}
     if "success" in problem:  # the older tool discovery service's errors

@@ -185,6 +185,12 @@ def test_jobs_survive_a_step_back_and_forward(empty_url: str) -> None:
         assert connection.execute(sa.text("SELECT count(*) FROM jobs")).scalar_one() == 2
     migrate(ledger._engine)
     assert queries.job(ledger, job_id) == before
+    assert before is not None
+    with (
+        ledger.read() as connection
+    ):  # what came of the rows that were there is what is written today, to a millisecond
+        place = connection.execute(sa.text("SELECT place FROM jobs WHERE id = :id"), {"id": job_id}).scalar_one()
+    assert abs(before.place - place) <= 1
     assert ["running"] == [event.data["state"] for event in state_events.events_of(ledger, job_id, after=1)]
     assert len(queries.attempts_of(ledger, job_id)) == 1
     assert empty_tables(ledger._engine) == _SINCE_0001
