@@ -125,7 +125,7 @@ def attached(at: Services, find: Callable[[dict[str, Any]], JobSpec]) -> Iterato
 
 
 def _request_of(texts: MultiDict[str, str], files: MultiDict[str, FileStorage]) -> dict[str, Any]:
-    other = [name for name in texts if name != _REQUEST]
+    other = [name or "" for name in texts if name != _REQUEST]  # a part may have none
     if other or len(texts.getlist(_REQUEST)) + len(files.getlist(_REQUEST)) > 1:
         wrong = other[0] if other else _REQUEST
         raise InputRejected(

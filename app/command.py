@@ -1,10 +1,11 @@
-"""``python -m app``: serve, or look after keys."""
+"""``python -m app``: serve, or look after keys and limits."""
 
 import sys
 
 import click
 
 from app.keys import keys
+from app.limits import commands as limits
 from app.server import serve as run
 from tasks.core.errors import AppError, ConfigurationRefused
 from tasks.core.settings import load_settings
@@ -30,3 +31,4 @@ def serve(workers: int) -> None:
 
 
 main.add_command(keys)
+main.add_command(limits)

@@ -22,6 +22,7 @@ _STATUS: tuple[tuple[type[errors.AppError], int], ...] = (
     (errors.Conflict, 409),
     (errors.NotAuthenticated, 401),
     (errors.BudgetExhausted, 402),
+    (errors.OverQuota, 429),
     (errors.NotAllowed, 403),
     (errors.NotFound, 404),
     (errors.TooLarge, 413),

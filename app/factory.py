@@ -11,11 +11,13 @@ from app import (
     batches,
     calibration,
     calibration_cache,
+    callback_deliveries,
     catalogue,
     discovery,
     domain_events,
     fleet,
     health,
+    job_batches,
     jobs,
     knowledge,
     logs,
@@ -28,6 +30,7 @@ from app import (
     tool_exports,
     tools,
     uploads,
+    webhooks,
 )
 from app.aside import Aside
 from app.auth import bearer_tenant, register_authentication
@@ -42,6 +45,7 @@ from app.mcp import routes as mcp
 from app.metrics import Metrics
 from app.middleware import register_middleware
 from app.openapi import API, INFO, SECURITY_SCHEMES
+from app.quotas import Quotas
 from app.record import record_of
 from app.routes import add_converters
 from app.services import EXTENSION, Services
@@ -63,9 +67,10 @@ from tasks.knowledge.store.reading import LedgerLibrary
 from tasks.registry import load_specs
 
 _CONCERNS = (
-    *(submissions, jobs, retries, batches, logs, artifacts, uploads, domain_events),
+    *(submissions, jobs, retries, batches, job_batches, logs, artifacts, uploads, domain_events),
     *(catalogue, calibration, calibration_cache, matrices, fleet, backends, advice, health),
     *(discovery, tools, tool_exports, sessions, knowledge, sites, previews),
+    *(webhooks, callback_deliveries),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16
@@ -150,6 +155,7 @@ def open_services(
             workers=LiveWorkers(kernel.ledger, lease_s=settings.lease_s),
             dispatcher=dispatcher,
             metrics=Metrics(kernel.ledger, dispatcher),
+            quotas=Quotas(kernel.ledger, kernel.limits),
             telemetry=telemetry,
             aside=aside,
             owned=opening.pop_all(),

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Protocol, cast
 
 from pydantic import BaseModel, Field, create_model
 
+from app.callbacks import Callback
 from app.inputs import Input, Text
 from tasks.core.records import Backend
 from tasks.core.spec import JobSpec
@@ -38,6 +39,14 @@ class Options(Input):
         json_schema_extra={"additionalProperties": False},
     )
     site: Site | None = Field(None, description="The hostname or id that this is about, to filter by.")
+    callback: Callback | None = Field(None, description="Tell this job's events to a URL (docs/webhooks.md).")
+    concurrency_key: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
+        None, description="Of your jobs with the same one, a single one is under way at a time, by priority, then age."
+    )
+    unique_key: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
+        None,
+        description="While one of your jobs with it has not ended, you are answered with that one: no other is made.",
+    )
     backend: Backend = Field(
         Backend.AUTO,
         description="Who may run it: `auto` (whoever is live), `queue` (Celery's workers) or `local` (a local runner); "
@@ -56,6 +65,9 @@ class Form(Protocol):
     reference: str | None
     labels: Mapping[str, str]
     site: str | None
+    callback: Callback | None
+    concurrency_key: str | None
+    unique_key: str | None
     backend: Backend
 
 

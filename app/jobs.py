@@ -58,6 +58,9 @@ class FilterQuery(Input):
     queue: Queue | None = None
     site: Annotated[Text, Field(max_length=253)] | None = None
     reference: Annotated[Text, Field(max_length=200)] | None = None
+    batch: Annotated[str, Field(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")] | None = Field(
+        None, description="Only the jobs of this batch."
+    )
     label: list[_Pair] = Field([], max_length=16, description="`key:value`; repeatable, all must match.")
     created_from: Moment | None = Field(None, description="RFC 3339, with a zone; at or after.")
     created_to: Moment | None = Field(None, description="RFC 3339, with a zone; before.")
@@ -153,6 +156,7 @@ def filter_of(query: FilterQuery) -> Filter:
         queue=query.queue,
         site=query.site,
         reference=query.reference,
+        batch_id=query.batch,
         labels=[_pair(label) for label in query.label],
         created_from=query.created_from,
         created_to=query.created_to,

@@ -25,14 +25,14 @@ def create(tenant: str, name: str) -> None:
     """Make a key and print it; it cannot be shown again."""
     if not 0 < len(tenant) <= 100 or not 0 < len(name) <= 100:
         raise click.UsageError("Names of tenants and keys have 1 to 100 characters.")
-    with _ledger() as ledger:
+    with opened_ledger() as ledger:
         click.echo(tenants.create_key(ledger, tenant=tenant, name=name))
 
 
 @keys.command(name="list")
 def list_() -> None:
     """List the keys, oldest first; never the keys themselves."""
-    with _ledger() as ledger:
+    with opened_ledger() as ledger:
         for key in tenants.list_keys(ledger):
             state = "live" if key.revoked_at is None else f"revoked {rfc3339(key.revoked_at)}"
             used = _shown(key.last_used_at)
@@ -43,13 +43,14 @@ def list_() -> None:
 @click.argument("key_id")
 def revoke(key_id: str) -> None:
     """Make a key useless, within seconds."""
-    with _ledger() as ledger:
+    with opened_ledger() as ledger:
         tenants.revoke_key(ledger, key_id)
     click.echo(f"revoked {key_id}")
 
 
 @contextmanager
-def _ledger() -> Iterator[Ledger]:
+def opened_ledger() -> Iterator[Ledger]:
+    """Open this machine's ledger for a command; errors of ours end it with their message."""
     try:
         kernel = open_kernel(load_settings())
         try:

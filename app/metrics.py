@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from app.live import LiveDispatcher
 from tasks.core.clock import now
 from tasks.core.errors import LedgerUnavailable
-from tasks.core.ledger import Ledger, cached_results, fleet, outbox, queries, totals
+from tasks.core.ledger import Ledger, cached_results, deliveries, fleet, outbox, queries, totals
 from tasks.core.ledger.queries import QueueDepth
 from tasks.core.spec import Queue
 
@@ -126,7 +126,16 @@ class _LedgerCollector(Collector):
                 up.add_metric((queue, state), sum(worker.state == state for worker in serving))
             ready = (worker for worker in serving if worker.state != fleet.WorkerState.STANDBY)
             slots.add_metric((queue,), sum(worker.slots for worker in ready))
-        return (jobs, oldest, up, slots, leads, *self._of_outbox(), *self._of_cache(), self._of_uploads())
+        others = (*self._of_outbox(), *self._of_callbacks(), *self._of_cache(), self._of_uploads())
+        return (jobs, oldest, up, slots, leads, *others)
+
+    def _of_callbacks(self) -> Iterable[Metric]:
+        count, since = deliveries.standing(self._ledger)
+        age_s = 0.0 if since is None else max(0.0, (now() - since).total_seconds())
+        return (
+            GaugeMetricFamily("switchyard_callbacks_pending", "Callbacks to be tried, or tried again.", value=count),
+            GaugeMetricFamily("switchyard_callbacks_oldest_seconds", "Age of the oldest of them.", value=age_s),
+        )
 
     def _of_uploads(self) -> Metric:
         return CounterMetricFamily(

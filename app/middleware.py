@@ -8,6 +8,7 @@ import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from app.quotas import tell_quotas
 from app.receiving import body_limit, pass_over, sends_files
 from app.services import Services
 from tasks.core.ids import new_id
@@ -16,9 +17,9 @@ log = structlog.get_logger()
 
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _EXPOSED = (
-    "Deprecation, ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After, Tus-Checksum-Algorithm, "
-    "Tus-Extension, Tus-Max-Size, Tus-Resumable, Tus-Version, Upload-Expires, Upload-Length, Upload-Metadata, "
-    "Upload-Offset, X-Correlation-ID"
+    "Deprecation, ETag, Idempotency-Replayed, Job-Duplicate, Link, Location, Preference-Applied, RateLimit, "
+    "RateLimit-Policy, Retry-After, Tus-Checksum-Algorithm, Tus-Extension, Tus-Max-Size, Tus-Resumable, Tus-Version, "
+    "Upload-Expires, Upload-Length, Upload-Metadata, Upload-Offset, X-Correlation-ID"
 )
 _ALLOWED_HEADERS = (
     "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, Traceparent, Tus-Resumable, "
@@ -69,6 +70,7 @@ def register_middleware(app: Flask, services: Services) -> None:
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers["X-Correlation-ID"] = g.correlation_id
+        tell_quotas(response)
         _allow_origin(response, origins)
         _account(services, response)
         return response

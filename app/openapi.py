@@ -36,7 +36,19 @@ _HEADERS: Mapping[str, dict[str, Any]] = {
         "description": "`true` when an earlier submission with this key made the job.",
         "schema": {"type": "string"},
     },
+    "Job-Duplicate": {
+        "description": "`true` when the job is an earlier one with the same `unique_key`, which has not ended.",
+        "schema": {"type": "string"},
+    },
     "Preference-Applied": {"description": "The part of `Prefer` that was kept to.", "schema": {"type": "string"}},
+    "RateLimit": {
+        "description": 'What is left of each of the tenant\'s quotas, if it has any: `"queued";r=12`.',
+        "schema": {"type": "string"},
+    },
+    "RateLimit-Policy": {
+        "description": 'The tenant\'s quotas, if it has any: `"queued";q=100, "day";q=5000;w=86400`.',
+        "schema": {"type": "string"},
+    },
     "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}},
     "Tus-Resumable": {"description": "The version of tus.", "schema": {"type": "string"}},
     "Upload-Expires": {"description": "When an unfinished upload goes.", "schema": {"type": "string"}},
@@ -45,7 +57,11 @@ _HEADERS: Mapping[str, dict[str, Any]] = {
     "Upload-Offset": {"description": "Bytes that are there.", "schema": {"type": "integer"}},
     "WWW-Authenticate": {"description": "How to sign in.", "schema": {"type": "string"}},
 }
-_HEADERS_OF_STATUS = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
+_HEADERS_OF_STATUS = {
+    401: ("WWW-Authenticate",),
+    429: ("RateLimit", "RateLimit-Policy", "Retry-After"),
+    503: ("Retry-After",),
+}
 
 
 class API(OpenAPI):

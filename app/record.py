@@ -56,6 +56,9 @@ def _summary_fields(services: Services, job: Job, live: tuple[int, dict[str, Any
         "reference": job.reference,
         "labels": job.labels,
         "site": job.site,
+        "batch_id": job.batch_id,
+        "concurrency_key": job.concurrency_key,
+        "unique_key": job.unique_key,
         "correlation_id": job.correlation_id,
         "worker": job.worker,
         "backend": None if job.worker is None else ran_in(job.worker),
@@ -75,6 +78,8 @@ def _summary_fields(services: Services, job: Job, live: tuple[int, dict[str, Any
 
 
 def _waiting_for(services: Services, job: Job) -> str | None:
+    if job.parked and job.state is JobState.QUEUED:
+        return "limit"
     spec = services.specs.get(job.kind)
     if spec is None or job.state is not JobState.QUEUED:
         return None

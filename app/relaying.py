@@ -14,7 +14,10 @@ P = ParamSpec("P")
 
 # From this size on a body of rows holds the interpreter for over 20 ms at a time.
 MUCH_BYTES = 2**20
-_PASSED_ON = ("Content-Type", "Location", "ETag", "Idempotency-Replayed", "Retry-After", "WWW-Authenticate")
+_PASSED_ON = (
+    *("Content-Type", "Location", "ETag", "Idempotency-Replayed", "Job-Duplicate", "RateLimit", "RateLimit-Policy"),
+    *("Retry-After", "WWW-Authenticate"),
+)
 
 
 class MuchWork(Exception):  # control flow: no error

@@ -36,11 +36,12 @@ class AnyPathConverter(BaseConverter):
 
 
 def add_converters(url_map: Map) -> None:
-    """Make the names known that stand before the colon in ``<job:…>`` and its like."""
+    """Make ``<job:…>``, ``<upload:…>``, ``<tool:…>`` and those of the other classes of this module known."""
     url_map.converters |= {
         "job": IdConverter,
         "upload": IdConverter,
         "tool": IdConverter,
+        "webhook": IdConverter,
         "kind": KindConverter,
         "artifact": ArtifactNameConverter,
         "any_id": AnyIdConverter,

@@ -12,6 +12,7 @@ from app.keyring import Keyring
 from app.knowledge_desk import KnowledgeDesk
 from app.live import LiveDispatcher, LiveWorkers
 from app.metrics import Metrics
+from app.quotas import Quotas
 from app.streams.hub import Hub
 from app.streams.tenant_hub import TenantHub
 from app.streams.waiter import HubWaiter
@@ -48,6 +49,7 @@ class Services:
     workers: LiveWorkers
     dispatcher: LiveDispatcher
     metrics: Metrics
+    quotas: Quotas
     telemetry: Telemetry
     aside: Aside | None
     owned: ExitStack = field(default_factory=ExitStack)

@@ -16,18 +16,20 @@ from pydantic_core import to_json
 from app.answers import job_answer
 from app.attachments import attached, check_takes_files, named_uploads
 from app.auth import tenant_id
+from app.callbacks import own_callback
 from app.discovery import demand_budget
 from app.errors import FieldsRejected, Refusal
 from app.forms import read_form
 from app.inputs import Input, checked, one_if_large, read_json, validate_body
 from app.openapi import SECURITY, answer, problems
+from app.quotas import demand_quota
 from app.receiving import takes_files
 from app.relaying import MuchWork, answered_aside, aside_if_large
 from app.services import Services, services
 from app.waiting import LONGEST_WAIT_S, wait_until
-from tasks.core.errors import NotFound
+from tasks.core.errors import NotFound, OverQuota
 from tasks.core.ledger import queries
-from tasks.core.ledger.accepting import Accepted
+from tasks.core.ledger.accepting import Accepted, is_key_used
 from tasks.core.records import Backend, Job, JobRecord
 from tasks.core.spec import JobSpec
 from tasks.dispatch import Submission, submit
@@ -40,11 +42,12 @@ MODELS: tuple[type[BaseModel], ...] = (JobRecord,)
 # RFC 7240: preferences are separated by commas or semicolons; what we do not know is ignored.
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?=[,;]|$)", re.IGNORECASE)
 _LONGEST_PREFER = 200
-_ACCEPTED_HEADERS = ("Location", "Idempotency-Replayed", "Preference-Applied")
+_HOW_IT_WAS_MADE = ("Idempotency-Replayed", "Job-Duplicate")
+_ACCEPTED_HEADERS = ("Location", *_HOW_IT_WAS_MADE, "Preference-Applied", "RateLimit", "RateLimit-Policy")
 ACCEPTED_ANSWERS: ResponseDict = {
     200: answer(JobRecord, "The job ended within `Prefer: wait`, whatever its end.", headers=_ACCEPTED_HEADERS),
     202: answer(JobRecord, "Accepted.", headers=_ACCEPTED_HEADERS),
-    **problems(400, 401, 402, 404, 413, 415, 422, 503, 507),
+    **problems(400, 401, 402, 404, 413, 415, 422, 429, 503, 507),
 }
 
 
@@ -80,8 +83,9 @@ def _waited(response: Response) -> Response:
     if job is None:  # erased meanwhile
         return response
     waited = answer_queued(at, job, WaitHeaders(Prefer=prefer[:_LONGEST_PREFER]))
-    if "Idempotency-Replayed" in response.headers:
-        waited.headers["Idempotency-Replayed"] = "true"
+    for name in _HOW_IT_WAS_MADE:
+        if name in response.headers:
+            waited.headers[name] = response.headers[name]
     return waited
 
 
@@ -96,7 +100,7 @@ def submit_any(header: SubmitHeaders) -> Response:
         return _answer_form(at, None, header)
     with one_if_large():
         body = read_json()
-        accepted = _accept(at, _named_spec(at, body), body, key=header.idempotency_key)
+        accepted = _accept(at, named_spec(at, body), body, key=header.idempotency_key)
     return answer_accepted(at, accepted, header)
 
 
@@ -117,22 +121,22 @@ def submit_kind(path: KindPath, header: SubmitHeaders) -> Response:
 
 
 def _answer_form(at: Services, spec: JobSpec | None, header: SubmitHeaders) -> Response:
-    with attached(at, partial(_named_spec, at) if spec is None else lambda _: spec) as sent:
+    with attached(at, partial(named_spec, at) if spec is None else lambda _: spec) as sent:
         response: Response | None = None
         try:
             accepted = _accept(at, sent.spec, sent.body, key=header.idempotency_key)
         except MuchWork:
             named = {} if spec else {"kind": sent.spec.kind}
             response = answered_aside(at, to_json(sent.body | named))
-            is_kept = response.status_code < 400 and "Idempotency-Replayed" not in response.headers
+            is_kept = response.status_code < 400 and not any(name in response.headers for name in _HOW_IT_WAS_MADE)
         else:
-            is_kept = not accepted.replayed
+            is_kept = accepted.is_new
     if not is_kept:
         sent.discard(at)
     return answer_accepted(at, accepted, header) if response is None else _waited(response)
 
 
-def _named_spec(at: Services, body: dict[str, Any]) -> JobSpec:
+def named_spec(at: Services, body: dict[str, Any]) -> JobSpec:
     """Return the spec of the kind that ``body`` names, and take the name out of it."""
     kind = body.pop("kind", None)
     if not isinstance(kind, str):
@@ -169,9 +173,44 @@ def _spec_of(at: Services, kind: str) -> JobSpec:
 
 def _accept(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | None) -> Accepted:
     demand_budget(at, spec, key=key)
+    submission = submission_of(at, spec, body, key=key)
+    demand_room(at, 1, key=key)
+    accepted = submit(at.kernel, at.carrier, spec, submission)
+    if accepted.is_new:
+        at.quotas.add(submission.tenant_id, 1)
+    (at.metrics.accepted if accepted.is_new else at.metrics.replayed).labels(spec.kind).inc()
+    log.info(
+        "job_accepted",
+        job_id=accepted.job.id,
+        kind=spec.kind,
+        replayed=accepted.replayed,
+        duplicate=accepted.duplicate,
+    )
+    return accepted
+
+
+def demand_room(at: Services, count: int, *, key: str | None) -> None:
+    """Go on only if the tenant that asks may have so many more jobs, or has them already (by its key).
+
+    Raises:
+        OverQuota: it may not.
+    """
+    try:
+        demand_quota(at.quotas, tenant_id(), count)
+    except OverQuota:
+        if key is None or not is_key_used(at.kernel.ledger, tenant_id(), key):
+            raise
+
+
+def submission_of(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | None = None) -> Submission:
+    """Check a body as ``POST /api/jobs/{kind}`` takes it, and return what the tenant that asks submits with it.
+
+    Raises:
+        InputRejected: the body is refused.
+    """
     form = read_form(validate_body(at.forms[spec.kind], body))
     _demand_backend(at, form.backend)
-    submission = Submission(
+    return Submission(
         tenant_id=tenant_id(),
         request=form.params.model_dump(mode="json"),
         priority=form.priority,
@@ -185,12 +224,11 @@ def _accept(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | Non
         traceparent=g.span.traceparent,
         idempotency_key=key,
         backend=form.backend,
+        concurrency_key=form.concurrency_key,
+        unique_key=form.unique_key,
         uploads=named_uploads(at, spec, form.params),
+        callback=own_callback(at.settings, form.callback),
     )
-    accepted = submit(at.kernel, at.carrier, spec, submission)
-    (at.metrics.replayed if accepted.replayed else at.metrics.accepted).labels(spec.kind).inc()
-    log.info("job_accepted", job_id=accepted.job.id, kind=spec.kind, replayed=accepted.replayed)
-    return accepted
 
 
 def _demand_backend(at: Services, wanted: Backend) -> None:
@@ -204,6 +242,8 @@ def answer_accepted(at: Services, accepted: Accepted, header: WaitHeaders) -> Re
     response = answer_queued(at, accepted.job, header)
     if accepted.replayed:
         response.headers["Idempotency-Replayed"] = "true"
+    if accepted.duplicate:
+        response.headers["Job-Duplicate"] = "true"
     return response
 
 

@@ -14,6 +14,7 @@ from client import address, calls
 from client.async_knowledge import AsyncKnowledge
 from client.async_sites import AsyncSites
 from client.async_tools import AsyncTools
+from client.async_webhooks import AsyncWebhooks
 from client.calibration import AsyncCalibration
 from client.calls import Call, JobFilters, Needs, SubmitOptions
 from client.choosing import Backend, Chooser
@@ -172,6 +173,11 @@ class AsyncSwitchyard:
     def sites(self) -> AsyncSites:
         """The sites that were published."""
         return AsyncSites(self._shell.run, self._limits, self._options)
+
+    @property
+    def webhooks(self) -> AsyncWebhooks:
+        """Your webhooks, and what was sent to them."""
+        return AsyncWebhooks(self._perform)
 
     @property
     def matrices(self) -> AsyncMatrices:

@@ -44,6 +44,8 @@ class SubmitOptions(TypedDict, total=False):
     site: str
     backend: Literal["auto", "queue", "local"]
     """Who may run it: whoever is live, Celery's workers, or a local runner of the server."""
+    callback: Mapping[str, Any]
+    """Where the job's events go: ``{"url", "events"?, "secret"?}`` (docs/webhooks.md)."""
     idempotency_key: str
     """Your own name for this request, kept 24 h; one is made when none is given."""
     correlation_id: str
@@ -128,7 +130,9 @@ def submit(kind: str, params: Mapping[str, Any] | BaseModel | None, options: Sub
     return Call(request, _accepted, limit="submit", extra_s=wait_s)
 
 
-_BODY_OPTIONS = ("priority", "timeout_s", "max_attempts", "expires_in_s", "reference", "labels", "site", "backend")
+_BODY_OPTIONS = (
+    *("priority", "timeout_s", "max_attempts", "expires_in_s", "reference", "labels", "site", "backend", "callback"),
+)
 
 
 def _accepted(answer: Answer) -> Job:

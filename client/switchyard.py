@@ -43,6 +43,7 @@ from client.sites import Sites
 from client.steps import Notice
 from client.tools import Tools
 from client.uploading import Content, OnProgress, submitted, uploaded
+from client.webhooks import Webhooks
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -193,6 +194,11 @@ class Switchyard:
     def sites(self) -> Sites:
         """The sites that were published."""
         return Sites(self._shell.run, self._limits, self._options)
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Your webhooks, and what was sent to them."""
+        return Webhooks(self._perform)
 
     def wait(self, job_id: str, timeout_s: float | None = None, *, check: bool = True) -> Job:
         """Wait for a job's end; return its final record.

@@ -4,20 +4,23 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from tasks.core.callbacks.records import OwnCallback, Webhook
 from tasks.core.carriage import Carriage
 from tasks.core.clock import now
 from tasks.core.errors import InputRejected
 from tasks.core.events import EventsUnavailable
 from tasks.core.ids import new_id
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import accepting, batches, replaying, transitions
+from tasks.core.ledger import accepting, batches, job_batches, replaying, transitions
 from tasks.core.ledger.accepting import Accepted, Idempotency
+from tasks.core.ledger.job_batches import JobBatch
 from tasks.core.ledger.queries import Filter
+from tasks.core.ledger.webhooks import own_webhook
 from tasks.core.records import Backend, Cause, Job, JobState
 from tasks.core.relay import announce, announce_all
 from tasks.core.spec import JobSpec
@@ -44,7 +47,18 @@ class Submission:
     traceparent: str | None = None
     idempotency_key: str | None = None
     backend: str = Backend.AUTO
+    concurrency_key: str | None = None
+    unique_key: str | None = None
     uploads: Mapping[str, str] = field(default_factory=dict)
+    callback: OwnCallback | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAccepted:
+    """The batch that answers a request. ``replayed``: it was there before."""
+
+    batch_id: str
+    replayed: bool
 
 
 def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submission) -> Accepted:
@@ -55,14 +69,19 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
         IdempotencyKeyReused: the key stands for another request.
         LedgerUnavailable: nothing was accepted.
     """
-    job = new_job(spec, submission)
+    job = new_job(spec, submission, limited=kernel.limits.parks(submission.tenant_id, spec.kind))
     key = _idempotency(kernel, spec, submission)
     # Whether a live worker has what the kind needs is the dispatcher's to know.
     may_publish = carrier.is_open and not spec.capabilities and submission.backend != Backend.LOCAL
     accepted = accepting.accept(
-        kernel.ledger, job, idempotency=key, may_publish=may_publish, uploads=list(submission.uploads)
+        kernel.ledger,
+        job,
+        idempotency=key,
+        may_publish=may_publish,
+        uploads=list(submission.uploads),
+        callback=_own_webhook(kernel, job, submission),
     )
-    if accepted.replayed:
+    if not accepted.is_new:
         return accepted
     if accepted.published:
         carrier.offer(accepted.job)
@@ -75,15 +94,75 @@ def submit_many(kernel: Kernel, carrier: Carriage, items: Sequence[tuple[JobSpec
     """Accept many jobs in one transaction, all or none; answer in the same order. The dispatcher carries them.
 
     Raises:
-        InputRejected: ``timeout_s`` or ``max_attempts`` of an item is over its kind's limit, or an upload was removed.
+        InputRejected: ``timeout_s`` or ``max_attempts`` of an item is over its kind's limit, it has a unique key, or
+            an upload was removed.
         IdempotencyKeyReused: the key of an item stands for another request.
         LedgerUnavailable: nothing was accepted.
     """
-    jobs = [(new_job(spec, submission), _idempotency(kernel, spec, submission)) for spec, submission in items]
+    members = _new_jobs(kernel, items)
+    jobs = [(job, _idempotency(kernel, *item)) for job, item in zip(members, items, strict=True)]
     uploads = {job.id: list(submission.uploads) for (job, _), (_, submission) in zip(jobs, items, strict=True)}
-    accepted = accepting.accept_many(kernel.ledger, jobs, uploads=uploads)
+    callbacks = _own_webhooks(kernel, members, items)
+    accepted = accepting.accept_many(kernel.ledger, jobs, uploads=uploads, callbacks=callbacks)
     carrier.soon(kernel.events.ring)
     return accepted
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """What a batch is besides its jobs.
+
+    Args:
+        parallel_limit: how many of its jobs may be under way at a time; None: any number.
+        fail_fast: once a job has failed, cancel those that have not ended.
+    """
+
+    tenant_id: str
+    name: str | None = None
+    parallel_limit: int | None = None
+    fail_fast: bool = False
+    idempotency_key: str | None = None
+
+
+def submit_batch(
+    kernel: Kernel, carrier: Carriage, plan: BatchPlan, items: Sequence[tuple[JobSpec, Submission]]
+) -> BatchAccepted:
+    """Accept a batch and all its jobs in one transaction, or none of them. The dispatcher carries them.
+
+    Raises:
+        InputRejected: ``timeout_s`` or ``max_attempts`` of an item is over its kind's limit, it has a unique key, or
+            an upload was removed.
+        IdempotencyKeyReused: the key of the plan stands for another request.
+        LedgerUnavailable: nothing was accepted.
+    """
+    batch = JobBatch(
+        id=new_id(),
+        tenant_id=plan.tenant_id,
+        name=plan.name,
+        size=len(items),
+        parallel_limit=plan.parallel_limit,
+        fail_fast=plan.fail_fast,
+        created_at=now(),
+    )
+    members = _new_jobs(kernel, items, batch=batch)
+    uploads = {job.id: list(submission.uploads) for job, (_, submission) in zip(members, items, strict=True)}
+    key = _batch_idempotency(kernel, plan, items)
+    callbacks = _own_webhooks(kernel, members, items)
+    earlier = accepting.accept_batch(
+        kernel.ledger, batch, members, idempotency=key, uploads=uploads, callbacks=callbacks
+    )
+    carrier.soon(kernel.events.ring)
+    return BatchAccepted(earlier or batch.id, replayed=earlier is not None)
+
+
+def cancel_batch(kernel: Kernel, carrier: Carriage, batch: JobBatch) -> int:
+    """Begin no further job of the batch, and cancel those that have not ended; return how many that concerned.
+
+    Should this process die in between, the dispatcher goes on with it.
+    """
+    job_batches.stop(kernel.ledger, batch.id)
+    wanted = Filter(tenant_id=batch.tenant_id, batch_id=batch.id)
+    return cancel_matching(kernel, carrier, wanted, limit=batch.size)
 
 
 def cancel(kernel: Kernel, job_id: str, *, tenant_id: str) -> Job:
@@ -181,8 +260,25 @@ def erase_matching(kernel: Kernel, wanted: Filter, *, limit: int) -> int:
     return changed
 
 
-def new_job(spec: JobSpec, submission: Submission) -> Job:
-    """Make the row of a job that was just submitted: queued, never carried.
+def _new_jobs(
+    kernel: Kernel, items: Sequence[tuple[JobSpec, Submission]], *, batch: JobBatch | None = None
+) -> list[Job]:
+    if any(submission.unique_key is not None for _, submission in items):
+        raise InputRejected("A job of a batch has no unique_key: submit it alone.", field="unique_key")
+    limited = {
+        (submission.tenant_id, spec.kind): kernel.limits.parks(submission.tenant_id, spec.kind)
+        for spec, submission in items
+    }
+    return [
+        new_job(spec, submission, batch=batch, limited=limited[submission.tenant_id, spec.kind])
+        for spec, submission in items
+    ]
+
+
+def new_job(spec: JobSpec, submission: Submission, *, batch: JobBatch | None = None, limited: bool = False) -> Job:
+    """Make the row of a job that was just submitted: queued, never carried, and parked where a limit may concern it.
+
+    ``limited``: one of its tenant or kind does.
 
     Raises:
         InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit.
@@ -230,7 +326,30 @@ def new_job(spec: JobSpec, submission: Submission) -> Job:
         result=None,
         error=None,
         backend=submission.backend,
+        batch_id=None if batch is None else batch.id,
+        concurrency_key=submission.concurrency_key,
+        parked=limited
+        or submission.concurrency_key is not None
+        or (batch is not None and batch.parallel_limit is not None),
+        limited=limited,
+        unique_key=submission.unique_key,
     )
+
+
+def _own_webhooks(kernel: Kernel, members: Sequence[Job], items: Sequence[tuple[JobSpec, Submission]]) -> list[Webhook]:
+    asked = (_own_webhook(kernel, job, submission) for job, (_, submission) in zip(members, items, strict=True))
+    return [one for one in asked if one is not None]
+
+
+def _own_webhook(kernel: Kernel, job: Job, submission: Submission) -> Webhook | None:
+    asked = submission.callback
+    if asked is None:
+        return None
+    from tasks.core.callbacks.signing import seal_secret  # noqa: PLC0415  # only where somebody asks for it
+
+    webhook_id = new_id()
+    sealed = None if asked.secret is None else seal_secret(kernel.settings, webhook_id, asked.secret)
+    return own_webhook(job, asked.url, asked.events, webhook_id=webhook_id, sealed=sealed)
 
 
 def _within(wanted: float | None, limit: float, *, name: str, kind: str) -> float:
@@ -244,6 +363,26 @@ def _within(wanted: float | None, limit: float, *, name: str, kind: str) -> floa
 def _idempotency(kernel: Kernel, spec: JobSpec, submission: Submission) -> Idempotency | None:
     if submission.idempotency_key is None:
         return None
+    text = _same(spec, submission)
+    return Idempotency(submission.idempotency_key, _digest(text), kernel.settings.idempotency_ttl_s)
+
+
+def _batch_idempotency(
+    kernel: Kernel, plan: BatchPlan, items: Sequence[tuple[JobSpec, Submission]]
+) -> Idempotency | None:
+    if plan.idempotency_key is None:
+        return None
+    same = {"name": plan.name, "parallel_limit": plan.parallel_limit, "fail_fast": plan.fail_fast}
+    text = "\n".join([json.dumps(same), *(_same(spec, submission) for spec, submission in items)])
+    return Idempotency(plan.idempotency_key, _digest(text), kernel.settings.idempotency_ttl_s)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _same(spec: JobSpec, submission: Submission) -> str:
+    """Return what two submissions have alike when they are the same."""
     same = {
         "kind": spec.kind,
         "request": dict(submission.request),
@@ -257,9 +396,14 @@ def _idempotency(kernel: Kernel, spec: JobSpec, submission: Submission) -> Idemp
     }
     if submission.backend != Backend.AUTO:  # a key that was given before there was a choice stands for the same
         same["backend"] = submission.backend
+    if submission.callback is not None:
+        same["callback"] = asdict(submission.callback)
+    if submission.concurrency_key is not None:
+        same["concurrency_key"] = submission.concurrency_key
+    if submission.unique_key is not None:
+        same["unique_key"] = submission.unique_key
     text = json.dumps(same, sort_keys=True)
     for upload_id, sha256 in submission.uploads.items():
         # Who sends a file again because an answer got lost sends the same request.
         text = text.replace(upload_id, sha256)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    return Idempotency(submission.idempotency_key, digest, kernel.settings.idempotency_ttl_s)
+    return text

@@ -51,6 +51,15 @@ def dispatcher() -> None:
 
 
 @main.command()
+@click.option("--keeper", type=int, help="End with the process that has this id.")
+def callbacks(keeper: int | None) -> None:
+    """Send callbacks. A dispatcher, or a local runner, starts one itself when there is anybody to be called."""
+    from workers.callbacks import run_sender  # noqa: PLC0415  # each command loads only its own
+
+    run_sender(_start(), keeper=keeper)
+
+
+@main.command()
 @click.option("-Q", "--queues", default="", help="Comma-separated queues to serve; all six by default.")
 @click.option("--slots", default=2, show_default=True, type=click.IntRange(1, 64), help="Jobs at a time.")
 @click.option("--with-web", is_flag=True, help="Supervise the runner and a web server together.")

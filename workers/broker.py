@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -49,6 +49,16 @@ class Broker:
         """
         raw = cast("list[str]", self._redis.lrange(self._key_prefix + queue, 0, -1))
         return {carry for carry in map(_carry_of, raw) if carry is not None}
+
+    def remove(self, queue: str, carries: Collection[Carry]) -> None:
+        """Take the messages of these carries out of the queue; what a worker has taken meanwhile stays with it."""
+        name = self._key_prefix + queue
+        raw = cast("list[str]", self._redis.lrange(name, 0, -1))
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for message in raw:
+                if _carry_of(message) in carries:
+                    pipeline.lrem(name, 1, message)
+            pipeline.execute()
 
     def await_bell(self, *, at_most_s: float) -> None:
         """Wait until somebody rings, or for ``at_most_s``."""

@@ -23,13 +23,16 @@ from tasks.core.events import EventsUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import carrying
 from tasks.core.ledger.carrying import Backlog, Unserved
+from tasks.core.ledger.shares import Shares
 from tasks.core.outbox_relay import OutboxRelay
 from tasks.core.records import Job
 from tasks.core.spec import Queue
 from tasks.core.tenant_streams import TenantStreams
 from tasks.registry import load_specs
 from workers.broker import Broker, Losses
+from workers.callbacks import SenderKeeper
 from workers.census import WatchedTime, unserved
+from workers.flow import RELEASE_EVERY_S, Flow
 from workers.judge import Every, Judge, relay_late
 from workers.leadership import Leadership
 from workers.pace import SHORTEST_S, Pace
@@ -38,6 +41,10 @@ log = structlog.get_logger()
 
 _LONGEST_TICK_S = 1.0
 _RELAY_EVERY_S = 0.25
+# How often it is looked whether a tenant was passed over in the broker, and how long that may last.
+_GIVES_WAY_EVERY_S = 0.25
+# For so long a queue whose jobs waited in the broker is taken to go on so: whoever comes next need not find out anew.
+_STANDS_FOR_S = 1.0
 # So few that they take less time than the workers need to empty the broker's window.
 _RELAY_AT_ONCE = 100
 
@@ -72,6 +79,11 @@ class Dispatcher:
         self._streams = TenantStreams(settings.redis_url)
         self._outbox = OutboxRelay(kernel.ledger, self._streams)
         self._relays_outbox = Every(_RELAY_EVERY_S)
+        self._callbacks = SenderKeeper(kernel.ledger)
+        self._flow = Flow(kernel)
+        self._shares = Shares(kernel.limits.weight)
+        self._gives_way = Every(_GIVES_WAY_EVERY_S)
+        self._stands_until: dict[str, float] = {}
         self._looks_for_losses = Every(settings.carry_again_s / 10)
 
     def run(self) -> None:
@@ -96,6 +108,7 @@ class Dispatcher:
                 log.exception("tick_failed")
             self._rest(listens=leads, began=began)
         self._leadership.resign()
+        self._callbacks.stop()
         self._publisher.close()
         self._broker.close()
         self._streams.close()
@@ -116,6 +129,8 @@ class Dispatcher:
             self._unserved = unserved(self._needy, self._judge.live)
         if self._relays_outbox.is_due():
             self._outbox.tick()
+        self._callbacks.look_after()
+        self._flow.tick()
         self._pause_s = self._tick_s
         if not self._breaker.is_open:
             try:
@@ -124,6 +139,8 @@ class Dispatcher:
             except (DispatchFailed, EventsUnavailable, redis.RedisError) as exc:
                 self._breaker.failed()
                 log.warning("dispatcher_without_broker", reason=str(exc))
+        if self._flow.is_busy:
+            self._pause_s = min(self._pause_s, RELEASE_EVERY_S)
 
     def _rest(self, *, listens: bool, began: float) -> None:
         """Wait for the bell; who does not lead must leave it to the leader."""
@@ -146,17 +163,36 @@ class Dispatcher:
             self._carry_again(wiped=wiped)
         if wiped:
             self._broker.mark()
+        if self._gives_way.is_due():
+            for queue in Queue:
+                self._give_way(queue)
         waiting = carrying.backlogs(self._kernel.ledger, list(Queue), without=self._unserved)
         self._pause_s = self._pace.pause_s([(backlog, self._carry(backlog)) for backlog in waiting])
         if self._relays.is_due() or self._relays_more:
             self._relays_more = relay_late(self._kernel, limit=_RELAY_AT_ONCE)
         if self._relays_more:
             self._pause_s = SHORTEST_S
+        if waiting:
+            self._pause_s = min(self._pause_s, _GIVES_WAY_EVERY_S)
+
+    def _give_way(self, queue: str) -> bool:
+        at = time.monotonic()
+        is_known_to_stand = at < self._stands_until.get(queue, at)
+        patience_s = 0.0 if is_known_to_stand else _GIVES_WAY_EVERY_S
+        taken_back = carrying.give_way(self._kernel.ledger, queue, patience_s=patience_s, weigh=self._shares.weigh)
+        if not taken_back:
+            return False
+        if not is_known_to_stand:
+            self._stands_until[queue] = at + _STANDS_FOR_S
+        # Else workers would fetch, and refuse, each of them before what goes first now.
+        self._broker.remove(queue, taken_back)
+        log.info("jobs_gave_way", queue=str(queue), jobs=len(taken_back))
+        return True
 
     def _carry(self, backlog: Backlog) -> int:
-        if not backlog.room:
+        if not backlog.room and not self._give_way(backlog.queue):
             return 0
-        carried = carrying.take_due(self._kernel.ledger, backlog.queue, without=self._unserved)
+        carried = carrying.take_due(self._kernel.ledger, backlog.queue, shares=self._shares, without=self._unserved)
         self._publish(carried)
         return len(carried)
 

@@ -10,7 +10,9 @@ from tasks.core.errors import LedgerUnavailable
 from tasks.core.events import EventsUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.outbox_relay import OutboxRelay
+from workers.callbacks import SenderKeeper
 from workers.census import WatchedTime
+from workers.flow import Flow
 from workers.judge import Judge, relay_late
 from workers.leadership import Leadership
 
@@ -31,6 +33,8 @@ class Duties:
         self._leadership = Leadership(kernel.ledger, holder=holder, lease_s=lease_s)
         self._judge = Judge(kernel, clock=WatchedTime(longest_step_s=2 * self._tick_s))
         self._outbox = OutboxRelay(kernel.ledger, None)
+        self._callbacks = SenderKeeper(kernel.ledger)
+        self._flow = Flow(kernel)
         self._term: int | None = None
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="duties", daemon=True)
@@ -55,6 +59,7 @@ class Duties:
                 log.exception("duties_failed")
             self._stopping.wait(self._tick_s)
         self._leadership.resign()
+        self._callbacks.stop()
 
     def _act(self) -> None:
         if not self._leadership.holds():
@@ -63,5 +68,7 @@ class Duties:
             self._term = self._leadership.term
             self._judge.reset()
         self._judge.act()
+        self._flow.tick()
         self._outbox.tick()
+        self._callbacks.look_after()
         relay_late(self._kernel)

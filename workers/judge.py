@@ -111,13 +111,14 @@ def relay_late(kernel: Kernel, *, limit: int = 500) -> bool:
 class Every:
     """Tells, at most once in ``period_s``, that something is due; the first time at once."""
 
-    def __init__(self, period_s: float) -> None:
+    def __init__(self, period_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._period_s = period_s
+        self._clock = clock
         self._last_at: float | None = None
 
     def is_due(self) -> bool:
         """Ask; a yes begins the next period."""
-        at = time.monotonic()
+        at = self._clock()
         if self._last_at is not None and at - self._last_at < self._period_s:
             return False
         self._last_at = at

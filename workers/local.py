@@ -11,6 +11,7 @@ import structlog
 
 from tasks.core.errors import LedgerUnavailable
 from tasks.core.kernel import Kernel
+from tasks.core.ledger import parking
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.ledger.picking import Due, due_jobs
 from tasks.core.records import LOCAL_ROLE, STANDBY_ROLE, Backend
@@ -103,6 +104,9 @@ class LocalRunner:
         free = pool.free
         if not free:
             return
+        # Where one stands by, a dispatcher does it.
+        if self.standby is None and parking.anything_parked(self.kernel.ledger):
+            parking.release(self.kernel.ledger)
         offered = set(self.capabilities)
         able = [spec for spec in self.specs if spec.capabilities <= offered]
         found = due_jobs(

@@ -26,13 +26,13 @@ def register_dialects(app: API, services: Services, streams: StreamServices) -> 
 
 
 def _register_va(app: API, services: Services, streams: StreamServices) -> tuple[Models, Models]:
-    from app.compat import va, va_data, va_service, va_v1  # noqa: PLC0415  # only where the dialect is on
+    from app.compat import va, va_batches, va_data, va_service, va_v1  # noqa: PLC0415  # only where the dialect is on
 
-    for concern in (va, va_v1, va_service, va_data):
+    for concern in (va, va_v1, va_batches, va_service, va_data):
         app.register_api(concern.bp)
     models, requests = (
-        (*va.MODELS, *va_v1.MODELS, *va_service.MODELS, *va_data.MODELS),
-        (*va.REQUESTS, *va_data.REQUESTS),
+        (*va.MODELS, *va_v1.MODELS, *va_batches.MODELS, *va_service.MODELS, *va_data.MODELS),
+        (*va.REQUESTS, *va_batches.REQUESTS, *va_data.REQUESTS),
     )
     if services.settings.serves_websocket:
         from app.compat import va_realtime  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""The older VA calibration service's paths for jobs under ``/api/v1``, without its batches: docs/older-clients.md."""
+"""The older VA calibration service's paths for jobs under ``/api/v1``, but for its batches: docs/older-clients.md."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal

@@ -16,11 +16,16 @@ from tasks.core.errors import InputRejected
 JOB_DEAD = "job.dead"
 """The kernel's own: a job has failed for good, its attempts used up."""
 
+BATCH_PROGRESSED = "batch.progressed"
+"""The kernel's own: some jobs of a batch have begun or ended."""
+BATCH_ENDED = "batch.ended"
+"""The kernel's own: every job of a batch has ended."""
+
 MOST_PER_JOB = 100
 MOST_BYTES = 16 * 1024
 _TYPE = re.compile(r"[a-z][a-z0-9_]{0,48}\.[a-z][a-z0-9_]{0,48}")
-# Only the kernel speaks of jobs.
-_RESERVED = "job."
+# Only the kernel speaks of jobs, and of batches of them.
+_RESERVED = ("job.", "batch.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,8 @@ class Emissions:
         """
         if not _TYPE.fullmatch(type_) or type_.startswith(_RESERVED):
             raise InputRejected(
-                f"{type_!r} is no type for an event: use noun.verb in lower case, such as site.crawled, not job.*.",
+                f"{type_!r} is no type for an event: use noun.verb in lower case, such as site.crawled,"
+                " but not job.* or batch.*.",
                 field="type",
             )
         try:

@@ -8,7 +8,8 @@
     ├── NotAuthenticated         no key, or one we do not know
     ├── NotAllowed               known caller, forbidden act
     │   ├── EgressRefused        an outgoing request aimed where it must not go
-    │   └── BudgetExhausted      a tenant has spent what it may in a month
+    │   ├── BudgetExhausted      a tenant has spent what it may in a month
+    │   └── OverQuota            a tenant has as many jobs as it may
     ├── NotFound                 no such thing for this tenant
     ├── Conflict                 the thing's state does not permit it
     │   ├── IdempotencyKeyReused the key stands for another request
@@ -89,6 +90,12 @@ class BudgetExhausted(NotAllowed):
     """The tenant's budget of this month is used up, and the operator wants no more of such jobs."""
 
     code = "budget_exhausted"
+
+
+class OverQuota(NotAllowed):
+    """The tenant has as many jobs, or keeps as much, as its quotas let it; nothing was accepted."""
+
+    code = "over_quota"
 
 
 class NotFound(AppError):

@@ -1,5 +1,6 @@
 """Identifiers: UUID version 7 (RFC 9562), so that they sort by the time they were made."""
 
+from datetime import datetime
 from uuid import UUID
 
 import uuid_utils
@@ -8,6 +9,12 @@ import uuid_utils
 def new_id() -> str:
     """Return a fresh UUIDv7 in its 36-character form."""
     return str(uuid_utils.uuid7())
+
+
+def first_id_at(at: datetime) -> str:
+    """Return the least id of those that are made at ``at`` or later, as far as their makers' clocks agree."""
+    ms = f"{int(at.timestamp() * 1000):012x}"
+    return f"{ms[:8]}-{ms[8:]}-7000-8000-000000000000"
 
 
 def is_id(text: str) -> bool:

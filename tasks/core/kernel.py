@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from tasks.core.artifacts import Artifacts
 from tasks.core.events import Events
 from tasks.core.ledger import Ledger
+from tasks.core.ledger.limits import KnownLimits
 from tasks.core.meanwhile import Meanwhile
 from tasks.core.memory import MemoryKills
 from tasks.core.settings import Profile, Settings
@@ -31,6 +32,11 @@ class Kernel:
     memory_kills: MemoryKills = field(default_factory=MemoryKills)
     warm: Warm = field(default_factory=Warm)
     meanwhile: Meanwhile | None = None
+    limits: KnownLimits = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Begin to know the limits when they are first asked for."""
+        object.__setattr__(self, "limits", KnownLimits(self.ledger))
 
     @property
     def uploads(self) -> Uploads:

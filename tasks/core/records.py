@@ -1,6 +1,6 @@
 """The job as a record: its states, its row, and what of it a client sees."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -43,6 +43,23 @@ class Backend(StrEnum):
     """A local runner, straight from the ledger."""
 
 
+class BatchState(StrEnum):
+    """How a batch of jobs stands, by the states of its jobs."""
+
+    QUEUED = "queued"
+    """None has begun."""
+    RUNNING = "running"
+    """Some have begun, and not all have ended."""
+    SUCCEEDED = "succeeded"
+    """All ended with a result."""
+    PARTIAL = "partial"
+    """All ended, some with a result."""
+    FAILED = "failed"
+    """All ended, none with a result, and at least one with an error."""
+    CANCELLED = "cancelled"
+    """All were cancelled."""
+
+
 RanIn = Literal["queue", "local"]
 # What stands before the host in the names of local runners; Celery's workers have their queues there.
 LOCAL_ROLE, STANDBY_ROLE = "local", "standby"
@@ -79,6 +96,19 @@ class StateEvent:
     fence: int
     attempt: int
     data: dict[str, Any]
+
+
+AGEING_MS = 600_000
+"""One point of priority is worth ten minutes of waiting: a hundred are worth 16 hours and 40 minutes."""
+
+
+def place_in_line(created_at: datetime, priority: int) -> int:
+    """Return a job's place among its tenant's waiting jobs, the lowest first: priority, and age against it.
+
+    It never changes while a job waits. Of two jobs that were accepted together the priority alone decides; nothing
+    waits behind what was accepted later than ``AGEING_MS`` for each point that it lacks.
+    """
+    return int(created_at.timestamp() * 1000) - priority * AGEING_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +154,16 @@ class Job:
     result: dict[str, Any] | None
     error: dict[str, Any] | None
     backend: str = Backend.AUTO
+    batch_id: str | None = None
+    concurrency_key: str | None = None
+    parked: bool = False
+    limited: bool = False
+    unique_key: str | None = None
+    place: int = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Reckon the place in line from what it is made of."""
+        object.__setattr__(self, "place", place_in_line(self.created_at, self.priority))
 
 
 class Progress(BaseModel):
@@ -243,13 +283,17 @@ class JobSummary(BaseModel):
     reference: str | None = None
     labels: dict[str, str] = {}
     site: str | None = None
+    batch_id: str | None = Field(None, description="The batch it was accepted with.")
+    concurrency_key: str | None = None
+    unique_key: str | None = None
     correlation_id: str | None = None
     worker: str | None = None
     backend: RanIn | None = Field(None, description="Which backend runs it, or has run it; null before.")
     backend_wanted: Backend = Field(Backend.AUTO, description="Which one was asked for.")
     waiting_for: str | None = Field(
         None,
-        description="What no live worker offers: a capability such as `chromium`, `queue:NAME`, or `backend:local`.",
+        description="What no live worker offers: a capability such as `chromium`, `queue:NAME`, or `backend:local`. "
+        "`limit`: a limit of its batch or its concurrency key keeps it back.",
     )
     progress: Progress | None = None
     timings: Timings

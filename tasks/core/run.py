@@ -162,8 +162,7 @@ def _egress(kernel: Kernel) -> "Egress":
 def _egress_policy(kernel: Kernel) -> "EgressPolicy":
     from tasks.core.egress import EgressPolicy  # noqa: PLC0415  # as above
 
-    settings = kernel.settings
-    return EgressPolicy(allowed_ports=frozenset(settings.egress_ports), allow=frozenset(settings.egress_allow))
+    return EgressPolicy.of(kernel.settings)
 
 
 def _browser(kernel: Kernel, context: JobContext) -> "JobBrowser":

@@ -211,6 +211,21 @@ class Settings(BaseSettings):
         description="How often the dispatcher submits `maintenance.sweep`, which removes what is old. 0: never.",
     )
     outbox_keep_s: int = Field(7 * 86400, ge=3600, le=365 * 86400, description="How long domain events are kept.")
+    callback_timeout_s: float = Field(
+        15.0, ge=0.5, le=120, description="Limit on one try of a callback, from looking its host up to the answer."
+    )
+    callback_retry_s: float = Field(
+        86400, ge=1, le=7 * 86400, description="How long a callback that fails is tried again before it is dead."
+    )
+    callback_off_after_s: float = Field(
+        3 * 86400,
+        ge=1,
+        le=30 * 86400,
+        description="A webhook that nothing has reached for so long is switched off.",
+    )
+    callback_keep_s: int = Field(
+        30 * 86400, ge=3600, le=365 * 86400, description="How long deliveries of callbacks are kept."
+    )
     egress_allow: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated exact `host:port` pairs that jobs may reach although the guard forbids them."
     )

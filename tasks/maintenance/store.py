@@ -40,12 +40,15 @@ def shelves_for(
         return of_jobs
     keys_before = ages.at - timedelta(seconds=kernel.settings.idempotency_ttl_s)
     events_before = ages.at - timedelta(seconds=kernel.settings.outbox_keep_s)
+    told_before = ages.at - timedelta(seconds=kernel.settings.callback_keep_s)
     return (
         *of_jobs,
         Leftovers("idempotency_keys", kernel.ledger, aging.expired_keys(before=keys_before)),
         Leftovers("domain_events", kernel.ledger, aging.old_events(before=events_before)),
+        Leftovers("callback_deliveries", kernel.ledger, aging.old_deliveries(before=told_before)),
         Leftovers("cached_results", kernel.ledger, ages.cached_results()),
         Leftovers("workers", kernel.ledger, aging.ended_workers(before=ages.at - _WORKERS_FOR)),
+        Leftovers("batches", kernel.ledger, aging.old_batches(before=ages.at - timedelta(seconds=Retention().row_s))),
         Leftovers("ledger_streams", kernel.ledger, aging.expired_streams(at=ages.at)),
         *(
             Leftovers(one.name, kernel.ledger, aging.old_rows(one, at=ages.at))

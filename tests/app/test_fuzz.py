@@ -1,6 +1,7 @@
 """The interface, fuzzed from its own description: every operation, with what it allows and with what it forbids."""
 
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -37,11 +38,14 @@ _CONFIG = {
     },
     "suppress-health-check": ["all"],
     # Each kind's parameters are covered where it has a path of its own.
-    "operations": [{"include-name": "POST /api/jobs", "phases": {"coverage": {"enabled": False}}}],
+    "operations": [
+        {"include-name": name, "phases": {"coverage": {"enabled": False}}}
+        for name in ("POST /api/jobs", "POST /api/jobs/batch")
+    ],
 }
 # Nor which cursors were given out, which uploads there are, whether a host's name is one, how a kind's parameters go
 # together, what a file of matrices holds, and which strings are regular expressions.
-_JUDGED_BY_MEANING = {"cursor", "params", "params.url", "csv", "file_base64"}
+_JUDGED_BY_MEANING = {"cursor", "params", "params.url", "callback.url", "csv", "file_base64"}
 # What a tool's step needs depends on what it does; a list without its wrong items may be too short as well.
 _STEPS = "params.tool.call.steps"
 _REFUSED_BY_MEANING = {"idempotency_key_reused", "confirmation_required"}
@@ -147,8 +151,8 @@ def _leaves_something_out(case: Case) -> bool:
 
 def _is_refused_for_its_meaning(case: Case, response: Response) -> bool:
     # What tus's headers must be depends on each other, and where the files of a form go on the kind. MCP's messages
-    # have a schema of their own.
-    if case.path.startswith(("/api/uploads", "/mcp")) or case.media_type == "multipart/form-data":
+    # have a schema of their own, and the jobs of a batch that of their kinds.
+    if case.path.startswith(("/api/uploads", "/mcp", "/api/jobs/batch")) or case.media_type == "multipart/form-data":
         return True
     problem = response.json() if response.status_code in {400, 422} else {}
     if "success" in problem:  # the older tool discovery service's errors
@@ -158,10 +162,12 @@ def _is_refused_for_its_meaning(case: Case, response: Response) -> bool:
         return False
     if "error_code" in problem:
         names = [one["field"] for one in problem["errors"]]
+        names = [re.sub(r"^jobs\.\d+\.", "", name) for name in names]  # as a batch has them
         return problem["error_code"] in _REFUSED_BY_MEANING or all(name.startswith(_OF_VA) for name in names)
     refusals = [one for one in problem["errors"] if "NUL" not in one["message"]]  # said once, in docs/api.md
     return problem["code"] in _REFUSED_BY_MEANING or all(
         one["field"] in _JUDGED_BY_MEANING
+        or (one["field"] == "url" and case.path.startswith("/api/webhooks"))  # where nothing of ours may go
         or one["field"].endswith(".upload")
         or one["field"].startswith(_STEPS)
         or one["field"].removeprefix("params.").startswith(_OF_A_CALIBRATION)

@@ -12,6 +12,7 @@ import httpx
 
 from tasks.core.ledger import Ledger, fleet
 from tasks.core.ledger.fleet import Worker, WorkerState
+from tasks.core.ledger.tenants import create_key
 from tasks.core.spec import Queue
 from tests.chaos.family.contract import kind_of
 from tests.chaos.processes import RedisWithAOF, Sink
@@ -145,10 +146,13 @@ class House:
         key = (Path(self.env["SWITCHYARD_STATE_DIR"]) / "dev-key").read_text().strip()
         return {"Authorization": f"Bearer {key}"}
 
-    def submitter(self, *, resend_every: int = 10, queue: Queue = QUEUE) -> Submitter:
-        """Open a submitter to the newest front door."""
+    def submitter(self, *, resend_every: int = 10, queue: Queue = QUEUE, tenant: str | None = None) -> Submitter:
+        """Open a submitter to the newest front door; ``tenant`` is made, if it is not there."""
+        headers = self.headers
+        if tenant is not None:
+            headers = {"Authorization": f"Bearer {create_key(self.ledger, tenant=tenant, name='chaos')}"}
         prefix = f"{self.trial.scenario}-{self.trial.seed}-{len(self.submitters)}"
-        submitter = Submitter(self.url, self.headers, self.sink.address, prefix, resend_every, kind_of(queue))
+        submitter = Submitter(self.url, headers, self.sink.address, prefix, resend_every, kind_of(queue))
         self.submitters.append(submitter)
         return submitter
 

@@ -17,9 +17,11 @@ import psutil
 import pytest
 
 from client import Job, Switchyard, SwitchyardError
+from tasks.core.callbacks.records import OwnCallback
 from tasks.core.carriage import NoCarriage
 from tasks.core.kernel import open_kernel
-from tasks.core.ledger import tenants
+from tasks.core.ledger import deliveries, tenants
+from tasks.core.ledger.deliveries import Wanted
 from tasks.core.ledger.fleet import Worker, WorkerState
 from tasks.core.ledger.schema import workers
 from tasks.core.records import JobState
@@ -225,6 +227,22 @@ def test_what_needs_a_broker_refuses_to_start(local_house: LocalHouse, command: 
     """And says what to run instead."""
     answer = run("-m", "workers", *command, env=local_house.env)
     assert (2, True) == (answer.returncode, "python -m workers local" in answer.stderr)
+
+
+def test_callbacks_are_sent_without_redis(local_house: LocalHouse) -> None:
+    """The runner keeps a sender, which tries what it may not reach, and says so."""
+    if not is_alive(local_house.runner.pid):
+        local_house.start()
+    job = local_house.submit(callback=OwnCallback("https://10.0.0.1/"))
+    local_house.await_end(job)
+    wanted = Wanted(local_house.tenant_id, job_id=job.id)
+
+    def errors() -> list[str]:
+        found = deliveries.page(local_house.kernel.ledger, wanted, limit=2)
+        return [attempt["error"] for one in found for attempt in one.attempts]
+
+    await_true(errors, what="a try is noted")
+    assert {"egress_refused"} == set(errors())
 
 
 def test_celery_worker_refuses_to_start(local_house: LocalHouse) -> None:

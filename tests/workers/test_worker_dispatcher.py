@@ -15,7 +15,7 @@ from tasks.core.kernel import Kernel
 from tasks.core.ledger import Ledger, fleet, queries, state_events, transitions
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.schema import jobs
-from tasks.core.ledger.tenants import Tenant
+from tasks.core.ledger.tenants import Tenant, named
 from tasks.core.records import Cause, JobState
 from tasks.core.redis_events import BELL_KEY
 from tasks.core.spec import Option
@@ -108,6 +108,24 @@ def test_no_more_than_the_window_is_carried(
     for _ in range(3):
         dispatcher.tick()
     assert len(messages(redis_server)) == 32
+
+
+def test_single_job_goes_before_a_line_that_is_in_the_broker(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another tenant has there is taken out, and put there anew behind it; a stranger's message stays."""
+    monkeypatch.setattr("workers.dispatcher._GIVES_WAY_EVERY_S", 0.0)
+    backlog(kernel, tenant, 50)
+    dispatcher.tick()
+    line = [job_id for job_id, _ in messages(redis_server)]
+    stranger = json.dumps({"headers": {"id": "x", "carry": 1}})
+    redis_server.client.rpush("sy:maintenance", stranger)
+    single = accepted(kernel.ledger, named(kernel.ledger, "other"))
+    dispatcher.tick()
+    assert [("x", 1), (single.id, 1), (line[0], 2)] == messages(redis_server)[:3]
+    assert 33 == len(messages(redis_server))
+    dispatcher.tick()
+    assert 33 == len(messages(redis_server))
 
 
 def test_job_under_way_is_not_carried_again(

@@ -1,10 +1,11 @@
 """What an operator lets outgoing requests do."""
 
 from dataclasses import dataclass, replace
-from typing import TypedDict, Unpack
+from typing import Self, TypedDict, Unpack
 
 from tasks.core.egress.targets import read_target
 from tasks.core.errors import ConfigurationRefused
+from tasks.core.settings import Settings
 
 
 class Limits(TypedDict, total=False):
@@ -52,6 +53,11 @@ class EgressPolicy:
                 f"Not exact: {', '.join(unusable)}. Write each entry as host:port, in lower case, without patterns.",
                 field="allow",
             )
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return what the operator has set."""
+        return cls(allowed_ports=frozenset(settings.egress_ports), allow=frozenset(settings.egress_allow))
 
     def tightened(self, **limits: Unpack[Limits]) -> "EgressPolicy":
         """Return this policy with each of ``limits`` that is lower than its own; none is ever raised."""

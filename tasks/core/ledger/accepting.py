@@ -9,16 +9,21 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from tasks.core.callbacks.records import Webhook
 from tasks.core.clock import now
 from tasks.core.errors import IdempotencyKeyReused
+from tasks.core.ledger import unique
 from tasks.core.ledger.carrying import counts_published, is_waiting
 from tasks.core.ledger.database import Ledger, LedgerNow
 from tasks.core.ledger.fleet import WorkerState, window_of
+from tasks.core.ledger.flow_tables import job_batches
+from tasks.core.ledger.job_batches import JobBatch
 from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, PreparedInsert, Runner
 from tasks.core.ledger.rows import job_from_row, values_of
 from tasks.core.ledger.schema import idempotency_keys, job_labels, jobs, state_events, workers
 from tasks.core.ledger.state_events import state_event_of, write_events
 from tasks.core.ledger.uploads import keep_for
+from tasks.core.ledger.webhooks import write_own
 from tasks.core.records import Job
 
 
@@ -33,15 +38,26 @@ class Idempotency:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The job that answers a request. ``replayed``: it was there before; ``published``: its carry is this process's."""
+    """The job that answers a request. ``published``: its carry is this process's.
+
+    Args:
+        replayed: the request was made before, with the same idempotency key.
+        duplicate: another request made it, with the same unique key, and it has not ended.
+    """
 
     job: Job
     replayed: bool = False
+    duplicate: bool = False
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this request made the job."""
+        return not self.replayed and not self.duplicate
 
     @property
     def published(self) -> bool:
         """Whether accepting also took the first carry, so that the caller must publish it."""
-        return not self.replayed and self.job.published_at is not None
+        return self.is_new and self.job.published_at is not None
 
 
 def accept(
@@ -51,8 +67,9 @@ def accept(
     idempotency: Idempotency | None = None,
     may_publish: bool = False,
     uploads: Sequence[str] = (),
+    callback: Webhook | None = None,
 ) -> Accepted:
-    """Write the job, its idempotency key and its claim on ``uploads`` in one transaction.
+    """Write the job, its idempotency key, its claim on ``uploads`` and its own ``callback`` in one transaction.
 
     With ``may_publish``, and when nothing else waits in the queue and the broker's window has room, the first carry is
     taken in the same transaction: the caller then owns publishing it.
@@ -61,20 +78,27 @@ def accept(
         IdempotencyKeyReused: the key stands for another request.
         InputRejected: one of the uploads was removed since the request was checked.
     """
-    if idempotency is None and not uploads:
+    if idempotency is None and not uploads and callback is None and job.unique_key is None:
         with ledger.write_prepared(of_one=not job.labels) as driver:
             return _accept_new(driver, job, None, may_publish=may_publish)
     with ledger.write() as connection:
         first = None if idempotency is None else _first_with_key(connection, job.tenant_id, idempotency)
         if first is not None:
             return Accepted(first, replayed=True)
+        same = None if job.unique_key is None else unique.holder(connection, job.tenant_id, job.unique_key)
+        if same is not None:
+            if idempotency is not None:
+                _INSERT_KEY.run(connection, _key_row(job, idempotency) | {"job_id": same})
+            row = connection.execute(jobs.select().where(jobs.c.id == same)).one()
+            return Accepted(job_from_row(row), duplicate=True)
         accepted = _accept_new(connection, job, idempotency, may_publish=may_publish)
         keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads)
+        write_own(connection, [] if callback is None else [callback])
         return accepted
 
 
 def _accept_new(runner: Runner, job: Job, idempotency: Idempotency | None, *, may_publish: bool) -> Accepted:
-    if may_publish and nothing_waits(runner, job.queue):
+    if may_publish and not job.parked and nothing_waits(runner, job.queue):
         job = replace(job, carry=1, published_at=job.created_at)
     if runner.dialect.name == "sqlite" or idempotency is not None or job.labels:
         _write(runner, [(job, idempotency)])
@@ -89,11 +113,13 @@ def accept_many(
     items: Sequence[tuple[Job, Idempotency | None]],
     *,
     uploads: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    callbacks: Sequence[Webhook] = (),
 ) -> list[Accepted]:
     """Write all the jobs and their idempotency keys in one transaction, or none of them; answer in the same order.
 
     An item whose key is known answers with the first job, as in ``accept``, also where that is an earlier item. No
-    carry is taken: the dispatcher carries them, in order. ``uploads`` are those that a job needs, by the job's id.
+    carry is taken: the dispatcher carries them, in order. ``uploads`` are those that a job needs, by the job's id;
+    ``callbacks`` are jobs' own.
 
     Raises:
         IdempotencyKeyReused: the key of one item stands for another request; nothing was accepted.
@@ -118,7 +144,42 @@ def accept_many(
         _write(connection, new)
         for job, _ in new:
             keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads.get(job.id, ()))
+        fresh = {job.id for job, _ in new}
+        write_own(connection, [one for one in callbacks if one.job_id in fresh])
         return answers
+
+
+def accept_batch(
+    ledger: Ledger,
+    batch: JobBatch,
+    members: Sequence[Job],
+    *,
+    idempotency: Idempotency | None = None,
+    uploads: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    callbacks: Sequence[Webhook] = (),
+) -> str | None:
+    """Write the batch and all its jobs in one transaction, or none of them. No carry is taken, as in ``accept_many``.
+
+    Returns:
+        None, or the id of the batch that an earlier request with the same key has made: then nothing is written.
+
+    Raises:
+        IdempotencyKeyReused: the key stands for another request.
+        InputRejected: one of the uploads was removed since the requests were checked.
+    """
+    with ledger.write() as connection:
+        # The key stands for the first job, and that for the batch.
+        first = None if idempotency is None else _first_with_key(connection, batch.tenant_id, idempotency)
+        if first is not None:
+            assert first.batch_id is not None  # noqa: S101  # the digest is that of a batch
+            return first.batch_id
+        connection.execute(job_batches.insert().values(values_of(batch)))
+        keys = [idempotency, *[None] * (len(members) - 1)]
+        _write(connection, list(zip(members, keys, strict=True)))
+        for job in members:
+            keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads.get(job.id, ()))
+        write_own(connection, callbacks)
+        return None
 
 
 def _known(
@@ -146,9 +207,12 @@ _INSERT_KEY = PreparedInsert(idempotency_keys)
 def _insert_alone() -> sa.Select[str]:
     """Return the insert of a job and its event as one statement, which PostgreSQL needs but one round trip for."""
     new = (
-        jobs.insert().values({column: _bound("job", column) for column in JOB_COLUMNS}).returning(jobs.c.id).cte("new")
+        jobs.insert()
+        .values({column: _bound("job", column) for column in (*JOB_COLUMNS, jobs.c.place)})
+        .returning(jobs.c.id)
+        .cte("new")
     )
-    told = [column for column in state_events.c if column.name not in {"job_id", "in_stream"}]
+    told = [column for column in state_events.c if column.name not in {"job_id", "in_stream", "calls_back"}]
     event = state_events.insert().from_select(
         ["job_id", *(column.name for column in told), "in_stream"],
         sa.select(new.c.id, *(_bound("event", column) for column in told), sa.false()),
@@ -167,19 +231,18 @@ def _write(connection: Runner, items: Sequence[tuple[Job, Idempotency | None]]) 
     _INSERT_JOB.run_many(connection, [values_of(job) for job, _ in items])
     labels = [{"job_id": job.id, "key": key, "value": value} for job, _ in items for key, value in job.labels.items()]
     _INSERT_LABEL.run_many(connection, labels)
-    keys = [
-        {
-            "tenant_id": job.tenant_id,
-            "key": key.key,
-            "body_sha256": key.body_sha256,
-            "job_id": job.id,
-            "created_at": job.created_at,
-        }
-        for job, key in items
-        if key is not None
-    ]
-    _INSERT_KEY.run_many(connection, keys)
+    _INSERT_KEY.run_many(connection, [_key_row(job, key) for job, key in items if key is not None])
     write_events(connection, [job for job, _ in items])
+
+
+def _key_row(job: Job, key: Idempotency) -> dict[str, Any]:
+    return {
+        "tenant_id": job.tenant_id,
+        "key": key.key,
+        "body_sha256": key.body_sha256,
+        "job_id": job.id,
+        "created_at": job.created_at,
+    }
 
 
 def is_key_used(ledger: Ledger, tenant_id: str, key: str) -> bool:

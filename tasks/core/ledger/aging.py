@@ -11,10 +11,21 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from tasks.core.callbacks.records import DeliveryState
+from tasks.core.ledger.callback_tables import callback_deliveries
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.fleet import LIVE
+from tasks.core.ledger.flow_tables import job_batches
 from tasks.core.ledger.outbox import aged
-from tasks.core.ledger.schema import UTCDateTime, artifacts, idempotency_keys, jobs, outbox, stream_heads, workers
+from tasks.core.ledger.schema import (
+    UTCDateTime,
+    artifacts,
+    idempotency_keys,
+    jobs,
+    outbox,
+    stream_heads,
+    workers,
+)
 from tasks.core.records import TERMINAL
 from tasks.core.spec import Aging
 
@@ -143,9 +154,20 @@ def old_events(*, before: datetime) -> Leftover:
     return Leftover(outbox, outbox.c.seq, aged(before))
 
 
+def old_deliveries(*, before: datetime) -> Leftover:
+    """Deliveries of callbacks from before that time that have ended."""
+    ended = callback_deliveries.c.state != DeliveryState.PENDING
+    return Leftover(callback_deliveries, callback_deliveries.c.id, ended & (callback_deliveries.c.created_at < before))
+
+
 def ended_workers(*, before: datetime) -> Leftover:
     """Workers that stopped, or were lost, before that time."""
     return Leftover(workers, workers.c.name, workers.c.state.not_in(LIVE) & (workers.c.beat_at < before))
+
+
+def old_batches(*, before: datetime) -> Leftover:
+    """Batches that ended before that time; their jobs stay as long as any."""
+    return Leftover(job_batches, job_batches.c.id, job_batches.c.finished_at < before)
 
 
 def expired_streams(*, at: datetime) -> Leftover:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
+from tasks.core.ledger import unique
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.queries import Filter, matching
 from tasks.core.ledger.replaying import replay_where
@@ -52,8 +53,11 @@ def cancel(ledger: Ledger, wanted: Filter, *, limit: int) -> Iterator[list[Job]]
 
 
 def replay(ledger: Ledger, wanted: Filter, *, limit: int) -> Iterator[list[Job]]:
-    """Queue the failed and cancelled jobs again, oldest first; yield each committed batch as it is now."""
-    return _in_batches(ledger, wanted, RETRYABLE, limit=limit, act=replay_where)
+    """Queue the failed and cancelled jobs again, oldest first; yield each committed batch as it is now.
+
+    Of those with the same unique key one goes, unless another one has not ended.
+    """
+    return _in_batches(ledger, wanted, RETRYABLE, limit=limit, act=_replay)
 
 
 def erase(ledger: Ledger, wanted: Filter, *, limit: int) -> Iterator[list[Job]]:
@@ -100,6 +104,18 @@ def _cancel(connection: Connection, where: sa.ColumnElement[bool]) -> list[Job]:
     write_events(connection, cancelled)
     flag = jobs.update().where(where, jobs.c.state == JobState.RUNNING).values(cancel_requested_at=at)
     return cancelled + [job_from_row(row) for row in connection.execute(flag.returning(*jobs.c))]
+
+
+def _replay(connection: Connection, where: sa.ColumnElement[bool]) -> list[Job]:
+    keyed = sa.select(jobs.c.id, jobs.c.tenant_id, jobs.c.unique_key).where(where, jobs.c.unique_key.is_not(None))
+    left_out = []
+    seen = set()
+    # In one order for all, so that two of these never wait for each other.
+    for job_id, *key in connection.execute(keyed.order_by(jobs.c.tenant_id, jobs.c.unique_key, jobs.c.id.desc())):
+        if tuple(key) in seen or unique.holder(connection, *key) is not None:
+            left_out.append(job_id)
+        seen.add(tuple(key))
+    return replay_where(connection, where & jobs.c.id.not_in(left_out) if left_out else where)
 
 
 def _erase(connection: Connection, where: sa.ColumnElement[bool]) -> list[Job]:

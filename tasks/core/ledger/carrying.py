@@ -1,19 +1,24 @@
 """Which jobs go into the broker, and which of them again: every carry is taken here."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import zip_longest
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from tasks.core.clock import now
 from tasks.core.ledger.database import Ledger, LedgerNow, ledger_now
 from tasks.core.ledger.fleet import window
 from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, Runner, job_of
 from tasks.core.ledger.rows import job_from_row
-from tasks.core.ledger.schema import IS_QUEUED, jobs
+from tasks.core.ledger.schema import IS_READY, jobs
+from tasks.core.ledger.shares import Shares, Weigh, even, is_passed_over
 from tasks.core.records import Backend, Job, JobState
 
 # A job's id and which time it was put into the broker: what a message says of itself.
@@ -45,13 +50,22 @@ def not_expired(at: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
 
 def is_waiting(queue: str | sa.ColumnElement[str], at: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
     """Match the queue's jobs that are due and not in the broker, but should be."""
-    unpublished = IS_QUEUED & jobs.c.published_at.is_(None)
+    unpublished = IS_READY & jobs.c.published_at.is_(None)
     return (jobs.c.queue == queue) & unpublished & (jobs.c.backend != Backend.LOCAL) & is_due(at) & not_expired(at)
+
+
+def _taking(which: sa.ColumnElement[bool]) -> ReturningUpdate[Any]:
+    return (
+        jobs.update()
+        .where(which, jobs.c.state == JobState.QUEUED)
+        .values(carry=jobs.c.carry + 1, published_at=sa.bindparam("at"))
+        .returning(*JOB_COLUMNS)
+    )
 
 
 def counts_published(queue: sa.ColumnElement[str]) -> sa.Select[int]:
     """Count the queue's jobs that are in the broker, as far as the ledger knows, and not yet claimed."""
-    return sa.select(sa.func.count()).where(jobs.c.queue == queue, IS_QUEUED, jobs.c.published_at.is_not(None))
+    return sa.select(sa.func.count()).where(jobs.c.queue == queue, IS_READY, jobs.c.published_at.is_not(None))
 
 
 _PUBLISHED_COUNT = Prepared(counts_published(sa.bindparam("asked")))
@@ -96,37 +110,115 @@ def _waiting_queues(queues: tuple[str, ...], without: frozenset[str | Choice]) -
     )
 
 
-def take_due(ledger: Ledger, queue: str, *, without: Unserved = ()) -> list[Job]:
-    """Take the next carry of as many due jobs as the queue's window has room for: priority first, then age.
+def take_due(ledger: Ledger, queue: str, *, shares: Shares | None = None, without: Unserved = ()) -> list[Job]:
+    """Take the next carry of as many due jobs as the queue's window has room for, in the order in which they go.
 
-    The jobs in ``without`` stay where they are.
+    Between tenants ``shares`` decides, between a tenant's own jobs their place in line. The jobs in ``without`` stay
+    where they are.
     """
+    shares, without = shares or Shares(), frozenset(without)
     with ledger.write_prepared() as driver:
         room = window(driver, queue) - published_count(driver, queue)
-        if room <= 0:
+        tenant_ids = [] if room <= 0 else _waiting_tenants(driver, queue)
+        if not tenant_ids:
             return []
-        rows = _take_best(frozenset(without)).all(driver, {"asked": queue, "room": room, "at": now()})
-    return sorted((job_of(row) for row in rows), key=_order)
+        at = now()
+        values = {"asked": queue, "room": room, "at": at}
+        if len(tenant_ids) == 1:
+            shares.alone(queue, tenant_ids[0])
+            rows = _take_best(without).all(driver, values | {"tenant": tenant_ids[0]})
+            return sorted((job_of(row) for row in rows), key=_order)
+        lines = {}
+        for tenant_id in shares.pending(queue, tenant_ids, most=room):
+            lines[tenant_id] = _best(without).all(driver, values | {"tenant": tenant_id})
+        oldest_first = sorted((tenant_id for tenant_id in lines if lines[tenant_id]), key=lambda one: lines[one][0][1])
+        chosen = shares.choose(queue, {one: [row[0] for row in lines[one]] for one in oldest_first}, room)
+        taken = {row[0]: job_of(row) for row in _take_chosen(driver, chosen, at=at)}
+    return [taken[job_id] for job_id in chosen if job_id in taken]
+
+
+@lru_cache(maxsize=8)
+def _best(without: frozenset[str | Choice]) -> Prepared:
+    return Prepared(_best_of_tenant(without))
 
 
 @lru_cache(maxsize=8)
 def _take_best(without: frozenset[str | Choice]) -> Prepared:
-    best = (
-        sa.select(jobs.c.id)
+    chosen = _best_of_tenant(without).cte("best")
+    return Prepared(_taking(jobs.c.id.in_(sa.select(chosen.c.id))))
+
+
+def _best_of_tenant(without: frozenset[str | Choice]) -> sa.Select[Any]:
+    return (
+        sa.select(jobs.c.id, jobs.c.place)
         .where(is_waiting(sa.bindparam("asked"), LedgerNow()), *other_than(without))
+        .where(jobs.c.tenant_id == sa.bindparam("tenant"))
         # Of those that wait, ``published_at`` is the same for all: named so that PostgreSQL knows the index's order.
-        .order_by(jobs.c.published_at, jobs.c.priority.desc(), jobs.c.id)
+        .order_by(jobs.c.published_at, jobs.c.place, jobs.c.id)
         .limit(sa.bindparam("room"))
         .with_for_update(skip_locked=True)
     )
 
-    chosen = best.cte("best")
-    return Prepared(
-        jobs.update()
-        .where(jobs.c.id.in_(sa.select(chosen.c.id)), jobs.c.state == JobState.QUEUED)
-        .values(carry=jobs.c.carry + 1, published_at=sa.bindparam("at"))
-        .returning(*JOB_COLUMNS)
+
+# A prepared statement has a fixed number of values.
+_PLACES = [f"chosen_{number}" for number in range(32)]
+_TAKE_CHOSEN = Prepared(_taking(jobs.c.id.in_([sa.bindparam(place) for place in _PLACES])))
+
+
+def _take_chosen(driver: Runner, chosen: Sequence[str], *, at: datetime) -> list[list[Any]]:
+    rows = []
+    for first in range(0, len(chosen), len(_PLACES)):
+        some = chosen[first : first + len(_PLACES)]
+        rows += _TAKE_CHOSEN.all(driver, {"at": at} | dict(zip_longest(_PLACES, some, fillvalue="")))
+    return rows
+
+
+def _tenants() -> sa.Select[Any]:
+    """Name the tenants of which something waits in a queue, in steps over the index: one for each, however long."""
+    waits = IS_READY & jobs.c.published_at.is_(None) & (jobs.c.queue == sa.bindparam("asked"))
+    one = sa.select(jobs.c.tenant_id).where(waits).order_by(jobs.c.published_at, jobs.c.tenant_id).limit(1)
+    found = sa.select(one.scalar_subquery().label("tenant_id")).cte("found", recursive=True)
+    following = one.where(jobs.c.tenant_id > found.c.tenant_id).correlate(found).scalar_subquery()
+    found = found.union_all(sa.select(following).where(found.c.tenant_id.is_not(None)))
+    return sa.select(found.c.tenant_id).where(found.c.tenant_id.is_not(None))
+
+
+_TENANTS = Prepared(_tenants())
+
+
+def _waiting_tenants(driver: Runner, queue: str) -> list[str]:
+    return [str(row[0]) for row in _TENANTS.all(driver, {"asked": queue})]
+
+
+_HELD = Prepared(
+    sa.select(jobs.c.tenant_id, jobs.c.published_at).where(
+        jobs.c.queue == sa.bindparam("asked"), IS_READY, jobs.c.published_at.is_not(None)
     )
+)
+
+
+def give_way(ledger: Ledger, queue: str, *, patience_s: float, weigh: Weigh = even) -> set[Carry]:
+    """Take back what waits in the broker, if a tenant was passed over there; return the carries that this concerned.
+
+    These jobs are taken again in the order of the shares, and what the broker still holds of them is void then. Nothing
+    is done where the workers empty the window within ``patience_s``.
+    """
+    with ledger.read_prepared() as driver:
+        held = [(str(tenant_id), published_at) for tenant_id, published_at in _HELD.all(driver, {"asked": queue})]
+        waiting = _waiting_tenants(driver, queue) if held else []
+    before = now() - timedelta(seconds=patience_s)
+    firsts = dict.fromkeys(waiting, before)
+    firsts |= {tenant_id: min(at for other, at in held if other == tenant_id) for tenant_id, _ in held}
+    ahead = {
+        mine: Counter(other for other, at in held if other != mine and at < min(first, before))
+        for mine, first in firsts.items()
+    }
+    if not any(is_passed_over(ahead[mine], mine, weigh=weigh) for mine in ahead):
+        return set()
+    with ledger.write() as connection:
+        in_broker = (jobs.c.queue == queue) & IS_READY & jobs.c.published_at.is_not(None)
+        taken_back = jobs.update().where(in_broker).values(published_at=None).returning(jobs.c.id, jobs.c.carry)
+        return {(job_id, carry) for job_id, carry in connection.execute(taken_back)}
 
 
 def other_than(without: Unserved) -> list[sa.ColumnElement[bool]]:
@@ -143,7 +235,7 @@ def other_than(without: Unserved) -> list[sa.ColumnElement[bool]]:
 def published(ledger: Ledger, queues: Sequence[str]) -> dict[str, set[Carry]]:
     """Tell, by queue, the carries that were published and not yet claimed, as far as the ledger knows."""
     statement = sa.select(jobs.c.queue, jobs.c.id, jobs.c.carry).where(
-        jobs.c.queue.in_(queues), IS_QUEUED, jobs.c.published_at.is_not(None)
+        jobs.c.queue.in_(queues), IS_READY, jobs.c.published_at.is_not(None)
     )
     found: dict[str, set[Carry]] = {}
     with ledger.read() as connection:
@@ -174,7 +266,7 @@ def _take_carry(connection: Connection, which: sa.ColumnElement[bool]) -> list[J
 
 
 def _order(job: Job) -> tuple[int, str]:
-    return -job.priority, job.id
+    return job.place, job.id
 
 
 def put_back(ledger: Ledger, carried: Sequence[Carry]) -> None:

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from tasks.core.ledger.callback_tables import is_awaited
 from tasks.core.ledger.carrying import not_expired
 from tasks.core.ledger.database import LedgerNow
 from tasks.core.ledger.prepared import Move, Moved
@@ -29,9 +30,18 @@ def _attempt_ended(moved: Moved) -> sa.Update:
 
 
 def _event_of(moved: Moved) -> sa.Insert:
-    names = ["job_id", "n", "at", "fence", "attempt", "data", "in_stream"]
+    names = ["job_id", "n", "at", "fence", "attempt", "data", "in_stream", "calls_back"]
     at, data = sa.bindparam("at", type_=jobs.c.created_at.type), sa.bindparam("event", type_=state_events.c.data.type)
-    row = (moved["id"], moved["version"], at, moved["fence"], moved["attempt"], data, sa.false())
+    row = (
+        moved["id"],
+        moved["version"],
+        at,
+        moved["fence"],
+        moved["attempt"],
+        data,
+        sa.false(),
+        is_awaited(moved["tenant_id"], moved["id"]),
+    )
     return state_events.insert().from_select(names, sa.select(*row))
 
 

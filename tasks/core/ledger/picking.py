@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from tasks.core.ledger.carrying import Unserved, is_due, not_expired, other_than
 from tasks.core.ledger.database import Ledger, ledger_now
-from tasks.core.ledger.schema import IS_QUEUED, jobs
+from tasks.core.ledger.schema import IS_READY, jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def due_jobs(
     limit: int,
     without: Unserved = (),
 ) -> list[Due]:
-    """List queued and due jobs of these queues and kinds, priority first, then age, without changing them.
+    """List queued and due jobs of these queues and kinds, by their place in line, without changing them.
 
     The claim decides who gets one: several runners may be shown the same.
 
@@ -47,7 +47,7 @@ def due_jobs(
             sa.select(*columns)
             .where(
                 jobs.c.queue.in_(queues),
-                IS_QUEUED,
+                IS_READY,
                 jobs.c.kind.in_(kinds),
                 jobs.c.id.not_in(but),
                 jobs.c.backend.in_(backends),
@@ -55,7 +55,7 @@ def due_jobs(
                 is_due(at),
                 not_expired(at),
             )
-            .order_by(jobs.c.priority.desc(), jobs.c.id)
+            .order_by(jobs.c.place, jobs.c.id)
             .limit(limit)
         )
         return [Due(*row) for row in connection.execute(statement)]

@@ -46,6 +46,7 @@ class Filter:
     queue: str | None = None
     site: str | None = None
     reference: str | None = None
+    batch_id: str | None = None
     labels: Sequence[tuple[str, str]] = ()
     created_from: datetime | None = None
     created_to: datetime | None = None
@@ -99,14 +100,17 @@ _ATTEMPTS = Prepared(
     .order_by(attempts.c.fence)
 )
 _AHEAD = Prepared(
-    sa.select(sa.func.count()).where(
+    sa.select(jobs.c.tenant_id, sa.func.count())
+    .where(
         jobs.c.queue == sa.bindparam("its_queue"),
         IS_QUEUED,
         sa.or_(
-            jobs.c.priority > sa.bindparam("its_priority"),
-            (jobs.c.priority == sa.bindparam("its_priority")) & (jobs.c.id < sa.bindparam("its_id")),
+            jobs.c.tenant_id != sa.bindparam("its_tenant"),
+            jobs.c.place < sa.bindparam("its_place"),
+            (jobs.c.place == sa.bindparam("its_place")) & (jobs.c.id < sa.bindparam("its_id")),
         ),
     )
+    .group_by(jobs.c.tenant_id)
 )
 
 
@@ -157,10 +161,16 @@ def attempts_of(ledger: Ledger, job_id: str) -> list[AttemptRecord]:
 
 
 def queue_position(ledger: Ledger, waiting: Job) -> int:
-    """Return the job's place among what is queued in its queue: 1 is carried, or claimed, next."""
-    mine = {"its_queue": waiting.queue, "its_priority": waiting.priority, "its_id": waiting.id}
+    """Return the job's place among what is queued in its queue: 1 is carried, or claimed, next.
+
+    Of each other tenant as many count as go meanwhile if all have the same share.
+    """
+    mine = {"its_queue": waiting.queue, "its_tenant": waiting.tenant_id}
     with ledger.read_prepared() as driver:
-        return 1 + int(_AHEAD.all(driver, mine)[0][0])
+        rows = _AHEAD.all(driver, mine | {"its_place": waiting.place, "its_id": waiting.id})
+    ahead: dict[str, int] = {tenant_id: count for tenant_id, count in rows}  # noqa: C416  # lists are no pairs
+    own = ahead.pop(waiting.tenant_id, 0)
+    return 1 + own + sum(min(own, count) for count in ahead.values())
 
 
 def listing(ledger: Ledger, wanted: Filter, *, limit: int, cursor: str | None = None, offset: int = 0) -> Listing:
@@ -186,7 +196,7 @@ def matching(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     if wanted.states:
         where.append(jobs.c.state.in_(wanted.states))
     exact = {jobs.c.kind: wanted.kind, jobs.c.queue: wanted.queue, jobs.c.site: wanted.site}
-    exact |= {jobs.c.reference: wanted.reference, jobs.c.cause: wanted.cause}
+    exact |= {jobs.c.reference: wanted.reference, jobs.c.cause: wanted.cause, jobs.c.batch_id: wanted.batch_id}
     where += [column == value for column, value in exact.items() if value is not None]
     for key, value in wanted.labels:
         pair = (job_labels.c.job_id == jobs.c.id) & (job_labels.c.key == key) & (job_labels.c.value == value)

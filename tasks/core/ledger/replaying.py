@@ -7,12 +7,14 @@ from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
 from tasks.core.errors import Conflict, NotFound
+from tasks.core.ledger import unique
 from tasks.core.ledger.accepting import nothing_waits
 from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.parking import has_limit, is_limited
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import jobs, state_events
 from tasks.core.ledger.state_events import write_events
-from tasks.core.records import REPLAYABLE, Backend, Cause, Job, JobState
+from tasks.core.records import AGEING_MS, REPLAYABLE, Backend, Cause, Job, JobState
 
 _REMEDIES = {
     JobState.SUCCEEDED: "only a failed or cancelled job runs again: submit a new one.",
@@ -37,26 +39,36 @@ def replay(
 
     Raises:
         NotFound: no such job for this tenant.
-        Conflict: it is queued or running, or it has succeeded.
+        Conflict: it is queued or running, or it has succeeded, or another one with its unique key has not ended.
     """
     mine = (jobs.c.id == job_id) & (jobs.c.tenant_id == tenant_id)
     with ledger.write() as connection:
-        seen = sa.select(jobs.c.state, jobs.c.queue, jobs.c.backend).where(mine).with_for_update()
+        seen = (
+            sa.select(jobs.c.state, jobs.c.queue, jobs.c.backend, jobs.c.unique_key, has_limit().label("limited"))
+            .where(mine)
+            .with_for_update()
+        )
         row = connection.execute(seen).one_or_none()
         if row is None:
             raise NotFound(f"No job {job_id}.")
         if row.state not in REPLAYABLE:
             has = "has" if row.state == JobState.SUCCEEDED else "is"
             raise Conflict(f"Job {job_id} {has} {row.state}; {_REMEDIES[JobState(row.state)]}")
+        if row.unique_key is not None and (other := unique.holder(connection, tenant_id, row.unique_key)):
+            raise Conflict(f"Job {other} has the same unique_key and has not ended: let it end, or cancel it first.")
         changes = _changes(priority, timeout_s)
         if changes:
             connection.execute(jobs.update().where(mine).values(changes))
-        publishes = may_publish and row.backend != Backend.LOCAL and nothing_waits(connection, row.queue)
+        publishes = (
+            may_publish and row.backend != Backend.LOCAL and not row.limited and nothing_waits(connection, row.queue)
+        )
         return replay_where(connection, jobs.c.id == job_id, publishes=publishes)[0]
 
 
 def _changes(priority: int | None, timeout_s: float | None) -> dict[str, Any]:
-    changes: dict[str, Any] = {} if priority is None else {"priority": priority}
+    changes: dict[str, Any] = {}
+    if priority is not None:
+        changes |= {"priority": priority, "place": jobs.c.place + (jobs.c.priority - priority) * AGEING_MS}
     if timeout_s is not None:
         # The time between the soft limit and the hard one is the kind's.
         changes |= {"timeout_s": timeout_s, "hard_limit_s": jobs.c.hard_limit_s - jobs.c.timeout_s + timeout_s}
@@ -86,6 +98,8 @@ def replay_where(connection: Connection, where: sa.ColumnElement[bool], *, publi
             cancel_requested_at=None,
             not_before=None,
             expires_at=None,
+            parked=has_limit(),
+            limited=is_limited(),
         )
         .returning(*jobs.c)
     )

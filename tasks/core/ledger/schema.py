@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 # The newest revision in `migrations/versions`; a test compares.
-REVISION = "0009"
+REVISION = "0012"
 
 metadata = sa.MetaData(
     naming_convention={
@@ -131,8 +131,32 @@ jobs = sa.Table(
     sa.Column("error", sa.JSON(none_as_null=True)),
     # Who may run it; a job for ``local`` is never put into the broker.
     sa.Column("backend", sa.String(8), nullable=False, server_default="auto"),
-    # This one and the next two, as ``ix_jobs_queued`` below, hold only the rows in question, so that a transition
-    # writes into none that it does not concern.
+    # What it was accepted with. No foreign key: a batch is a note about jobs, and either may go first.
+    _id("batch_id"),
+    # Of its tenant's jobs with the same one, a single one is under way at a time.
+    sa.Column("concurrency_key", sa.String(200)),
+    # A limit keeps it back: see ``parking``. Always false for a job that has none.
+    sa.Column("parked", sa.Boolean, nullable=False, server_default=sa.false()),
+    # A limit of its tenant or kind concerns it until it ends.
+    sa.Column("limited", sa.Boolean, nullable=False, server_default=sa.false()),
+    # Of its tenant's jobs with the same one, a single one has not ended.
+    sa.Column("unique_key", sa.String(200)),
+    # Its place in its tenant's line, the lowest first: see ``records.place_in_line``.
+    sa.Column("place", sa.BigInteger, nullable=False, server_default="0"),
+    # The dispatcher's order: what waits in a queue, by tenant, best first.
+    sa.Index(
+        "ix_jobs_queued",
+        "queue",
+        "parked",
+        "published_at",
+        "tenant_id",
+        "place",
+        "id",
+        sqlite_where=sa.text("state = 'queued'"),
+        postgresql_where=sa.text("state = 'queued'"),
+    ),
+    # As the one above, the next three hold only the rows in question, so that a transition writes into none that it
+    # does not concern.
     sa.Index(
         "ix_jobs_held",
         "worker",
@@ -151,25 +175,58 @@ jobs = sa.Table(
         sqlite_where=sa.text("expires_at IS NOT NULL AND state = 'queued'"),
         postgresql_where=sa.text("expires_at IS NOT NULL AND state = 'queued'"),
     ),
+    # Of no concern to a job without a limit, which is in none of these five.
+    sa.Index(
+        "ix_jobs_parked",
+        "batch_id",
+        "tenant_id",
+        "concurrency_key",
+        "kind",
+        "place",
+        sqlite_where=sa.text("parked = 1 AND state = 'queued'"),
+        postgresql_where=sa.text("parked AND state = 'queued'"),
+    ),
+    sa.Index(
+        "ix_jobs_of_batch",
+        "batch_id",
+        "state",
+        "parked",
+        sqlite_where=sa.text("batch_id IS NOT NULL"),
+        postgresql_where=sa.text("batch_id IS NOT NULL"),
+    ),
+    sa.Index(
+        "ix_jobs_of_key",
+        "tenant_id",
+        "concurrency_key",
+        "parked",
+        sqlite_where=sa.text("concurrency_key IS NOT NULL AND finished_at IS NULL"),
+        postgresql_where=sa.text("concurrency_key IS NOT NULL AND finished_at IS NULL"),
+    ),
+    sa.Index(
+        "ix_jobs_limited",
+        "tenant_id",
+        "kind",
+        "parked",
+        sqlite_where=sa.text("limited = 1 AND finished_at IS NULL"),
+        postgresql_where=sa.text("limited AND finished_at IS NULL"),
+    ),
+    sa.Index(
+        "uq_jobs_unique_key",
+        "tenant_id",
+        "unique_key",
+        unique=True,
+        sqlite_where=sa.text("unique_key IS NOT NULL AND finished_at IS NULL"),
+        postgresql_where=sa.text("unique_key IS NOT NULL AND finished_at IS NULL"),
+    ),
     sa.Index("ix_jobs_listing", "tenant_id", "id"),
     sa.Index("ix_jobs_tenant_state", "tenant_id", "state", "id"),
-)
-
-# The dispatcher's order: what waits in a queue, best first.
-sa.Index(
-    "ix_jobs_queued",
-    jobs.c.queue,
-    jobs.c.published_at,
-    jobs.c.priority.desc(),
-    jobs.c.id,
-    sqlite_where=sa.text("state = 'queued'"),
-    postgresql_where=sa.text("state = 'queued'"),
 )
 
 # For questions that such an index answers. A value that is passed as a parameter would not be known to be the index's
 # own when the question is planned: PostgreSQL would not use it, SQLite would plan anew each time.
 IS_QUEUED = jobs.c.state == sa.literal_column("'queued'")
 IS_RUNNING = jobs.c.state == sa.literal_column("'running'")
+IS_READY = IS_QUEUED & (jobs.c.parked == sa.false())
 
 job_labels = sa.Table(
     "job_labels",
@@ -207,9 +264,17 @@ state_events = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("data", sa.JSON, nullable=False),
     sa.Column("in_stream", sa.Boolean, nullable=False),
+    # Somebody may want to be told of it, and nobody has looked yet who: see ``callbacks``.
+    sa.Column("calls_back", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
     sa.Index(
         "ix_state_events_unsent", "at", sqlite_where=sa.text("in_stream = 0"), postgresql_where=sa.text("NOT in_stream")
+    ),
+    sa.Index(
+        "ix_state_events_calling_back",
+        "at",
+        sqlite_where=sa.text("calls_back = 1"),
+        postgresql_where=sa.text("calls_back"),
     ),
 )
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from tasks.core.clock import now
+from tasks.core.ledger.callback_tables import is_awaited
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.prepared import Prepared, PreparedInsert, Runner
 from tasks.core.ledger.rows import values_of
@@ -50,6 +51,12 @@ def so_far(claimed: Job) -> list[StateEvent]:
 
 
 _INSERT = PreparedInsert(state_events)
+# The two transitions that every job makes say it with their insert: see ``moves``.
+_CALL_BACK = Prepared(
+    state_events.update()
+    .where(state_events.c.job_id == sa.bindparam("id"), state_events.c.n == sa.bindparam("number"))
+    .values(calls_back=is_awaited(sa.bindparam("of"), sa.bindparam("id")))
+)
 
 
 def write_event(connection: Runner, job: Job) -> None:
@@ -59,12 +66,15 @@ def write_event(connection: Runner, job: Job) -> None:
 
 def write_events(connection: Runner, moved: Sequence[Job]) -> None:
     """Write the events of the transitions that these jobs have just made, in the transaction that made them."""
-    _INSERT.run_many(connection, [values_of(state_event_of(job)) | {"in_stream": False} for job in moved])
+    fresh = {"in_stream": False, "calls_back": False}
+    _INSERT.run_many(connection, [values_of(state_event_of(job)) | fresh for job in moved])
+    ended = [job for job in moved if job.state in TERMINAL]
+    _CALL_BACK.run_many(connection, [{"id": job.id, "number": job.version, "of": job.tenant_id} for job in ended])
 
 
 def _event_from_row(row: Row[Any]) -> StateEvent:
     values = dict(row._mapping)
-    del values["in_stream"]
+    del values["in_stream"], values["calls_back"]
     return StateEvent(**values)
 
 

@@ -1,0 +1,52 @@
+"""Limits and batches, looked after by whoever leads: with the ledger alone, and in small steps."""
+
+import time
+from collections.abc import Callable
+
+from tasks.core.kernel import Kernel
+from tasks.core.ledger import batches, job_batches, parking
+from tasks.core.ledger.queries import Filter
+from tasks.core.records import JobState
+from tasks.core.relay import announce_all
+from workers.judge import Every
+
+RELEASE_EVERY_S = 0.1
+"""How long a free place under a limit stays free, at the most, while others wait for it."""
+_TEND_EVERY_S = 0.5
+
+
+class Flow:
+    """Releases what a limit kept back and has room for, and looks after batches. Call ``tick`` as often as you like."""
+
+    def __init__(self, kernel: Kernel, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._kernel = kernel
+        self._releases = Every(RELEASE_EVERY_S, clock=clock)
+        self._tends = Every(_TEND_EVERY_S, clock=clock)
+        self._has_batches = False
+        self.is_busy = False
+        """Whether a job was parked or a batch open, as of the newest look."""
+
+    def tick(self) -> None:
+        """Do what is due.
+
+        Raises:
+            LedgerUnavailable: nothing can be done without the ledger.
+        """
+        if not self._releases.is_due():
+            return
+        if self._tends.is_due():
+            self._has_batches = self._tend()
+        has_parked = parking.anything_parked(self._kernel.ledger)
+        if has_parked:
+            parking.release(self._kernel.ledger)
+        self.is_busy = self._has_batches or has_parked
+
+    def _tend(self) -> bool:
+        ledger = self._kernel.ledger
+        tended = job_batches.tend(ledger)
+        for batch in tended.stopped:
+            wanted = Filter(tenant_id=batch.tenant_id, batch_id=batch.id)
+            for touched in batches.cancel(ledger, wanted, limit=batch.size):
+                cancelled = [job for job in touched if job.state is JobState.CANCELLED]
+                announce_all(ledger, self._kernel.events, cancelled)
+        return tended.open > 0
