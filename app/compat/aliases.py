@@ -19,7 +19,7 @@ from tasks.core.errors import NotAuthenticated
 from tasks.core.ledger.tenants import Tenant
 
 # RFC 9745: the moment since which the paths are deprecated, 2026-11-22, when they came.
-_DEPRECATED = "@1795305600"
+DEPRECATED = "@1795305600"
 
 View = Callable[..., ResponseReturnValue]
 
@@ -78,6 +78,6 @@ class Aliases:
         successor = self._successors.get(name)
         if successor is not None:
             values = {name: quote(str(value), safe="") for name, value in (request.view_args or {}).items()}
-            response.headers["Deprecation"] = _DEPRECATED
+            response.headers["Deprecation"] = DEPRECATED
             response.headers["Link"] = f'<{successor.format(**values)}>; rel="successor-version"'
         return response

@@ -22,6 +22,10 @@ def register_dialects(app: API, services: Services, streams: StreamServices) -> 
             app.register_api(concern.bp)
         models = (*models, *walt.MODELS, *walt_app.MODELS)
         requests = (*requests, *walt.REQUESTS, *walt_app.REQUESTS)
+    if services.settings.dialect_direct:
+        from app.compat import direct  # noqa: PLC0415  # only where the dialect is on
+
+        direct.share_paths(app, streams)
     return models, requests
 
 
