@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import wraps
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from flask import Flask, Response, current_app, request
 from flask.typing import ResponseReturnValue
@@ -71,7 +71,7 @@ def share_paths(app: Flask, streams: StreamServices) -> None:
 
 
 def _extend(app: Flask, endpoint: str, extended: Callable[[View], View]) -> None:
-    view = app.view_functions[endpoint]
+    view = cast("View", app.view_functions[endpoint])
     app.view_functions[endpoint] = wraps(view)(extended(view))
 
 

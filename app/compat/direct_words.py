@@ -20,8 +20,16 @@ SERVICE_NAMES = ("service_required", "job_type", "type")
 """Where a submission names its service; the first that is there counts."""
 
 Word = Literal[
-    *("pending", "queued", "assigned", "accepted", "in_progress"),
-    *("completed", "failed", "cancelled", "timeout", "unworkable"),
+    "pending",
+    "queued",
+    "assigned",
+    "accepted",
+    "in_progress",
+    "completed",
+    "failed",
+    "cancelled",
+    "timeout",
+    "unworkable",
 ]
 _WORDS: Mapping[str, str] = {
     JobState.QUEUED: "pending",

@@ -26,6 +26,10 @@ def register_dialects(app: API, services: Services, streams: StreamServices) -> 
         from app.compat import direct  # noqa: PLC0415  # only where the dialect is on
 
         direct.share_paths(app, streams)
+        if services.settings.serves_websocket:
+            from app.compat.direct_client import client_blueprint  # noqa: PLC0415
+
+            app.register_blueprint(client_blueprint(services, streams))
     return models, requests
 
 

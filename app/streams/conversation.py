@@ -109,9 +109,18 @@ class _Socket(Server):  # type: ignore[misc]  # simple-websocket has no types
         self._room.set()
         super().__init__(*args, **kwargs)
 
-    def make_room(self) -> None:
-        """Let the client say more, after one of its messages was taken."""
+    def receive(self, timeout: float | None = None) -> Any:
+        """Take a message, and let the client say more."""
+        message = super().receive(timeout)
         self._room.set()
+        return message
+
+    def close(self, reason: int | None = None, message: str | None = None) -> None:
+        """Close, and let go of the thread that reads."""
+        try:
+            super().close(reason, message)
+        finally:
+            self._room.set()
 
     def _handle_events(self) -> bool:
         goes_on = bool(super()._handle_events())
@@ -199,7 +208,6 @@ def _discuss(socket: "_Socket", partner: Partner, *, heartbeat_s: float) -> None
         # One at a time: what a client asks for must not keep its news waiting.
         message = socket.receive(timeout=0)
         if message is not None:
-            socket.make_room()
             for text in partner.answers(message):
                 socket.send(text)
         for text in partner.news():

@@ -89,8 +89,12 @@ class Subscription:
         """Wait until there may be something to take; False when the time is over."""
         if self.bell.wait(timeout_s):
             return True
-        self._hub.keep_running()
+        self.keep_running()
         return False
+
+    def keep_running(self) -> None:
+        """See to it that somebody reads; for idle moments."""
+        self._hub.keep_running()
 
     def take(self) -> list[Frame]:
         """Return what is new, without waiting."""
