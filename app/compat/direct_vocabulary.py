@@ -9,7 +9,7 @@ ANSWERED = frozenset(
 
 _WORKERS = "is a worker's: workers take their jobs from the queues, not over a socket"
 _SERVERS = "is a server's: clients are told it, and do not say it"
-_STATS = "is not pushed here: read GET /api/queues and GET /api/workers, or connect to /ws/monitor/{id}"
+_STATS = "is not pushed here: read GET /api/queues and GET /api/workers"
 REFUSED: dict[str, str] = {
     **dict.fromkeys(
         (
