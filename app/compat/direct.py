@@ -12,7 +12,7 @@ from typing import Annotated, Any, cast
 
 from flask import Flask, Response, current_app, request
 from flask.typing import ResponseReturnValue
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from app.answers import json_answer
 from app.auth import tenant_id
@@ -30,16 +30,16 @@ from app.compat.direct_words import (
     stamped,
     states_of,
 )
-from app.errors import rejected
-from app.inputs import WHOLE_NUMBER, Input, read_json
+from app.inputs import WHOLE_NUMBER, Input, checked, read_json
 from app.record import summaries_of
-from app.relaying import MUCH_BYTES
+from app.relaying import MUCH_BYTES, aside_if_large
 from app.services import services
 from app.streams.cursor import parse_cursor
 from app.streams.event_stream import HEARTBEAT, STREAM_HEADERS, retry_line
 from app.streams.services import StreamServices
 from app.streams.sockets import limit_stalls
 from app.streams.subscription import Draining, End, Subscription
+from app.submissions import SubmitHeaders
 from tasks.core.clock import now, rfc3339
 from tasks.core.errors import AppError
 from tasks.core.ids import new_id
@@ -77,7 +77,7 @@ def _extend(app: Flask, endpoint: str, extended: Callable[[View], View]) -> None
 
 def _submitting(ours: View) -> View:
     def submit(**values: object) -> ResponseReturnValue:
-        return _in_their_words(_submit, "/api/jobs/{kind}") if _brings_theirs() else ours(**values)
+        return _in_their_words(_submit, "/api/kinds") if _brings_theirs() else ours(**values)
 
     return submit
 
@@ -95,16 +95,18 @@ def _brings_theirs() -> bool:
     return isinstance(body, dict) and is_theirs(body)
 
 
-def _submit() -> Response:
-    job = accept_theirs(services(), read_json(), key=request.headers.get("Idempotency-Key"))
+@aside_if_large
+@checked
+def _submit(header: SubmitHeaders) -> Response:
+    job = accept_theirs(services(), read_json(), key=header.idempotency_key)
     response = json_answer(DirectAccepted(job_id=job.id, timestamp=job.created_at), status=201)
     response.headers["Location"] = f"/api/jobs/{job.id}"
     return response
 
 
-def _in_their_words(act: Callable[[], Response], successor: str) -> Response:
+def _in_their_words(act: View, successor: str) -> Response:
     try:
-        response = act()
+        response = current_app.make_response(act())
     except AppError as exc:
         response = current_app.make_response(current_app.handle_user_exception(exc))
         problem = json.loads(response.get_data())
@@ -124,16 +126,13 @@ def _listing(ours: View) -> View:
     def list_jobs(**values: object) -> ResponseReturnValue:
         if "status" not in request.args and "offset" not in request.args:
             return ours(**values)
-        return _in_their_words(_list, "/api/jobs?state=")
+        return _in_their_words(_list, "/api/jobs")
 
     return list_jobs
 
 
-def _list() -> Response:
-    try:
-        query = DirectListQuery.model_validate(request.args.to_dict())
-    except ValidationError as exc:
-        raise rejected(exc) from exc
+@checked
+def _list(query: DirectListQuery) -> Response:
     at = services()
     states, cause, not_cause = ((), None, None) if query.status is None else states_of(query.status)
     wanted = Filter(tenant_id=tenant_id(), states=states, cause=cause, not_cause=not_cause)

@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response, abort, g
 
 from app.auth import tenant_id
-from app.compat.aliases import Aliases
+from app.compat.aliases import tenant_by
 from app.compat.direct_vocabulary import refusal_of
 from app.compat.direct_words import accept_theirs, job_of, progress_of, stamped, word_of
 from app.inputs import read_object
@@ -42,31 +42,35 @@ _ENVELOPE = frozenset({"type", "id", "message_id", "timestamp", "token"})
 _TOLD = (InputRejected, NotFound, Conflict, NotAllowed, TooLarge, LedgerUnavailable)
 
 
-def direct_sockets() -> Aliases:
-    """Make what reads the keys of this dialect's sockets: a header, or ``?token=``."""
-    return Aliases("direct", tag="direct", key_header="X-API-Key", key_parameter="token")
+def _sign_in(at: Services) -> None:
+    g.tenant = tenant_by(at, header="X-API-Key", parameter="token")
 
 
 def client_blueprint(at: Services, streams: StreamServices) -> Blueprint:
     """Return the client sockets."""
     blueprint = Blueprint("direct_client", __name__)
-    keys = direct_sockets()
 
     def talk(client_id: str) -> Response:
         require_socket()
         try:
-            g.tenant = keys.tenant_of_request(at)
+            _sign_in(at)
         except NotAuthenticated as exc:
             return refuse(exc.message)
         if at.is_draining:
             return refuse("This server is restarting.", code=RESTARTING)
-        client = _Client(at, streams, keys, client_id)
+        client = _Client(at, streams, client_id)
         try:
             with streams.counted("websocket"):
                 heartbeat_s = streams.kernel.settings.heartbeat_s
                 return hold(client, heartbeat_s=heartbeat_s, longest_message_bytes=MUCH_BYTES)
         finally:
             client.close()
+
+    # Werkzeug routes upgrades and plain requests apart; to the latter, nothing is served at the root.
+    @blueprint.get("/")
+    def refuse_plain_root() -> Response:
+        """Serve nothing."""
+        abort(404)
 
     @blueprint.get("/", websocket=True)
     def talk_at_root() -> Response:
@@ -89,10 +93,9 @@ def client_blueprint(at: Services, streams: StreamServices) -> Blueprint:
 class _Client:
     """One connection: what it asks is done by the calls that everybody else uses, what it watches by subscriptions."""
 
-    def __init__(self, at: Services, streams: StreamServices, keys: Aliases, client_id: str) -> None:
+    def __init__(self, at: Services, streams: StreamServices, client_id: str) -> None:
         self._at = at
         self._streams = streams
-        self._keys = keys
         self._client_id = client_id
         self._watched: dict[str, Subscription] = {}
         self.bell = Bell()
@@ -127,7 +130,7 @@ class _Client:
 
     def answers(self, message: str | bytes) -> Iterable[str]:
         """Do what the client asks, as long as its key is good."""
-        g.tenant = self._keys.tenant_of_request(self._at)
+        _sign_in(self._at)
         said: dict[str, Any] = {}
         try:
             said = read_object(message.encode() if isinstance(message, str) else message)
@@ -150,11 +153,10 @@ class _Client:
                 del self._watched[job_id]
                 subscription.close()
 
-    def idle(self) -> Iterable[str]:
-        """Leave it to the protocol's own pings."""
+    def idle(self) -> None:
+        """See to it that somebody reads what is watched."""
         for subscription in self._watched.values():
             subscription.keep_running()
-        return ()
 
     def _told(self, subscription: Subscription) -> Iterator[str]:
         for frame in subscription.take():

@@ -28,6 +28,8 @@ _LONGEST_MESSAGE_BYTES = 4096
 # Messages of one client that wait for their answers; more are left in its connection.
 _MOST_WAITING = 8
 _ROOM_STEP_S = 5.0
+# Nobody rings for who watches nothing: that this server leaves is seen so late.
+_LOOK_S = 2.0
 # A client that leaves a ping unanswered until the next one is cut off; a busy one may need some seconds.
 _LEAST_PING_S = 10.0
 # How long a client gets to answer our close.
@@ -74,8 +76,8 @@ class Partner(Protocol):
     def news(self) -> Iterable[str]:
         """Return what there is to tell."""
 
-    def idle(self) -> Iterable[str]:
-        """Return what is said into a silence."""
+    def idle(self) -> None:
+        """See to it that whoever rings the bell still runs."""
 
 
 class UpgradeRequired(HTTPException):
@@ -189,7 +191,7 @@ def hold(partner: Partner, *, heartbeat_s: float, longest_message_bytes: int) ->
     socket = _accept(partner.bell, heartbeat_s=heartbeat_s, longest_message_bytes=longest_message_bytes)
     code, reason = RESTARTING, None
     try:
-        _discuss(socket, partner, heartbeat_s=heartbeat_s)
+        _discuss(socket, partner)
     except LedgerUnavailable:
         pass
     except NotAuthenticated as exc:
@@ -201,7 +203,7 @@ def hold(partner: Partner, *, heartbeat_s: float, longest_message_bytes: int) ->
     return _Spent()
 
 
-def _discuss(socket: "_Socket", partner: Partner, *, heartbeat_s: float) -> None:
+def _discuss(socket: "_Socket", partner: Partner) -> None:
     for text in partner.opening():
         socket.send(text)
     while not partner.is_over:
@@ -212,9 +214,8 @@ def _discuss(socket: "_Socket", partner: Partner, *, heartbeat_s: float) -> None
                 socket.send(text)
         for text in partner.news():
             socket.send(text)
-        if message is None and not partner.bell.wait(heartbeat_s):
-            for text in partner.idle():
-                socket.send(text)
+        if message is None and not partner.bell.wait(_LOOK_S):
+            partner.idle()
 
 
 def is_ping(message: str | bytes) -> bool:

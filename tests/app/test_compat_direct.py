@@ -65,6 +65,14 @@ def test_what_does_not_fit_is_refused_in_both_words(alice: Caller, more: dict[st
     assert [field] == [refusal["field"] for refusal in answer.json["errors"]]
 
 
+def test_idempotency_key_makes_one_job(alice: Caller) -> None:
+    """As with ours; a malformed one is refused."""
+    ids = {alice.post("/api/jobs", json=ASKED, headers={"Idempotency-Key": "k"}).json["job_id"] for _ in range(2)}
+    assert 1 == len(ids)
+    refused = alice.post("/api/jobs", json=ASKED, headers={"Idempotency-Key": "k" * 256})
+    assert (422, False) == (refused.status_code, refused.json["success"])
+
+
 def test_ours_is_ours(alice: Caller) -> None:
     """With `kind`, whatever else; and a body that names nothing."""
     answer = alice.post("/api/jobs", json={"kind": "maintenance.ping", "params": {"message": "type"}})
@@ -72,6 +80,7 @@ def test_ours_is_ours(alice: Caller) -> None:
     assert "job" not in alice.get(f"/api/jobs/{answer.json['id']}").json
     assert ["kind"] == [one["field"] for one in alice.post("/api/jobs", json={"params": {}}).json["errors"]]
     assert {"jobs", "total", "next_cursor"} == set(alice.get("/api/jobs").json)
+    assert "no_such_path" == alice.get("/").json["code"]
 
 
 def test_status_is_told_in_both_shapes(services: Services, alice: Caller, bob: Caller) -> None:

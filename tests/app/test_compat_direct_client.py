@@ -1,19 +1,21 @@
 """The earlier hub's client socket over a real connection, beside an HTTP client with a stream, on the same jobs."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
+from app.openapi import API
 from tasks.core.ledger import queries, tenants
 from tasks.core.records import Job
 from tasks.core.relay import announce
 from tests.app.conftest import claim, finish
 from tests.app.desk import Desk
-from tests.app.streams.house import EventSource, event_source
+from tests.app.streams.house import EventSource, event_source, served
 from tests.app.streams.test_websocket import close_code, receive
 
 ASKED: dict[str, Any] = {"service_required": "maintenance.ping", "payload": {"message": "hi"}}
@@ -99,6 +101,9 @@ def test_old_socket_and_new_stream_see_one_job(desk: Desk) -> None:
             assert 100.0 == over_socket[2]["progress"]
             events = [ours.next() for _ in range(3)]
             assert ["state", "progress", "state"] == [event["event"] for event in events if event]
+            assert events[-1] is not None
+            seen = httpx.get(f"{base}/progress", headers=headers | {"Last-Event-ID": events[-1]["id"]})
+            assert 204 == seen.status_code
         done = said(client, type="get_job_status", id=3, job_id=job_id)["job"]
         assert ("completed", {"message": "hi"}) == (done["status"], done["result"])
 
@@ -152,8 +157,8 @@ def test_refusals_are_messages_and_the_socket_goes_on(desk: Desk) -> None:
     assert "queued" == job.state
 
 
-def test_bad_key_frame_that_is_too_large_and_restart_close(desk: Desk) -> None:
-    """1008, also for a key that is revoked meanwhile; 1009; 1012."""
+def test_bad_key_frame_that_is_too_large_and_restart_close(desk: Desk, make_app: Callable[..., API]) -> None:
+    """1008, also for a key that is revoked meanwhile; 1009; 1012, and whoever comes back hears how the job ended."""
     with client_of(desk, key="sy_no") as client:
         assert 1008 == close_code(client)
     with client_of(desk) as client:
@@ -169,5 +174,14 @@ def test_bad_key_frame_that_is_too_large_and_restart_close(desk: Desk) -> None:
         desk.services.keyring._known.clear()
         client.send(json.dumps({"type": "ping"}))
         assert 1008 == close_code(client)
+        job_id = said(stays, type="submit_job", id=1, **ASKED)["job_id"]
+        said(stays, type="subscribe_progress", id=2, job_id=job_id)
+        progress(stays)
         desk.services.drain()
         assert 1012 == close_code(stays)
+    end(desk, begun(desk, job_id))
+    again = make_app(redis_url=desk.services.settings.redis_url)
+    with served(again) as address, client_of(replace(desk, address=address)) as client:
+        receive(client)
+        said(client, type="subscribe_progress", id=3, job_id=job_id)
+        assert "completed" == progress(client)["status"]
