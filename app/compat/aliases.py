@@ -19,9 +19,26 @@ from tasks.core.errors import NotAuthenticated
 from tasks.core.ledger.tenants import Tenant
 
 # RFC 9745: the moment since which the paths are deprecated, 2026-11-22, when they came.
-_DEPRECATED = "@1795305600"
+DEPRECATED = "@1795305600"
 
 View = Callable[..., ResponseReturnValue]
+
+
+def tenant_by(at: Services, *, header: str, parameter: str) -> Tenant:
+    """Return the tenant whose key this request carries: as ours, in this header, or in this parameter.
+
+    Raises:
+        NotAuthenticated: it carries none, or none that is live.
+    """
+    if "Authorization" in request.headers:
+        return bearer_tenant(at)
+    key = request.headers.get(header) or request.args.get(parameter, "")
+    if not key.strip():
+        raise NotAuthenticated(f"No API key was sent: add the header `{header}: <key>`.")
+    tenant = at.keyring.tenant_of(key.strip())
+    if tenant is None:
+        raise NotAuthenticated("This API key is not known, or was revoked.")
+    return tenant
 
 
 class Aliases:
@@ -59,15 +76,7 @@ class Aliases:
         Raises:
             NotAuthenticated: it carries none, or none that is live.
         """
-        if "Authorization" in request.headers:
-            return bearer_tenant(at)
-        key = request.headers.get(self._key_header) or request.args.get(self._key_parameter, "")
-        if not key.strip():
-            raise NotAuthenticated(f"No API key was sent: add the header `{self._key_header}: <key>`.")
-        tenant = at.keyring.tenant_of(key.strip())
-        if tenant is None:
-            raise NotAuthenticated("This API key is not known, or was revoked.")
-        return tenant
+        return tenant_by(at, header=self._key_header, parameter=self._key_parameter)
 
     def _sign_in(self) -> None:
         if request.method != "OPTIONS" and not request.path.startswith("/ws/"):
@@ -78,6 +87,6 @@ class Aliases:
         successor = self._successors.get(name)
         if successor is not None:
             values = {name: quote(str(value), safe="") for name, value in (request.view_args or {}).items()}
-            response.headers["Deprecation"] = _DEPRECATED
+            response.headers["Deprecation"] = DEPRECATED
             response.headers["Link"] = f'<{successor.format(**values)}>; rel="successor-version"'
         return response

@@ -22,6 +22,14 @@ def register_dialects(app: API, services: Services, streams: StreamServices) -> 
             app.register_api(concern.bp)
         models = (*models, *walt.MODELS, *walt_app.MODELS)
         requests = (*requests, *walt.REQUESTS, *walt_app.REQUESTS)
+    if services.settings.dialect_direct:
+        from app.compat import direct  # noqa: PLC0415  # only where the dialect is on
+
+        direct.share_paths(app, streams)
+        if services.settings.serves_websocket:
+            from app.compat.direct_client import client_blueprint  # noqa: PLC0415
+
+            app.register_blueprint(client_blueprint(services, streams))
     return models, requests
 
 

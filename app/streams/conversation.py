@@ -17,7 +17,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 from app.streams.feed import Bell, Frame
 from app.streams.sockets import lends_socket, limit_stalls, whole
 from app.streams.subscription import End, Subscription
-from tasks.core.errors import LedgerUnavailable, NotFound
+from tasks.core.errors import LedgerUnavailable, NotAuthenticated, NotFound
 
 log = structlog.get_logger()
 
@@ -25,6 +25,11 @@ NORMAL, POLICY_VIOLATION, RESTARTING = 1000, 1008, 1012
 _CLOSE_CODES = {End.COMPLETE: NORMAL, End.INTERRUPTED: RESTARTING}
 # A client says `ping` and nothing else.
 _LONGEST_MESSAGE_BYTES = 4096
+# Messages of one client that wait for their answers; more are left in its connection.
+_MOST_WAITING = 8
+_ROOM_STEP_S = 5.0
+# Nobody rings for who watches nothing: that this server leaves is seen so late.
+_LOOK_S = 2.0
 # A client that leaves a ping unanswered until the next one is cut off; a busy one may need some seconds.
 _LEAST_PING_S = 10.0
 # How long a client gets to answer our close.
@@ -46,6 +51,33 @@ class Tongue(Protocol):
 
     def idle(self) -> str | None:
         """Return what is said into a silence, if anything."""
+
+
+class Partner(Protocol):
+    """Holds a conversation that is about no single job, and ends only when the client or this server leaves."""
+
+    bell: Bell
+    """Rung when there may be something to tell; the client's words ring it, too."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether this process drains."""
+
+    def opening(self) -> Iterable[str]:
+        """Return what is said first."""
+
+    def answers(self, message: str | bytes) -> Iterable[str]:
+        """Return the answers to what the client said.
+
+        Raises:
+            NotAuthenticated: its key is no good any more.
+        """
+
+    def news(self) -> Iterable[str]:
+        """Return what there is to tell."""
+
+    def idle(self) -> None:
+        """See to it that whoever rings the bell still runs."""
 
 
 class UpgradeRequired(HTTPException):
@@ -72,7 +104,34 @@ class _RingingEvent(Event):
 
 
 class _Socket(Server):  # type: ignore[misc]  # simple-websocket has no types
-    """A server socket that also survives a client that breaks the protocol."""
+    """A server socket that survives a client that breaks the protocol, or speaks faster than it is answered."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._room = Event()
+        self._room.set()
+        super().__init__(*args, **kwargs)
+
+    def receive(self, timeout: float | None = None) -> Any:
+        """Take a message, and let the client say more."""
+        message = super().receive(timeout)
+        self._room.set()
+        return message
+
+    def close(self, reason: int | None = None, message: str | None = None) -> None:
+        """Close, and let go of the thread that reads."""
+        try:
+            super().close(reason, message)
+        finally:
+            self._room.set()
+
+    def _handle_events(self) -> bool:
+        goes_on = bool(super()._handle_events())
+        while goes_on and self.connected and len(self.input_buffer) >= _MOST_WAITING:
+            # Not read on: the client's own sending then waits.
+            self._room.clear()
+            if len(self.input_buffer) >= _MOST_WAITING:
+                self._room.wait(_ROOM_STEP_S)
+        return goes_on
 
     def _thread(self) -> None:
         try:
@@ -127,6 +186,38 @@ def converse(subscription: Subscription | None, tongue: Tongue, *, heartbeat_s: 
     return _Spent()
 
 
+def hold(partner: Partner, *, heartbeat_s: float, longest_message_bytes: int) -> Response:
+    """Talk with the client until it leaves or this server does."""
+    socket = _accept(partner.bell, heartbeat_s=heartbeat_s, longest_message_bytes=longest_message_bytes)
+    code, reason = RESTARTING, None
+    try:
+        _discuss(socket, partner)
+    except LedgerUnavailable:
+        pass
+    except NotAuthenticated as exc:
+        code, reason = POLICY_VIOLATION, exc.message
+    except _GONE:
+        code = NORMAL
+    finally:
+        _hang_up(socket, code=code, reason=reason)
+    return _Spent()
+
+
+def _discuss(socket: "_Socket", partner: Partner) -> None:
+    for text in partner.opening():
+        socket.send(text)
+    while not partner.is_over:
+        # One at a time: what a client asks for must not keep its news waiting.
+        message = socket.receive(timeout=0)
+        if message is not None:
+            for text in partner.answers(message):
+                socket.send(text)
+        for text in partner.news():
+            socket.send(text)
+        if message is None and not partner.bell.wait(_LOOK_S):
+            partner.idle()
+
+
 def is_ping(message: str | bytes) -> bool:
     """Tell whether the client asks for a sign of life."""
     try:
@@ -136,13 +227,13 @@ def is_ping(message: str | bytes) -> bool:
     return isinstance(content, dict) and content.get("type") == "ping"
 
 
-def _accept(bell: Bell, *, heartbeat_s: float | None) -> "_Socket":
+def _accept(bell: Bell, *, heartbeat_s: float | None, longest_message_bytes: int = _LONGEST_MESSAGE_BYTES) -> "_Socket":
     limit_stalls(request.environ)
     try:
         return _Socket(
             whole(request.environ),
             ping_interval=heartbeat_s and max(heartbeat_s, _LEAST_PING_S),
-            max_message_size=_LONGEST_MESSAGE_BYTES,
+            max_message_size=longest_message_bytes,
             thread_class=partial(Thread, daemon=True),
             event_class=partial(_RingingEvent, bell),
         )

@@ -8,6 +8,7 @@ from typing import Any
 from flask import request
 
 from app.streams.cursor import Cursor
+from app.streams.feed import Bell
 from app.streams.hub import Hub
 from app.streams.snapshots import Snapshots
 from app.streams.subscription import Subscription, subscribe
@@ -58,6 +59,6 @@ class StreamServices:
             return self.tokens.tenant_of(token, job_id=job_id)
         return self.tenant_of_request().id
 
-    def subscribe(self, job: Job, *, after: Cursor | None) -> Subscription | None:
-        """Return a new viewer of the job; None when it resumes from the terminal event."""
-        return subscribe(self.hub, Snapshots(self.kernel.ledger, self.record_of), job, after=after)
+    def subscribe(self, job: Job, *, after: Cursor | None, bell: Bell | None = None) -> Subscription | None:
+        """Return a new viewer of the job; None when it resumes from the terminal event. See ``subscribe``."""
+        return subscribe(self.hub, Snapshots(self.kernel.ledger, self.record_of), job, after=after, bell=bell)

@@ -30,19 +30,22 @@ class Draining(Exception):
     """This process is about to stop: the client should come back, and will find another."""
 
 
-def subscribe(hub: Hub, snapshots: Snapshots, job: Job, *, after: Cursor | None) -> "Subscription | None":
+def subscribe(
+    hub: Hub, snapshots: Snapshots, job: Job, *, after: Cursor | None, bell: Bell | None = None
+) -> "Subscription | None":
     """Return a new viewer of the job; None when it resumes from the terminal event. The caller must ``close`` it.
 
     Args:
         job: as the ledger has it now; whoever asks may see it.
         after: the last event that the client has; None for a fresh one.
+        bell: what to ring, where one thread waits for several jobs. Subscribing may use up a ring of it.
     Raises:
         Draining: this process takes no new viewers.
         LedgerUnavailable: there is nothing to show a snapshot of.
     """
     if hub.is_draining:
         raise Draining
-    subscription = Subscription(hub, snapshots, job.id)
+    subscription = Subscription(hub, snapshots, job.id, bell or Bell())
     try:
         if subscription.begin(job, after):
             return subscription
@@ -56,10 +59,10 @@ def subscribe(hub: Hub, snapshots: Snapshots, job: Job, *, after: Cursor | None)
 class Subscription:
     """Frames in order: no gap, no repeat, unless a snapshot says so. For one thread."""
 
-    def __init__(self, hub: Hub, snapshots: Snapshots, job_id: str) -> None:
+    def __init__(self, hub: Hub, snapshots: Snapshots, job_id: str, bell: Bell) -> None:
         self._hub = hub
         self._snapshots = snapshots
-        self.bell = Bell()
+        self.bell = bell
         self._feed: Feed = hub.join(job_id, self.bell)
         self._ready: list[Frame] = []
         self._next_number = -1
@@ -86,8 +89,12 @@ class Subscription:
         """Wait until there may be something to take; False when the time is over."""
         if self.bell.wait(timeout_s):
             return True
-        self._hub.keep_running()
+        self.keep_running()
         return False
+
+    def keep_running(self) -> None:
+        """See to it that somebody reads; for idle moments."""
+        self._hub.keep_running()
 
     def take(self) -> list[Frame]:
         """Return what is new, without waiting."""

@@ -95,6 +95,12 @@ class Settings(BaseSettings):
     dialect_walt: bool = Field(
         True, description="Answer at the paths of the older tool discovery service too (docs/older-clients.md)."
     )
+    dialect_direct: bool = Field(
+        True, description="Answer clients of the earlier hub too, over HTTP and WebSocket (docs/older-clients.md)."
+    )
+    direct_services: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated `service=kind`: what the earlier hub's clients call one of our kinds."
+    )
     state_dir: Path = Field(
         Path("var"), description="Folder for the default ledger, artifacts, and what must survive a restart here."
     )
@@ -329,8 +335,8 @@ class Settings(BaseSettings):
     @classmethod
     def _split_lists(cls, values: dict[str, object]) -> dict[str, object]:
         lists = {
-            *("cors_origins", "egress_allow", "egress_ports", "extra_families", "plaintext_hosts", "publish_caches"),
-            "publish_sources",
+            *("cors_origins", "direct_services", "egress_allow", "egress_ports", "extra_families", "plaintext_hosts"),
+            *("publish_caches", "publish_sources"),
         }
         return {name: _split(value) if name in lists else value for name, value in values.items()}
 
@@ -350,6 +356,9 @@ class Settings(BaseSettings):
         ]
         problems += [
             f"egress_allow: {entry!r} is not host:port" for entry in self.egress_allow if not _is_host_port(entry)
+        ]
+        problems += [
+            f"direct_services: {entry!r} is not service=kind" for entry in self.direct_services if "=" not in entry
         ]
         if problems:
             raise ValueError("; ".join(problems))
@@ -389,6 +398,12 @@ class Settings(BaseSettings):
     def serves_websocket(self) -> bool:
         """Whether the web server streams events over WebSocket."""
         return self.websocket and self.profile is not Profile.API
+
+    @property
+    def direct_kinds(self) -> dict[str, str]:
+        """The kind that each name of a service stands for."""
+        pairs = (entry.partition("=") for entry in self.direct_services)
+        return {name.strip(): kind.strip() for name, _, kind in pairs}
 
     @property
     def resolved_ledger_url(self) -> str:
