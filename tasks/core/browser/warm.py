@@ -11,7 +11,7 @@ from playwright.async_api import BrowserContext
 from playwright.async_api import Error as PlaywrightError
 
 from tasks.core.browser.chromium import Chromium
-from tasks.core.browser.loop_thread import LoopThread
+from tasks.core.loop_thread import LoopThread
 from tasks.core.browser.options import BrowserOptions, VisitOptions
 from tasks.core.browser.visits import Visit, first_line, prepare
 from tasks.core.egress.guard import Guard

@@ -1,0 +1,51 @@
+"""A tenant's configuration of a service, with its secrets: sealed where it is kept, open in a worker."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tasks.connectors.service import HTTPService
+from tasks.core import sealing
+from tasks.core.hidden import Hidden
+from tasks.core.ledger import Ledger
+from tasks.core.sealing import Seal
+from tasks.core.settings import Settings
+
+_PURPOSE = "switchyard.connector"
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """A configuration and its secrets, which no ``repr`` shows."""
+
+    name: str
+    service: HTTPService
+    secrets: Mapping[str, str] = field(repr=False, default_factory=dict)
+
+    def hidden(self) -> Hidden:
+        """Return what must be struck from all that is told of this connector's work."""
+        return Hidden.of(self.secrets.values())
+
+
+def seal_secrets(settings: Settings, tenant_id: str, name: str, secrets: Mapping[str, str]) -> bytes:
+    """Return secrets sealed for a tenant's connector."""
+    return sealing.seal(settings, Seal(_PURPOSE, tenant_id, name), secrets)
+
+
+def connector_for_job(ledger: Ledger, settings: Settings, job_id: str, name: str) -> Connector:
+    """Return a configuration of a job's tenant, its secrets open.
+
+    Raises:
+        NotFound: the tenant has none of this name.
+        Permanent: the secrets do not open.
+    """
+    from tasks.connectors.store.records import connector_of_job  # noqa: PLC0415  # SQL, for jobs only
+
+    found = connector_of_job(ledger, job_id, name)
+    secrets = sealing.unseal(
+        settings,
+        Seal(_PURPOSE, found.tenant_id, name),
+        found.sealed,
+        what=f"The connector {name}",
+        code="connector_unreadable",
+    )
+    return Connector(name, HTTPService.model_validate(found.service), secrets)
