@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from tasks.connectors.service import ShortName
 from tasks.core.spec import Contract, JobSpec, Queue
 
 SIMULATE = "connectors.simulate"

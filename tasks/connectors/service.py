@@ -53,9 +53,12 @@ class Call(Contract):
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     path: Annotated[
-        str, Field(pattern=r"^(/[^\s#\\]*|\{\{ ?remote\.[A-Za-z0-9_-]+ ?\}\})$", max_length=2000),
+        str,
+        Field(pattern=r"^(/[^\s#\\]*|\{\{ ?remote\.[A-Za-z0-9_-]+ ?\}\})$", max_length=2000),
         AfterValidator(_check_path),
-    ] = Field(description="After `base_url`; or one `{{remote.NAME}}` that holds an address the service gave, of its own.")
+    ] = Field(
+        description="After `base_url`; or one `{{remote.NAME}}` that holds an address the service gave, of its own."
+    )
     headers: Headers = Field(default_factory=dict)
     query: Query = Field(default_factory=dict)
     body: Annotated[Any, AfterValidator(_check_template)] = Field(

@@ -40,7 +40,7 @@ class HTTPConnector:
                 followed = Follower(wire, service, job, given=request.input).run()
             else:
                 job.report("calling", 0, None)
-                answer = wire.send(wire.prepare(service.request, input=request.input, remote={}))
+                answer = wire.send(wire.prepare(service.request, given=request.input, remote={}))
                 followed = Followed(answer, {}, 0, resumed=False)
         answer = followed.answer
         content = wire.hidden.struck_from_bytes(answer.content)
@@ -88,9 +88,9 @@ class Check:
         with Wire(connector, job) as wire:
             healthy = can_process = None
             if (call := service.health) is not None:
-                healthy = is_fine(lambda: wire.send(wire.prepare(call, input={}, remote={})))
+                healthy = is_fine(lambda: wire.send(wire.prepare(call, given={}, remote={})))
             if (given := request.input) is not None:
-                can_process = is_fine(lambda: wire.prepare(service.request, input=given, remote={}))
+                can_process = is_fine(lambda: wire.prepare(service.request, given=given, remote={}))
         return CheckResult(
             connector=request.connector,
             healthy=healthy,

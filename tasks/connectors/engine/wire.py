@@ -1,5 +1,6 @@
 """Sends the calls of a configuration: through the egress guard, within its limits, telling no secret."""
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from tasks.core.errors import InputRejected, Permanent, Transient
 from tasks.core.job import JobContext
 from tasks.core.loop_thread import LoopThread
 
+UNREACHABLE = "remote_unreachable"
+NOT_FOUND = "remote_not_found"
 _CLEANUP_S = 0.5
 _MAX_SHOWN_CHARS = 300
 # Answers that another try may change: RFC 9110 (408, 5xx), RFC 8470 (425), RFC 6585 (429).
@@ -74,13 +77,13 @@ class Wire:
         self._client = job.http.async_client(max_bytes=self._service.max_bytes, total_timeout_s=self._service.timeout_s)
         self._loop = LoopThread("connector")
 
-    def prepare(self, call: Call, *, input: Mapping[str, Any], remote: Mapping[str, str]) -> Request:  # noqa: A002  # as placeholders say it
+    def prepare(self, call: Call, *, given: Mapping[str, Any], remote: Mapping[str, str]) -> Request:
         """Return a call with its templates filled.
 
         Raises:
             InputRejected: a value is missing, or does not fit where it is to stand.
         """
-        scope = {"input": input, "remote": remote, "secret": self._secrets, "job": {"id": self._job.id}}
+        scope = {"input": given, "remote": remote, "secret": self._secrets, "job": {"id": self._job.id}}
         headers = filled_texts({**self._service.headers, **call.headers}, scope)
         for name, value in headers.items():
             if not (value.isascii() and value.isprintable()):
@@ -130,19 +133,21 @@ class Wire:
 
     async def _sent(self, request: Request, timeout_s: float | None) -> Answer:
         try:
-            response = await self._client.request(
-                request.method,
-                request.url,
-                headers=request.headers,
-                # None leaves a query alone that the path has.
-                params=request.query or None,
-                json=request.body,
-                timeout=httpx.USE_CLIENT_DEFAULT if timeout_s is None else timeout_s,
-                # Where a redirect leads, what signs us in does not belong.
-                follow_redirects=False,
-            )
-        except httpx.HTTPError as exc:
-            # The error's own words may hold what was sent.
+            async with asyncio.timeout(timeout_s):
+                response = await self._client.request(
+                    request.method,
+                    str(httpx.URL(request.url).copy_merge_params(request.query)),
+                    headers=request.headers,
+                    json=request.body,
+                    # Where a redirect leads, what signs us in does not belong.
+                    follow_redirects=False,
+                )
+        # The errors' own words may hold what was sent.
+        except httpx.InvalidURL:
+            raise Permanent("The service named an address that is none.", code="remote_unreadable") from None
+        except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
+            raise Transient(f"The service is not there: {type(exc).__name__}.", code=UNREACHABLE) from None
+        except (httpx.HTTPError, TimeoutError) as exc:
             raise Transient(f"The service gave no answer: {type(exc).__name__}.", code="remote_unavailable") from None
         media_type = response.headers.get("content-type", "application/octet-stream").partition(";")[0].strip()
         after = response.headers.get("retry-after", "")
@@ -161,7 +166,8 @@ class Wire:
                 "that it leads to.",
                 code="remote_refused",
             )
-        raise Permanent(f"The service answered {answer.status}: {shown}", code="remote_refused")
+        code = NOT_FOUND if answer.status in {404, 410} else "remote_refused"
+        raise Permanent(f"The service answered {answer.status}: {shown}", code=code)
 
 
 def is_there(value: object) -> bool:
