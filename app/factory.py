@@ -12,6 +12,7 @@ from app import (
     calibration,
     calibration_cache,
     catalogue,
+    connectors,
     discovery,
     domain_events,
     fleet,
@@ -64,7 +65,7 @@ from tasks.registry import load_specs
 _CONCERNS = (
     *(submissions, jobs, retries, batches, logs, artifacts, uploads, domain_events),
     *(catalogue, calibration, calibration_cache, matrices, fleet, backends, advice, health),
-    *(discovery, tools, tool_exports, sessions, knowledge, sites),
+    *(discovery, tools, tool_exports, sessions, knowledge, sites, connectors),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16

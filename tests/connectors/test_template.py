@@ -49,5 +49,5 @@ def test_a_value_cannot_lead_a_path_elsewhere() -> None:
 )
 def test_what_is_no_placeholder_is_refused(template: Any) -> None:
     """At once, and not when a job meets it."""
-    with pytest.raises(ValueError, match="placeholders|must begin with"):
+    with pytest.raises(ValueError, match=r"placeholders|must begin with"):
         placeholders(template)

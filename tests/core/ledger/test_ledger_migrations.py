@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from tasks.calibration import store
 from tasks.calibration.causes import BROAD_CAUSES
 from tasks.calibration.inventory import Inventory, StoredMatrix
+from tasks.connectors.store.records import SealedSecrets, keep_connector
 from tasks.core.clock import now
 from tasks.core.errors import ConfigurationRefused
 from tasks.core.ids import new_id
@@ -56,6 +57,7 @@ def engine(empty_url: str) -> Iterator[sa.Engine]:
 
 
 _SINCE_0001 = {
+    "connectors",
     *("publishing_sites", "publishing_releases", "publishing_turns"),
     *("knowledge_sites", "knowledge_pages", "knowledge_chunks", "knowledge_embeddings"),
     *("discovery_tools", "discovery_tool_versions", "discovery_tool_terms", "discovery_tool_notes"),
@@ -105,6 +107,8 @@ def fill(ledger: Ledger) -> str:
     records.take_turn(job, "docs")
     records.keep(job, release_facts("docs"))
     keep_page(ledger, job)
+    secrets = SealedSecrets(("key",), b"sealed")
+    keep_connector(ledger, tenant.id, "translator", service={"type": "http"}, secrets=secrets)
     return job.id
 
 
