@@ -104,9 +104,7 @@ def store_connector(path: ConnectorPath, body: ConnectorConfiguration) -> Respon
     return json_answer(_record(found), status=201 if is_new else 200)
 
 
-@bp.delete(
-    "/api/connectors/<name>", responses={204: bare_answer("It is gone."), **problems(401, 404, 422, 503)}
-)
+@bp.delete("/api/connectors/<name>", responses={204: bare_answer("It is gone."), **problems(401, 404, 422, 503)})
 @checked
 def delete_connector(path: ConnectorPath) -> Response:
     """Delete a connector with its secrets; jobs that need it fail from then on."""

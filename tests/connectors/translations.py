@@ -57,7 +57,7 @@ class Translations:
         app = Flask("translations")
         app.before_request(self._turn_away)
         app.add_url_rule("/health", "health", view_func=lambda: jsonify(ok=True))
-        app.add_url_rule("/say/<word>", view_func=self._say, methods=["POST"])
+        app.add_url_rule("/say/<path:word>", view_func=self._say, methods=["POST"])
         app.add_url_rule("/elsewhere", "elsewhere", view_func=lambda: ("", 302, {"Location": "/health"}))
         app.add_url_rule("/large", "large", view_func=lambda: b"x" * 100_000)
         app.add_url_rule("/works", view_func=self._submit, methods=["POST"])
