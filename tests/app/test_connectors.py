@@ -20,7 +20,7 @@ BODY: dict[str, Any] = {"service": SERVICE, "secrets": {"key": KEY}}
 
 
 def test_a_connector_is_stored_and_its_secrets_never_shown(services: Services, alice: Caller) -> None:
-    """Neither by an answer nor in the database; a job of its tenant gets them as they were, also once more is stored."""
+    """Neither by an answer nor in the database; a job of its tenant gets them as they were."""
     answers = [alice.open("PUT", PATH, json=body) for body in (BODY, BODY, {"service": SERVICE})]
     answers += [alice.get(PATH), alice.get("/api/connectors")]
     assert [201, 200, 200, 200, 200] == [answer.status_code for answer in answers]
