@@ -1,29 +1,15 @@
 """A tenant's configuration of a service, with its secrets: sealed where it is kept, open in a worker."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from tasks.connectors.connector import Connector
 from tasks.connectors.service import HTTPService
 from tasks.core import sealing
-from tasks.core.hidden import Hidden
 from tasks.core.ledger import Ledger
 from tasks.core.sealing import Seal
 from tasks.core.settings import Settings
 
 _PURPOSE = "switchyard.connector"
-
-
-@dataclass(frozen=True, slots=True)
-class Connector:
-    """A configuration and its secrets, which no ``repr`` shows."""
-
-    name: str
-    service: HTTPService
-    secrets: Mapping[str, str] = field(repr=False, default_factory=dict)
-
-    def hidden(self) -> Hidden:
-        """Return what must be struck from all that is told of this connector's work."""
-        return Hidden.of(self.secrets.values())
 
 
 def seal_secrets(settings: Settings, tenant_id: str, name: str, secrets: Mapping[str, str]) -> bytes:

@@ -11,7 +11,7 @@ from tasks.core.kernel import Kernel
 from tasks.core.run import JobTask, run_job
 
 if TYPE_CHECKING:
-    from tasks.connectors.configured import Connector
+    from tasks.connectors.connector import Connector
 
 _SPECS = {spec.kind: spec for spec in SPECS}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tasks.connectors.configured import Connector
+from tasks.connectors.connector import Connector
 from tasks.connectors.contract import HTTPRequest, HTTPResult
 from tasks.connectors.engine.http import HTTPConnector
 from tasks.connectors.service import HTTPService

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tasks.connectors.configured import Connector
+from tasks.connectors.connector import Connector
 from tasks.connectors.contract import MAX_ANSWER_BYTES, CheckRequest, CheckResult, HTTPRequest, HTTPResult
 from tasks.connectors.engine.following import Followed, Follower
 from tasks.connectors.engine.wire import Wire

@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from tasks.connectors.configured import Connector
+from tasks.connectors.connector import Connector
 from tasks.connectors.engine.pointer import MISSING, found_at
 from tasks.connectors.service import Call
 from tasks.connectors.template import Scope, filled, filled_path, filled_texts
