@@ -55,6 +55,9 @@ _OF_A_CALIBRATION = (
     *("draws", "thin", "pshrink_strength", "country", "matrices", "age_group", "missmat_type"),
 )
 
+# How a connector's templates, and the secrets that they name, fit each other.
+_OF_A_CONNECTOR = ("service", "secrets")
+
 # What a piece of an upload is sent as: any bytes.
 schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
 
@@ -163,7 +166,7 @@ def _is_refused_for_its_meaning(case: Case, response: Response) -> bool:
     return problem["code"] in _REFUSED_BY_MEANING or all(
         one["field"] in _JUDGED_BY_MEANING
         or one["field"].endswith(".upload")
-        or one["field"].startswith(_STEPS)
+        or one["field"].startswith((_STEPS, *_OF_A_CONNECTOR))
         or one["field"].removeprefix("params.").startswith(_OF_A_CALIBRATION)
         for one in refusals
     )
