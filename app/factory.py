@@ -13,6 +13,7 @@ from app import (
     calibration_cache,
     callback_deliveries,
     catalogue,
+    connectors,
     discovery,
     domain_events,
     fleet,
@@ -70,7 +71,7 @@ _CONCERNS = (
     *(submissions, jobs, retries, batches, job_batches, logs, artifacts, uploads, domain_events),
     *(catalogue, calibration, calibration_cache, matrices, fleet, backends, advice, health),
     *(discovery, tools, tool_exports, sessions, knowledge, sites, previews),
-    *(webhooks, callback_deliveries),
+    *(webhooks, callback_deliveries, connectors),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16

@@ -9,6 +9,7 @@ from tasks.core.spec import JobSpec
 
 FAMILIES = (
     "tasks.calibration",
+    "tasks.connectors",
     "tasks.crawling",
     "tasks.discovery",
     "tasks.knowledge",

@@ -6,8 +6,10 @@ what was copied to another row does not open.
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from tasks.core.errors import Permanent
 from tasks.core.secret_key import secret_key
 from tasks.core.settings import Settings
 
@@ -35,6 +37,27 @@ def unseal(settings: Settings, scope: Sequence[str], sealed: bytes) -> bytes:
         return Fernet(base64.urlsafe_b64encode(derived_key(settings, scope))).decrypt(sealed)
     except InvalidToken as exc:
         raise SealBroken from exc
+
+
+def seal_json(settings: Settings, scope: Sequence[str], content: Mapping[str, Any]) -> bytes:
+    """Return ``content``, which is JSON, sealed for a scope."""
+    return seal(settings, scope, json.dumps(content).encode())
+
+
+def unseal_json(settings: Settings, scope: Sequence[str], sealed: bytes, *, what: str, code: str) -> dict[str, Any]:
+    """Return sealed JSON.
+
+    Raises:
+        Permanent: it was sealed with another secret, or for another scope; says ``what`` does not open, with ``code``.
+    """
+    try:
+        content: dict[str, Any] = json.loads(unseal(settings, scope, sealed))
+    except SealBroken as exc:
+        raise Permanent(
+            f"{what} does not open: SWITCHYARD_SECRET_KEY is another than when it was stored. Store it again.",
+            code=code,
+        ) from exc
+    return content
 
 
 def derived_key(settings: Settings, scope: Sequence[str]) -> bytes:

@@ -1,11 +1,10 @@
 """Sign-in states, sealed for a tenant and a site: see ``tasks.core.sealing``."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from tasks.core import sealing
-from tasks.core.errors import NotFound, Permanent
+from tasks.core.errors import NotFound
 from tasks.core.ledger import Ledger
 from tasks.core.settings import Settings
 
@@ -14,7 +13,7 @@ _PURPOSE = "switchyard.sign-in-state"
 
 def seal(settings: Settings, tenant_id: str, site: str, state: Mapping[str, Any]) -> bytes:
     """Return ``state``, which is JSON, sealed for a tenant and a site."""
-    return sealing.seal(settings, (_PURPOSE, tenant_id, site), json.dumps(state).encode())
+    return sealing.seal_json(settings, (_PURPOSE, tenant_id, site), state)
 
 
 def unseal(settings: Settings, tenant_id: str, site: str, sealed: bytes) -> dict[str, Any]:
@@ -23,15 +22,9 @@ def unseal(settings: Settings, tenant_id: str, site: str, sealed: bytes) -> dict
     Raises:
         Permanent: it was sealed with another secret, or for somebody else.
     """
-    try:
-        content: dict[str, Any] = json.loads(sealing.unseal(settings, (_PURPOSE, tenant_id, site), sealed))
-    except sealing.SealBroken as exc:
-        raise Permanent(
-            f"The sign-in state of {site} does not open: SWITCHYARD_SECRET_KEY is another than when it was stored. "
-            "Store it again.",
-            code="session_unreadable",
-        ) from exc
-    return content
+    what = f"The sign-in state of {site}"
+    scope = (_PURPOSE, tenant_id, site)
+    return sealing.unseal_json(settings, scope, sealed, what=what, code="session_unreadable")
 
 
 def state_for_job(ledger: Ledger, settings: Settings, job_id: str, site: str) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from playwright.async_api import BrowserContext
 from playwright.async_api import Error as PlaywrightError
 
 from tasks.core.browser.chromium import Chromium
-from tasks.core.browser.loop_thread import LoopThread
 from tasks.core.browser.options import BrowserOptions, VisitOptions
 from tasks.core.browser.visits import Visit, first_line, prepare
 from tasks.core.egress.guard import Guard
 from tasks.core.egress.lookups import Resolver, system_resolver
 from tasks.core.egress.proxy import EgressProxy, Pass
 from tasks.core.errors import TooLarge, Transient
+from tasks.core.loop_thread import LoopThread
 
 log = structlog.get_logger()
 

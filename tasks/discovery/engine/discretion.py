@@ -4,15 +4,13 @@ itself repeats it."""
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
-from urllib.parse import quote, quote_plus
 
 from pydantic import BaseModel
 
+from tasks.core.hidden import Hidden
 from tasks.core.job import JobContext, Resume
-from tasks.discovery.engine.running.sent import Hidden
 from tasks.discovery.engine.running.sessions import StorageState
 from tasks.discovery.engine.sources.form_calls import looks_random
 
@@ -33,8 +31,7 @@ def secrets_of(state: StorageState | None) -> Hidden:
     That is what no script may read, and whatever looks drawn by lot.
     """
     found = list(dict.fromkeys(_secrets(state or {})))[:_MOST_SECRETS]
-    spellings = {spelled for value in found for spelled in _spelled(value)}
-    return Hidden(tuple(sorted(spellings, key=lambda spelling: (-len(spelling), spelling))))
+    return Hidden.of(found)
 
 
 def struck(model: ModelT, hidden: Hidden) -> ModelT:
@@ -147,8 +144,3 @@ def _strings(text: str) -> Iterator[str]:
             yield value
         elif isinstance(value, dict | list):
             left += value.values() if isinstance(value, dict) else value
-
-
-def _spelled(value: str) -> Iterator[str]:
-    yield from (value, quote(value, safe=""), quote_plus(value, safe="*"))
-    yield from (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], escape(value))

@@ -5,10 +5,10 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.core.browser.loop_thread import LoopThread
 from tasks.core.egress import EgressPolicy
 from tasks.core.egress.lookups import Resolver, system_resolver
 from tasks.core.egress.proxy import EgressProxy, Pass, ProxyLimits
+from tasks.core.loop_thread import LoopThread
 
 
 class RunningProxy:

@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from tasks.calibration import store
 from tasks.calibration.causes import BROAD_CAUSES
 from tasks.calibration.inventory import Inventory, StoredMatrix
+from tasks.connectors.store.records import SealedSecrets, keep_connector
 from tasks.core.callbacks.records import TEST
 from tasks.core.clock import now
 from tasks.core.errors import ConfigurationRefused
@@ -62,6 +63,7 @@ def engine(empty_url: str) -> Iterator[sa.Engine]:
 _SINCE_0001 = {
     *("webhooks", "callback_deliveries"),
     *("job_batches", "limits"),
+    "connectors",
     *("publishing_sites", "publishing_releases", "publishing_turns"),
     *("knowledge_sites", "knowledge_pages", "knowledge_chunks", "knowledge_embeddings"),
     *("discovery_tools", "discovery_tool_versions", "discovery_tool_terms", "discovery_tool_notes"),
@@ -118,6 +120,8 @@ def fill(ledger: Ledger) -> str:
         values = {"tenant_id": tenant.id, "size": 1, "fail_fast": False, "created_at": now()}
         connection.execute(job_batches.insert().values(id=new_id(), **values))
         connection.execute(limits.insert().values(tenant_id="*", kind="a.b"))
+    secrets = SealedSecrets(("key",), b"sealed")
+    keep_connector(ledger, tenant.id, "translator", service={"type": "http"}, secrets=secrets)
     return job.id
 
 

@@ -1,0 +1,1 @@
+"""Speaks to services: knows no queue and no database."""
