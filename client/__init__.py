@@ -4,13 +4,16 @@ It imports nothing of the server's code; the one exception is the command ``swit
 server's settings and runs where the server is installed.
 """
 
+from client.async_batches import AsyncBatches
 from client.async_knowledge import AsyncKnowledge
 from client.async_switchyard import AsyncSwitchyard
 from client.async_tools import AsyncTools
+from client.batches import Batch, Batches
 from client.calibration import AsyncCalibration, Calibration, Fraction
 from client.discovery import DomainOutcome, SiteOutcome
 from client.errors import (
     AnswerTimedOut,
+    BatchTimedOut,
     BudgetExhausted,
     ChecksumMismatch,
     ConfigurationRefused,
@@ -34,6 +37,7 @@ from client.errors import (
     NotFound,
     NotSupported,
     OffsetMismatch,
+    OverQuota,
     QuotaExceeded,
     ServerFailed,
     StorageFull,
@@ -99,6 +103,9 @@ __all__ = [
     "Preset",
     "DomainOutcome",
     "SiteOutcome",
+    "Batches",
+    "AsyncBatches",
+    "Batch",
     "Knowledge",
     "AsyncKnowledge",
     "Found",
@@ -135,8 +142,10 @@ __all__ = [
     "Unavailable",
     "LedgerUnavailable",
     "LedgerBusy",
+    "OverQuota",
     "Draining",
     "WaitTimedOut",
+    "BatchTimedOut",
     "EventNotSeen",
     "JobEnded",
     "JobFailed",

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 from pydantic import BaseModel
 
 from client import address, calls
+from client.async_batches import AsyncBatches
 from client.async_knowledge import AsyncKnowledge
 from client.async_sites import AsyncSites
 from client.async_tools import AsyncTools
@@ -158,6 +159,11 @@ class AsyncSwitchyard:
 
     async def _sent(self, data: object, algorithm: str | None) -> dict[Path, Mapping[str, str]]:
         return {path: (await self.upload(path)).ref for path in large_files(data, algorithm=algorithm)}
+
+    @property
+    def batches(self) -> AsyncBatches:
+        """Many jobs in one request, watched and cancelled as one."""
+        return AsyncBatches(self._shell.run, self._limits)
 
     @property
     def knowledge(self) -> AsyncKnowledge:

@@ -42,6 +42,10 @@ class SubmitOptions(TypedDict, total=False):
     reference: str
     labels: Mapping[str, str]
     site: str
+    unique_key: str
+    """While a job of yours with this key has not ended, it is the answer (``job.duplicate``), and none is made."""
+    concurrency_key: str
+    """Of your jobs with the same key one is under way at a time; the others wait."""
     backend: Literal["auto", "queue", "local"]
     """Who may run it: whoever is live, Celery's workers, or a local runner of the server."""
     callback: Mapping[str, Any]
@@ -78,6 +82,8 @@ class JobFilters(TypedDict, total=False):
     queue: str
     site: str
     reference: str
+    batch: str
+    """A batch's id."""
     labels: Mapping[str, str]
     created_from: datetime | str
     created_to: datetime | str
@@ -132,12 +138,14 @@ def submit(kind: str, params: Mapping[str, Any] | BaseModel | None, options: Sub
 
 _BODY_OPTIONS = (
     *("priority", "timeout_s", "max_attempts", "expires_in_s", "reference", "labels", "site", "backend", "callback"),
+    *("unique_key", "concurrency_key"),
 )
 
 
 def _accepted(answer: Answer) -> Job:
     job = parsed(Job, answer.json())
-    return job.model_copy(update={"replayed": answer.headers.get("idempotency-replayed") == "true"})
+    told = {"replayed": "idempotency-replayed", "duplicate": "job-duplicate"}
+    return job.model_copy(update={name: answer.headers.get(header) == "true" for name, header in told.items()})
 
 
 def preview_calibration(params: Mapping[str, Any]) -> Call[dict[str, Any]]:

@@ -28,8 +28,10 @@
     ├── Unavailable              503; retry_after_s says when to come back
     │   ├── LedgerUnavailable    ledger_unavailable
     │   │   └── LedgerBusy       ledger_busy
+    │   ├── OverQuota            429 over_quota
     │   └── Draining             draining
     ├── WaitTimedOut             the job goes on; only the waiting ended
+    ├── BatchTimedOut            the same of a batch
     └── JobEnded                 the job ended, and not well
         ├── JobFailed
         └── JobCancelled
@@ -239,6 +241,12 @@ class Draining(Unavailable):
     code = "draining"
 
 
+class OverQuota(Unavailable):
+    """You have as many jobs, or bytes of their files, as your quotas let you; ``retry_after_s`` says when to come."""
+
+    code = "over_quota"
+
+
 class WaitTimedOut(SwitchyardError):
     """The time to wait is over. The job goes on; ``job`` is what was last seen of it."""
 
@@ -250,6 +258,17 @@ class WaitTimedOut(SwitchyardError):
         self.job_id = job_id
         self.timeout_s = timeout_s
         self.job = job
+
+
+class BatchTimedOut(SwitchyardError):
+    """The time to wait for a batch is over. The batch goes on."""
+
+    code = "batch_timed_out"
+
+    def __init__(self, batch_id: str, timeout_s: float) -> None:
+        super().__init__(f"batch {batch_id} has jobs that have not ended after {timeout_s:g} s")
+        self.batch_id = batch_id
+        self.timeout_s = timeout_s
 
 
 class EventNotSeen(SwitchyardError):
@@ -311,6 +330,7 @@ BY_CODE: dict[str, type[SwitchyardError]] = {
         StorageFull,
         LedgerUnavailable,
         LedgerBusy,
+        OverQuota,
         Draining,
     )
 } | dict.fromkeys(

@@ -114,6 +114,8 @@ class Job(Record):
     links: dict[str, str] = {}
     replayed: bool = False
     """Only after a submit: the idempotency key was known, and this is the job it made the first time."""
+    duplicate: bool = False
+    """Only after a submit: a job with the same ``unique_key`` had not ended, and this is that job."""
 
     @property
     def is_terminal(self) -> bool:

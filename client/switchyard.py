@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 from pydantic import BaseModel
 
 from client import address, calls
+from client.batches import Batches
 from client.blocking import BlockingShell, EventStream
 from client.calibration import Calibration
 from client.calls import Call, JobFilters, Needs, SubmitOptions
@@ -179,6 +180,11 @@ class Switchyard:
     def matrices(self) -> Matrices:
         """The sets of misclassification matrices that calibrations may name."""
         return Matrices(self._perform)
+
+    @property
+    def batches(self) -> Batches:
+        """Many jobs in one request, watched and cancelled as one."""
+        return Batches(self._shell.run, self._limits)
 
     @property
     def knowledge(self) -> Knowledge:
