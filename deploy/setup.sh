@@ -41,9 +41,8 @@ if [ "$profile" = dev ]; then
   want postgresql has_postgres
   want nginx-light has_nginx
   want varnish has_varnish
+  want openssl has openssl
   want git has git
-  want gcc has cc
-  want libc6-dev [ -f /usr/include/stdlib.h ]
 fi
 if [ ${#wanted[@]} -gt 0 ]; then
   if ! has apt-get >/dev/null; then

@@ -321,7 +321,7 @@ class LinksRequest(CrawlRequest):
     max_external: int = Field(2000, ge=0, le=20_000, description="So many of them at most; the rest is not checked.")
 
 
-class BrokenLink(Contract):
+class BrokenLink(PageError):
     """One line of ``links.jsonl``: an address that could not be had, and where it is linked."""
 
     model_config = ConfigDict(
@@ -339,10 +339,6 @@ class BrokenLink(Contract):
         }
     )
 
-    url: str = Field(max_length=2048)
-    reason: FailureReason
-    status: int | None = Field(None, ge=100, le=999)
-    message: str = Field(max_length=300)
     found_on: tuple[str, ...] = Field(max_length=10, description="The first pages that link to it.")
     pages: Count = Field(description="How many pages link to it.")
 

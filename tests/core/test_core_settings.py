@@ -151,6 +151,7 @@ def test_description_masks_secrets_and_passwords() -> None:
         sentry_dsn="https://hunter2@s/1",
         metrics_token="hunter2",
         knowledge_key="hunter2",
+        publish_cache_token="hunter2",
         discovery_model_key="hunter2",
         otel_endpoint="https://u:hunter2@o",
     )

@@ -1,5 +1,7 @@
 """Searching an index in memory: what is found, in which order, and what a failing retriever does."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -54,7 +56,10 @@ def test_filters_choose_pages(house: House) -> None:
     """By address, language, id and time."""
     house.update(documents=[{"id": "fr", "text": "thé", "language": "fr"}, *documents()])
     site_id = house.index().standing.site_id
-    like = lambda **filters: len(house.library.pages_like(site_id, Filters(**filters)))  # noqa: E731
+
+    def like(**filters: Any) -> int:
+        return len(house.library.pages_like(site_id, Filters(**filters)))
+
     assert [4, 1, 1, 0, 2] == [
         like(),
         like(language="fr"),
@@ -101,7 +106,7 @@ def test_a_shelf_tells_what_went_wrong(house: House, sqlite_ledger: Ledger) -> N
             return getattr(house.library, name)
 
     library = Broken()
-    shelf = IndexShelf(library, most_bytes=10**9)  # type: ignore[arg-type]
+    shelf = IndexShelf(library, most_bytes=10**9)  # type: ignore[arg-type]  # it has what the shelf asks for
     with pytest.raises(Transient):
         shelf.index(standing)
     library.is_broken = False

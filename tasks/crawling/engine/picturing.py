@@ -46,5 +46,5 @@ async def _draw(visit: "Visit", *, url: str, screenshot: bool, pdf: bool) -> tup
     await settled(page, within_ms=_IDLE_LIMIT_MS)
     height = min(MAX_HEIGHT_PX, int(await page.evaluate("document.documentElement.scrollHeight")))
     clip = {"x": 0, "y": 0, "width": _WIDTH_PX, "height": max(height, 1)}
-    picture = await page.screenshot(full_page=True, clip=clip) if screenshot else None  # type: ignore[arg-type]
+    picture = await page.screenshot(full_page=True, clip=clip) if screenshot else None  # type: ignore[arg-type]  # it wants its own TypedDict
     return picture, await page.pdf(format="A4", print_background=True) if pdf else None

@@ -25,7 +25,7 @@ KEY = Idempotency("k", "b" * 64, ttl_s=60)
 def a_batch(tenant: Tenant, jobs: list[Job], **changes: Any) -> JobBatch:
     """Make a batch that no ledger knows yet."""
     values = {"name": None, "size": len(jobs), "parallel_limit": None, "fail_fast": False, "created_at": now()}
-    return JobBatch(id=new_id(), tenant_id=tenant.id, **(values | changes))  # type: ignore[arg-type]
+    return JobBatch(id=new_id(), tenant_id=tenant.id, **(values | changes))  # type: ignore[arg-type]  # one dictionary, many types
 
 
 def batched(ledger: Ledger, tenant: Tenant, count: int, **changes: Any) -> tuple[JobBatch, list[Job]]:
