@@ -11,7 +11,8 @@ from app.services import Services
 from tasks.core.errors import ConfigurationRefused, Conflict, NotAuthenticated
 from tasks.core.ledger import Ledger, tenants
 from tasks.core.ledger.tenants import Tenant
-from tasks.core.settings import Environment, Settings
+from tasks.core.setting_values import Environment
+from tasks.core.settings import Settings
 from tasks.core.urls import is_loopback
 
 _DEV_TENANT = "development"

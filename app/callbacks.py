@@ -8,7 +8,8 @@ from pydantic import Field
 from app.inputs import Input
 from tasks.core.callbacks.records import LONGEST_URL, OwnCallback
 from tasks.core.errors import EgressRefused, InputRejected
-from tasks.core.settings import Environment, Settings
+from tasks.core.setting_values import Environment
+from tasks.core.settings import Settings
 
 CallbackURL = Annotated[
     str,

@@ -8,7 +8,8 @@ from tasks.core.ledger import Ledger
 from tasks.core.ledger.limits import KnownLimits
 from tasks.core.meanwhile import Meanwhile
 from tasks.core.memory import MemoryKills
-from tasks.core.settings import Profile, Settings
+from tasks.core.setting_values import Profile
+from tasks.core.settings import Settings
 from tasks.core.soon import Soon
 from tasks.core.uploads.store import UploadLimits, Uploads, Watch
 from tasks.core.warm import Warm

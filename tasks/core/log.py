@@ -5,7 +5,8 @@ import sys
 
 import structlog
 
-from tasks.core.settings import LogFormat, Settings
+from tasks.core.setting_values import LogFormat
+from tasks.core.settings import Settings
 
 
 def configure_logging(settings: Settings) -> None:

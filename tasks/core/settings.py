@@ -5,7 +5,6 @@ Every field's description is its documentation: ``switchyard settings`` prints i
 
 import re
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import parse_qs, urlsplit
@@ -14,62 +13,21 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tasks.core.errors import ConfigurationRefused
+from tasks.core.setting_values import (
+    Environment,
+    LogFormat,
+    Profile,
+    RBridge,
+    is_host_port,
+    known_ledger_scheme,
+    known_redis_scheme,
+    split_list,
+)
 from tasks.core.urls import is_loopback, mask_password
 
 PREFIX = "SWITCHYARD_"
 # Names that Chromium's program has on different systems, best first.
 CHROMIUM_PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-
-
-class Environment(StrEnum):
-    """Where this process runs. ``production`` refuses every default that is only safe on one's own machine."""
-
-    DEVELOPMENT = "development"
-    PRODUCTION = "production"
-
-
-class RBridge(StrEnum):
-    """How workers run R: inside the pool child, or as a process for each job."""
-
-    RPY2 = "rpy2"
-    RSCRIPT = "rscript"
-
-
-class Profile(StrEnum):
-    """Which parts of the house there are."""
-
-    LOCAL = "local"
-    """No Redis: the local runner takes jobs straight from the ledger, and live events are kept there."""
-    API = "api"
-    """Celery on Redis; clients poll, and no streams are served."""
-    DASHBOARD = "dashboard"
-    """Everything."""
-
-
-class LogFormat(StrEnum):
-    """How log lines look on stdout."""
-
-    JSON = "json"
-    CONSOLE = "console"
-
-
-def _split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-def _known_redis_scheme(url: str) -> str:
-    if urlsplit(url).scheme not in {"redis", "rediss"}:
-        raise ValueError(f"must start with redis:// or rediss://, got {mask_password(url)!r}")
-    return url
-
-
-def _known_ledger_scheme(url: str) -> str:
-    scheme = urlsplit(url).scheme
-    if scheme not in {"sqlite", "postgresql", "postgresql+psycopg"}:
-        raise ValueError(f"must start with sqlite:/// or postgresql://, got {mask_password(url)!r}")
-    if scheme == "sqlite" and (":memory:" in url or not urlsplit(url).path.strip("/")):
-        raise ValueError("must name a file: several processes share the ledger")
-    return url
 
 
 class Settings(BaseSettings):
@@ -104,14 +62,14 @@ class Settings(BaseSettings):
     state_dir: Path = Field(
         Path("var"), description="Folder for the default ledger, artifacts, and what must survive a restart here."
     )
-    ledger_url: Annotated[str, AfterValidator(_known_ledger_scheme)] | None = Field(
+    ledger_url: Annotated[str, AfterValidator(known_ledger_scheme)] | None = Field(
         None, description="SQLAlchemy URL of the ledger. Default: SQLite, `ledger.db` in the state folder."
     )
     auto_migrate: bool = Field(
         True,
         description="Bring the ledger's tables up to date at start. Off: refuse to start until it is done by hand.",
     )
-    redis_url: Annotated[str, AfterValidator(_known_redis_scheme)] = Field(
+    redis_url: Annotated[str, AfterValidator(known_redis_scheme)] = Field(
         "redis://127.0.0.1:6379/0", description="Redis used as the broker and for live events; `rediss://` for TLS."
     )
     storage_dir: Path | None = Field(
@@ -338,7 +296,7 @@ class Settings(BaseSettings):
             *("cors_origins", "direct_services", "egress_allow", "egress_ports", "extra_families", "plaintext_hosts"),
             *("publish_caches", "publish_sources"),
         }
-        return {name: _split(value) if name in lists else value for name, value in values.items()}
+        return {name: split_list(value) if name in lists else value for name, value in values.items()}
 
     @model_validator(mode="after")
     def _refuse_unsafe(self) -> Self:
@@ -355,7 +313,7 @@ class Settings(BaseSettings):
             if not re.fullmatch(r"(varnish|http):https?://[^\s/]+(/\S*)?", entry)
         ]
         problems += [
-            f"egress_allow: {entry!r} is not host:port" for entry in self.egress_allow if not _is_host_port(entry)
+            f"egress_allow: {entry!r} is not host:port" for entry in self.egress_allow if not is_host_port(entry)
         ]
         problems += [
             f"direct_services: {entry!r} is not service=kind" for entry in self.direct_services if "=" not in entry
@@ -426,11 +384,6 @@ class Settings(BaseSettings):
     def resolved_r_library(self) -> Path:
         """The R library with our package, absolute."""
         return (self.r_library or Path(sys.prefix) / "r-library").absolute()
-
-
-def _is_host_port(entry: str) -> bool:
-    host, colon, port = entry.rpartition(":")
-    return bool(host and colon and port.isdecimal() and 0 < int(port) < 65536)
 
 
 def load_settings() -> Settings:

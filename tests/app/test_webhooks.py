@@ -16,7 +16,8 @@ from tasks.core.errors import InputRejected
 from tasks.core.ledger import callbacks, deliveries, prepared
 from tasks.core.ledger.callback_tables import webhooks as rows
 from tasks.core.ledger.deliveries import Wanted
-from tasks.core.settings import Environment, Settings
+from tasks.core.setting_values import Environment
+from tasks.core.settings import Settings
 from tests.app.conftest import PING, Caller, claim, finish, sign_in
 from tests.app.streams.house import served
 

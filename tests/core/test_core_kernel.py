@@ -12,7 +12,8 @@ from tasks.core.errors import ConfigurationRefused
 from tasks.core.kernel import open_kernel
 from tasks.core.ledger import queries
 from tasks.core.log import configure_logging
-from tasks.core.settings import LogFormat, Settings
+from tasks.core.setting_values import LogFormat
+from tasks.core.settings import Settings
 
 
 @pytest.fixture

@@ -1,0 +1,66 @@
+"""What settings may be: their enumerations, and checks of single values."""
+
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from tasks.core.urls import mask_password
+
+
+class Environment(StrEnum):
+    """Where this process runs. ``production`` refuses every default that is only safe on one's own machine."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class RBridge(StrEnum):
+    """How workers run R: inside the pool child, or as a process for each job."""
+
+    RPY2 = "rpy2"
+    RSCRIPT = "rscript"
+
+
+class Profile(StrEnum):
+    """Which parts of the house there are."""
+
+    LOCAL = "local"
+    """No Redis: the local runner takes jobs straight from the ledger, and live events are kept there."""
+    API = "api"
+    """Celery on Redis; clients poll, and no streams are served."""
+    DASHBOARD = "dashboard"
+    """Everything."""
+
+
+class LogFormat(StrEnum):
+    """How log lines look on stdout."""
+
+    JSON = "json"
+    CONSOLE = "console"
+
+
+def split_list(value: object) -> object:
+    """Take ``a, b`` apart; what is no string stays."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def known_redis_scheme(url: str) -> str:
+    """Refuse with ValueError what is no Redis URL."""
+    if urlsplit(url).scheme not in {"redis", "rediss"}:
+        raise ValueError(f"must start with redis:// or rediss://, got {mask_password(url)!r}")
+    return url
+
+
+def known_ledger_scheme(url: str) -> str:
+    """Refuse with ValueError what is neither an SQLite file nor PostgreSQL."""
+    scheme = urlsplit(url).scheme
+    if scheme not in {"sqlite", "postgresql", "postgresql+psycopg"}:
+        raise ValueError(f"must start with sqlite:/// or postgresql://, got {mask_password(url)!r}")
+    if scheme == "sqlite" and (":memory:" in url or not urlsplit(url).path.strip("/")):
+        raise ValueError("must name a file: several processes share the ledger")
+    return url
+
+
+def is_host_port(entry: str) -> bool:
+    """Whether this is ``host:port``."""
+    host, colon, port = entry.rpartition(":")
+    return bool(host and colon and port.isdecimal() and 0 < int(port) < 65536)
