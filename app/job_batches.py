@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from app.answers import json_answer
 from app.auth import tenant_id
+from app.callbacks import BatchCallback, own_callback
 from app.discovery import demand_budget
 from app.errors import FieldsRejected, Refusal, refusals_of
 from app.inputs import Input, Text, checked, one_if_large
@@ -59,6 +60,7 @@ class BatchSubmission(Input):
     parallel_limit: int | None = Field(
         None, ge=1, le=MOST_JOBS, description="At most so many of its jobs are under way at a time."
     )
+    callback: BatchCallback | None = Field(None, description="Tells a URL when the batch has ended.")
     fail_fast: bool = Field(False, description="Once a job has failed, those that have not ended are cancelled.")
 
 
@@ -158,6 +160,7 @@ def accept_batch(at: Services, sent: BatchSubmission, *, key: str | None = None)
         name=sent.name,
         parallel_limit=sent.parallel_limit,
         fail_fast=sent.fail_fast,
+        callback=own_callback(at.settings, sent.callback),
         idempotency_key=key,
     )
     demand_room(at, len(items), key=key)

@@ -79,7 +79,7 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
         idempotency=key,
         may_publish=may_publish,
         uploads=list(submission.uploads),
-        callback=_own_webhook(kernel, job, submission),
+        callback=next(iter(_asked_for(kernel, job, submission.callback)), None),
     )
     if not accepted.is_new:
         return accepted
@@ -121,6 +121,7 @@ class BatchPlan:
     name: str | None = None
     parallel_limit: int | None = None
     fail_fast: bool = False
+    callback: OwnCallback | None = None
     idempotency_key: str | None = None
 
 
@@ -147,7 +148,7 @@ def submit_batch(
     members = _new_jobs(kernel, items, batch=batch)
     uploads = {job.id: list(submission.uploads) for job, (_, submission) in zip(members, items, strict=True)}
     key = _batch_idempotency(kernel, plan, items)
-    callbacks = _own_webhooks(kernel, members, items)
+    callbacks = _own_webhooks(kernel, members, items) + _asked_for(kernel, batch, plan.callback)
     earlier = accepting.accept_batch(
         kernel.ledger, batch, members, idempotency=key, uploads=uploads, callbacks=callbacks
     )
@@ -337,19 +338,19 @@ def new_job(spec: JobSpec, submission: Submission, *, batch: JobBatch | None = N
 
 
 def _own_webhooks(kernel: Kernel, members: Sequence[Job], items: Sequence[tuple[JobSpec, Submission]]) -> list[Webhook]:
-    asked = (_own_webhook(kernel, job, submission) for job, (_, submission) in zip(members, items, strict=True))
-    return [one for one in asked if one is not None]
+    pairs = zip(members, items, strict=True)
+    return [one for job, (_, submission) in pairs for one in _asked_for(kernel, job, submission.callback)]
 
 
-def _own_webhook(kernel: Kernel, job: Job, submission: Submission) -> Webhook | None:
-    asked = submission.callback
+def _asked_for(kernel: Kernel, owner: Job | JobBatch, asked: OwnCallback | None) -> list[Webhook]:
     if asked is None:
-        return None
+        return []
     from tasks.core.callbacks.signing import seal_secret  # noqa: PLC0415  # only where somebody asks for it
 
     webhook_id = new_id()
     sealed = None if asked.secret is None else seal_secret(kernel.settings, webhook_id, asked.secret)
-    return own_webhook(job, asked.url, asked.events, webhook_id=webhook_id, sealed=sealed)
+    whose = {"job_id" if isinstance(owner, Job) else "batch_id": owner.id}
+    return [own_webhook(asked, owner.tenant_id, webhook_id=webhook_id, sealed=sealed, at=owner.created_at, **whose)]
 
 
 def _within(wanted: float | None, limit: float, *, name: str, kind: str) -> float:
@@ -372,7 +373,9 @@ def _batch_idempotency(
 ) -> Idempotency | None:
     if plan.idempotency_key is None:
         return None
-    same = {"name": plan.name, "parallel_limit": plan.parallel_limit, "fail_fast": plan.fail_fast}
+    same: dict[str, Any] = {"name": plan.name, "parallel_limit": plan.parallel_limit, "fail_fast": plan.fail_fast}
+    if plan.callback is not None:
+        same["callback"] = asdict(plan.callback)
     text = "\n".join([json.dumps(same), *(_same(spec, submission) for spec, submission in items)])
     return Idempotency(plan.idempotency_key, _digest(text), kernel.settings.idempotency_ttl_s)
 

@@ -43,7 +43,7 @@ class Flow:
 
     def _tend(self) -> bool:
         ledger = self._kernel.ledger
-        tended = job_batches.tend(ledger)
+        tended = job_batches.tend(ledger, keep_trying_s=self._kernel.settings.callback_retry_s)
         for batch in tended.stopped:
             wanted = Filter(tenant_id=batch.tenant_id, batch_id=batch.id)
             for touched in batches.cancel(ledger, wanted, limit=batch.size):
