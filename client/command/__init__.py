@@ -19,6 +19,7 @@ from client.command import (
     settings,
     sites,
     tools,
+    webhooks,
 )
 from client.command.exits import Exit, exit_of, report
 from client.command.session import Session, backend_option
@@ -70,6 +71,7 @@ for command in (
     sites.releases,
     sites.preview,
     sites.sites,
+    webhooks.webhooks,
     changes.erase,
     fleet.kinds,
     fleet.queues,
