@@ -44,7 +44,9 @@ def test_a_webhook_from_its_making_to_its_end(switchyard: Command, capsys: pytes
     assert 0 == json.loads(said("show", made, "--json"))["stats"]["delivered"]
     assert secret != said("rotate", made)
     assert "https://hooks.example.com/a\tsite.*" in said("list")
-    assert "1" == said("replay", "--dead", made)
+    assert 2 == switchyard("webhooks", "replay", "--dead", made)  # it is off
+    assert f"{made} on" == said("switch", made, "on")
+    assert "0" == said("replay", "--dead", made)
     said("rm", made)
     assert 4 == switchyard("webhooks", "show", made)
 
