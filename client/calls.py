@@ -39,6 +39,10 @@ class SubmitOptions(TypedDict, total=False):
     max_attempts: int
     expires_in_s: float
     """A job still queued after so long ends as failed, with the code ``expired``."""
+    not_before: datetime | str
+    """It waits until then; a ``datetime`` has a time zone."""
+    expires_at: datetime | str
+    """As ``expires_in_s``, at a time."""
     reference: str
     labels: Mapping[str, str]
     site: str
@@ -138,7 +142,7 @@ def submit(kind: str, params: Mapping[str, Any] | BaseModel | None, options: Sub
 
 _BODY_OPTIONS = (
     *("priority", "timeout_s", "max_attempts", "expires_in_s", "reference", "labels", "site", "backend", "callback"),
-    *("unique_key", "concurrency_key"),
+    *("unique_key", "concurrency_key", "not_before", "expires_at"),
 )
 
 
