@@ -82,7 +82,7 @@ class NewSchedule(Input):
 
     job: dict[str, Any] = Field(
         description=_JOB,
-        examples=[{"kind": "crawling.site", "params": {"url": "https://example.org", "mode": "delta"}}],
+        examples=[{"kind": "crawling.site", "params": {"url": "https://example.org", "since": "last"}}],
     )
     cron: _Cron | None = None
     time_zone: _TimeZone = "UTC"
@@ -125,7 +125,7 @@ class ScheduleRecord(BaseModel):
     next_at: datetime | None = Field(description="The next tick; null while it is disabled.")
     last_at: datetime | None = Field(description="The newest tick, or when a job was asked for beside them.")
     last_outcome: Outcome | None = Field(
-        description="`accepted`; `duplicate`: a job with the same `unique_key` had not ended; `refused`: see `last_error`."
+        description="`accepted`; `duplicate`: a job with its `unique_key` had not ended; `refused`: see `last_error`."
     )
     last_job_id: str | None = Field(description="The newest job.")
     last_error: JobError | None = Field(description="Why the newest tick made no job.")

@@ -137,7 +137,7 @@ def submit(kind: str, params: Mapping[str, Any] | BaseModel | None, options: Sub
     request = Request(
         "POST", f"/api/jobs/{_segment(kind)}", headers=headers, body=json.dumps(body, default=_plain).encode()
     )
-    return Call(request, _accepted, limit="submit", extra_s=wait_s)
+    return Call(request, accepted, limit="submit", extra_s=wait_s)
 
 
 _BODY_OPTIONS = (
@@ -146,7 +146,8 @@ _BODY_OPTIONS = (
 )
 
 
-def _accepted(answer: Answer) -> Job:
+def accepted(answer: Answer) -> Job:
+    """Read the job that answers a submit."""
     job = parsed(Job, answer.json())
     told = {"replayed": "idempotency-replayed", "duplicate": "job-duplicate"}
     return job.model_copy(update={name: answer.headers.get(header) == "true" for name, header in told.items()})
