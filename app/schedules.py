@@ -57,8 +57,8 @@ _Cron = Annotated[
 _TimeZone = Annotated[Text, Field(min_length=1, max_length=64, description="An IANA name.", examples=["Africa/Maputo"])]
 _EverySeconds = Annotated[int, Field(ge=1, le=MOST_EVERY_S, description="In place of `cron`: so many seconds apart.")]
 _CATCH_UP = (
-    "What becomes of ticks that were missed by more than a minute, because no dispatcher ran: nothing (`skip`), one job "
-    "for all of them (`one`), or one for each of the newest hundred (`all`)."
+    "What becomes of ticks that were missed by more than a minute, because no dispatcher ran: nothing (`skip`), one "
+    "job for all of them (`one`), or one for each of the newest hundred (`all`)."
 )
 _JOB = "As `POST /api/jobs` takes it, with its `kind`; without uploads, times and a secret of its own."
 
