@@ -10,7 +10,7 @@ from client.command.exits import Exit
 from client.command.jobs import pass_session
 from client.command.plain import clean, moment
 from client.command.session import Session, json_flag, output_option
-from client.schedules import Changes, Schedule, ScheduleFilters
+from client.schedules import Changes, Schedule, ScheduleFilters, Timing
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,7 +80,8 @@ def list_(session: Session, /, *, enabled: bool | None, limit: int) -> Exit:
     filters: ScheduleFilters = {} if enabled is None else {"enabled": enabled}
     with session.client() as client:
         while len(found) < limit:
-            page = client.schedules.list(**filters, limit=min(200, limit - len(found)))
+            filters["limit"] = min(200, limit - len(found))
+            page = client.schedules.list(**filters)
             found += page.schedules
             if page.next_cursor is None:
                 break
@@ -191,8 +192,8 @@ def _described(schedule: Schedule) -> str:
     return "\n".join(clean(f"{name:<12}{value}") for name, value in lines.items() if value is not None)
 
 
-def _timing(options: Mapping[str, Any]) -> Changes:
-    given: Changes = {name: options[name] for name in _TIMING if options[name] is not None}  # type: ignore[assignment]  # click's names are its keys
+def _timing(options: Mapping[str, Any]) -> Timing:
+    given: Timing = {name: options[name] for name in _TIMING if options[name] is not None}  # type: ignore[assignment]  # click's names are its keys
     if options["enabled"] is not None:
         given["enabled"] = options["enabled"]
     return given

@@ -11,10 +11,12 @@ from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import JobState
 from tasks.core.schedules.records import CatchUp
+from tasks.dispatch import Submission
+from tasks.scheduling import stored
 from tests.core.ledger.test_ledger_schedules import kept
+from tests.faulty.contract import ACT
 from tests.integration.house import House
 from tests.integration.processes import CommandContainer, await_true, family_of, freeze, thaw
-from tests.samples import PING
 
 _BACKLOG = 100
 
@@ -66,12 +68,16 @@ def test_ticks_come_once_across_a_leaders_death(
 ) -> None:
     """Five schedules, a tick a second each: none is lost with the leader, and none comes twice."""
     ledger = house.kernel.ledger
-    made = [kept(ledger, Tenant(house.tenant_id, "tests"), every_s=1, catch_up=CatchUp.ALL) for _ in range(5)]
+    tenant = Tenant(house.tenant_id, "tests")
+    wanted = stored(Submission(tenant.id, {"act": "succeed", "effects": str(house.folder / "effects")}))
+    job = {"kind": ACT, "submission": wanted}
+    made = [kept(ledger, tenant, every_s=1, catch_up=CatchUp.ALL, **job) for _ in range(5)]
 
     def ticks() -> dict[str, list[datetime]]:
         found: dict[str, list[datetime]] = {one.id: [] for one in made}
         with ledger.read() as connection:
-            for labels in connection.execute(sa.select(jobs.c.labels).where(jobs.c.kind == PING)).scalars():
+            labelled = sa.select(jobs.c.labels).where(jobs.c.correlation_id.in_(found))
+            for labels in connection.execute(labelled).scalars():
                 found[labels["schedule"]].append(datetime.fromisoformat(labels["tick"]))
         return {schedule_id: sorted(times) for schedule_id, times in found.items()}
 

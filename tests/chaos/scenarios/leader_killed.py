@@ -17,7 +17,6 @@ from tests.chaos.trial import Trial
 from tests.chaos.verdict import Verdict, judge
 from tests.integration.processes import LocalProcess
 
-
 # Each comes once a second, whoever leads.
 _SCHEDULES = 5
 
