@@ -10,11 +10,11 @@ from client.command.exits import Exit
 from client.command.jobs import pass_session
 from client.command.plain import clean, moment
 from client.command.session import Session, json_flag, output_option
-from client.schedules import Changes, Schedule, ScheduleFilters, Timing
+from client.schedules import Schedule, ScheduleFilters
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_TIMING = ("cron", "time_zone", "every_s", "catch_up", "name")
+_TIMING = ("cron", "time_zone", "every_s", "catch_up", "name", "enabled")
 _OF_JOB = (
     "priority",
     "timeout_s",
@@ -125,7 +125,7 @@ def create(session: Session, /, kind: str, **options: Any) -> Exit:
 @pass_session
 def edit(session: Session, /, schedule_id: str, **options: Any) -> Exit:
     """Change what is given of a schedule; --param adds to its input, --json replaces it."""
-    changes: Changes = {**_timing(options)}
+    changes = _timing(options)
     with session.client() as client:
         if any(options[name] not in (None, ()) for name in (*_OF_JOB, "pairs", "file", "labels")):
             job = client.schedules.get(schedule_id).job
@@ -192,11 +192,8 @@ def _described(schedule: Schedule) -> str:
     return "\n".join(clean(f"{name:<12}{value}") for name, value in lines.items() if value is not None)
 
 
-def _timing(options: Mapping[str, Any]) -> Timing:
-    given: Timing = {name: options[name] for name in _TIMING if options[name] is not None}  # type: ignore[assignment]  # click's names are its keys
-    if options["enabled"] is not None:
-        given["enabled"] = options["enabled"]
-    return given
+def _timing(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in _TIMING if options[name] is not None}
 
 
 def _job_changes(options: Mapping[str, Any], job: Mapping[str, Any]) -> dict[str, Any]:

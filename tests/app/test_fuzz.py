@@ -43,6 +43,7 @@ _CONFIG = {
         for name in ("POST /api/jobs", "POST /api/jobs/batch")
     ],
 }
+_OF_OTHER_SCHEMAS = ("/api/uploads", "/mcp", "/api/jobs/batch", "/api/schedules")
 # Whether a time has passed, and which goes with which.
 _TIMES = ("not_before", "expires_at", "expires_in_s")
 # Nor which cursors were given out, which uploads there are, whether a host's name is one, how a kind's parameters go
