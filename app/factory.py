@@ -25,6 +25,7 @@ from app import (
     matrices,
     previews,
     retries,
+    schedules,
     sessions,
     sites,
     submissions,
@@ -71,7 +72,7 @@ _CONCERNS = (
     *(submissions, jobs, retries, batches, job_batches, logs, artifacts, uploads, domain_events),
     *(catalogue, calibration, calibration_cache, matrices, fleet, backends, advice, health),
     *(discovery, tools, tool_exports, sessions, knowledge, sites, previews),
-    *(webhooks, callback_deliveries, connectors),
+    *(webhooks, callback_deliveries, connectors, schedules),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16

@@ -19,7 +19,7 @@ from app.auth import tenant_id
 from app.callbacks import own_callback
 from app.discovery import demand_budget
 from app.errors import FieldsRejected, Refusal
-from app.forms import read_form
+from app.forms import read_form, refused_times
 from app.inputs import Input, checked, one_if_large, read_json, validate_body
 from app.openapi import SECURITY, answer, problems
 from app.quotas import demand_quota
@@ -209,6 +209,8 @@ def submission_of(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str
         InputRejected: the body is refused.
     """
     form = read_form(validate_body(at.forms[spec.kind], body))
+    if refusals := refused_times(form):
+        raise FieldsRejected(refusals)
     _demand_backend(at, form.backend)
     return Submission(
         tenant_id=tenant_id(),
@@ -217,6 +219,8 @@ def submission_of(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str
         timeout_s=form.timeout_s,
         max_attempts=form.max_attempts,
         expires_in_s=form.expires_in_s,
+        not_before=form.not_before,
+        expires_at=form.expires_at,
         reference=form.reference,
         labels=form.labels,
         site=form.site,

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from client import address, calls
 from client.async_batches import AsyncBatches
 from client.async_knowledge import AsyncKnowledge
+from client.async_schedules import AsyncSchedules
 from client.async_sites import AsyncSites
 from client.async_tools import AsyncTools
 from client.async_webhooks import AsyncWebhooks
@@ -179,6 +180,11 @@ class AsyncSwitchyard:
     def sites(self) -> AsyncSites:
         """The sites that were published."""
         return AsyncSites(self._shell.run, self._limits, self._options)
+
+    @property
+    def schedules(self) -> AsyncSchedules:
+        """Your schedules: jobs that come again and again."""
+        return AsyncSchedules(self._perform)
 
     @property
     def webhooks(self) -> AsyncWebhooks:

@@ -39,6 +39,10 @@ class SubmitOptions(TypedDict, total=False):
     max_attempts: int
     expires_in_s: float
     """A job still queued after so long ends as failed, with the code ``expired``."""
+    not_before: datetime | str
+    """It waits until then; a ``datetime`` has a time zone."""
+    expires_at: datetime | str
+    """As ``expires_in_s``, at a time."""
     reference: str
     labels: Mapping[str, str]
     site: str
@@ -133,16 +137,17 @@ def submit(kind: str, params: Mapping[str, Any] | BaseModel | None, options: Sub
     request = Request(
         "POST", f"/api/jobs/{_segment(kind)}", headers=headers, body=json.dumps(body, default=_plain).encode()
     )
-    return Call(request, _accepted, limit="submit", extra_s=wait_s)
+    return Call(request, accepted, limit="submit", extra_s=wait_s)
 
 
 _BODY_OPTIONS = (
     *("priority", "timeout_s", "max_attempts", "expires_in_s", "reference", "labels", "site", "backend", "callback"),
-    *("unique_key", "concurrency_key"),
+    *("unique_key", "concurrency_key", "not_before", "expires_at"),
 )
 
 
-def _accepted(answer: Answer) -> Job:
+def accepted(answer: Answer) -> Job:
+    """Read the job that answers a submit."""
     job = parsed(Job, answer.json())
     told = {"replayed": "idempotency-replayed", "duplicate": "job-duplicate"}
     return job.model_copy(update={name: answer.headers.get(header) == "true" for name, header in told.items()})

@@ -40,6 +40,7 @@ from client.models import (
     WorkerInfo,
 )
 from client.patience import performed, waited
+from client.schedules import Schedules
 from client.sites import Sites
 from client.steps import Notice
 from client.tools import Tools
@@ -200,6 +201,11 @@ class Switchyard:
     def sites(self) -> Sites:
         """The sites that were published."""
         return Sites(self._shell.run, self._limits, self._options)
+
+    @property
+    def schedules(self) -> Schedules:
+        """Your schedules: jobs that come again and again."""
+        return Schedules(self._perform)
 
     @property
     def webhooks(self) -> Webhooks:

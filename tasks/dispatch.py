@@ -5,9 +5,11 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+
+from sqlalchemy.engine import Connection
 
 from tasks.core.callbacks.records import OwnCallback, Webhook
 from tasks.core.carriage import Carriage
@@ -40,6 +42,8 @@ class Submission:
     timeout_s: float | None = None
     max_attempts: int | None = None
     expires_in_s: float | None = None
+    not_before: datetime | None = None
+    expires_at: datetime | None = None
     reference: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     site: str | None = None
@@ -88,6 +92,39 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
     else:
         carrier.soon(kernel.events.ring)
     return accepted
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A job that is all but accepted, to be accepted as part of a transaction: see ``accept_ready``."""
+
+    job: Job
+    uploads: Sequence[str]
+    callback: Webhook | None
+
+
+def ready(kernel: Kernel, spec: JobSpec, submission: Submission) -> Ready:
+    """Make the job of a submission, for a transaction that accepts it.
+
+    Raises:
+        InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit.
+        LedgerUnavailable: its limits could not be read.
+    """
+    job = new_job(spec, submission, limited=kernel.limits.parks(submission.tenant_id, spec.kind))
+    callback = next(iter(_asked_for(kernel, job, submission.callback)), None)
+    return Ready(job, list(submission.uploads), callback)
+
+
+def accept_ready(connection: Connection, made: Ready, *, idempotency: Idempotency | None = None) -> Accepted:
+    """Accept a job in the transaction of ``connection``, once for a key. The dispatcher carries it.
+
+    Raises:
+        IdempotencyKeyReused: the key stands for another request.
+        InputRejected: an upload was removed meanwhile.
+    """
+    return accepting.accept_within(
+        connection, made.job, idempotency=idempotency, uploads=made.uploads, callback=made.callback
+    )
 
 
 def submit_many(kernel: Kernel, carrier: Carriage, items: Sequence[tuple[JobSpec, Submission]]) -> list[Accepted]:
@@ -286,7 +323,9 @@ def new_job(spec: JobSpec, submission: Submission, *, batch: JobBatch | None = N
     """
     timeout_s = _within(submission.timeout_s, spec.soft_limit_s, name="timeout_s", kind=spec.kind)
     attempts = _within(submission.max_attempts, spec.retry.max_attempts, name="max_attempts", kind=spec.kind)
-    at, expires_in_s = now(), submission.expires_in_s
+    at, expires_at = now(), submission.expires_at
+    if submission.expires_in_s is not None:
+        expires_at = at + timedelta(seconds=submission.expires_in_s)
     return Job(
         id=new_id(),
         tenant_id=submission.tenant_id,
@@ -302,7 +341,7 @@ def new_job(spec: JobSpec, submission: Submission, *, batch: JobBatch | None = N
         correlation_id=submission.correlation_id,
         traceparent=submission.traceparent,
         created_at=at,
-        not_before=None,
+        not_before=submission.not_before,
         published_at=None,
         started_at=None,
         claimed_at=None,
@@ -311,7 +350,7 @@ def new_job(spec: JobSpec, submission: Submission, *, batch: JobBatch | None = N
         timeout_s=timeout_s,
         hard_limit_s=timeout_s + spec.hard_limit_s - spec.soft_limit_s,
         silence_s=spec.silence_s,
-        expires_at=None if expires_in_s is None else at + timedelta(seconds=expires_in_s),
+        expires_at=expires_at,
         retry=spec.retry.name,
         attempt=0,
         max_attempts=int(attempts),
@@ -399,6 +438,10 @@ def _same(spec: JobSpec, submission: Submission) -> str:
     }
     if submission.backend != Backend.AUTO:  # a key that was given before there was a choice stands for the same
         same["backend"] = submission.backend
+    for name in ("not_before", "expires_at"):
+        moment: datetime | None = getattr(submission, name)
+        if moment is not None:
+            same[name] = moment.isoformat()
     if submission.callback is not None:
         same["callback"] = asdict(submission.callback)
     if submission.concurrency_key is not None:

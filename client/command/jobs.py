@@ -29,6 +29,8 @@ wait_option = click.option(
 @click.option("--timeout", "timeout_s", type=float, metavar="S", help="Limit of one attempt.")
 @click.option("--max-attempts", type=click.IntRange(min=1), help="How often to try.")
 @click.option("--expires-in", "expires_in_s", type=float, metavar="S", help="Fail it if nobody starts it by then.")
+@click.option("--not-before", metavar="TIME", help="Let it wait until then: 2027-01-31T12:00:00Z.")
+@click.option("--expires-at", metavar="TIME", help="As --expires-in, at a time.")
 @click.option("--reference", help="Your own name for it.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="A label to find it by.")
 @click.option("--site", help="The site it belongs to.")
@@ -103,6 +105,8 @@ def _described(job: Job) -> list[str]:
         "worker": job.worker,
         "backend": job.backend,
         "waiting for": job.waiting_for,
+        "not before": moment(job.not_before) if job.not_before and not job.is_terminal else None,
+        "expires": moment(job.expires_at) if job.expires_at and not job.is_terminal else None,
         "reference": job.reference,
         "created": moment(job.created_at),
         "finished": moment(job.finished_at) if job.finished_at else None,

@@ -102,13 +102,13 @@ AGEING_MS = 600_000
 """One point of priority is worth ten minutes of waiting: a hundred are worth 16 hours and 40 minutes."""
 
 
-def place_in_line(created_at: datetime, priority: int) -> int:
+def place_in_line(since: datetime, priority: int) -> int:
     """Return a job's place among its tenant's waiting jobs, the lowest first: priority, and age against it.
 
-    It never changes while a job waits. Of two jobs that were accepted together the priority alone decides; nothing
-    waits behind what was accepted later than ``AGEING_MS`` for each point that it lacks.
+    It never changes while a job waits. Of two jobs that were accepted (or due) together the priority alone decides;
+    nothing waits behind what came later than ``AGEING_MS`` for each point that it lacks.
     """
-    return int(created_at.timestamp() * 1000) - priority * AGEING_MS
+    return int(since.timestamp() * 1000) - priority * AGEING_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,10 @@ class Job:
 
     def __post_init__(self) -> None:
         """Reckon the place in line from what it is made of."""
-        object.__setattr__(self, "place", place_in_line(self.created_at, self.priority))
+        since = self.created_at
+        if self.attempt == 0 and self.not_before is not None:  # until its time it does not stand in line
+            since = max(since, self.not_before)
+        object.__setattr__(self, "place", place_in_line(since, self.priority))
 
 
 class Progress(BaseModel):

@@ -46,6 +46,7 @@ from tasks.discovery.store.tools import find_named
 from tasks.knowledge.records import ChunkWrite, Model, Origin, PageWrite, Source
 from tasks.knowledge.store.reindexing import JobKeeper
 from tasks.publishing.store.records import LedgerRecords
+from tests.core.ledger.test_ledger_schedules import kept
 from tests.core.ledger.test_ledger_uploads import an_upload
 from tests.discovery.tools import SITE, a_tool
 from tests.publishing.releases import release_facts
@@ -63,6 +64,7 @@ def engine(empty_url: str) -> Iterator[sa.Engine]:
 _SINCE_0001 = {
     *("webhooks", "callback_deliveries"),
     *("job_batches", "limits"),
+    "schedules",
     "connectors",
     *("publishing_sites", "publishing_releases", "publishing_turns"),
     *("knowledge_sites", "knowledge_pages", "knowledge_chunks", "knowledge_embeddings"),
@@ -120,6 +122,7 @@ def fill(ledger: Ledger) -> str:
         values = {"tenant_id": tenant.id, "size": 1, "fail_fast": False, "created_at": now()}
         connection.execute(job_batches.insert().values(id=new_id(), **values))
         connection.execute(limits.insert().values(tenant_id="*", kind="a.b"))
+    kept(ledger, tenant)
     secrets = SealedSecrets(("key",), b"sealed")
     keep_connector(ledger, tenant.id, "translator", service={"type": "http"}, secrets=secrets)
     return job.id
