@@ -14,6 +14,7 @@ from tasks.core.carriage import Carriage
 from tasks.core.clock import now
 from tasks.core.errors import InputRejected
 from tasks.core.events import EventsUnavailable
+from tasks.core.follow_ups.plans import Plan
 from tasks.core.ids import new_id
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import accepting, batches, job_batches, replaying, transitions
@@ -51,6 +52,7 @@ class Submission:
     unique_key: str | None = None
     uploads: Mapping[str, str] = field(default_factory=dict)
     callback: OwnCallback | None = None
+    plan: Plan = Plan()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
         may_publish=may_publish,
         uploads=list(submission.uploads),
         callback=_own_webhook(kernel, job, submission),
+        plan=submission.plan or None,
     )
     if not accepted.is_new:
         return accepted
@@ -103,7 +106,8 @@ def submit_many(kernel: Kernel, carrier: Carriage, items: Sequence[tuple[JobSpec
     jobs = [(job, _idempotency(kernel, *item)) for job, item in zip(members, items, strict=True)]
     uploads = {job.id: list(submission.uploads) for (job, _), (_, submission) in zip(jobs, items, strict=True)}
     callbacks = _own_webhooks(kernel, members, items)
-    accepted = accepting.accept_many(kernel.ledger, jobs, uploads=uploads, callbacks=callbacks)
+    plans = _plans(members, items)
+    accepted = accepting.accept_many(kernel.ledger, jobs, uploads=uploads, callbacks=callbacks, plans=plans)
     carrier.soon(kernel.events.ring)
     return accepted
 
@@ -149,7 +153,13 @@ def submit_batch(
     key = _batch_idempotency(kernel, plan, items)
     callbacks = _own_webhooks(kernel, members, items)
     earlier = accepting.accept_batch(
-        kernel.ledger, batch, members, idempotency=key, uploads=uploads, callbacks=callbacks
+        kernel.ledger,
+        batch,
+        members,
+        idempotency=key,
+        uploads=uploads,
+        callbacks=callbacks,
+        plans=_plans(members, items),
     )
     carrier.soon(kernel.events.ring)
     return BatchAccepted(earlier or batch.id, replayed=earlier is not None)
@@ -336,6 +346,11 @@ def new_job(spec: JobSpec, submission: Submission, *, batch: JobBatch | None = N
     )
 
 
+def _plans(members: Sequence[Job], items: Sequence[tuple[JobSpec, Submission]]) -> dict[str, Plan]:
+    planned = zip(members, items, strict=True)
+    return {job.id: submission.plan for job, (_, submission) in planned if submission.plan}
+
+
 def _own_webhooks(kernel: Kernel, members: Sequence[Job], items: Sequence[tuple[JobSpec, Submission]]) -> list[Webhook]:
     asked = (_own_webhook(kernel, job, submission) for job, (_, submission) in zip(members, items, strict=True))
     return [one for one in asked if one is not None]
@@ -402,6 +417,8 @@ def _same(spec: JobSpec, submission: Submission) -> str:
         same["concurrency_key"] = submission.concurrency_key
     if submission.unique_key is not None:
         same["unique_key"] = submission.unique_key
+    if submission.plan:
+        same["follow_ups"] = asdict(submission.plan)
     text = json.dumps(same, sort_keys=True)
     for upload_id, sha256 in submission.uploads.items():
         # Who sends a file again because an answer got lost sends the same request.
