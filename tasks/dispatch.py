@@ -17,7 +17,7 @@ from tasks.core.events import EventsUnavailable
 from tasks.core.follow_ups.plans import Plan
 from tasks.core.ids import new_id
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import accepting, batches, job_batches, replaying, transitions
+from tasks.core.ledger import accepting, batches, follow_ups, job_batches, replaying, transitions
 from tasks.core.ledger.accepting import Accepted, Idempotency
 from tasks.core.ledger.job_batches import JobBatch
 from tasks.core.ledger.queries import Filter
@@ -25,6 +25,9 @@ from tasks.core.ledger.webhooks import own_webhook
 from tasks.core.records import Backend, Cause, Job, JobState
 from tasks.core.relay import announce, announce_all
 from tasks.core.spec import JobSpec
+
+# Jobs of a chain that have not ended are one, and a few more where somebody has retried what had failed.
+_MOST_OF_CHAIN = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,16 @@ def cancel_batch(kernel: Kernel, carrier: Carriage, batch: JobBatch) -> int:
     job_batches.stop(kernel.ledger, batch.id)
     wanted = Filter(tenant_id=batch.tenant_id, batch_id=batch.id)
     return cancel_matching(kernel, carrier, wanted, limit=batch.size)
+
+
+def cancel_chain(kernel: Kernel, carrier: Carriage, chain_id: str, *, tenant_id: str) -> int:
+    """Let nothing more begin in a chain, and cancel what has not ended; return how many jobs that concerned."""
+    follow_ups.stop_chain(kernel.ledger, chain_id)
+    wanted = Filter(tenant_id=tenant_id, chain_id=chain_id)
+    changed = cancel_matching(kernel, carrier, wanted, limit=_MOST_OF_CHAIN)
+    # What began in the moment before has been cancelled now; should it end otherwise, nothing follows that, either.
+    follow_ups.stop_chain(kernel.ledger, chain_id)
+    return changed
 
 
 def cancel(kernel: Kernel, job_id: str, *, tenant_id: str) -> Job:

@@ -214,6 +214,37 @@ class ArtifactRecord(BaseModel):
     href: str
 
 
+class FollowUpState(StrEnum):
+    """What became of what a job was to start."""
+
+    WAITING = "waiting"
+    """The job has not ended, or ended just now."""
+    STARTED = "started"
+    """The follow-up was accepted as a job."""
+    FAILED = "failed"
+    """It could not be: its template does not fit what the job has left."""
+    SKIPPED = "skipped"
+    """Nothing was to follow this end."""
+
+
+class FollowUpRecord(BaseModel):
+    """What a job starts when it has ended."""
+
+    model_config = ConfigDict(use_enum_values=True)
+
+    state: FollowUpState = Field(
+        description="`waiting` for the end, `started`, `failed` (see `error`), or `skipped`: nothing follows this end."
+    )
+    on_success: str | None = Field(None, description="The kind that follows a result.")
+    on_failure: str | None = Field(None, description="The kind that follows an error.")
+    branch: Literal["on_success", "on_failure"] | None = Field(
+        None, description="Which of them this end has called for."
+    )
+    job_id: str | None = Field(None, description="The job that was started.")
+    error: JobError | None = Field(None, description="Why it could not be started.")
+    settled_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """One row of the ledger's ``uploads``: a file that a tenant sent, or is sending.
@@ -315,3 +346,6 @@ class JobRecord(JobSummary):
     result: dict[str, Any] | None = None
     attempts: list[AttemptRecord] = []
     artifacts: list[ArtifactRecord] = []
+    parent_job_id: str | None = Field(None, description="The job that this one follows.")
+    chain_id: str | None = Field(None, description="The first job of its chain; null: it is part of none.")
+    follow_up: FollowUpRecord | None = Field(None, description="What it starts when it has ended; null: nothing.")

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from tasks.core.records import JobError, JobState
+from tasks.core.records import FollowUpRecord, FollowUpState, JobError, JobState
 
 MOST_STEPS = 10
 """Follow-ups that may come one after the other behind a job."""
@@ -20,19 +18,6 @@ class Branch(StrEnum):
     """A result."""
     FAILURE = "on_failure"
     """An error, whatever it was: refused, attempts used up, expired."""
-
-
-class FollowUpState(StrEnum):
-    """What became of what a job was to start."""
-
-    WAITING = "waiting"
-    """The job has not ended, or ended just now."""
-    STARTED = "started"
-    """The follow-up was accepted as a job."""
-    FAILED = "failed"
-    """It could not be: its template does not fit what the job has left."""
-    SKIPPED = "skipped"
-    """Nothing was to follow this end."""
 
 
 BRANCH_OF = {JobState.SUCCEEDED: Branch.SUCCESS, JobState.FAILED: Branch.FAILURE}
@@ -86,22 +71,6 @@ class Link:
         return Plan(self.on_success, self.on_failure)
 
 
-class FollowUpRecord(BaseModel):
-    """What a job starts when it has ended."""
-
-    model_config = ConfigDict(use_enum_values=True)
-
-    state: FollowUpState = Field(
-        description="`waiting` for the end, `started`, `failed` (see `error`), or `skipped`: nothing follows this end."
-    )
-    on_success: str | None = Field(None, description="The kind that follows a result.")
-    on_failure: str | None = Field(None, description="The kind that follows an error.")
-    branch: Branch | None = Field(None, description="Which of them this end has called for.")
-    job_id: str | None = Field(None, description="The job that was started.")
-    error: JobError | None = Field(None, description="Why it could not be started.")
-    settled_at: datetime | None = None
-
-
 def record_of_link(link: Link) -> FollowUpRecord | None:
     """Return what a client sees of a link; None where nothing was to follow."""
     if link.state is None:
@@ -110,7 +79,7 @@ def record_of_link(link: Link) -> FollowUpRecord | None:
         state=FollowUpState(link.state),
         on_success=link.on_success and link.on_success["kind"],
         on_failure=link.on_failure and link.on_failure["kind"],
-        branch=None if link.branch is None else Branch(link.branch),
+        branch=cast("Any", link.branch),
         job_id=link.child_id,
         error=None if link.error is None else JobError(**link.error),
         settled_at=link.settled_at,

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Row
 from tasks.core.callbacks.records import Webhook
 from tasks.core.clock import now
 from tasks.core.domain_events import FOLLOW_UP_FAILED, Emission
-from tasks.core.follow_ups.plans import Branch, FollowUpState, Link, Plan
+from tasks.core.follow_ups.plans import Branch, Link, Plan
 from tasks.core.ledger.callback_tables import webhooks
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.follow_up_tables import IS_WAITING, follow_ups
@@ -22,7 +22,7 @@ from tasks.core.ledger.outbox import write_event
 from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, job_of
 from tasks.core.ledger.rows import values_of
 from tasks.core.ledger.schema import jobs
-from tasks.core.records import Job
+from tasks.core.records import FollowUpState, Job
 
 _OF_LINK = [follow_ups.c[name] for name in Link.__dataclass_fields__]
 
