@@ -1,5 +1,7 @@
 """Chains: a job, what followed it, what followed that, seen and cancelled as one."""
 
+from contextlib import suppress
+
 import structlog
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
@@ -12,10 +14,11 @@ from app.inputs import checked
 from app.jobs import JobPath, find_job
 from app.openapi import SECURITY, answer, problems
 from app.services import Services, services
+from tasks.core.errors import Conflict
 from tasks.core.follow_ups.plans import record_of_link
 from tasks.core.ledger import follow_ups, queries
 from tasks.core.records import FollowUpRecord, Job, JobState
-from tasks.dispatch import cancel_chain
+from tasks.dispatch import cancel, cancel_chain
 
 log = structlog.get_logger()
 
@@ -64,7 +67,10 @@ def cancel_jobs_of_chain(path: JobPath) -> Response:
     at = services()
     job = find_job(at, path.job_id)
     link = follow_ups.link_of(at.kernel.ledger, job.id)
-    if link is not None:
+    if link is None:
+        with suppress(Conflict):  # it has ended
+            cancel(at.kernel, job.id, tenant_id=tenant_id())
+    else:
         changed = cancel_chain(at.kernel, at.carrier, link.chain_id, tenant_id=tenant_id())
         log.info("chain_cancelled", chain_id=link.chain_id, changed=changed)
     return json_answer(_chain_of(at, find_job(at, path.job_id)), status=202)

@@ -46,8 +46,8 @@ def planned(at: Services, spec: JobSpec, form: Form) -> Planned:
     if form.on_success is None and form.on_failure is None:
         return Planned(Plan())
     reading = _Reading(at)
-    steps = {
-        branch: reading.step(step, (branch.value,), ((spec, branch),))
+    steps: dict[str, Any] = {
+        branch.value: reading.step(step, (branch.value,), ((spec, branch),))
         for branch, step in ((Branch.SUCCESS, form.on_success), (Branch.FAILURE, form.on_failure))
         if step is not None
     }
@@ -77,7 +77,8 @@ class _Reading:
         """Return a step as it is kept, with what follows it; ``ancestors`` as in ``leads_somewhere``."""
         self.count += 1
         if self.count > _MOST_IN_ALL:
-            raise FieldsRejected([Refusal(field=".".join(path), message=f"More than {_MOST_IN_ALL} follow-ups in all.")])
+            message = f"More than {_MOST_IN_ALL} follow-ups in all."
+            raise FieldsRejected([Refusal(field=_joined(*path), message=message)])
         kept = sent.model_dump(mode="json", exclude_unset=True, exclude={"callback", "on_success", "on_failure"})
         kept["params"] = sent.params
         spec = self.at.specs.get(sent.kind)
@@ -174,9 +175,8 @@ def _no_kind(at: Services, kind: str) -> str:
 def _leads_nowhere(hole: Hole, ancestors: _Ancestors) -> str:
     spec, branch = ancestors[0]
     end = "result" if branch is Branch.SUCCESS else "error"
-    return (
-        f"`{hole.pointer}` leads nowhere: {spec.kind} has no such value. There are /job, /request and /{end}"
-        + (", and /parent." if len(ancestors) > 1 else ".")
+    return f"`{hole.pointer}` leads nowhere: {spec.kind} has no such value. There are /job, /request and /{end}" + (
+        ", and /parent." if len(ancestors) > 1 else "."
     )
 
 

@@ -30,9 +30,9 @@ class FollowUp(Input):
     kind: Annotated[Text, Field(min_length=1, max_length=100)] = Field(description="As `/api/kinds` lists it.")
     params: dict[str, Any] = Field(
         {},
-        description="What that kind takes. Anywhere in it, `{\"$from\": \"/result/url\"}` takes a value of the job that "
-        "ended, by JSON Pointer: of `/job`, `/request`, `/result` or `/error`, `/parent`; with `default` where there is "
-        "none.",
+        description='What that kind takes. Anywhere in it, `{"$from": "/result/url"}` takes a value of the job that '
+        "ended, by JSON Pointer: of `/job`, `/request`, `/result` or `/error`, `/parent`; beside it, `default` says "
+        "what stands there where there is none.",
     )
     timeout_s: float | None = Field(None, gt=0, description="The kind's own at most.")
     max_attempts: int | None = Field(None, ge=1, description="At most the kind's own.")

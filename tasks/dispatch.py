@@ -55,7 +55,7 @@ class Submission:
     unique_key: str | None = None
     uploads: Mapping[str, str] = field(default_factory=dict)
     callback: OwnCallback | None = None
-    plan: Plan = Plan()
+    plan: Plan = field(default_factory=Plan)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ def _document(kernel: Kernel, job: Job, parent_id: str | None, back: int) -> dic
     parent = None
     if back and parent_id is not None and (before := queries.job(kernel.ledger, parent_id, tenant_id=job.tenant_id)):
         link = follow_ups.link_of(kernel.ledger, before.id)
-        parent = _document(kernel, before, link and link.parent_id, back - 1)
+        parent = _document(kernel, before, None if link is None else link.parent_id, back - 1)
     return document_of(job, parent)
 
 

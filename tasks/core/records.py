@@ -111,6 +111,10 @@ def place_in_line(created_at: datetime, priority: int) -> int:
     return int(created_at.timestamp() * 1000) - priority * AGEING_MS
 
 
+# No job has this place.
+_TO_BE_RECKONED = -(2**63)
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One row of the ledger's ``jobs``."""
@@ -159,11 +163,12 @@ class Job:
     parked: bool = False
     limited: bool = False
     unique_key: str | None = None
-    place: int = field(init=False, compare=False)
+    place: int = field(default=_TO_BE_RECKONED, compare=False)
 
     def __post_init__(self) -> None:
-        """Reckon the place in line from what it is made of."""
-        object.__setattr__(self, "place", place_in_line(self.created_at, self.priority))
+        """Reckon the place in line from what it is made of, unless it is another's: see ``follow_ups``."""
+        if self.place == _TO_BE_RECKONED:
+            object.__setattr__(self, "place", place_in_line(self.created_at, self.priority))
 
 
 class Progress(BaseModel):

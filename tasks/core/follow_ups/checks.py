@@ -1,4 +1,4 @@
-"""What can be told of a template before anything has run: everything that does not depend on what is to be filled in."""
+"""What can be told of a template before anything has run: all that does not depend on what it is filled with."""
 
 from collections.abc import Mapping
 from typing import Any

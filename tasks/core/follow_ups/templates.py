@@ -50,7 +50,7 @@ def holes_of(template: object) -> list[Hole]:
         TemplateRefused: a hole is written wrongly, or there are too many.
     """
     found: list[Hole] = []
-    _put(template, (), lambda hole: found.append(hole))
+    _put(template, (), found.append)
     if len(found) > MOST_HOLES:
         raise TemplateRefused(f"has more than {MOST_HOLES} places to be filled", found[MOST_HOLES].path)
     return found
@@ -146,7 +146,8 @@ def _value_for(hole: Hole, document: Mapping[str, Any]) -> Any:
         elif hole.has_default:
             return hole.default
         else:
-            raise TemplateRefused(f"`{hole.pointer}` leads nowhere: the job that was followed has no such value.", hole.path)
+            message = f"`{hole.pointer}` leads nowhere: the job that was followed has no such value."
+            raise TemplateRefused(message, hole.path)
     return hole.default if value is None and hole.has_default else value
 
 

@@ -216,8 +216,7 @@ def accept_follow_up(
         place = hold(connection, found)
         if place is None:
             return False
-        _write(connection, [(job, None)])
-        connection.execute(jobs.update().where(jobs.c.id == job.id).values(place=place))
+        _write(connection, [(replace(job, place=place), None)])
         keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads)
         write_own(connection, [] if callback is None else [callback])
         write_links(connection, [next_link(job, plan, after=found.link)])
@@ -250,10 +249,7 @@ _INSERT_KEY = PreparedInsert(idempotency_keys)
 def _insert_alone() -> sa.Select[str]:
     """Return the insert of a job and its event as one statement, which PostgreSQL needs but one round trip for."""
     new = (
-        jobs.insert()
-        .values({column: _bound("job", column) for column in (*JOB_COLUMNS, jobs.c.place)})
-        .returning(jobs.c.id)
-        .cte("new")
+        jobs.insert().values({column: _bound("job", column) for column in JOB_COLUMNS}).returning(jobs.c.id).cte("new")
     )
     told = [column for column in state_events.c if column.name not in {"job_id", "in_stream", "calls_back"}]
     event = state_events.insert().from_select(

@@ -1,7 +1,8 @@
 """Follow-ups in the ledger: what is to follow which job, and the one moment at which it is accepted.
 
 Nothing of this is part of a transition. A job that has ended, and a row that still waits, are all that there is to
-find; whoever finds them accepts the follow-up and closes the row in one transaction. A death in between changes nothing.
+find; whoever finds them accepts the follow-up and closes that row in one transaction. A death
+before it changes nothing.
 """
 
 from collections.abc import Mapping, Sequence

@@ -34,9 +34,7 @@ def upgrade() -> None:
         ("ix_follow_ups_parent_id", "parent_id", "parent_id IS NOT NULL"),
         ("ix_follow_ups_waiting", "job_id", "state = 'waiting'"),
     ):
-        op.create_index(
-            name, "follow_ups", [column], sqlite_where=sa.text(where), postgresql_where=sa.text(where)
-        )
+        op.create_index(name, "follow_ups", [column], sqlite_where=sa.text(where), postgresql_where=sa.text(where))
 
 
 def downgrade() -> None:
