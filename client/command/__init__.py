@@ -46,6 +46,7 @@ def cli(session: Session, *, url: str | None, key: str | None, as_json: bool, re
 
 for command in (
     jobs.submit,
+    jobs.chain,
     jobs.upload,
     jobs.status,
     jobs.watch,
