@@ -30,18 +30,17 @@ Secret = Annotated[
 ]
 BatchEvent = Literal["batch.progressed", "batch.ended", "batch.*"]
 JobEvent = Literal["job.started", "job.succeeded", "job.failed", "job.cancelled", "job.*"]
-_ENDS: list[JobEvent] = ["job.succeeded", "job.failed", "job.cancelled"]
+JobEvents = Annotated[list[JobEvent], Field(min_length=1, max_length=5)]
+ENDS: list[JobEvent] = ["job.succeeded", "job.failed", "job.cancelled"]
 
 
 class Callback(Input):
     """Where a job's events go."""
 
     url: CallbackURL
+    events: JobEvents = Field(ENDS, description="Of which events; by default of its end, whatever that is.")
     secret: Secret | None = Field(
         None, description="Signs the deliveries; without it, `GET /api/webhooks/signing-secret` does."
-    )
-    events: Annotated[list[JobEvent], Field(min_length=1, max_length=5)] = Field(
-        _ENDS, description="Of which events; by default of its end, whatever that is."
     )
 
 

@@ -13,6 +13,7 @@ from app import (
     calibration_cache,
     callback_deliveries,
     catalogue,
+    chains,
     connectors,
     discovery,
     domain_events,
@@ -69,7 +70,7 @@ from tasks.knowledge.store.reading import LedgerLibrary
 from tasks.registry import load_specs
 
 _CONCERNS = (
-    *(submissions, jobs, retries, batches, job_batches, logs, artifacts, uploads, domain_events),
+    *(submissions, jobs, retries, batches, job_batches, chains, logs, artifacts, uploads, domain_events),
     *(catalogue, calibration, calibration_cache, matrices, fleet, backends, advice, health),
     *(discovery, tools, tool_exports, sessions, knowledge, sites, previews),
     *(webhooks, callback_deliveries, connectors, schedules),

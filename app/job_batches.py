@@ -15,6 +15,7 @@ from app.auth import tenant_id
 from app.callbacks import BatchCallback, own_callback
 from app.discovery import demand_budget
 from app.errors import FieldsRejected, Refusal, refusals_of
+from app.follow_ups import kinds_in
 from app.inputs import Input, Text, checked, one_if_large
 from app.openapi import SECURITY, answer, problems
 from app.relaying import aside_if_large
@@ -153,8 +154,9 @@ def accept_batch(at: Services, sent: BatchSubmission, *, key: str | None = None)
     """
     with one_if_large():
         items = _checked_items(at, sent.jobs)
-    for spec in {spec.kind: spec for spec, _ in items}.values():
-        demand_budget(at, spec, key=key)
+    kinds = {spec.kind for spec, _ in items} | {kind for _, one in items for kind in kinds_in(one.plan)}
+    for kind in sorted(kinds):
+        demand_budget(at, at.specs[kind], key=key)
     plan = BatchPlan(
         tenant_id=tenant_id(),
         name=sent.name,

@@ -31,6 +31,7 @@ from client.models import (
     Advice,
     Artifact,
     BackendInfo,
+    Chain,
     Change,
     DomainEvent,
     Job,
@@ -304,6 +305,14 @@ class AsyncSwitchyard:
             Conflict: it has ended otherwise.
         """
         return await self._perform(calls.cancel(job_id))
+
+    async def chain(self, job_id: str) -> Chain:
+        """Read a job, what it follows and what followed it."""
+        return await self._perform(calls.chain(job_id))
+
+    async def cancel_chain(self, job_id: str) -> Chain:
+        """Cancel a whole chain, at whichever of its jobs: what runs stops within seconds, and nothing follows."""
+        return await self._perform(calls.cancel_chain(job_id))
 
     async def retry(self, job_id: str) -> Job:
         """Run a failed or cancelled job again: the same id, a new attempt, as many attempts as it had at first.

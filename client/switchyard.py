@@ -28,6 +28,7 @@ from client.models import (
     Advice,
     Artifact,
     BackendInfo,
+    Chain,
     Change,
     DomainEvent,
     Job,
@@ -318,6 +319,14 @@ class Switchyard:
             Conflict: it has ended otherwise.
         """
         return self._perform(calls.cancel(job_id))
+
+    def chain(self, job_id: str) -> Chain:
+        """Read a job, what it follows and what followed it."""
+        return self._perform(calls.chain(job_id))
+
+    def cancel_chain(self, job_id: str) -> Chain:
+        """Cancel a whole chain, at whichever of its jobs: what runs stops within seconds, and nothing follows."""
+        return self._perform(calls.cancel_chain(job_id))
 
     def retry(self, job_id: str) -> Job:
         """Run a failed or cancelled job again: the same id, a new attempt, as many attempts as it had at first.

@@ -16,9 +16,10 @@ from tasks.core.carriage import Carriage
 from tasks.core.clock import now
 from tasks.core.errors import InputRejected
 from tasks.core.events import EventsUnavailable
+from tasks.core.follow_ups.plans import Plan
 from tasks.core.ids import new_id
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import accepting, batches, job_batches, replaying, transitions
+from tasks.core.ledger import accepting, batches, follow_ups, job_batches, replaying, transitions
 from tasks.core.ledger.accepting import Accepted, Idempotency
 from tasks.core.ledger.job_batches import JobBatch
 from tasks.core.ledger.queries import Filter
@@ -26,6 +27,9 @@ from tasks.core.ledger.webhooks import own_webhook
 from tasks.core.records import Backend, Cause, Job, JobState
 from tasks.core.relay import announce, announce_all
 from tasks.core.spec import JobSpec
+
+# Jobs of a chain that have not ended are one, and a few more where somebody has retried what had failed.
+_MOST_OF_CHAIN = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Submission:
     unique_key: str | None = None
     uploads: Mapping[str, str] = field(default_factory=dict)
     callback: OwnCallback | None = None
+    plan: Plan = field(default_factory=Plan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
         may_publish=may_publish,
         uploads=list(submission.uploads),
         callback=next(iter(_asked_for(kernel, job, submission.callback)), None),
+        plan=submission.plan or None,
     )
     if not accepted.is_new:
         return accepted
@@ -101,6 +107,7 @@ class Ready:
     job: Job
     uploads: Sequence[str]
     callback: Webhook | None
+    plan: Plan | None
 
 
 def ready(kernel: Kernel, spec: JobSpec, submission: Submission) -> Ready:
@@ -112,7 +119,7 @@ def ready(kernel: Kernel, spec: JobSpec, submission: Submission) -> Ready:
     """
     job = new_job(spec, submission, limited=kernel.limits.parks(submission.tenant_id, spec.kind))
     callback = next(iter(_asked_for(kernel, job, submission.callback)), None)
-    return Ready(job, list(submission.uploads), callback)
+    return Ready(job, list(submission.uploads), callback, submission.plan or None)
 
 
 def accept_ready(connection: Connection, made: Ready, *, idempotency: Idempotency | None = None) -> Accepted:
@@ -123,7 +130,7 @@ def accept_ready(connection: Connection, made: Ready, *, idempotency: Idempotenc
         InputRejected: an upload was removed meanwhile.
     """
     return accepting.accept_within(
-        connection, made.job, idempotency=idempotency, uploads=made.uploads, callback=made.callback
+        connection, made.job, idempotency=idempotency, uploads=made.uploads, callback=made.callback, plan=made.plan
     )
 
 
@@ -140,7 +147,8 @@ def submit_many(kernel: Kernel, carrier: Carriage, items: Sequence[tuple[JobSpec
     jobs = [(job, _idempotency(kernel, *item)) for job, item in zip(members, items, strict=True)]
     uploads = {job.id: list(submission.uploads) for (job, _), (_, submission) in zip(jobs, items, strict=True)}
     callbacks = _own_webhooks(kernel, members, items)
-    accepted = accepting.accept_many(kernel.ledger, jobs, uploads=uploads, callbacks=callbacks)
+    plans = _plans(members, items)
+    accepted = accepting.accept_many(kernel.ledger, jobs, uploads=uploads, callbacks=callbacks, plans=plans)
     carrier.soon(kernel.events.ring)
     return accepted
 
@@ -187,7 +195,13 @@ def submit_batch(
     key = _batch_idempotency(kernel, plan, items)
     callbacks = _own_webhooks(kernel, members, items) + _asked_for(kernel, batch, plan.callback)
     earlier = accepting.accept_batch(
-        kernel.ledger, batch, members, idempotency=key, uploads=uploads, callbacks=callbacks
+        kernel.ledger,
+        batch,
+        members,
+        idempotency=key,
+        uploads=uploads,
+        callbacks=callbacks,
+        plans=_plans(members, items),
     )
     carrier.soon(kernel.events.ring)
     return BatchAccepted(earlier or batch.id, replayed=earlier is not None)
@@ -201,6 +215,16 @@ def cancel_batch(kernel: Kernel, carrier: Carriage, batch: JobBatch) -> int:
     job_batches.stop(kernel.ledger, batch.id)
     wanted = Filter(tenant_id=batch.tenant_id, batch_id=batch.id)
     return cancel_matching(kernel, carrier, wanted, limit=batch.size)
+
+
+def cancel_chain(kernel: Kernel, carrier: Carriage, chain_id: str, *, tenant_id: str) -> int:
+    """Let nothing more begin in a chain, and cancel what has not ended; return how many jobs that concerned."""
+    follow_ups.stop_chain(kernel.ledger, chain_id)
+    wanted = Filter(tenant_id=tenant_id, chain_id=chain_id)
+    changed = cancel_matching(kernel, carrier, wanted, limit=_MOST_OF_CHAIN)
+    # What began in the moment before has been cancelled now; should it end otherwise, nothing follows that, either.
+    follow_ups.stop_chain(kernel.ledger, chain_id)
+    return changed
 
 
 def cancel(kernel: Kernel, job_id: str, *, tenant_id: str) -> Job:
@@ -376,6 +400,11 @@ def new_job(spec: JobSpec, submission: Submission, *, batch: JobBatch | None = N
     )
 
 
+def _plans(members: Sequence[Job], items: Sequence[tuple[JobSpec, Submission]]) -> dict[str, Plan]:
+    planned = zip(members, items, strict=True)
+    return {job.id: submission.plan for job, (_, submission) in planned if submission.plan}
+
+
 def _own_webhooks(kernel: Kernel, members: Sequence[Job], items: Sequence[tuple[JobSpec, Submission]]) -> list[Webhook]:
     pairs = zip(members, items, strict=True)
     return [one for job, (_, submission) in pairs for one in _asked_for(kernel, job, submission.callback)]
@@ -448,6 +477,8 @@ def _same(spec: JobSpec, submission: Submission) -> str:
         same["concurrency_key"] = submission.concurrency_key
     if submission.unique_key is not None:
         same["unique_key"] = submission.unique_key
+    if submission.plan:
+        same["follow_ups"] = asdict(submission.plan)
     text = json.dumps(same, sort_keys=True)
     for upload_id, sha256 in submission.uploads.items():
         # Who sends a file again because an answer got lost sends the same request.

@@ -1,4 +1,4 @@
-"""Limits and batches, looked after by whoever leads: with the ledger alone, and in small steps."""
+"""Limits, batches and follow-ups, looked after by whoever leads: with the ledger alone, and in small steps."""
 
 import time
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from tasks.core.ledger import batches, job_batches, parking
 from tasks.core.ledger.queries import Filter
 from tasks.core.records import JobState
 from tasks.core.relay import announce_all
+from workers.following import FollowUps
 from workers.judge import Every
 
 RELEASE_EVERY_S = 0.1
@@ -16,15 +17,19 @@ _TEND_EVERY_S = 0.5
 
 
 class Flow:
-    """Releases what a limit kept back and has room for, and looks after batches. Call ``tick`` as often as you like."""
+    """Releases what a limit kept back and has room for, starts what follows jobs that have ended, looks after batches.
+
+    Call ``tick`` as often as you like.
+    """
 
     def __init__(self, kernel: Kernel, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._kernel = kernel
         self._releases = Every(RELEASE_EVERY_S, clock=clock)
         self._tends = Every(_TEND_EVERY_S, clock=clock)
         self._has_batches = False
+        self._follow_ups = FollowUps(kernel, clock=clock)
         self.is_busy = False
-        """Whether a job was parked or a batch open, as of the newest look."""
+        """Whether a job was parked, a batch open or a job to be followed, as of the newest look."""
 
     def tick(self) -> None:
         """Do what is due.
@@ -39,7 +44,8 @@ class Flow:
         has_parked = parking.anything_parked(self._kernel.ledger)
         if has_parked:
             parking.release(self._kernel.ledger)
-        self.is_busy = self._has_batches or has_parked
+        self._follow_ups.tick()
+        self.is_busy = self._has_batches or has_parked or self._follow_ups.is_busy
 
     def _tend(self) -> bool:
         ledger = self._kernel.ledger

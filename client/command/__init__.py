@@ -48,6 +48,7 @@ def cli(session: Session, *, url: str | None, key: str | None, as_json: bool, re
 
 for command in (
     jobs.submit,
+    jobs.chain,
     jobs.upload,
     jobs.status,
     jobs.watch,

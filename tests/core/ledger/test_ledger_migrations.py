@@ -15,6 +15,7 @@ from tasks.connectors.store.records import SealedSecrets, keep_connector
 from tasks.core.callbacks.records import TEST
 from tasks.core.clock import now
 from tasks.core.errors import ConfigurationRefused
+from tasks.core.follow_ups.plans import Plan
 from tasks.core.ids import new_id
 from tasks.core.ledger import (
     Ledger,
@@ -66,6 +67,7 @@ _SINCE_0001 = {
     *("job_batches", "limits"),
     "schedules",
     "connectors",
+    "follow_ups",
     *("publishing_sites", "publishing_releases", "publishing_turns"),
     *("knowledge_sites", "knowledge_pages", "knowledge_chunks", "knowledge_embeddings"),
     *("discovery_tools", "discovery_tool_versions", "discovery_tool_terms", "discovery_tool_notes"),
@@ -98,7 +100,13 @@ def fill(ledger: Ledger) -> str:
         connection.execute(outbox.insert().values(id=new_id(), tenant_id=tenant.id, type="a.b", at=now(), data={}))
     upload = an_upload(tenant, completed_at=now())
     uploads.create(ledger, upload, quota_bytes=upload.size_bytes)
-    accepting.accept(ledger, a_job(tenant), idempotency=Idempotency("k", "b" * 64, ttl_s=60), uploads=[upload.id])
+    accepting.accept(
+        ledger,
+        a_job(tenant),
+        idempotency=Idempotency("k", "b" * 64, ttl_s=60),
+        uploads=[upload.id],
+        plan=Plan({"kind": "a.b"}),
+    )
     cached_results.remember(ledger, job.id, fence=1, key="k" * 64)
     cached_results.count_lookup(ledger, job.id, hit=False)
     costs.keep(ledger, job.id, fence=1, method="m", amount=1.0, budget=Budget(0.5))
