@@ -69,7 +69,12 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
         IdempotencyKeyReused: the key stands for another request.
         LedgerUnavailable: nothing was accepted.
     """
-    job = new_job(spec, submission, limited=kernel.limits.parks(submission.tenant_id, spec.kind))
+    job = new_job(
+        spec,
+        submission,
+        limited=kernel.limits.parks(submission.tenant_id, spec.kind),
+        paused_by=_paused_by(kernel, spec, submission),
+    )
     key = _idempotency(kernel, spec, submission)
     # Whether a live worker has what the kind needs is the dispatcher's to know.
     may_publish = carrier.is_open and not spec.capabilities and submission.backend != Backend.LOCAL
@@ -270,15 +275,33 @@ def _new_jobs(
         for spec, submission in items
     }
     return [
-        new_job(spec, submission, batch=batch, limited=limited[submission.tenant_id, spec.kind])
+        new_job(
+            spec,
+            submission,
+            batch=batch,
+            limited=limited[submission.tenant_id, spec.kind],
+            paused_by=_paused_by(kernel, spec, submission),
+        )
         for spec, submission in items
     ]
 
 
-def new_job(spec: JobSpec, submission: Submission, *, batch: JobBatch | None = None, limited: bool = False) -> Job:
+def _paused_by(kernel: Kernel, spec: JobSpec, submission: Submission) -> str | None:
+    found = kernel.pauses.holding(queue=spec.queue, kind=spec.kind, tenant_id=submission.tenant_id)
+    return None if found is None else found.id
+
+
+def new_job(
+    spec: JobSpec,
+    submission: Submission,
+    *,
+    batch: JobBatch | None = None,
+    limited: bool = False,
+    paused_by: str | None = None,
+) -> Job:
     """Make the row of a job that was just submitted: queued, never carried, and parked where a limit may concern it.
 
-    ``limited``: one of its tenant or kind does.
+    ``limited``: one of its tenant or kind does. ``paused_by``: the pause that holds it, as far as is known here.
 
     Raises:
         InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit.
@@ -329,10 +352,12 @@ def new_job(spec: JobSpec, submission: Submission, *, batch: JobBatch | None = N
         batch_id=None if batch is None else batch.id,
         concurrency_key=submission.concurrency_key,
         parked=limited
+        or paused_by is not None
         or submission.concurrency_key is not None
         or (batch is not None and batch.parallel_limit is not None),
         limited=limited,
         unique_key=submission.unique_key,
+        paused_by=paused_by,
     )
 
 

@@ -84,6 +84,7 @@ class Cause(StrEnum):
     REPLAYED = "replayed"
     EXPIRED = "expired"
     SILENT = "silent"
+    PURGED = "purged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,7 @@ class Job:
     parked: bool = False
     limited: bool = False
     unique_key: str | None = None
+    paused_by: str | None = None
     place: int = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
