@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -16,9 +16,11 @@ from tasks.core.errors import InputRejected
 from tasks.core.events import EventsUnavailable
 from tasks.core.ids import new_id
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import accepting, batches, job_batches, replaying, transitions
+from tasks.core.ledger import accepting, batches, job_batches, pauses, replaying, transitions
 from tasks.core.ledger.accepting import Accepted, Idempotency
+from tasks.core.ledger.audit import Actor
 from tasks.core.ledger.job_batches import JobBatch
+from tasks.core.ledger.pauses import Pause, Scope
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.webhooks import own_webhook
 from tasks.core.records import Backend, Cause, Job, JobState
@@ -236,30 +238,67 @@ def remove_remains(kernel: Kernel, job_ids: Sequence[str]) -> None:
             kernel.events.erase(job_id)
 
 
-def cancel_matching(kernel: Kernel, carrier: Carriage, wanted: Filter, *, limit: int) -> int:
+def cancel_matching(kernel: Kernel, carrier: Carriage, wanted: Filter, *, limit: int, by: Actor | None = None) -> int:
     """Cancel at most ``limit`` jobs, queued ones now and running ones through their workers; return how many."""
     changed = 0
-    for batch in batches.cancel(kernel.ledger, wanted, limit=limit):
+    for batch in batches.cancel(kernel.ledger, wanted, limit=limit, by=by):
         cancelled = [job for job in batch if job.state is JobState.CANCELLED]
         carrier.soon(partial(announce_all, kernel.ledger, kernel.events, cancelled))
         changed += len(batch)
     return changed
 
 
-def retry_matching(kernel: Kernel, carrier: Carriage, wanted: Filter, *, limit: int) -> int:
+def purge_matching(kernel: Kernel, carrier: Carriage, wanted: Filter, *, limit: int, by: Actor) -> int:
+    """Cancel at most ``limit`` queued jobs with the cause ``purged``; return how many."""
+    changed = 0
+    for batch in batches.purge(kernel.ledger, wanted, limit=limit, by=by):
+        carrier.soon(partial(announce_all, kernel.ledger, kernel.events, batch))
+        changed += len(batch)
+    return changed
+
+
+def pause(
+    kernel: Kernel,
+    carrier: Carriage,
+    scope: Scope,
+    *,
+    by: Actor,
+    reason: str | None = None,
+    until: datetime | None = None,
+) -> tuple[Pause, bool]:
+    """Let no job of ``scope`` begin from now on; return the pause, and whether it is new."""
+    made = pauses.pause(kernel.ledger, scope, by=by, reason=reason, until=until)
+    kernel.pauses.look_again()
+    carrier.soon(kernel.events.ring)
+    return made
+
+
+def resume(kernel: Kernel, carrier: Carriage, pause_id: str, *, by: Actor) -> Pause:
+    """End a pause; the dispatcher carries at once what it held.
+
+    Raises:
+        NotFound: none that holds has this id.
+    """
+    ended = pauses.resume(kernel.ledger, pause_id, by=by)
+    kernel.pauses.look_again()
+    carrier.soon(kernel.events.ring)
+    return ended
+
+
+def retry_matching(kernel: Kernel, carrier: Carriage, wanted: Filter, *, limit: int, by: Actor | None = None) -> int:
     """Run at most ``limit`` failed or cancelled jobs again, as the dispatcher finds room for them; return how many."""
     changed = 0
-    for batch in batches.replay(kernel.ledger, wanted, limit=limit):
+    for batch in batches.replay(kernel.ledger, wanted, limit=limit, by=by):
         carrier.soon(partial(announce_all, kernel.ledger, kernel.events, batch))
         carrier.soon(kernel.events.ring)
         changed += len(batch)
     return changed
 
 
-def erase_matching(kernel: Kernel, wanted: Filter, *, limit: int) -> int:
+def erase_matching(kernel: Kernel, wanted: Filter, *, limit: int, by: Actor | None = None) -> int:
     """Erase at most ``limit`` finished jobs with all they left; return how many."""
     changed = 0
-    for batch in batches.erase(kernel.ledger, wanted, limit=limit):
+    for batch in batches.erase(kernel.ledger, wanted, limit=limit, by=by):
         remove_remains(kernel, [job.id for job in batch])
         changed += len(batch)
     return changed

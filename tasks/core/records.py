@@ -266,6 +266,15 @@ class Timings(BaseModel):
     total_s: float = Field(description="From acceptance to the end, or until now.")
 
 
+class PauseNote(BaseModel):
+    """Which pause keeps a job from beginning."""
+
+    id: str
+    reason: str | None = None
+    since: datetime
+    until: datetime | None = Field(None, description="It ends by itself then.")
+
+
 class JobSummary(BaseModel):
     """A job as a page of jobs shows it."""
 
@@ -295,7 +304,7 @@ class JobSummary(BaseModel):
     waiting_for: str | None = Field(
         None,
         description="What no live worker offers: a capability such as `chromium`, `queue:NAME`, or `backend:local`. "
-        "`limit`: a limit of its batch or its concurrency key keeps it back.",
+        "`limit`: a limit of its batch or its concurrency key keeps it back. `pause`: see `pause`.",
     )
     progress: Progress | None = None
     timings: Timings
@@ -312,6 +321,7 @@ class JobSummary(BaseModel):
 class JobRecord(JobSummary):
     """What ``GET /api/jobs/{id}`` answers."""
 
+    pause: PauseNote | None = Field(None, description="The pause that holds it, while it is queued.")
     queue_position: int | None = Field(None, description="1 for the job that is carried next; only while queued.")
     request: dict[str, Any] = {}
     result: dict[str, Any] | None = None

@@ -89,9 +89,7 @@ _STANDING = Prepared(
 )
 _HELD_BY_ENDED = Prepared(
     sa.select(sa.literal(1)).where(
-        sa.exists().where(
-            IS_QUEUED, jobs.c.paused_by.in_(sa.select(pauses.c.id).where(pauses.c.ended_at.is_not(None)))
-        )
+        sa.exists().where(IS_QUEUED, jobs.c.paused_by.in_(sa.select(pauses.c.id).where(pauses.c.ended_at.is_not(None))))
     )
 )
 
@@ -104,7 +102,9 @@ def in_effect_now(ledger: Ledger) -> list[Pause]:
 
 def held_counts(ledger: Ledger) -> dict[str, dict[str, int]]:
     """Count the held jobs, by pause and queue."""
-    statement = sa.select(jobs.c.paused_by, jobs.c.queue, sa.func.count()).where(IS_QUEUED, jobs.c.paused_by.is_not(None))
+    statement = sa.select(jobs.c.paused_by, jobs.c.queue, sa.func.count()).where(
+        IS_QUEUED, jobs.c.paused_by.is_not(None)
+    )
     found: dict[str, dict[str, int]] = {}
     with ledger.read() as connection:
         for pause_id, queue, count in connection.execute(statement.group_by(jobs.c.paused_by, jobs.c.queue)):
@@ -122,7 +122,14 @@ def pause(
     """
     with ledger.write() as connection:
         _end_expired(connection)
-        row = {"id": new_id(), **asdict(scope), "reason": reason, "until": until, "made_by": by.who, "created_at": now()}
+        row = {
+            "id": new_id(),
+            **asdict(scope),
+            "reason": reason,
+            "until": until,
+            "made_by": by.who,
+            "created_at": now(),
+        }
         made = insert_if_new(connection, pauses, **row)
         same = pauses.c.ended_at.is_(None)
         for name, value in asdict(scope).items():
@@ -234,7 +241,9 @@ def let_go(ledger: Ledger) -> int:
     """
     gone = 0
     with ledger.write() as connection:
-        for pause_id in connection.execute(sa.select(pauses.c.id).where(pauses.c.ended_at.is_not(None))).scalars().all():
+        for pause_id in (
+            connection.execute(sa.select(pauses.c.id).where(pauses.c.ended_at.is_not(None))).scalars().all()
+        ):
             held = IS_QUEUED & (jobs.c.paused_by == pause_id)
             first = sa.select(jobs.c.id).where(held).order_by(jobs.c.place).limit(_CHUNK - gone)
             job_ids = list(connection.execute(first.with_for_update(skip_locked=True)).scalars())

@@ -46,7 +46,13 @@ def replay(
     mine = (jobs.c.id == job_id) & (jobs.c.tenant_id == tenant_id)
     with ledger.write() as connection:
         seen = (
-            sa.select(jobs.c.state, jobs.c.queue, jobs.c.backend, jobs.c.unique_key, sa.or_(has_limit(), is_paused()).label("waits"))
+            sa.select(
+                jobs.c.state,
+                jobs.c.queue,
+                jobs.c.backend,
+                jobs.c.unique_key,
+                sa.or_(has_limit(), is_paused()).label("waits"),
+            )
             .where(mine)
             .with_for_update()
         )

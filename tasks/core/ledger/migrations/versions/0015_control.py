@@ -53,9 +53,7 @@ def upgrade() -> None:
     op.create_index("ix_audit_at", "audit", ["at"])
     op.create_index("ix_audit_what", "audit", ["what", "id"])
     op.add_column("jobs", sa.Column("paused_by", sa.String(length=36), nullable=True))
-    op.create_index(
-        "ix_jobs_paused", "jobs", ["paused_by", "place"], sqlite_where=_HELD, postgresql_where=_HELD
-    )
+    op.create_index("ix_jobs_paused", "jobs", ["paused_by", "place"], sqlite_where=_HELD, postgresql_where=_HELD)
     op.drop_index("ix_jobs_parked", "jobs")
     op.create_index(
         "ix_jobs_parked", "jobs", _PARKED_BY, sqlite_where=_OF_LIMITS_IN_SQLITE, postgresql_where=_OF_LIMITS
