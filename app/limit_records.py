@@ -121,7 +121,7 @@ def _records(at: Services) -> list[LimitRecord]:
         LimitRecord(
             tenant=None if one.tenant_id == ALL else names.get(one.tenant_id, one.tenant_id),
             kind=None if one.kind == ALL else one.kind,
-            **one.set_ones(),  # type: ignore[arg-type]  # named alike
+            **one.set_ones(),
         )
         for one in limits.all_limits(at.kernel.ledger)
     ]

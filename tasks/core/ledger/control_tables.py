@@ -68,7 +68,7 @@ def in_effect() -> sa.ColumnElement[bool]:
 
 def concerns() -> sa.ColumnElement[bool]:
     """Match a pause with a row of ``jobs``."""
-    anything = sa.literal_column(f"'{ALL}'")
+    anything: sa.ColumnElement[str] = sa.literal_column(f"'{ALL}'")
     return sa.and_(
         sa.or_(pauses.c.queue == anything, pauses.c.queue == jobs.c.queue),
         sa.or_(pauses.c.kind == anything, pauses.c.kind == jobs.c.kind),

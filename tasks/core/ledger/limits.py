@@ -12,13 +12,16 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tasks.core.errors import InputRejected, NotFound
+from tasks.core.ledger import control_tables
 from tasks.core.ledger.audit import AT_THE_MACHINE, Actor
-from tasks.core.ledger.control_tables import ALL as ALL
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.flow_tables import limits
 from tasks.core.ledger.prepared import Prepared
 from tasks.core.ledger.schema import jobs
 from tasks.core.records import JobState
+
+ALL = control_tables.ALL
+"""In place of a tenant or a kind: all of them together."""
 
 # How old what a process knows of the limits may be.
 _FRESH_S = 1.0

@@ -19,14 +19,18 @@ from sqlalchemy.engine import Connection
 from tasks.core.clock import now
 from tasks.core.errors import NotFound
 from tasks.core.ids import new_id
+from tasks.core.ledger import control_tables
 from tasks.core.ledger.audit import Actor
-from tasks.core.ledger.control_tables import ALL, in_effect, is_paused, pause_of, pauses
+from tasks.core.ledger.control_tables import in_effect, is_paused, pause_of, pauses
 from tasks.core.ledger.database import Ledger, LedgerNow, insert_if_new
 from tasks.core.ledger.parking import has_limit
 from tasks.core.ledger.prepared import Prepared
 from tasks.core.ledger.schema import IS_QUEUED, IS_READY, jobs
 from tasks.core.records import JobState
 from tasks.core.spec import Queue
+
+ALL = control_tables.ALL
+"""In place of a queue, a kind or a tenant: any."""
 
 # Jobs per transaction.
 _CHUNK = 500

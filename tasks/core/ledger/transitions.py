@@ -24,9 +24,10 @@ from tasks.core.records import TERMINAL, Cause, Job, JobState
 
 
 def claim(ledger: Ledger, job_id: str, *, carry: int, worker: str, child_pid: int) -> Job | None:
-    """Begin an attempt: ``queued -> running`` with a new fence. None: a duplicate, cancelled meanwhile, expired, or paused.
+    """Begin an attempt: ``queued -> running`` with a new fence. None: the delivery is void.
 
-    Who is refused a job of which a message came tells ``pauses.hold_job``.
+    It was a duplicate, or the job was cancelled meanwhile, has expired, or is paused: then ``pauses.hold_job`` is to be
+    told.
     """
     values = {"job_id": job_id, "carry_taken": carry, "by": worker, "pid": child_pid, "at": now()}
     return CLAIM.run(ledger, values | {"event": {"state": JobState.RUNNING, "cause": Cause.CLAIMED}})
