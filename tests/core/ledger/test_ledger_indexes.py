@@ -76,7 +76,7 @@ def test_what_is_asked_all_the_time_reads_no_finished_job(asked: Ledger, tenant:
         "held_counts": lambda: pauses.held_counts(asked),
         "queue_depths": lambda: queries.queue_depths(asked, at=now()),
     }
-    narrow = ("ix_jobs_queued", "ix_jobs_held", "ix_jobs_expiring", "ix_jobs_parked", "ix_jobs_limited", "ix_jobs_paused")
+    narrow = [f"ix_jobs_{name}" for name in ("queued", "held", "expiring", "parked", "limited", "paused")]
     wide = {}
     for name, ask in questions.items():
         plans.clear()

@@ -194,7 +194,9 @@ def test_resuming_what_does_not_hold_is_refused(ledger: Ledger) -> None:
     assert ["pause.ended", "pause.made"] == [one.what for one in audit.entries(ledger, Wanted(who="key-1"), limit=9)]
 
 
-def test_held_jobs_go_in_their_order_and_in_steps(ledger: Ledger, tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_held_jobs_go_in_their_order_and_in_steps(
+    ledger: Ledger, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A long line neither holds the ledger up nor loses its order."""
     monkeypatch.setattr(pauses, "_CHUNK", 2)
     monkeypatch.setattr(pauses, "_AT_ONCE", 1)
@@ -226,9 +228,14 @@ def test_a_process_knows_pauses_a_second_long(ledger: Ledger, tenant: Tenant) ->
 
 def test_an_entry_is_written_only_with_its_change(ledger: Ledger) -> None:
     """Both are of one transaction."""
-    with pytest.raises(sa.exc.IntegrityError), ledger.write() as connection:
-        BY.did(connection, "a.b", "c")
-        connection.execute(table.insert().values(id=None))
+
+    def fails() -> None:
+        with ledger.write() as connection:
+            BY.did(connection, "a.b", "c")
+            connection.execute(table.insert().values(id=None))
+
+    with pytest.raises(sa.exc.IntegrityError):
+        fails()
     assert [] == audit.entries(ledger, Wanted(what="a.b"), limit=5)
 
 
