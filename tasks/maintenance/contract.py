@@ -47,9 +47,9 @@ class SweepResult(Contract):
     """What was freed, by what it was."""
 
     freed: dict[str, Freed] = Field(
-        max_length=20,
+        max_length=40,
         description="By `results`, `artifacts`, `streams`, `jobs`, `uploads`, `idempotency_keys`, `domain_events`, "
-        "`cached_results`, `workers`, `ledger_streams`, `orphans` and `lost_uploads` (folders of what is not in the "
+        "`callback_deliveries`, `audit`, `pauses`, `batches`, `cached_results`, `workers`, `ledger_streams`, `orphans` and `lost_uploads` (folders of what is not in the "
         "ledger).",
     )
     more: bool = Field(description="Whether the time was over before all was looked at.")
