@@ -49,8 +49,8 @@ class SweepResult(Contract):
     freed: dict[str, Freed] = Field(
         max_length=40,
         description="By `results`, `artifacts`, `streams`, `jobs`, `uploads`, `idempotency_keys`, `domain_events`, "
-        "`callback_deliveries`, `audit`, `pauses`, `batches`, `cached_results`, `workers`, `ledger_streams`, `orphans` and `lost_uploads` (folders of what is not in the "
-        "ledger).",
+        "`callback_deliveries`, `audit`, `pauses`, `cached_results`, `workers`, `batches`, `ledger_streams`, `orphans` "
+        "and `lost_uploads` (folders of what is not in the ledger).",
     )
     more: bool = Field(description="Whether the time was over before all was looked at.")
     dry_run: bool
