@@ -1,6 +1,7 @@
 """Commands for operators: pausing, purging, limits, and who changed what."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -94,10 +95,8 @@ def purge(session: Session, /, **options: Any) -> Exit:
     filters = chosen(options)
     if bool(filters or acts["tenant"]) == bool(acts["takes_all"]):
         raise click.UsageError("choose some by filters such as --queue ai, or take --all")
-    act = _given({name: acts[name] for name in ("limit", "tenant")}) | {
-        "confirm" if acts["confirm"] else "dry_run": True
-    }
-    asked: PurgeOptions = {**act, **filters}
+    how = "confirm" if acts["confirm"] else "dry_run"
+    asked: PurgeOptions = _given({**filters, "limit": acts["limit"], "tenant": acts["tenant"], how: True})
     with session.client() as client:
         done = client.control.purge(**asked)
     if done.dry_run:
@@ -126,12 +125,12 @@ def list_limits(session: Session) -> Exit:
     return Exit.OK
 
 
-def _limited(row: Any) -> object:
+def _limited(row: Any) -> str:
     values = row.model_dump(exclude={"tenant", "kind"}, exclude_none=True)
     return ", ".join(f"{name} {value:g}" for name, value in values.items())
 
 
-_LIMIT_COLUMNS = {
+_LIMIT_COLUMNS: dict[str, Callable[[Any], object]] = {
     "tenant": lambda row: row.tenant or "*",
     "kind": lambda row: row.kind or "*",
     "limits": _limited,
