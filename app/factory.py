@@ -7,6 +7,7 @@ from types import MappingProxyType
 from app import (
     advice,
     artifacts,
+    audit,
     backends,
     batches,
     calibration,
@@ -22,8 +23,10 @@ from app import (
     job_batches,
     jobs,
     knowledge,
+    limit_records,
     logs,
     matrices,
+    pauses,
     previews,
     retries,
     schedules,
@@ -74,6 +77,7 @@ _CONCERNS = (
     *(catalogue, calibration, calibration_cache, matrices, fleet, backends, advice, health),
     *(discovery, tools, tool_exports, sessions, knowledge, sites, previews),
     *(webhooks, callback_deliveries, connectors, schedules),
+    *(pauses, limit_records, audit),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from client import address, calls
 from client.async_batches import AsyncBatches
+from client.async_control import AsyncControl
 from client.async_knowledge import AsyncKnowledge
 from client.async_schedules import AsyncSchedules
 from client.async_sites import AsyncSites
@@ -191,6 +192,11 @@ class AsyncSwitchyard:
     def webhooks(self) -> AsyncWebhooks:
         """Your webhooks, and what was sent to them."""
         return AsyncWebhooks(self._perform)
+
+    @property
+    def control(self) -> AsyncControl:
+        """Pauses, purges, limits and who changed what: for operators."""
+        return AsyncControl(self._perform)
 
     @property
     def matrices(self) -> AsyncMatrices:

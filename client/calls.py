@@ -177,12 +177,13 @@ def job(job_id: str) -> Call[Job]:
 
 def page(filters: JobFilters, *, limit: int | None = None, cursor: str | None = None) -> Call[Page]:
     """Read one page of the list."""
-    params = _filters(filters)
+    params = filter_pairs(filters)
     params += [(name, str(value)) for name, value in (("limit", limit), ("cursor", cursor)) if value is not None]
     return Call(Request("GET", "/api/jobs", params=tuple(params)), lambda answer: parsed(Page, answer.json()))
 
 
-def _filters(filters: JobFilters) -> list[tuple[str, str]]:
+def filter_pairs(filters: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Return the parameters of a query; what is None does not filter."""
     return [pair for name, value in filters.items() for pair in _filter(name, value)]
 
 
@@ -222,7 +223,7 @@ def change(
     act: Literal["retry", "cancel", "erase"], filters: JobFilters, *, limit: int | None, confirm: bool
 ) -> Call[Change]:
     """Retry, cancel or erase many jobs. Not repeated by itself: the count would be that of the repeat."""
-    params = [*_filters(filters), ("confirm", "true" if confirm else "false")]
+    params = [*filter_pairs(filters), ("confirm", "true" if confirm else "false")]
     if limit is not None:
         params.append(("limit", str(limit)))
     method, path = ("DELETE", "/api/jobs") if act == "erase" else ("POST", f"/api/jobs/{act}")

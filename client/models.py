@@ -129,6 +129,8 @@ class Job(Record):
     """Which backend runs it, or has run it: ``queue`` or ``local``."""
     backend_wanted: str = "auto"
     waiting_for: str | None = None
+    pause: dict[str, Any] | None = None
+    """The pause that holds it: ``id``, ``reason``, ``since``, ``until``."""
     queue_position: int | None = None
     progress: Progress | None = None
     timings: Timings | None = None
@@ -287,6 +289,10 @@ class QueueInfo(Record):
     succeeded_1h: int = 0
     failed_1h: int = 0
     cancelled_1h: int = 0
+    paused: int = 0
+    """Jobs that a pause holds."""
+    pauses: tuple[dict[str, Any], ...] = ()
+    """The pauses that hold jobs of it: ``id``, ``queue``, ``kind``, ``tenant``, ``reason``, ``since``, ``until``."""
 
 
 class BackendInfo(Record):

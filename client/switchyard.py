@@ -16,6 +16,7 @@ from client.blocking import BlockingShell, EventStream
 from client.calibration import Calibration
 from client.calls import Call, JobFilters, Needs, SubmitOptions
 from client.choosing import Backend, Chooser
+from client.control import Control
 from client.deaths import calibration_params
 from client.discovery import DomainOutcome, discover
 from client.domain import LATEST, DomainReading, awaited_event, beginning
@@ -212,6 +213,11 @@ class Switchyard:
     def webhooks(self) -> Webhooks:
         """Your webhooks, and what was sent to them."""
         return Webhooks(self._perform)
+
+    @property
+    def control(self) -> Control:
+        """Pauses, purges, limits and who changed what: for operators."""
+        return Control(self._perform)
 
     def wait(self, job_id: str, timeout_s: float | None = None, *, check: bool = True) -> Job:
         """Wait for a job's end; return its final record.

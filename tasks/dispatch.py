@@ -19,9 +19,11 @@ from tasks.core.events import EventsUnavailable
 from tasks.core.follow_ups.plans import Plan
 from tasks.core.ids import new_id
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import accepting, batches, follow_ups, job_batches, replaying, transitions
+from tasks.core.ledger import accepting, batches, follow_ups, job_batches, pauses, replaying, transitions
 from tasks.core.ledger.accepting import Accepted, Idempotency
+from tasks.core.ledger.audit import Actor
 from tasks.core.ledger.job_batches import JobBatch
+from tasks.core.ledger.pauses import Pause, Scope
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.webhooks import own_webhook
 from tasks.core.records import Backend, Cause, Job, JobState
@@ -78,7 +80,12 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
         IdempotencyKeyReused: the key stands for another request.
         LedgerUnavailable: nothing was accepted.
     """
-    job = new_job(spec, submission, limited=kernel.limits.parks(submission.tenant_id, spec.kind))
+    job = new_job(
+        spec,
+        submission,
+        limited=kernel.limits.parks(submission.tenant_id, spec.kind),
+        paused_by=_paused_by(kernel, spec, submission),
+    )
     key = _idempotency(kernel, spec, submission)
     # Whether a live worker has what the kind needs is the dispatcher's to know.
     may_publish = carrier.is_open and not spec.capabilities and submission.backend != Backend.LOCAL
@@ -293,30 +300,67 @@ def remove_remains(kernel: Kernel, job_ids: Sequence[str]) -> None:
             kernel.events.erase(job_id)
 
 
-def cancel_matching(kernel: Kernel, carrier: Carriage, wanted: Filter, *, limit: int) -> int:
+def cancel_matching(kernel: Kernel, carrier: Carriage, wanted: Filter, *, limit: int, by: Actor | None = None) -> int:
     """Cancel at most ``limit`` jobs, queued ones now and running ones through their workers; return how many."""
     changed = 0
-    for batch in batches.cancel(kernel.ledger, wanted, limit=limit):
+    for batch in batches.cancel(kernel.ledger, wanted, limit=limit, by=by):
         cancelled = [job for job in batch if job.state is JobState.CANCELLED]
         carrier.soon(partial(announce_all, kernel.ledger, kernel.events, cancelled))
         changed += len(batch)
     return changed
 
 
-def retry_matching(kernel: Kernel, carrier: Carriage, wanted: Filter, *, limit: int) -> int:
+def purge_matching(kernel: Kernel, carrier: Carriage, wanted: Filter, *, limit: int, by: Actor) -> int:
+    """Cancel at most ``limit`` queued jobs with the cause ``purged``; return how many."""
+    changed = 0
+    for batch in batches.purge(kernel.ledger, wanted, limit=limit, by=by):
+        carrier.soon(partial(announce_all, kernel.ledger, kernel.events, batch))
+        changed += len(batch)
+    return changed
+
+
+def pause(
+    kernel: Kernel,
+    carrier: Carriage,
+    scope: Scope,
+    *,
+    by: Actor,
+    reason: str | None = None,
+    until: datetime | None = None,
+) -> tuple[Pause, bool]:
+    """Let no job of ``scope`` begin from now on; return the pause, and whether it is new."""
+    made = pauses.pause(kernel.ledger, scope, by=by, reason=reason, until=until)
+    kernel.pauses.look_again()
+    carrier.soon(kernel.events.ring)
+    return made
+
+
+def resume(kernel: Kernel, carrier: Carriage, pause_id: str, *, by: Actor) -> Pause:
+    """End a pause; the dispatcher carries at once what it held.
+
+    Raises:
+        NotFound: none that holds has this id.
+    """
+    ended = pauses.resume(kernel.ledger, pause_id, by=by)
+    kernel.pauses.look_again()
+    carrier.soon(kernel.events.ring)
+    return ended
+
+
+def retry_matching(kernel: Kernel, carrier: Carriage, wanted: Filter, *, limit: int, by: Actor | None = None) -> int:
     """Run at most ``limit`` failed or cancelled jobs again, as the dispatcher finds room for them; return how many."""
     changed = 0
-    for batch in batches.replay(kernel.ledger, wanted, limit=limit):
+    for batch in batches.replay(kernel.ledger, wanted, limit=limit, by=by):
         carrier.soon(partial(announce_all, kernel.ledger, kernel.events, batch))
         carrier.soon(kernel.events.ring)
         changed += len(batch)
     return changed
 
 
-def erase_matching(kernel: Kernel, wanted: Filter, *, limit: int) -> int:
+def erase_matching(kernel: Kernel, wanted: Filter, *, limit: int, by: Actor | None = None) -> int:
     """Erase at most ``limit`` finished jobs with all they left; return how many."""
     changed = 0
-    for batch in batches.erase(kernel.ledger, wanted, limit=limit):
+    for batch in batches.erase(kernel.ledger, wanted, limit=limit, by=by):
         remove_remains(kernel, [job.id for job in batch])
         changed += len(batch)
     return changed
@@ -332,15 +376,33 @@ def _new_jobs(
         for spec, submission in items
     }
     return [
-        new_job(spec, submission, batch=batch, limited=limited[submission.tenant_id, spec.kind])
+        new_job(
+            spec,
+            submission,
+            batch=batch,
+            limited=limited[submission.tenant_id, spec.kind],
+            paused_by=_paused_by(kernel, spec, submission),
+        )
         for spec, submission in items
     ]
 
 
-def new_job(spec: JobSpec, submission: Submission, *, batch: JobBatch | None = None, limited: bool = False) -> Job:
+def _paused_by(kernel: Kernel, spec: JobSpec, submission: Submission) -> str | None:
+    found = kernel.pauses.holding(queue=spec.queue, kind=spec.kind, tenant_id=submission.tenant_id)
+    return None if found is None else found.id
+
+
+def new_job(
+    spec: JobSpec,
+    submission: Submission,
+    *,
+    batch: JobBatch | None = None,
+    limited: bool = False,
+    paused_by: str | None = None,
+) -> Job:
     """Make the row of a job that was just submitted: queued, never carried, and parked where a limit may concern it.
 
-    ``limited``: one of its tenant or kind does.
+    ``limited``: one of its tenant or kind does. ``paused_by``: the pause that holds it, as far as is known here.
 
     Raises:
         InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit.
@@ -393,10 +455,12 @@ def new_job(spec: JobSpec, submission: Submission, *, batch: JobBatch | None = N
         batch_id=None if batch is None else batch.id,
         concurrency_key=submission.concurrency_key,
         parked=limited
+        or paused_by is not None
         or submission.concurrency_key is not None
         or (batch is not None and batch.parallel_limit is not None),
         limited=limited,
         unique_key=submission.unique_key,
+        paused_by=paused_by,
     )
 
 

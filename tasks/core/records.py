@@ -84,6 +84,7 @@ class Cause(StrEnum):
     REPLAYED = "replayed"
     EXPIRED = "expired"
     SILENT = "silent"
+    PURGED = "purged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,7 @@ class Job:
     parked: bool = False
     limited: bool = False
     unique_key: str | None = None
+    paused_by: str | None = None
     place: int = field(default=_TO_BE_RECKONED, compare=False)
 
     def __post_init__(self) -> None:
@@ -304,6 +306,15 @@ class Timings(BaseModel):
     total_s: float = Field(description="From acceptance to the end, or until now.")
 
 
+class PauseNote(BaseModel):
+    """Which pause keeps a job from beginning."""
+
+    id: str
+    reason: str | None = None
+    since: datetime
+    until: datetime | None = Field(None, description="It ends by itself then.")
+
+
 class JobSummary(BaseModel):
     """A job as a page of jobs shows it."""
 
@@ -333,7 +344,7 @@ class JobSummary(BaseModel):
     waiting_for: str | None = Field(
         None,
         description="What no live worker offers: a capability such as `chromium`, `queue:NAME`, or `backend:local`. "
-        "`limit`: a limit of its batch or its concurrency key keeps it back.",
+        "`limit`: a limit of its batch or its concurrency key keeps it back. `pause`: see `pause`.",
     )
     progress: Progress | None = None
     timings: Timings
@@ -350,6 +361,7 @@ class JobSummary(BaseModel):
 class JobRecord(JobSummary):
     """What ``GET /api/jobs/{id}`` answers."""
 
+    pause: PauseNote | None = Field(None, description="The pause that holds it, while it is queued.")
     queue_position: int | None = Field(None, description="1 for the job that is carried next; only while queued.")
     request: dict[str, Any] = {}
     result: dict[str, Any] | None = None

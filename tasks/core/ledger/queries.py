@@ -39,9 +39,9 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What ``GET /api/jobs`` can ask for; ``None`` does not filter."""
+    """What ``GET /api/jobs`` can ask for; ``None`` does not filter: as the tenant, for operators only."""
 
-    tenant_id: str
+    tenant_id: str | None
     states: Sequence[str] = ()
     kind: str | None = None
     queue: str | None = None
@@ -195,7 +195,9 @@ def listing(ledger: Ledger, wanted: Filter, *, limit: int, cursor: str | None = 
 
 def matching(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     """Return the conditions that a row of ``jobs`` meets when it is wanted."""
-    where: list[sa.ColumnElement[bool]] = [jobs.c.tenant_id == wanted.tenant_id]
+    where: list[sa.ColumnElement[bool]] = []
+    if wanted.tenant_id is not None:
+        where.append(jobs.c.tenant_id == wanted.tenant_id)
     if wanted.states:
         where.append(jobs.c.state.in_(wanted.states))
     exact = {jobs.c.kind: wanted.kind, jobs.c.queue: wanted.queue, jobs.c.site: wanted.site}

@@ -12,6 +12,7 @@ from tasks.core.callbacks.records import SWITCHED_OFF, DeliveryState, OffReason,
 from tasks.core.clock import now
 from tasks.core.domain_events import Emission
 from tasks.core.errors import Conflict, NotFound
+from tasks.core.ledger.audit import AT_THE_MACHINE, Actor
 from tasks.core.ledger.callback_tables import IS_ENDPOINT, callback_deliveries, webhooks
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.outbox import write_event
@@ -79,6 +80,7 @@ def create(
     description: str,
     sealed: bytes,
     enabled: bool,
+    by: Actor = AT_THE_MACHINE,
 ) -> Webhook:
     """Keep an endpoint. It is told of what happens from now on, of jobs that are under way as well.
 
@@ -100,7 +102,9 @@ def create(
         if int(connection.execute(count).scalar_one()) >= MOST_OF_TENANT:
             raise Conflict(f"There are {MOST_OF_TENANT} webhooks, the most there may be: delete one.")
         statement = webhooks.insert().values(values | {"after_seq": _newest(connection)}).returning(*webhooks.c)
-        return webhook_of(connection.execute(statement).one())
+        made = webhook_of(connection.execute(statement).one())
+        by.did(connection, "webhook.made", webhook_id, tenant_id=tenant_id, after=_told(made))
+        return made
 
 
 def listed(ledger: Ledger, tenant_id: str) -> list[Webhook]:
@@ -120,7 +124,9 @@ def find(ledger: Ledger, tenant_id: str, webhook_id: str) -> Webhook:
         return _found(connection, tenant_id, webhook_id)
 
 
-def change(ledger: Ledger, tenant_id: str, webhook_id: str, changes: dict[str, Any]) -> Webhook:
+def change(
+    ledger: Ledger, tenant_id: str, webhook_id: str, changes: dict[str, Any], *, by: Actor = AT_THE_MACHINE
+) -> Webhook:
     """Change ``url``, ``events``, ``description``, ``sealed`` or ``enabled`` of an endpoint.
 
     Switched on again, it is told of what happens from then on; switched off, its pending deliveries are given up.
@@ -136,19 +142,22 @@ def change(ledger: Ledger, tenant_id: str, webhook_id: str, changes: dict[str, A
             fresh = {"off_reason": None, "off_at": None, "failing_since": None, "after_seq": _newest(connection)}
             changes = changes | fresh
         statement = webhooks.update().where(webhooks.c.id == webhook_id).values(changes | {"updated_at": now()})
-        return webhook_of(connection.execute(statement.returning(*webhooks.c)).one())
+        after = webhook_of(connection.execute(statement.returning(*webhooks.c)).one())
+        told = {"before": _told(before), "after": _told(after), "new_secret": "sealed" in changes}
+        by.did(connection, "webhook.changed", webhook_id, tenant_id=tenant_id, **told)
+        return after
 
 
-def delete(ledger: Ledger, tenant_id: str, webhook_id: str) -> None:
+def delete(ledger: Ledger, tenant_id: str, webhook_id: str, *, by: Actor = AT_THE_MACHINE) -> None:
     """Delete an endpoint with its deliveries.
 
     Raises:
         NotFound: the tenant has none with this id.
     """
     with ledger.write() as connection:
-        mine = _of(tenant_id) & (webhooks.c.id == webhook_id)
-        if connection.execute(webhooks.delete().where(mine)).rowcount == 0:
-            raise _unknown(webhook_id)
+        before = _found(connection, tenant_id, webhook_id, locked=True)
+        connection.execute(webhooks.delete().where(webhooks.c.id == webhook_id))
+        by.did(connection, "webhook.deleted", webhook_id, tenant_id=tenant_id, before=_told(before))
 
 
 def stats(ledger: Ledger, webhook_id: str) -> WebhookStats:
@@ -221,6 +230,12 @@ def _found(connection: Connection, tenant_id: str, webhook_id: str, *, locked: b
     if row is None:
         raise _unknown(webhook_id)
     return webhook_of(row)
+
+
+def _told(webhook: Webhook) -> dict[str, Any]:
+    """Say what the book of changes has of an endpoint: all but its secrets."""
+    shown = ("url", "events", "description", "enabled", "off_reason")
+    return {name: getattr(webhook, name) for name in shown}
 
 
 def _unknown(webhook_id: str) -> NotFound:

@@ -25,6 +25,7 @@ from tasks.core.ledger import (
     costs,
     fleet,
     leases,
+    pauses,
     queries,
     state_events,
     totals,
@@ -32,8 +33,10 @@ from tasks.core.ledger import (
     webhooks,
 )
 from tasks.core.ledger.accepting import Idempotency
+from tasks.core.ledger.audit import AT_THE_MACHINE
 from tasks.core.ledger.costs import Budget
 from tasks.core.ledger.flow_tables import job_batches, limits
+from tasks.core.ledger.pauses import Scope
 from tasks.core.ledger.schema import REVISION, metadata, outbox
 from tasks.core.ledger.tenants import create_key, tenant_of
 from tasks.core.ledger.upgrade import ensure_schema, migrate
@@ -68,6 +71,7 @@ _SINCE_0001 = {
     "schedules",
     "connectors",
     "follow_ups",
+    *("pauses", "audit"),
     *("publishing_sites", "publishing_releases", "publishing_turns"),
     *("knowledge_sites", "knowledge_pages", "knowledge_chunks", "knowledge_embeddings"),
     *("discovery_tools", "discovery_tool_versions", "discovery_tool_terms", "discovery_tool_notes"),
@@ -133,6 +137,7 @@ def fill(ledger: Ledger) -> str:
     kept(ledger, tenant)
     secrets = SealedSecrets(("key",), b"sealed")
     keep_connector(ledger, tenant.id, "translator", service={"type": "http"}, secrets=secrets)
+    pauses.pause(ledger, Scope(kind="a.b"), by=AT_THE_MACHINE)
     return job.id
 
 
