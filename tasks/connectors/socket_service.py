@@ -1,4 +1,4 @@
-"""How a service is spoken to over a WebSocket: what a tenant configures. Light to import: the web process loads this."""
+"""How a service is spoken to over a WebSocket: what a tenant configures. Light to import, as the web loads it."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -57,13 +57,17 @@ class WebSocketService(Telling):
         description="What stands where, by JSON pointer, in frames about this work; others are passed over.",
     )
     state: Pointer = Field("/type", description="Where a frame says how the work stands.")
-    result: Pointer = Field("", description="Where the frame that says `succeeded` has the answer; all of it by default.")
+    result: Pointer = Field(
+        "", description="Where the frame that says `succeeded` has the answer; all of it by default."
+    )
     pieces: Pointer | None = Field(None, description="Where frames have texts that, one after another, are the answer.")
     binary: Annotated[str, Field(pattern=r"^[a-z0-9.+-]+/[a-z0-9.+-]+$", max_length=100)] | None = Field(
         None, description="The media type of binary frames, which then, one after another, are the answer."
     )
     health: Probe | None = Field(None, description="Null: it is well where the socket opens.")
-    timeout_s: float = Field(30.0, ge=0.1, le=120, allow_inf_nan=False, description="For opening, and for each sending.")
+    timeout_s: float = Field(
+        30.0, ge=0.1, le=120, allow_inf_nan=False, description="For opening, and for each sending."
+    )
     silence_s: float = Field(
         120.0, ge=0.1, le=3600, allow_inf_nan=False, description="The longest time without a frame; pings are none."
     )

@@ -36,9 +36,7 @@ class Teller:
         """
         if word in {failed.casefold() for failed in self.telling.failed}:
             message = self.message(document)
-            raise Permanent(
-                f"The service's work ended as {self.told(word)}. {message}".strip(), code=REMOTE_FAILED
-            )
+            raise Permanent(f"The service's work ended as {self.told(word)}. {message}".strip(), code=REMOTE_FAILED)
         return word in {succeeded.casefold() for succeeded in self.telling.succeeded}
 
     def report(self, document: Any, *, step: int, otherwise: str) -> None:
