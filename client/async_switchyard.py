@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from client import address, calls
 from client.async_batches import AsyncBatches
+from client.async_connectors import AsyncConnectors
 from client.async_knowledge import AsyncKnowledge
 from client.async_sites import AsyncSites
 from client.async_tools import AsyncTools
@@ -179,6 +180,11 @@ class AsyncSwitchyard:
     def sites(self) -> AsyncSites:
         """The sites that were published."""
         return AsyncSites(self._shell.run, self._limits, self._options)
+
+    @property
+    def connectors(self) -> AsyncConnectors:
+        """How services of others are spoken to."""
+        return AsyncConnectors(self._perform, self.run)
 
     @property
     def webhooks(self) -> AsyncWebhooks:

@@ -16,6 +16,7 @@ from client.blocking import BlockingShell, EventStream
 from client.calibration import Calibration
 from client.calls import Call, JobFilters, Needs, SubmitOptions
 from client.choosing import Backend, Chooser
+from client.connectors import Connectors
 from client.deaths import calibration_params
 from client.discovery import DomainOutcome, discover
 from client.domain import LATEST, DomainReading, awaited_event, beginning
@@ -200,6 +201,11 @@ class Switchyard:
     def sites(self) -> Sites:
         """The sites that were published."""
         return Sites(self._shell.run, self._limits, self._options)
+
+    @property
+    def connectors(self) -> Connectors:
+        """How services of others are spoken to."""
+        return Connectors(self._perform, self.run)
 
     @property
     def webhooks(self) -> Webhooks:

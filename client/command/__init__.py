@@ -9,6 +9,7 @@ import click
 from client.command import (
     calibrate,
     changes,
+    connectors,
     crawl,
     discover,
     fleet,
@@ -70,6 +71,7 @@ for command in (
     sites.releases,
     sites.preview,
     sites.sites,
+    connectors.connectors,
     changes.erase,
     fleet.kinds,
     fleet.queues,

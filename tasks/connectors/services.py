@@ -8,15 +8,18 @@ from pydantic import Discriminator, Tag, TypeAdapter
 from tasks.connectors.service import HTTPService
 from tasks.connectors.socket_service import WebSocketService
 
+# Members of the union by name. No field has such a name, so paths of errors can leave it out.
+_HTTP, _WEBSOCKET = "@http", "@websocket"
+
 
 def _type(service: object) -> str:
-    """Return the type of a configuration; those that say none are called over HTTP."""
-    found = service.get("type", "http") if isinstance(service, Mapping) else getattr(service, "type", "http")
-    return found if found == "websocket" else "http"
+    """Return the tag of a configuration's type; those that say none are called over HTTP."""
+    found = service.get("type") if isinstance(service, Mapping) else getattr(service, "type", None)
+    return _WEBSOCKET if found == "websocket" else _HTTP
 
 
 Service = Annotated[
-    Annotated[HTTPService, Tag("http")] | Annotated[WebSocketService, Tag("websocket")], Discriminator(_type)
+    Annotated[HTTPService, Tag(_HTTP)] | Annotated[WebSocketService, Tag(_WEBSOCKET)], Discriminator(_type)
 ]
 _SERVICE: TypeAdapter[HTTPService | WebSocketService] = TypeAdapter(Service)
 
