@@ -1,14 +1,20 @@
 """How a client's events travel, and what was learnt of the way: SSE, WebSocket or polling."""
 
 import time
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 from client.limits import Limits
 
 Transport: TypeAlias = Literal["sse", "websocket", "polling"]
 Choice: TypeAlias = Literal["auto", "http", "sse", "websocket", "polling"]
 
-_ORDER: tuple[Transport, ...] = ("sse", "websocket", "polling")
+_WAYS: dict[Choice, tuple[Transport, ...]] = {
+    "auto": ("sse", "websocket", "polling"),
+    "http": ("sse", "polling"),
+    "sse": ("sse",),
+    "websocket": ("websocket",),
+    "polling": ("polling",),
+}
 
 
 class Mode:
@@ -20,7 +26,7 @@ class Mode:
     """
 
     def __init__(self, choice: Choice, limits: Limits) -> None:
-        if choice not in get_args(Choice):
+        if choice not in _WAYS:
             raise ValueError(f"mode {choice!r}: choose auto, http, sse, websocket or polling")
         self.choice = choice
         self._limits = limits
@@ -33,19 +39,14 @@ class Mode:
 
     def order(self) -> tuple[Transport, ...]:
         """Return what to try, first things first: what got through within ``mode_s`` is asked again at once."""
-        if self.choice not in ("auto", "http"):
-            return (self.choice,)
-        allowed = tuple(one for one in _ORDER if self.choice == "auto" or one != "websocket")
+        allowed = _WAYS[self.choice]
         found = self._found
         if found is None or time.monotonic() - found[1] > self._limits.mode_s:
             return allowed
         return (found[0], *(one for one in allowed if one != found[0]))
 
     def note(self, transport: Transport) -> None:
-        """Remember what has got through. Its time counts from when it was found, so that better ways are tried again."""
-        if (
-            self._found is None
-            or self._found[0] != transport
-            or time.monotonic() - self._found[1] > self._limits.mode_s
-        ):
+        """Remember what has got through, and since when: better ways are tried again after ``mode_s``."""
+        found = self._found
+        if found is None or found[0] != transport or time.monotonic() - found[1] > self._limits.mode_s:
             self._found = (transport, time.monotonic())
