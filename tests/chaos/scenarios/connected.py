@@ -58,12 +58,12 @@ class Load:
             for number in range(count):
                 kind, params = self._job(number)
                 options: dict[str, Any] = {"idempotency_key": f"R10-{number}", "reference": f"R10-{number}"}
-                job = client.submit(kind, params, max_attempts=10, **options)
+                job = client.submit(kind, params, **options)
                 self.ids.append(job.id)
                 if not self.followers.are_busy:
                     self.followers.follow(job.id)
                 if number % _RESEND_EVERY == 0:
-                    again = client.submit(kind, params, max_attempts=10, **options)
+                    again = client.submit(kind, params, **options)
                     self.two_ids += [job.id] if again.id != job.id else []
                 due += 1 / self.per_s
                 self.house.trial.sleep(max(0.0, due - time.monotonic()))
