@@ -1,6 +1,10 @@
 """``connectors.websocket`` against a real service: followed by its frames, resumed, cancelled, kept within limits."""
 
 import json
+import shutil
+import ssl
+import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from copy import deepcopy
@@ -8,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.server import ServerConnection, serve
 
 from tasks.connectors.connector import Connector
 from tasks.connectors.contract import CheckRequest, CheckResult, WebSocketRequest, WebSocketResult
 from tasks.connectors.engine.check import Check
 from tasks.connectors.engine.websocket import WebSocketConnector
 from tasks.connectors.services import service_of
-from tasks.core.egress import Egress, EgressPolicy
+from tasks.core.egress import Egress, EgressPolicy, transports
 from tasks.core.errors import AppError, EgressRefused, InputRejected, JobCancelled, Permanent, TooLarge, Transient
 from tests.connectors.speaker import SPEAK, Speaker
 from tests.connectors.translations import KEY
@@ -192,6 +197,35 @@ def test_sockets_go_through_the_guard(speak: dict[str, Any], job: FakeJob) -> No
     """What the operator has not allowed is refused, whatever a tenant configures."""
     with pytest.raises(EgressRefused):
         run(speak, job, base_url="http://127.0.0.1:9")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_of_https_becomes_wss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's certificate is checked, by the name that was configured."""
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "key.pem", "-out", "cert.pem")
+    name = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1")
+    subprocess.run(["openssl", "req", "-x509", *key, *name], cwd=tmp_path, check=True, capture_output=True)
+    own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    own.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+
+    def answer(socket: ServerConnection) -> None:
+        socket.send(json.dumps({"type": "done", "host": json.loads(socket.recv())}))
+
+    with serve(answer, "127.0.0.1", 0, ssl=own) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        endpoint = f"127.0.0.1:{server.socket.getsockname()[1]}"
+        service = {"type": "websocket", "base_url": f"https://{endpoint}", "request": "{{job.id}}", "result": "/host"}
+        with Egress(EgressPolicy(allow=frozenset({endpoint}))) as egress:
+            with pytest.raises(Transient, match="SSLCertVerificationError"):
+                run(service, FakeJob(workdir=tmp_path, http=egress))
+            trust = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+            monkeypatch.setattr(transports, "_trust", lambda _http2: trust)
+            job = FakeJob(workdir=tmp_path, http=egress)
+            run(service, job)
+        server.shutdown()
+        thread.join()
+    assert job.id.encode() == job.saved["answer.txt"]
 
 
 def test_nobody_there_is_tried_again(speaker: Speaker, speak: dict[str, Any], tmp_path: Path) -> None:
