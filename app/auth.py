@@ -15,7 +15,8 @@ from tasks.core.setting_values import Environment
 from tasks.core.settings import Settings
 from tasks.core.urls import is_loopback
 
-_DEV_TENANT = "development"
+DEV_TENANT = "development"
+"""Whose key a development server on loopback makes for itself."""
 _DEV_KEY_NAME = "development"
 
 
@@ -79,10 +80,10 @@ def ensure_key(settings: Settings, ledger: Ledger) -> str | None:
 def _make_dev_key(ledger: Ledger, path: Path, kept: str | None) -> str:
     key = kept
     with contextlib.suppress(Conflict):  # a kept key that was revoked stays so
-        key = tenants.create_key(ledger, tenant=_DEV_TENANT, name=_DEV_KEY_NAME, key=kept)
+        key = tenants.create_key(ledger, tenant=DEV_TENANT, name=_DEV_KEY_NAME, key=kept)
         _write_private(path, key)
         return key
-    key = tenants.create_key(ledger, tenant=_DEV_TENANT, name=_DEV_KEY_NAME)
+    key = tenants.create_key(ledger, tenant=DEV_TENANT, name=_DEV_KEY_NAME)
     _write_private(path, key)
     return key
 

@@ -13,7 +13,7 @@ from app.inputs import checked
 from app.openapi import SECURITY, answer, problems
 from app.services import services
 from tasks.core.clock import now
-from tasks.core.ledger import fleet, queries
+from tasks.core.ledger import Ledger, fleet, queries
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.ledger.queries import QueueDepth
 from tasks.core.records import JobState
@@ -74,7 +74,12 @@ MODELS: tuple[type[BaseModel], ...] = (QueueList, WorkerList)
 @checked
 def list_queues() -> Response:
     """List the queues with their depth, age, workers and what ended in the last hour."""
-    at, ledger = now(), services().kernel.ledger
+    return json_answer(QueueList(queues=queues_now(services().kernel.ledger)))
+
+
+def queues_now(ledger: Ledger) -> list[QueueRecord]:
+    """Return how the six queues stand."""
+    at = now()
     depths = queries.queue_depths(ledger, at=at)
     ended = queries.finished_counts(ledger, since=at - timedelta(hours=1))
     workers = [worker for worker in fleet.live_workers(ledger) if worker.state == WorkerState.UP]
@@ -98,7 +103,7 @@ def list_queues() -> Response:
                 cancelled_1h=ended.get((queue, JobState.CANCELLED), 0),
             )
         )
-    return json_answer(QueueList(queues=queues))
+    return queues
 
 
 @bp.get("/api/workers", responses={200: answer(WorkerList, "The live ones."), **problems(401, 503)})
