@@ -110,6 +110,8 @@ def create_app(
     for concern in _CONCERNS:
         app.register_api(concern.bp)
     models = [model for concern in _CONCERNS for model in concern.MODELS]
+    if settings.serves_sse:
+        app.register_api(monitor.streamed)
     if settings.mcp:
         app.register_api(mcp.bp)
     streams = _stream_services(services)

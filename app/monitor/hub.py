@@ -81,7 +81,7 @@ class MonitorHub:
     def keep_running(self) -> None:
         """Start the thread again, should it have died; viewers call this in idle moments."""
         with self._lock:
-            if not self.is_reading and not self.is_draining:
+            if not self.is_reading and not self._stopping.is_set():
                 self.feed.is_ready.clear()
                 self._thread = Thread(target=self._run, name="monitor-reader", daemon=True)
                 self._thread.start()

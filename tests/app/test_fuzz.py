@@ -74,6 +74,7 @@ def door(make_app: Callable[..., API], redis_server: str, monkeypatch: pytest.Mo
     monkeypatch.setattr("werkzeug.test.stream_encode_multipart", partial(stream_encode_multipart, use_tempfile=False))
     app = make_app(redis_url=redis_server)
     add_worker(services_of(app).kernel)
+    services_of(app).monitor.is_draining = True  # else its stream would not end
     return sign_in(app, "alice")
 
 
