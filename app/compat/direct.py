@@ -12,7 +12,7 @@ from typing import Annotated, Any, cast
 
 from flask import Flask, Response, current_app, request
 from flask.typing import ResponseReturnValue
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from app.answers import json_answer
 from app.auth import tenant_id
@@ -59,6 +59,9 @@ class DirectListQuery(Input):
     status: Word | None = None
     limit: Annotated[int, Field(ge=1, le=200), WHOLE_NUMBER] = 50
     offset: Annotated[int, Field(ge=0, le=10**6), WHOLE_NUMBER] = 0
+
+
+MODELS: tuple[type[BaseModel], ...] = (DirectAccepted,)
 
 
 def share_paths(app: Flask, streams: StreamServices) -> None:

@@ -10,11 +10,14 @@ from app.live import LiveDispatcher
 from app.monitor.feed import MonitorFeed
 from app.monitor.fleet_watch import FleetWatch, QueueLook
 from app.monitor.job_watch import JobWatch
-from app.monitor.viewer import MonitorViewer, Wanted
+from app.monitor.viewer import ENDED_WITHIN, MonitorViewer, Wanted
 from app.streams.cursor import Cursor
 from app.streams.feed import Bell
+from tasks.core.clock import now
 from tasks.core.errors import LedgerUnavailable
 from tasks.core.kernel import Kernel
+from tasks.core.ledger import monitoring
+from tasks.core.ledger.monitoring import Chosen
 
 log = structlog.get_logger()
 
@@ -26,6 +29,9 @@ _LINGER_S = 30.0
 _FIRST_LOOK_S = 5.0
 # Messages kept; a viewer that falls further behind gets a new snapshot.
 _RING_SIZE = 2000
+# Many viewers that want the same share a count.
+_COUNTS_S = 1.0
+_MOST_COUNTS = 100
 
 
 class MonitorHub:
@@ -47,6 +53,7 @@ class MonitorHub:
         self._lock = Lock()
         self._thread: Thread | None = None
         self._stopping = Event()
+        self._counts: dict[Chosen, tuple[dict[str, int], float]] = {}
         self.feed = MonitorFeed(ring_size=ring_size)
         self.is_draining = False
 
@@ -73,6 +80,23 @@ class MonitorHub:
             self.feed.remove(bell)
             raise
         return MonitorViewer(self, self._kernel, wanted, bell=bell, after=after)
+
+    def counts(self, chosen: Chosen) -> dict[str, int]:
+        """Return how many of the chosen jobs are in each state, at most a second old; see ``monitoring.counts``.
+
+        Raises:
+            LedgerUnavailable: nobody can count.
+        """
+        with self._lock:
+            kept = self._counts.get(chosen)
+        if kept is not None and time.monotonic() - kept[1] < _COUNTS_S:
+            return kept[0]
+        counts = monitoring.counts(self._kernel.ledger, chosen, since=now() - ENDED_WITHIN)
+        with self._lock:
+            if len(self._counts) >= _MOST_COUNTS:
+                self._counts.clear()
+            self._counts[chosen] = (counts, time.monotonic())
+        return counts
 
     def leave(self, bell: Bell) -> None:
         """Stop watching; again is harmless."""

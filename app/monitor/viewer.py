@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from app.monitor.feed import TOPICS, Found, Told, Topic, message, without_internals
+from app.monitor.feed import TOPICS, Found, Standing, Told, Topic, message, without_internals
 from app.monitor.job_watch import brief
 from app.streams.cursor import OLDEST, Cursor
 from app.streams.feed import Bell
@@ -23,7 +23,8 @@ Reason = Literal["start", "gap", "new_stream", "asked"]
 # Jobs of a snapshot, by what they are doing; its counts are of all.
 _MOST = {JobState.RUNNING: 500, JobState.QUEUED: 200}
 _MOST_ENDED = 100
-_ENDED_WITHIN = timedelta(hours=1)
+ENDED_WITHIN = timedelta(hours=1)
+"""Which ended jobs count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,12 @@ class MonitorViewer:
             return [self.snapshot(self._reason_of(self.cursor))]
         return self._chosen(told)
 
+    def pass_over(self) -> bool:
+        """Tell whether there is anything new and wanted, and take it as seen."""
+        told = self._feed.after(self.cursor)
+        self.skip()
+        return told is None or any(self.wanted.matches(one.found) for one in told)
+
     def skip(self) -> None:
         """Begin now, without a snapshot: the client asks for one when it wants one."""
         self._has_begun, self.cursor = True, self._feed.cursor
@@ -151,6 +158,19 @@ class MonitorViewer:
             data |= self._jobs()
         self._has_begun, self.cursor = True, standing.cursor
         return Message("snapshot", self.cursor, message("snapshot", data, cursor=self.cursor, at=now()), data)
+
+    def figures(self) -> tuple[dict[str, int], Standing]:
+        """Return the chosen jobs by state, as a snapshot has them, and how the fleet stands.
+
+        Raises:
+            LedgerUnavailable: nobody can count.
+        """
+        return self._hub.counts(self.wanted.chosen), self._feed.standing()
+
+    def turn_to(self, wanted: Wanted) -> None:
+        """Want something else from here on."""
+        self.wanted = wanted
+        self._shown.clear()
 
     def _begin(self) -> list[Message]:
         after = self._after
@@ -193,7 +213,7 @@ class MonitorViewer:
     def _jobs(self) -> dict[str, Any]:
         """Read the chosen jobs that run, wait or have ended lately, the newest of each."""
         ledger, chosen = self._kernel.ledger, self.wanted.chosen
-        since = now() - _ENDED_WITHIN
+        since = now() - ENDED_WITHIN
         found = {state: monitoring.newest(ledger, state, chosen, limit=most) for state, most in _MOST.items()}
         ended = monitoring.newest_ended(ledger, chosen, since=since, limit=_MOST_ENDED)
         is_cut = len(ended) == _MOST_ENDED or any(len(found[state]) == most for state, most in _MOST.items())
@@ -204,7 +224,7 @@ class MonitorViewer:
         return {
             "jobs": [brief(job) | {"progress": _report(job, reports.get(job.id))} for job in jobs.values()],
             "jobs_cut": is_cut,
-            "counts": monitoring.counts(ledger, chosen, since=since),
+            "counts": self._hub.counts(chosen),
         }
 
 

@@ -30,11 +30,11 @@ class Chosen:
     """
 
     tenant_id: str | None = None
-    tenants: Collection[str] = ()
-    kinds: Collection[str] = ()
-    queues: Collection[str] = ()
-    workers: Collection[str] = ()
-    job_ids: Collection[str] = ()
+    tenants: frozenset[str] = frozenset()
+    kinds: frozenset[str] = frozenset()
+    queues: frozenset[str] = frozenset()
+    workers: frozenset[str] = frozenset()
+    job_ids: frozenset[str] = frozenset()
     priorities: tuple[int, int] | None = None
 
     def matches(self, job: "Facts") -> bool:

@@ -38,12 +38,20 @@ def test_choice_is_the_same_in_the_ledger_and_of_facts(ledger: Ledger, tenant: T
     for chosen, ids in (
         (Chosen(tenant_id=tenant.id), {low.id, high.id}),
         (Chosen(tenant_id="nobody"), set()),
-        (Chosen(tenants=[tenant.name], kinds=[low.kind], queues=[low.queue], workers=[WORKER]), {low.id, high.id}),
-        (Chosen(tenants=["nobody"]), set()),
-        (Chosen(kinds=["other.kind"]), set()),
-        (Chosen(queues=["voice"]), set()),
-        (Chosen(workers=["other"]), set()),
-        (Chosen(job_ids=[low.id]), {low.id}),
+        (
+            Chosen(
+                tenants=frozenset({tenant.name}),
+                kinds=frozenset({low.kind}),
+                queues=frozenset({low.queue}),
+                workers=frozenset({WORKER}),
+            ),
+            {low.id, high.id},
+        ),
+        (Chosen(tenants=frozenset({"nobody"})), set()),
+        (Chosen(kinds=frozenset({"other.kind"})), set()),
+        (Chosen(queues=frozenset({"voice"})), set()),
+        (Chosen(workers=frozenset({"other"})), set()),
+        (Chosen(job_ids=frozenset({low.id})), {low.id}),
         (Chosen(priorities=(50, 100)), {high.id}),
     ):
         assert ids == {one.id for one in monitoring.newest(ledger, JobState.RUNNING, chosen, limit=10)}, chosen
