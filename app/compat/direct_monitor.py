@@ -160,6 +160,8 @@ class _Monitor:
         asked = _body(said)
         asked = {name: asked[name] for name in ("topics", "filters") if asked.get(name) is not None}
         wish = validate_body(DirectSubscription, asked)
+        if not self._telling.topics:
+            self._viewer.skip()
         self._viewer.turn_to(wanted_by(self._at, g.tenant, wish.topics or EVERYTHING, wish.filters))
         self._telling.turn_to(frozenset(wish.topics))
         return [{"type": "subscribed", "topics": wish.topics}]

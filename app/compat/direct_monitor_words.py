@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from app.compat.direct_words import LABELLED, word_of
-from app.inputs import Input, Text
+from app.inputs import Input, Moment, Text
 from app.monitor.feed import TOPICS, Found, Told, Topic
 from app.monitor.viewer import Message, MonitorViewer, Wanted
 from app.operators import is_operator
@@ -44,7 +44,9 @@ _Priority = Annotated[int, Field(ge=0, le=100)]
 
 
 def _range(sent: object) -> object:
-    return (sent.get("min", 0), sent.get("max", 100)) if isinstance(sent, dict) else sent
+    if isinstance(sent, dict):
+        return sent.get("min", 0), sent.get("max", 100)
+    return tuple(sent) if isinstance(sent, list) else sent
 
 
 class DirectFilters(Input):
@@ -70,14 +72,14 @@ class DirectSubscription(Input):
 def _moment(sent: object) -> object:
     # Theirs are milliseconds of Unix time, or RFC 3339.
     if isinstance(sent, int | float) and not isinstance(sent, bool) and 0 <= sent < 10**14:
-        return datetime.fromtimestamp(sent / 1000, UTC)
+        return rfc3339(datetime.fromtimestamp(sent / 1000, UTC))
     return sent
 
 
 class DirectResync(Input):
     """What a monitor wants to be told again."""
 
-    since: Annotated[datetime, BeforeValidator(_moment)]
+    since: Annotated[Moment, BeforeValidator(_moment)]
     most: int = Field(HISTORY, ge=1, le=HISTORY)
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -12,10 +13,11 @@ from websockets.sync.client import ClientConnection, connect
 
 from app.compat.direct_client import _Client
 from app.compat.direct_vocabulary import ANSWERED, REFUSED
+from tasks.core.clock import now
 from tasks.core.ledger import tenants
 from tests.app.conftest import WORKER, Caller, add_worker, claim, finish, sign_in
 from tests.app.desk import Desk
-from tests.app.streams.house import event_source
+from tests.app.streams.house import event_source, eventually
 from tests.app.streams.test_websocket import close_code, receive
 from tests.app.test_compat_direct_client import client_of, theirs
 
@@ -59,19 +61,31 @@ def ended(desk: Desk, by: Caller) -> str:
     return finish(desk.services.kernel, job).id
 
 
+def settle(desk: Desk, client: ClientConnection, job_id: str) -> None:
+    """Wait until the end of the job was told to whoever wanted it, and to this client if it did."""
+
+    def is_told() -> bool:
+        told, _ = desk.services.monitor.feed.told_since(now() - timedelta(hours=1))
+        return any((one.found.data.get("id"), one.found.data.get("state")) == (job_id, "succeeded") for one in told)
+
+    assert eventually(is_told, within_s=20)
+    answered(client, type="heartbeat", id="settled")
+
+
 def test_monitor_gets_the_full_state_and_what_it_subscribes_to(desk: Desk, root: Caller) -> None:
     """Workers and each step of every tenant's jobs, in the hub's words; figures; nothing before it subscribes."""
     kernel = desk.services.kernel
     add_worker(kernel)
     waiting = desk.bob.submit()["id"]
     with monitor_of(desk, root) as client:
-        assert ("connected", "m1") == tuple(receive(client)[name] for name in ("type", "monitor_id"))
+        connected = receive(client)
+        assert ("connected", "m1") == (connected["type"], connected["monitor_id"])
         full = answered(client, type="monitor_connect", id=1, request_full_state=True)
         assert ("full_state_snapshot", "asked") == (full["type"], full["reason"])
         assert [(WORKER, "idle")] == [(one["id"], one["status"]) for one in full["data"]["workers"]]
         assert [(waiting, "pending")] == [(one["job_id"], one["status"]) for one in full["data"]["jobs"]]
         assert 1 == full["data"]["system_stats"]["jobs"]["pending"]
-        ended(desk, desk.bob)
+        settle(desk, client, ended(desk, desk.bob))
         assert "heartbeat_ack" == answered(client, type="heartbeat", id=2)["type"]
         wish = {"topics": ["workers", "jobs", "system_stats", "heartbeat"], "filters": {}}
         assert "subscribed" == answered(client, type="subscribe", id=3, data=wish)["type"]
@@ -98,7 +112,7 @@ def test_monitor_gets_the_full_state_and_what_it_subscribes_to(desk: Desk, root:
         assert "heartbeat" == next_of(client, "heartbeat")["type"]
         asked = {"topics": ["jobs:status"], "filters": {"priority_range": {"min": 60}, "job_types": ["no.such"]}}
         answered(client, type="subscribe", id=4, **asked)
-        ended(desk, desk.bob)
+        settle(desk, client, ended(desk, desk.bob))
         asked["filters"] = {"priority_range": [60, 100], "worker_ids": [WORKER]}
         answered(client, type="subscribe", id=5, **asked)
         last = ended(desk, desk.alice)
