@@ -41,7 +41,8 @@ from client.models import (
     Upload,
     WorkerInfo,
 )
-from client.nonblocking import AsyncEventStream, AsyncShell
+from client.monitoring import MonitorFilters, MonitorReading
+from client.nonblocking import AsyncEventStream, AsyncMonitorStream, AsyncShell
 from client.patience import performed, waited
 from client.steps import Notice
 from client.switchyard import LOG_POLL_S
@@ -220,6 +221,13 @@ class AsyncSwitchyard:
             transport: ``auto`` tries SSE, then WebSocket, then polling; ``stream.transport`` tells which it is.
         """
         return AsyncEventStream(self._shell, Follower(job_id, after=after, transport=transport, limits=self._limits))
+
+    def monitor(self, **wanted: Unpack[MonitorFilters]) -> AsyncMonitorStream:
+        """Iterate over what goes on: a ``snapshot`` first, then each change, for ever; it reconnects by itself.
+
+        After a lost connection comes what was missed (``resumed``), or another ``snapshot``.
+        """
+        return AsyncMonitorStream(self._shell, MonitorReading(wanted, self._limits))
 
     async def domain_events(
         self,

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from client import address, calls
 from client.batches import Batches
-from client.blocking import BlockingShell, EventStream
+from client.blocking import BlockingShell, EventStream, MonitorStream
 from client.calibration import Calibration
 from client.calls import Call, JobFilters, Needs, SubmitOptions
 from client.choosing import Backend, Chooser
@@ -39,6 +39,7 @@ from client.models import (
     Upload,
     WorkerInfo,
 )
+from client.monitoring import MonitorFilters, MonitorReading
 from client.patience import performed, waited
 from client.sites import Sites
 from client.steps import Notice
@@ -236,6 +237,13 @@ class Switchyard:
             transport: ``auto`` tries SSE, then WebSocket, then polling; ``stream.transport`` tells which it is.
         """
         return EventStream(self._shell, Follower(job_id, after=after, transport=transport, limits=self._limits))
+
+    def monitor(self, **wanted: Unpack[MonitorFilters]) -> MonitorStream:
+        """Iterate over what goes on: a ``snapshot`` first, then each change, for ever; it reconnects by itself.
+
+        After a lost connection comes what was missed (``resumed``), or another ``snapshot``.
+        """
+        return MonitorStream(self._shell, MonitorReading(wanted, self._limits))
 
     def domain_events(
         self,

@@ -27,6 +27,7 @@ from app.streams.event_stream import HEARTBEAT, STREAM_HEADERS, retry_line
 from app.streams.sockets import limit_stalls
 from tasks.core.clock import now
 from tasks.core.errors import AppError, Conflict, LedgerUnavailable, NotFound
+from tasks.core.ids import is_id
 from tasks.core.ledger import fleet, queries
 from tasks.core.ledger.queries import Filter
 from tasks.core.records import JobState
@@ -68,7 +69,7 @@ class DirectPage(DirectKey):
 class DirectJobPath(Input):
     """Which job."""
 
-    job_id: str = Field(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+    job_id: str
 
 
 class DirectWorkerPath(Input):
@@ -146,22 +147,22 @@ stream_aliases = _paths("direct_hub_stream")
 
 @aliases.route(
     "GET",
-    "/api/jobs/<job:job_id>/status",
+    "/api/jobs/<any_id:job_id>/status",
     successor="/api/jobs/{job_id}",
     responses={200: answer(DirectStatus, "The job."), **_errors(404)},
 )
 def read_direct_status(path: DirectJobPath, query: DirectKey) -> Response:  # noqa: ARG001  # part of the interface
     """Tell how a job stands."""
     at = services()
-    job = queries.job(at.kernel.ledger, path.job_id, tenant_id=tenant_id())
+    job = queries.job(at.kernel.ledger, path.job_id, tenant_id=tenant_id()) if is_id(path.job_id) else None
     if job is None:
-        raise NotFound(f"No job {path.job_id}.")
+        raise NotFound("Job not found")
     return json_answer(DirectStatus(job=job_of(record_of(at, job)), timestamp=now()))
 
 
 @aliases.route(
     "GET",
-    "/api/queue/<any(pending,active,completed,failed):state>",
+    "/api/queue/<state>",
     successor="/api/jobs",
     responses={200: answer(DirectJobs, "A page."), **_errors()},
 )

@@ -15,6 +15,7 @@ from client.command import (
     jobs,
     local,
     matrices,
+    monitor,
     search,
     settings,
     sites,
@@ -78,6 +79,7 @@ for command in (
     fleet.advise,
     local.local,
     fleet.events,
+    monitor.monitor,
     settings.settings,
 ):
     cli.add_command(command)

@@ -30,10 +30,11 @@ _CONFIG = {
     },
     # Else the draw would depend on which modules other tests have loaded.
     "analysis": {"constants": {"enabled": False}},
-    # What no schema of a request can say: there is no such job (404), it has ended (409), the file is shorter (416).
+    # What no schema of a request can say: only operators may (403), there is no such job (404), it has ended (409),
+    # the file is shorter (416).
     # Beside what schemathesis takes for a refusal, tus has its own.
     "checks": {
-        "positive_data_acceptance": {"expected-statuses": ["2xx", "3xx", 401, 404, 409, 416]},
+        "positive_data_acceptance": {"expected-statuses": ["2xx", "3xx", 401, 403, 404, 409, 416]},
         "negative_data_rejection": {"expected-statuses": ["4xx", "5xx"]},
     },
     "suppress-health-check": ["all"],
