@@ -11,10 +11,10 @@ from app.answers import json_answer
 from app.auth import tenant_id
 from app.inputs import checked
 from app.openapi import SECURITY, answer, problems
-from app.pauses import PauseRecord, shown_pauses
+from app.pauses import PauseRecord, ShownPauses, shown_pauses
 from app.services import services
 from tasks.core.clock import now
-from tasks.core.ledger import fleet, pauses, queries
+from tasks.core.ledger import Ledger, fleet, pauses, queries
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.ledger.queries import QueueDepth
 from tasks.core.records import JobState
@@ -77,11 +77,16 @@ MODELS: tuple[type[BaseModel], ...] = (QueueList, WorkerList)
 @checked
 def list_queues() -> Response:
     """List the queues with their depth, age, workers and what ended in the last hour."""
-    at, ledger = now(), services().kernel.ledger
+    at = services()
+    return json_answer(QueueList(queues=queues_now(at.kernel.ledger, shown_pauses(at))))
+
+
+def queues_now(ledger: Ledger, shown: ShownPauses | None = None) -> list[QueueRecord]:
+    """Return how the six queues stand, with the pauses that may be shown to who asks."""
+    at = now()
     depths = queries.queue_depths(ledger, at=at)
     ended = queries.finished_counts(ledger, since=at - timedelta(hours=1))
     workers = [worker for worker in fleet.live_workers(ledger) if worker.state == WorkerState.UP]
-    shown = shown_pauses(services())
     held = pauses.held_counts(ledger)
     queues = []
     for queue in Queue:
@@ -102,10 +107,10 @@ def list_queues() -> Response:
                 failed_1h=ended.get((queue, JobState.FAILED), 0),
                 cancelled_1h=ended.get((queue, JobState.CANCELLED), 0),
                 paused=sum(by.get(queue, 0) for by in held.values()),
-                pauses=shown.of_queue(queue),
+                pauses=[] if shown is None else shown.of_queue(queue),
             )
         )
-    return json_answer(QueueList(queues=queues))
+    return queues
 
 
 @bp.get("/api/workers", responses={200: answer(WorkerList, "The live ones."), **problems(401, 503)})

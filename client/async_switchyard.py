@@ -46,7 +46,8 @@ from client.models import (
     WorkerInfo,
 )
 from client.modes import Choice, Mode
-from client.nonblocking import AsyncEventStream, AsyncShell
+from client.monitoring import MonitorFilters, MonitorReading
+from client.nonblocking import AsyncEventStream, AsyncMonitorStream, AsyncShell
 from client.patience import performed, waited
 from client.steps import Notice
 from client.switchyard import LOG_POLL_S
@@ -248,6 +249,13 @@ class AsyncSwitchyard:
         """
         mode = self._mode if transport is None else Mode(transport, self._limits)
         return AsyncEventStream(self._shell, Follower(job_id, after=after, mode=mode, limits=self._limits))
+
+    def monitor(self, **wanted: Unpack[MonitorFilters]) -> AsyncMonitorStream:
+        """Iterate over what goes on: a ``snapshot`` first, then each change, for ever; it reconnects by itself.
+
+        After a lost connection comes what was missed (``resumed``), or another ``snapshot``.
+        """
+        return AsyncMonitorStream(self._shell, MonitorReading(wanted, self._limits))
 
     async def domain_events(
         self,

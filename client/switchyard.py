@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from client import address, calls
 from client.batches import Batches
-from client.blocking import BlockingShell, EventStream
+from client.blocking import BlockingShell, EventStream, MonitorStream
 from client.calibration import Calibration
 from client.calls import Call, JobFilters, Needs, SubmitOptions
 from client.choosing import Backend, Chooser
@@ -43,6 +43,7 @@ from client.models import (
     WorkerInfo,
 )
 from client.modes import Choice, Mode
+from client.monitoring import MonitorFilters, MonitorReading
 from client.patience import performed, waited
 from client.schedules import Schedules
 from client.sites import Sites
@@ -266,6 +267,13 @@ class Switchyard:
         """
         mode = self._mode if transport is None else Mode(transport, self._limits)
         return EventStream(self._shell, Follower(job_id, after=after, mode=mode, limits=self._limits))
+
+    def monitor(self, **wanted: Unpack[MonitorFilters]) -> MonitorStream:
+        """Iterate over what goes on: a ``snapshot`` first, then each change, for ever; it reconnects by itself.
+
+        After a lost connection comes what was missed (``resumed``), or another ``snapshot``.
+        """
+        return MonitorStream(self._shell, MonitorReading(wanted, self._limits))
 
     def domain_events(
         self,

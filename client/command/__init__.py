@@ -17,6 +17,7 @@ from client.command import (
     jobs,
     local,
     matrices,
+    monitor,
     schedules,
     search,
     settings,
@@ -92,6 +93,7 @@ for command in (
     control.audit,
     local.local,
     fleet.events,
+    monitor.monitor,
     settings.settings,
 ):
     cli.add_command(command)
