@@ -11,7 +11,7 @@ from app.answers import json_answer
 from app.auth import tenant_id
 from app.inputs import checked
 from app.openapi import SECURITY, answer, problems
-from app.pauses import PauseRecord, ShownPauses, shown_pauses
+from app.pauses import PauseRecord, shown_pauses
 from app.services import services
 from tasks.core.clock import now
 from tasks.core.ledger import Ledger, fleet, pauses, queries
@@ -23,7 +23,7 @@ from tasks.core.spec import Queue
 bp = APIBlueprint("fleet", __name__, abp_tags=[Tag(name="fleet")], abp_security=SECURITY)
 
 
-class QueueRecord(BaseModel):
+class QueueFigures(BaseModel):
     """How a queue stands, over all tenants."""
 
     queue: Queue
@@ -38,6 +38,11 @@ class QueueRecord(BaseModel):
     failed_1h: int
     cancelled_1h: int
     paused: int = Field(description="Of the waiting and delayed ones, those that a pause holds.")
+
+
+class QueueRecord(QueueFigures):
+    """How a queue stands, and what keeps its jobs back."""
+
     pauses: list[PauseRecord] = Field(description="That hold jobs of it; of other tenants' only for operators.")
 
 
@@ -78,11 +83,13 @@ MODELS: tuple[type[BaseModel], ...] = (QueueList, WorkerList)
 def list_queues() -> Response:
     """List the queues with their depth, age, workers and what ended in the last hour."""
     at = services()
-    return json_answer(QueueList(queues=queues_now(at.kernel.ledger, shown_pauses(at))))
+    shown = shown_pauses(at)
+    queues = [QueueRecord(**one.model_dump(), pauses=shown.of_queue(one.queue)) for one in queues_now(at.kernel.ledger)]
+    return json_answer(QueueList(queues=queues))
 
 
-def queues_now(ledger: Ledger, shown: ShownPauses | None = None) -> list[QueueRecord]:
-    """Return how the six queues stand, with the pauses that may be shown to who asks."""
+def queues_now(ledger: Ledger) -> list[QueueFigures]:
+    """Return how the six queues stand."""
     at = now()
     depths = queries.queue_depths(ledger, at=at)
     ended = queries.finished_counts(ledger, since=at - timedelta(hours=1))
@@ -94,7 +101,7 @@ def queues_now(ledger: Ledger, shown: ShownPauses | None = None) -> list[QueueRe
         since = depth.oldest_waiting_at
         serving = [worker for worker in workers if queue in worker.queues]
         queues.append(
-            QueueRecord(
+            QueueFigures(
                 queue=queue,
                 waiting=depth.waiting,
                 delayed=depth.delayed,
@@ -107,7 +114,6 @@ def queues_now(ledger: Ledger, shown: ShownPauses | None = None) -> list[QueueRe
                 failed_1h=ended.get((queue, JobState.FAILED), 0),
                 cancelled_1h=ended.get((queue, JobState.CANCELLED), 0),
                 paused=sum(by.get(queue, 0) for by in held.values()),
-                pauses=[] if shown is None else shown.of_queue(queue),
             )
         )
     return queues

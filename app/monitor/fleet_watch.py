@@ -140,7 +140,7 @@ class FleetWatch:
         ]
 
     def _look_at_queues(self) -> list[Found]:
-        looked = [one.model_dump(mode="json", exclude={"pauses"}) for one in self._queues_now(self._kernel.ledger)]
+        looked = [one.model_dump(mode="json") for one in self._queues_now(self._kernel.ledger)]
         queues = {one["queue"]: one for one in looked}
         changed = [
             Found("queue", "queue.changed", queue, name=name)

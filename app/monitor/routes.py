@@ -13,7 +13,7 @@ from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel, Field
 
 from app.answers import json_answer
-from app.fleet import QueueRecord
+from app.fleet import QueueFigures
 from app.inputs import Input, checked
 from app.monitor.feed import TOPICS, Topic
 from app.monitor.viewer import Message, MonitorViewer, Reason, Wanted
@@ -126,7 +126,7 @@ class MonitorSnapshot(BaseModel):
     topics: list[Topic] = Field(description="What the stream tells.")
     is_operator: bool
     system: MonitorSystem | None = None
-    queues: list[QueueRecord] | None = None
+    queues: list[QueueFigures] | None = None
     workers: list[MonitorWorker] | None = Field(None, description="For operators.")
     jobs: list[MonitorJob] | None = Field(
         None, description="The newest 500 that run, 200 that wait and 100 that ended within the last hour."
