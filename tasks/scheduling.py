@@ -73,7 +73,8 @@ def fire(kernel: Kernel, specs: Specs, schedule: Schedule, *, at: datetime, grac
         return _refuse_tick(kernel, schedule, schedule.next_at, exc, {"next_at": None})
     moved: dict[str, Any] = {"next_at": plan.next_at}
     if plan.skipped is not None:
-        log.warning("schedule_skipped", schedule_id=schedule.id, first=plan.skipped[0], last=plan.skipped[1])
+        first, last = (moment.isoformat() for moment in plan.skipped)
+        log.warning("schedule_skipped", schedule_id=schedule.id, first=first, last=last)
         moved |= {"skipped_from": plan.skipped[0], "skipped_until": plan.skipped[1]}
     if plan.tick is None:
         with kernel.ledger.write() as connection:
@@ -84,7 +85,7 @@ def fire(kernel: Kernel, specs: Specs, schedule: Schedule, *, at: datetime, grac
     except (InputRejected, NotFound, NotAllowed, Conflict) as exc:
         outcome = _refuse_tick(kernel, schedule, plan.tick, exc, moved)
     if outcome is not None:
-        log.info("schedule_fired", schedule_id=schedule.id, tick=plan.tick, outcome=outcome)
+        log.info("schedule_fired", schedule_id=schedule.id, tick=plan.tick.isoformat(), outcome=outcome)
     return outcome
 
 
