@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Protocol, cast
 
 from pydantic import BaseModel, Field, create_model
 
-from app.callbacks import Callback
+from app.callbacks import ENDS, Callback, CallbackURL, JobEvents
 from app.errors import Refusal
 from app.inputs import Input, Moment, Text
 from tasks.core.clock import now
@@ -18,6 +18,35 @@ LabelValue = Annotated[Text, Field(max_length=200)]
 Site = Annotated[str, Field(max_length=253, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
 # A year: whoever means "never" leaves it out.
 _LONGEST_EXPIRY_S = 365 * 86400
+
+
+class FollowUpCallback(Input):
+    """Where a follow-up's events go. Its deliveries are signed with the tenant's secret."""
+
+    url: CallbackURL
+    events: JobEvents = Field(ENDS, description="Of which events; by default of its end, whatever that is.")
+
+
+class FollowUp(Input):
+    """What is started when a job has ended. What it does not name it has from that job, as its priority and place."""
+
+    kind: Annotated[Text, Field(min_length=1, max_length=100)] = Field(description="As `/api/kinds` lists it.")
+    params: dict[str, Any] = Field(
+        {},
+        description='What that kind takes. Anywhere in it, `{"$from": "/result/url"}` takes a value of the job that '
+        "ended, by JSON Pointer: of `/job`, `/request`, `/result` or `/error`, `/parent`; beside it, `default` says "
+        "what stands there where there is none.",
+    )
+    timeout_s: float | None = Field(None, gt=0, description="The kind's own at most.")
+    max_attempts: int | None = Field(None, ge=1, description="At most the kind's own.")
+    expires_in_s: float | None = Field(None, gt=0, le=_LONGEST_EXPIRY_S, description="From its own acceptance.")
+    reference: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    labels: dict[LabelKey, LabelValue] = Field({}, max_length=16, json_schema_extra={"additionalProperties": False})
+    site: Site | None = None
+    callback: FollowUpCallback | None = Field(None, description="Instead of that of the job that it follows.")
+    concurrency_key: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    on_success: dict[str, Any] | None = Field(None, description="What follows this one: again such an object.")
+    on_failure: dict[str, Any] | None = Field(None, description="As `on_success`.")
 
 
 class Options(Input):
@@ -57,6 +86,10 @@ class Options(Input):
         None,
         description="While one of your jobs with it has not ended, you are answered with that one: no other is made.",
     )
+    on_success: FollowUp | None = Field(
+        None, description="What is started when the job has succeeded (docs/follow-ups.md)."
+    )
+    on_failure: FollowUp | None = Field(None, description="What is started when the job has failed.")
     backend: Backend = Field(
         Backend.AUTO,
         description="Who may run it: `auto` (whoever is live), `queue` (Celery's workers) or `local` (a local runner); "
@@ -80,6 +113,8 @@ class Form(Protocol):
     callback: Callback | None
     concurrency_key: str | None
     unique_key: str | None
+    on_success: FollowUp | None
+    on_failure: FollowUp | None
     backend: Backend
 
 

@@ -9,6 +9,7 @@ import click
 from client.command import (
     calibrate,
     changes,
+    control,
     crawl,
     discover,
     fleet,
@@ -20,6 +21,7 @@ from client.command import (
     settings,
     sites,
     tools,
+    webhooks,
 )
 from client.command.exits import Exit, exit_of, report
 from client.command.session import Session, backend_option
@@ -47,6 +49,7 @@ def cli(session: Session, *, url: str | None, key: str | None, as_json: bool, re
 
 for command in (
     jobs.submit,
+    jobs.chain,
     jobs.upload,
     jobs.status,
     jobs.watch,
@@ -72,12 +75,19 @@ for command in (
     sites.releases,
     sites.preview,
     sites.sites,
+    webhooks.webhooks,
     changes.erase,
     fleet.kinds,
     fleet.queues,
     fleet.workers,
     fleet.backends,
     fleet.advise,
+    control.pause,
+    control.resume,
+    control.pauses,
+    control.purge,
+    control.limits,
+    control.audit,
     local.local,
     fleet.events,
     settings.settings,

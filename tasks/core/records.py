@@ -84,6 +84,7 @@ class Cause(StrEnum):
     REPLAYED = "replayed"
     EXPIRED = "expired"
     SILENT = "silent"
+    PURGED = "purged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,10 @@ def place_in_line(since: datetime, priority: int) -> int:
     nothing waits behind what came later than ``AGEING_MS`` for each point that it lacks.
     """
     return int(since.timestamp() * 1000) - priority * AGEING_MS
+
+
+# No job has this place.
+_TO_BE_RECKONED = -(2**63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +164,13 @@ class Job:
     parked: bool = False
     limited: bool = False
     unique_key: str | None = None
-    place: int = field(init=False, compare=False)
+    paused_by: str | None = None
+    place: int = field(default=_TO_BE_RECKONED, compare=False)
 
     def __post_init__(self) -> None:
-        """Reckon the place in line from what it is made of."""
+        """Reckon the place in line from what it is made of, unless it is another's: see ``follow_ups``."""
+        if self.place != _TO_BE_RECKONED:
+            return
         since = self.created_at
         if self.attempt == 0 and self.not_before is not None:  # until its time it does not stand in line
             since = max(since, self.not_before)
@@ -217,6 +225,37 @@ class ArtifactRecord(BaseModel):
     href: str
 
 
+class FollowUpState(StrEnum):
+    """What became of what a job was to start."""
+
+    WAITING = "waiting"
+    """The job has not ended, or ended just now."""
+    STARTED = "started"
+    """The follow-up was accepted as a job."""
+    FAILED = "failed"
+    """It could not be: its template does not fit what the job has left."""
+    SKIPPED = "skipped"
+    """Nothing was to follow this end."""
+
+
+class FollowUpRecord(BaseModel):
+    """What a job starts when it has ended."""
+
+    model_config = ConfigDict(use_enum_values=True)
+
+    state: FollowUpState = Field(
+        description="`waiting` for the end, `started`, `failed` (see `error`), or `skipped`: nothing follows this end."
+    )
+    on_success: str | None = Field(None, description="The kind that follows a result.")
+    on_failure: str | None = Field(None, description="The kind that follows an error.")
+    branch: Literal["on_success", "on_failure"] | None = Field(
+        None, description="Which of them this end has called for."
+    )
+    job_id: str | None = Field(None, description="The job that was started.")
+    error: JobError | None = Field(None, description="Why it could not be started.")
+    settled_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """One row of the ledger's ``uploads``: a file that a tenant sent, or is sending.
@@ -267,6 +306,15 @@ class Timings(BaseModel):
     total_s: float = Field(description="From acceptance to the end, or until now.")
 
 
+class PauseNote(BaseModel):
+    """Which pause keeps a job from beginning."""
+
+    id: str
+    reason: str | None = None
+    since: datetime
+    until: datetime | None = Field(None, description="It ends by itself then.")
+
+
 class JobSummary(BaseModel):
     """A job as a page of jobs shows it."""
 
@@ -296,7 +344,7 @@ class JobSummary(BaseModel):
     waiting_for: str | None = Field(
         None,
         description="What no live worker offers: a capability such as `chromium`, `queue:NAME`, or `backend:local`. "
-        "`limit`: a limit of its batch or its concurrency key keeps it back.",
+        "`limit`: a limit of its batch or its concurrency key keeps it back. `pause`: see `pause`.",
     )
     progress: Progress | None = None
     timings: Timings
@@ -313,8 +361,12 @@ class JobSummary(BaseModel):
 class JobRecord(JobSummary):
     """What ``GET /api/jobs/{id}`` answers."""
 
+    pause: PauseNote | None = Field(None, description="The pause that holds it, while it is queued.")
     queue_position: int | None = Field(None, description="1 for the job that is carried next; only while queued.")
     request: dict[str, Any] = {}
     result: dict[str, Any] | None = None
     attempts: list[AttemptRecord] = []
     artifacts: list[ArtifactRecord] = []
+    parent_job_id: str | None = Field(None, description="The job that this one follows.")
+    chain_id: str | None = Field(None, description="The first job of its chain; null: it is part of none.")
+    follow_up: FollowUpRecord | None = Field(None, description="What it starts when it has ended; null: nothing.")
