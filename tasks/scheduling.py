@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from tasks.core.carriage import Carriage
 from tasks.core.clock import now
 from tasks.core.errors import AppError, Conflict, InputRejected, NotAllowed, NotFound
+from tasks.core.follow_ups.plans import kinds_in
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import costs, schedules
 from tasks.core.ledger.accepting import Accepted, Idempotency
@@ -125,7 +126,7 @@ def _ready(kernel: Kernel, specs: Specs, schedule: Schedule, tick: datetime) -> 
     spec = spec_of(specs, schedule)
     submission = submission_for(schedule, tick=tick.isoformat().replace("+00:00", "Z"))
     ledger, tenant_id = kernel.ledger, schedule.tenant_id
-    if spec.kind in budget.BUDGETED:
+    if not budget.BUDGETED.isdisjoint({spec.kind, *kinds_in(submission.plan)}):
         budget.demand_budget(kernel.settings, lambda: costs.spent_this_month(ledger, tenant_id))
     quotas = kernel.limits.quotas(tenant_id)
     if quotas is not None:
