@@ -19,7 +19,7 @@ from app.auth import tenant_id
 from app.callbacks import own_callback
 from app.discovery import demand_budget
 from app.errors import FieldsRejected, Refusal
-from app.follow_ups import kinds_in, planned
+from app.follow_ups import planned
 from app.forms import read_form, refused_times
 from app.inputs import Input, checked, one_if_large, read_json, validate_body
 from app.openapi import SECURITY, answer, problems
@@ -29,6 +29,7 @@ from app.relaying import MuchWork, answered_aside, aside_if_large
 from app.services import Services, services
 from app.waiting import LONGEST_WAIT_S, wait_until
 from tasks.core.errors import NotFound, OverQuota
+from tasks.core.follow_ups.plans import kinds_in
 from tasks.core.ledger import queries
 from tasks.core.ledger.accepting import Accepted, is_key_used
 from tasks.core.records import Backend, Job, JobRecord

@@ -80,23 +80,18 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
         IdempotencyKeyReused: the key stands for another request.
         LedgerUnavailable: nothing was accepted.
     """
-    job = new_job(
-        spec,
-        submission,
-        limited=kernel.limits.parks(submission.tenant_id, spec.kind),
-        paused_by=_paused_by(kernel, spec, submission),
-    )
+    made = ready(kernel, spec, submission)
     key = _idempotency(kernel, spec, submission)
     # Whether a live worker has what the kind needs is the dispatcher's to know.
     may_publish = carrier.is_open and not spec.capabilities and submission.backend != Backend.LOCAL
     accepted = accepting.accept(
         kernel.ledger,
-        job,
+        made.job,
         idempotency=key,
         may_publish=may_publish,
-        uploads=list(submission.uploads),
-        callback=next(iter(_asked_for(kernel, job, submission.callback)), None),
-        plan=submission.plan or None,
+        uploads=made.uploads,
+        callback=made.callback,
+        plan=made.plan,
     )
     if not accepted.is_new:
         return accepted
@@ -122,9 +117,14 @@ def ready(kernel: Kernel, spec: JobSpec, submission: Submission) -> Ready:
 
     Raises:
         InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit.
-        LedgerUnavailable: its limits could not be read.
+        LedgerUnavailable: its limits and pauses could not be read.
     """
-    job = new_job(spec, submission, limited=kernel.limits.parks(submission.tenant_id, spec.kind))
+    job = new_job(
+        spec,
+        submission,
+        limited=kernel.limits.parks(submission.tenant_id, spec.kind),
+        paused_by=_paused_by(kernel, spec, submission),
+    )
     callback = next(iter(_asked_for(kernel, job, submission.callback)), None)
     return Ready(job, list(submission.uploads), callback, submission.plan or None)
 

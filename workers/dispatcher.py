@@ -132,7 +132,6 @@ class Dispatcher:
             self._outbox.tick()
         self._callbacks.look_after()
         self._flow.tick()
-        self._scheduler.tick()
         self._pause_s = self._tick_s
         if not self._breaker.is_open:
             try:
@@ -143,6 +142,8 @@ class Dispatcher:
                 log.warning("dispatcher_without_broker", reason=str(exc))
         if self._flow.is_busy:
             self._pause_s = min(self._pause_s, RELEASE_EVERY_S)
+        # Last, so that nothing else waits for a schedule; what it accepts is carried in the next tick, which is soon.
+        self._scheduler.tick()
         if self._scheduler.is_busy:
             self._pause_s = min(self._pause_s, FIRES_AGAIN_S)
 
