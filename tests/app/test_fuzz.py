@@ -59,6 +59,9 @@ _OF_A_CALIBRATION = (
     *("draws", "thin", "pshrink_strength", "country", "matrices", "age_group", "missmat_type"),
 )
 
+# What follows a job is judged by the kinds that it names.
+_OF_A_CHAIN = ("on_success", "on_failure")
+
 # How a connector's templates, and the secrets that they name, fit each other.
 _OF_A_CONNECTOR = ("service", "secrets")
 
@@ -172,7 +175,7 @@ def _is_refused_for_its_meaning(case: Case, response: Response) -> bool:
         one["field"] in _JUDGED_BY_MEANING
         or (one["field"] == "url" and case.path.startswith("/api/webhooks"))  # where nothing of ours may go
         or one["field"].endswith(".upload")
-        or one["field"].startswith((_STEPS, *_OF_A_CONNECTOR))
+        or one["field"].startswith((_STEPS, *_OF_A_CONNECTOR, *_OF_A_CHAIN))
         or one["field"].removeprefix("params.").startswith(_OF_A_CALIBRATION)
         or one["field"].startswith(("params.include_regex", "params.exclude_regex"))
         for one in refusals
