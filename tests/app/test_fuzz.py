@@ -177,6 +177,6 @@ def _is_refused_for_its_meaning(case: Case, response: Response) -> bool:
         or one["field"].endswith(".upload")
         or one["field"].startswith((_STEPS, *_OF_A_CONNECTOR, *_OF_A_CHAIN))
         or one["field"].removeprefix("params.").startswith(_OF_A_CALIBRATION)
-        or one["field"].startswith(("params.include_regex", "params.exclude_regex"))
+        or one["field"].startswith(("params.include_regex", "params.exclude_regex", "params.urls."))
         for one in refusals
     )
