@@ -162,14 +162,14 @@ def submit_batch(
     return BatchAccepted(earlier or batch.id, replayed=earlier is not None)
 
 
-def cancel_batch(kernel: Kernel, carrier: Carriage, batch: JobBatch) -> int:
+def cancel_batch(kernel: Kernel, carrier: Carriage, batch: JobBatch, *, by: Actor | None = None) -> int:
     """Begin no further job of the batch, and cancel those that have not ended; return how many that concerned.
 
     Should this process die in between, the dispatcher goes on with it.
     """
     job_batches.stop(kernel.ledger, batch.id)
     wanted = Filter(tenant_id=batch.tenant_id, batch_id=batch.id)
-    return cancel_matching(kernel, carrier, wanted, limit=batch.size)
+    return cancel_matching(kernel, carrier, wanted, limit=batch.size, by=by)
 
 
 def cancel(kernel: Kernel, job_id: str, *, tenant_id: str) -> Job:
