@@ -64,7 +64,7 @@ _OF_A_CALIBRATION = (
 
 # What an operator sets for all.
 _OF_OPERATORS = ("/api/pauses", "/api/queues", "/api/limits", "/api/audit")
-_NAMED = {"queue", "kind", "tenant", "until", "for_s", "burst"}
+_NAMED = {"", "queue", "kind", "tenant", "until", "for_s", "burst"}
 
 # How a connector's templates, and the secrets that they name, fit each other.
 _OF_A_CONNECTOR = ("service", "secrets")
