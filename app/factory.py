@@ -14,6 +14,7 @@ from app import (
     calibration_cache,
     callback_deliveries,
     catalogue,
+    chains,
     connectors,
     discovery,
     domain_events,
@@ -28,6 +29,7 @@ from app import (
     pauses,
     previews,
     retries,
+    schedules,
     sessions,
     sites,
     submissions,
@@ -71,10 +73,10 @@ from tasks.knowledge.store.reading import LedgerLibrary
 from tasks.registry import load_specs
 
 _CONCERNS = (
-    *(submissions, jobs, retries, batches, job_batches, logs, artifacts, uploads, domain_events),
+    *(submissions, jobs, retries, batches, job_batches, chains, logs, artifacts, uploads, domain_events),
     *(catalogue, calibration, calibration_cache, matrices, fleet, backends, advice, health),
     *(discovery, tools, tool_exports, sessions, knowledge, sites, previews),
-    *(webhooks, callback_deliveries, connectors),
+    *(webhooks, callback_deliveries, connectors, schedules),
     *(pauses, limit_records, audit),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.

@@ -8,7 +8,8 @@ from typing import Any
 
 from app.services import Services
 from tasks.core.clock import now
-from tasks.core.ledger import queries
+from tasks.core.follow_ups.plans import record_of_link
+from tasks.core.ledger import follow_ups, queries
 from tasks.core.ledger.pauses import Pause
 from tasks.core.records import Job, JobError, JobRecord, JobState, JobSummary, PauseNote, Progress, Timings, ran_in
 from tasks.core.settings import Settings
@@ -19,6 +20,7 @@ def record_of(services: Services, job: Job) -> JobRecord:
     kernel = services.kernel
     has_run = job.fence > 0
     live = kernel.events.progress([job.id]) if has_run else {}
+    link = follow_ups.link_of(kernel.ledger, job.id)
     return JobRecord(
         **_summary_fields(services, job, live.get(job.id)),
         queue_position=queries.queue_position(kernel.ledger, job) if job.state is JobState.QUEUED else None,
@@ -27,6 +29,9 @@ def record_of(services: Services, job: Job) -> JobRecord:
         result=job.result,
         attempts=queries.attempts_of(kernel.ledger, job.id) if has_run else [],
         artifacts=kernel.artifacts.list(job.id, job.fence, job.attempt) if has_run else [],
+        parent_job_id=link and link.parent_id,
+        chain_id=link and link.chain_id,
+        follow_up=link and record_of_link(link),
     )
 
 

@@ -14,6 +14,7 @@ from client import address, calls
 from client.async_batches import AsyncBatches
 from client.async_control import AsyncControl
 from client.async_knowledge import AsyncKnowledge
+from client.async_schedules import AsyncSchedules
 from client.async_sites import AsyncSites
 from client.async_tools import AsyncTools
 from client.async_webhooks import AsyncWebhooks
@@ -31,6 +32,7 @@ from client.models import (
     Advice,
     Artifact,
     BackendInfo,
+    Chain,
     Change,
     DomainEvent,
     Job,
@@ -182,6 +184,11 @@ class AsyncSwitchyard:
         return AsyncSites(self._shell.run, self._limits, self._options)
 
     @property
+    def schedules(self) -> AsyncSchedules:
+        """Your schedules: jobs that come again and again."""
+        return AsyncSchedules(self._perform)
+
+    @property
     def webhooks(self) -> AsyncWebhooks:
         """Your webhooks, and what was sent to them."""
         return AsyncWebhooks(self._perform)
@@ -304,6 +311,14 @@ class AsyncSwitchyard:
             Conflict: it has ended otherwise.
         """
         return await self._perform(calls.cancel(job_id))
+
+    async def chain(self, job_id: str) -> Chain:
+        """Read a job, what it follows and what followed it."""
+        return await self._perform(calls.chain(job_id))
+
+    async def cancel_chain(self, job_id: str) -> Chain:
+        """Cancel a whole chain, at whichever of its jobs: what runs stops within seconds, and nothing follows."""
+        return await self._perform(calls.cancel_chain(job_id))
 
     async def retry(self, job_id: str) -> Job:
         """Run a failed or cancelled job again: the same id, a new attempt, as many attempts as it had at first.

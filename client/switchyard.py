@@ -29,6 +29,7 @@ from client.models import (
     Advice,
     Artifact,
     BackendInfo,
+    Chain,
     Change,
     DomainEvent,
     Job,
@@ -41,6 +42,7 @@ from client.models import (
     WorkerInfo,
 )
 from client.patience import performed, waited
+from client.schedules import Schedules
 from client.sites import Sites
 from client.steps import Notice
 from client.tools import Tools
@@ -203,6 +205,11 @@ class Switchyard:
         return Sites(self._shell.run, self._limits, self._options)
 
     @property
+    def schedules(self) -> Schedules:
+        """Your schedules: jobs that come again and again."""
+        return Schedules(self._perform)
+
+    @property
     def webhooks(self) -> Webhooks:
         """Your webhooks, and what was sent to them."""
         return Webhooks(self._perform)
@@ -318,6 +325,14 @@ class Switchyard:
             Conflict: it has ended otherwise.
         """
         return self._perform(calls.cancel(job_id))
+
+    def chain(self, job_id: str) -> Chain:
+        """Read a job, what it follows and what followed it."""
+        return self._perform(calls.chain(job_id))
+
+    def cancel_chain(self, job_id: str) -> Chain:
+        """Cancel a whole chain, at whichever of its jobs: what runs stops within seconds, and nothing follows."""
+        return self._perform(calls.cancel_chain(job_id))
 
     def retry(self, job_id: str) -> Job:
         """Run a failed or cancelled job again: the same id, a new attempt, as many attempts as it had at first.

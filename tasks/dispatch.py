@@ -9,14 +9,17 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from sqlalchemy.engine import Connection
+
 from tasks.core.callbacks.records import OwnCallback, Webhook
 from tasks.core.carriage import Carriage
 from tasks.core.clock import now
 from tasks.core.errors import InputRejected
 from tasks.core.events import EventsUnavailable
+from tasks.core.follow_ups.plans import Plan
 from tasks.core.ids import new_id
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import accepting, batches, job_batches, pauses, replaying, transitions
+from tasks.core.ledger import accepting, batches, follow_ups, job_batches, pauses, replaying, transitions
 from tasks.core.ledger.accepting import Accepted, Idempotency
 from tasks.core.ledger.audit import Actor
 from tasks.core.ledger.job_batches import JobBatch
@@ -26,6 +29,9 @@ from tasks.core.ledger.webhooks import own_webhook
 from tasks.core.records import Backend, Cause, Job, JobState
 from tasks.core.relay import announce, announce_all
 from tasks.core.spec import JobSpec
+
+# Jobs of a chain that have not ended are one, and a few more where somebody has retried what had failed.
+_MOST_OF_CHAIN = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class Submission:
     timeout_s: float | None = None
     max_attempts: int | None = None
     expires_in_s: float | None = None
+    not_before: datetime | None = None
+    expires_at: datetime | None = None
     reference: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     site: str | None = None
@@ -53,6 +61,7 @@ class Submission:
     unique_key: str | None = None
     uploads: Mapping[str, str] = field(default_factory=dict)
     callback: OwnCallback | None = None
+    plan: Plan = field(default_factory=Plan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +95,8 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
         idempotency=key,
         may_publish=may_publish,
         uploads=list(submission.uploads),
-        callback=_own_webhook(kernel, job, submission),
+        callback=next(iter(_asked_for(kernel, job, submission.callback)), None),
+        plan=submission.plan or None,
     )
     if not accepted.is_new:
         return accepted
@@ -95,6 +105,40 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
     else:
         carrier.soon(kernel.events.ring)
     return accepted
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A job that is all but accepted, to be accepted as part of a transaction: see ``accept_ready``."""
+
+    job: Job
+    uploads: Sequence[str]
+    callback: Webhook | None
+    plan: Plan | None
+
+
+def ready(kernel: Kernel, spec: JobSpec, submission: Submission) -> Ready:
+    """Make the job of a submission, for a transaction that accepts it.
+
+    Raises:
+        InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit.
+        LedgerUnavailable: its limits could not be read.
+    """
+    job = new_job(spec, submission, limited=kernel.limits.parks(submission.tenant_id, spec.kind))
+    callback = next(iter(_asked_for(kernel, job, submission.callback)), None)
+    return Ready(job, list(submission.uploads), callback, submission.plan or None)
+
+
+def accept_ready(connection: Connection, made: Ready, *, idempotency: Idempotency | None = None) -> Accepted:
+    """Accept a job in the transaction of ``connection``, once for a key. The dispatcher carries it.
+
+    Raises:
+        IdempotencyKeyReused: the key stands for another request.
+        InputRejected: an upload was removed meanwhile.
+    """
+    return accepting.accept_within(
+        connection, made.job, idempotency=idempotency, uploads=made.uploads, callback=made.callback, plan=made.plan
+    )
 
 
 def submit_many(kernel: Kernel, carrier: Carriage, items: Sequence[tuple[JobSpec, Submission]]) -> list[Accepted]:
@@ -110,7 +154,8 @@ def submit_many(kernel: Kernel, carrier: Carriage, items: Sequence[tuple[JobSpec
     jobs = [(job, _idempotency(kernel, *item)) for job, item in zip(members, items, strict=True)]
     uploads = {job.id: list(submission.uploads) for (job, _), (_, submission) in zip(jobs, items, strict=True)}
     callbacks = _own_webhooks(kernel, members, items)
-    accepted = accepting.accept_many(kernel.ledger, jobs, uploads=uploads, callbacks=callbacks)
+    plans = _plans(members, items)
+    accepted = accepting.accept_many(kernel.ledger, jobs, uploads=uploads, callbacks=callbacks, plans=plans)
     carrier.soon(kernel.events.ring)
     return accepted
 
@@ -128,6 +173,7 @@ class BatchPlan:
     name: str | None = None
     parallel_limit: int | None = None
     fail_fast: bool = False
+    callback: OwnCallback | None = None
     idempotency_key: str | None = None
 
 
@@ -154,9 +200,15 @@ def submit_batch(
     members = _new_jobs(kernel, items, batch=batch)
     uploads = {job.id: list(submission.uploads) for job, (_, submission) in zip(members, items, strict=True)}
     key = _batch_idempotency(kernel, plan, items)
-    callbacks = _own_webhooks(kernel, members, items)
+    callbacks = _own_webhooks(kernel, members, items) + _asked_for(kernel, batch, plan.callback)
     earlier = accepting.accept_batch(
-        kernel.ledger, batch, members, idempotency=key, uploads=uploads, callbacks=callbacks
+        kernel.ledger,
+        batch,
+        members,
+        idempotency=key,
+        uploads=uploads,
+        callbacks=callbacks,
+        plans=_plans(members, items),
     )
     carrier.soon(kernel.events.ring)
     return BatchAccepted(earlier or batch.id, replayed=earlier is not None)
@@ -170,6 +222,16 @@ def cancel_batch(kernel: Kernel, carrier: Carriage, batch: JobBatch, *, by: Acto
     job_batches.stop(kernel.ledger, batch.id)
     wanted = Filter(tenant_id=batch.tenant_id, batch_id=batch.id)
     return cancel_matching(kernel, carrier, wanted, limit=batch.size, by=by)
+
+
+def cancel_chain(kernel: Kernel, carrier: Carriage, chain_id: str, *, tenant_id: str) -> int:
+    """Let nothing more begin in a chain, and cancel what has not ended; return how many jobs that concerned."""
+    follow_ups.stop_chain(kernel.ledger, chain_id)
+    wanted = Filter(tenant_id=tenant_id, chain_id=chain_id)
+    changed = cancel_matching(kernel, carrier, wanted, limit=_MOST_OF_CHAIN)
+    # What began in the moment before has been cancelled now; should it end otherwise, nothing follows that, either.
+    follow_ups.stop_chain(kernel.ledger, chain_id)
+    return changed
 
 
 def cancel(kernel: Kernel, job_id: str, *, tenant_id: str) -> Job:
@@ -347,7 +409,9 @@ def new_job(
     """
     timeout_s = _within(submission.timeout_s, spec.soft_limit_s, name="timeout_s", kind=spec.kind)
     attempts = _within(submission.max_attempts, spec.retry.max_attempts, name="max_attempts", kind=spec.kind)
-    at, expires_in_s = now(), submission.expires_in_s
+    at, expires_at = now(), submission.expires_at
+    if submission.expires_in_s is not None:
+        expires_at = at + timedelta(seconds=submission.expires_in_s)
     return Job(
         id=new_id(),
         tenant_id=submission.tenant_id,
@@ -363,7 +427,7 @@ def new_job(
         correlation_id=submission.correlation_id,
         traceparent=submission.traceparent,
         created_at=at,
-        not_before=None,
+        not_before=submission.not_before,
         published_at=None,
         started_at=None,
         claimed_at=None,
@@ -372,7 +436,7 @@ def new_job(
         timeout_s=timeout_s,
         hard_limit_s=timeout_s + spec.hard_limit_s - spec.soft_limit_s,
         silence_s=spec.silence_s,
-        expires_at=None if expires_in_s is None else at + timedelta(seconds=expires_in_s),
+        expires_at=expires_at,
         retry=spec.retry.name,
         attempt=0,
         max_attempts=int(attempts),
@@ -400,20 +464,25 @@ def new_job(
     )
 
 
+def _plans(members: Sequence[Job], items: Sequence[tuple[JobSpec, Submission]]) -> dict[str, Plan]:
+    planned = zip(members, items, strict=True)
+    return {job.id: submission.plan for job, (_, submission) in planned if submission.plan}
+
+
 def _own_webhooks(kernel: Kernel, members: Sequence[Job], items: Sequence[tuple[JobSpec, Submission]]) -> list[Webhook]:
-    asked = (_own_webhook(kernel, job, submission) for job, (_, submission) in zip(members, items, strict=True))
-    return [one for one in asked if one is not None]
+    pairs = zip(members, items, strict=True)
+    return [one for job, (_, submission) in pairs for one in _asked_for(kernel, job, submission.callback)]
 
 
-def _own_webhook(kernel: Kernel, job: Job, submission: Submission) -> Webhook | None:
-    asked = submission.callback
+def _asked_for(kernel: Kernel, owner: Job | JobBatch, asked: OwnCallback | None) -> list[Webhook]:
     if asked is None:
-        return None
+        return []
     from tasks.core.callbacks.signing import seal_secret  # noqa: PLC0415  # only where somebody asks for it
 
     webhook_id = new_id()
     sealed = None if asked.secret is None else seal_secret(kernel.settings, webhook_id, asked.secret)
-    return own_webhook(job, asked.url, asked.events, webhook_id=webhook_id, sealed=sealed)
+    whose = {"job_id" if isinstance(owner, Job) else "batch_id": owner.id}
+    return [own_webhook(asked, owner.tenant_id, webhook_id=webhook_id, sealed=sealed, at=owner.created_at, **whose)]
 
 
 def _within(wanted: float | None, limit: float, *, name: str, kind: str) -> float:
@@ -436,7 +505,9 @@ def _batch_idempotency(
 ) -> Idempotency | None:
     if plan.idempotency_key is None:
         return None
-    same = {"name": plan.name, "parallel_limit": plan.parallel_limit, "fail_fast": plan.fail_fast}
+    same: dict[str, Any] = {"name": plan.name, "parallel_limit": plan.parallel_limit, "fail_fast": plan.fail_fast}
+    if plan.callback is not None:
+        same["callback"] = asdict(plan.callback)
     text = "\n".join([json.dumps(same), *(_same(spec, submission) for spec, submission in items)])
     return Idempotency(plan.idempotency_key, _digest(text), kernel.settings.idempotency_ttl_s)
 
@@ -460,12 +531,18 @@ def _same(spec: JobSpec, submission: Submission) -> str:
     }
     if submission.backend != Backend.AUTO:  # a key that was given before there was a choice stands for the same
         same["backend"] = submission.backend
+    for name in ("not_before", "expires_at"):
+        moment: datetime | None = getattr(submission, name)
+        if moment is not None:
+            same[name] = moment.isoformat()
     if submission.callback is not None:
         same["callback"] = asdict(submission.callback)
     if submission.concurrency_key is not None:
         same["concurrency_key"] = submission.concurrency_key
     if submission.unique_key is not None:
         same["unique_key"] = submission.unique_key
+    if submission.plan:
+        same["follow_ups"] = asdict(submission.plan)
     text = json.dumps(same, sort_keys=True)
     for upload_id, sha256 in submission.uploads.items():
         # Who sends a file again because an answer got lost sends the same request.

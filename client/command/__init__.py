@@ -16,10 +16,12 @@ from client.command import (
     jobs,
     local,
     matrices,
+    schedules,
     search,
     settings,
     sites,
     tools,
+    webhooks,
 )
 from client.command.exits import Exit, exit_of, report
 from client.command.session import Session, backend_option
@@ -47,6 +49,7 @@ def cli(session: Session, *, url: str | None, key: str | None, as_json: bool, re
 
 for command in (
     jobs.submit,
+    jobs.chain,
     jobs.upload,
     jobs.status,
     jobs.watch,
@@ -66,11 +69,13 @@ for command in (
     search.search,
     tools.tools,
     tools.mcp,
+    schedules.schedules,
     sites.publish,
     sites.rollback,
     sites.releases,
     sites.preview,
     sites.sites,
+    webhooks.webhooks,
     changes.erase,
     fleet.kinds,
     fleet.queues,

@@ -53,6 +53,7 @@ def shelves_for(
         Leftovers("cached_results", kernel.ledger, ages.cached_results()),
         Leftovers("workers", kernel.ledger, aging.ended_workers(before=ages.at - _WORKERS_FOR)),
         Leftovers("batches", kernel.ledger, aging.old_batches(before=ages.at - timedelta(seconds=Retention().row_s))),
+        Leftovers("batch_callbacks", kernel.ledger, aging.callbacks_of_forgotten_batches()),
         Leftovers("ledger_streams", kernel.ledger, aging.expired_streams(at=ages.at)),
         *(
             Leftovers(one.name, kernel.ledger, aging.old_rows(one, at=ages.at))

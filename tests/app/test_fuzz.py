@@ -46,9 +46,12 @@ _CONFIG = {
         for name in ("POST /api/jobs", "POST /api/jobs/batch")
     ],
 }
+_OF_OTHER_SCHEMAS = ("/api/uploads", "/mcp", "/api/jobs/batch", "/api/schedules")
+# Whether a time has passed, and which goes with which.
+_TIMES = ("not_before", "expires_at", "expires_in_s")
 # Nor which cursors were given out, which uploads there are, whether a host's name is one, how a kind's parameters go
 # together, what a file of matrices holds, and which strings are regular expressions.
-_JUDGED_BY_MEANING = {"cursor", "params", "params.url", "callback.url", "csv", "file_base64"}
+_JUDGED_BY_MEANING = {"cursor", "params", "params.url", "callback.url", "csv", "file_base64", *_TIMES}
 # What a tool's step needs depends on what it does; a list without its wrong items may be too short as well.
 _STEPS = "params.tool.call.steps"
 _REFUSED_BY_MEANING = {"idempotency_key_reused", "confirmation_required"}
@@ -166,8 +169,11 @@ def _leaves_something_out(case: Case) -> bool:
 
 def _is_refused_for_its_meaning(case: Case, response: Response) -> bool:
     # What tus's headers must be depends on each other, and where the files of a form go on the kind. MCP's messages
-    # have a schema of their own, and the jobs of a batch that of their kinds.
-    if case.path.startswith(("/api/uploads", "/mcp", "/api/jobs/batch")) or case.media_type == "multipart/form-data":
+    # have a schema of their own, and the jobs of a batch and of a schedule that of their kinds.
+    if (
+        case.path.startswith(("/api/uploads", "/mcp", "/api/jobs/batch", "/api/schedules"))
+        or case.media_type == "multipart/form-data"
+    ):
         return True
     problem = response.json() if response.status_code in {400, 422} else {}
     if "success" in problem:  # the older tool discovery service's errors

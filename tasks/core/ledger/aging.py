@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tasks.core.callbacks.records import DeliveryState
-from tasks.core.ledger.callback_tables import callback_deliveries
+from tasks.core.ledger.callback_tables import callback_deliveries, webhooks
 from tasks.core.ledger.control_tables import audit, pauses
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.fleet import LIVE
@@ -170,6 +170,12 @@ def ended_workers(*, before: datetime) -> Leftover:
 def old_batches(*, before: datetime) -> Leftover:
     """Batches that ended before that time; their jobs stay as long as any."""
     return Leftover(job_batches, job_batches.c.id, job_batches.c.finished_at < before)
+
+
+def callbacks_of_forgotten_batches() -> Leftover:
+    """Own callbacks of batches that are no more; their deliveries go with them."""
+    is_known = sa.exists().where(job_batches.c.id == webhooks.c.batch_id)
+    return Leftover(webhooks, webhooks.c.id, webhooks.c.batch_id.is_not(None) & ~is_known)
 
 
 def old_changes(*, before: datetime) -> Leftover:

@@ -11,6 +11,7 @@ from tasks.core.ledger import unique
 from tasks.core.ledger.accepting import nothing_waits
 from tasks.core.ledger.control_tables import is_paused
 from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.follow_ups import wait_again
 from tasks.core.ledger.parking import has_limit, is_limited
 from tasks.core.ledger.pauses import held_values
 from tasks.core.ledger.rows import job_from_row
@@ -113,6 +114,7 @@ def replay_where(connection: Connection, where: sa.ColumnElement[bool], *, publi
     )
     replayed = [job_from_row(row) for row in connection.execute(statement)]
     write_events(connection, replayed)
+    wait_again(connection, [job.id for job in replayed])
     return replayed
 
 

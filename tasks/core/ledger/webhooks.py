@@ -8,17 +8,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from tasks.core.callbacks.records import SWITCHED_OFF, DeliveryState, OffReason, Webhook
+from tasks.core.callbacks.records import SWITCHED_OFF, DeliveryState, OffReason, OwnCallback, Webhook
 from tasks.core.clock import now
 from tasks.core.domain_events import Emission
 from tasks.core.errors import Conflict, NotFound
 from tasks.core.ledger.audit import AT_THE_MACHINE, Actor
-from tasks.core.ledger.callback_tables import callback_deliveries, webhooks
+from tasks.core.ledger.callback_tables import IS_ENDPOINT, callback_deliveries, webhooks
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.outbox import write_event
 from tasks.core.ledger.rows import values_of
 from tasks.core.ledger.schema import outbox
-from tasks.core.records import Job
 
 MOST_OF_TENANT = 50
 """Endpoints that a tenant may have."""
@@ -35,14 +34,24 @@ class WebhookStats:
     last_delivered_at: datetime | None
 
 
-def own_webhook(job: Job, url: str, events: Sequence[str], *, webhook_id: str, sealed: bytes | None) -> Webhook:
-    """Make the row of a job's own callback; ``accepting`` writes it with the job."""
+def own_webhook(
+    asked: OwnCallback,
+    tenant_id: str,
+    *,
+    webhook_id: str,
+    sealed: bytes | None,
+    at: datetime,
+    job_id: str | None = None,
+    batch_id: str | None = None,
+) -> Webhook:
+    """Make the row of a job's or a batch's own callback; ``accepting`` writes it with its owner."""
     return Webhook(
         id=webhook_id,
-        tenant_id=job.tenant_id,
-        job_id=job.id,
-        url=url,
-        events=list(events),
+        tenant_id=tenant_id,
+        job_id=job_id,
+        batch_id=batch_id,
+        url=asked.url,
+        events=list(asked.events),
         description="",
         sealed=sealed,
         enabled=True,
@@ -50,8 +59,8 @@ def own_webhook(job: Job, url: str, events: Sequence[str], *, webhook_id: str, s
         off_at=None,
         failing_since=None,
         after_seq=0,
-        created_at=job.created_at,
-        updated_at=job.created_at,
+        created_at=at,
+        updated_at=at,
     )
 
 
@@ -182,10 +191,10 @@ def note_health(
 ) -> OffReason | None:
     """Note how a try went, in its transaction; return why the endpoint was switched off by that, if it was.
 
-    A job's own callback is not an endpoint: it ends with its deliveries.
+    A job's or a batch's own callback is not an endpoint: it ends with its deliveries.
     """
     row = connection.execute(webhooks.select().where(webhooks.c.id == webhook_id)).one_or_none()
-    if row is None or row.job_id is not None:
+    if row is None or row.job_id is not None or row.batch_id is not None:
         return None
     webhook, at = webhook_of(row), now()
     this = webhooks.c.id == webhook_id
@@ -234,7 +243,7 @@ def _unknown(webhook_id: str) -> NotFound:
 
 
 def _of(tenant_id: str) -> sa.ColumnElement[bool]:
-    return (webhooks.c.tenant_id == tenant_id) & webhooks.c.job_id.is_(None)
+    return (webhooks.c.tenant_id == tenant_id) & IS_ENDPOINT
 
 
 def _newest(connection: Connection) -> int:
