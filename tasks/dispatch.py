@@ -84,7 +84,7 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
         spec,
         submission,
         limited=kernel.limits.parks(submission.tenant_id, spec.kind),
-        paused_by=_paused_by(kernel, spec, submission),
+        paused_by=held_by(kernel, spec, submission),
     )
     key = _idempotency(kernel, spec, submission)
     # Whether a live worker has what the kind needs is the dispatcher's to know.
@@ -124,7 +124,8 @@ def ready(kernel: Kernel, spec: JobSpec, submission: Submission) -> Ready:
         InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit.
         LedgerUnavailable: its limits could not be read.
     """
-    job = new_job(spec, submission, limited=kernel.limits.parks(submission.tenant_id, spec.kind))
+    limited = kernel.limits.parks(submission.tenant_id, spec.kind)
+    job = new_job(spec, submission, limited=limited, paused_by=held_by(kernel, spec, submission))
     callback = next(iter(_asked_for(kernel, job, submission.callback)), None)
     return Ready(job, list(submission.uploads), callback, submission.plan or None)
 
@@ -381,13 +382,18 @@ def _new_jobs(
             submission,
             batch=batch,
             limited=limited[submission.tenant_id, spec.kind],
-            paused_by=_paused_by(kernel, spec, submission),
+            paused_by=held_by(kernel, spec, submission),
         )
         for spec, submission in items
     ]
 
 
-def _paused_by(kernel: Kernel, spec: JobSpec, submission: Submission) -> str | None:
+def held_by(kernel: Kernel, spec: JobSpec, submission: Submission) -> str | None:
+    """Return the id of the pause that holds such a job, as far as this process knows, for ``new_job``.
+
+    Raises:
+        LedgerUnavailable: the pauses could not be read.
+    """
     found = kernel.pauses.holding(queue=spec.queue, kind=spec.kind, tenant_id=submission.tenant_id)
     return None if found is None else found.id
 
