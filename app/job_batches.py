@@ -11,7 +11,7 @@ from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
 from app.answers import json_answer
-from app.auth import tenant_id
+from app.auth import actor, tenant_id
 from app.callbacks import BatchCallback, own_callback
 from app.discovery import demand_budget
 from app.errors import FieldsRejected, Refusal, refusals_of
@@ -140,7 +140,7 @@ def read_batch(path: BatchPath) -> Response:
 def cancel_jobs_of_batch(path: BatchPath) -> Response:
     """Cancel a batch: queued jobs at once, running ones within seconds. One that has ended is left as it is."""
     at = services()
-    changed = cancel_batch(at.kernel, at.carrier, find_batch(at, path.batch_id))
+    changed = cancel_batch(at.kernel, at.carrier, find_batch(at, path.batch_id), by=actor())
     log.info("batch_cancelled", batch_id=path.batch_id, changed=changed)
     return json_answer(record_of_batch(at, find_batch(at, path.batch_id)), status=202)
 

@@ -88,8 +88,9 @@ def _pause_of(services: Services, job: Job) -> Pause | None:
     if job.state is not JobState.QUEUED:
         return None
     known = services.kernel.pauses
-    named = next((one for one in known.all() if one.id == job.paused_by), None)
-    return named or known.holding(queue=job.queue, kind=job.kind, tenant_id=job.tenant_id)
+    if job.paused_by is not None and all(one.id != job.paused_by for one in known.all()):
+        known.look_again()  # another process has made it, or ended it
+    return known.holding(queue=job.queue, kind=job.kind, tenant_id=job.tenant_id)
 
 
 def _note(found: Pause | None) -> PauseNote | None:
@@ -101,7 +102,7 @@ def _note(found: Pause | None) -> PauseNote | None:
 def _waiting_for(services: Services, job: Job) -> str | None:
     if _pause_of(services, job) is not None:
         return "pause"
-    if job.parked and job.state is JobState.QUEUED:
+    if job.parked and job.paused_by is None and job.state is JobState.QUEUED:
         return "limit"
     spec = services.specs.get(job.kind)
     if spec is None or job.state is not JobState.QUEUED:

@@ -119,12 +119,8 @@ def ready(kernel: Kernel, spec: JobSpec, submission: Submission) -> Ready:
         InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit.
         LedgerUnavailable: its limits and pauses could not be read.
     """
-    job = new_job(
-        spec,
-        submission,
-        limited=kernel.limits.parks(submission.tenant_id, spec.kind),
-        paused_by=_paused_by(kernel, spec, submission),
-    )
+    limited = kernel.limits.parks(submission.tenant_id, spec.kind)
+    job = new_job(spec, submission, limited=limited, paused_by=held_by(kernel, spec, submission))
     callback = next(iter(_asked_for(kernel, job, submission.callback)), None)
     return Ready(job, list(submission.uploads), callback, submission.plan or None)
 
@@ -214,14 +210,14 @@ def submit_batch(
     return BatchAccepted(earlier or batch.id, replayed=earlier is not None)
 
 
-def cancel_batch(kernel: Kernel, carrier: Carriage, batch: JobBatch) -> int:
+def cancel_batch(kernel: Kernel, carrier: Carriage, batch: JobBatch, *, by: Actor | None = None) -> int:
     """Begin no further job of the batch, and cancel those that have not ended; return how many that concerned.
 
     Should this process die in between, the dispatcher goes on with it.
     """
     job_batches.stop(kernel.ledger, batch.id)
     wanted = Filter(tenant_id=batch.tenant_id, batch_id=batch.id)
-    return cancel_matching(kernel, carrier, wanted, limit=batch.size)
+    return cancel_matching(kernel, carrier, wanted, limit=batch.size, by=by)
 
 
 def cancel_chain(kernel: Kernel, carrier: Carriage, chain_id: str, *, tenant_id: str) -> int:
@@ -381,13 +377,18 @@ def _new_jobs(
             submission,
             batch=batch,
             limited=limited[submission.tenant_id, spec.kind],
-            paused_by=_paused_by(kernel, spec, submission),
+            paused_by=held_by(kernel, spec, submission),
         )
         for spec, submission in items
     ]
 
 
-def _paused_by(kernel: Kernel, spec: JobSpec, submission: Submission) -> str | None:
+def held_by(kernel: Kernel, spec: JobSpec, submission: Submission) -> str | None:
+    """Return the id of the pause that holds such a job, as far as this process knows, for ``new_job``.
+
+    Raises:
+        LedgerUnavailable: the pauses could not be read.
+    """
     found = kernel.pauses.holding(queue=spec.queue, kind=spec.kind, tenant_id=submission.tenant_id)
     return None if found is None else found.id
 

@@ -115,7 +115,13 @@ def is_limited() -> sa.ColumnElement[bool]:
     return sa.exists().where(*concerned).correlate(jobs)
 
 
-_ANY_PARKED = Prepared(sa.select(sa.literal(1)).where(sa.exists().where(_IS_PARKED, is_due(LedgerNow()))))
+# Grouped as the index of what is parked is: SQLite would otherwise as well walk through all that waits.
+_LIMITED_BY = (jobs.c.batch_id, jobs.c.tenant_id, jobs.c.concurrency_key, jobs.c.kind)
+_ANY_PARKED = Prepared(
+    sa.select(sa.literal(1)).where(
+        sa.select(sa.literal(1)).where(_IS_PARKED, is_due(LedgerNow())).group_by(*_LIMITED_BY).exists()
+    )
+)
 
 
 def anything_parked(ledger: Ledger) -> bool:
@@ -143,8 +149,7 @@ def release(ledger: Ledger) -> int:
 
 
 def _lines(connection: Connection) -> list[_Line]:
-    columns = (jobs.c.batch_id, jobs.c.tenant_id, jobs.c.concurrency_key, jobs.c.kind)
-    statement = sa.select(*columns).where(_IS_PARKED, is_due(LedgerNow())).group_by(*columns)
+    statement = sa.select(*_LIMITED_BY).where(_IS_PARKED, is_due(LedgerNow())).group_by(*_LIMITED_BY)
     # Jobs of one millisecond have one place; their ids are in order.
     best_first = statement.order_by(sa.func.min(jobs.c.place), sa.func.min(jobs.c.id))
     return [_Line(*row) for row in connection.execute(best_first)]

@@ -86,6 +86,12 @@ def test_what_is_asked_all_the_time_reads_no_finished_job(asked: Ledger, tenant:
     assert {name: [] for name in questions} == wide
 
 
+def test_whether_anything_is_parked_is_not_looked_for_among_all_that_waits(asked: Ledger, plans: Plans) -> None:
+    """It is asked ten times a second, and mostly of a ledger in which no limit keeps anything back."""
+    parking.anything_parked(asked)
+    assert [] == [plan for plan in plans if "ix_jobs_parked" not in plan]
+
+
 def test_who_goes_next_is_not_looked_for_among_all_that_wait(asked: Ledger, plans: Plans) -> None:
     """The index is in the dispatcher's order, so that a long backlog is not sorted at every turn."""
     carrying.take_due(asked, "maintenance")
