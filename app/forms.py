@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, create_model
 
 from app.callbacks import Callback
 from app.inputs import Input, Text
+from tasks.core.matching import Requires
 from tasks.core.records import Backend
 from tasks.core.spec import JobSpec
 
@@ -47,6 +48,9 @@ class Options(Input):
         None,
         description="While one of your jobs with it has not ended, you are answered with that one: no other is made.",
     )
+    requires: Requires | None = Field(
+        None, description="What a worker must offer for it: it goes to one that fits (docs/matching.md)."
+    )
     backend: Backend = Field(
         Backend.AUTO,
         description="Who may run it: `auto` (whoever is live), `queue` (Celery's workers) or `local` (a local runner); "
@@ -68,6 +72,7 @@ class Form(Protocol):
     callback: Callback | None
     concurrency_key: str | None
     unique_key: str | None
+    requires: Requires | None
     backend: Backend
 
 

@@ -44,7 +44,10 @@ def replay(
     mine = (jobs.c.id == job_id) & (jobs.c.tenant_id == tenant_id)
     with ledger.write() as connection:
         seen = (
-            sa.select(jobs.c.state, jobs.c.queue, jobs.c.backend, jobs.c.unique_key, has_limit().label("limited"))
+            sa.select(
+                *(jobs.c.state, jobs.c.queue, jobs.c.backend, jobs.c.unique_key),
+                sa.or_(has_limit(), jobs.c.requires.is_not(sa.null())).label("waits"),
+            )
             .where(mine)
             .with_for_update()
         )
@@ -60,7 +63,7 @@ def replay(
         if changes:
             connection.execute(jobs.update().where(mine).values(changes))
         publishes = (
-            may_publish and row.backend != Backend.LOCAL and not row.limited and nothing_waits(connection, row.queue)
+            may_publish and row.backend != Backend.LOCAL and not row.waits and nothing_waits(connection, row.queue)
         )
         return replay_where(connection, jobs.c.id == job_id, publishes=publishes)[0]
 
