@@ -250,9 +250,7 @@ def demand_known_job(at: Services, requires: Requires | None) -> None:
         return
     if queries.job(at.kernel.ledger, requires.same_worker_as, tenant_id=tenant_id()) is None:
         message = "You have no such job: name one by its id."
-        raise FieldsRejected(
-            [Refusal(field="requires.same_worker_as", message=message, value=requires.same_worker_as)]
-        )
+        raise FieldsRejected([Refusal(field="requires.same_worker_as", message=message, value=requires.same_worker_as)])
 
 
 def answer_accepted(at: Services, accepted: Accepted, header: WaitHeaders) -> Response:

@@ -285,7 +285,8 @@ def new_job(spec: JobSpec, submission: Submission, *, batch: JobBatch | None = N
     ``limited``: one of its tenant or kind does.
 
     Raises:
-        InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit, or ``requires`` forbids what it needs.
+        InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit, or ``requires`` forbids
+            what the kind needs.
     """
     timeout_s = _within(submission.timeout_s, spec.soft_limit_s, name="timeout_s", kind=spec.kind)
     attempts = _within(submission.max_attempts, spec.retry.max_attempts, name="max_attempts", kind=spec.kind)

@@ -123,9 +123,7 @@ class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no 
             describe_worker(
                 parent.hostname,
                 slots=slots,
-                capabilities=find_capabilities(
-                    settings.resolved_r_library, browser_program=settings.browser_program
-                ),
+                capabilities=find_capabilities(settings.resolved_r_library, browser_program=settings.browser_program),
                 offers=find_offers(
                     settings, kernel.ledger, parent.app.specs.values(), parent.serves, slots=slots, direct=True
                 ),

@@ -51,10 +51,6 @@ class Requires(Contract):
         return {name: given[name] for name in sorted(given) if given[name] != []}
 
 
-# The rest are capabilities, by their names.
-_SPECIAL = frozenset({"memory_mb", "cpus", "labels", "not_labels", "worker", "host", "same_worker_as"})
-
-
 def with_needs(requires: Mapping[str, Any], needs: Iterable[str]) -> dict[str, Any]:
     """Return ``requires`` and the capabilities that the kind needs, in the order in which a job keeps them."""
     return dict(sorted({**requires, **dict.fromkeys(needs, True)}.items()))
@@ -114,7 +110,7 @@ class Asked:
     """Jobs that need the same.
 
     Args:
-        place: where the job ran that ``same_worker_as`` names: a worker and its host. None: it has not run.
+        place: where the job ran that ``same_worker_as`` names, as ``place_among`` tells. None: it has not run.
     """
 
     tenant_id: str

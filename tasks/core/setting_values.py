@@ -5,7 +5,6 @@ from urllib.parse import urlsplit
 
 from tasks.core.urls import mask_password
 
-
 # A label of a worker.
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,62}$"
 

@@ -15,3 +15,6 @@ sa.Index(
 
 # Spelled as the index spells it.
 IS_MATCHED = IS_QUEUED & jobs.c.requires.is_not(sa.null())
+
+# What a job requires, as the ledger writes it: the same for all that need the same.
+REQUIRED = sa.cast(jobs.c.requires, sa.Text)

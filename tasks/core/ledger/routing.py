@@ -1,12 +1,12 @@
 """Jobs that need something of a worker: which of them wait, and to whose direct queue they go.
 
 They are in no queue's common line: a dispatcher routes each to a worker that fits. That takes a carry, as publishing
-does, and notes the worker; the job is claimed, ends and is rescued as any other, and is routed again where it goes back.
+does, and notes the worker; the job is claimed, ends and is rescued as any other, and what goes back is routed again.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,16 +17,16 @@ from sqlalchemy.engine import Connection
 from tasks.core.clock import now
 from tasks.core.ledger.carrying import Carry, Unserved, is_due, is_waiting, not_expired, other_than
 from tasks.core.ledger.database import Ledger, ledger_now
-from tasks.core.ledger.matching_tables import IS_MATCHED
+from tasks.core.ledger.matching_tables import IS_MATCHED, REQUIRED
 from tasks.core.ledger.prepared import Prepared
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import IS_READY, IS_RUNNING, attempts, jobs
+from tasks.core.matching import Asked
 from tasks.core.records import Backend, Job
 
 _IS_FREE = IS_MATCHED & (jobs.c.parked == sa.false())
 _IS_LOOSE = _IS_FREE & jobs.c.published_at.is_(None)
 _IS_ROUTED = _IS_FREE & jobs.c.published_at.is_not(None)
-_TEXT = sa.cast(jobs.c.requires, sa.Text)
 # How an attempt ended after which another worker may do better.
 _BAD_ENDS = ("retried", "failed")
 # Values of one statement.
@@ -47,6 +47,10 @@ class Line:
         """What they require."""
         found: Mapping[str, Any] = json.loads(self.text)
         return found
+
+    def asked(self, place: str | None) -> Asked:
+        """Return what they ask for. ``place``: see ``Asked``."""
+        return Asked(self.tenant_id, self.queue, self.kind, self.requires, place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ def anything_matched(ledger: Ledger) -> bool:
 
 def waiting_lines(ledger: Ledger, *, backends: Collection[str] = (Backend.AUTO, Backend.QUEUE)) -> list[Waiting]:
     """List the lines of due jobs that are in no worker's queue, the one with the best place first."""
-    columns = (jobs.c.tenant_id, jobs.c.queue, jobs.c.kind, _TEXT)
+    columns = (jobs.c.tenant_id, jobs.c.queue, jobs.c.kind, REQUIRED)
     with ledger.read() as connection:
         at = ledger_now(connection)
         statement = (
@@ -138,7 +142,7 @@ def best_of(ledger: Ledger, line: Line, *, most: int) -> list[Next]:
 
 def _of(line: Line) -> list[sa.ColumnElement[bool]]:
     exact = {jobs.c.tenant_id: line.tenant_id, jobs.c.queue: line.queue, jobs.c.kind: line.kind}
-    return [*(column == value for column, value in exact.items()), line.text == _TEXT]
+    return [*(column == value for column, value in exact.items()), line.text == REQUIRED]
 
 
 def route(ledger: Ledger, chosen: Mapping[str, str]) -> list[tuple[Job, str]]:
@@ -165,7 +169,7 @@ def route(ledger: Ledger, chosen: Mapping[str, str]) -> list[tuple[Job, str]]:
 def routed_jobs(ledger: Ledger) -> list[Routed]:
     """List what is in workers' direct queues, as far as the ledger knows."""
     columns = (jobs.c.id, jobs.c.carry, jobs.c.routed_to, jobs.c.published_at)
-    of_line = (jobs.c.tenant_id, jobs.c.queue, jobs.c.kind, _TEXT)
+    of_line = (jobs.c.tenant_id, jobs.c.queue, jobs.c.kind, REQUIRED)
     with ledger.read() as connection:
         rows = connection.execute(sa.select(*columns, *of_line).where(_IS_ROUTED)).all()
     return [Routed(row[0], row[1], row[2] or "", row[3], Line(*row[4:])) for row in rows]
@@ -194,20 +198,24 @@ def loads(ledger: Ledger) -> list[Load]:
     return [Load(tenant_id, worker, *numbers) for (tenant_id, worker), numbers in found.items()]
 
 
-def ran_on(ledger: Ledger, job_ids: Collection[str]) -> dict[str, str]:
-    """Tell which worker ran each of these jobs last; those that never ran are left out."""
-    asked, found = sorted(job_ids), {}
+def ran_on(ledger: Ledger, lines: Iterable[Line]) -> dict[Line, str]:
+    """Tell, of lines that want to be where another job was, which worker ran that one last; None has run it: left out."""
+    named = {line: line.requires.get("same_worker_as") for line in lines if "same_worker_as" in line.text}
+    near = {line: str(job_id) for line, job_id in named.items() if job_id is not None}
+    asked, found = sorted(set(near.values())), {}
+    if not asked:
+        return {}
     statement = sa.select(attempts.c.job_id, attempts.c.worker).order_by(attempts.c.fence)
     with ledger.read() as connection:
         for first in range(0, len(asked), _MOST_VALUES):
             some = statement.where(attempts.c.job_id.in_(asked[first : first + _MOST_VALUES]))
             found |= {row.job_id: row.worker for row in connection.execute(some)}
-    return found
+    return {line: found[job_id] for line, job_id in near.items() if job_id in found}
 
 
 def unmatched_counts(ledger: Ledger) -> list[tuple[Line, str, int]]:
     """Count the queued jobs that are in no worker's queue, by line and by the backend that they ask for."""
-    columns = (jobs.c.tenant_id, jobs.c.queue, jobs.c.kind, _TEXT, jobs.c.backend)
+    columns = (jobs.c.tenant_id, jobs.c.queue, jobs.c.kind, REQUIRED, jobs.c.backend)
     statement = sa.select(*columns, sa.func.count()).where(_IS_LOOSE).group_by(*columns)
     with ledger.read() as connection:
         return [(Line(*line), backend, count) for *line, backend, count in connection.execute(statement)]
@@ -258,8 +266,3 @@ def enlist(ledger: Ledger, needs: Mapping[str, Mapping[str, Any]]) -> int:
 def _enlist(connection: Connection, job_id: str, requires: dict[str, Any]) -> int:
     still = (jobs.c.id == job_id) & IS_READY & jobs.c.published_at.is_(None)
     return connection.execute(jobs.update().where(still).values(requires=requires)).rowcount
-
-
-def texts_of(lines: Sequence[Line]) -> set[str]:
-    """Return what these lines require, as the ledger writes it."""
-    return {line.text for line in lines}
