@@ -1,6 +1,7 @@
 """How the queues stand and which workers serve them."""
 
-from datetime import timedelta
+from collections import Counter, defaultdict
+from datetime import datetime, timedelta
 
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
@@ -13,9 +14,10 @@ from app.inputs import checked
 from app.openapi import SECURITY, answer, problems
 from app.services import services
 from tasks.core.clock import now
-from tasks.core.ledger import fleet, queries
-from tasks.core.ledger.fleet import WorkerState
+from tasks.core.ledger import fleet, queries, routing
+from tasks.core.ledger.fleet import Worker, WorkerState
 from tasks.core.ledger.queries import QueueDepth
+from tasks.core.matching import offers_of, place_among
 from tasks.core.records import JobState
 from tasks.core.spec import Queue
 
@@ -33,6 +35,9 @@ class QueueRecord(BaseModel):
     oldest_waiting_s: float | None
     workers: int = Field(description="Live workers that serve it.")
     slots: int = Field(description="Jobs that these can run at a time.")
+    unmatched: dict[str, int] = Field(
+        description="Queued jobs whose requirements no live worker meets, by the first that nobody does."
+    )
     succeeded_1h: int
     failed_1h: int
     cancelled_1h: int
@@ -54,6 +59,11 @@ class WorkerRecord(BaseModel):
     queues: list[str]
     slots: int
     capabilities: list[str]
+    labels: list[str] = Field(description="What its operator calls it; jobs may require them.")
+    memory_mb: int = Field(description="What one of its jobs may take, in MiB; 0: it does not say.")
+    cpus: int = Field(description="Processors of its machine; 0: it does not say.")
+    restricted: bool = Field(description="Whether it takes jobs of some tenants only.")
+    serves_you: bool = Field(description="Whether it takes the caller's jobs.")
     version: str
     uptime_s: float
     rss_bytes: int
@@ -78,11 +88,12 @@ def list_queues() -> Response:
     depths = queries.queue_depths(ledger, at=at)
     ended = queries.finished_counts(ledger, since=at - timedelta(hours=1))
     workers = [worker for worker in fleet.live_workers(ledger) if worker.state == WorkerState.UP]
+    unmatched = _unmatched()
     queues = []
     for queue in Queue:
         depth = depths.get(queue) or QueueDepth(queue, 0, 0, 0, 0, None)
         since = depth.oldest_waiting_at
-        serving = [worker for worker in workers if queue in worker.queues]
+        serving = [worker for worker in workers if queue in offers_of(worker).queues]
         queues.append(
             QueueRecord(
                 queue=queue,
@@ -93,6 +104,7 @@ def list_queues() -> Response:
                 oldest_waiting_s=None if since is None else round(max(0.0, (at - since).total_seconds()), 3),
                 workers=len(serving),
                 slots=sum(worker.slots for worker in serving),
+                unmatched=dict(unmatched[queue]),
                 succeeded_1h=ended.get((queue, JobState.SUCCEEDED), 0),
                 failed_1h=ended.get((queue, JobState.FAILED), 0),
                 cancelled_1h=ended.get((queue, JobState.CANCELLED), 0),
@@ -101,27 +113,49 @@ def list_queues() -> Response:
     return json_answer(QueueList(queues=queues))
 
 
+def _unmatched() -> dict[str, Counter[str]]:
+    at, found = services(), defaultdict[str, Counter[str]](Counter)
+    counted = routing.unmatched_counts(at.kernel.ledger)
+    ran_on = routing.ran_on(at.kernel.ledger, [line for line, _, _ in counted])
+    live = at.workers.all() if counted else []
+    for line, backend, count in counted:
+        unmet = at.workers.unmet_for(line.asked(place_among(live, ran_on.get(line))), backend=backend)
+        if unmet is not None:
+            found[line.queue][unmet.what] += count
+    return found
+
+
 @bp.get("/api/workers", responses={200: answer(WorkerList, "The live ones."), **problems(401, 503)})
 @checked
 def list_workers() -> Response:
     """List the live workers."""
     at, ledger = now(), services().kernel.ledger
-    held = fleet.held_by_tenant(ledger, tenant_id())
+    mine = tenant_id()
+    held = fleet.held_by_tenant(ledger, mine)
     workers = [
-        WorkerRecord(
-            name=worker.name,
-            host=worker.host,
-            pid=worker.pid,
-            state=worker.state,
-            queues=worker.queues,
-            slots=worker.slots,
-            capabilities=worker.capabilities,
-            version=worker.version,
-            uptime_s=round(max(0.0, (at - worker.started_at).total_seconds()), 1),
-            rss_bytes=worker.rss_bytes,
-            beat_age_s=round(max(0.0, (at - worker.beat_at).total_seconds()), 1),
-            jobs=held.get(worker.name, []),
-        )
-        for worker in fleet.live_workers(ledger)
+        _worker_record(worker, held.get(worker.name, []), at=at, mine=mine) for worker in fleet.live_workers(ledger)
     ]
     return json_answer(WorkerList(workers=workers))
+
+
+def _worker_record(worker: Worker, jobs: list[str], *, at: datetime, mine: str) -> WorkerRecord:
+    offers = offers_of(worker)
+    return WorkerRecord(
+        name=worker.name,
+        host=worker.host,
+        pid=worker.pid,
+        state=worker.state,
+        queues=list(offers.queues),
+        slots=worker.slots,
+        capabilities=worker.capabilities,
+        labels=list(offers.labels),
+        memory_mb=offers.memory_mb,
+        cpus=offers.cpus,
+        restricted=offers.is_restricted,
+        serves_you=offers.serves(mine),
+        version=worker.version,
+        uptime_s=round(max(0.0, (at - worker.started_at).total_seconds()), 1),
+        rss_bytes=worker.rss_bytes,
+        beat_age_s=round(max(0.0, (at - worker.beat_at).total_seconds()), 1),
+        jobs=jobs,
+    )

@@ -44,7 +44,7 @@ class Fitting:
         self.workers = workers
 
     def among(self, ran_on: Mapping[Line, str]) -> Callable[[Line], Sequence[Worker]]:
-        """Return what lists those that fit a line. ``ran_on``: which worker ran the job that a line wants to be near."""
+        """Return what lists those that fit a line. ``ran_on``: which worker ran the job that a line has to be near."""
         return lambda line: self._of(line, place_among(self.workers, ran_on.get(line)))
 
     def _of(self, line: Line, place: str | None) -> list[Worker]:

@@ -29,6 +29,7 @@ _IS_LOOSE = _IS_FREE & jobs.c.published_at.is_(None)
 _IS_ROUTED = _IS_FREE & jobs.c.published_at.is_not(None)
 # How an attempt ended after which another worker may do better.
 _BAD_ENDS = ("retried", "failed")
+_MOST_COUNTED = 1000
 # Values of one statement.
 _MOST_VALUES = 5000
 
@@ -199,26 +200,36 @@ def loads(ledger: Ledger) -> list[Load]:
 
 
 def ran_on(ledger: Ledger, lines: Iterable[Line]) -> dict[Line, str]:
-    """Tell, of lines that want to be where another job was, which worker ran that one last; None has run it: left out."""
+    """Tell, of lines that want to be where another job was, which worker ran that one last; left out: none has."""
     named = {line: line.requires.get("same_worker_as") for line in lines if "same_worker_as" in line.text}
     near = {line: str(job_id) for line, job_id in named.items() if job_id is not None}
-    asked, found = sorted(set(near.values())), {}
-    if not asked:
-        return {}
+    found = ran_last(ledger, set(near.values())) if near else {}
+    return {line: found[job_id] for line, job_id in near.items() if job_id in found}
+
+
+def ran_last(ledger: Ledger, job_ids: Collection[str]) -> dict[str, str]:
+    """Tell which worker ran each of these jobs last; left out: none has."""
+    asked, found = sorted(job_ids), dict[str, str]()
     statement = sa.select(attempts.c.job_id, attempts.c.worker).order_by(attempts.c.fence)
     with ledger.read() as connection:
         for first in range(0, len(asked), _MOST_VALUES):
             some = statement.where(attempts.c.job_id.in_(asked[first : first + _MOST_VALUES]))
             found |= {row.job_id: row.worker for row in connection.execute(some)}
-    return {line: found[job_id] for line, job_id in near.items() if job_id in found}
+    return found
 
 
 def unmatched_counts(ledger: Ledger) -> list[tuple[Line, str, int]]:
-    """Count the queued jobs that are in no worker's queue, by line and by the backend that they ask for."""
+    """Count the queued jobs that are in no worker's queue, by line and by the backend that they ask for.
+
+    Only the longest lines are counted.
+    """
     columns = (jobs.c.tenant_id, jobs.c.queue, jobs.c.kind, REQUIRED, jobs.c.backend)
-    statement = sa.select(*columns, sa.func.count()).where(_IS_LOOSE).group_by(*columns)
+    count = sa.func.count()
+    statement = (
+        sa.select(*columns, count).where(_IS_LOOSE).group_by(*columns).order_by(count.desc()).limit(_MOST_COUNTED)
+    )
     with ledger.read() as connection:
-        return [(Line(*line), backend, count) for *line, backend, count in connection.execute(statement)]
+        return [(Line(*line), backend, number) for *line, backend, number in connection.execute(statement)]
 
 
 # ---- jobs of the common line that have to be routed after all
