@@ -32,6 +32,7 @@ wait_option = click.option(
 @click.option("--reference", help="Your own name for it.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="A label to find it by.")
 @click.option("--site", help="The site it belongs to.")
+@click.option("--requires", "needs", multiple=True, metavar="K=V", help="What its worker must offer: chromium=true.")
 @click.option("--idempotency-key", help="The same key makes the same job once.")
 @backend_option
 @output_option
@@ -47,6 +48,7 @@ def submit(
     is_followed: bool,
     wait_s: float | None,
     labels: tuple[str, ...],
+    needs: tuple[str, ...],
     **options: str | float | None,
 ) -> Exit:
     """Submit a job of KIND and print its id. Here --json names the input; use -o json for JSON output."""
@@ -56,6 +58,8 @@ def submit(
     chosen: SubmitOptions = {name: value for name, value in options.items() if value is not None}  # type: ignore[assignment]  # click's names are the keys of SubmitOptions
     if labels:
         chosen["labels"] = params.labels(labels)
+    if needs:
+        chosen["requires"] = params.from_pairs(needs)
     with session.client() as client:
         sent = {path: send(client, name) for path, name in params.files(files).items()}
         job = client.submit(kind, given, files=sent, **chosen)
@@ -103,6 +107,7 @@ def _described(job: Job) -> list[str]:
         "worker": job.worker,
         "backend": job.backend,
         "waiting for": job.waiting_for,
+        "blocked": job.blocked,
         "reference": job.reference,
         "created": moment(job.created_at),
         "finished": moment(job.finished_at) if job.finished_at else None,

@@ -199,7 +199,7 @@ def _known(
     return None if earlier is job else earlier
 
 
-_INSERT_JOB = PreparedInsert(jobs)
+_INSERT_JOB = PreparedInsert(jobs, without=["routed_to"])
 _INSERT_LABEL = PreparedInsert(job_labels)
 _INSERT_KEY = PreparedInsert(idempotency_keys)
 

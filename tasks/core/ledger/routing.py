@@ -143,7 +143,7 @@ def best_of(ledger: Ledger, line: Line, *, most: int) -> list[Next]:
 
 def _of(line: Line) -> list[sa.ColumnElement[bool]]:
     exact = {jobs.c.tenant_id: line.tenant_id, jobs.c.queue: line.queue, jobs.c.kind: line.kind}
-    return [*(column == value for column, value in exact.items()), line.text == REQUIRED]
+    return [*(column == value for column, value in exact.items()), REQUIRED.in_([line.text])]
 
 
 def route(ledger: Ledger, chosen: Mapping[str, str]) -> list[tuple[Job, str]]:
