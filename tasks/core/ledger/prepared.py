@@ -144,7 +144,7 @@ class PreparedInsert(Prepared):
     """
 
     def __init__(self, table: sa.Table, *, without: Collection[str] = ()) -> None:
-        super().__init__(table.insert(), column_keys=[name for name in table.c.keys() if name not in without])
+        super().__init__(table.insert(), column_keys=[one.name for one in table.c if one.name not in without])
         self._table = table
 
     def run_many(self, connection: Runner, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -15,7 +15,7 @@ from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.matching_tables import IS_MATCHED
 from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, job_of
 from tasks.core.ledger.rows import job_from_row
-from tasks.core.ledger.schema import IS_PLAIN, IS_RUNNING, attempts, job_labels, jobs
+from tasks.core.ledger.schema import IS_PLAIN, IS_READY, IS_RUNNING, attempts, job_labels, jobs
 from tasks.core.records import TERMINAL, AttemptRecord, Job, JobError, JobState, ran_in
 
 
@@ -104,7 +104,7 @@ _AHEAD = Prepared(
     sa.select(jobs.c.tenant_id, sa.func.count())
     .where(
         jobs.c.queue == sa.bindparam("its_queue"),
-        IS_PLAIN,
+        IS_READY,
         sa.or_(
             jobs.c.tenant_id != sa.bindparam("its_tenant"),
             jobs.c.place < sa.bindparam("its_place"),
