@@ -1,7 +1,7 @@
 """Which worker gets which of the jobs that need something: decided from one look at the ledger, for all at once.
 
-Between tenants the one with the least under way goes first, within a tenant the best place in line; of the workers that
-fit the least loaded takes it. Jobs that nobody fits are passed over and cost the others nothing.
+Tenants take turns by their weights; of a tenant's own jobs the one with the best place in line goes first, and of the
+workers that fit the least loaded takes it. Jobs that nobody fits are passed over and cost the others nothing.
 """
 
 import heapq
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from tasks.core.ledger.fleet import Worker, WorkerState
 from tasks.core.ledger.routing import Line, Load, Next, Routed, Waiting
+from tasks.core.ledger.shares import Weigh
 from tasks.core.matching import lacking, offers_of, place_among
 from tasks.core.records import ran_in
 
@@ -61,13 +62,10 @@ class Rooms:
         self._slots = {worker.name: max(1, worker.slots) for worker in workers}
         self._ready: Counter[str] = Counter()
         self._under_way: Counter[str] = Counter()
-        self.of_tenant: Counter[str] = Counter()
-        """By tenant, what these workers have under way."""
         for load in loads:
             if load.worker in self._slots:
                 self._ready[load.worker] += load.ready
                 self._under_way[load.worker] += load.ready + load.running
-                self.of_tenant[load.tenant_id] += load.ready + load.running
 
     def room(self, worker: Worker) -> int:
         """Return how many more jobs may lie ready for it."""
@@ -83,14 +81,41 @@ class Rooms:
         others = [worker for worker in with_room if worker.name != but]
         return min(others or with_room, key=lambda one: (self._load(one), one.name), default=None)
 
-    def take(self, worker: Worker, tenant_id: str) -> None:
+    def take(self, worker: Worker) -> None:
         """Note that it gets one more."""
         self._ready[worker.name] += 1
         self._under_way[worker.name] += 1
-        self.of_tenant[tenant_id] += 1
 
     def _load(self, worker: Worker) -> float:
         return self._under_way[worker.name] / self._slots[worker.name]
+
+
+class Turns:
+    """Whose turn it is among tenants, as ``shares`` reckons it; may be lost with the process.
+
+    Args:
+        weigh: a tenant's weight, above 0.
+    """
+
+    def __init__(self, weigh: Weigh) -> None:
+        self._weigh = weigh
+        self._stands_at = 0.0
+        self._passes: dict[str, float] = {}
+
+    def begin(self, tenant_ids: Iterable[str]) -> list[tuple[float, str]]:
+        """Forget who has nothing waiting; return the others with their passes, as a heap."""
+        self._passes = {
+            tenant_id: max(self._passes.get(tenant_id, 0.0), self._stands_at) for tenant_id in sorted(tenant_ids)
+        }
+        heap = [(passes, tenant_id) for tenant_id, passes in self._passes.items()]
+        heapq.heapify(heap)
+        return heap
+
+    def take(self, tenant_id: str) -> float:
+        """Note that one of this tenant's jobs goes; return its pass after that."""
+        self._stands_at = self._passes[tenant_id]
+        self._passes[tenant_id] += 1 / self._weigh(tenant_id)
+        return self._passes[tenant_id]
 
 
 def lines_in_turn(waiting: Sequence[Waiting]) -> list[Waiting]:
@@ -108,14 +133,13 @@ def choose(
     fitting: Callable[[Line], Sequence[Worker]],
     rooms: Rooms,
     *,
+    turns: Turns,
     best_of: Callable[[Line, int], Sequence[Next]],
-    weigh: Callable[[str], float],
 ) -> dict[str, str]:
     """Choose a worker's name for as many jobs as there is room for, by the job's id.
 
     Args:
         best_of: reads the best so many jobs of a line.
-        weigh: a tenant's weight, above 0.
     """
     of_tenant: dict[str, list[tuple[Next, Sequence[Worker]]]] = defaultdict(list)
     looked_at = 0
@@ -132,19 +156,19 @@ def choose(
         tenant_id: sorted(jobs, key=lambda each: (each[0].place, each[0].job_id), reverse=True)
         for tenant_id, jobs in of_tenant.items()
     }
-    turns = [(rooms.of_tenant[tenant_id] / weigh(tenant_id), tenant_id) for tenant_id in left]
-    heapq.heapify(turns)
+    heap = turns.begin({one.line.tenant_id for one in waiting})
     chosen: dict[str, str] = {}
-    while turns:
-        _, tenant_id = heapq.heappop(turns)
-        if not left[tenant_id]:
+    while heap:
+        passes, tenant_id = heapq.heappop(heap)
+        if not left.get(tenant_id):
             continue
         job, able = left[tenant_id].pop()
         worker = rooms.best(able, but=job.failed_on)
         if worker is not None:
             chosen[job.job_id] = worker.name
-            rooms.take(worker, tenant_id)
-        heapq.heappush(turns, (rooms.of_tenant[tenant_id] / weigh(tenant_id), tenant_id))
+            rooms.take(worker)
+            passes = turns.take(tenant_id)
+        heapq.heappush(heap, (passes, tenant_id))
     return chosen
 
 

@@ -21,7 +21,7 @@ from tasks.core.spec import JobSpec
 from workers.broker import Broker, Losses
 from workers.census import uneven
 from workers.judge import Every
-from workers.matcher import Fitting, Rooms, choose, routable, to_move, wall_clock_s
+from workers.matcher import Fitting, Rooms, Turns, choose, routable, to_move, wall_clock_s
 
 log = structlog.get_logger()
 
@@ -40,7 +40,7 @@ class Matching:
         self._broker = broker
         self._specs = specs
         self._losses = losses
-        self._weigh = weigh
+        self._turns = Turns(weigh)
         self._fitting = Fitting()
         self._live: list[Worker] = []
         self._matches = Every(MATCHES_EVERY_S)
@@ -134,8 +134,8 @@ class Matching:
             waiting,
             self._fitting.among(routing.ran_on(self._ledger, [one.line for one in waiting])),
             Rooms(self._fitting.workers, routing.loads(self._ledger)),
+            turns=self._turns,
             best_of=lambda line, most: routing.best_of(self._ledger, line, most=most),
-            weigh=self._weigh,
         )
         if not chosen:
             return []

@@ -17,6 +17,7 @@ from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.tenants import Tenant, named
 from tasks.core.matching import Offers, direct_queue
 from tasks.core.records import Cause, Job, JobState
+from tasks.registry import load_specs
 from tests.samples import a_worker, accepted, carried, claimed
 from tests.servers import RedisServer
 from workers import matcher
@@ -45,7 +46,8 @@ def offering(
     name: str, *, queues: Sequence[str] = ("maintenance",), slots: int = 1, has: Sequence[str] = (), **offers: Any
 ) -> Worker:
     """Make a worker's row as a Celery worker of this version would."""
-    told = Offers(queues=list(queues), direct=True, **offers)
+    kinds = [kind for kind, spec in load_specs().items() if spec.queue in queues]
+    told = Offers(queues=list(queues), kinds=kinds, direct=True, **offers)
     common = [] if told.is_restricted else list(queues)
     return a_worker(
         f"{name}@{name}-host#1",
@@ -139,7 +141,7 @@ def test_forty_workers_get_what_they_can_run_and_nothing_else(
     wrong = [(asked[job_id], number) for job_id, number in ran.items() if not _ASKED[asked[job_id]][1](number)]
     assert [] == wrong
     can_run = {number for number, (_, fits) in enumerate(_ASKED) if any(map(fits, range(40)))}
-    assert {number: 3 for number in can_run} == Counter(asked[job_id] for job_id in ran)
+    assert dict.fromkeys(can_run, 3) == Counter(asked[job_id] for job_id in ran)
     assert [] == messages(redis_server, "maintenance")
 
 
@@ -233,20 +235,14 @@ def test_worker_of_the_last_failure_is_avoided_where_another_fits(
     """And only there: a job that one worker alone can run goes there again."""
     bad, good = offering("a-bad", labels=["only"]), offering("good")
     come(kernel.ledger, bad)
-    either, pinned = accepted(kernel.ledger, tenant, requires={}), None
-    for job in (either, pinned):
-        if job is None:
-            job = pinned = accepted(kernel.ledger, tenant, requires={"labels": ["only"]})
+    for requires, then in (({}, good), ({"labels": ["only"]}, bad)):
+        job = accepted(kernel.ledger, tenant, requires=requires)
         dispatcher.tick()
         (running,) = begun(kernel.ledger, redis_server, bad)
         transitions.requeue(kernel.ledger, job.id, fence=running.fence, cause="transient")
-        if job is either:
-            come(kernel.ledger, good)
-            dispatcher.tick()
-            assert [either.id] == at(redis_server, good)
-    assert pinned is not None
-    dispatcher.tick()
-    assert [pinned.id] == at(redis_server, bad)
+        come(kernel.ledger, good)
+        dispatcher.tick()
+        assert [job.id] == at(redis_server, then)
 
 
 def test_drained_job_may_go_where_it_was(
@@ -315,7 +311,7 @@ def test_job_behind_a_busy_worker_moves_to_one_that_is_free(
 def test_single_job_of_another_tenant_goes_first(
     dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
 ) -> None:
-    """Who has less under way comes before a long line of somebody else's."""
+    """A long line of somebody else's has had its turn."""
     worker = offering("only")
     come(kernel.ledger, worker)
     for _ in range(5):

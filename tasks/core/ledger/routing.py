@@ -23,8 +23,11 @@ from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import IS_READY, IS_RUNNING, attempts, jobs
 from tasks.core.matching import Asked
 from tasks.core.records import Backend, Job
+from tasks.core.spec import Queue
 
-_IS_FREE = IS_MATCHED & (jobs.c.parked == sa.false())
+# Every queue is named because SQLite would look through all jobs otherwise: an index is to be entered from its front.
+_IN_A_QUEUE = jobs.c.queue.in_([sa.literal_column(f"'{queue}'") for queue in Queue])
+_IS_FREE = IS_MATCHED & _IN_A_QUEUE & (jobs.c.parked == sa.false())
 _IS_LOOSE = _IS_FREE & jobs.c.published_at.is_(None)
 _IS_ROUTED = _IS_FREE & jobs.c.published_at.is_not(None)
 # How an attempt ended after which another worker may do better.
@@ -85,9 +88,8 @@ class Routed:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many of a tenant's jobs a worker runs, and how many more are in its direct queue."""
+    """How many jobs a worker runs, and how many more are in its direct queue."""
 
-    tenant_id: str
     worker: str
     running: int
     ready: int
@@ -189,14 +191,11 @@ def give_back(ledger: Ledger, carries: Iterable[Carry]) -> int:
 def loads(ledger: Ledger) -> list[Load]:
     """Count what each worker has under way: what it runs, of whatever kind, and what its direct queue holds."""
     count = sa.func.count()
-    running = sa.select(jobs.c.tenant_id, jobs.c.worker, count).where(IS_RUNNING)
-    ready = sa.select(jobs.c.tenant_id, jobs.c.routed_to, count).where(_IS_ROUTED)
-    found: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    running = sa.select(jobs.c.worker, count).where(IS_RUNNING).group_by(jobs.c.worker)
+    ready = sa.select(jobs.c.routed_to, count).where(_IS_ROUTED).group_by(jobs.c.routed_to)
     with ledger.read() as connection:
-        for place, (statement, worker) in enumerate(((running, jobs.c.worker), (ready, jobs.c.routed_to))):
-            for tenant_id, name, number in connection.execute(statement.group_by(jobs.c.tenant_id, worker)):
-                found[tenant_id, name or ""][place] = number
-    return [Load(tenant_id, worker, *numbers) for (tenant_id, worker), numbers in found.items()]
+        runs, waits = ({str(name): int(number) for name, number in connection.execute(one)} for one in (running, ready))
+    return [Load(name, runs.get(name, 0), waits.get(name, 0)) for name in sorted({*runs, *waits})]
 
 
 def ran_on(ledger: Ledger, lines: Iterable[Line]) -> dict[Line, str]:

@@ -86,7 +86,6 @@ def test_what_is_asked_all_the_time_reads_no_finished_job(
         "queue_depths": lambda: queries.queue_depths(asked, at=now()),
         "anything_matched": lambda: routing.anything_matched(asked),
         "waiting_lines": lambda: routing.waiting_lines(asked),
-        "best_of": lambda: routing.best_of(asked, routing.Line(tenant.id, "maintenance", "x", "{}"), most=1),
         "routed_jobs": lambda: routing.routed_jobs(asked),
         "loads": lambda: routing.loads(asked),
     }
