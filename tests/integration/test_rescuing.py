@@ -2,7 +2,9 @@
 
 import pytest
 
+from tasks.core.ledger import tenants
 from tasks.core.ledger.fleet import WorkerState
+from tasks.core.matching import offers_of
 from tasks.core.records import JobState
 from tests.integration.house import House
 from tests.integration.processes import await_true, family_of, freeze, thaw
@@ -35,6 +37,25 @@ def test_job_of_a_killed_worker_is_finished_by_another(house: House) -> None:
     assert 1 == house.events(job).count("succeeded")
     house.await_row(victim, WorkerState.GONE)
     other.teardown()
+
+
+def test_job_with_requirements_of_a_killed_worker_goes_to_the_other_that_fits(house: House) -> None:
+    """Not to a worker of other tenants, although it has nothing to do."""
+    tenants.named(house.kernel.ledger, "others")
+    others = house.start_worker("-Q", "analytics", settings={"worker_labels": "gpu", "worker_tenants": "others"})
+    victim = house.start_worker("-Q", "analytics", settings={"worker_labels": "gpu, big"})
+    job = house.submit("sleep", seconds=1000, until_attempt=1, requires={"labels": ["gpu"]})
+    assert house.row(victim).name == house.await_start(job).worker
+
+    victim.kill()
+    heir = house.start_worker("-Q", "analytics", settings={"worker_labels": "gpu", "worker_tenants": "tests"})
+
+    ended = house.await_end(job)
+    assert (JobState.SUCCEEDED, house.row(heir).name) == (ended.state, ended.worker)
+    # Of a queue that it serves, the heir takes no more than its tenants' jobs, and they come to it on its own queue.
+    assert ([], ["analytics"]) == (house.row(heir).queues, offers_of(house.row(heir)).queues)
+    others.teardown()
+    heir.teardown()
 
 
 def test_late_writer_is_refused(house: House) -> None:
