@@ -4,6 +4,7 @@ It also lists jobs of common lines to be routed, where not every worker of the q
 some of these workers lack something for, and those that a worker of a few tenants can take.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -154,26 +155,38 @@ class Matching:
         if not restricted:
             return
         rooms = Rooms(self._fitting.workers, routing.loads(self._ledger))
-        waits = sum(one.count for one in routing.waiting_lines(self._ledger))
+        waiting = routing.waiting_lines(self._ledger)
+        fitting = self._fitting.among(routing.ran_on(self._ledger, [one.line for one in waiting]))
         for worker in restricted:
-            self._enlist_for(worker, most=rooms.room(worker) if waits < _MOST_ENLISTED else 0)
+            waits = Counter[str]()
+            for one in waiting:
+                if worker in fitting(one.line):
+                    waits[one.line.tenant_id] += one.count
+            if (room := rooms.room(worker)) > 0:
+                self._enlist_for(worker, waits, most_of_tenant=room)
 
-    def _enlist_for(self, worker: Worker, *, most: int) -> None:
+    def _enlist_for(self, worker: Worker, waits: Counter[str], *, most_of_tenant: int) -> None:
+        """List jobs of each of the worker's tenants, so many at the most with those that ``waits`` counts."""
         offers, able = offers_of(worker), set(worker.capabilities)
         kinds = [
             kind for kind in offers.kinds if (spec := self._specs.get(kind)) is not None and spec.capabilities <= able
         ]
-        for queue in offers.queues if most > 0 else ():
+        for queue in offers.queues:
             found = routing.plain_for(
                 self._ledger,
                 queue,
                 kinds=kinds,
                 tenants=offers.tenants,
                 not_tenants=offers.not_tenants,
-                most=most,
+                most=_MOST_ENLISTED,
             )
-            needs = {job.job_id: self._needs(job) for job in found}
-            self._note({job_id: one for job_id, one in needs.items() if one.keys() <= able})
+            chosen = {}
+            for job in found:
+                needs = self._needs(job)
+                if waits[job.tenant_id] < most_of_tenant and needs.keys() <= able:
+                    waits[job.tenant_id] += 1
+                    chosen[job.job_id] = needs
+            self._note(chosen)
 
     def _needs(self, job: Plain) -> dict[str, bool]:
         return dict.fromkeys(sorted(self._specs[job.kind].needs(job.request)), True)

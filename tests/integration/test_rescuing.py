@@ -2,7 +2,6 @@
 
 import pytest
 
-from tasks.core.ledger import tenants
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.matching import offers_of
 from tasks.core.records import JobState
@@ -40,9 +39,7 @@ def test_job_of_a_killed_worker_is_finished_by_another(house: House) -> None:
 
 
 def test_job_with_requirements_of_a_killed_worker_goes_to_the_other_that_fits(house: House) -> None:
-    """Not to a worker of other tenants, although it has nothing to do."""
-    tenants.named(house.kernel.ledger, "others")
-    others = house.start_worker("-Q", "analytics", settings={"worker_labels": "gpu", "worker_tenants": "others"})
+    """Also where that one serves a few tenants only, and so takes nothing but what comes to its own queue."""
     victim = house.start_worker("-Q", "analytics", settings={"worker_labels": "gpu, big"})
     job = house.submit("sleep", seconds=1000, until_attempt=1, requires={"labels": ["gpu"]})
     assert house.row(victim).name == house.await_start(job).worker
@@ -52,9 +49,7 @@ def test_job_with_requirements_of_a_killed_worker_goes_to_the_other_that_fits(ho
 
     ended = house.await_end(job)
     assert (JobState.SUCCEEDED, house.row(heir).name) == (ended.state, ended.worker)
-    # Of a queue that it serves, the heir takes no more than its tenants' jobs, and they come to it on its own queue.
     assert ([], ["analytics"]) == (house.row(heir).queues, offers_of(house.row(heir)).queues)
-    others.teardown()
     heir.teardown()
 
 

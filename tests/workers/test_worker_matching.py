@@ -383,6 +383,21 @@ def test_worker_never_gets_the_jobs_of_a_tenant_it_does_not_serve(
     assert mine[::-1] == at(redis_server, worker)
 
 
+def test_jobs_that_nobody_fits_do_not_keep_a_worker_of_a_few_tenants_idle(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """Nor does the long line of one of its tenants keep the others' jobs from it."""
+    own, other = offering("own", slots=2, not_tenants=["somebody"]), named(kernel.ledger, "other")
+    come(kernel.ledger, own)
+    for _ in range(120):
+        accepted(kernel.ledger, tenant, requires={"labels": ["moon"]})
+    for _ in range(5):
+        accepted(kernel.ledger, tenant, requires={})
+    single = accepted(kernel.ledger, other)
+    dispatcher.tick()
+    assert (2, True) == (len(at(redis_server, own)), single.id in at(redis_server, own))
+
+
 # ---- kinds that need something
 
 
