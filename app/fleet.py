@@ -12,10 +12,16 @@ from app.answers import json_answer
 from app.auth import tenant_id
 from app.inputs import checked
 from app.openapi import SECURITY, answer, problems
+from app.pauses import PauseRecord, shown_pauses
 from app.services import services
 from tasks.core.clock import now
+<<<<<<< HEAD
 from tasks.core.ledger import fleet, queries, routing
 from tasks.core.ledger.fleet import Worker, WorkerState
+=======
+from tasks.core.ledger import fleet, pauses, queries
+from tasks.core.ledger.fleet import WorkerState
+>>>>>>> main
 from tasks.core.ledger.queries import QueueDepth
 from tasks.core.matching import offers_of, place_among
 from tasks.core.records import JobState
@@ -41,6 +47,8 @@ class QueueRecord(BaseModel):
     succeeded_1h: int
     failed_1h: int
     cancelled_1h: int
+    paused: int = Field(description="Of the waiting and delayed ones, those that a pause holds.")
+    pauses: list[PauseRecord] = Field(description="That hold jobs of it; of other tenants' only for operators.")
 
 
 class QueueList(BaseModel):
@@ -88,7 +96,12 @@ def list_queues() -> Response:
     depths = queries.queue_depths(ledger, at=at)
     ended = queries.finished_counts(ledger, since=at - timedelta(hours=1))
     workers = [worker for worker in fleet.live_workers(ledger) if worker.state == WorkerState.UP]
+<<<<<<< HEAD
     unmatched = _unmatched()
+=======
+    shown = shown_pauses(services())
+    held = pauses.held_counts(ledger)
+>>>>>>> main
     queues = []
     for queue in Queue:
         depth = depths.get(queue) or QueueDepth(queue, 0, 0, 0, 0, None)
@@ -108,6 +121,8 @@ def list_queues() -> Response:
                 succeeded_1h=ended.get((queue, JobState.SUCCEEDED), 0),
                 failed_1h=ended.get((queue, JobState.FAILED), 0),
                 cancelled_1h=ended.get((queue, JobState.CANCELLED), 0),
+                paused=sum(by.get(queue, 0) for by in held.values()),
+                pauses=shown.of_queue(queue),
             )
         )
     return json_answer(QueueList(queues=queues))

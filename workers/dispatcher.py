@@ -37,6 +37,7 @@ from workers.judge import Every, Judge, relay_late
 from workers.leadership import Leadership
 from workers.matching import MATCHES_EVERY_S, Matching
 from workers.pace import SHORTEST_S, Pace
+from workers.schedules import FIRES_AGAIN_S, Scheduler
 
 log = structlog.get_logger()
 
@@ -82,6 +83,7 @@ class Dispatcher:
         self._relays_outbox = Every(_RELAY_EVERY_S)
         self._callbacks = SenderKeeper(kernel.ledger)
         self._flow = Flow(kernel)
+        self._scheduler = Scheduler(kernel, specs)
         self._shares = Shares(kernel.limits.weight)
         self._gives_way = Every(_GIVES_WAY_EVERY_S)
         lost = Losses(settings.carry_again_s, clock=watched)
@@ -135,6 +137,7 @@ class Dispatcher:
             self._outbox.tick()
         self._callbacks.look_after()
         self._flow.tick()
+        self._scheduler.tick()
         self._pause_s = self._tick_s
         if not self._breaker.is_open:
             try:
@@ -145,8 +148,13 @@ class Dispatcher:
                 log.warning("dispatcher_without_broker", reason=str(exc))
         if self._flow.is_busy:
             self._pause_s = min(self._pause_s, RELEASE_EVERY_S)
+<<<<<<< HEAD
         if self._matching.is_busy:
             self._pause_s = min(self._pause_s, MATCHES_EVERY_S)
+=======
+        if self._scheduler.is_busy:
+            self._pause_s = min(self._pause_s, FIRES_AGAIN_S)
+>>>>>>> main
 
     def _rest(self, *, listens: bool, began: float) -> None:
         """Wait for the bell; who does not lead must leave it to the leader."""

@@ -151,6 +151,9 @@ class Matching:
         for queue, which in by_queue.items():
             found = routing.plain_of(self._ledger, queue, which, most=_MOST_ENLISTED)
             self._note({job.job_id: self._needs(job) for job in found})
+        self._enlist_for_tenants()
+
+    def _enlist_for_tenants(self) -> None:
         restricted = [worker for worker in self._fitting.workers if offers_of(worker).is_restricted]
         if not restricted:
             return
