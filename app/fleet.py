@@ -15,13 +15,8 @@ from app.openapi import SECURITY, answer, problems
 from app.pauses import PauseRecord, shown_pauses
 from app.services import services
 from tasks.core.clock import now
-<<<<<<< HEAD
-from tasks.core.ledger import fleet, queries, routing
+from tasks.core.ledger import fleet, pauses, queries, routing
 from tasks.core.ledger.fleet import Worker, WorkerState
-=======
-from tasks.core.ledger import fleet, pauses, queries
-from tasks.core.ledger.fleet import WorkerState
->>>>>>> main
 from tasks.core.ledger.queries import QueueDepth
 from tasks.core.matching import offers_of, place_among
 from tasks.core.records import JobState
@@ -96,12 +91,9 @@ def list_queues() -> Response:
     depths = queries.queue_depths(ledger, at=at)
     ended = queries.finished_counts(ledger, since=at - timedelta(hours=1))
     workers = [worker for worker in fleet.live_workers(ledger) if worker.state == WorkerState.UP]
-<<<<<<< HEAD
     unmatched = _unmatched()
-=======
     shown = shown_pauses(services())
     held = pauses.held_counts(ledger)
->>>>>>> main
     queues = []
     for queue in Queue:
         depth = depths.get(queue) or QueueDepth(queue, 0, 0, 0, 0, None)

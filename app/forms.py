@@ -6,16 +6,11 @@ from typing import Annotated, Any, Literal, Protocol, cast
 
 from pydantic import BaseModel, Field, create_model
 
-<<<<<<< HEAD
-from app.callbacks import Callback
-from app.inputs import Input, Text
-from tasks.core.matching import Requires
-=======
 from app.callbacks import ENDS, Callback, CallbackURL, JobEvents
 from app.errors import Refusal
 from app.inputs import Input, Moment, Text
 from tasks.core.clock import now
->>>>>>> main
+from tasks.core.matching import Requires
 from tasks.core.records import Backend
 from tasks.core.spec import JobSpec
 
@@ -92,16 +87,13 @@ class Options(Input):
         None,
         description="While one of your jobs with it has not ended, you are answered with that one: no other is made.",
     )
-<<<<<<< HEAD
     requires: Requires | None = Field(
         None, description="What a worker must offer for it: it goes to one that fits (docs/matching.md)."
     )
-=======
     on_success: FollowUp | None = Field(
         None, description="What is started when the job has succeeded (docs/follow-ups.md)."
     )
     on_failure: FollowUp | None = Field(None, description="What is started when the job has failed.")
->>>>>>> main
     backend: Backend = Field(
         Backend.AUTO,
         description="Who may run it: `auto` (whoever is live), `queue` (Celery's workers) or `local` (a local runner); "
@@ -125,12 +117,9 @@ class Form(Protocol):
     callback: Callback | None
     concurrency_key: str | None
     unique_key: str | None
-<<<<<<< HEAD
     requires: Requires | None
-=======
     on_success: FollowUp | None
     on_failure: FollowUp | None
->>>>>>> main
     backend: Backend
 
 

@@ -8,16 +8,11 @@ from typing import Any
 
 from app.services import Services
 from tasks.core.clock import now
-<<<<<<< HEAD
-from tasks.core.ledger import queries, routing
-from tasks.core.matching import Asked, Unmet, place_among
-from tasks.core.records import Job, JobError, JobRecord, JobState, JobSummary, Progress, Timings, ran_in
-=======
 from tasks.core.follow_ups.plans import record_of_link
-from tasks.core.ledger import follow_ups, queries
+from tasks.core.ledger import follow_ups, queries, routing
 from tasks.core.ledger.pauses import Pause
+from tasks.core.matching import Asked, Unmet, place_among
 from tasks.core.records import Job, JobError, JobRecord, JobState, JobSummary, PauseNote, Progress, Timings, ran_in
->>>>>>> main
 from tasks.core.settings import Settings
 
 
@@ -29,12 +24,8 @@ def record_of(services: Services, job: Job) -> JobRecord:
     link = follow_ups.link_of(kernel.ledger, job.id)
     return JobRecord(
         **_summary_fields(services, job, live.get(job.id)),
-<<<<<<< HEAD
         queue_position=queries.queue_position(kernel.ledger, job) if _is_in_line(job) else None,
-=======
-        queue_position=queries.queue_position(kernel.ledger, job) if job.state is JobState.QUEUED else None,
         pause=_note(_pause_of(services, job)),
->>>>>>> main
         request=job.request,
         result=job.result,
         attempts=queries.attempts_of(kernel.ledger, job.id) if has_run else [],
@@ -102,10 +93,6 @@ def _summary_fields(services: Services, job: Job, live: tuple[int, dict[str, Any
     }
 
 
-<<<<<<< HEAD
-def _unmet(services: Services, job: Job) -> Unmet | None:
-    if job.state is not JobState.QUEUED:
-=======
 def _pause_of(services: Services, job: Job) -> Pause | None:
     if job.state is not JobState.QUEUED:
         return None
@@ -120,14 +107,10 @@ def _note(found: Pause | None) -> PauseNote | None:
     return PauseNote(id=found.id, reason=found.reason, since=found.created_at, until=found.until)
 
 
-def _waiting_for(services: Services, job: Job) -> str | None:
+def _unmet(services: Services, job: Job) -> Unmet | None:
     if _pause_of(services, job) is not None:
-        return "pause"
-    if job.parked and job.state is JobState.QUEUED:
-        return "limit"
-    spec = services.specs.get(job.kind)
-    if spec is None or job.state is not JobState.QUEUED:
->>>>>>> main
+        return Unmet("pause", "An operator's pause of its queue, its kind or its tenant holds it.")
+    if job.state is not JobState.QUEUED:
         return None
     if job.parked:
         return Unmet("limit", "A limit of its batch, its concurrency key, its tenant or its kind keeps it back.")

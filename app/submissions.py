@@ -216,11 +216,8 @@ def submission_of(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str
     if refusals := refused_times(form):
         raise FieldsRejected(refusals)
     _demand_backend(at, form.backend)
-<<<<<<< HEAD
     demand_known_job(at, form.requires)
-=======
     following = planned(at, spec, form)
->>>>>>> main
     return Submission(
         tenant_id=tenant_id(),
         request=form.params.model_dump(mode="json"),
@@ -239,12 +236,8 @@ def submission_of(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str
         backend=form.backend,
         concurrency_key=form.concurrency_key,
         unique_key=form.unique_key,
-<<<<<<< HEAD
         requires=None if form.requires is None else form.requires.asked(),
-        uploads=named_uploads(at, spec, form.params),
-=======
         uploads=named_uploads(at, spec, form.params) | following.uploads,
->>>>>>> main
         callback=own_callback(at.settings, form.callback),
         plan=following.plan,
     )

@@ -153,11 +153,7 @@ def submit(kind: str, params: Mapping[str, Any] | BaseModel | None, options: Sub
 
 _BODY_OPTIONS = (
     *("priority", "timeout_s", "max_attempts", "expires_in_s", "reference", "labels", "site", "backend", "callback"),
-<<<<<<< HEAD
-    *("unique_key", "concurrency_key", "requires"),
-=======
-    *("unique_key", "concurrency_key", "not_before", "expires_at", "on_success", "on_failure"),
->>>>>>> main
+    *("unique_key", "concurrency_key", "requires", "not_before", "expires_at", "on_success", "on_failure"),
 )
 
 

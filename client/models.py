@@ -129,15 +129,12 @@ class Job(Record):
     """Which backend runs it, or has run it: ``queue`` or ``local``."""
     backend_wanted: str = "auto"
     waiting_for: str | None = None
-<<<<<<< HEAD
     blocked: str | None = None
     """Why nobody alive can run it now, in words."""
     requires: dict[str, Any] | None = None
     """What it needs of a worker; None: nothing."""
-=======
     pause: dict[str, Any] | None = None
     """The pause that holds it: ``id``, ``reason``, ``since``, ``until``."""
->>>>>>> main
     queue_position: int | None = None
     progress: Progress | None = None
     timings: Timings | None = None

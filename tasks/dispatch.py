@@ -465,7 +465,7 @@ def new_job(
         or (batch is not None and batch.parallel_limit is not None),
         limited=limited,
         unique_key=submission.unique_key,
-<<<<<<< HEAD
+        paused_by=paused_by,
         requires=_requires(spec, submission),
     )
 
@@ -478,15 +478,11 @@ def _requires(spec: JobSpec, submission: Submission) -> dict[str, Any] | None:
     if refused:
         raise InputRejected(f"{spec.kind} needs {refused[0]}.", field=f"requires.{refused[0]}")
     return with_needs(submission.requires, needs)
-=======
-        paused_by=paused_by,
-    )
 
 
 def _plans(members: Sequence[Job], items: Sequence[tuple[JobSpec, Submission]]) -> dict[str, Plan]:
     planned = zip(members, items, strict=True)
     return {job.id: submission.plan for job, (_, submission) in planned if submission.plan}
->>>>>>> main
 
 
 def _own_webhooks(kernel: Kernel, members: Sequence[Job], items: Sequence[tuple[JobSpec, Submission]]) -> list[Webhook]:
@@ -561,13 +557,10 @@ def _same(spec: JobSpec, submission: Submission) -> str:
         same["concurrency_key"] = submission.concurrency_key
     if submission.unique_key is not None:
         same["unique_key"] = submission.unique_key
-<<<<<<< HEAD
     if submission.requires is not None:
         same["requires"] = submission.requires
-=======
     if submission.plan:
         same["follow_ups"] = asdict(submission.plan)
->>>>>>> main
     text = json.dumps(same, sort_keys=True)
     for upload_id, sha256 in submission.uploads.items():
         # Who sends a file again because an answer got lost sends the same request.

@@ -148,13 +148,10 @@ class Dispatcher:
                 log.warning("dispatcher_without_broker", reason=str(exc))
         if self._flow.is_busy:
             self._pause_s = min(self._pause_s, RELEASE_EVERY_S)
-<<<<<<< HEAD
         if self._matching.is_busy:
             self._pause_s = min(self._pause_s, MATCHES_EVERY_S)
-=======
         if self._scheduler.is_busy:
             self._pause_s = min(self._pause_s, FIRES_AGAIN_S)
->>>>>>> main
 
     def _rest(self, *, listens: bool, began: float) -> None:
         """Wait for the bell; who does not lead must leave it to the leader."""

@@ -52,12 +52,9 @@ def submit(
     is_followed: bool,
     wait_s: float | None,
     labels: tuple[str, ...],
-<<<<<<< HEAD
     needs: tuple[str, ...],
-=======
     on_success: str | None,
     on_failure: str | None,
->>>>>>> main
     **options: str | float | None,
 ) -> Exit:
     """Submit a job of KIND and print its id. Here --json names the input; use -o json for JSON output."""
@@ -67,15 +64,12 @@ def submit(
     chosen: SubmitOptions = {name: value for name, value in options.items() if value is not None}  # type: ignore[assignment]  # click's names are the keys of SubmitOptions
     if labels:
         chosen["labels"] = params.labels(labels)
-<<<<<<< HEAD
     if needs:
         chosen["requires"] = params.from_pairs(needs)
-=======
     if on_success is not None:
         chosen["on_success"] = params.inline(on_success, hint="--then")
     if on_failure is not None:
         chosen["on_failure"] = params.inline(on_failure, hint="--or-else")
->>>>>>> main
     with session.client() as client:
         sent = {path: send(client, name) for path, name in params.files(files).items()}
         job = client.submit(kind, given, files=sent, **chosen)
@@ -123,12 +117,9 @@ def _described(job: Job) -> list[str]:
         "worker": job.worker,
         "backend": job.backend,
         "waiting for": job.waiting_for,
-<<<<<<< HEAD
         "blocked": job.blocked,
-=======
         "not before": moment(job.not_before) if job.not_before and not job.is_terminal else None,
         "expires": moment(job.expires_at) if job.expires_at and not job.is_terminal else None,
->>>>>>> main
         "reference": job.reference,
         "created": moment(job.created_at),
         "finished": moment(job.finished_at) if job.finished_at else None,

@@ -164,13 +164,9 @@ class Job:
     parked: bool = False
     limited: bool = False
     unique_key: str | None = None
-<<<<<<< HEAD
-    requires: dict[str, Any] | None = None
-    place: int = field(init=False, compare=False)
-=======
     paused_by: str | None = None
+    requires: dict[str, Any] | None = None
     place: int = field(default=_TO_BE_RECKONED, compare=False)
->>>>>>> main
 
     def __post_init__(self) -> None:
         """Reckon the place in line from what it is made of, unless it is another's: see ``follow_ups``."""
@@ -349,16 +345,13 @@ class JobSummary(BaseModel):
     waiting_for: str | None = Field(
         None,
         description="What no live worker offers: a capability such as `chromium`, `queue:NAME`, or `backend:local`. "
-<<<<<<< HEAD
-        "`limit`: a limit of its batch or its concurrency key keeps it back. Of what it requires: `label:NAME`, "
-        "`not_label:NAME`, `not:chromium`, `memory_mb:N`, `cpus:N`, `worker:NAME`, `host:NAME`, `same_worker_as:ID`.",
+        "`limit`: a limit of its batch or its concurrency key keeps it back. `pause`: see `pause`. "
+        "Of what it requires: `label:NAME`, `not_label:NAME`, `not:chromium`, `memory_mb:N`, `cpus:N`, `worker:NAME`, "
+        "`host:NAME`, `same_worker_as:ID`.",
     )
-    blocked: str | None = Field(None, description="The same in words: why nobody alive can run it now.")
+    blocked: str | None = Field(None, description="The same in words: why it cannot begin now.")
     requires: dict[str, Any] | None = Field(
         None, description="What it needs of a worker, as asked and as its kind needs; null: any of its queue will do."
-=======
-        "`limit`: a limit of its batch or its concurrency key keeps it back. `pause`: see `pause`.",
->>>>>>> main
     )
     progress: Progress | None = None
     timings: Timings

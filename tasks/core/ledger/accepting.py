@@ -131,11 +131,8 @@ def accept_within(
 
 
 def _accept_new(runner: Runner, job: Job, idempotency: Idempotency | None, *, may_publish: bool) -> Accepted:
-<<<<<<< HEAD
-    if may_publish and not job.parked and job.requires is None and nothing_waits(runner, job.queue):
-=======
-    if may_publish and not job.parked and job.not_before is None and nothing_waits(runner, job.queue):
->>>>>>> main
+    is_free = not job.parked and job.not_before is None and job.requires is None
+    if may_publish and is_free and nothing_waits(runner, job.queue):
         job = replace(job, carry=1, published_at=job.created_at)
     if runner.dialect.name == "sqlite" or idempotency is not None or job.labels:
         _write(runner, [(job, idempotency)])

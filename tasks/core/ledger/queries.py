@@ -12,11 +12,8 @@ import sqlalchemy as sa
 from tasks.core.errors import InputRejected
 from tasks.core.ids import is_id
 from tasks.core.ledger.database import Ledger
-<<<<<<< HEAD
-from tasks.core.ledger.matching_tables import IS_MATCHED
-=======
 from tasks.core.ledger.follow_up_tables import follow_ups
->>>>>>> main
+from tasks.core.ledger.matching_tables import IS_MATCHED
 from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, job_of
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import IS_PLAIN, IS_READY, IS_RUNNING, attempts, job_labels, jobs

@@ -48,16 +48,11 @@ def replay(
     with ledger.write() as connection:
         seen = (
             sa.select(
-<<<<<<< HEAD
-                *(jobs.c.state, jobs.c.queue, jobs.c.backend, jobs.c.unique_key),
-                sa.or_(has_limit(), jobs.c.requires.is_not(sa.null())).label("waits"),
-=======
                 jobs.c.state,
                 jobs.c.queue,
                 jobs.c.backend,
                 jobs.c.unique_key,
-                sa.or_(has_limit(), is_paused()).label("waits"),
->>>>>>> main
+                sa.or_(has_limit(), is_paused(), jobs.c.requires.is_not(sa.null())).label("waits"),
             )
             .where(mine)
             .with_for_update()

@@ -8,11 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 # The newest revision in `migrations/versions`; a test compares.
-<<<<<<< HEAD
-REVISION = "0016"
-=======
 REVISION = "0017"
->>>>>>> main
 
 metadata = sa.MetaData(
     naming_convention={

@@ -89,13 +89,13 @@ def named(ledger: Ledger, name: str, *, by: Actor = AT_THE_MACHINE) -> Tenant:
     return Tenant(found, name)
 
 
-<<<<<<< HEAD
 def ids_of(ledger: Ledger, names: Collection[str]) -> dict[str, str]:
     """Return the id of each tenant of these names that exists."""
     with ledger.read() as connection:
         rows = connection.execute(sa.select(tenants.c.name, tenants.c.id).where(tenants.c.name.in_(names)))
         return {row.name: row.id for row in rows}
-=======
+
+
 def find(ledger: Ledger, name: str) -> Tenant | None:
     """Return the tenant of this name; None when there is none."""
     with ledger.read() as connection:
@@ -107,7 +107,6 @@ def names(ledger: Ledger) -> dict[str, str]:
     """Return every tenant's name, by its id."""
     with ledger.read() as connection:
         return {row.id: row.name for row in connection.execute(sa.select(tenants.c.id, tenants.c.name))}
->>>>>>> main
 
 
 def name_of(ledger: Ledger, tenant_id: str) -> str | None:

@@ -9,12 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from tasks.core.clock import now
-<<<<<<< HEAD
-from tasks.core.ledger import Ledger, carrying, fleet, limits, parking, queries, routing, transitions
-=======
-from tasks.core.ledger import Ledger, carrying, fleet, limits, parking, pauses, queries, transitions
+from tasks.core.ledger import Ledger, carrying, fleet, limits, parking, pauses, queries, routing, transitions
 from tasks.core.ledger.audit import AT_THE_MACHINE
->>>>>>> main
 from tasks.core.ledger.prepared import Prepared, Runner
 from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.tenants import Tenant
@@ -99,18 +95,7 @@ def test_what_is_asked_all_the_time_reads_no_finished_job(
         "routed_jobs": lambda: routing.routed_jobs(asked),
         "loads": lambda: routing.loads(asked),
     }
-<<<<<<< HEAD
-    narrow = (
-        "ix_jobs_queued",
-        "ix_jobs_matched",
-        "ix_jobs_held",
-        "ix_jobs_expiring",
-        "ix_jobs_parked",
-        "ix_jobs_limited",
-    )
-=======
-    narrow = [f"ix_jobs_{name}" for name in ("queued", "held", "expiring", "parked", "limited", "paused")]
->>>>>>> main
+    narrow = [f"ix_jobs_{name}" for name in ("queued", "matched", "held", "expiring", "parked", "limited", "paused")]
     wide = {}
     for name, ask in questions.items():
         plans.clear()
