@@ -117,11 +117,8 @@ def is_limited() -> sa.ColumnElement[bool]:
 
 # Grouped as the index of what is parked is: SQLite would otherwise as well walk through all that waits.
 _LIMITED_BY = (jobs.c.batch_id, jobs.c.tenant_id, jobs.c.concurrency_key, jobs.c.kind)
-_ANY_PARKED = Prepared(
-    sa.select(sa.literal(1)).where(
-        sa.select(sa.literal(1)).where(_IS_PARKED, is_due(LedgerNow())).group_by(*_LIMITED_BY).exists()
-    )
-)
+_LINES = sa.select(sa.literal(1)).where(_IS_PARKED, is_due(LedgerNow())).group_by(*_LIMITED_BY)
+_ANY_PARKED = Prepared(sa.select(sa.literal(1)).where(_LINES.exists()))
 
 
 def anything_parked(ledger: Ledger) -> bool:
