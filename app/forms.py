@@ -1,12 +1,16 @@
 """The body of a submission: one model per kind, made of the kind's own request and of what every job may set."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Protocol, cast
 
 from pydantic import BaseModel, Field, create_model
 
 from app.callbacks import ENDS, Callback, CallbackURL, JobEvents
-from app.inputs import Input, Text
+from app.errors import Refusal
+from app.inputs import Input, Moment, Text
+from tasks.core.clock import now
+from tasks.core.matching import Requires
 from tasks.core.records import Backend
 from tasks.core.spec import JobSpec
 
@@ -58,6 +62,13 @@ class Options(Input):
         le=_LONGEST_EXPIRY_S,
         description="A job still queued after so many seconds ends as failed, with the code `expired`.",
     )
+    not_before: Moment | None = Field(
+        None, description="It waits until then, at most a year; a time that has passed is no wait."
+    )
+    expires_at: Moment | None = Field(
+        None,
+        description="As `expires_in_s`, at a time; give one of the two. It must be to come, and after `not_before`.",
+    )
     reference: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
         None, description="A name of yours, to filter by."
     )
@@ -75,6 +86,9 @@ class Options(Input):
     unique_key: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
         None,
         description="While one of your jobs with it has not ended, you are answered with that one: no other is made.",
+    )
+    requires: Requires | None = Field(
+        None, description="What a worker must offer for it: it goes to one that fits (docs/matching.md)."
     )
     on_success: FollowUp | None = Field(
         None, description="What is started when the job has succeeded (docs/follow-ups.md)."
@@ -95,12 +109,15 @@ class Form(Protocol):
     timeout_s: float | None
     max_attempts: int | None
     expires_in_s: float | None
+    not_before: datetime | None
+    expires_at: datetime | None
     reference: str | None
     labels: Mapping[str, str]
     site: str | None
     callback: Callback | None
     concurrency_key: str | None
     unique_key: str | None
+    requires: Requires | None
     on_success: FollowUp | None
     on_failure: FollowUp | None
     backend: Backend
@@ -133,6 +150,34 @@ def named_form_of(spec: JobSpec, form: type[BaseModel]) -> type[BaseModel]:
 def read_form(form: BaseModel) -> Form:
     """Return ``form``, which ``form_of``'s model made, with the fields it is known to have."""
     return cast("Form", form)
+
+
+def refused_times(form: Form) -> list[Refusal]:
+    """Return what is wrong with a form's times, as they relate to each other and to the present."""
+    at, year = now(), timedelta(seconds=_LONGEST_EXPIRY_S)
+    begin, end, end_field = form.not_before, form.expires_at, "expires_at"
+    refusals: list[Refusal] = []
+
+    def refuse(field: str, message: str) -> None:
+        value: datetime | float | None = getattr(form, field)
+        refusals.append(
+            Refusal(field=field, message=message, value=value.isoformat() if isinstance(value, datetime) else value)
+        )
+
+    if form.expires_in_s is not None:
+        if end is not None:
+            refuse("expires_at", "Give one of `expires_in_s` and `expires_at`.")
+            return refusals
+        end, end_field = at + timedelta(seconds=form.expires_in_s), "expires_in_s"
+    if begin is not None and begin > at + year:
+        refuse("not_before", "It is more than a year from now.")
+    if end is not None and end > at + year:
+        refuse(end_field, "It is more than a year from now: leave it out if the job need not expire.")
+    if end is not None and end <= at:
+        refuse(end_field, f"It has passed: it is {at:%Y-%m-%dT%H:%M:%SZ} now.")
+    elif end is not None and begin is not None and end <= begin:
+        refuse(end_field, "The job would expire before its `not_before`.")
+    return refusals
 
 
 def _name(spec: JobSpec) -> str:

@@ -5,11 +5,13 @@ server's settings and runs where the server is installed.
 """
 
 from client.async_batches import AsyncBatches
+from client.async_control import AsyncControl
 from client.async_knowledge import AsyncKnowledge
 from client.async_switchyard import AsyncSwitchyard
 from client.async_tools import AsyncTools
 from client.batches import Batch, Batches
 from client.calibration import AsyncCalibration, Calibration, Fraction
+from client.control import Control
 from client.discovery import DomainOutcome, SiteOutcome
 from client.errors import (
     AnswerTimedOut,
@@ -73,6 +75,7 @@ from client.models import (
     Upload,
     WorkerInfo,
 )
+from client.monitoring import MonitorEvent
 from client.steps import Notice
 from client.switchyard import Switchyard
 from client.tools import Tool, Tools
@@ -86,6 +89,7 @@ __all__ = [
     "Job",
     "Event",
     "DomainEvent",
+    "MonitorEvent",
     "Progress",
     "LogLine",
     "Artifact",
@@ -111,6 +115,8 @@ __all__ = [
     "SiteOutcome",
     "Batches",
     "AsyncBatches",
+    "Control",
+    "AsyncControl",
     "Batch",
     "Knowledge",
     "AsyncKnowledge",

@@ -40,6 +40,10 @@ class SubmitOptions(TypedDict, total=False):
     max_attempts: int
     expires_in_s: float
     """A job still queued after so long ends as failed, with the code ``expired``."""
+    not_before: datetime | str
+    """It waits until then; a ``datetime`` has a time zone."""
+    expires_at: datetime | str
+    """As ``expires_in_s``, at a time."""
     reference: str
     labels: Mapping[str, str]
     site: str
@@ -49,6 +53,8 @@ class SubmitOptions(TypedDict, total=False):
     """Of your jobs with the same key one is under way at a time; the others wait."""
     backend: Literal["auto", "queue", "local"]
     """Who may run it: whoever is live, Celery's workers, or a local runner of the server."""
+    requires: Mapping[str, Any]
+    """What a worker must offer for it, such as ``{"chromium": True, "labels": ["gpu"]}`` (docs/matching.md)."""
     callback: Mapping[str, Any]
     """Where the job's events go: ``{"url", "events"?, "secret"?}`` (docs/webhooks.md)."""
     on_success: Mapping[str, Any]
@@ -142,16 +148,17 @@ def submit(kind: str, params: Mapping[str, Any] | BaseModel | None, options: Sub
     request = Request(
         "POST", f"/api/jobs/{_segment(kind)}", headers=headers, body=json.dumps(body, default=_plain).encode()
     )
-    return Call(request, _accepted, limit="submit", extra_s=wait_s)
+    return Call(request, accepted, limit="submit", extra_s=wait_s)
 
 
 _BODY_OPTIONS = (
     *("priority", "timeout_s", "max_attempts", "expires_in_s", "reference", "labels", "site", "backend", "callback"),
-    *("unique_key", "concurrency_key", "on_success", "on_failure"),
+    *("unique_key", "concurrency_key", "requires", "not_before", "expires_at", "on_success", "on_failure"),
 )
 
 
-def _accepted(answer: Answer) -> Job:
+def accepted(answer: Answer) -> Job:
+    """Read the job that answers a submit."""
     job = parsed(Job, answer.json())
     told = {"replayed": "idempotency-replayed", "duplicate": "job-duplicate"}
     return job.model_copy(update={name: answer.headers.get(header) == "true" for name, header in told.items()})
@@ -172,12 +179,13 @@ def job(job_id: str) -> Call[Job]:
 
 def page(filters: JobFilters, *, limit: int | None = None, cursor: str | None = None) -> Call[Page]:
     """Read one page of the list."""
-    params = _filters(filters)
+    params = filter_pairs(filters)
     params += [(name, str(value)) for name, value in (("limit", limit), ("cursor", cursor)) if value is not None]
     return Call(Request("GET", "/api/jobs", params=tuple(params)), lambda answer: parsed(Page, answer.json()))
 
 
-def _filters(filters: JobFilters) -> list[tuple[str, str]]:
+def filter_pairs(filters: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Return the parameters of a query; what is None does not filter."""
     return [pair for name, value in filters.items() for pair in _filter(name, value)]
 
 
@@ -217,7 +225,7 @@ def change(
     act: Literal["retry", "cancel", "erase"], filters: JobFilters, *, limit: int | None, confirm: bool
 ) -> Call[Change]:
     """Retry, cancel or erase many jobs. Not repeated by itself: the count would be that of the repeat."""
-    params = [*_filters(filters), ("confirm", "true" if confirm else "false")]
+    params = [*filter_pairs(filters), ("confirm", "true" if confirm else "false")]
     if limit is not None:
         params.append(("limit", str(limit)))
     method, path = ("DELETE", "/api/jobs") if act == "erase" else ("POST", f"/api/jobs/{act}")

@@ -5,9 +5,11 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+
+from sqlalchemy.engine import Connection
 
 from tasks.core.callbacks.records import OwnCallback, Webhook
 from tasks.core.carriage import Carriage
@@ -17,11 +19,14 @@ from tasks.core.events import EventsUnavailable
 from tasks.core.follow_ups.plans import Plan
 from tasks.core.ids import new_id
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import accepting, batches, follow_ups, job_batches, replaying, transitions
+from tasks.core.ledger import accepting, batches, follow_ups, job_batches, pauses, replaying, transitions
 from tasks.core.ledger.accepting import Accepted, Idempotency
+from tasks.core.ledger.audit import Actor
 from tasks.core.ledger.job_batches import JobBatch
+from tasks.core.ledger.pauses import Pause, Scope
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.webhooks import own_webhook
+from tasks.core.matching import with_needs
 from tasks.core.records import Backend, Cause, Job, JobState
 from tasks.core.relay import announce, announce_all
 from tasks.core.spec import JobSpec
@@ -35,6 +40,7 @@ class Submission:
     """A validated request for one job. ``request`` is the kind's own model, dumped to JSON types.
 
     Args:
+        requires: what the job needs of a worker, as ``matching.Requires.asked`` returns it; None: nothing of its own.
         uploads: the SHA-256 of each upload that the request names, by its id.
     """
 
@@ -44,6 +50,8 @@ class Submission:
     timeout_s: float | None = None
     max_attempts: int | None = None
     expires_in_s: float | None = None
+    not_before: datetime | None = None
+    expires_at: datetime | None = None
     reference: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     site: str | None = None
@@ -53,6 +61,7 @@ class Submission:
     backend: str = Backend.AUTO
     concurrency_key: str | None = None
     unique_key: str | None = None
+    requires: Mapping[str, Any] | None = None
     uploads: Mapping[str, str] = field(default_factory=dict)
     callback: OwnCallback | None = None
     plan: Plan = field(default_factory=Plan)
@@ -74,18 +83,19 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
         IdempotencyKeyReused: the key stands for another request.
         LedgerUnavailable: nothing was accepted.
     """
-    job = new_job(spec, submission, limited=kernel.limits.parks(submission.tenant_id, spec.kind))
+    made = ready(kernel, spec, submission)
     key = _idempotency(kernel, spec, submission)
     # Whether a live worker has what the kind needs is the dispatcher's to know.
-    may_publish = carrier.is_open and not spec.capabilities and submission.backend != Backend.LOCAL
+    needs_nothing = submission.requires is None and not spec.needs(submission.request)
+    may_publish = carrier.is_open and needs_nothing and submission.backend != Backend.LOCAL
     accepted = accepting.accept(
         kernel.ledger,
-        job,
+        made.job,
         idempotency=key,
         may_publish=may_publish,
-        uploads=list(submission.uploads),
-        callback=_own_webhook(kernel, job, submission),
-        plan=submission.plan or None,
+        uploads=made.uploads,
+        callback=made.callback,
+        plan=made.plan,
     )
     if not accepted.is_new:
         return accepted
@@ -94,6 +104,41 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
     else:
         carrier.soon(kernel.events.ring)
     return accepted
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A job that is all but accepted, to be accepted as part of a transaction: see ``accept_ready``."""
+
+    job: Job
+    uploads: Sequence[str]
+    callback: Webhook | None
+    plan: Plan | None
+
+
+def ready(kernel: Kernel, spec: JobSpec, submission: Submission) -> Ready:
+    """Make the job of a submission, for a transaction that accepts it.
+
+    Raises:
+        InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit.
+        LedgerUnavailable: its limits and pauses could not be read.
+    """
+    limited = kernel.limits.parks(submission.tenant_id, spec.kind)
+    job = new_job(spec, submission, limited=limited, paused_by=held_by(kernel, spec, submission))
+    callback = next(iter(_asked_for(kernel, job, submission.callback)), None)
+    return Ready(job, list(submission.uploads), callback, submission.plan or None)
+
+
+def accept_ready(connection: Connection, made: Ready, *, idempotency: Idempotency | None = None) -> Accepted:
+    """Accept a job in the transaction of ``connection``, once for a key. The dispatcher carries it.
+
+    Raises:
+        IdempotencyKeyReused: the key stands for another request.
+        InputRejected: an upload was removed meanwhile.
+    """
+    return accepting.accept_within(
+        connection, made.job, idempotency=idempotency, uploads=made.uploads, callback=made.callback, plan=made.plan
+    )
 
 
 def submit_many(kernel: Kernel, carrier: Carriage, items: Sequence[tuple[JobSpec, Submission]]) -> list[Accepted]:
@@ -128,6 +173,7 @@ class BatchPlan:
     name: str | None = None
     parallel_limit: int | None = None
     fail_fast: bool = False
+    callback: OwnCallback | None = None
     idempotency_key: str | None = None
 
 
@@ -154,7 +200,7 @@ def submit_batch(
     members = _new_jobs(kernel, items, batch=batch)
     uploads = {job.id: list(submission.uploads) for job, (_, submission) in zip(members, items, strict=True)}
     key = _batch_idempotency(kernel, plan, items)
-    callbacks = _own_webhooks(kernel, members, items)
+    callbacks = _own_webhooks(kernel, members, items) + _asked_for(kernel, batch, plan.callback)
     earlier = accepting.accept_batch(
         kernel.ledger,
         batch,
@@ -168,14 +214,14 @@ def submit_batch(
     return BatchAccepted(earlier or batch.id, replayed=earlier is not None)
 
 
-def cancel_batch(kernel: Kernel, carrier: Carriage, batch: JobBatch) -> int:
+def cancel_batch(kernel: Kernel, carrier: Carriage, batch: JobBatch, *, by: Actor | None = None) -> int:
     """Begin no further job of the batch, and cancel those that have not ended; return how many that concerned.
 
     Should this process die in between, the dispatcher goes on with it.
     """
     job_batches.stop(kernel.ledger, batch.id)
     wanted = Filter(tenant_id=batch.tenant_id, batch_id=batch.id)
-    return cancel_matching(kernel, carrier, wanted, limit=batch.size)
+    return cancel_matching(kernel, carrier, wanted, limit=batch.size, by=by)
 
 
 def cancel_chain(kernel: Kernel, carrier: Carriage, chain_id: str, *, tenant_id: str) -> int:
@@ -254,30 +300,67 @@ def remove_remains(kernel: Kernel, job_ids: Sequence[str]) -> None:
             kernel.events.erase(job_id)
 
 
-def cancel_matching(kernel: Kernel, carrier: Carriage, wanted: Filter, *, limit: int) -> int:
+def cancel_matching(kernel: Kernel, carrier: Carriage, wanted: Filter, *, limit: int, by: Actor | None = None) -> int:
     """Cancel at most ``limit`` jobs, queued ones now and running ones through their workers; return how many."""
     changed = 0
-    for batch in batches.cancel(kernel.ledger, wanted, limit=limit):
+    for batch in batches.cancel(kernel.ledger, wanted, limit=limit, by=by):
         cancelled = [job for job in batch if job.state is JobState.CANCELLED]
         carrier.soon(partial(announce_all, kernel.ledger, kernel.events, cancelled))
         changed += len(batch)
     return changed
 
 
-def retry_matching(kernel: Kernel, carrier: Carriage, wanted: Filter, *, limit: int) -> int:
+def purge_matching(kernel: Kernel, carrier: Carriage, wanted: Filter, *, limit: int, by: Actor) -> int:
+    """Cancel at most ``limit`` queued jobs with the cause ``purged``; return how many."""
+    changed = 0
+    for batch in batches.purge(kernel.ledger, wanted, limit=limit, by=by):
+        carrier.soon(partial(announce_all, kernel.ledger, kernel.events, batch))
+        changed += len(batch)
+    return changed
+
+
+def pause(
+    kernel: Kernel,
+    carrier: Carriage,
+    scope: Scope,
+    *,
+    by: Actor,
+    reason: str | None = None,
+    until: datetime | None = None,
+) -> tuple[Pause, bool]:
+    """Let no job of ``scope`` begin from now on; return the pause, and whether it is new."""
+    made = pauses.pause(kernel.ledger, scope, by=by, reason=reason, until=until)
+    kernel.pauses.look_again()
+    carrier.soon(kernel.events.ring)
+    return made
+
+
+def resume(kernel: Kernel, carrier: Carriage, pause_id: str, *, by: Actor) -> Pause:
+    """End a pause; the dispatcher carries at once what it held.
+
+    Raises:
+        NotFound: none that holds has this id.
+    """
+    ended = pauses.resume(kernel.ledger, pause_id, by=by)
+    kernel.pauses.look_again()
+    carrier.soon(kernel.events.ring)
+    return ended
+
+
+def retry_matching(kernel: Kernel, carrier: Carriage, wanted: Filter, *, limit: int, by: Actor | None = None) -> int:
     """Run at most ``limit`` failed or cancelled jobs again, as the dispatcher finds room for them; return how many."""
     changed = 0
-    for batch in batches.replay(kernel.ledger, wanted, limit=limit):
+    for batch in batches.replay(kernel.ledger, wanted, limit=limit, by=by):
         carrier.soon(partial(announce_all, kernel.ledger, kernel.events, batch))
         carrier.soon(kernel.events.ring)
         changed += len(batch)
     return changed
 
 
-def erase_matching(kernel: Kernel, wanted: Filter, *, limit: int) -> int:
+def erase_matching(kernel: Kernel, wanted: Filter, *, limit: int, by: Actor | None = None) -> int:
     """Erase at most ``limit`` finished jobs with all they left; return how many."""
     changed = 0
-    for batch in batches.erase(kernel.ledger, wanted, limit=limit):
+    for batch in batches.erase(kernel.ledger, wanted, limit=limit, by=by):
         remove_remains(kernel, [job.id for job in batch])
         changed += len(batch)
     return changed
@@ -293,22 +376,48 @@ def _new_jobs(
         for spec, submission in items
     }
     return [
-        new_job(spec, submission, batch=batch, limited=limited[submission.tenant_id, spec.kind])
+        new_job(
+            spec,
+            submission,
+            batch=batch,
+            limited=limited[submission.tenant_id, spec.kind],
+            paused_by=held_by(kernel, spec, submission),
+        )
         for spec, submission in items
     ]
 
 
-def new_job(spec: JobSpec, submission: Submission, *, batch: JobBatch | None = None, limited: bool = False) -> Job:
-    """Make the row of a job that was just submitted: queued, never carried, and parked where a limit may concern it.
-
-    ``limited``: one of its tenant or kind does.
+def held_by(kernel: Kernel, spec: JobSpec, submission: Submission) -> str | None:
+    """Return the id of the pause that holds such a job, as far as this process knows, for ``new_job``.
 
     Raises:
-        InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit.
+        LedgerUnavailable: the pauses could not be read.
+    """
+    found = kernel.pauses.holding(queue=spec.queue, kind=spec.kind, tenant_id=submission.tenant_id)
+    return None if found is None else found.id
+
+
+def new_job(
+    spec: JobSpec,
+    submission: Submission,
+    *,
+    batch: JobBatch | None = None,
+    limited: bool = False,
+    paused_by: str | None = None,
+) -> Job:
+    """Make the row of a job that was just submitted: queued, never carried, and parked where a limit may concern it.
+
+    ``limited``: one of its tenant or kind does. ``paused_by``: the pause that holds it, as far as is known here.
+
+    Raises:
+        InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit, or ``requires`` forbids
+            what the kind needs.
     """
     timeout_s = _within(submission.timeout_s, spec.soft_limit_s, name="timeout_s", kind=spec.kind)
     attempts = _within(submission.max_attempts, spec.retry.max_attempts, name="max_attempts", kind=spec.kind)
-    at, expires_in_s = now(), submission.expires_in_s
+    at, expires_at = now(), submission.expires_at
+    if submission.expires_in_s is not None:
+        expires_at = at + timedelta(seconds=submission.expires_in_s)
     return Job(
         id=new_id(),
         tenant_id=submission.tenant_id,
@@ -324,7 +433,7 @@ def new_job(spec: JobSpec, submission: Submission, *, batch: JobBatch | None = N
         correlation_id=submission.correlation_id,
         traceparent=submission.traceparent,
         created_at=at,
-        not_before=None,
+        not_before=submission.not_before,
         published_at=None,
         started_at=None,
         claimed_at=None,
@@ -333,7 +442,7 @@ def new_job(spec: JobSpec, submission: Submission, *, batch: JobBatch | None = N
         timeout_s=timeout_s,
         hard_limit_s=timeout_s + spec.hard_limit_s - spec.soft_limit_s,
         silence_s=spec.silence_s,
-        expires_at=None if expires_in_s is None else at + timedelta(seconds=expires_in_s),
+        expires_at=expires_at,
         retry=spec.retry.name,
         attempt=0,
         max_attempts=int(attempts),
@@ -352,11 +461,24 @@ def new_job(spec: JobSpec, submission: Submission, *, batch: JobBatch | None = N
         batch_id=None if batch is None else batch.id,
         concurrency_key=submission.concurrency_key,
         parked=limited
+        or paused_by is not None
         or submission.concurrency_key is not None
         or (batch is not None and batch.parallel_limit is not None),
         limited=limited,
         unique_key=submission.unique_key,
+        paused_by=paused_by,
+        requires=_requires(spec, submission),
     )
+
+
+def _requires(spec: JobSpec, submission: Submission) -> dict[str, Any] | None:
+    if submission.requires is None:
+        return None
+    needs = spec.needs(submission.request)
+    refused = sorted(name for name in needs if submission.requires.get(name) is False)
+    if refused:
+        raise InputRejected(f"{spec.kind} needs {refused[0]}.", field=f"requires.{refused[0]}")
+    return with_needs(submission.requires, needs)
 
 
 def _plans(members: Sequence[Job], items: Sequence[tuple[JobSpec, Submission]]) -> dict[str, Plan]:
@@ -365,19 +487,19 @@ def _plans(members: Sequence[Job], items: Sequence[tuple[JobSpec, Submission]]) 
 
 
 def _own_webhooks(kernel: Kernel, members: Sequence[Job], items: Sequence[tuple[JobSpec, Submission]]) -> list[Webhook]:
-    asked = (_own_webhook(kernel, job, submission) for job, (_, submission) in zip(members, items, strict=True))
-    return [one for one in asked if one is not None]
+    pairs = zip(members, items, strict=True)
+    return [one for job, (_, submission) in pairs for one in _asked_for(kernel, job, submission.callback)]
 
 
-def _own_webhook(kernel: Kernel, job: Job, submission: Submission) -> Webhook | None:
-    asked = submission.callback
+def _asked_for(kernel: Kernel, owner: Job | JobBatch, asked: OwnCallback | None) -> list[Webhook]:
     if asked is None:
-        return None
+        return []
     from tasks.core.callbacks.signing import seal_secret  # noqa: PLC0415  # only where somebody asks for it
 
     webhook_id = new_id()
     sealed = None if asked.secret is None else seal_secret(kernel.settings, webhook_id, asked.secret)
-    return own_webhook(job, asked.url, asked.events, webhook_id=webhook_id, sealed=sealed)
+    whose = {"job_id" if isinstance(owner, Job) else "batch_id": owner.id}
+    return [own_webhook(asked, owner.tenant_id, webhook_id=webhook_id, sealed=sealed, at=owner.created_at, **whose)]
 
 
 def _within(wanted: float | None, limit: float, *, name: str, kind: str) -> float:
@@ -400,7 +522,9 @@ def _batch_idempotency(
 ) -> Idempotency | None:
     if plan.idempotency_key is None:
         return None
-    same = {"name": plan.name, "parallel_limit": plan.parallel_limit, "fail_fast": plan.fail_fast}
+    same: dict[str, Any] = {"name": plan.name, "parallel_limit": plan.parallel_limit, "fail_fast": plan.fail_fast}
+    if plan.callback is not None:
+        same["callback"] = asdict(plan.callback)
     text = "\n".join([json.dumps(same), *(_same(spec, submission) for spec, submission in items)])
     return Idempotency(plan.idempotency_key, _digest(text), kernel.settings.idempotency_ttl_s)
 
@@ -424,12 +548,18 @@ def _same(spec: JobSpec, submission: Submission) -> str:
     }
     if submission.backend != Backend.AUTO:  # a key that was given before there was a choice stands for the same
         same["backend"] = submission.backend
+    for name in ("not_before", "expires_at"):
+        moment: datetime | None = getattr(submission, name)
+        if moment is not None:
+            same[name] = moment.isoformat()
     if submission.callback is not None:
         same["callback"] = asdict(submission.callback)
     if submission.concurrency_key is not None:
         same["concurrency_key"] = submission.concurrency_key
     if submission.unique_key is not None:
         same["unique_key"] = submission.unique_key
+    if submission.requires is not None:
+        same["requires"] = submission.requires
     if submission.plan:
         same["follow_ups"] = asdict(submission.plan)
     text = json.dumps(same, sort_keys=True)

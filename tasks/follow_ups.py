@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from tasks.calibration.shelf import SHELF
 from tasks.calibration.store import LedgerShelf
-from tasks.core.callbacks.records import Webhook
+from tasks.core.callbacks.records import OwnCallback, Webhook
 from tasks.core.clock import now
 from tasks.core.errors import AppError, InputRejected, LedgerUnavailable
 from tasks.core.follow_ups.plans import BRANCH_OF, Branch, Plan
@@ -27,7 +27,7 @@ from tasks.core.records import Job
 from tasks.core.sealing import SealBroken
 from tasks.core.spec import JobSpec
 from tasks.core.uploads.references import references
-from tasks.dispatch import Submission, new_job
+from tasks.dispatch import Submission, held_by, new_job
 
 log = structlog.get_logger()
 
@@ -71,7 +71,8 @@ def _start(kernel: Kernel, specs: Mapping[str, JobSpec], found: Due, branch: Bra
         raise InputRejected(f"There is no kind {step['kind']!r} any more.", field="kind", code="unknown_kind")
     request = _request(kernel, spec, found, step)
     submission = _submission(found.job, step, request)
-    job = new_job(spec, submission, limited=kernel.limits.parks(found.job.tenant_id, spec.kind))
+    limited = kernel.limits.parks(found.job.tenant_id, spec.kind)
+    job = new_job(spec, submission, limited=limited, paused_by=held_by(kernel, spec, submission))
     started = accept_follow_up(
         kernel.ledger,
         found,
@@ -146,14 +147,16 @@ def _callback(kernel: Kernel, parent: Job, step: dict[str, Any], job: Job) -> We
     """Return the follow-up's own callback: the one that the step names, else its parent's."""
     named = step.get("callback")
     if named is not None:
-        return own_webhook(job, named["url"], named["events"], webhook_id=new_id(), sealed=None)
+        asked = OwnCallback(named["url"], named["events"])
+        return own_webhook(asked, job.tenant_id, webhook_id=new_id(), sealed=None, at=job.created_at, job_id=job.id)
     inherited = follow_ups.own_callback_of(kernel.ledger, parent.id)
     if inherited is None:
         return None
     webhook_id, sealed = new_id(), None
     if inherited.sealed is not None:
         sealed = _sealed_again(kernel, inherited.id, inherited.sealed, webhook_id)
-    return own_webhook(job, inherited.url, inherited.events, webhook_id=webhook_id, sealed=sealed)
+    asked = OwnCallback(inherited.url, inherited.events)
+    return own_webhook(asked, job.tenant_id, webhook_id=webhook_id, sealed=sealed, at=job.created_at, job_id=job.id)
 
 
 def _sealed_again(kernel: Kernel, webhook_id: str, sealed: bytes, for_id: str) -> bytes:

@@ -87,24 +87,52 @@ def accept(
         with ledger.write_prepared(of_one=not job.labels) as driver:
             return _accept_new(driver, job, None, may_publish=may_publish)
     with ledger.write() as connection:
-        first = None if idempotency is None else _first_with_key(connection, job.tenant_id, idempotency)
-        if first is not None:
-            return Accepted(first, replayed=True)
-        same = None if job.unique_key is None else unique.holder(connection, job.tenant_id, job.unique_key)
-        if same is not None:
-            if idempotency is not None:
-                _INSERT_KEY.run(connection, _key_row(job, idempotency) | {"job_id": same})
-            row = connection.execute(jobs.select().where(jobs.c.id == same)).one()
-            return Accepted(job_from_row(row), duplicate=True)
-        accepted = _accept_new(connection, job, idempotency, may_publish=may_publish)
-        keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads)
-        write_own(connection, [] if callback is None else [callback])
-        write_links(connection, [] if plan is None else [first_link(job, plan)])
-        return accepted
+        return accept_within(
+            connection,
+            job,
+            idempotency=idempotency,
+            may_publish=may_publish,
+            uploads=uploads,
+            callback=callback,
+            plan=plan,
+        )
+
+
+def accept_within(
+    connection: Connection,
+    job: Job,
+    *,
+    idempotency: Idempotency | None = None,
+    may_publish: bool = False,
+    uploads: Sequence[str] = (),
+    callback: Webhook | None = None,
+    plan: Plan | None = None,
+) -> Accepted:
+    """Do what ``accept`` does as part of a transaction of the caller's.
+
+    Raises:
+        IdempotencyKeyReused: the key stands for another request.
+        InputRejected: one of the uploads was removed since the request was checked.
+    """
+    first = None if idempotency is None else _first_with_key(connection, job.tenant_id, idempotency)
+    if first is not None:
+        return Accepted(first, replayed=True)
+    same = None if job.unique_key is None else unique.holder(connection, job.tenant_id, job.unique_key)
+    if same is not None:
+        if idempotency is not None:
+            _INSERT_KEY.run(connection, _key_row(job, idempotency) | {"job_id": same})
+        row = connection.execute(jobs.select().where(jobs.c.id == same)).one()
+        return Accepted(job_from_row(row), duplicate=True)
+    accepted = _accept_new(connection, job, idempotency, may_publish=may_publish)
+    keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads)
+    write_own(connection, [] if callback is None else [callback])
+    write_links(connection, [] if plan is None else [first_link(job, plan)])
+    return accepted
 
 
 def _accept_new(runner: Runner, job: Job, idempotency: Idempotency | None, *, may_publish: bool) -> Accepted:
-    if may_publish and not job.parked and nothing_waits(runner, job.queue):
+    is_free = not job.parked and job.not_before is None and job.requires is None
+    if may_publish and is_free and nothing_waits(runner, job.queue):
         job = replace(job, carry=1, published_at=job.created_at)
     if runner.dialect.name == "sqlite" or idempotency is not None or job.labels:
         _write(runner, [(job, idempotency)])
@@ -241,7 +269,7 @@ def _known(
     return None if earlier is job else earlier
 
 
-_INSERT_JOB = PreparedInsert(jobs)
+_INSERT_JOB = PreparedInsert(jobs, without=["routed_to"])
 _INSERT_LABEL = PreparedInsert(job_labels)
 _INSERT_KEY = PreparedInsert(idempotency_keys)
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tasks.core.artifacts import Artifacts
+from tasks.core.callbacks.records import OwnCallback
 from tasks.core.carriage import NoCarriage
 from tasks.core.clock import now
 from tasks.core.errors import Conflict
@@ -98,7 +99,8 @@ def test_a_follow_up_takes_over_what_the_job_had(kernel: Kernel, tenant: Tenant)
     """Its priority and its place in line, its names and its callback; what the step names is the step's."""
     given = {"reference": "r", "labels": {"a": "b"}, "site": "s", "correlation_id": "c", "priority": 80}
     job = a_job(tenant, created_at=now() - timedelta(hours=1), backend="queue", **given)
-    callback = own_webhook(job, "https://a.example", ["job.*"], webhook_id=new_id(), sealed=None)
+    asked = OwnCallback("https://a.example", ["job.*"])
+    callback = own_webhook(asked, job.tenant_id, webhook_id=new_id(), sealed=None, at=job.created_at, job_id=job.id)
     second = PING | {"reference": "other", "callback": {"url": "https://b.example", "events": ["job.failed"]}}
     plan = Plan(on_success=PING | {"on_success": second})
     accepting.accept(kernel.ledger, job, plan=plan, callback=callback, may_publish=True)

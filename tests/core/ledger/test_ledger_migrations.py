@@ -25,6 +25,7 @@ from tasks.core.ledger import (
     costs,
     fleet,
     leases,
+    pauses,
     queries,
     state_events,
     totals,
@@ -32,8 +33,10 @@ from tasks.core.ledger import (
     webhooks,
 )
 from tasks.core.ledger.accepting import Idempotency
+from tasks.core.ledger.audit import AT_THE_MACHINE
 from tasks.core.ledger.costs import Budget
 from tasks.core.ledger.flow_tables import job_batches, limits
+from tasks.core.ledger.pauses import Scope
 from tasks.core.ledger.schema import REVISION, metadata, outbox
 from tasks.core.ledger.tenants import create_key, tenant_of
 from tasks.core.ledger.upgrade import ensure_schema, migrate
@@ -47,6 +50,7 @@ from tasks.discovery.store.tools import find_named
 from tasks.knowledge.records import ChunkWrite, Model, Origin, PageWrite, Source
 from tasks.knowledge.store.reindexing import JobKeeper
 from tasks.publishing.store.records import LedgerRecords
+from tests.core.ledger.test_ledger_schedules import kept
 from tests.core.ledger.test_ledger_uploads import an_upload
 from tests.discovery.tools import SITE, a_tool
 from tests.publishing.releases import release_facts
@@ -64,8 +68,10 @@ def engine(empty_url: str) -> Iterator[sa.Engine]:
 _SINCE_0001 = {
     *("webhooks", "callback_deliveries"),
     *("job_batches", "limits"),
+    "schedules",
     "connectors",
     "follow_ups",
+    *("pauses", "audit"),
     *("publishing_sites", "publishing_releases", "publishing_turns"),
     *("knowledge_sites", "knowledge_pages", "knowledge_chunks", "knowledge_embeddings"),
     *("discovery_tools", "discovery_tool_versions", "discovery_tool_terms", "discovery_tool_notes"),
@@ -128,8 +134,10 @@ def fill(ledger: Ledger) -> str:
         values = {"tenant_id": tenant.id, "size": 1, "fail_fast": False, "created_at": now()}
         connection.execute(job_batches.insert().values(id=new_id(), **values))
         connection.execute(limits.insert().values(tenant_id="*", kind="a.b"))
+    kept(ledger, tenant)
     secrets = SealedSecrets(("key",), b"sealed")
     keep_connector(ledger, tenant.id, "translator", service={"type": "http"}, secrets=secrets)
+    pauses.pause(ledger, Scope(kind="a.b"), by=AT_THE_MACHINE)
     return job.id
 
 
