@@ -15,13 +15,13 @@ from app.auth import actor, tenant_id
 from app.callbacks import BatchCallback, own_callback
 from app.discovery import demand_budget
 from app.errors import FieldsRejected, Refusal, refusals_of
-from app.follow_ups import kinds_in
 from app.inputs import Input, Text, checked, one_if_large
 from app.openapi import SECURITY, answer, problems
 from app.relaying import aside_if_large
 from app.services import Services, services
 from app.submissions import demand_room, named_spec, submission_of
 from tasks.core.errors import InputRejected, NotFound
+from tasks.core.follow_ups.plans import kinds_in
 from tasks.core.ledger import job_batches
 from tasks.core.ledger.job_batches import JobBatch
 from tasks.core.records import BatchState

@@ -75,6 +75,7 @@ from client.models import (
     Upload,
     WorkerInfo,
 )
+from client.monitoring import MonitorEvent
 from client.steps import Notice
 from client.switchyard import Switchyard
 from client.tools import Tool, Tools
@@ -88,6 +89,7 @@ __all__ = [
     "Job",
     "Event",
     "DomainEvent",
+    "MonitorEvent",
     "Progress",
     "LogLine",
     "Artifact",

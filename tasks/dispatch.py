@@ -26,6 +26,7 @@ from tasks.core.ledger.job_batches import JobBatch
 from tasks.core.ledger.pauses import Pause, Scope
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.webhooks import own_webhook
+from tasks.core.matching import with_needs
 from tasks.core.records import Backend, Cause, Job, JobState
 from tasks.core.relay import announce, announce_all
 from tasks.core.spec import JobSpec
@@ -39,6 +40,7 @@ class Submission:
     """A validated request for one job. ``request`` is the kind's own model, dumped to JSON types.
 
     Args:
+        requires: what the job needs of a worker, as ``matching.Requires.asked`` returns it; None: nothing of its own.
         uploads: the SHA-256 of each upload that the request names, by its id.
     """
 
@@ -59,6 +61,7 @@ class Submission:
     backend: str = Backend.AUTO
     concurrency_key: str | None = None
     unique_key: str | None = None
+    requires: Mapping[str, Any] | None = None
     uploads: Mapping[str, str] = field(default_factory=dict)
     callback: OwnCallback | None = None
     plan: Plan = field(default_factory=Plan)
@@ -80,23 +83,19 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
         IdempotencyKeyReused: the key stands for another request.
         LedgerUnavailable: nothing was accepted.
     """
-    job = new_job(
-        spec,
-        submission,
-        limited=kernel.limits.parks(submission.tenant_id, spec.kind),
-        paused_by=held_by(kernel, spec, submission),
-    )
+    made = ready(kernel, spec, submission)
     key = _idempotency(kernel, spec, submission)
     # Whether a live worker has what the kind needs is the dispatcher's to know.
-    may_publish = carrier.is_open and not spec.capabilities and submission.backend != Backend.LOCAL
+    needs_nothing = submission.requires is None and not spec.needs(submission.request)
+    may_publish = carrier.is_open and needs_nothing and submission.backend != Backend.LOCAL
     accepted = accepting.accept(
         kernel.ledger,
-        job,
+        made.job,
         idempotency=key,
         may_publish=may_publish,
-        uploads=list(submission.uploads),
-        callback=next(iter(_asked_for(kernel, job, submission.callback)), None),
-        plan=submission.plan or None,
+        uploads=made.uploads,
+        callback=made.callback,
+        plan=made.plan,
     )
     if not accepted.is_new:
         return accepted
@@ -122,7 +121,7 @@ def ready(kernel: Kernel, spec: JobSpec, submission: Submission) -> Ready:
 
     Raises:
         InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit.
-        LedgerUnavailable: its limits could not be read.
+        LedgerUnavailable: its limits and pauses could not be read.
     """
     limited = kernel.limits.parks(submission.tenant_id, spec.kind)
     job = new_job(spec, submission, limited=limited, paused_by=held_by(kernel, spec, submission))
@@ -411,7 +410,8 @@ def new_job(
     ``limited``: one of its tenant or kind does. ``paused_by``: the pause that holds it, as far as is known here.
 
     Raises:
-        InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit.
+        InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit, or ``requires`` forbids
+            what the kind needs.
     """
     timeout_s = _within(submission.timeout_s, spec.soft_limit_s, name="timeout_s", kind=spec.kind)
     attempts = _within(submission.max_attempts, spec.retry.max_attempts, name="max_attempts", kind=spec.kind)
@@ -467,7 +467,18 @@ def new_job(
         limited=limited,
         unique_key=submission.unique_key,
         paused_by=paused_by,
+        requires=_requires(spec, submission),
     )
+
+
+def _requires(spec: JobSpec, submission: Submission) -> dict[str, Any] | None:
+    if submission.requires is None:
+        return None
+    needs = spec.needs(submission.request)
+    refused = sorted(name for name in needs if submission.requires.get(name) is False)
+    if refused:
+        raise InputRejected(f"{spec.kind} needs {refused[0]}.", field=f"requires.{refused[0]}")
+    return with_needs(submission.requires, needs)
 
 
 def _plans(members: Sequence[Job], items: Sequence[tuple[JobSpec, Submission]]) -> dict[str, Plan]:
@@ -547,6 +558,8 @@ def _same(spec: JobSpec, submission: Submission) -> str:
         same["concurrency_key"] = submission.concurrency_key
     if submission.unique_key is not None:
         same["unique_key"] = submission.unique_key
+    if submission.requires is not None:
+        same["requires"] = submission.requires
     if submission.plan:
         same["follow_ups"] = asdict(submission.plan)
     text = json.dumps(same, sort_keys=True)

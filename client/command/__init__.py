@@ -9,6 +9,7 @@ import click
 from client.command import (
     calibrate,
     changes,
+    connectors,
     control,
     crawl,
     discover,
@@ -16,6 +17,7 @@ from client.command import (
     jobs,
     local,
     matrices,
+    monitor,
     schedules,
     search,
     settings,
@@ -76,6 +78,7 @@ for command in (
     sites.preview,
     sites.sites,
     webhooks.webhooks,
+    connectors.connectors,
     changes.erase,
     fleet.kinds,
     fleet.queues,
@@ -90,6 +93,7 @@ for command in (
     control.audit,
     local.local,
     fleet.events,
+    monitor.monitor,
     settings.settings,
 ):
     cli.add_command(command)

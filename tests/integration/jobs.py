@@ -17,7 +17,7 @@ from tests.faulty.contract import ACT
 from tests.integration.processes import await_true
 from workers.orphans import CHILD_MARK
 
-_OF_JOB = ("timeout_s", "max_attempts", "priority", "expires_in_s", "backend", "callback")
+_OF_JOB = ("timeout_s", "max_attempts", "priority", "expires_in_s", "backend", "callback", "requires")
 
 
 class Jobs:
