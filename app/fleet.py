@@ -11,9 +11,10 @@ from app.answers import json_answer
 from app.auth import tenant_id
 from app.inputs import checked
 from app.openapi import SECURITY, answer, problems
+from app.pauses import PauseRecord, shown_pauses
 from app.services import services
 from tasks.core.clock import now
-from tasks.core.ledger import Ledger, fleet, queries
+from tasks.core.ledger import Ledger, fleet, pauses, queries
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.ledger.queries import QueueDepth
 from tasks.core.records import JobState
@@ -22,7 +23,7 @@ from tasks.core.spec import Queue
 bp = APIBlueprint("fleet", __name__, abp_tags=[Tag(name="fleet")], abp_security=SECURITY)
 
 
-class QueueRecord(BaseModel):
+class QueueFigures(BaseModel):
     """How a queue stands, over all tenants."""
 
     queue: Queue
@@ -36,6 +37,13 @@ class QueueRecord(BaseModel):
     succeeded_1h: int
     failed_1h: int
     cancelled_1h: int
+    paused: int = Field(description="Of the waiting and delayed ones, those that a pause holds.")
+
+
+class QueueRecord(QueueFigures):
+    """The same, and what holds it back."""
+
+    pauses: list[PauseRecord] = Field(description="That hold jobs of it; of other tenants' only for operators.")
 
 
 class QueueList(BaseModel):
@@ -74,22 +82,25 @@ MODELS: tuple[type[BaseModel], ...] = (QueueList, WorkerList)
 @checked
 def list_queues() -> Response:
     """List the queues with their depth, age, workers and what ended in the last hour."""
-    return json_answer(QueueList(queues=queues_now(services().kernel.ledger)))
+    shown = shown_pauses(services())
+    queues = queues_now(services().kernel.ledger)
+    return json_answer(QueueList(queues=[QueueRecord(**dict(one), pauses=shown.of_queue(one.queue)) for one in queues]))
 
 
-def queues_now(ledger: Ledger) -> list[QueueRecord]:
+def queues_now(ledger: Ledger) -> list[QueueFigures]:
     """Return how the six queues stand."""
     at = now()
     depths = queries.queue_depths(ledger, at=at)
     ended = queries.finished_counts(ledger, since=at - timedelta(hours=1))
     workers = [worker for worker in fleet.live_workers(ledger) if worker.state == WorkerState.UP]
+    held = pauses.held_counts(ledger)
     queues = []
     for queue in Queue:
         depth = depths.get(queue) or QueueDepth(queue, 0, 0, 0, 0, None)
         since = depth.oldest_waiting_at
         serving = [worker for worker in workers if queue in worker.queues]
         queues.append(
-            QueueRecord(
+            QueueFigures(
                 queue=queue,
                 waiting=depth.waiting,
                 delayed=depth.delayed,
@@ -101,6 +112,7 @@ def queues_now(ledger: Ledger) -> list[QueueRecord]:
                 succeeded_1h=ended.get((queue, JobState.SUCCEEDED), 0),
                 failed_1h=ended.get((queue, JobState.FAILED), 0),
                 cancelled_1h=ended.get((queue, JobState.CANCELLED), 0),
+                paused=sum(by.get(queue, 0) for by in held.values()),
             )
         )
     return queues
