@@ -106,6 +106,17 @@ class MonitorWorker(BaseModel):
     running: int = Field(description="Jobs that it has, of all tenants.")
 
 
+class MonitorPause(BaseModel):
+    """A pause that holds; what is null stands for any."""
+
+    id: str
+    queue: str | None
+    kind: str | None
+    tenant: str | None
+    reason: str | None
+    until: datetime | None
+
+
 class MonitorSystem(BaseModel):
     """What everything rests on."""
 
@@ -114,6 +125,7 @@ class MonitorSystem(BaseModel):
     dispatcher: str = Field(description="`leads` or `none`.")
     dispatcher_term: int = Field(description="Grows with each change of leader.")
     dispatcher_holder: str | None = Field(None, description="Who leads; for operators.")
+    pauses: list[MonitorPause] | None = Field(None, description="For operators.")
 
 
 class MonitorSnapshot(BaseModel):
