@@ -17,7 +17,7 @@ Topic = Literal["job", "queue", "worker", "system"]
 TOPICS: tuple[Topic, ...] = ("job", "queue", "worker", "system")
 
 # What only operators are told of the system.
-_INTERNALS = frozenset({"dispatcher_holder"})
+_INTERNALS = frozenset({"dispatcher_holder", "pauses"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from app.live import LiveDispatcher
 from app.monitor.feed import Found
 from tasks.core.events import EventsUnavailable
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import Ledger, fleet, leases, monitoring
+from tasks.core.ledger import Ledger, fleet, leases, monitoring, pauses, tenants
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.ledger.monitoring import Running
 
@@ -88,8 +88,24 @@ class FleetWatch:
                 "dispatcher": "leads" if leads else "none",
                 "dispatcher_term": 0 if lease is None else lease.term,
                 "dispatcher_holder": lease.holder if lease is not None and leads else None,
+                "pauses": self._pauses(),
             }
         )
+
+    def _pauses(self) -> list[dict[str, Any]]:
+        held = pauses.in_effect_now(self._kernel.ledger)
+        names = tenants.names(self._kernel.ledger) if held else {}
+        return [
+            {
+                "id": one.id,
+                "queue": one.queue if one.queue != pauses.ALL else None,
+                "kind": one.kind if one.kind != pauses.ALL else None,
+                "tenant": names.get(one.tenant_id, one.tenant_id) if one.tenant_id != pauses.ALL else None,
+                "reason": one.reason,
+                "until": one.until,
+            }
+            for one in held
+        ]
 
     def _broker(self) -> str:
         if not self._kernel.settings.needs_redis:

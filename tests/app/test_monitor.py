@@ -129,6 +129,10 @@ def test_reports_workers_queues_and_leaders_are_told(door: Door) -> None:
         while (system := following(other, "system")["data"])["dispatcher"] != "leads":
             pass
         assert ("d1", 1) == (system["dispatcher_holder"], system["dispatcher_term"])
+        assert 201 == door.root.post("/api/queues/ai/pause", json={"reason": "rest"}).status_code
+        while not (system := following(other, "system")["data"])["pauses"]:
+            pass
+        assert [("ai", None, "rest")] == [(one["queue"], one["kind"], one["reason"]) for one in system["pauses"]]
         fleet.set_state(door.kernel.ledger, WORKER, WorkerState.STOPPED)
         while (left := following(source, "worker"))["type"] != "worker.disconnected":
             pass
@@ -143,7 +147,7 @@ def test_tenant_sees_its_own_jobs_and_no_workers(door: Door) -> None:
         seen = opened(source)
         assert (["job", "queue", "system"], [mine]) == (seen["topics"], [job["id"] for job in seen["jobs"]])
         assert (False, 1) == ("workers" in seen, seen["counts"]["queued"])
-        assert "dispatcher_holder" not in seen["system"]
+        assert {"dispatcher_holder", "pauses"}.isdisjoint(seen["system"])
         leases.take(door.kernel.ledger, leases.DISPATCHER, holder="d1", seen=None)
         finish(door.kernel, claim(door.kernel, theirs))
         finish(door.kernel, claim(door.kernel, mine))

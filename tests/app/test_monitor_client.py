@@ -70,7 +70,16 @@ def test_asyncio_has_the_same(door: Door) -> None:
 
 def test_command_shows_lines_and_json_until_interrupted(door: Door) -> None:
     """A line each; Ctrl-C ends it in order."""
-    command = [sys.executable, "-m", "client", "--url", f"http://{door.address}", "--key", door.root.key, "monitor"]
+    command = [
+        sys.executable,
+        "-m",
+        "client.command",
+        "--url",
+        f"http://{door.address}",
+        "--key",
+        door.root.key,
+        "monitor",
+    ]
     with subprocess.Popen([*command, "--json", "--topic", "job"], stdout=subprocess.PIPE, text=True) as process:
         killer = threading.Timer(60, process.kill)
         killer.start()
