@@ -15,7 +15,7 @@ from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, job_of
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import IS_QUEUED, IS_RUNNING, attempts, job_labels, jobs
-from tasks.core.records import TERMINAL, AttemptRecord, Job, JobError, JobState, ran_in
+from tasks.core.records import AttemptRecord, Job, JobError, JobState, ran_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,17 +274,6 @@ def outcomes(ledger: Ledger, *, tenant_id: str, kind: str, since: datetime) -> l
 
 def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
     return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
-
-
-def finished_counts(ledger: Ledger, *, since: datetime) -> dict[tuple[str, str], int]:
-    """Count jobs that ended since, by queue and state."""
-    statement = (
-        sa.select(jobs.c.queue, jobs.c.state, sa.func.count())
-        .where(jobs.c.state.in_(TERMINAL), jobs.c.finished_at >= since)
-        .group_by(jobs.c.queue, jobs.c.state)
-    )
-    with ledger.read() as connection:
-        return {(queue, state): int(count) for queue, state, count in connection.execute(statement)}
 
 
 def counts_of_kinds(ledger: Ledger, *, tenant_id: str, kinds: Sequence[str]) -> dict[str, dict[str, int]]:

@@ -139,16 +139,6 @@ def test_queue_position_follows_priority_and_age(ledger: Ledger, tenant: Tenant)
     assert [queries.queue_position(ledger, job) for job in (low, first, second)] == [3, 1, 2]
 
 
-def test_finished_are_counted_by_queue_and_state(ledger: Ledger, tenant: Tenant) -> None:
-    """Rates come from what ended since."""
-    for state in (JobState.SUCCEEDED, JobState.SUCCEEDED, JobState.FAILED):
-        ended(ledger, tenant, state)
-    running(ledger, tenant)
-    expected = {("maintenance", "succeeded"): 2, ("maintenance", "failed"): 1}
-    assert expected == queries.finished_counts(ledger, since=ago(60))
-    assert queries.finished_counts(ledger, since=ago(-60)) == {}
-
-
 def test_read_transaction_sees_one_snapshot(ledger: Ledger, tenant: Tenant) -> None:
     """A page and its total belong together although others write."""
     accepted(ledger, tenant)

@@ -1,6 +1,7 @@
 """Migrations: up, down and up again with data, in step with the models, and refused where they do not fit."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -25,6 +26,7 @@ from tasks.core.ledger import (
     fleet,
     leases,
     queries,
+    rates,
     state_events,
     totals,
     uploads,
@@ -64,6 +66,7 @@ _SINCE_0001 = {
     *("webhooks", "callback_deliveries"),
     *("job_batches", "limits"),
     "connectors",
+    "queue_minutes",
     *("publishing_sites", "publishing_releases", "publishing_turns"),
     *("knowledge_sites", "knowledge_pages", "knowledge_chunks", "knowledge_embeddings"),
     *("discovery_tools", "discovery_tool_versions", "discovery_tool_terms", "discovery_tool_notes"),
@@ -120,6 +123,7 @@ def fill(ledger: Ledger) -> str:
         values = {"tenant_id": tenant.id, "size": 1, "fail_fast": False, "created_at": now()}
         connection.execute(job_batches.insert().values(id=new_id(), **values))
         connection.execute(limits.insert().values(tenant_id="*", kind="a.b"))
+    rates.count(ledger, at=now() + timedelta(minutes=1))
     secrets = SealedSecrets(("key",), b"sealed")
     keep_connector(ledger, tenant.id, "translator", service={"type": "http"}, secrets=secrets)
     return job.id
