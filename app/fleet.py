@@ -1,6 +1,6 @@
 """How the queues stand and which workers serve them."""
 
-from datetime import timedelta
+from typing import Self
 
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
@@ -12,14 +12,31 @@ from app.auth import tenant_id
 from app.inputs import checked
 from app.openapi import SECURITY, answer, problems
 from app.services import services
+from app.standing import Standing, standings
 from tasks.core.clock import now
-from tasks.core.ledger import fleet, queries
-from tasks.core.ledger.fleet import WorkerState
-from tasks.core.ledger.queries import QueueDepth
-from tasks.core.records import JobState
+from tasks.core.durations import Durations
+from tasks.core.ledger import fleet
 from tasks.core.spec import Queue
 
 bp = APIBlueprint("fleet", __name__, abp_tags=[Tag(name="fleet")], abp_security=SECURITY)
+
+
+class TimesRecord(BaseModel):
+    """How long jobs of the last hour took; null without any."""
+
+    count: int
+    mean_s: float | None
+    p50_s: float | None = Field(description="Half of them took no longer, as far as the bounds tell.")
+    p95_s: float | None
+    at_most: dict[str, int] = Field(description="How many took at most so many seconds; `+Inf`: all.")
+
+    @classmethod
+    def of(cls, durations: Durations) -> Self:
+        """Make the record."""
+        quantiles = {"p50_s": durations.quantile_s(0.5), "p95_s": durations.quantile_s(0.95)}
+        told = {"mean_s": durations.mean_s} | quantiles
+        rounded = {name: None if value is None else round(value, 3) for name, value in told.items()}
+        return cls(count=durations.count, at_most=dict(durations.cumulative()), **rounded)
 
 
 class QueueRecord(BaseModel):
@@ -33,15 +50,30 @@ class QueueRecord(BaseModel):
     oldest_waiting_s: float | None
     workers: int = Field(description="Live workers that serve it.")
     slots: int = Field(description="Jobs that these can run at a time.")
+    arrived_1h: int
     succeeded_1h: int
     failed_1h: int
     cancelled_1h: int
+    arrived_per_s: float = Field(description="In the last five minutes.")
+    ended_per_s: float
+    wait: TimesRecord = Field(description="Until the first start, of jobs that ended in the last hour.")
+    run: TimesRecord = Field(description="Of their last attempts.")
+    advised_workers: int = Field(description="As `GET /api/advice` explains.")
+
+
+class ScalingRecord(BaseModel):
+    """What a scaler reads: numbers always."""
+
+    active: int = Field(description="Jobs that wait or run.")
+    oldest_waiting_s: float = Field(description="0 when none waits.")
+    advised_workers: int
 
 
 class QueueList(BaseModel):
     """All six queues."""
 
     queues: list[QueueRecord]
+    scaling: dict[Queue, ScalingRecord] = Field(description="The same by queue, for a scaler.")
 
 
 class WorkerRecord(BaseModel):
@@ -73,32 +105,42 @@ MODELS: tuple[type[BaseModel], ...] = (QueueList, WorkerList)
 @bp.get("/api/queues", responses={200: answer(QueueList, "All six."), **problems(401, 503)})
 @checked
 def list_queues() -> Response:
-    """List the queues with their depth, age, workers and what ended in the last hour."""
-    at, ledger = now(), services().kernel.ledger
-    depths = queries.queue_depths(ledger, at=at)
-    ended = queries.finished_counts(ledger, since=at - timedelta(hours=1))
-    workers = [worker for worker in fleet.live_workers(ledger) if worker.state == WorkerState.UP]
-    queues = []
-    for queue in Queue:
-        depth = depths.get(queue) or QueueDepth(queue, 0, 0, 0, 0, None)
-        since = depth.oldest_waiting_at
-        serving = [worker for worker in workers if queue in worker.queues]
-        queues.append(
-            QueueRecord(
-                queue=queue,
-                waiting=depth.waiting,
-                delayed=depth.delayed,
-                published=depth.published,
-                running=depth.running,
-                oldest_waiting_s=None if since is None else round(max(0.0, (at - since).total_seconds()), 3),
-                workers=len(serving),
-                slots=sum(worker.slots for worker in serving),
-                succeeded_1h=ended.get((queue, JobState.SUCCEEDED), 0),
-                failed_1h=ended.get((queue, JobState.FAILED), 0),
-                cancelled_1h=ended.get((queue, JobState.CANCELLED), 0),
-            )
-        )
-    return json_answer(QueueList(queues=queues))
+    """List the queues with their depth, age, workers, rates, and how many workers are advised."""
+    found = standings(services().kernel.ledger, at=now())
+    return json_answer(
+        QueueList(queues=[_record(one) for one in found], scaling={one.queue: _scaling(one) for one in found})
+    )
+
+
+def _record(one: Standing) -> QueueRecord:
+    depth, ended = one.depth, one.last_hour
+    return QueueRecord(
+        queue=one.queue,
+        waiting=depth.waiting,
+        delayed=depth.delayed,
+        published=depth.published,
+        running=depth.running,
+        oldest_waiting_s=None if one.oldest_waiting_s is None else round(one.oldest_waiting_s, 3),
+        workers=one.workers,
+        slots=one.slots,
+        arrived_1h=ended.arrived,
+        succeeded_1h=ended.succeeded,
+        failed_1h=ended.failed,
+        cancelled_1h=ended.cancelled,
+        arrived_per_s=round(one.arrived_per_s, 4),
+        ended_per_s=round(one.ended_per_s, 4),
+        wait=TimesRecord.of(ended.waited),
+        run=TimesRecord.of(ended.ran),
+        advised_workers=one.staffing.workers,
+    )
+
+
+def _scaling(one: Standing) -> ScalingRecord:
+    return ScalingRecord(
+        active=one.depth.waiting + one.depth.running,
+        oldest_waiting_s=round(one.oldest_waiting_s or 0.0, 3),
+        advised_workers=one.staffing.workers,
+    )
 
 
 @bp.get("/api/workers", responses={200: answer(WorkerList, "The live ones."), **problems(401, 503)})

@@ -7,11 +7,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from app.live import LiveDispatcher
+from app.queue_metrics import queue_metrics
 from tasks.core.clock import now
 from tasks.core.errors import LedgerUnavailable
-from tasks.core.ledger import Ledger, cached_results, deliveries, fleet, outbox, queries, totals
-from tasks.core.ledger.queries import QueueDepth
-from tasks.core.spec import Queue
+from tasks.core.ledger import Ledger, cached_results, deliveries, outbox, totals
 
 # From what an accept takes to what a long poll may.
 _BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
@@ -106,28 +105,10 @@ class _LedgerCollector(Collector):
         return [up, *metrics]
 
     def _from_ledger(self) -> Iterable[Metric]:
-        at = now()
-        depths = queries.queue_depths(self._ledger, at=at)
-        workers = fleet.live_workers(self._ledger)
-        jobs = GaugeMetricFamily("switchyard_queue_jobs", "Active jobs.", labels=("queue", "state"))
-        oldest = GaugeMetricFamily("switchyard_queue_oldest_seconds", "Age of the oldest due job.", labels=("queue",))
-        up = GaugeMetricFamily("switchyard_workers", "Workers that beat.", labels=("queue", "state"))
-        slots = GaugeMetricFamily("switchyard_worker_slots", "Jobs that live workers can run.", labels=("queue",))
         leads = GaugeMetricFamily("switchyard_dispatcher_up", "Whether a dispatcher leads; without one nobody rescues.")
         leads.add_metric((), self._dispatcher.leads())
-        for queue in Queue:
-            depth = depths.get(queue) or QueueDepth(queue, 0, 0, 0, 0, None)
-            for state in ("waiting", "delayed", "published", "running"):
-                jobs.add_metric((queue, state), getattr(depth, state))
-            since = depth.oldest_waiting_at
-            oldest.add_metric((queue,), 0.0 if since is None else max(0.0, (at - since).total_seconds()))
-            serving = [worker for worker in workers if queue in worker.queues]
-            for state in sorted(fleet.LIVE):
-                up.add_metric((queue, state), sum(worker.state == state for worker in serving))
-            ready = (worker for worker in serving if worker.state != fleet.WorkerState.STANDBY)
-            slots.add_metric((queue,), sum(worker.slots for worker in ready))
-        others = (*self._of_outbox(), *self._of_callbacks(), *self._of_cache(), self._of_uploads())
-        return (jobs, oldest, up, slots, leads, *others)
+        queues = queue_metrics(self._ledger, at=now())
+        return (*queues, leads, *self._of_outbox(), *self._of_callbacks(), *self._of_cache(), self._of_uploads())
 
     def _of_callbacks(self) -> Iterable[Metric]:
         count, since = deliveries.standing(self._ledger)

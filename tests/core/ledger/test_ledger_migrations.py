@@ -1,8 +1,8 @@
 """Migrations: up, down and up again with data, in step with the models, and refused where they do not fit."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -123,7 +123,7 @@ def fill(ledger: Ledger) -> str:
         values = {"tenant_id": tenant.id, "size": 1, "fail_fast": False, "created_at": now()}
         connection.execute(job_batches.insert().values(id=new_id(), **values))
         connection.execute(limits.insert().values(tenant_id="*", kind="a.b"))
-    rates.count(ledger, at=now() + timedelta(minutes=1))
+    rates.count(ledger, at=now() + timedelta(minutes=1), most_steps=99)
     secrets = SealedSecrets(("key",), b"sealed")
     keep_connector(ledger, tenant.id, "translator", service={"type": "http"}, secrets=secrets)
     return job.id

@@ -145,9 +145,7 @@ def test_window_says_how_long_it_is(ledger: Ledger) -> None:
 
 def test_count_by_the_ledgers_clock(ledger: Ledger, tenant: Tenant) -> None:
     """What ended ten seconds ago and more is counted."""
-    delay = now() - AT
-    put(
-        ledger, tenant, 60 - delay.total_seconds(), started=50 - delay.total_seconds(), ended=40 - delay.total_seconds()
-    )
+    since = (AT - now()).total_seconds()
+    put(ledger, tenant, since + 60, started=since + 50, ended=since + 40)
     rates.count(ledger, most_steps=99)
     assert 1 == rates.since_the_beginning(ledger)["maintenance"].ended

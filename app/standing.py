@@ -1,0 +1,70 @@
+"""How the queues stand: what waits and runs, who serves them, what came and ended, and how many workers are advised."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.staffing import SLOTS_PER_WORKER, Demand, Staffing, staffing
+from tasks.core.ledger import Ledger, fleet, queries, rates
+from tasks.core.ledger.fleet import WorkerState
+from tasks.core.ledger.queries import QueueDepth
+from tasks.core.ledger.rates import Traffic
+from tasks.core.spec import Queue
+
+HOUR, MINUTES = timedelta(hours=1), timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One queue, over all tenants. Rates are those of the last five minutes."""
+
+    queue: Queue
+    depth: QueueDepth
+    oldest_waiting_s: float | None
+    workers: int
+    slots: int
+    last_hour: Traffic
+    arrived_per_s: float
+    ended_per_s: float
+    demand: Demand
+    staffing: Staffing
+
+
+def standings(ledger: Ledger, *, at: datetime) -> list[Standing]:
+    """Return how each of the six queues stands.
+
+    Raises:
+        LedgerUnavailable: nothing is known without it.
+    """
+    depths = queries.queue_depths(ledger, at=at)
+    hour, minutes = rates.windows(ledger, at=at, lengths=(HOUR, MINUTES))
+    up = [worker for worker in fleet.live_workers(ledger) if worker.state == WorkerState.UP]
+    found = []
+    for queue in Queue:
+        depth = depths.get(queue) or QueueDepth(queue, 0, 0, 0, 0, None)
+        serving = [worker for worker in up if queue in worker.queues]
+        slots = sum(worker.slots for worker in serving)
+        of_hour, of_minutes = hour.of(queue), minutes.of(queue)
+        demand = Demand(
+            queue=queue,
+            waiting=depth.waiting,
+            running=depth.running,
+            arrivals_per_s=max(of_hour.arrived / hour.seconds, of_minutes.arrived / minutes.seconds),
+            job_s=of_minutes.ran.mean_s or of_hour.ran.mean_s,
+            slots_per_worker=slots / len(serving) if slots else SLOTS_PER_WORKER[queue],
+        )
+        since = depth.oldest_waiting_at
+        found.append(
+            Standing(
+                queue=queue,
+                depth=depth,
+                oldest_waiting_s=None if since is None else max(0.0, (at - since).total_seconds()),
+                workers=len(serving),
+                slots=slots,
+                last_hour=of_hour,
+                arrived_per_s=of_minutes.arrived / minutes.seconds,
+                ended_per_s=of_minutes.ended / minutes.seconds,
+                demand=demand,
+                staffing=staffing(demand),
+            )
+        )
+    return found
