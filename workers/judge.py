@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 # State events younger than this are still on their way by the hand of whoever made them.
 _RELAY_AFTER_S = 2.0
-_COUNT_EVERY_S = 2.0
+_COUNT_EVERY_S = 1.0
 
 
 class Judge:

@@ -19,6 +19,7 @@ from client.command import (
     settings,
     sites,
     tools,
+    workers,
 )
 from client.command.exits import Exit, exit_of, report
 from client.command.session import Session, backend_option
@@ -73,7 +74,7 @@ for command in (
     changes.erase,
     fleet.kinds,
     fleet.queues,
-    fleet.workers,
+    workers.workers,
     fleet.backends,
     fleet.advise,
     local.local,

@@ -7,7 +7,7 @@ import click
 from client.calls import Needs
 from client.command.exits import Exit
 from client.command.jobs import pass_session
-from client.command.plain import clean, domain_event_line, seconds, size
+from client.command.plain import clean, domain_event_line, seconds
 from client.command.session import Session, json_flag
 from client.models import Advice, Kind, QueueAdvice
 
@@ -150,17 +150,6 @@ def _for_purpose(found: Advice) -> str:
 
 
 @click.command()
-@json_flag
-@pass_session
-def workers(session: Session) -> Exit:
-    """List the live workers."""
-    with session.client() as client:
-        rows = client.workers()
-    session.table("workers", rows, _WORKER_COLUMNS)
-    return Exit.OK
-
-
-@click.command()
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="site.crawled, or site.*; repeatable.")
 @click.option("--job", "job_id", metavar="ID", help="Only what this job has brought about.")
 @click.option("--after", metavar="EVENT", help="Only what came after this event's id.")
@@ -175,16 +164,3 @@ def events(
         for event in client.domain_events(types, job_id=job_id, after=after, follow=is_followed):
             session.show(event, domain_event_line(event))
     return Exit.OK
-
-
-_WORKER_COLUMNS = {
-    "name": lambda row: row.name,
-    "state": lambda row: row.state,
-    "pid": lambda row: row.pid if row.pid is not None else "-",
-    "queues": lambda row: ",".join(row.queues),
-    "slots": lambda row: row.slots,
-    "jobs": lambda row: len(row.jobs),
-    "uptime": lambda row: seconds(row.uptime_s),
-    "memory": lambda row: size(row.rss_bytes),
-    "offers": lambda row: ",".join(row.capabilities),
-}

@@ -25,8 +25,10 @@ _LATE = timedelta(seconds=10)
 _KEPT = timedelta(hours=2)
 _LONGEST_LOOK_BACK = timedelta(hours=1)
 _SLICE = timedelta(minutes=10)
+# Where nothing happens, nothing is written more often than this.
+_IDLE = timedelta(minutes=1)
 # Few enough that a step takes some tens of milliseconds, and holds no lock while it counts.
-_MOST_AT_ONCE = 2_000
+_MOST_AT_ONCE = 1_000
 _ALL_TIME = 0
 
 
@@ -79,7 +81,7 @@ def windows(ledger: Ledger, *, at: datetime, lengths: Iterable[timedelta]) -> li
     """Return the traffic up to now in windows of about these lengths, an hour at the most.
 
     A window begins with a whole minute, so it is up to a minute longer than asked for, and says how long. While nobody
-    leads, so that nothing is counted, only the newest 2,000 jobs that came and 2,000 that ended are looked at.
+    leads, so that nothing is counted, only the newest 1,000 jobs that came and 1,000 that ended are looked at.
     """
     starts = [_minute_of(at - min(length, _LONGEST_LOOK_BACK)) for length in lengths]
     first = datetime.fromtimestamp(min(starts) * 60, UTC)
@@ -122,6 +124,8 @@ def _count_further(ledger: Ledger, *, at: datetime) -> bool:
             return False
         until = _until(connection, since, last)
         found = _count(_came(connection, since, until), _ended(connection, since, until))
+    if not found and until - since < _IDLE:
+        return False
     with ledger.write() as connection:
         if not _move_on(connection, counted_until, until):
             return False  # another has counted this
@@ -154,9 +158,8 @@ def _came(connection: Connection, since: datetime, until: datetime | None = None
 
 
 def _ended(connection: Connection, since: datetime, until: datetime | None = None) -> Iterator[Any]:
-    columns = (jobs.c.queue, jobs.c.state, jobs.c.created_at, jobs.c.not_before)
-    times = (jobs.c.started_at, jobs.c.claimed_at, jobs.c.finished_at)
-    statement = sa.select(*columns, *times).where(jobs.c.finished_at >= since)
+    columns = (jobs.c.queue, jobs.c.state, jobs.c.created_at, jobs.c.not_before, jobs.c.started_at, jobs.c.claimed_at)
+    statement = sa.select(*columns, jobs.c.finished_at).where(jobs.c.finished_at >= since)
     if until is None:
         statement = statement.order_by(jobs.c.finished_at.desc()).limit(_MOST_AT_ONCE)
     else:
@@ -169,18 +172,18 @@ def _count(came: Iterable[Any], ended: Iterable[Any]) -> dict[tuple[str, int], T
     found: dict[tuple[str, int], Traffic] = {}
     for job_id, queue in came:
         found.setdefault((queue, _minute_of(made_at(job_id))), Traffic()).arrived += 1
-    for row in ended:
-        traffic = found.setdefault((row.queue, _minute_of(row.finished_at)), Traffic())
-        traffic.succeeded += row.state == JobState.SUCCEEDED
-        traffic.failed += row.state == JobState.FAILED
-        traffic.cancelled += row.state == JobState.CANCELLED
-        if row.started_at is not None:
+    for queue, state, created_at, not_before, started_at, claimed_at, finished_at in ended:
+        traffic = found.setdefault((queue, _minute_of(finished_at)), Traffic())
+        traffic.succeeded += state == JobState.SUCCEEDED
+        traffic.failed += state == JobState.FAILED
+        traffic.cancelled += state == JobState.CANCELLED
+        if started_at is not None:
             # A retry's own time comes after the first start: it says nothing of the first wait.
-            was_put_off = row.not_before is not None and row.not_before <= row.started_at
-            since = max(row.created_at, row.not_before) if was_put_off else row.created_at
-            traffic.waited.add((row.started_at - since).total_seconds())
-        if row.claimed_at is not None:
-            traffic.ran.add((row.finished_at - row.claimed_at).total_seconds())
+            was_put_off = not_before is not None and not_before <= started_at
+            since = max(created_at, not_before) if was_put_off else created_at
+            traffic.waited.add((started_at - since).total_seconds())
+        if claimed_at is not None:
+            traffic.ran.add((finished_at - claimed_at).total_seconds())
     return found
 
 
