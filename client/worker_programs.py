@@ -83,6 +83,9 @@ class Plan:
 def configuration(plan: Plan, *, folder: Path, socket: Path, logs: Path) -> str:
     """Return supervisord's file: one program for each worker, so that a change of one leaves the others alone.
 
+    Raises:
+        ConfigurationRefused: a path that cannot be written there.
+
     Source: http://supervisord.org/configuration.html, version 4.3.
     """
     sections: dict[str, Mapping[str, object]] = {
@@ -122,5 +125,8 @@ def _program(plan: Plan, name: str, queue: str, logs: Path) -> dict[str, object]
 
 
 def _lines(values: Mapping[str, object]) -> str:
-    # A percent sign would be expanded, and what follows a blank and a semicolon is a comment.
-    return "".join(f"{key}={str(value).replace('%', '%%')}\n" for key, value in values.items())
+    for value in map(str, values.values()):
+        # Supervisord has no way to write these: it takes what follows for a comment, an expansion or another setting.
+        if " ;" in value or "%" in value or "\n" in value:
+            raise ConfigurationRefused(f"{value!r}: supervisord takes no path with '%', ' ;' or a line's end")
+    return "".join(f"{key}={value}\n" for key, value in values.items())

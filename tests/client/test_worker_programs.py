@@ -33,8 +33,8 @@ def switchyard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 
 
 def test_supervisord_reads_what_is_planned(tmp_path: Path) -> None:
-    """Its own parser: names, commands, and how a worker is stopped; blanks and percent signs in a path."""
-    folder = tmp_path / "a 50% ; b"
+    """Its own parser: names, commands, and how a worker is stopped; paths that it would misread are refused."""
+    folder = tmp_path / "a b"
     folder.mkdir()
     plan = Plan({"crawler": 2, "ai": 1, "voice": 0}, str(folder), grace_s=45.0, start_s=5)
     written = folder / "supervisord.conf"
@@ -48,6 +48,9 @@ def test_supervisord_reads_what_is_planned(tmp_path: Path) -> None:
     assert (str(folder), 45, 5) == (crawler.directory, crawler.stopwaitsecs, crawler.startsecs)
     assert (False, True, [2]) == (crawler.stopasgroup, crawler.killasgroup, crawler.exitcodes)
     assert str(folder / "worker-crawler-2.log") == crawler.stdout_logfile
+    for name in ("a ;b", "50%", "a\nb"):
+        with pytest.raises(ConfigurationRefused, match="takes no path"):
+            configuration(plan, folder=tmp_path / name, socket=folder / "s.sock", logs=folder)
 
 
 def test_counts_are_read_by_queue() -> None:
