@@ -107,9 +107,10 @@ class WorkerProcesses:
             pid = self._pid()
             if pid is not None:
                 with suppress(psutil.NoSuchProcess):
-                    supervisord = psutil.Process(pid)
-                    self._rpc().shutdown()
-                    self._await(lambda: not supervisord.is_running(), limit_s, "supervisord does not end")
+                    process = psutil.Process(pid)
+                    with self._supervisord() as supervisord:
+                        supervisord.shutdown()
+                    self._await(lambda: not process.is_running(), limit_s, "supervisord does not end")
             left = self._left_behind()
             for process in left:
                 with suppress(psutil.NoSuchProcess):
@@ -125,7 +126,8 @@ class WorkerProcesses:
         """Return the processes by queue and number; none when nothing was started."""
         if self._pid() is None:
             return []
-        infos = {info["name"]: info for info in self._rpc().getAllProcessInfo()}
+        with self._supervisord() as supervisord:
+            infos = {info["name"]: info for info in supervisord.getAllProcessInfo()}
         return [_described(name, queue, infos[name]) for name, queue in ALL_PROGRAMS if name in infos]
 
     # ---- the plan
@@ -180,23 +182,22 @@ class WorkerProcesses:
 
     def _update(self, limit_s: float) -> None:
         """Do what ``supervisorctl update`` does, but stop those that go at the same time."""
-        rpc = self._rpc()
-        [[added, changed, removed]] = rpc.reloadConfig()
-        going = [*changed, *removed]
-        for name in going:
-            rpc.stopProcessGroup(name, False)
-        for name in going:
-            self._await(partial(_is_over, rpc, name), limit_s, f"{name} does not end")
-            rpc.removeProcessGroup(name)
-        for name in [*added, *changed]:
-            rpc.addProcessGroup(name)
+        with self._supervisord() as supervisord:
+            [[added, changed, removed]] = supervisord.reloadConfig()
+            going = [*changed, *removed]
+            for name in going:
+                supervisord.stopProcessGroup(name, False)
+            for name in going:
+                self._await(partial(_is_over, supervisord, name), limit_s, f"{name} does not end")
+                supervisord.removeProcessGroup(name)
+            for name in [*added, *changed]:
+                supervisord.addProcessGroup(name)
 
     def _await_started(self, plan: Plan) -> list[WorkerProcess]:
         """Wait until each runs, or has failed; what failed before is tried again."""
-        rpc = self._rpc()
-        for one in self.status():
-            if one.state in _OVER:
-                rpc.startProcess(one.name, False)
+        with self._supervisord() as supervisord:
+            for name in [one.name for one in self.status() if one.state in _OVER]:
+                supervisord.startProcess(name, False)
         deadline = time.monotonic() + plan.start_s * 10 + _LEAVING_S
         while True:
             found = self.status()
@@ -246,22 +247,35 @@ class WorkerProcesses:
         path = self.folder / "supervisord.sock"
         if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
             return path
+        # Noted, because another shell may keep its temporary files elsewhere.
+        note = self.folder / "socket"
+        if not note.exists():
+            note.write_text(str(self._short_socket()), encoding="utf-8")
+        return Path(note.read_text(encoding="utf-8"))
+
+    def _short_socket(self) -> Path:
         name = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
         return _private(Path(tempfile.gettempdir()) / f"switchyard-{os.getuid()}") / f"{name}.sock"
 
-    def _rpc(self) -> Any:
+    @contextmanager
+    def _supervisord(self) -> Iterator[Any]:
+        """Speak to it: http://supervisord.org/api.html."""
         # Imported late: who manages no workers needs no supervisord.
         from supervisor.xmlrpc import SupervisorTransport  # noqa: PLC0415
 
         transport = SupervisorTransport(None, None, serverurl=f"unix://{self._socket}")
-        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+        try:
+            yield xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+        finally:
+            transport.close()
 
     def _pid(self) -> int | None:
         """Return supervisord's pid; None when it does not run."""
-        if importlib.util.find_spec("supervisor") is None or not self._socket.exists():
+        if importlib.util.find_spec("supervisor") is None or not self._plan.exists() or not self._socket.exists():
             return None
         try:
-            return int(self._rpc().getPID())
+            with self._supervisord() as supervisord:
+                return int(supervisord.getPID())
         except (OSError, xmlrpc.client.Error):
             return None
 
@@ -307,8 +321,8 @@ def _private(folder: Path) -> Path:
     return folder
 
 
-def _is_over(rpc: Any, name: str) -> bool:
-    return _state(rpc.getProcessInfo(name)) in _OVER
+def _is_over(supervisord: Any, name: str) -> bool:
+    return _state(supervisord.getProcessInfo(name)) in _OVER
 
 
 def _state(info: Mapping[str, Any]) -> str:
