@@ -64,8 +64,8 @@ class QueueRecord(BaseModel):
 class ScalingRecord(BaseModel):
     """What a scaler reads: numbers always."""
 
-    active: int = Field(description="Jobs that wait or run.")
-    oldest_waiting_s: float = Field(description="0 when none waits.")
+    active: int = Field(description="Jobs that wait or run, but for those that a limit keeps back.")
+    oldest_waiting_s: float = Field(description="Since the oldest of them was due; 0 when none waits.")
     advised_workers: int
 
 
@@ -137,8 +137,8 @@ def _record(one: Standing) -> QueueRecord:
 
 def _scaling(one: Standing) -> ScalingRecord:
     return ScalingRecord(
-        active=one.depth.waiting + one.depth.running,
-        oldest_waiting_s=round(one.oldest_waiting_s or 0.0, 3),
+        active=one.demand.waiting + one.demand.running,
+        oldest_waiting_s=round(one.oldest_ready_s, 3),
         advised_workers=one.staffing.workers,
     )
 

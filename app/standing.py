@@ -15,11 +15,15 @@ HOUR, MINUTES = timedelta(hours=1), timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One queue, over all tenants. Rates are those of the last five minutes."""
+    """One queue, over all tenants. Rates are those of the last five minutes.
+
+    What a limit keeps back asks for no workers: it is left out of ``oldest_ready_s`` and ``demand``.
+    """
 
     queue: Queue
     depth: QueueDepth
     oldest_waiting_s: float | None
+    oldest_ready_s: float
     workers: int
     slots: int
     last_hour: Traffic
@@ -46,18 +50,18 @@ def standings(ledger: Ledger, *, at: datetime) -> list[Standing]:
         of_hour, of_minutes = hour.of(queue), minutes.of(queue)
         demand = Demand(
             queue=queue,
-            waiting=depth.waiting,
+            waiting=depth.waiting - depth.parked,
             running=depth.running,
             arrivals_per_s=max(of_hour.arrived / hour.seconds, of_minutes.arrived / minutes.seconds),
             job_s=of_minutes.ran.mean_s or of_hour.ran.mean_s,
             slots_per_worker=slots / len(serving) if slots else SLOTS_PER_WORKER[queue],
         )
-        since = depth.oldest_waiting_at
         found.append(
             Standing(
                 queue=queue,
                 depth=depth,
-                oldest_waiting_s=None if since is None else max(0.0, (at - since).total_seconds()),
+                oldest_waiting_s=_age_s(depth.oldest_waiting_at, at),
+                oldest_ready_s=_age_s(depth.oldest_ready_at, at) or 0.0,
                 workers=len(serving),
                 slots=slots,
                 last_hour=of_hour,
@@ -68,3 +72,7 @@ def standings(ledger: Ledger, *, at: datetime) -> list[Standing]:
             )
         )
     return found
+
+
+def _age_s(since: datetime | None, at: datetime) -> float | None:
+    return None if since is None else max(0.0, (at - since).total_seconds())

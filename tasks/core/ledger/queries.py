@@ -58,7 +58,10 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """How a queue stands."""
+    """How a queue stands. Of what waits, ``parked`` is kept back by a limit: more workers would not help it.
+
+    ``oldest_ready_at`` is since when the oldest of the others could have run.
+    """
 
     queue: str
     waiting: int
@@ -66,6 +69,8 @@ class QueueDepth:
     published: int
     running: int
     oldest_waiting_at: datetime | None
+    parked: int = 0
+    oldest_ready_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,11 +239,13 @@ def _decode_cursor(cursor: str) -> str:
 
 def queue_depths(ledger: Ledger, *, at: datetime) -> dict[str, QueueDepth]:
     """Return how each queue with active jobs stands."""
-    columns = (jobs.c.queue, jobs.c.state, jobs.c.not_before, jobs.c.published_at, jobs.c.created_at)
+    columns = (jobs.c.queue, jobs.c.state, jobs.c.not_before, jobs.c.published_at, jobs.c.created_at, jobs.c.parked)
     # Two questions, each with its own index; SQLite would answer one that asks for both states by reading every job.
     active = sa.union_all(sa.select(*columns).where(IS_QUEUED), sa.select(*columns).where(IS_RUNNING)).subquery()
     is_queued = active.c.state == JobState.QUEUED
     waiting = is_queued & sa.or_(active.c.not_before.is_(None), active.c.not_before <= at)
+    is_ready = waiting & (active.c.parked == sa.false())
+    due_at = sa.case((active.c.not_before > active.c.created_at, active.c.not_before), else_=active.c.created_at)
     statement = sa.select(
         active.c.queue,
         _count(waiting).label("waiting"),
@@ -246,6 +253,8 @@ def queue_depths(ledger: Ledger, *, at: datetime) -> dict[str, QueueDepth]:
         _count(is_queued & active.c.published_at.is_not(None)).label("published"),
         _count(active.c.state == JobState.RUNNING).label("running"),
         sa.func.min(sa.case((waiting, active.c.created_at))).label("oldest_waiting_at"),
+        _count(waiting & active.c.parked).label("parked"),
+        sa.func.min(sa.case((is_ready, due_at))).label("oldest_ready_at"),
     ).group_by(active.c.queue)
     with ledger.read() as connection:
         return {row.queue: QueueDepth(**row._mapping) for row in connection.execute(statement)}
