@@ -10,6 +10,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from tasks.core.errors import ConfigurationRefused
 
@@ -39,7 +40,11 @@ def ensure_schema(engine: Engine, *, auto_migrate: bool) -> None:
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
-    """Upgrade (or downgrade) the tables to ``revision`` in one transaction."""
+    """Upgrade (or downgrade) the tables to ``revision`` in one transaction.
+
+    Raises:
+        ConfigurationRefused: a statement of the migration was refused; the tables are as they were.
+    """
     with _exclusively(engine) as connection:
         config = _config()
         config.attributes["connection"] = connection
@@ -50,7 +55,23 @@ def migrate(engine: Engine, revision: str = "head") -> None:
         down = revision == "base" or (
             current is not None and _is_ancestor(config, target.revision if target else "", current)
         )
-        (command.downgrade if down else command.upgrade)(config, revision)
+        with _told_as_what_it_is():
+            (command.downgrade if down else command.upgrade)(config, revision)
+
+
+@contextmanager
+def _told_as_what_it_is() -> Iterator[None]:
+    # To whoever reads it otherwise, an error of the database would mean that the ledger is down for a moment.
+    try:
+        yield
+    except DBAPIError as exc:
+        if exc.statement is None or exc.connection_invalidated or "locked" in str(exc.orig):
+            raise
+        statement = " ".join(exc.statement.split())[:200]
+        raise ConfigurationRefused(
+            f"The ledger could not be migrated, and is as it was: {exc.orig} (while running {statement!r}). "
+            "Look whether its tables were changed by hand, and whether its disk has room."
+        ) from exc
 
 
 def _is_ancestor(config: Config, revision: str, of: str) -> bool:

@@ -242,3 +242,19 @@ def test_processes_that_start_together_migrate_once(empty_url: str) -> None:
     assert tables(ledgers[0]._engine) == {*metadata.tables, "alembic_version"}
     for ledger in ledgers:
         ledger.close()
+
+
+def test_a_migration_that_fails_is_told_as_such_and_leaves_the_tables(empty_url: str, engine: sa.Engine) -> None:
+    migrate(engine, "0001")
+    with engine.execution_options(writes=True).connect() as connection, connection.begin():
+        connection.exec_driver_sql("CREATE TABLE webhooks (mine INTEGER)")
+    before = tables(engine)
+    ledger = Ledger(empty_url)
+
+    with pytest.raises(
+        ConfigurationRefused, match=r"could not be migrated, and is as it was: .*webhooks.* already exists"
+    ):
+        ledger.prepare()
+
+    ledger.close()
+    assert tables(engine) == before
