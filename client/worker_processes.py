@@ -201,7 +201,8 @@ class WorkerProcesses:
         deadline = time.monotonic() + plan.start_s * 10 + _LEAVING_S
         while True:
             found = self.status()
-            failed = [one for one in found if one.state in ("exited", "fatal")]
+            # One that ended soon after its start is tried thrice more, while the caller may read why.
+            failed = [one for one in found if one.state in ("backoff", "exited", "fatal")]
             if failed:
                 lines = "".join(f"\n{one.name}: {one.last_line}; its log: {one.log}" for one in failed)
                 raise ConfigurationRefused(f"workers do not start:{lines}")

@@ -7,6 +7,7 @@ from datetime import timedelta
 import structlog
 
 from tasks.core.clock import now
+from tasks.core.errors import LedgerUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import fleet, rates, state_events, transitions
 from tasks.core.ledger.fleet import Worker
@@ -55,7 +56,7 @@ class Judge:
         self._expire()
         self._sweeps.tick()
         if self._counts.is_due():
-            rates.count(self._kernel.ledger)
+            self._count()
 
     def _rescue(self) -> None:
         ledger = self._kernel.ledger
@@ -78,6 +79,13 @@ class Judge:
         for attempt in self.listening.silent(fleet.watched(self._kernel.ledger)):
             message = f"The attempt gave no sign of life for {attempt.silence_s:g} s."
             self._settle(attempt.job_id, attempt.fence, worker=attempt.worker, cause=Cause.SILENT, message=message)
+
+    def _count(self) -> None:
+        try:
+            rates.count(self._kernel.ledger)
+        except LedgerUnavailable as exc:
+            # It is done the next time, and is no reason to forget who was seen alive.
+            log.warning("traffic_not_counted", reason=str(exc))
 
     def _settle(self, job_id: str, fence: int, *, worker: str, cause: Cause, message: str) -> None:
         ledger = self._kernel.ledger

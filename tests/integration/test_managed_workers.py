@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from client.command import main
+from client.errors import ConfigurationRefused
 from client.worker_processes import WorkerProcess, WorkerProcesses
 from tests.integration.house import environment
 from tests.integration.processes import REPOSITORY, RedisContainer, await_true
@@ -76,3 +77,22 @@ def test_workers_are_started_replaced_scaled_and_stopped(
     assert processes.stop()
     assert [] == of_folder(state_dir)
     assert not processes.stop()
+
+
+def test_what_goes_wrong_is_told_and_can_be_ended(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that refuses its settings says why; workers whose supervisord is gone are not doubled."""
+    monkeypatch.chdir(REPOSITORY)
+    refusing = WorkerProcesses(state_dir, environ={**os.environ, "SWITCHYARD_BEAT_S": "no number"}, start_s=10)
+    with pytest.raises(ConfigurationRefused, match=r"voice-1: SWITCHYARD_BEAT_S: .*worker-voice-1\.log"):
+        refusing.start({"voice": 1})
+    assert refusing.status()[0].state in {"backoff", "starting", "fatal"}
+    assert refusing.stop()
+
+    processes = WorkerProcesses(state_dir, start_s=1)
+    [worker] = processes.start({"voice": 1})
+    psutil.Process(int((state_dir / "workers" / "supervisord.pid").read_text())).kill()
+    await_true(lambda: processes.status() == [], what="supervisord is gone")
+    with pytest.raises(ConfigurationRefused, match=rf"still run \(pid {worker.pid}\)"):
+        processes.start({})
+    assert processes.stop()
+    assert [] == of_folder(state_dir)
