@@ -6,6 +6,7 @@ something holds a lock on the folder, so that two commands at a time start no se
 
 import fcntl
 import hashlib
+import http.client
 import importlib.util
 import json
 import os
@@ -124,10 +125,7 @@ class WorkerProcesses:
 
     def status(self) -> list[WorkerProcess]:
         """Return the processes by queue and number; none when nothing was started."""
-        if self._pid() is None:
-            return []
-        with self._supervisord() as supervisord:
-            infos = {info["name"]: info for info in supervisord.getAllProcessInfo()}
+        infos = {info["name"]: info for info in self._asked(lambda supervisord: supervisord.getAllProcessInfo()) or []}
         return [_described(name, queue, infos[name]) for name, queue in ALL_PROGRAMS if name in infos]
 
     # ---- the plan
@@ -197,7 +195,9 @@ class WorkerProcesses:
         """Wait until each runs, or has failed; what failed before is tried again."""
         with self._supervisord() as supervisord:
             for name in [one.name for one in self.status() if one.state in _OVER]:
-                supervisord.startProcess(name, False)
+                # It may have been started again meanwhile.
+                with suppress(xmlrpc.client.Fault):
+                    supervisord.startProcess(name, False)
         deadline = time.monotonic() + plan.start_s * 10 + _LEAVING_S
         while True:
             found = self.status()
@@ -272,12 +272,17 @@ class WorkerProcesses:
 
     def _pid(self) -> int | None:
         """Return supervisord's pid; None when it does not run."""
+        pid = self._asked(lambda supervisord: supervisord.getPID())
+        return None if pid is None else int(pid)
+
+    def _asked(self, question: Callable[[Any], Any]) -> Any:
+        """Return supervisord's answer; None when it does not run."""
         if importlib.util.find_spec("supervisor") is None or not self._plan.exists() or not self._socket.exists():
             return None
         try:
             with self._supervisord() as supervisord:
-                return int(supervisord.getPID())
-        except (OSError, xmlrpc.client.Error):
+                return question(supervisord)
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error):
             return None
 
     def _left_behind(self) -> list[psutil.Process]:
