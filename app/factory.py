@@ -7,12 +7,14 @@ from types import MappingProxyType
 from app import (
     advice,
     artifacts,
+    audit,
     backends,
     batches,
     calibration,
     calibration_cache,
     callback_deliveries,
     catalogue,
+    chains,
     connectors,
     discovery,
     domain_events,
@@ -21,10 +23,13 @@ from app import (
     job_batches,
     jobs,
     knowledge,
+    limit_records,
     logs,
     matrices,
+    pauses,
     previews,
     retries,
+    schedules,
     sessions,
     sites,
     submissions,
@@ -68,10 +73,11 @@ from tasks.knowledge.store.reading import LedgerLibrary
 from tasks.registry import load_specs
 
 _CONCERNS = (
-    *(submissions, jobs, retries, batches, job_batches, logs, artifacts, uploads, domain_events),
+    *(submissions, jobs, retries, batches, job_batches, chains, logs, artifacts, uploads, domain_events),
     *(catalogue, calibration, calibration_cache, matrices, fleet, backends, advice, health),
     *(discovery, tools, tool_exports, sessions, knowledge, sites, previews),
-    *(webhooks, callback_deliveries, connectors),
+    *(webhooks, callback_deliveries, connectors, schedules),
+    *(pauses, limit_records, audit),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16

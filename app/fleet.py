@@ -11,11 +11,12 @@ from app.answers import json_answer
 from app.auth import tenant_id
 from app.inputs import checked
 from app.openapi import SECURITY, answer, problems
+from app.pauses import PauseRecord, shown_pauses
 from app.services import services
 from app.standing import Standing, standings
 from tasks.core.clock import now
 from tasks.core.durations import Durations
-from tasks.core.ledger import fleet
+from tasks.core.ledger import fleet, pauses
 from tasks.core.spec import Queue
 
 bp = APIBlueprint("fleet", __name__, abp_tags=[Tag(name="fleet")], abp_security=SECURITY)
@@ -59,12 +60,14 @@ class QueueRecord(BaseModel):
     wait: TimesRecord = Field(description="Until the first start, of jobs that ended in the last hour.")
     run: TimesRecord = Field(description="Of their last attempts.")
     advised_workers: int = Field(description="As `GET /api/advice` explains.")
+    paused: int = Field(description="Of the waiting and delayed ones, those that a pause holds.")
+    pauses: list[PauseRecord] = Field(description="That hold jobs of it; of other tenants' only for operators.")
 
 
 class ScalingRecord(BaseModel):
     """What a scaler reads: numbers always."""
 
-    active: int = Field(description="Jobs that wait or run, but for those that a limit keeps back.")
+    active: int = Field(description="Jobs that wait or run, but for those that a limit or a pause keeps back.")
     oldest_waiting_s: float = Field(description="Since the oldest of them was due; 0 when none waits.")
     advised_workers: int
 
@@ -106,13 +109,16 @@ MODELS: tuple[type[BaseModel], ...] = (QueueList, WorkerList)
 @checked
 def list_queues() -> Response:
     """List the queues with their depth, age, workers, rates, and how many workers are advised."""
-    found = standings(services().kernel.ledger, at=now())
-    return json_answer(
-        QueueList(queues=[_record(one) for one in found], scaling={one.queue: _scaling(one) for one in found})
-    )
+    ledger, shown = services().kernel.ledger, shown_pauses(services())
+    found, held = standings(ledger, at=now()), pauses.held_counts(ledger)
+    queues = []
+    for one in found:
+        paused = sum(by_queue.get(one.queue, 0) for by_queue in held.values())
+        queues.append(_record(one, paused=paused, held_by=shown.of_queue(one.queue)))
+    return json_answer(QueueList(queues=queues, scaling={one.queue: _scaling(one) for one in found}))
 
 
-def _record(one: Standing) -> QueueRecord:
+def _record(one: Standing, *, paused: int, held_by: list[PauseRecord]) -> QueueRecord:
     depth, ended = one.depth, one.last_hour
     return QueueRecord(
         queue=one.queue,
@@ -132,6 +138,8 @@ def _record(one: Standing) -> QueueRecord:
         wait=TimesRecord.of(ended.waited),
         run=TimesRecord.of(ended.ran),
         advised_workers=one.staffing.workers,
+        paused=paused,
+        pauses=held_by,
     )
 
 

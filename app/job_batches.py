@@ -12,8 +12,10 @@ from pydantic import BaseModel, Field
 
 from app.answers import json_answer
 from app.auth import tenant_id
+from app.callbacks import BatchCallback, own_callback
 from app.discovery import demand_budget
 from app.errors import FieldsRejected, Refusal, refusals_of
+from app.follow_ups import kinds_in
 from app.inputs import Input, Text, checked, one_if_large
 from app.openapi import SECURITY, answer, problems
 from app.relaying import aside_if_large
@@ -59,6 +61,7 @@ class BatchSubmission(Input):
     parallel_limit: int | None = Field(
         None, ge=1, le=MOST_JOBS, description="At most so many of its jobs are under way at a time."
     )
+    callback: BatchCallback | None = Field(None, description="Tells a URL when the batch has ended.")
     fail_fast: bool = Field(False, description="Once a job has failed, those that have not ended are cancelled.")
 
 
@@ -151,13 +154,15 @@ def accept_batch(at: Services, sent: BatchSubmission, *, key: str | None = None)
     """
     with one_if_large():
         items = _checked_items(at, sent.jobs)
-    for spec in {spec.kind: spec for spec, _ in items}.values():
-        demand_budget(at, spec, key=key)
+    kinds = {spec.kind for spec, _ in items} | {kind for _, one in items for kind in kinds_in(one.plan)}
+    for kind in sorted(kinds):
+        demand_budget(at, at.specs[kind], key=key)
     plan = BatchPlan(
         tenant_id=tenant_id(),
         name=sent.name,
         parallel_limit=sent.parallel_limit,
         fail_fast=sent.fail_fast,
+        callback=own_callback(at.settings, sent.callback),
         idempotency_key=key,
     )
     demand_room(at, len(items), key=key)

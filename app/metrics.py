@@ -10,7 +10,8 @@ from app.live import LiveDispatcher
 from app.queue_metrics import queue_metrics
 from tasks.core.clock import now
 from tasks.core.errors import LedgerUnavailable
-from tasks.core.ledger import Ledger, cached_results, deliveries, outbox, totals
+from tasks.core.ledger import Ledger, cached_results, deliveries, outbox, pauses, tenants, totals
+from tasks.core.spec import Queue
 
 # From what an accept takes to what a long poll may.
 _BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
@@ -108,7 +109,22 @@ class _LedgerCollector(Collector):
         leads = GaugeMetricFamily("switchyard_dispatcher_up", "Whether a dispatcher leads; without one nobody rescues.")
         leads.add_metric((), self._dispatcher.leads())
         queues = queue_metrics(self._ledger, at=now())
-        return (*queues, leads, *self._of_outbox(), *self._of_callbacks(), *self._of_cache(), self._of_uploads())
+        others = (*self._of_pauses(), *self._of_outbox(), *self._of_callbacks(), *self._of_cache(), self._of_uploads())
+        return (*queues, leads, *others)
+
+    def _of_pauses(self) -> Iterable[Metric]:
+        paused = GaugeMetricFamily(
+            "switchyard_paused", "Pauses that hold; * stands for any.", labels=("queue", "kind", "tenant")
+        )
+        held = GaugeMetricFamily("switchyard_paused_jobs", "Queued jobs that a pause holds.", labels=("queue",))
+        found = pauses.in_effect_now(self._ledger)
+        names = tenants.names(self._ledger) if found else {}
+        for one in found:
+            paused.add_metric((one.queue, one.kind, names.get(one.tenant_id, one.tenant_id)), 1)
+        counts = pauses.held_counts(self._ledger)
+        for queue in Queue:
+            held.add_metric((queue,), sum(by_queue.get(queue, 0) for by_queue in counts.values()))
+        return paused, held
 
     def _of_callbacks(self) -> Iterable[Metric]:
         count, since = deliveries.standing(self._ledger)

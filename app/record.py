@@ -8,8 +8,10 @@ from typing import Any
 
 from app.services import Services
 from tasks.core.clock import now
-from tasks.core.ledger import queries
-from tasks.core.records import Job, JobError, JobRecord, JobState, JobSummary, Progress, Timings, ran_in
+from tasks.core.follow_ups.plans import record_of_link
+from tasks.core.ledger import follow_ups, queries
+from tasks.core.ledger.pauses import Pause
+from tasks.core.records import Job, JobError, JobRecord, JobState, JobSummary, PauseNote, Progress, Timings, ran_in
 from tasks.core.settings import Settings
 
 
@@ -18,13 +20,18 @@ def record_of(services: Services, job: Job) -> JobRecord:
     kernel = services.kernel
     has_run = job.fence > 0
     live = kernel.events.progress([job.id]) if has_run else {}
+    link = follow_ups.link_of(kernel.ledger, job.id)
     return JobRecord(
         **_summary_fields(services, job, live.get(job.id)),
         queue_position=queries.queue_position(kernel.ledger, job) if job.state is JobState.QUEUED else None,
+        pause=_note(_pause_of(services, job)),
         request=job.request,
         result=job.result,
         attempts=queries.attempts_of(kernel.ledger, job.id) if has_run else [],
         artifacts=kernel.artifacts.list(job.id, job.fence, job.attempt) if has_run else [],
+        parent_job_id=link and link.parent_id,
+        chain_id=link and link.chain_id,
+        follow_up=link and record_of_link(link),
     )
 
 
@@ -77,7 +84,23 @@ def _summary_fields(services: Services, job: Job, live: tuple[int, dict[str, Any
     }
 
 
+def _pause_of(services: Services, job: Job) -> Pause | None:
+    if job.state is not JobState.QUEUED:
+        return None
+    known = services.kernel.pauses
+    named = next((one for one in known.all() if one.id == job.paused_by), None)
+    return named or known.holding(queue=job.queue, kind=job.kind, tenant_id=job.tenant_id)
+
+
+def _note(found: Pause | None) -> PauseNote | None:
+    if found is None:
+        return None
+    return PauseNote(id=found.id, reason=found.reason, since=found.created_at, until=found.until)
+
+
 def _waiting_for(services: Services, job: Job) -> str | None:
+    if _pause_of(services, job) is not None:
+        return "pause"
     if job.parked and job.state is JobState.QUEUED:
         return "limit"
     spec = services.specs.get(job.kind)

@@ -19,7 +19,8 @@ from app.auth import tenant_id
 from app.callbacks import own_callback
 from app.discovery import demand_budget
 from app.errors import FieldsRejected, Refusal
-from app.forms import read_form
+from app.follow_ups import kinds_in, planned
+from app.forms import read_form, refused_times
 from app.inputs import Input, checked, one_if_large, read_json, validate_body
 from app.openapi import SECURITY, answer, problems
 from app.quotas import demand_quota
@@ -174,6 +175,8 @@ def _spec_of(at: Services, kind: str) -> JobSpec:
 def _accept(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | None) -> Accepted:
     demand_budget(at, spec, key=key)
     submission = submission_of(at, spec, body, key=key)
+    for kind in kinds_in(submission.plan):
+        demand_budget(at, at.specs[kind], key=key)
     demand_room(at, 1, key=key)
     accepted = submit(at.kernel, at.carrier, spec, submission)
     if accepted.is_new:
@@ -209,7 +212,10 @@ def submission_of(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str
         InputRejected: the body is refused.
     """
     form = read_form(validate_body(at.forms[spec.kind], body))
+    if refusals := refused_times(form):
+        raise FieldsRejected(refusals)
     _demand_backend(at, form.backend)
+    following = planned(at, spec, form)
     return Submission(
         tenant_id=tenant_id(),
         request=form.params.model_dump(mode="json"),
@@ -217,6 +223,8 @@ def submission_of(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str
         timeout_s=form.timeout_s,
         max_attempts=form.max_attempts,
         expires_in_s=form.expires_in_s,
+        not_before=form.not_before,
+        expires_at=form.expires_at,
         reference=form.reference,
         labels=form.labels,
         site=form.site,
@@ -226,8 +234,9 @@ def submission_of(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str
         backend=form.backend,
         concurrency_key=form.concurrency_key,
         unique_key=form.unique_key,
-        uploads=named_uploads(at, spec, form.params),
+        uploads=named_uploads(at, spec, form.params) | following.uploads,
         callback=own_callback(at.settings, form.callback),
+        plan=following.plan,
     )
 
 

@@ -5,11 +5,13 @@ server's settings and runs where the server is installed.
 """
 
 from client.async_batches import AsyncBatches
+from client.async_control import AsyncControl
 from client.async_knowledge import AsyncKnowledge
 from client.async_switchyard import AsyncSwitchyard
 from client.async_tools import AsyncTools
 from client.batches import Batch, Batches
 from client.calibration import AsyncCalibration, Calibration, Fraction
+from client.control import Control
 from client.discovery import DomainOutcome, SiteOutcome
 from client.errors import (
     AnswerTimedOut,
@@ -55,9 +57,12 @@ from client.matrices import Matrices, Matrix, MatrixSet
 from client.models import (
     Artifact,
     BackendInfo,
+    Chain,
+    ChainJob,
     Change,
     DomainEvent,
     Event,
+    FollowUp,
     Job,
     Kind,
     KindOption,
@@ -94,6 +99,9 @@ __all__ = [
     "Page",
     "Upload",
     "Change",
+    "Chain",
+    "ChainJob",
+    "FollowUp",
     "Calibration",
     "Fraction",
     "Matrices",
@@ -105,6 +113,8 @@ __all__ = [
     "SiteOutcome",
     "Batches",
     "AsyncBatches",
+    "Control",
+    "AsyncControl",
     "Batch",
     "Knowledge",
     "AsyncKnowledge",

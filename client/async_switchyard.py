@@ -12,7 +12,9 @@ from pydantic import BaseModel
 
 from client import address, calls
 from client.async_batches import AsyncBatches
+from client.async_control import AsyncControl
 from client.async_knowledge import AsyncKnowledge
+from client.async_schedules import AsyncSchedules
 from client.async_sites import AsyncSites
 from client.async_tools import AsyncTools
 from client.async_webhooks import AsyncWebhooks
@@ -30,6 +32,7 @@ from client.models import (
     Advice,
     Artifact,
     BackendInfo,
+    Chain,
     Change,
     DomainEvent,
     Job,
@@ -181,9 +184,19 @@ class AsyncSwitchyard:
         return AsyncSites(self._shell.run, self._limits, self._options)
 
     @property
+    def schedules(self) -> AsyncSchedules:
+        """Your schedules: jobs that come again and again."""
+        return AsyncSchedules(self._perform)
+
+    @property
     def webhooks(self) -> AsyncWebhooks:
         """Your webhooks, and what was sent to them."""
         return AsyncWebhooks(self._perform)
+
+    @property
+    def control(self) -> AsyncControl:
+        """Pauses, purges, limits and who changed what: for operators."""
+        return AsyncControl(self._perform)
 
     @property
     def matrices(self) -> AsyncMatrices:
@@ -298,6 +311,14 @@ class AsyncSwitchyard:
             Conflict: it has ended otherwise.
         """
         return await self._perform(calls.cancel(job_id))
+
+    async def chain(self, job_id: str) -> Chain:
+        """Read a job, what it follows and what followed it."""
+        return await self._perform(calls.chain(job_id))
+
+    async def cancel_chain(self, job_id: str) -> Chain:
+        """Cancel a whole chain, at whichever of its jobs: what runs stops within seconds, and nothing follows."""
+        return await self._perform(calls.cancel_chain(job_id))
 
     async def retry(self, job_id: str) -> Job:
         """Run a failed or cancelled job again: the same id, a new attempt, as many attempts as it had at first.

@@ -73,6 +73,38 @@ class Timings(Record):
     total_s: float = 0
 
 
+class FollowUp(Record):
+    """What a job starts when it has ended."""
+
+    state: str
+    """``waiting``, ``started`` (``job_id``), ``failed`` (``error``) or ``skipped``."""
+    on_success: str | None = None
+    on_failure: str | None = None
+    branch: str | None = None
+    job_id: str | None = None
+    error: JobError | None = None
+    settled_at: datetime | None = None
+
+
+class ChainJob(Record):
+    """One job of a chain."""
+
+    id: str
+    kind: str
+    state: str
+    depth: int = 0
+    parent_job_id: str | None = None
+    follow_up: FollowUp | None = None
+
+
+class Chain(Record):
+    """A job and what followed it."""
+
+    chain_id: str
+    jobs: tuple[ChainJob, ...] = ()
+    """Each before those that follow it."""
+
+
 class Job(Record):
     """One job's record. In lists, ``request``, ``result`` and ``attempts`` are left out."""
 
@@ -97,6 +129,8 @@ class Job(Record):
     """Which backend runs it, or has run it: ``queue`` or ``local``."""
     backend_wanted: str = "auto"
     waiting_for: str | None = None
+    pause: dict[str, Any] | None = None
+    """The pause that holds it: ``id``, ``reason``, ``since``, ``until``."""
     queue_position: int | None = None
     progress: Progress | None = None
     timings: Timings | None = None
@@ -111,6 +145,11 @@ class Job(Record):
     error: JobError | None = None
     attempts: tuple[Attempt, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
+    parent_job_id: str | None = None
+    """The job that it follows."""
+    chain_id: str | None = None
+    """The first job of its chain."""
+    follow_up: FollowUp | None = None
     links: dict[str, str] = {}
     replayed: bool = False
     """Only after a submit: the idempotency key was known, and this is the job it made the first time."""
@@ -261,6 +300,10 @@ class QueueInfo(Record):
     succeeded_1h: int = 0
     failed_1h: int = 0
     cancelled_1h: int = 0
+    paused: int = 0
+    """Jobs that a pause holds."""
+    pauses: tuple[dict[str, Any], ...] = ()
+    """The pauses that hold jobs of it: ``id``, ``queue``, ``kind``, ``tenant``, ``reason``, ``since``, ``until``."""
     arrived_per_s: float = 0.0
     ended_per_s: float = 0.0
     wait: Times = Times()

@@ -16,6 +16,7 @@ from client.blocking import BlockingShell, EventStream
 from client.calibration import Calibration
 from client.calls import Call, JobFilters, Needs, SubmitOptions
 from client.choosing import Backend, Chooser
+from client.control import Control
 from client.deaths import calibration_params
 from client.discovery import DomainOutcome, discover
 from client.domain import LATEST, DomainReading, awaited_event, beginning
@@ -28,6 +29,7 @@ from client.models import (
     Advice,
     Artifact,
     BackendInfo,
+    Chain,
     Change,
     DomainEvent,
     Job,
@@ -40,6 +42,7 @@ from client.models import (
     WorkerInfo,
 )
 from client.patience import performed, waited
+from client.schedules import Schedules
 from client.sites import Sites
 from client.steps import Notice
 from client.tools import Tools
@@ -202,9 +205,19 @@ class Switchyard:
         return Sites(self._shell.run, self._limits, self._options)
 
     @property
+    def schedules(self) -> Schedules:
+        """Your schedules: jobs that come again and again."""
+        return Schedules(self._perform)
+
+    @property
     def webhooks(self) -> Webhooks:
         """Your webhooks, and what was sent to them."""
         return Webhooks(self._perform)
+
+    @property
+    def control(self) -> Control:
+        """Pauses, purges, limits and who changed what: for operators."""
+        return Control(self._perform)
 
     def wait(self, job_id: str, timeout_s: float | None = None, *, check: bool = True) -> Job:
         """Wait for a job's end; return its final record.
@@ -312,6 +325,14 @@ class Switchyard:
             Conflict: it has ended otherwise.
         """
         return self._perform(calls.cancel(job_id))
+
+    def chain(self, job_id: str) -> Chain:
+        """Read a job, what it follows and what followed it."""
+        return self._perform(calls.chain(job_id))
+
+    def cancel_chain(self, job_id: str) -> Chain:
+        """Cancel a whole chain, at whichever of its jobs: what runs stops within seconds, and nothing follows."""
+        return self._perform(calls.cancel_chain(job_id))
 
     def retry(self, job_id: str) -> Job:
         """Run a failed or cancelled job again: the same id, a new attempt, as many attempts as it had at first.

@@ -36,6 +36,7 @@ from workers.flow import RELEASE_EVERY_S, Flow
 from workers.judge import Every, Judge, relay_late
 from workers.leadership import Leadership
 from workers.pace import SHORTEST_S, Pace
+from workers.schedules import FIRES_AGAIN_S, Scheduler
 
 log = structlog.get_logger()
 
@@ -66,9 +67,8 @@ class Dispatcher:
         watched = WatchedTime(longest_step_s=2 * self._tick_s)
         self._judge = Judge(kernel, clock=watched)
         self._losses = Losses(settings.carry_again_s, clock=watched)
-        self._needy = [
-            spec for spec in load_specs(settings.extra_families).values() if spec.capabilities or spec.options
-        ]
+        specs = load_specs(settings.extra_families)
+        self._needy = [spec for spec in specs.values() if spec.capabilities or spec.options]
         self._unserved: Unserved = frozenset()
         self._pace = Pace(self._tick_s)
         self._pause_s = self._tick_s
@@ -81,6 +81,7 @@ class Dispatcher:
         self._relays_outbox = Every(_RELAY_EVERY_S)
         self._callbacks = SenderKeeper(kernel.ledger)
         self._flow = Flow(kernel)
+        self._scheduler = Scheduler(kernel, specs)
         self._shares = Shares(kernel.limits.weight)
         self._gives_way = Every(_GIVES_WAY_EVERY_S)
         self._stands_until: dict[str, float] = {}
@@ -131,6 +132,7 @@ class Dispatcher:
             self._outbox.tick()
         self._callbacks.look_after()
         self._flow.tick()
+        self._scheduler.tick()
         self._pause_s = self._tick_s
         if not self._breaker.is_open:
             try:
@@ -141,6 +143,8 @@ class Dispatcher:
                 log.warning("dispatcher_without_broker", reason=str(exc))
         if self._flow.is_busy:
             self._pause_s = min(self._pause_s, RELEASE_EVERY_S)
+        if self._scheduler.is_busy:
+            self._pause_s = min(self._pause_s, FIRES_AGAIN_S)
 
     def _rest(self, *, listens: bool, began: float) -> None:
         """Wait for the bell; who does not lead must leave it to the leader."""

@@ -8,6 +8,7 @@ from tasks.core.clock import now
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import accepting, tenants
 from tasks.core.ledger.accepting import Idempotency
+from tasks.core.ledger.audit import Actor
 from tasks.dispatch import Submission, new_job
 from tasks.maintenance.contract import SPECS, SWEEP
 
@@ -52,6 +53,6 @@ class SweepTimer:
         return int(now().timestamp() // every_s) if every_s else 0
 
     def _submission(self) -> Submission:
-        tenant = tenants.named(self.kernel.ledger, tenants.SYSTEM)
+        tenant = tenants.named(self.kernel.ledger, tenants.SYSTEM, by=Actor("switchyard"))
         params = _SPEC.request().model_dump(mode="json")
         return Submission(tenant.id, params, priority=0, labels={"by": "switchyard"})

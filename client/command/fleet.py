@@ -60,6 +60,7 @@ _QUEUE_COLUMNS = {
     "queue": lambda row: row.queue,
     "waiting": lambda row: row.waiting,
     "delayed": lambda row: row.delayed,
+    "paused": lambda row: f"{row.paused} held" if row.pauses else "-",
     "running": lambda row: row.running,
     "oldest": lambda row: seconds(row.oldest_waiting_s),
     "workers": lambda row: row.workers,

@@ -190,6 +190,9 @@ class Settings(BaseSettings):
     callback_keep_s: int = Field(
         30 * 86400, ge=3600, le=365 * 86400, description="How long deliveries of callbacks are kept."
     )
+    audit_keep_s: int = Field(
+        365 * 86400, ge=86400, le=3650 * 86400, description="How long it is kept who changed what."
+    )
     egress_allow: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated exact `host:port` pairs that jobs may reach although the guard forbids them."
     )

@@ -20,13 +20,19 @@ from client import Job, Switchyard, SwitchyardError
 from tasks.core.callbacks.records import OwnCallback
 from tasks.core.carriage import NoCarriage
 from tasks.core.kernel import open_kernel
-from tasks.core.ledger import deliveries, tenants
+from tasks.core.ledger import deliveries, queries, schedules, tenants
 from tasks.core.ledger.deliveries import Wanted
 from tasks.core.ledger.fleet import Worker, WorkerState
+from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.schema import workers
+from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import JobState
 from tasks.core.settings import load_settings
+from tasks.dispatch import Submission
+from tasks.scheduling import stored
 from tests.conftest import DEAD_REDIS_URL
+from tests.core.ledger.test_ledger_schedules import kept
+from tests.faulty.contract import ACT
 from tests.integration.house import environment, worker_arguments
 from tests.integration.jobs import Jobs
 from tests.integration.processes import REPOSITORY, CommandContainer, await_true, family_of, freeze, thaw
@@ -163,6 +169,19 @@ def test_two_runners_never_run_one_job_twice(house: LocalHouse) -> None:
     os.kill(other.pid, signal.SIGTERM)
     assert 0 == other.wait()
     house._runners.remove(other)
+
+
+def test_schedule_comes_again_and_again(house: LocalHouse) -> None:
+    """The runner fires its ticks and runs their jobs, each once."""
+    ledger, tenant = house.kernel.ledger, Tenant(house.tenant_id, "tests")
+    wanted = stored(Submission(tenant.id, {"act": "succeed", "effects": str(house.folder / "effects")}))
+    made = kept(ledger, tenant, kind=ACT, submission=wanted, every_s=1)
+    mine = Filter(tenant.id, states=[JobState.SUCCEEDED], labels=[("schedule", made.id)])
+    await_true(lambda: queries.listing(ledger, mine, limit=1).total >= 2, what="two of its jobs have run")
+    schedules.delete(ledger, tenant.id, made.id)
+    ran = queries.listing(ledger, mine, limit=200).jobs
+    assert len(ran) == len({job.labels["tick"] for job in ran})
+    assert [1] * len(ran) == [len(house.effects(job)) for job in ran]
 
 
 def test_drain_lets_the_job_finish(house: LocalHouse) -> None:

@@ -1,6 +1,7 @@
 """Jobs that a limit keeps back: accepted parked, and released as their limits have room.
 
-A parked job is queued, and nobody is shown it: neither the dispatcher's window nor a local runner. Whoever releases one
+A parked job is queued, and nobody is shown it: neither the dispatcher's window nor a local runner. Those that a pause
+holds are parked as well, and no concern of this module: see ``pauses``. Whoever releases one
 counts, in the same transaction and alone, what is under way beside it; all else (a claim, an end, a retry) only keeps
 that number or makes it less. A released job counts until it has ended, also while it waits for its next attempt.
 """
@@ -28,7 +29,7 @@ _RELEASING_LOCK = 0x5357_0002
 _MOST_RELEASED = 500
 
 # Spelled as the partial indexes spell it.
-_IS_PARKED = (jobs.c.parked == sa.true()) & IS_QUEUED
+_IS_PARKED = (jobs.c.parked == sa.true()) & IS_QUEUED & jobs.c.paused_by.is_(None)
 _IS_LIMITED = (jobs.c.limited == sa.true()) & jobs.c.finished_at.is_(None)
 _UNDER_WAY = jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]) & (jobs.c.parked == sa.false())
 

@@ -20,8 +20,8 @@ from tasks.core.ledger.drivers import Driver
 from tasks.core.ledger.schema import jobs
 from tasks.core.records import Job, JobState
 
-# In the order of the record, whatever the order of the table is; not what it reckons itself.
-JOB_COLUMNS = tuple(jobs.c[field.name] for field in fields(Job) if field.init)
+# In the order of the record, whatever the order of the table is.
+JOB_COLUMNS = tuple(jobs.c[field.name] for field in fields(Job))
 _STATE_AT = [column.name for column in JOB_COLUMNS].index("state")
 
 # Fewer rows than this are inserted as fast one by one.

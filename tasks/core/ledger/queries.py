@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from tasks.core.errors import InputRejected
 from tasks.core.ids import is_id
 from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.follow_up_tables import follow_ups
 from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, job_of
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import IS_QUEUED, IS_RUNNING, attempts, job_labels, jobs
@@ -38,15 +39,17 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What ``GET /api/jobs`` can ask for; ``None`` does not filter."""
+    """What ``GET /api/jobs`` can ask for; ``None`` does not filter: as the tenant, for operators only."""
 
-    tenant_id: str
+    tenant_id: str | None
     states: Sequence[str] = ()
     kind: str | None = None
     queue: str | None = None
     site: str | None = None
     reference: str | None = None
     batch_id: str | None = None
+    parent_id: str | None = None
+    chain_id: str | None = None
     labels: Sequence[tuple[str, str]] = ()
     created_from: datetime | None = None
     created_to: datetime | None = None
@@ -197,12 +200,17 @@ def listing(ledger: Ledger, wanted: Filter, *, limit: int, cursor: str | None = 
 
 def matching(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     """Return the conditions that a row of ``jobs`` meets when it is wanted."""
-    where: list[sa.ColumnElement[bool]] = [jobs.c.tenant_id == wanted.tenant_id]
+    where: list[sa.ColumnElement[bool]] = []
+    if wanted.tenant_id is not None:
+        where.append(jobs.c.tenant_id == wanted.tenant_id)
     if wanted.states:
         where.append(jobs.c.state.in_(wanted.states))
     exact = {jobs.c.kind: wanted.kind, jobs.c.queue: wanted.queue, jobs.c.site: wanted.site}
     exact |= {jobs.c.reference: wanted.reference, jobs.c.cause: wanted.cause, jobs.c.batch_id: wanted.batch_id}
     where += [column == value for column, value in exact.items() if value is not None]
+    for column, value in ((follow_ups.c.parent_id, wanted.parent_id), (follow_ups.c.chain_id, wanted.chain_id)):
+        if value is not None:
+            where.append(jobs.c.id.in_(sa.select(follow_ups.c.job_id).where(column == value)))
     for key, value in wanted.labels:
         pair = (job_labels.c.job_id == jobs.c.id) & (job_labels.c.key == key) & (job_labels.c.value == value)
         where.append(sa.exists().where(pair))

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 # The newest revision in `migrations/versions`; a test compares.
-REVISION = "0017"
+REVISION = "0018"
 
 metadata = sa.MetaData(
     naming_convention={
@@ -137,6 +137,8 @@ jobs = sa.Table(
     sa.Column("concurrency_key", sa.String(200)),
     # A limit keeps it back: see ``parking``. Always false for a job that has none.
     sa.Column("parked", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The pause that holds it, while it is queued: see ``pauses``. Then it is parked as well.
+    _id("paused_by"),
     # A limit of its tenant or kind concerns it until it ends.
     sa.Column("limited", sa.Boolean, nullable=False, server_default=sa.false()),
     # Of its tenant's jobs with the same one, a single one has not ended.
@@ -183,8 +185,8 @@ jobs = sa.Table(
         "concurrency_key",
         "kind",
         "place",
-        sqlite_where=sa.text("parked = 1 AND state = 'queued'"),
-        postgresql_where=sa.text("parked AND state = 'queued'"),
+        sqlite_where=sa.text("parked = 1 AND state = 'queued' AND paused_by IS NULL"),
+        postgresql_where=sa.text("parked AND state = 'queued' AND paused_by IS NULL"),
     ),
     sa.Index(
         "ix_jobs_of_batch",

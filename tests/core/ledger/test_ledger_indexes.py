@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from tasks.core.clock import now
-from tasks.core.ledger import Ledger, carrying, fleet, limits, parking, queries, transitions
+from tasks.core.ledger import Ledger, carrying, fleet, limits, parking, pauses, queries, transitions
+from tasks.core.ledger.audit import AT_THE_MACHINE
 from tasks.core.ledger.prepared import Prepared, Runner
 from tasks.core.ledger.tenants import Tenant
 from tests.samples import a_job
@@ -56,6 +57,8 @@ def plans(asked: Ledger, monkeypatch: pytest.MonkeyPatch) -> Plans:
 def test_what_is_asked_all_the_time_reads_no_finished_job(asked: Ledger, tenant: Tenant, plans: Plans) -> None:
     """Not the number of jobs that there ever were decides what a turn costs."""
     limits.set_limit(asked, limits.Limit(tenant.id, limits.ALL, most_at_once=1))
+    made, _ = pauses.pause(asked, pauses.Scope(kind="a.b"), by=AT_THE_MACHINE)
+    pauses.resume(asked, made.id, by=AT_THE_MACHINE)
     questions = {
         "backlogs": lambda: carrying.backlogs(asked, ["maintenance", "critical"]),
         "take_due": lambda: carrying.take_due(asked, "maintenance"),
@@ -68,9 +71,12 @@ def test_what_is_asked_all_the_time_reads_no_finished_job(asked: Ledger, tenant:
         "give_way": lambda: carrying.give_way(asked, "maintenance", patience_s=1),
         "anything_parked": lambda: parking.anything_parked(asked),
         "release": lambda: parking.release(asked),
+        "tend": lambda: pauses.tend(asked),
+        "let_go": lambda: pauses.let_go(asked),
+        "held_counts": lambda: pauses.held_counts(asked),
         "queue_depths": lambda: queries.queue_depths(asked, at=now()),
     }
-    narrow = ("ix_jobs_queued", "ix_jobs_held", "ix_jobs_expiring", "ix_jobs_parked", "ix_jobs_limited")
+    narrow = [f"ix_jobs_{name}" for name in ("queued", "held", "expiring", "parked", "limited", "paused")]
     wide = {}
     for name, ask in questions.items():
         plans.clear()
