@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from types import MappingProxyType
 
 from app import (
@@ -142,11 +143,12 @@ def open_services(
             carrier = _open_carriage(kernel)
             opening.callback(carrier.close)
         dispatcher = LiveDispatcher(kernel.ledger, lease_s=settings.lease_s)
+        workers = LiveWorkers(kernel.ledger, lease_s=settings.lease_s)
         hub = Hub(kernel)
         opening.callback(hub.close)
         tenant_hub = TenantHub(kernel.ledger, _tenant_reader(settings))
         opening.callback(tenant_hub.close)
-        monitor_hub = MonitorHub(kernel, dispatcher, fleet.queues_now)
+        monitor_hub = MonitorHub(kernel, dispatcher, partial(fleet.queues_now, live=workers))
         opening.callback(monitor_hub.close)
         knowledge_desk = _open_knowledge(kernel, tenant_hub)
         opening.callback(knowledge_desk.close)
@@ -166,9 +168,9 @@ def open_services(
             knowledge=knowledge_desk,
             waiter=HubWaiter(hub, kernel.ledger),
             keyring=Keyring(kernel.ledger),
-            workers=LiveWorkers(kernel.ledger, lease_s=settings.lease_s),
+            workers=workers,
             dispatcher=dispatcher,
-            metrics=Metrics(kernel.ledger, dispatcher),
+            metrics=Metrics(kernel.ledger, workers, dispatcher),
             quotas=Quotas(kernel.ledger, kernel.limits),
             telemetry=telemetry,
             aside=aside,

@@ -1,7 +1,8 @@
 """How the queues stand and which workers serve them."""
 
-from collections import Counter, defaultdict
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Self
 
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
@@ -11,18 +12,37 @@ from pydantic import BaseModel, Field
 from app.answers import json_answer
 from app.auth import tenant_id
 from app.inputs import checked
+from app.live import LiveWorkers
 from app.openapi import SECURITY, answer, problems
 from app.pauses import PauseRecord, shown_pauses
-from app.services import Services, services
+from app.services import services
+from app.standing import Standing, standings
 from tasks.core.clock import now
-from tasks.core.ledger import Ledger, fleet, pauses, queries, routing
-from tasks.core.ledger.fleet import Worker, WorkerState
-from tasks.core.ledger.queries import QueueDepth
-from tasks.core.matching import offers_of, place_among
-from tasks.core.records import JobState
+from tasks.core.durations import Durations
+from tasks.core.ledger import Ledger, fleet, pauses
+from tasks.core.ledger.fleet import Worker
+from tasks.core.matching import offers_of
 from tasks.core.spec import Queue
 
 bp = APIBlueprint("fleet", __name__, abp_tags=[Tag(name="fleet")], abp_security=SECURITY)
+
+
+class TimesRecord(BaseModel):
+    """How long jobs of the last hour took; null without any."""
+
+    count: int
+    mean_s: float | None
+    p50_s: float | None = Field(description="Half of them took no longer, as far as the bounds tell.")
+    p95_s: float | None
+    at_most: dict[str, int] = Field(description="How many took at most so many seconds; `+Inf`: all.")
+
+    @classmethod
+    def of(cls, durations: Durations) -> Self:
+        """Make the record."""
+        quantiles = {"p50_s": durations.quantile_s(0.5), "p95_s": durations.quantile_s(0.95)}
+        told = {"mean_s": durations.mean_s} | quantiles
+        rounded = {name: None if value is None else round(value, 3) for name, value in told.items()}
+        return cls(count=durations.count, at_most=dict(durations.cumulative()), **rounded)
 
 
 class QueueFigures(BaseModel):
@@ -36,25 +56,40 @@ class QueueFigures(BaseModel):
     oldest_waiting_s: float | None
     workers: int = Field(description="Live workers that serve it.")
     slots: int = Field(description="Jobs that these can run at a time.")
+    arrived_1h: int
     succeeded_1h: int
     failed_1h: int
     cancelled_1h: int
+    advised_workers: int = Field(description="As `GET /api/advice` explains.")
     paused: int = Field(description="Of the waiting and delayed ones, those that a pause holds.")
 
 
 class QueueRecord(QueueFigures):
-    """How a queue stands, and what keeps its jobs back."""
+    """How a queue stands, how fast it goes, and what keeps its jobs back."""
 
+    arrived_per_s: float = Field(description="In the last five minutes.")
+    ended_per_s: float
+    wait: TimesRecord = Field(description="Until the first start, of jobs that ended in the last hour.")
+    run: TimesRecord = Field(description="Of their last attempts.")
     unmatched: dict[str, int] = Field(
         description="Queued jobs whose requirements no live worker meets, by the first that nobody does."
     )
     pauses: list[PauseRecord] = Field(description="That hold jobs of it; of other tenants' only for operators.")
 
 
+class ScalingRecord(BaseModel):
+    """What a scaler reads: numbers always."""
+
+    active: int = Field(description="Jobs that wait or run, but for those that a limit or a pause keeps back.")
+    oldest_waiting_s: float = Field(description="Since the oldest of them was due; 0 when none waits.")
+    advised_workers: int
+
+
 class QueueList(BaseModel):
     """All six queues."""
 
     queues: list[QueueRecord]
+    scaling: dict[Queue, ScalingRecord] = Field(description="The same by queue, for a scaler.")
 
 
 class WorkerRecord(BaseModel):
@@ -91,57 +126,60 @@ MODELS: tuple[type[BaseModel], ...] = (QueueList, WorkerList)
 @bp.get("/api/queues", responses={200: answer(QueueList, "All six."), **problems(401, 503)})
 @checked
 def list_queues() -> Response:
-    """List the queues with their depth, age, workers and what ended in the last hour."""
+    """List the queues with their depth, age, workers, rates, and how many workers are advised."""
     at = services()
-    shown, unmatched = shown_pauses(at), _unmatched(at)
-    queues = [
-        QueueRecord(**one.model_dump(), unmatched=dict(unmatched[one.queue]), pauses=shown.of_queue(one.queue))
-        for one in queues_now(at.kernel.ledger)
-    ]
-    return json_answer(QueueList(queues=queues))
+    found, shown = standings(at.kernel.ledger, at.workers, at=now()), shown_pauses(at)
+    figures = _figures(at.kernel.ledger, found)
+    queues = [_record(few, one, held_by=shown.of_queue(one.queue)) for few, one in zip(figures, found, strict=True)]
+    return json_answer(QueueList(queues=queues, scaling={one.queue: _scaling(one) for one in found}))
 
 
-def queues_now(ledger: Ledger) -> list[QueueFigures]:
+def queues_now(ledger: Ledger, live: LiveWorkers) -> list[QueueFigures]:
     """Return how the six queues stand."""
-    at = now()
-    depths = queries.queue_depths(ledger, at=at)
-    ended = queries.finished_counts(ledger, since=at - timedelta(hours=1))
-    workers = [worker for worker in fleet.live_workers(ledger) if worker.state == WorkerState.UP]
+    return _figures(ledger, standings(ledger, live, at=now()))
+
+
+def _figures(ledger: Ledger, found: Sequence[Standing]) -> list[QueueFigures]:
     held = pauses.held_counts(ledger)
-    queues = []
-    for queue in Queue:
-        depth = depths.get(queue) or QueueDepth(queue, 0, 0, 0, 0, None)
-        since = depth.oldest_waiting_at
-        serving = [worker for worker in workers if queue in offers_of(worker).queues]
-        queues.append(
-            QueueFigures(
-                queue=queue,
-                waiting=depth.waiting,
-                delayed=depth.delayed,
-                published=depth.published,
-                running=depth.running,
-                oldest_waiting_s=None if since is None else round(max(0.0, (at - since).total_seconds()), 3),
-                workers=len(serving),
-                slots=sum(worker.slots for worker in serving),
-                succeeded_1h=ended.get((queue, JobState.SUCCEEDED), 0),
-                failed_1h=ended.get((queue, JobState.FAILED), 0),
-                cancelled_1h=ended.get((queue, JobState.CANCELLED), 0),
-                paused=sum(by.get(queue, 0) for by in held.values()),
-            )
+    return [
+        QueueFigures(
+            queue=one.queue,
+            waiting=one.depth.waiting,
+            delayed=one.depth.delayed,
+            published=one.depth.published,
+            running=one.depth.running,
+            oldest_waiting_s=None if one.oldest_waiting_s is None else round(one.oldest_waiting_s, 3),
+            workers=one.workers,
+            slots=one.slots,
+            arrived_1h=one.last_hour.arrived,
+            succeeded_1h=one.last_hour.succeeded,
+            failed_1h=one.last_hour.failed,
+            cancelled_1h=one.last_hour.cancelled,
+            advised_workers=one.staffing.workers,
+            paused=sum(by.get(one.queue, 0) for by in held.values()),
         )
-    return queues
+        for one in found
+    ]
 
 
-def _unmatched(at: Services) -> dict[str, Counter[str]]:
-    found = defaultdict[str, Counter[str]](Counter)
-    counted = routing.unmatched_counts(at.kernel.ledger)
-    ran_on = routing.ran_on(at.kernel.ledger, [line for line, _, _ in counted])
-    live = at.workers.all() if counted else []
-    for line, backend, count in counted:
-        unmet = at.workers.unmet_for(line.asked(place_among(live, ran_on.get(line))), backend=backend)
-        if unmet is not None:
-            found[line.queue][unmet.what] += count
-    return found
+def _record(few: QueueFigures, one: Standing, *, held_by: list[PauseRecord]) -> QueueRecord:
+    return QueueRecord(
+        **few.model_dump(),
+        arrived_per_s=round(one.arrived_per_s, 4),
+        ended_per_s=round(one.ended_per_s, 4),
+        wait=TimesRecord.of(one.last_hour.waited),
+        run=TimesRecord.of(one.last_hour.ran),
+        unmatched=dict(one.unmatched),
+        pauses=held_by,
+    )
+
+
+def _scaling(one: Standing) -> ScalingRecord:
+    return ScalingRecord(
+        active=one.demand.waiting + one.demand.running,
+        oldest_waiting_s=round(one.oldest_ready_s, 3),
+        advised_workers=one.staffing.workers,
+    )
 
 
 @bp.get("/api/workers", responses={200: answer(WorkerList, "The live ones."), **problems(401, 503)})

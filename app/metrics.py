@@ -6,12 +6,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from app.live import LiveDispatcher
+from app.live import LiveDispatcher, LiveWorkers
+from app.queue_metrics import queue_metrics
 from tasks.core.clock import now
 from tasks.core.errors import LedgerUnavailable
-from tasks.core.ledger import Ledger, cached_results, deliveries, fleet, outbox, pauses, queries, tenants, totals
-from tasks.core.ledger.queries import QueueDepth
-from tasks.core.matching import offers_of
+from tasks.core.ledger import Ledger, cached_results, deliveries, outbox, pauses, tenants, totals
 from tasks.core.spec import Queue
 
 # From what an accept takes to what a long poll may.
@@ -21,7 +20,7 @@ _BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60
 class Metrics:
     """What this process counts. ``open_streams`` is counted by whoever serves streams, by transport."""
 
-    def __init__(self, ledger: Ledger, dispatcher: LiveDispatcher) -> None:
+    def __init__(self, ledger: Ledger, live: LiveWorkers, dispatcher: LiveDispatcher) -> None:
         self._registry = CollectorRegistry()
         self.requests = Counter(
             "switchyard_http_requests",
@@ -52,7 +51,7 @@ class Metrics:
         self.open_streams = Gauge(
             "switchyard_open_streams", "Streams that clients hold open here.", ("transport",), registry=self._registry
         )
-        self._registry.register(_LedgerCollector(ledger, dispatcher))
+        self._registry.register(_LedgerCollector(ledger, live, dispatcher))
 
     def submissions(self) -> tuple[dict[str, int], dict[str, int]]:
         """Return how many jobs were accepted, and answered with an earlier one, by kind."""
@@ -87,8 +86,9 @@ class Metrics:
 
 
 class _LedgerCollector(Collector):
-    def __init__(self, ledger: Ledger, dispatcher: LiveDispatcher) -> None:
+    def __init__(self, ledger: Ledger, live: LiveWorkers, dispatcher: LiveDispatcher) -> None:
         self._ledger = ledger
+        self._live = live
         self._dispatcher = dispatcher
 
     def describe(self) -> Iterable[Metric]:
@@ -107,28 +107,11 @@ class _LedgerCollector(Collector):
         return [up, *metrics]
 
     def _from_ledger(self) -> Iterable[Metric]:
-        at = now()
-        depths = queries.queue_depths(self._ledger, at=at)
-        workers = fleet.live_workers(self._ledger)
-        jobs = GaugeMetricFamily("switchyard_queue_jobs", "Active jobs.", labels=("queue", "state"))
-        oldest = GaugeMetricFamily("switchyard_queue_oldest_seconds", "Age of the oldest due job.", labels=("queue",))
-        up = GaugeMetricFamily("switchyard_workers", "Workers that beat.", labels=("queue", "state"))
-        slots = GaugeMetricFamily("switchyard_worker_slots", "Jobs that live workers can run.", labels=("queue",))
         leads = GaugeMetricFamily("switchyard_dispatcher_up", "Whether a dispatcher leads; without one nobody rescues.")
         leads.add_metric((), self._dispatcher.leads())
-        for queue in Queue:
-            depth = depths.get(queue) or QueueDepth(queue, 0, 0, 0, 0, None)
-            for state in ("waiting", "delayed", "published", "running"):
-                jobs.add_metric((queue, state), getattr(depth, state))
-            since = depth.oldest_waiting_at
-            oldest.add_metric((queue,), 0.0 if since is None else max(0.0, (at - since).total_seconds()))
-            serving = [worker for worker in workers if queue in offers_of(worker).queues]
-            for state in sorted(fleet.LIVE):
-                up.add_metric((queue, state), sum(worker.state == state for worker in serving))
-            ready = (worker for worker in serving if worker.state != fleet.WorkerState.STANDBY)
-            slots.add_metric((queue,), sum(worker.slots for worker in ready))
+        queues = queue_metrics(self._ledger, self._live, at=now())
         others = (*self._of_pauses(), *self._of_outbox(), *self._of_callbacks(), *self._of_cache(), self._of_uploads())
-        return (jobs, oldest, up, slots, leads, *others)
+        return (*queues, leads, *others)
 
     def _of_pauses(self) -> Iterable[Metric]:
         paused = GaugeMetricFamily(

@@ -83,6 +83,8 @@ class Needs(TypedDict, total=False):
     """Jobs are to go on at once when a machine dies."""
     has_redis: bool
     """Whether Redis may be run."""
+    measured: bool
+    """Take ``jobs_per_day`` and ``job_s`` from what the server measured in the last hour, unless they are said."""
 
 
 class JobFilters(TypedDict, total=False):

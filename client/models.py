@@ -279,6 +279,16 @@ class Kind(Record):
     waiting_for: str | None = None
 
 
+class Times(Record):
+    """How long jobs of the last hour took; ``at_most`` counts those that took at most so many seconds."""
+
+    count: int = 0
+    mean_s: float | None = None
+    p50_s: float | None = None
+    p95_s: float | None = None
+    at_most: dict[str, int] = {}
+
+
 class QueueInfo(Record):
     """How busy one queue is."""
 
@@ -292,6 +302,7 @@ class QueueInfo(Record):
     slots: int = 0
     unmatched: dict[str, int] = {}
     """Queued jobs whose requirements no live worker meets, by the first that nobody does."""
+    arrived_1h: int = 0
     succeeded_1h: int = 0
     failed_1h: int = 0
     cancelled_1h: int = 0
@@ -299,6 +310,11 @@ class QueueInfo(Record):
     """Jobs that a pause holds."""
     pauses: tuple[dict[str, Any], ...] = ()
     """The pauses that hold jobs of it: ``id``, ``queue``, ``kind``, ``tenant``, ``reason``, ``since``, ``until``."""
+    arrived_per_s: float = 0.0
+    ended_per_s: float = 0.0
+    wait: Times = Times()
+    run: Times = Times()
+    advised_workers: int = 0
 
 
 class BackendInfo(Record):
@@ -317,6 +333,21 @@ class BackendInfo(Record):
     traits: dict[str, str] = {}
 
 
+class QueueAdvice(Record):
+    """How many workers a queue needs, by what was measured of it, and why."""
+
+    queue: str
+    workers: int = 0
+    advised_workers: int = 0
+    change: str = ""
+    arrived_per_s: float = 0.0
+    job_s: float | None = None
+    waiting: int = 0
+    running: int = 0
+    reasons: tuple[str, ...] = ()
+    command: str = ""
+
+
 class Advice(Record):
     """What to run for a purpose, and why. ``slots`` is how many jobs the least of the workers run at a time."""
 
@@ -329,6 +360,7 @@ class Advice(Record):
     commands: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    queues: tuple[QueueAdvice, ...] = ()
 
 
 class WorkerInfo(Record):

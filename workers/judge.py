@@ -1,4 +1,4 @@
-"""What whoever leads does with the ledger alone: rescue, expire, have swept, relay what was not told."""
+"""What whoever leads does with the ledger alone: rescue, expire, have swept, count, relay what was not told."""
 
 import time
 from collections.abc import Callable
@@ -7,8 +7,9 @@ from datetime import timedelta
 import structlog
 
 from tasks.core.clock import now
+from tasks.core.errors import LedgerUnavailable
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import fleet, state_events, transitions
+from tasks.core.ledger import fleet, rates, state_events, transitions
 from tasks.core.ledger.fleet import Worker
 from tasks.core.outcome import settle_lost
 from tasks.core.records import Cause
@@ -20,6 +21,7 @@ log = structlog.get_logger()
 
 # State events younger than this are still on their way by the hand of whoever made them.
 _RELAY_AFTER_S = 2.0
+_COUNT_EVERY_S = 1.0
 
 
 class Judge:
@@ -36,6 +38,7 @@ class Judge:
         self.live: list[Worker] = []
         """The live workers, as of the newest ``act``."""
         self._sweeps = SweepTimer(kernel)
+        self._counts = Every(_COUNT_EVERY_S)
 
     def reset(self) -> None:
         """Forget everything: judge nobody for a full lease, and give every attempt its whole time anew."""
@@ -52,6 +55,8 @@ class Judge:
         self._retry_silent()
         self._expire()
         self._sweeps.tick()
+        if self._counts.is_due():
+            self._count()
 
     def _rescue(self) -> None:
         ledger = self._kernel.ledger
@@ -74,6 +79,13 @@ class Judge:
         for attempt in self.listening.silent(fleet.watched(self._kernel.ledger)):
             message = f"The attempt gave no sign of life for {attempt.silence_s:g} s."
             self._settle(attempt.job_id, attempt.fence, worker=attempt.worker, cause=Cause.SILENT, message=message)
+
+    def _count(self) -> None:
+        try:
+            rates.count(self._kernel.ledger)
+        except LedgerUnavailable as exc:
+            # It is done the next time, and is no reason to forget who was seen alive.
+            log.warning("traffic_not_counted", reason=str(exc))
 
     def _settle(self, job_id: str, fence: int, *, worker: str, cause: Cause, message: str) -> None:
         ledger = self._kernel.ledger

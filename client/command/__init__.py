@@ -24,6 +24,7 @@ from client.command import (
     sites,
     tools,
     webhooks,
+    workers,
 )
 from client.command.exits import Exit, exit_of, report
 from client.command.session import Session, backend_option
@@ -82,7 +83,7 @@ for command in (
     changes.erase,
     fleet.kinds,
     fleet.queues,
-    fleet.workers,
+    workers.workers,
     fleet.backends,
     fleet.advise,
     control.pause,

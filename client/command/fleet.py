@@ -7,9 +7,9 @@ import click
 from client.calls import Needs
 from client.command.exits import Exit
 from client.command.jobs import pass_session
-from client.command.plain import clean, domain_event_line, seconds, size
+from client.command.plain import clean, domain_event_line, seconds
 from client.command.session import Session, json_flag
-from client.models import Kind
+from client.models import Advice, Kind, QueueAdvice
 
 
 @click.command()
@@ -66,6 +66,11 @@ _QUEUE_COLUMNS = {
     "workers": lambda row: row.workers,
     "slots": lambda row: row.slots,
     "unmatched": lambda row: ", ".join(f"{count} {what}" for what, count in row.unmatched.items()) or "-",
+    "advised": lambda row: row.advised_workers,
+    "in/min": lambda row: f"{row.arrived_per_s * 60:.1f}",
+    "out/min": lambda row: f"{row.ended_per_s * 60:.1f}",
+    "wait p95": lambda row: seconds(row.wait.p95_s),
+    "run p95": lambda row: seconds(row.run.p95_s),
     "succeeded 1h": lambda row: row.succeeded_1h,
     "failed 1h": lambda row: row.failed_1h,
 }
@@ -99,6 +104,7 @@ _BACKEND_COLUMNS = {
 @click.option("--people", type=click.IntRange(0), help="Who rely on it.")
 @click.option("--must-survive", is_flag=True, help="Jobs are to go on at once when a machine dies.")
 @click.option("--no-redis", is_flag=True, help="Redis may not be run.")
+@click.option("--measured", is_flag=True, help="Take the number of jobs and how long they take from the last hour.")
 @json_flag
 @pass_session
 def advise(
@@ -111,8 +117,9 @@ def advise(
     people: int | None,
     must_survive: bool,
     no_redis: bool,
+    measured: bool,
 ) -> Exit:
-    """Tell which backend, how many workers and which ledger a purpose needs, and why."""
+    """Tell how many workers each queue needs now; or, for a purpose, which backend, workers and ledger. And why."""
     needs: Needs = {
         "sites": sites,
         "jobs_per_day": jobs_per_day,
@@ -120,26 +127,28 @@ def advise(
         "people": people,
         "must_survive": must_survive,
         "has_redis": not no_redis,
+        "measured": measured,
     }
     with session.client() as client:
         found = client.advice(**needs)
+    is_said = (
+        must_survive or no_redis or measured or any(one is not None for one in (sites, jobs_per_day, job_s, people))
+    )
+    session.show(found, _for_purpose(found) if is_said else "\n".join(map(_for_queue, found.queues)))
+    return Exit.OK
+
+
+def _for_queue(queue: QueueAdvice) -> str:
+    live = f"{queue.workers} live" if queue.change == "none" else f"{queue.workers} live, so {queue.change}"
+    return clean(f"{queue.queue}: {queue.advised_workers} advised, {live}. {' '.join(queue.reasons)}")
+
+
+def _for_purpose(found: Advice) -> str:
     count = "-".join(map(str, dict.fromkeys([found.least_workers, found.most_workers])))
     workers = f"{count} workers" if found.backend == "queue" else "one runner"
     head = f"{found.backend}: {workers}, {found.slots} jobs at a time, {found.ledger}"
     marked = [*(f"- {one}" for one in found.reasons), *(f"! {one}" for one in found.warnings)]
-    session.show(found, "\n".join(map(clean, [head, *marked, *(f"  {one}" for one in found.commands)])))
-    return Exit.OK
-
-
-@click.command()
-@json_flag
-@pass_session
-def workers(session: Session) -> Exit:
-    """List the live workers."""
-    with session.client() as client:
-        rows = client.workers()
-    session.table("workers", rows, _WORKER_COLUMNS)
-    return Exit.OK
+    return "\n".join(map(clean, [head, *marked, *(f"  {one}" for one in found.commands)]))
 
 
 @click.command()
@@ -157,19 +166,3 @@ def events(
         for event in client.domain_events(types, job_id=job_id, after=after, follow=is_followed):
             session.show(event, domain_event_line(event))
     return Exit.OK
-
-
-_WORKER_COLUMNS = {
-    "name": lambda row: row.name,
-    "state": lambda row: row.state,
-    "pid": lambda row: row.pid if row.pid is not None else "-",
-    "queues": lambda row: ",".join(row.queues),
-    "slots": lambda row: row.slots,
-    "jobs": lambda row: len(row.jobs),
-    "uptime": lambda row: seconds(row.uptime_s),
-    "memory": lambda row: size(row.rss_bytes),
-    "offers": lambda row: ",".join(row.capabilities),
-    "labels": lambda row: ",".join(row.labels) or "-",
-    "per job": lambda row: size(row.memory_mb << 20) if row.memory_mb else "-",
-    "takes yours": lambda row: "yes" if row.serves_you else "no",
-}

@@ -4,13 +4,22 @@ from typing import Any
 
 import pytest
 
+from app.services import Services
 from app.sizing import SLOTS, Needs, Sizing, sizing
 from client.command import cli
+from tasks.core.kernel import Kernel
+from tasks.core.ledger.schema import jobs
 from tasks.core.spec import Queue
-from tests.app.conftest import Caller
+from tests.app.conftest import Caller, add_worker, claim, finish
 from workers.profiles import PROFILES
 
 PATH = "/api/advice"
+
+
+def move(kernel: Kernel, queue: str) -> None:
+    """Let all jobs be of another queue, for which there are no small kinds."""
+    with kernel.ledger.write() as connection:
+        connection.execute(jobs.update().values(queue=queue))
 
 
 def short(found: Sizing) -> tuple[str, int, int]:
@@ -78,6 +87,26 @@ def test_advice_is_given_over_http(alice: Caller) -> None:
     assert ["SWITCHYARD_PROFILE=local python -m workers local --with-web --slots 4"] == found["commands"]
     for query in ("sites=-1", "sites=x", "job_s=0", "job_s=nan", "must_survive=maybe", "x=1"):
         assert 422 == alice.get(f"{PATH}?{query}").status_code, query
+
+
+def test_each_queue_is_advised_by_what_was_measured(alice: Caller, services: Services) -> None:
+    """In words; and what an hour tells of a day, unless something else is said."""
+    kernel = services.kernel
+    add_worker(kernel)
+    finish(kernel, claim(kernel, alice.submit()["id"]))
+    alice.submit()
+    found = {queue["queue"]: queue for queue in alice.get(PATH).json["queues"]}
+    assert [*Queue] == list(found)
+    queue = found["maintenance"]
+    assert (1, 1, 1, "none") == (queue["workers"], queue["advised_workers"], queue["waiting"], queue["change"])
+    assert "1 wait and are to be done in 10 minutes" in queue["reasons"][1]
+    assert "switchyard workers scale maintenance=1" == queue["command"]
+    assert (0, "more") == (found["voice"]["workers"], found["voice"]["change"])
+    assert "no job of the queue crawler has ended" in alice.get(f"{PATH}?measured=true").json["reasons"][0]
+    move(kernel, "crawler")
+    measured = alice.get(f"{PATH}?measured=true&job_s=3600").json
+    assert "Measured: 2 jobs came to the queue crawler within the hour" in measured["reasons"][0]
+    assert "16 jobs of 3600 s within eight hours" in " ".join(measured["reasons"])
 
 
 def test_what_is_advised_can_be_typed() -> None:

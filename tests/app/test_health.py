@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from pydantic_core import from_json, to_json
 
 from app.openapi import API
 from app.services import Services, services_of
-from tasks.core.ledger import leases, transitions
+from deploy.manifests import Place, roles, scaling
+from tasks.core.clock import now
+from tasks.core.ledger import leases, rates, transitions
 from tasks.core.settings import Settings
+from tasks.core.spec import Queue
 from tests.app.conftest import Caller, add_worker, claim, finish
 from tests.samples import FakeClock
 
@@ -168,6 +172,47 @@ def test_queue_counts_what_waits_runs_and_ended(alice: Caller, services: Service
     assert (queue["waiting"], queue["delayed"], queue["succeeded_1h"]) == (1, 1, 1)
     assert (queue["workers"], queue["slots"]) == (1, 2)
     assert queue["oldest_waiting_s"] >= 0
+    assert (3, 1, 1) == (queue["arrived_1h"], queue["wait"]["count"], queue["run"]["at_most"]["+Inf"])
+    assert 0 < queue["ended_per_s"] < queue["arrived_per_s"]
+    assert 0 <= queue["run"]["p50_s"] <= queue["run"]["p95_s"]
+
+
+def test_kubernetes_finds_what_its_manifests_ask_for(alice: Caller) -> None:
+    """A number at each trigger's place, and an answer to each probe."""
+    answer = alice.get("/api/queues").json
+    triggers = [trigger["metadata"] for one in scaling(Place())[1:] for trigger in one["spec"]["triggers"]]
+    assert 3 * len(Queue) == len({trigger["valueLocation"] for trigger in triggers})
+    for trigger in triggers:
+        number = reduce(lambda found, name: found[name], trigger["valueLocation"].split("."), answer)
+        assert isinstance(number, int | float), trigger
+    [web] = [one for one in roles(Place()) if (one["kind"], one["metadata"]["name"]) == ("Deployment", "web")]
+    [container] = web["spec"]["template"]["spec"]["containers"]
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert 200 == alice.get(container[probe]["httpGet"]["path"]).status_code
+
+
+def test_scaler_reads_numbers_by_the_queues_name(alice: Caller) -> None:
+    """Also where nothing waits."""
+    alice.submit()
+    scaling = alice.get("/api/queues").json["scaling"]
+    assert {"active": 0, "oldest_waiting_s": 0.0, "advised_workers": 1} == scaling["ai"]
+    assert (1, 1) == (scaling["maintenance"]["active"], scaling["maintenance"]["advised_workers"])
+
+
+def test_rates_are_scraped_as_the_ledger_counted_them(alice: Caller, services: Services) -> None:
+    """Counters and histograms of each queue, from whichever process answers."""
+    kernel = services.kernel
+    finish(kernel, claim(kernel, alice.submit()["id"]))
+    rates.count(kernel.ledger, at=now() + timedelta(seconds=20), most_steps=99)
+    text = alice.get("/metrics").text
+    for line in (
+        'switchyard_queue_arrived_total{queue="maintenance"} 1.0',
+        'switchyard_queue_ended_total{queue="maintenance",state="succeeded"} 1.0',
+        'switchyard_queue_run_seconds_bucket{le="+Inf",queue="maintenance"} 1.0',
+        'switchyard_queue_wait_seconds_count{queue="maintenance"} 1.0',
+        'switchyard_workers_advised{queue="voice"} 1.0',
+    ):
+        assert line in text
 
 
 def test_kind_is_runnable_when_a_worker_serves_it(alice: Caller, services: Services) -> None:

@@ -195,7 +195,18 @@ class ScriptedServer:
         rule("/api/kinds/<name>", view_func=lambda name: {"crawling.site": CRAWL}[name], endpoint="kind")
         rule("/api/queues", view_func=lambda: {"queues": [{"queue": "crawler", "waiting": 2}]}, endpoint="queues")
         rule("/api/workers", view_func=lambda: {"workers": [{"name": "crawler@host#1", "pid": 7}]}, endpoint="workers")
+        rule("/api/advice", view_func=self._advice)
         return app
+
+    def _advice(self) -> Any:
+        why = {"change": "more", "reasons": ["Two wait."]}
+        return {
+            "backend": "queue",
+            "least_workers": 2,
+            "most_workers": 4,
+            "reasons": [str(dict(request.args))],
+            "queues": [{"queue": "crawler", "workers": 1, "advised_workers": 2, **why}],
+        }
 
     def _before(self) -> Response | None:
         self.seen.append((request.method, request.path))

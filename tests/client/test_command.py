@@ -100,6 +100,7 @@ def test_submit_writes_json_with_o(switchyard: Command, capsys: pytest.CaptureFi
         ["kinds", "crawling.site"],
         ["queues"],
         ["workers"],
+        ["advise"],
         ["result", "job-1"],
         ["artifacts", "job-1"],
         ["settings"],
@@ -117,6 +118,16 @@ def test_json_is_one_object(
     server.job().run().succeed(pages=1)
     assert switchyard(*(["--json", *arguments] if before else [*arguments, "--json"])) == 0
     assert isinstance(json.loads(capsys.readouterr().out), dict)
+
+
+def test_advice_is_of_each_queue_or_for_a_purpose(switchyard: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a word of what it is for, how many workers each queue needs now."""
+    assert (0, 0) == (switchyard("advise"), switchyard("advise", "--measured", "--people", "3"))
+    queue, head, *rest = capsys.readouterr().out.splitlines()
+    assert "crawler: 2 advised, 1 live, so more. Two wait." == queue
+    assert head.startswith("queue: 2-4 workers")
+    assert "'measured': 'true'" in rest[0]
+    assert "'people': '3'" in rest[0]
 
 
 @pytest.mark.parametrize("command", [["watch"], ["logs"]])

@@ -17,7 +17,7 @@ from tasks.core.ledger.matching_tables import IS_MATCHED
 from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, job_of
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import IS_PLAIN, IS_READY, IS_RUNNING, attempts, job_labels, jobs
-from tasks.core.records import TERMINAL, AttemptRecord, Job, JobError, JobState, ran_in
+from tasks.core.records import AttemptRecord, Job, JobError, JobState, ran_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,10 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """How a queue stands."""
+    """How a queue stands. Of what waits, ``parked`` is kept back by a limit: more workers would not help it.
+
+    ``oldest_ready_at`` is since when the oldest of the others could have run.
+    """
 
     queue: str
     waiting: int
@@ -70,6 +73,8 @@ class QueueDepth:
     published: int
     running: int
     oldest_waiting_at: datetime | None
+    parked: int = 0
+    oldest_ready_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,11 +248,16 @@ def _decode_cursor(cursor: str) -> str:
 
 def queue_depths(ledger: Ledger, *, at: datetime) -> dict[str, QueueDepth]:
     """Return how each queue with active jobs stands."""
-    columns = (jobs.c.queue, jobs.c.state, jobs.c.not_before, jobs.c.published_at, jobs.c.created_at)
+    columns = (jobs.c.queue, jobs.c.state, jobs.c.not_before, jobs.c.published_at, jobs.c.created_at, jobs.c.parked)
+    asks = jobs.c.requires.is_not(sa.null()).label("asks")
     # Each question has its own index; SQLite would answer one that asks for all of it by reading every job.
-    active = sa.union_all(*(sa.select(*columns).where(one) for one in (IS_PLAIN, IS_MATCHED, IS_RUNNING))).subquery()
+    each = (sa.select(*columns, asks).where(one) for one in (IS_PLAIN, IS_MATCHED, IS_RUNNING))
+    active = sa.union_all(*each).subquery()
     is_queued = active.c.state == JobState.QUEUED
     waiting = is_queued & sa.or_(active.c.not_before.is_(None), active.c.not_before <= at)
+    # What asks for a certain worker is ready for it once it has been sent to one.
+    is_ready = waiting & (active.c.parked == sa.false()) & (~active.c.asks | active.c.published_at.is_not(None))
+    due_at = sa.case((active.c.not_before > active.c.created_at, active.c.not_before), else_=active.c.created_at)
     statement = sa.select(
         active.c.queue,
         _count(waiting).label("waiting"),
@@ -255,6 +265,8 @@ def queue_depths(ledger: Ledger, *, at: datetime) -> dict[str, QueueDepth]:
         _count(is_queued & active.c.published_at.is_not(None)).label("published"),
         _count(active.c.state == JobState.RUNNING).label("running"),
         sa.func.min(sa.case((waiting, active.c.created_at))).label("oldest_waiting_at"),
+        _count(waiting & active.c.parked).label("parked"),
+        sa.func.min(sa.case((is_ready, due_at))).label("oldest_ready_at"),
     ).group_by(active.c.queue)
     with ledger.read() as connection:
         return {row.queue: QueueDepth(**row._mapping) for row in connection.execute(statement)}
@@ -283,17 +295,6 @@ def outcomes(ledger: Ledger, *, tenant_id: str, kind: str, since: datetime) -> l
 
 def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
     return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
-
-
-def finished_counts(ledger: Ledger, *, since: datetime) -> dict[tuple[str, str], int]:
-    """Count jobs that ended since, by queue and state."""
-    statement = (
-        sa.select(jobs.c.queue, jobs.c.state, sa.func.count())
-        .where(jobs.c.state.in_(TERMINAL), jobs.c.finished_at >= since)
-        .group_by(jobs.c.queue, jobs.c.state)
-    )
-    with ledger.read() as connection:
-        return {(queue, state): int(count) for queue, state, count in connection.execute(statement)}
 
 
 def counts_of_kinds(ledger: Ledger, *, tenant_id: str, kinds: Sequence[str]) -> dict[str, dict[str, int]]:

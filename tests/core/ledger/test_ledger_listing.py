@@ -127,9 +127,18 @@ def test_queue_depths_count_each_job_once(ledger: Ledger, tenant: Tenant) -> Non
     accepted(ledger, tenant, queue="ai", not_before=ago(-60))
     ended(ledger, tenant, JobState.FAILED, queue="voice")
     assert {
-        "maintenance": QueueDepth("maintenance", 2, 1, 1, 1, oldest.created_at),
+        "maintenance": QueueDepth("maintenance", 2, 1, 1, 1, oldest.created_at, 0, oldest.created_at),
         "ai": QueueDepth("ai", 0, 1, 0, 0, None),
     } == queries.queue_depths(ledger, at=now())
+
+
+def test_what_a_limit_keeps_back_is_told_apart(ledger: Ledger, tenant: Tenant) -> None:
+    """It waits, but makes nobody late; a delay that was asked for does not, either."""
+    kept_back = accepted(ledger, tenant, parked=True, concurrency_key="k", created_at=ago(90))
+    due = ago(10)
+    accepted(ledger, tenant, created_at=ago(60), not_before=due)
+    expected = QueueDepth("maintenance", 2, 0, 0, 0, kept_back.created_at, 1, due)
+    assert {"maintenance": expected} == queries.queue_depths(ledger, at=now())
 
 
 def test_queue_position_follows_priority_and_age(ledger: Ledger, tenant: Tenant) -> None:
@@ -137,16 +146,6 @@ def test_queue_position_follows_priority_and_age(ledger: Ledger, tenant: Tenant)
     low, first, second = (accepted(ledger, tenant, priority=priority) for priority in (10, 50, 50))
     accepted(ledger, tenant, queue="ai", priority=99)
     assert [queries.queue_position(ledger, job) for job in (low, first, second)] == [3, 1, 2]
-
-
-def test_finished_are_counted_by_queue_and_state(ledger: Ledger, tenant: Tenant) -> None:
-    """Rates come from what ended since."""
-    for state in (JobState.SUCCEEDED, JobState.SUCCEEDED, JobState.FAILED):
-        ended(ledger, tenant, state)
-    running(ledger, tenant)
-    expected = {("maintenance", "succeeded"): 2, ("maintenance", "failed"): 1}
-    assert expected == queries.finished_counts(ledger, since=ago(60))
-    assert queries.finished_counts(ledger, since=ago(-60)) == {}
 
 
 def test_read_transaction_sees_one_snapshot(ledger: Ledger, tenant: Tenant) -> None:

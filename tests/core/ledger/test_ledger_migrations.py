@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -27,6 +28,7 @@ from tasks.core.ledger import (
     leases,
     pauses,
     queries,
+    rates,
     state_events,
     totals,
     uploads,
@@ -70,6 +72,7 @@ _SINCE_0001 = {
     *("job_batches", "limits"),
     "schedules",
     "connectors",
+    "queue_minutes",
     "follow_ups",
     *("pauses", "audit"),
     *("publishing_sites", "publishing_releases", "publishing_turns"),
@@ -134,6 +137,7 @@ def fill(ledger: Ledger) -> str:
         values = {"tenant_id": tenant.id, "size": 1, "fail_fast": False, "created_at": now()}
         connection.execute(job_batches.insert().values(id=new_id(), **values))
         connection.execute(limits.insert().values(tenant_id="*", kind="a.b"))
+    rates.count(ledger, at=now() + timedelta(minutes=1), most_steps=99)
     kept(ledger, tenant)
     secrets = SealedSecrets(("key",), b"sealed")
     keep_connector(ledger, tenant.id, "translator", service={"type": "http"}, secrets=secrets)
