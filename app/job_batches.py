@@ -26,7 +26,8 @@ from tasks.core.ledger import job_batches
 from tasks.core.ledger.job_batches import JobBatch
 from tasks.core.records import BatchState
 from tasks.core.spec import JobSpec
-from tasks.dispatch import BatchAccepted, BatchPlan, Submission, cancel_batch, submit_batch
+from tasks.dispatch import BatchAccepted, cancel_batch, submit_batch
+from tasks.submission import BatchPlan, Submission
 
 log = structlog.get_logger()
 

@@ -35,7 +35,8 @@ from tasks.core.ledger.accepting import Accepted, is_key_used
 from tasks.core.matching import Requires
 from tasks.core.records import Backend, Job, JobRecord
 from tasks.core.spec import JobSpec
-from tasks.dispatch import Submission, submit
+from tasks.dispatch import submit
+from tasks.submission import Submission
 
 log = structlog.get_logger()
 

@@ -27,7 +27,7 @@ from tasks.core.records import Job
 from tasks.core.sealing import SealBroken
 from tasks.core.spec import JobSpec
 from tasks.core.uploads.references import references
-from tasks.dispatch import Submission, held_by, new_job
+from tasks.submission import Submission, held_by, new_job
 
 log = structlog.get_logger()
 

@@ -22,7 +22,8 @@ from tasks.core.schedules.plan import Plan, planned
 from tasks.core.schedules.records import SCHEDULE_LABEL, TICK_LABEL, Outcome, Schedule
 from tasks.core.spec import JobSpec
 from tasks.discovery import budget
-from tasks.dispatch import Ready, Submission, accept_ready, ready, submit
+from tasks.dispatch import accept_ready, submit
+from tasks.submission import Ready, Submission, ready
 
 log = structlog.get_logger()
 

@@ -9,8 +9,8 @@ from tasks.core.kernel import Kernel
 from tasks.core.ledger import accepting, tenants
 from tasks.core.ledger.accepting import Idempotency
 from tasks.core.ledger.audit import Actor
-from tasks.dispatch import Submission, held_by, new_job
 from tasks.maintenance.contract import SPECS, SWEEP
+from tasks.submission import Submission, held_by, new_job
 
 log = structlog.get_logger()
 

@@ -28,8 +28,8 @@ from tasks.core.ledger.schema import workers
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import JobState
 from tasks.core.settings import load_settings
-from tasks.dispatch import Submission
 from tasks.scheduling import stored
+from tasks.submission import Submission
 from tests.conftest import DEAD_REDIS_URL
 from tests.core.ledger.test_ledger_schedules import kept
 from tests.faulty.contract import ACT

@@ -24,9 +24,9 @@ from tasks.core.ledger.schedule_tables import schedules as rows
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Job
 from tasks.core.schedules.records import CatchUp, Outcome, Schedule
-from tasks.dispatch import Submission
 from tasks.registry import load_specs
 from tasks.scheduling import fire, stored, submission_for
+from tasks.submission import Submission
 from tests.samples import PING, ago
 
 SPECS = load_specs()
