@@ -9,9 +9,9 @@ from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
 from app.answers import json_answer
-from app.auth import operator_only
 from app.inputs import WHOLE_NUMBER, Input, Moment, Text, checked
 from app.openapi import SECURITY, answer, problems
+from app.operators import operator_only
 from app.pauses import known_tenant
 from app.services import services
 from tasks.core.ledger import audit, tenants

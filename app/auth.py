@@ -3,15 +3,14 @@
 import contextlib
 import os
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from flask import Flask, current_app, g, request
 
 from app.credentials import brings_its_own
 from app.services import Services
-from tasks.core.errors import ConfigurationRefused, Conflict, NotAllowed, NotAuthenticated
+from tasks.core.errors import ConfigurationRefused, Conflict, NotAuthenticated
 from tasks.core.ledger import Ledger, tenants
 from tasks.core.ledger.audit import Actor
 from tasks.core.ledger.tenants import Tenant
@@ -21,7 +20,8 @@ from tasks.core.urls import is_loopback
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-_DEV_TENANT = "development"
+DEV_TENANT = "development"
+"""Whose key a development server on loopback makes for itself."""
 _DEV_KEY_NAME = "development"
 
 
@@ -65,37 +65,6 @@ def actor() -> Actor:
     return Actor(tenant.key_id or "unknown key")
 
 
-def operator_only(view: View) -> View:
-    """Refuse everybody but the operator: keys of the tenant ``system``, which only who has a shell there can make."""
-
-    @wraps(view)
-    def asked(*args: Any, **values: Any) -> Any:
-        demand_operator()
-        return view(*args, **values)
-
-    asked.is_for_operators = True  # type: ignore[attr-defined]  # a mark for those who list the views
-    return cast("View", asked)
-
-
-def is_operator() -> bool:
-    """Tell whether the key that asks is the operator's."""
-    tenant: Tenant = g.tenant
-    return tenant.name == tenants.SYSTEM
-
-
-def demand_operator() -> None:
-    """Refuse everybody but the operator.
-
-    Raises:
-        NotAllowed: the key belongs to another tenant.
-    """
-    if not is_operator():
-        raise NotAllowed(
-            f"Only an operator may do this: use a key of the tenant {tenants.SYSTEM!r} "
-            "(`python -m app keys create --tenant system --name NAME`)."
-        )
-
-
 def ensure_key(settings: Settings, ledger: Ledger) -> str | None:
     """Make sure that somebody can sign in; return the development key if there is one to print.
 
@@ -122,10 +91,10 @@ def ensure_key(settings: Settings, ledger: Ledger) -> str | None:
 def _make_dev_key(ledger: Ledger, path: Path, kept: str | None) -> str:
     key = kept
     with contextlib.suppress(Conflict):  # a kept key that was revoked stays so
-        key = tenants.create_key(ledger, tenant=_DEV_TENANT, name=_DEV_KEY_NAME, key=kept)
+        key = tenants.create_key(ledger, tenant=DEV_TENANT, name=_DEV_KEY_NAME, key=kept)
         _write_private(path, key)
         return key
-    key = tenants.create_key(ledger, tenant=_DEV_TENANT, name=_DEV_KEY_NAME)
+    key = tenants.create_key(ledger, tenant=DEV_TENANT, name=_DEV_KEY_NAME)
     _write_private(path, key)
     return key
 

@@ -11,10 +11,11 @@ from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
 from app.answers import json_answer
-from app.auth import actor, operator_only
+from app.auth import actor
 from app.inputs import TRUE_OR_FALSE, WHOLE_NUMBER, Text, checked
 from app.jobs import FilterQuery, filter_of
 from app.openapi import SECURITY, answer, problems
+from app.operators import operator_only
 from app.pauses import known_tenant
 from app.record import summaries_of
 from app.services import services

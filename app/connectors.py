@@ -17,7 +17,8 @@ from app.openapi import SECURITY, answer, bare_answer, problems
 from app.services import Services, services
 from tasks.connectors.configured import seal_secrets
 from tasks.connectors.contract import ConnectorName
-from tasks.connectors.service import HTTPService, ShortName
+from tasks.connectors.service import ShortName
+from tasks.connectors.services import Service
 from tasks.connectors.store import records
 from tasks.core.errors import InputRejected
 
@@ -38,7 +39,7 @@ class ConnectorPath(Input):
 class ConnectorConfiguration(Input):
     """How a service is spoken to, and what only it may know."""
 
-    service: HTTPService
+    service: Service
     secrets: Annotated[dict[ShortName, _Secret], Field(max_length=50)] | None = Field(
         None, description="For `{{secret.NAME}}`; sealed, and shown nowhere. If absent: as they are."
     )

@@ -122,7 +122,7 @@ def _path_in(sent: object, path: Sequence[str | int]) -> list[str | int]:
     found: list[str | int] = []
     is_named = False
     for part in path:
-        is_named = not is_named and isinstance(sent, dict) and sent.get("kind") == part
+        is_named = not is_named and isinstance(sent, dict) and (sent.get("kind") == part or _is_member(part, sent))
         if is_named:
             continue  # a member of a union, by the name that tells it from others
         found.append(part)
@@ -131,6 +131,11 @@ def _path_in(sent: object, path: Sequence[str | int]) -> list[str | int]:
         else:
             sent = sent[part] if isinstance(sent, list) and isinstance(part, int) and part < len(sent) else None
     return found
+
+
+def _is_member(part: str | int, sent: dict[str, Any]) -> bool:
+    # Members that are told from others by no field that must be there have tags that no field has.
+    return isinstance(part, str) and part.startswith("@") and part not in sent
 
 
 def _shown(field: str, value: object) -> str | int | float | bool | None:

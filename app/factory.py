@@ -78,8 +78,8 @@ _CONCERNS = (
     *(submissions, jobs, retries, batches, job_batches, chains, logs, artifacts, uploads, domain_events),
     *(catalogue, calibration, calibration_cache, matrices, fleet, backends, advice, health),
     *(discovery, tools, tool_exports, sessions, knowledge, sites, previews),
-    *(webhooks, callback_deliveries, connectors, schedules),
-    *(pauses, limit_records, audit, monitor),
+    *(webhooks, callback_deliveries, connectors, schedules, monitor),
+    *(pauses, limit_records, audit),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16

@@ -56,14 +56,6 @@ def planned(at: Services, spec: JobSpec, form: Form) -> Planned:
     return Planned(Plan.after(steps), reading.uploads)
 
 
-def kinds_in(plan: Plan) -> Iterator[str]:
-    """Iterate over the kinds of all that may follow."""
-    for step in (plan.on_success, plan.on_failure):
-        if step is not None:
-            yield step["kind"]
-            yield from kinds_in(Plan.after(step))
-
-
 @dataclass(slots=True)
 class _Reading:
     """Reads the steps of one submission."""

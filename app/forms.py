@@ -10,6 +10,7 @@ from app.callbacks import ENDS, Callback, CallbackURL, JobEvents
 from app.errors import Refusal
 from app.inputs import Input, Moment, Text
 from tasks.core.clock import now
+from tasks.core.matching import Requires
 from tasks.core.records import Backend
 from tasks.core.spec import JobSpec
 
@@ -86,6 +87,9 @@ class Options(Input):
         None,
         description="While one of your jobs with it has not ended, you are answered with that one: no other is made.",
     )
+    requires: Requires | None = Field(
+        None, description="What a worker must offer for it: it goes to one that fits (docs/matching.md)."
+    )
     on_success: FollowUp | None = Field(
         None, description="What is started when the job has succeeded (docs/follow-ups.md)."
     )
@@ -113,6 +117,7 @@ class Form(Protocol):
     callback: Callback | None
     concurrency_key: str | None
     unique_key: str | None
+    requires: Requires | None
     on_success: FollowUp | None
     on_failure: FollowUp | None
     backend: Backend

@@ -11,22 +11,23 @@ from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
 from app.answers import json_answer
-from app.auth import tenant_id
+from app.auth import actor, tenant_id
 from app.callbacks import BatchCallback, own_callback
 from app.discovery import demand_budget
 from app.errors import FieldsRejected, Refusal, refusals_of
-from app.follow_ups import kinds_in
 from app.inputs import Input, Text, checked, one_if_large
 from app.openapi import SECURITY, answer, problems
 from app.relaying import aside_if_large
 from app.services import Services, services
 from app.submissions import demand_room, named_spec, submission_of
 from tasks.core.errors import InputRejected, NotFound
+from tasks.core.follow_ups.plans import kinds_in
 from tasks.core.ledger import job_batches
 from tasks.core.ledger.job_batches import JobBatch
 from tasks.core.records import BatchState
 from tasks.core.spec import JobSpec
-from tasks.dispatch import BatchAccepted, BatchPlan, Submission, cancel_batch, submit_batch
+from tasks.dispatch import BatchAccepted, cancel_batch, submit_batch
+from tasks.submission import BatchPlan, Submission
 
 log = structlog.get_logger()
 
@@ -140,7 +141,7 @@ def read_batch(path: BatchPath) -> Response:
 def cancel_jobs_of_batch(path: BatchPath) -> Response:
     """Cancel a batch: queued jobs at once, running ones within seconds. One that has ended is left as it is."""
     at = services()
-    changed = cancel_batch(at.kernel, at.carrier, find_batch(at, path.batch_id))
+    changed = cancel_batch(at.kernel, at.carrier, find_batch(at, path.batch_id), by=actor())
     log.info("batch_cancelled", batch_id=path.batch_id, changed=changed)
     return json_answer(record_of_batch(at, find_batch(at, path.batch_id)), status=202)
 

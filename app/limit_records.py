@@ -9,9 +9,10 @@ from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
 from app.answers import json_answer
-from app.auth import actor, operator_only
+from app.auth import actor
 from app.inputs import Input, Text, checked
 from app.openapi import SECURITY, answer, bare_answer, problems
+from app.operators import operator_only
 from app.pauses import known_tenant
 from app.services import Services, services
 from tasks.core.ledger import limits, tenants

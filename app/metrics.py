@@ -11,6 +11,7 @@ from tasks.core.clock import now
 from tasks.core.errors import LedgerUnavailable
 from tasks.core.ledger import Ledger, cached_results, deliveries, fleet, outbox, pauses, queries, tenants, totals
 from tasks.core.ledger.queries import QueueDepth
+from tasks.core.matching import offers_of
 from tasks.core.spec import Queue
 
 # From what an accept takes to what a long poll may.
@@ -121,7 +122,7 @@ class _LedgerCollector(Collector):
                 jobs.add_metric((queue, state), getattr(depth, state))
             since = depth.oldest_waiting_at
             oldest.add_metric((queue,), 0.0 if since is None else max(0.0, (at - since).total_seconds()))
-            serving = [worker for worker in workers if queue in worker.queues]
+            serving = [worker for worker in workers if queue in offers_of(worker).queues]
             for state in sorted(fleet.LIVE):
                 up.add_metric((queue, state), sum(worker.state == state for worker in serving))
             ready = (worker for worker in serving if worker.state != fleet.WorkerState.STANDBY)

@@ -12,9 +12,10 @@ from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
 from app.answers import json_answer
-from app.auth import actor, is_operator, operator_only, tenant_id
+from app.auth import actor, tenant_id
 from app.inputs import Input, Moment, Text, checked
 from app.openapi import SECURITY, answer, bare_answer, problems
+from app.operators import operator_asks, operator_only
 from app.services import Services, services
 from tasks.core.clock import now
 from tasks.core.errors import InputRejected, NotFound
@@ -200,7 +201,7 @@ def shown_pauses(at: Services) -> ShownPauses:
     counts = {pause_id: sum(by.values()) for pause_id, by in pauses.held_counts(at.kernel.ledger).items()}
     names = tenants.names(at.kernel.ledger)
     mine = tenant_id()
-    seen = [one for one in found if is_operator() or one.tenant_id in {pauses.ALL, mine}]
+    seen = [one for one in found if operator_asks() or one.tenant_id in {pauses.ALL, mine}]
     return ShownPauses([_record(one, names, counts) for one in seen], queues)
 
 
@@ -216,7 +217,7 @@ def _record(found: Pause, names: Mapping[str, str], counts: Mapping[str, int]) -
         tenant=None if tenant is None else names.get(tenant, tenant),
         reason=found.reason,
         until=found.until,
-        made_by=found.made_by if is_operator() else None,
+        made_by=found.made_by if operator_asks() else None,
         since=found.created_at,
-        held=counts.get(found.id, 0) if is_operator() else None,
+        held=counts.get(found.id, 0) if operator_asks() else None,
     )

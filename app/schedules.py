@@ -29,13 +29,14 @@ from app.submissions import (
 )
 from tasks.core.clock import now
 from tasks.core.errors import InputRejected, NotFound
+from tasks.core.follow_ups.plans import kinds_in
 from tasks.core.ids import new_id
 from tasks.core.ledger import schedules
 from tasks.core.records import JobError
 from tasks.core.schedules.records import SCHEDULE_LABEL, TICK_LABEL, CatchUp, Outcome, Schedule
 from tasks.core.schedules.timing import LONGEST_CRON, MOST_EVERY_S, check_cron
 from tasks.core.uploads.references import references
-from tasks.scheduling import run_now, spec_of, stored
+from tasks.scheduling import run_now, spec_of, stored, submission_for
 
 log = structlog.get_logger()
 
@@ -144,6 +145,7 @@ class SchedulePage(BaseModel):
 
 
 MODELS: tuple[type[BaseModel], ...] = (NewSchedule, ScheduleChanges, ScheduleRecord, SchedulePage)
+_UPLOADS = "Uploads do not stay: a schedule cannot name any."
 _PATH = "/api/schedules"
 _ONE = f"{_PATH}/<schedule:schedule_id>"
 
@@ -242,7 +244,8 @@ def run_schedule(path: SchedulePath, header: SubmitHeaders) -> Response:
     schedule = _found(path)
     key = header.idempotency_key
     spec = spec_of(at.specs, schedule)
-    demand_budget(at, spec, key=key)
+    for kind in {spec.kind, *kinds_in(submission_for(schedule, tick="now").plan)} & set(at.specs):
+        demand_budget(at, at.specs[kind], key=key)
     demand_room(at, 1, key=key)
     accepted = run_now(at.kernel, at.carrier, at.specs, schedule, key=key)
     if accepted.is_new:
@@ -278,7 +281,10 @@ def _checked_job(at: Services, job: dict[str, Any], refusals: list[Refusal]) -> 
         unfit = _unfit(read_form(validate_body(at.forms[spec.kind], rest)))
         if unfit:
             raise FieldsRejected(unfit)
-        kept = stored(submission_of(at, spec, rest))
+        submission = submission_of(at, spec, rest)
+        if submission.uploads:  # of what follows
+            raise FieldsRejected([Refusal(field="", message=_UPLOADS)])
+        kept = stored(submission)
     except InputRejected as exc:
         refusals = [*refusals, *(_inside(one) for one in refusals_of(exc))]
     except NotFound as exc:
@@ -301,8 +307,7 @@ def _unfit(form: Form) -> list[Refusal]:
         message = "It would be kept: leave it out, and your tenant's own signs (`GET /api/webhooks/signing-secret`)."
         refusals.append(Refusal(field="callback.secret", message=message))
     return refusals + [
-        Refusal(field=".".join(("params", *one.path)), message="Uploads do not stay: a schedule cannot name any.")
-        for one in references(form.params)
+        Refusal(field=".".join(("params", *one.path)), message=_UPLOADS) for one in references(form.params)
     ]
 
 

@@ -12,7 +12,7 @@ from app.streams.hub import Hub
 from app.streams.waiter import HubWaiter
 from app.waiting import wait_until
 from bench.contestants import Contestant, shares
-from tasks import dispatch
+from tasks import dispatch, submission
 from tasks.core.carrier import Carrier
 from tasks.core.kernel import open_kernel
 from tasks.core.ledger import queries, tenants
@@ -54,7 +54,7 @@ class Switchyard(Contestant):
         found = tenants.tenant_of(self._kernel.ledger, key)
         assert found is not None
         self._tenant_id = found.id
-        self._one = dispatch.Submission(tenant_id=found.id, request={"message": "hello"})
+        self._one = submission.Submission(tenant_id=found.id, request={"message": "hello"})
         self._submitted = 0
 
     def start(self, processes: int) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from client import address, calls
 from client.async_batches import AsyncBatches
+from client.async_connectors import AsyncConnectors
 from client.async_control import AsyncControl
 from client.async_knowledge import AsyncKnowledge
 from client.async_schedules import AsyncSchedules
@@ -25,7 +26,7 @@ from client.deaths import calibration_params, large_files
 from client.discovery import DomainOutcome, discover_async
 from client.domain import LATEST, DomainReading, awaited_event, beginning
 from client.downloading import downloaded, target_path
-from client.following import Choice, Follower
+from client.following import Follower
 from client.limits import Limits
 from client.matrices import AsyncMatrices
 from client.models import (
@@ -44,6 +45,7 @@ from client.models import (
     Upload,
     WorkerInfo,
 )
+from client.modes import Choice, Mode
 from client.monitoring import MonitorFilters, MonitorReading
 from client.nonblocking import AsyncEventStream, AsyncMonitorStream, AsyncShell
 from client.patience import performed, waited
@@ -71,8 +73,10 @@ class AsyncSwitchyard:
         tls: ssl.SSLContext | None = None,
         on_notice: Callable[[Notice], object] | None = None,
         backend: Backend | None = None,
+        mode: Choice = "auto",
     ) -> None:
         self._limits = limits or Limits()
+        self._mode = Mode(mode, self._limits)
         self._backend = backend
         chooser = Chooser(backend, limits=self._limits, tls=tls, on_notice=on_notice)
         self._shell = AsyncShell(address.resolve(url, api_key), tls=tls, on_notice=on_notice, chooser=chooser)
@@ -81,6 +85,11 @@ class AsyncSwitchyard:
     def url(self) -> str:
         """The server's address; with a ``backend`` of ``auto`` or ``local``, known for good after the first call."""
         return self._shell.address.url
+
+    @property
+    def mode(self) -> str:
+        """What carries events: ``sse``, ``websocket`` or ``polling``; before the first one, what was asked for."""
+        return self._mode.now
 
     async def close(self) -> None:
         """Close every connection."""
@@ -190,6 +199,11 @@ class AsyncSwitchyard:
         return AsyncSchedules(self._perform)
 
     @property
+    def connectors(self) -> AsyncConnectors:
+        """How services of others are spoken to."""
+        return AsyncConnectors(self._perform, self.run)
+
+    @property
     def webhooks(self) -> AsyncWebhooks:
         """Your webhooks, and what was sent to them."""
         return AsyncWebhooks(self._perform)
@@ -226,14 +240,15 @@ class AsyncSwitchyard:
         job = await self.wait(job_id, timeout_s)
         return job.result_as(model) if model else dict(job.result or {})
 
-    def events(self, job_id: str, after: str | None = None, *, transport: Choice = "auto") -> AsyncEventStream:
+    def events(self, job_id: str, after: str | None = None, *, transport: Choice | None = None) -> AsyncEventStream:
         """Follow a job: an iterator of its events, without gap or repeat, until the one that ends it.
 
         Args:
             after: an event's id to go on from, or ``"0"`` for everything that is kept; else a snapshot comes first.
-            transport: ``auto`` tries SSE, then WebSocket, then polling; ``stream.transport`` tells which it is.
+            transport: instead of the client's ``mode``; ``stream.transport`` tells which it is.
         """
-        return AsyncEventStream(self._shell, Follower(job_id, after=after, transport=transport, limits=self._limits))
+        mode = self._mode if transport is None else Mode(transport, self._limits)
+        return AsyncEventStream(self._shell, Follower(job_id, after=after, mode=mode, limits=self._limits))
 
     def monitor(self, **wanted: Unpack[MonitorFilters]) -> AsyncMonitorStream:
         """Iterate over what goes on: a ``snapshot`` first, then each change, for ever; it reconnects by itself.

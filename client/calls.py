@@ -53,6 +53,8 @@ class SubmitOptions(TypedDict, total=False):
     """Of your jobs with the same key one is under way at a time; the others wait."""
     backend: Literal["auto", "queue", "local"]
     """Who may run it: whoever is live, Celery's workers, or a local runner of the server."""
+    requires: Mapping[str, Any]
+    """What a worker must offer for it, such as ``{"chromium": True, "labels": ["gpu"]}`` (docs/matching.md)."""
     callback: Mapping[str, Any]
     """Where the job's events go: ``{"url", "events"?, "secret"?}`` (docs/webhooks.md)."""
     on_success: Mapping[str, Any]
@@ -151,7 +153,7 @@ def submit(kind: str, params: Mapping[str, Any] | BaseModel | None, options: Sub
 
 _BODY_OPTIONS = (
     *("priority", "timeout_s", "max_attempts", "expires_in_s", "reference", "labels", "site", "backend", "callback"),
-    *("unique_key", "concurrency_key", "not_before", "expires_at", "on_success", "on_failure"),
+    *("unique_key", "concurrency_key", "requires", "not_before", "expires_at", "on_success", "on_failure"),
 )
 
 

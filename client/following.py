@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Generator
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from pydantic import ValidationError
 
@@ -20,6 +20,7 @@ from client.errors import (
 )
 from client.limits import Limits
 from client.models import TERMINAL, Event
+from client.modes import Mode, Transport
 from client.polling import Poller
 from client.sse import SSEParser
 from client.steps import (
@@ -39,23 +40,21 @@ from client.steps import (
     answered,
 )
 
-Transport: TypeAlias = Literal["sse", "websocket", "polling"]
-Choice: TypeAlias = Literal["auto", "sse", "websocket", "polling"]
 EventFlow: TypeAlias = Generator[Step | Event, Reply, None]
 
-_ORDER: tuple[Transport, ...] = ("sse", "websocket", "polling")
+# So many connections in a row that bring nothing, while other calls are answered, are no accident.
+_BLOCKED_AFTER = 3
 _PING = json.dumps({"type": "ping"})
 
 
 class Follower:
     """What is known of one stream between its connections: the cursor, the transport, whether the job has ended."""
 
-    def __init__(self, job_id: str, *, after: str | None, transport: Choice, limits: Limits) -> None:
-        if transport not in ("auto", *_ORDER):
-            raise ValueError(f"transport {transport!r}: choose auto, sse, websocket or polling")
+    def __init__(self, job_id: str, *, after: str | None, mode: Mode, limits: Limits) -> None:
         self.job_id = job_id
-        self.transport: Transport = _ORDER[0] if transport == "auto" else transport
-        self._is_auto = transport == "auto"
+        self._mode = mode
+        self._left = mode.order()
+        self.transport: Transport = self._left[0]
         self._limits = limits
         self._cursor = after
         # A stream asked for from the past may hold an end after which the job was retried: the server knows the last.
@@ -72,17 +71,18 @@ class Follower:
         Raises (into whoever iterates): a typed error of the server, or ``ConnectionFailed`` after too many
         reconnects in a row.
         """
-        order = _ORDER if self._is_auto else (self.transport,)
         readers = {"sse": self._sse, "websocket": self._socket, "polling": self._poll}
-        for transport in order:
-            self.transport, self._is_proven = transport, False
+        while self._left:
+            self.transport, *others = self._left
+            self._left, self._is_proven = tuple(others), False
             try:
-                yield from self._persist(readers[transport])
+                yield from self._persist(readers[self.transport])
             except TransportRefused as exc:
-                if transport == order[-1]:
+                if not self._may_change:
                     raise
-                yield Notice("refused", exc.detail, transport)
+                yield Notice("refused", exc.detail, self.transport)
                 yield CloseChannel()
+                self._failures = 0
             else:
                 return
 
@@ -98,8 +98,19 @@ class Follower:
                 self._failures += 1
                 if self._failures > self._limits.reconnects:
                     raise
+                if self._may_change and self._failures % _BLOCKED_AFTER == 0 and (yield from self._is_answered()):
+                    raise TransportRefused(f"other calls are answered, and this is not: {exc.detail}") from exc
                 yield Notice("disconnected", exc.detail, self.transport, self._failures)
                 yield Pause(self._limits.pause_s(self._failures, asked_s=exc.retry_after_s))
+
+    def _is_answered(self) -> Generator[Step, Reply, bool]:
+        """Ask whether the server is there at all."""
+        request = Exchange(Poller(self.job_id, self._limits).request(), self._limits.connect_s, self._limits.status_s)
+        try:
+            answer = yield from answered(request)
+        except ConnectionFailed:
+            return False
+        return answer.status < 500
 
     def _sse(self) -> EventFlow:
         """Read one connection; return when the job ended, or to be called again at once."""
@@ -196,12 +207,17 @@ class Follower:
     @property
     def _is_probing(self) -> bool:
         # A resumed stream may rightly say nothing until its first heartbeat.
-        return self._is_auto and not self._is_proven and self._cursor is None
+        return self._may_change and not self._is_proven and self._cursor is None
+
+    @property
+    def _may_change(self) -> bool:
+        return bool(self._left)
 
     def _welcome(self, seen: int) -> Generator[Notice, Reply, None]:
         if seen == 1 and (not self._is_proven or self._failures):
             yield Notice("reconnected" if self._failures else "connected", transport=self.transport)
         self._is_proven, self._failures = True, 0
+        self._mode.note(self.transport)
 
     def _breathed(self, opened_at: float) -> None:
         # A proxy may cut every stream after a minute. If heartbeats came until then, that is no failure to count.

@@ -27,6 +27,8 @@ class Limits:
     """How long a fresh stream may stay silent before the next transport is tried."""
     silence_s: float = 25.0
     """How long a stream may stay silent before it counts as dropped: one heartbeat of 15 s and a margin."""
+    mode_s: float = 300.0
+    """How long a client goes on with what carried its events last before it tries the better ways again."""
     poll_gap_s: float = 0.5
     """The shortest time between two polls of one record."""
     transfer_s: float = 30.0

@@ -129,6 +129,10 @@ class Job(Record):
     """Which backend runs it, or has run it: ``queue`` or ``local``."""
     backend_wanted: str = "auto"
     waiting_for: str | None = None
+    blocked: str | None = None
+    """Why nobody alive can run it now, in words."""
+    requires: dict[str, Any] | None = None
+    """What it needs of a worker; None: nothing."""
     pause: dict[str, Any] | None = None
     """The pause that holds it: ``id``, ``reason``, ``since``, ``until``."""
     queue_position: int | None = None
@@ -286,6 +290,8 @@ class QueueInfo(Record):
     oldest_waiting_s: float | None = None
     workers: int = 0
     slots: int = 0
+    unmatched: dict[str, int] = {}
+    """Queued jobs whose requirements no live worker meets, by the first that nobody does."""
     succeeded_1h: int = 0
     failed_1h: int = 0
     cancelled_1h: int = 0
@@ -335,6 +341,13 @@ class WorkerInfo(Record):
     queues: tuple[str, ...] = ()
     slots: int = 0
     capabilities: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    memory_mb: int = 0
+    """What one of its jobs may take, in MiB; 0: it does not say."""
+    cpus: int = 0
+    restricted: bool = False
+    """Whether it takes jobs of some tenants only."""
+    serves_you: bool = True
     version: str | None = None
     uptime_s: float | None = None
     rss_bytes: int | None = None

@@ -16,12 +16,13 @@ from client.blocking import BlockingShell, EventStream, MonitorStream
 from client.calibration import Calibration
 from client.calls import Call, JobFilters, Needs, SubmitOptions
 from client.choosing import Backend, Chooser
+from client.connectors import Connectors
 from client.control import Control
 from client.deaths import calibration_params
 from client.discovery import DomainOutcome, discover
 from client.domain import LATEST, DomainReading, awaited_event, beginning
 from client.downloading import downloaded, target_path
-from client.following import Choice, Follower
+from client.following import Follower
 from client.knowledge import Knowledge
 from client.limits import Limits
 from client.matrices import Matrices
@@ -41,6 +42,7 @@ from client.models import (
     Upload,
     WorkerInfo,
 )
+from client.modes import Choice, Mode
 from client.monitoring import MonitorFilters, MonitorReading
 from client.patience import performed, waited
 from client.schedules import Schedules
@@ -68,6 +70,8 @@ class Switchyard:
         on_notice: called with each ``Notice`` about a connection that was made, lost, found again or refused.
         backend: ``auto`` takes a server of the client's own, started if need be, where nothing answers at the address;
             ``local`` takes that at once; ``queue`` submits every job for Celery's workers alone. See docs/client.md.
+        mode: how events travel: ``auto`` tries SSE, then WebSocket, then polling; ``http`` leaves out the WebSocket;
+            ``sse``, ``websocket`` and ``polling`` are that alone. Everything else goes over HTTP.
     Raises:
         ConfigurationRefused: the address makes no sense. Nothing is connected before the first call.
     """
@@ -81,8 +85,10 @@ class Switchyard:
         tls: ssl.SSLContext | None = None,
         on_notice: Callable[[Notice], object] | None = None,
         backend: Backend | None = None,
+        mode: Choice = "auto",
     ) -> None:
         self._limits = limits or Limits()
+        self._mode = Mode(mode, self._limits)
         self._backend = backend
         chooser = Chooser(backend, limits=self._limits, tls=tls, on_notice=on_notice)
         self._shell = BlockingShell(address.resolve(url, api_key), tls=tls, on_notice=on_notice, chooser=chooser)
@@ -91,6 +97,11 @@ class Switchyard:
     def url(self) -> str:
         """The server's address; with a ``backend`` of ``auto`` or ``local``, known for good after the first call."""
         return self._shell.address.url
+
+    @property
+    def mode(self) -> str:
+        """What carries events: ``sse``, ``websocket`` or ``polling``; before the first one, what was asked for."""
+        return self._mode.now
 
     def close(self) -> None:
         """Close every connection."""
@@ -211,6 +222,11 @@ class Switchyard:
         return Schedules(self._perform)
 
     @property
+    def connectors(self) -> Connectors:
+        """How services of others are spoken to."""
+        return Connectors(self._perform, self.run)
+
+    @property
     def webhooks(self) -> Webhooks:
         """Your webhooks, and what was sent to them."""
         return Webhooks(self._perform)
@@ -242,14 +258,15 @@ class Switchyard:
         job = self.wait(job_id, timeout_s)
         return job.result_as(model) if model else dict(job.result or {})
 
-    def events(self, job_id: str, after: str | None = None, *, transport: Choice = "auto") -> EventStream:
+    def events(self, job_id: str, after: str | None = None, *, transport: Choice | None = None) -> EventStream:
         """Follow a job: an iterator of its events, without gap or repeat, until the one that ends it.
 
         Args:
             after: an event's id to go on from, or ``"0"`` for everything that is kept; else a snapshot comes first.
-            transport: ``auto`` tries SSE, then WebSocket, then polling; ``stream.transport`` tells which it is.
+            transport: instead of the client's ``mode``; ``stream.transport`` tells which it is.
         """
-        return EventStream(self._shell, Follower(job_id, after=after, transport=transport, limits=self._limits))
+        mode = self._mode if transport is None else Mode(transport, self._limits)
+        return EventStream(self._shell, Follower(job_id, after=after, mode=mode, limits=self._limits))
 
     def monitor(self, **wanted: Unpack[MonitorFilters]) -> MonitorStream:
         """Iterate over what goes on: a ``snapshot`` first, then each change, for ever; it reconnects by itself.

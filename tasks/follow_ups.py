@@ -27,7 +27,7 @@ from tasks.core.records import Job
 from tasks.core.sealing import SealBroken
 from tasks.core.spec import JobSpec
 from tasks.core.uploads.references import references
-from tasks.dispatch import Submission, new_job
+from tasks.submission import Submission, held_by, new_job
 
 log = structlog.get_logger()
 
@@ -71,7 +71,8 @@ def _start(kernel: Kernel, specs: Mapping[str, JobSpec], found: Due, branch: Bra
         raise InputRejected(f"There is no kind {step['kind']!r} any more.", field="kind", code="unknown_kind")
     request = _request(kernel, spec, found, step)
     submission = _submission(found.job, step, request)
-    job = new_job(spec, submission, limited=kernel.limits.parks(found.job.tenant_id, spec.kind))
+    limited = kernel.limits.parks(found.job.tenant_id, spec.kind)
+    job = new_job(spec, submission, limited=limited, paused_by=held_by(kernel, spec, submission))
     started = accept_follow_up(
         kernel.ledger,
         found,

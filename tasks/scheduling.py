@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from tasks.core.carriage import Carriage
 from tasks.core.clock import now
 from tasks.core.errors import AppError, Conflict, InputRejected, NotAllowed, NotFound
+from tasks.core.follow_ups.plans import kinds_in
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import costs, schedules
 from tasks.core.ledger.accepting import Accepted, Idempotency
@@ -21,7 +22,8 @@ from tasks.core.schedules.plan import Plan, planned
 from tasks.core.schedules.records import SCHEDULE_LABEL, TICK_LABEL, Outcome, Schedule
 from tasks.core.spec import JobSpec
 from tasks.discovery import budget
-from tasks.dispatch import Ready, Submission, accept_ready, ready, submit
+from tasks.dispatch import accept_ready, submit
+from tasks.submission import Ready, Submission, ready
 
 log = structlog.get_logger()
 
@@ -73,7 +75,8 @@ def fire(kernel: Kernel, specs: Specs, schedule: Schedule, *, at: datetime, grac
         return _refuse_tick(kernel, schedule, schedule.next_at, exc, {"next_at": None})
     moved: dict[str, Any] = {"next_at": plan.next_at}
     if plan.skipped is not None:
-        log.warning("schedule_skipped", schedule_id=schedule.id, first=plan.skipped[0], last=plan.skipped[1])
+        first, last = (moment.isoformat() for moment in plan.skipped)
+        log.warning("schedule_skipped", schedule_id=schedule.id, first=first, last=last)
         moved |= {"skipped_from": plan.skipped[0], "skipped_until": plan.skipped[1]}
     if plan.tick is None:
         with kernel.ledger.write() as connection:
@@ -84,7 +87,7 @@ def fire(kernel: Kernel, specs: Specs, schedule: Schedule, *, at: datetime, grac
     except (InputRejected, NotFound, NotAllowed, Conflict) as exc:
         outcome = _refuse_tick(kernel, schedule, plan.tick, exc, moved)
     if outcome is not None:
-        log.info("schedule_fired", schedule_id=schedule.id, tick=plan.tick, outcome=outcome)
+        log.info("schedule_fired", schedule_id=schedule.id, tick=plan.tick.isoformat(), outcome=outcome)
     return outcome
 
 
@@ -124,7 +127,7 @@ def _ready(kernel: Kernel, specs: Specs, schedule: Schedule, tick: datetime) -> 
     spec = spec_of(specs, schedule)
     submission = submission_for(schedule, tick=tick.isoformat().replace("+00:00", "Z"))
     ledger, tenant_id = kernel.ledger, schedule.tenant_id
-    if spec.kind in budget.BUDGETED:
+    if not budget.BUDGETED.isdisjoint({spec.kind, *kinds_in(submission.plan)}):
         budget.demand_budget(kernel.settings, lambda: costs.spent_this_month(ledger, tenant_id))
     quotas = kernel.limits.quotas(tenant_id)
     if quotas is not None:

@@ -19,6 +19,7 @@ _CHUNK_BYTES = 64 * 1024
 # Chunks on their way while latency is simulated; beyond that the sender waits, as with a full window.
 _IN_FLIGHT = 256
 _READY = b"GET /health/ready HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n\r\n"
+_HOLD = b"hold"
 # A SO_LINGER of zero seconds: closing then sends RST.
 _RESET = struct.pack("ii", 1, 0)
 
@@ -73,6 +74,7 @@ class Proxy:
         self._turns = itertools.count()
         self._pairs: set[_Pair] = set()
         self._is_frozen = self._is_cut = False
+        self._blocked: dict[bytes, bytes | None] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
@@ -119,6 +121,18 @@ class Proxy:
         """Reset every open connection, and every new one until ``forward``."""
         self._call(self._set(frozen=False, cut=True))
 
+    def block(self, words: bytes, answer: bytes | None = None) -> None:
+        """Give each request whose head has these words, in any case of letters, this answer; None: reset it."""
+        self._call(self._block(words.lower(), answer))
+
+    def hold_back(self, words: bytes) -> None:
+        """Let each request whose head has these words wait for ever, as a buffering middle box does with a stream."""
+        self.block(words, _HOLD)
+
+    def unblock(self) -> None:
+        """Let everything through again that comes from now on."""
+        self._call(self._unblock())
+
     def close(self) -> None:
         """Reset what is open and stop."""
         self._call(self._stop())
@@ -141,6 +155,27 @@ class Proxy:
                 pair.flows.clear()
             else:
                 pair.flows.set()
+
+    async def _block(self, words: bytes, answer: bytes | None) -> None:
+        self._blocked[words] = answer
+
+    async def _unblock(self) -> None:
+        self._blocked.clear()
+
+    def _is_passed(self, pair: _Pair, chunk: bytes) -> bool:
+        """Do to a client's piece of data what was asked for; return whether it goes on to the backend."""
+        for words, answer in self._blocked.items():
+            if words not in chunk.lower():
+                continue
+            if answer is None:
+                pair.reset()
+            elif answer is _HOLD:
+                pair.is_stranded = True
+                pair.flows.clear()
+            else:
+                pair.client.write(answer)
+            return False
+        return True
 
     async def _strand(self) -> None:
         for pair in self._pairs:
@@ -216,6 +251,8 @@ class Proxy:
                 except OSError:
                     pair.reset()
                     return
+                if writer is pair.backend and not self._is_passed(pair, chunk):
+                    continue
                 await _either(on_its_way.put((self._loop.time() + self.latency_ms / 1000, chunk)), delivery)
                 if not chunk or delivery.done():
                     await delivery

@@ -72,7 +72,7 @@ class Duties:
             self._judge.reset()
         self._judge.act()
         self._flow.tick()
-        self._scheduler.tick()
         self._outbox.tick()
         self._callbacks.look_after()
         relay_late(self._kernel)
+        self._scheduler.tick()

@@ -29,7 +29,7 @@ class Flow:
         self._has_batches = False
         self._follow_ups = FollowUps(kernel, clock=clock)
         self.is_busy = False
-        """Whether a job was parked, a pause new or ended, a batch open or a job to be followed, as of the newest look."""
+        """Whether, as of the newest look, a job was parked or to be followed, a pause new or ended, or a batch open."""
 
     def tick(self) -> None:
         """Do what is due.

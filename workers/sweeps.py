@@ -9,8 +9,8 @@ from tasks.core.kernel import Kernel
 from tasks.core.ledger import accepting, tenants
 from tasks.core.ledger.accepting import Idempotency
 from tasks.core.ledger.audit import Actor
-from tasks.dispatch import Submission, new_job
 from tasks.maintenance.contract import SPECS, SWEEP
+from tasks.submission import Submission, held_by, new_job
 
 log = structlog.get_logger()
 
@@ -42,7 +42,8 @@ class SweepTimer:
         if period <= self._period:
             return
         every_s = self.kernel.settings.sweep_every_s
-        job = new_job(_SPEC, self._submission())
+        submission = self._submission()
+        job = new_job(_SPEC, submission, paused_by=held_by(self.kernel, _SPEC, submission))
         key = Idempotency(f"sweep-{every_s}-{period}", "sweep", ttl_s=2 * every_s)
         accepted = accepting.accept(self.kernel.ledger, job, idempotency=key)
         self._period = period

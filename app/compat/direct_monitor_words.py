@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from app.auth import is_operator
 from app.compat.direct_words import LABELLED, word_of
 from app.inputs import Input, Moment, Text
 from app.monitor.feed import TOPICS, Found, Told, Topic
 from app.monitor.viewer import Message, MonitorViewer, Wanted
+from app.operators import is_operator
 from app.services import Services
 from tasks.core.clock import rfc3339
 from tasks.core.ledger.fleet import WorkerState
@@ -87,7 +87,7 @@ def wanted_by(
     at: Services, tenant: Tenant, topics: Collection[TheirTopic], filters: DirectFilters | None = None
 ) -> Wanted:
     """Return what the tenant's monitor is told."""
-    sees_all, asked = is_operator(), filters or DirectFilters()
+    sees_all, asked = is_operator(at, tenant), filters or DirectFilters()
     chosen = Chosen(
         tenant_id=None if sees_all else tenant.id,
         kinds=frozenset(at.settings.direct_kinds.get(name, name) for name in asked.job_types),

@@ -13,12 +13,12 @@ from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel, Field
 
 from app.answers import json_answer
-from app.auth import is_operator
 from app.fleet import QueueFigures
 from app.inputs import Input, checked
 from app.monitor.feed import TOPICS, Topic
 from app.monitor.viewer import Message, MonitorViewer, Reason, Wanted
 from app.openapi import SECURITY, answer, problems
+from app.operators import is_operator
 from app.services import services
 from app.streams.cursor import CURSOR_PATTERN, parse_cursor
 from app.streams.event_stream import HEARTBEAT, STREAM_HEADERS, retry_line
@@ -210,7 +210,7 @@ def wanted_by(tenant: Tenant, query: MonitorQuery) -> Wanted:
     Raises:
         NotAllowed: it asks for workers, or for another tenant's jobs, and is no operator.
     """
-    sees_all = is_operator()
+    sees_all = is_operator(services(), tenant)
     if not sees_all and "worker" in query.topic:
         raise NotAllowed("Workers are shown to operators: leave this topic out.")
     if not sees_all and any(name != tenant.name for name in query.tenant):

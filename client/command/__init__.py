@@ -9,6 +9,7 @@ import click
 from client.command import (
     calibrate,
     changes,
+    connectors,
     control,
     crawl,
     discover,
@@ -77,6 +78,7 @@ for command in (
     sites.preview,
     sites.sites,
     webhooks.webhooks,
+    connectors.connectors,
     changes.erase,
     fleet.kinds,
     fleet.queues,

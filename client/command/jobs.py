@@ -34,6 +34,7 @@ wait_option = click.option(
 @click.option("--reference", help="Your own name for it.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="A label to find it by.")
 @click.option("--site", help="The site it belongs to.")
+@click.option("--requires", "needs", multiple=True, metavar="K=V", help="What its worker must offer: chromium=true.")
 @click.option("--idempotency-key", help="The same key makes the same job once.")
 @click.option("--then", "on_success", metavar="JSON", help="What follows its success: {kind, params}, or @FILE.")
 @click.option("--or-else", "on_failure", metavar="JSON", help="What follows its failure, likewise.")
@@ -51,6 +52,7 @@ def submit(
     is_followed: bool,
     wait_s: float | None,
     labels: tuple[str, ...],
+    needs: tuple[str, ...],
     on_success: str | None,
     on_failure: str | None,
     **options: str | float | None,
@@ -62,6 +64,8 @@ def submit(
     chosen: SubmitOptions = {name: value for name, value in options.items() if value is not None}  # type: ignore[assignment]  # click's names are the keys of SubmitOptions
     if labels:
         chosen["labels"] = params.labels(labels)
+    if needs:
+        chosen["requires"] = params.from_pairs(needs)
     if on_success is not None:
         chosen["on_success"] = params.inline(on_success, hint="--then")
     if on_failure is not None:
@@ -113,6 +117,7 @@ def _described(job: Job) -> list[str]:
         "worker": job.worker,
         "backend": job.backend,
         "waiting for": job.waiting_for,
+        "blocked": job.blocked,
         "not before": moment(job.not_before) if job.not_before and not job.is_terminal else None,
         "expires": moment(job.expires_at) if job.expires_at and not job.is_terminal else None,
         "reference": job.reference,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tasks.connectors.connector import Connector
-from tasks.connectors.service import HTTPService
+from tasks.connectors.services import service_of
 from tasks.core import sealing
 from tasks.core.ledger import Ledger
 from tasks.core.settings import Settings
@@ -33,4 +33,4 @@ def connector_for_job(ledger: Ledger, settings: Settings, job_id: str, name: str
         what=f"The connector {name}",
         code="connector_unreadable",
     )
-    return Connector(name, HTTPService.model_validate(found.service), secrets)
+    return Connector(name, service_of(found.service), secrets)

@@ -8,6 +8,7 @@ from tasks.core.spec import Contract, JobSpec, Queue
 
 SIMULATE = "connectors.simulate"
 HTTP = "connectors.http"
+WEBSOCKET = "connectors.websocket"
 CHECK = "connectors.check"
 MAX_ANSWER_BYTES = 64 * 1024
 
@@ -52,19 +53,37 @@ class HTTPRequest(Contract):
     input: Input = Field(default_factory=dict)
 
 
-class HTTPResult(Contract):
-    """What the service answered."""
+class Answered(Contract):
+    """What a service answered."""
 
     connector: ConnectorName
-    status: int = Field(ge=100, le=999, description="Of the last answer.")
     media_type: str = Field(max_length=200)
     artifact: str = Field(max_length=200, description="The file with the answer, without secrets.")
     size_bytes: Count
     answer: Any = Field(description=f"It as JSON; null where it is none, or larger than {MAX_ANSWER_BYTES} bytes.")
-    remote: dict[str, str] = Field(description="What the service calls the work; empty if it was not polled.")
-    polls: Count
+    remote: dict[str, str] = Field(description="What the service calls the work; empty where that is not asked.")
     resumed: bool = Field(description="An earlier attempt had submitted it.")
     took_s: Seconds = Field(description="This attempt.")
+
+
+class HTTPResult(Answered):
+    """What the service answered over HTTP."""
+
+    status: int = Field(ge=100, le=999, description="Of the last answer.")
+    polls: Count
+
+
+class WebSocketRequest(Contract):
+    """Let a service do something over a WebSocket, as its configuration says."""
+
+    connector: ConnectorName
+    input: Input = Field(default_factory=dict)
+
+
+class WebSocketResult(Answered):
+    """What the service answered over its WebSocket."""
+
+    frames: Count = Field(description="That this attempt received.")
 
 
 class CheckRequest(Contract):
@@ -104,6 +123,16 @@ SPECS = (
         soft_limit_s=3600,
         hard_limit_s=3630,
         example={"connector": "translator", "input": {"text": "Good morning", "to": "pt"}},
+    ),
+    JobSpec(
+        kind=WEBSOCKET,
+        queue=Queue.AI,
+        request=WebSocketRequest,
+        result=WebSocketResult,
+        summary="Let a service do something over a WebSocket: sent a frame, followed by its frames.",
+        soft_limit_s=3600,
+        hard_limit_s=3630,
+        example={"connector": "speaker", "input": {"text": "Good morning"}},
     ),
     JobSpec(
         kind=CHECK,

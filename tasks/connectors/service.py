@@ -33,16 +33,26 @@ def _check_headers(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
-def _check_template(template: Any) -> Any:
+def check_template(template: Any) -> Any:
+    """Return a template whose placeholders are written as they must be.
+
+    Raises:
+        ValueError: one is not.
+    """
     placeholders(template)
     return template
 
 
-Headers = Annotated[dict[HeaderName, _Text], Field(max_length=50), AfterValidator(_check_headers)]
-Query = Annotated[dict[Word, _Text], Field(max_length=50), AfterValidator(_check_template)]
+CheckedHeaders = Annotated[dict[HeaderName, _Text], Field(max_length=50), AfterValidator(_check_headers)]
+Query = Annotated[dict[Word, _Text], Field(max_length=50), AfterValidator(check_template)]
 
 
-def _check_path(path: str) -> str:
+def check_path(path: str) -> str:
+    """Return a path without secrets.
+
+    Raises:
+        ValueError: it names one.
+    """
     if any(scope == "secret" for scope, _ in placeholders(path)):
         raise ValueError("a secret must not be part of a path, which logs everywhere show: use a header")
     return path
@@ -55,13 +65,13 @@ class Call(Contract):
     path: Annotated[
         str,
         Field(pattern=r"^(/[^\s#\\]*|\{\{ ?remote\.[A-Za-z0-9_-]+ ?\}\})$", max_length=2000),
-        AfterValidator(_check_path),
+        AfterValidator(check_path),
     ] = Field(
         description="After `base_url`; or one `{{remote.NAME}}` that holds an address the service gave, of its own."
     )
-    headers: Headers = Field(default_factory=dict)
+    headers: CheckedHeaders = Field(default_factory=dict)
     query: Query = Field(default_factory=dict)
-    body: Annotated[Any, AfterValidator(_check_template)] = Field(
+    body: Annotated[Any, AfterValidator(check_template)] = Field(
         None, description="JSON that is sent; null: none. A text that is one placeholder becomes the value itself."
     )
 
@@ -71,7 +81,18 @@ class Call(Contract):
         return [self.path, self.headers, self.query, self.body]
 
 
-class Polling(Contract):
+class Telling(Contract):
+    """Where a service's documents say how far its work is."""
+
+    state: Pointer = Field("/status", description="Where the answer to `status` says how the work stands.")
+    succeeded: Annotated[tuple[Word, ...], Field(min_length=1, max_length=20)] = ("succeeded", "completed", "done")
+    failed: Annotated[tuple[Word, ...], Field(max_length=20)] = ("failed", "error", "cancelled")
+    progress: Pointer | None = Field(None, description="Where it says how far the work is: a number.")
+    progress_of: float = Field(100, gt=0, le=1e12, allow_inf_nan=False, description="That number when all is done.")
+    message: Pointer | None = Field(None, description="Where it says something to read about progress or a failure.")
+
+
+class Polling(Telling):
     """How a submitted piece of work is followed."""
 
     remote: Annotated[dict[ShortName, Pointer], Field(min_length=1, max_length=10)] = Field(
@@ -80,12 +101,6 @@ class Polling(Contract):
     status: Call
     result: Call | None = Field(None, description="Null: the last answer to `status` is the result.")
     cancel: Call | None = Field(None, description="Null: the service cannot be told.")
-    state: Pointer = Field("/status", description="Where the answer to `status` says how the work stands.")
-    succeeded: Annotated[tuple[Word, ...], Field(min_length=1, max_length=20)] = ("succeeded", "completed", "done")
-    failed: Annotated[tuple[Word, ...], Field(max_length=20)] = ("failed", "error", "cancelled")
-    progress: Pointer | None = Field(None, description="Where it says how far the work is: a number.")
-    progress_of: float = Field(100, gt=0, le=1e12, allow_inf_nan=False, description="That number when all is done.")
-    message: Pointer | None = Field(None, description="Where it says something to read about progress or a failure.")
     interval_s: float = Field(2.0, ge=0.1, le=300, allow_inf_nan=False)
     if_unsure: Literal["submit_again", "fail"] = Field(
         "submit_again",
@@ -99,7 +114,7 @@ class HTTPService(Contract):
 
     type: Literal["http"] = "http"
     base_url: WebURL = Field(description="Where every path of this configuration begins.")
-    headers: Headers = Field(default_factory=dict, description="Sent with every call.")
+    headers: CheckedHeaders = Field(default_factory=dict, description="Sent with every call.")
     request: Call = Field(description="The call; with `poll`, the one that submits.")
     poll: Polling | None = Field(None, description="Null: the answer to `request` is the result.")
     health: Call | None = Field(None, description="Answered with 2xx while the service is well.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
 
-from tasks.connectors.contract import CHECK, HTTP, SIMULATE, SPECS
+from tasks.connectors.contract import CHECK, HTTP, SIMULATE, SPECS, WEBSOCKET
 from tasks.core.job import Engine, JobContext
 from tasks.core.kernel import Kernel
 from tasks.core.run import JobTask, run_job
@@ -29,6 +29,13 @@ def call_http(self: JobTask, _job_id: str) -> dict[str, Any]:
     return run_job(self, _SPECS[HTTP], lambda: _load_http(kernel))
 
 
+@shared_task(name=WEBSOCKET, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
+def speak(self: JobTask, _job_id: str) -> dict[str, Any]:
+    """Run ``connectors.websocket``."""
+    kernel: Kernel = self.app.kernel
+    return run_job(self, _SPECS[WEBSOCKET], lambda: _load_websocket(kernel))
+
+
 @shared_task(name=CHECK, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
 def check(self: JobTask, _job_id: str) -> dict[str, Any]:
     """Run ``connectors.check``."""
@@ -48,8 +55,14 @@ def _load_http(kernel: Kernel) -> Engine[Any]:
     return HTTPConnector(partial(_open, kernel))
 
 
+def _load_websocket(kernel: Kernel) -> Engine[Any]:
+    from tasks.connectors.engine.websocket import WebSocketConnector  # noqa: PLC0415  # as above
+
+    return WebSocketConnector(partial(_open, kernel))
+
+
 def _load_check(kernel: Kernel) -> Engine[Any]:
-    from tasks.connectors.engine.http import Check  # noqa: PLC0415  # as above
+    from tasks.connectors.engine.check import Check  # noqa: PLC0415  # as above
 
     return Check(partial(_open, kernel))
 

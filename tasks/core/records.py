@@ -165,6 +165,7 @@ class Job:
     limited: bool = False
     unique_key: str | None = None
     paused_by: str | None = None
+    requires: dict[str, Any] | None = None
     place: int = field(default=_TO_BE_RECKONED, compare=False)
 
     def __post_init__(self) -> None:
@@ -344,7 +345,13 @@ class JobSummary(BaseModel):
     waiting_for: str | None = Field(
         None,
         description="What no live worker offers: a capability such as `chromium`, `queue:NAME`, or `backend:local`. "
-        "`limit`: a limit of its batch or its concurrency key keeps it back. `pause`: see `pause`.",
+        "`limit`: a limit of its batch or its concurrency key keeps it back. `pause`: see `pause`. "
+        "Of what it requires: `label:NAME`, `not_label:NAME`, `not:chromium`, `memory_mb:N`, `cpus:N`, `worker:NAME`, "
+        "`host:NAME`, `same_worker_as:ID`.",
+    )
+    blocked: str | None = Field(None, description="The same in words: why it cannot begin now.")
+    requires: dict[str, Any] | None = Field(
+        None, description="What it needs of a worker, as asked and as its kind needs; null: any of its queue will do."
     )
     progress: Progress | None = None
     timings: Timings

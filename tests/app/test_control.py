@@ -216,6 +216,10 @@ WRITTEN: dict[tuple[str, str], list[Step]] = {
     ("POST", "/api/jobs/purge"): [PING, ("POST", "/api/jobs/purge?confirm=true", None)],
     ("POST", "/api/jobs/retry"): [("POST", "/api/jobs/retry?confirm=true", None)],
     ("POST", "/api/jobs/cancel"): [PING, ("POST", "/api/jobs/cancel?confirm=true", None)],
+    ("POST", "/api/jobs/batch/<job:batch_id>/cancel"): [
+        ("POST", "/api/jobs/batch", {"jobs": [{"kind": "maintenance.ping", "params": {}}]}),
+        ("POST", "/api/jobs/batch/{id}/cancel", None),
+    ],
     ("DELETE", "/api/jobs"): [("DELETE", "/api/jobs?confirm=true", None)],
     ("POST", "/api/webhooks"): [HOOK],
     ("PATCH", "/api/webhooks/<webhook:webhook_id>"): [HOOK, ("PATCH", "/api/webhooks/{id}", {"enabled": False})],

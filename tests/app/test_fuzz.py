@@ -68,7 +68,9 @@ _OF_A_CALIBRATION = (
 
 # What an operator sets for all.
 _OF_OPERATORS = ("/api/pauses", "/api/queues", "/api/limits", "/api/audit")
-_NAMED = {"queue", "kind", "tenant", "until", "for_s", "burst"}
+_NAMED = {"", "queue", "kind", "tenant", "until", "for_s", "burst"}
+# What follows a job is judged by the kinds that it names.
+_OF_A_CHAIN = ("on_success", "on_failure")
 
 # How a connector's templates, and the secrets that they name, fit each other.
 _OF_A_CONNECTOR = ("service", "secrets")
@@ -187,7 +189,7 @@ def _is_refused_for_its_meaning(case: Case, response: Response) -> bool:
         names = [one["field"] for one in problem["errors"]]
         names = [re.sub(r"^jobs\.\d+\.", "", name) for name in names]  # as a batch has them
         return problem["error_code"] in _REFUSED_BY_MEANING or all(name.startswith(_OF_VA) for name in names)
-    if case.path.startswith((*_OF_OPERATORS, "/api/jobs/purge")) and problem["code"] == "invalid_request":
+    if case.path.startswith((*_OF_OPERATORS, "/api/jobs/purge")) and problem.get("code") == "input_rejected":
         # Which tenants and kinds there are, what of a limit goes together, and whether a time has passed.
         return all(one["field"] in _NAMED or "NUL" in one["message"] for one in problem["errors"])
     refusals = [one for one in problem["errors"] if "NUL" not in one["message"]]  # said once, in docs/api.md
@@ -195,8 +197,8 @@ def _is_refused_for_its_meaning(case: Case, response: Response) -> bool:
         one["field"] in _JUDGED_BY_MEANING
         or (one["field"] == "url" and case.path.startswith("/api/webhooks"))  # where nothing of ours may go
         or one["field"].endswith(".upload")
-        or one["field"].startswith((_STEPS, *_OF_A_CONNECTOR))
+        or one["field"].startswith((_STEPS, *_OF_A_CONNECTOR, *_OF_A_CHAIN))
         or one["field"].removeprefix("params.").startswith(_OF_A_CALIBRATION)
-        or one["field"].startswith(("params.include_regex", "params.exclude_regex"))
+        or one["field"].startswith(("params.include_regex", "params.exclude_regex", "params.urls."))
         for one in refusals
     )

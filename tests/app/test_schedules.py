@@ -44,7 +44,10 @@ def test_schedule_is_made_shown_and_listed(alice: Caller, bob: Caller) -> None:
     assert (0, 30) == (tick.hour, tick.minute)
     assert record == alice.get(record["links"]["self"]).json
     assert [record] == alice.get(PATH).json["schedules"]
-    assert (404, []) == (bob.get(record["links"]["self"]).status_code, bob.get(PATH).json["schedules"])
+    assert [] == bob.get(PATH).json["schedules"]
+    asked = [("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/run")]
+    where = record["links"]["self"]
+    assert [404] * 4 == [bob.open(method, f"{where}{rest}", json={}).status_code for method, rest in asked]
 
 
 def test_list_goes_page_by_page(alice: Caller) -> None:

@@ -16,7 +16,7 @@ class Scenario:
     """One row of the fault table.
 
     Args:
-        id: the row's, F1 to F22.
+        id: the row's: F1 to F22 of the fault table, or R10 of the requirements.
         title: what happens, in a line.
         bound_s: no run may take longer.
         quick_bound_s: the same for the quick run, whose machine is busy with other tests.
@@ -38,4 +38,6 @@ def load_scenarios() -> Mapping[str, Scenario]:
     for module in pkgutil.iter_modules(scenarios.__path__, "tests.chaos.scenarios."):
         found += importlib.import_module(module.name).SCENARIOS
     assert len({scenario.id for scenario in found}) == len(found), "two scenarios have one id"
-    return MappingProxyType({scenario.id: scenario for scenario in sorted(found, key=lambda one: int(one.id[1:]))})
+    return MappingProxyType(
+        {scenario.id: scenario for scenario in sorted(found, key=lambda one: (one.id[0], int(one.id[1:])))}
+    )

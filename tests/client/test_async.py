@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 
 from client import AsyncSwitchyard, JobFailed, Switchyard, WaitTimedOut
-from client.following import Choice
+from client.modes import Choice
 from tests.client.conftest import FAST
 from tests.client.results import RESULT
 from tests.client.scripted_server import KEY, ScriptedServer

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 
 from client import ConnectionFailed, Event, NotFound, Notice, Switchyard, TransportRefused
-from client.following import Transport
+from client.modes import Transport
 from tests.client.conftest import FAST
 from tests.client.scripted_server import EPOCH, ScriptedJob, ScriptedServer
 from tests.client.test_waiting import own_threads

@@ -85,7 +85,7 @@ def test_ticks_come_once_across_a_leaders_death(
     await_true(lambda: last() > made[0].anchor, what="the leader fires")
     dispatcher.kill("SIGKILL")
     killed_at = last()
-    await_true(lambda: last() > killed_at + timedelta(seconds=4), what="its successor makes up for what came meanwhile")
+    await_true(lambda: last() > killed_at + timedelta(seconds=2), what="its successor makes up for what came meanwhile")
     for one in made:
         schedules.delete(ledger, house.tenant_id, one.id)
     for times in ticks().values():

@@ -28,8 +28,8 @@ from tasks.core.ledger.schema import workers
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import JobState
 from tasks.core.settings import load_settings
-from tasks.dispatch import Submission
 from tasks.scheduling import stored
+from tasks.submission import Submission
 from tests.conftest import DEAD_REDIS_URL
 from tests.core.ledger.test_ledger_schedules import kept
 from tests.faulty.contract import ACT
@@ -48,7 +48,7 @@ class LocalHouse(Jobs):
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.folder = folder
-        settings = {"profile": "local", "lease_s": "3", "drain_grace_s": "3"}
+        settings = {"profile": "local", "lease_s": "3", "drain_grace_s": "3", "worker_labels": "here"}
         self.env = environment(folder, DEAD_REDIS_URL, settings)
         for name, value in self.env.items():
             if name.startswith("SWITCHYARD_"):
@@ -119,6 +119,17 @@ def test_job_runs_and_its_story_is_told(house: LocalHouse) -> None:
     assert ["queued", "running", "succeeded"] == [event.data["state"] for event in told if event.type == "state"]
     assert {"state", "progress", "log", "artifact"} == {event.type for event in told}
     assert [] == connections_of(house.runner.pid)
+
+
+def test_runner_takes_what_fits_it_and_leaves_the_rest(house: LocalHouse) -> None:
+    """A job that requires a label of another machine waits, and holds up nobody."""
+    elsewhere = house.submit(requires={"labels": ["there"]}, priority=90)
+    here = house.submit(requires={"labels": ["here"]})
+    after = house.submit(requires={"same_worker_as": here.id})
+    ended = [house.await_end(job) for job in (here, after, house.submit())]
+    assert [JobState.SUCCEEDED] * 3 == [job.state for job in ended]
+    assert JobState.QUEUED == house.job(elsewhere).state
+    house.cancel(elsewhere)
 
 
 def test_retry_waits_in_the_ledger_and_succeeds(house: LocalHouse) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import structlog
 
 from tasks.connectors.engine.pausing import pause
-from tasks.connectors.engine.wire import NOT_FOUND, UNREACHABLE, Answer, Wire, is_there
+from tasks.connectors.engine.telling import REMOTE_FAILED, UNREADABLE, Teller, is_name
+from tasks.connectors.engine.wire import NOT_FOUND, UNREACHABLE, Answer, Wire
 from tasks.connectors.service import HTTPService, Polling
 from tasks.core.errors import AppError, JobCancelled, Permanent, Transient
 from tasks.core.job import JobContext
@@ -20,9 +21,7 @@ _MAX_FAILURES_IN_ROW = 5
 _SUBMIT_GRACE_S = 0.5
 _CANCEL_TIMEOUT_S = 1.0
 # After these nothing of the work is left that could be followed.
-_OVER = frozenset({"remote_failed", NOT_FOUND})
-_MAX_REMOTE_CHARS = 2000
-_MAX_MESSAGE_CHARS = 300
+_OVER = frozenset({REMOTE_FAILED, NOT_FOUND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,7 @@ class Follower:
         self._poll: Polling = service.poll
         self._job = job
         self._given = given
+        self._teller = Teller(job, wire.hidden, service.poll)
         self._polls = 0
         # How often work of this job has come to an end at the service; a retry on request begins another.
         self._submission = 0
@@ -64,7 +64,7 @@ class Follower:
         if remote is None:
             remote = self._submit()
         else:
-            self._job.log(f"Going on with what an earlier attempt submitted: {self._shown(remote)}")
+            self._job.log(f"Going on with what an earlier attempt submitted: {self._teller.shown(remote)}")
         try:
             if self._cancelled is not None:
                 raise self._cancelled
@@ -111,7 +111,7 @@ class Follower:
             raise
         remote = {name: self._named(name, answer.at(pointer)) for name, pointer in self._poll.remote.items()}
         self._note(remote=remote)
-        self._job.log(f"Submitted: {self._shown(remote)}")
+        self._job.log(f"Submitted: {self._teller.shown(remote)}")
         return remote
 
     def _prepare_all(self) -> None:
@@ -140,11 +140,11 @@ class Follower:
         self._note()
 
     def _named(self, name: str, value: object) -> str:
-        if not isinstance(value, str | int) or isinstance(value, bool) or not 0 < len(str(value)) <= _MAX_REMOTE_CHARS:
+        if not is_name(value):
             raise Permanent(
                 f"The answer to the submission has no {name} at {self._poll.remote[name] or 'its top'!r}: a text or a "
                 "whole number is needed.",
-                code="remote_unreadable",
+                code=UNREADABLE,
             )
         return str(value)
 
@@ -171,34 +171,16 @@ class Follower:
         return self._wire.send(self._wire.prepare(poll.result, given=self._given, remote=remote))
 
     def _has_ended(self, answer: Answer) -> bool:
-        poll = self._poll
-        state = answer.at(poll.state)
-        if not isinstance(state, str | int):
+        document = answer.document()
+        word = self._teller.word(document)
+        if word is None:
             raise Permanent(
-                f"The answer to `status` does not say at {poll.state!r} how the work stands.", code="remote_unreadable"
+                f"The answer to `status` does not say at {self._poll.state!r} how the work stands.", code=UNREADABLE
             )
-        word = str(state).casefold()
-        message = self._message(answer)
-        if word in {failed.casefold() for failed in poll.failed}:
-            raise Permanent(f"The service's work ended as {self._told(word)}. {message}".strip(), code="remote_failed")
-        if word in {succeeded.casefold() for succeeded in poll.succeeded}:
+        if self._teller.has_ended(word, document):
             return True
-        done = answer.at(poll.progress) if poll.progress is not None else None
-        if isinstance(done, int | float) and 0 <= done <= poll.progress_of:
-            self._job.report("remote", done, poll.progress_of, message or self._told(word))
-        else:
-            self._job.report("remote", self._polls, None, message or self._told(word))
+        self._teller.report(document, step=self._polls, otherwise=word)
         return False
-
-    def _message(self, answer: Answer) -> str:
-        found = answer.at(self._poll.message) if self._poll.message is not None else None
-        return self._told(str(found)) if is_there(found) else ""
-
-    def _told(self, text: str) -> str:
-        return self._wire.hidden.struck_from(text)[:_MAX_MESSAGE_CHARS]
-
-    def _shown(self, remote: dict[str, str]) -> str:
-        return ", ".join(f"{name} {self._told(value)}" for name, value in remote.items())
 
     def _cancel(self, remote: dict[str, str]) -> None:
         if self._poll.cancel is None:

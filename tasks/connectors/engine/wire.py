@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from tasks.connectors.connector import Connector
-from tasks.connectors.engine.pointer import MISSING, found_at
+from tasks.connectors.engine.pointer import found_at
 from tasks.connectors.service import Call
 from tasks.connectors.template import Scope, filled, filled_path, filled_texts
 from tasks.core.errors import InputRejected, Permanent, Transient
@@ -18,6 +18,8 @@ from tasks.core.job import JobContext
 from tasks.core.loop_thread import LoopThread
 
 UNREACHABLE = "remote_unreachable"
+UNAVAILABLE = "remote_unavailable"
+REFUSED = "remote_refused"
 NOT_FOUND = "remote_not_found"
 _CLEANUP_S = 0.5
 _MAX_SHOWN_CHARS = 300
@@ -71,7 +73,7 @@ class Wire:
 
     def __init__(self, connector: Connector, job: JobContext) -> None:
         self.hidden = connector.hidden()
-        self._service = connector.service
+        self._service = connector.over_http()
         self._secrets = connector.secrets
         self._job = job
         self._client = job.http.async_client(max_bytes=self._service.max_bytes, total_timeout_s=self._service.timeout_s)
@@ -84,10 +86,7 @@ class Wire:
             InputRejected: a value is missing, or does not fit where it is to stand.
         """
         scope = {"input": given, "remote": remote, "secret": self._secrets, "job": {"id": self._job.id}}
-        headers = filled_texts({**self._service.headers, **call.headers}, scope)
-        for name, value in headers.items():
-            if not (value.isascii() and value.isprintable()):
-                raise InputRejected(f"The header {name} would not be printable ASCII.", field="input")
+        headers = filled_headers({**self._service.headers, **call.headers}, scope)
         query = filled_texts(call.query, scope)
         return Request(call.method, self._url(call.path, scope), headers, query, filled(call.body, scope))
 
@@ -148,7 +147,7 @@ class Wire:
         except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
             raise Transient(f"The service is not there: {type(exc).__name__}.", code=UNREACHABLE) from None
         except (httpx.HTTPError, TimeoutError) as exc:
-            raise Transient(f"The service gave no answer: {type(exc).__name__}.", code="remote_unavailable") from None
+            raise Transient(f"The service gave no answer: {type(exc).__name__}.", code=UNAVAILABLE) from None
         media_type = response.headers.get("content-type", "application/octet-stream").partition(";")[0].strip()
         after = response.headers.get("retry-after", "")
         retry_after_s = min(float(after), _MAX_RETRY_AFTER_S) if after.isascii() and after.isdecimal() else 0.0
@@ -158,18 +157,31 @@ class Wire:
         if 200 <= answer.status < 300:
             return answer
         shown = " ".join(self.hidden.struck_from(answer.content.decode("utf-8", "replace")).split())[:_MAX_SHOWN_CHARS]
-        if answer.status in _PASSING or answer.status >= 500:
-            raise Transient(f"The service answered {answer.status}: {shown}", code="remote_unavailable")
+        if is_passing(answer.status):
+            raise Transient(f"The service answered {answer.status}: {shown}", code=UNAVAILABLE)
         if 300 <= answer.status < 400:
             raise Permanent(
                 f"The service answered {answer.status}, a redirect, which connectors do not follow: name the address "
                 "that it leads to.",
-                code="remote_refused",
+                code=REFUSED,
             )
-        code = NOT_FOUND if answer.status in {404, 410} else "remote_refused"
+        code = NOT_FOUND if answer.status in {404, 410} else REFUSED
         raise Permanent(f"The service answered {answer.status}: {shown}", code=code)
 
 
-def is_there(value: object) -> bool:
-    """Whether a pointer found something to use."""
-    return value is not MISSING and value is not None
+def filled_headers(template: Mapping[str, str], scope: Scope) -> dict[str, str]:
+    """Return headers with the values in place.
+
+    Raises:
+        InputRejected: a value is missing, or cannot be in a header.
+    """
+    headers = filled_texts(template, scope)
+    for name, value in headers.items():
+        if not (value.isascii() and value.isprintable()):
+            raise InputRejected(f"The header {name} would not be printable ASCII.", field="input")
+    return headers
+
+
+def is_passing(status: int) -> bool:
+    """Whether another try may have another answer than this one."""
+    return status in _PASSING or status >= 500

@@ -1,8 +1,11 @@
 """The way out: makes the only HTTP clients that engines may use."""
 
+import socket
+import ssl
 from collections.abc import Sequence
 from typing import Self, Unpack
 
+from tasks.core.egress.backends import GuardedBackend
 from tasks.core.egress.clients import AsyncGuardedClient, GuardedClient
 from tasks.core.egress.deadlines import Deadline
 from tasks.core.egress.guard import Guard
@@ -10,6 +13,7 @@ from tasks.core.egress.lookups import Lookups, Resolver, system_resolver
 from tasks.core.egress.policy import EgressPolicy, Limits
 from tasks.core.egress.targets import Target
 from tasks.core.egress.translation import translated
+from tasks.core.egress.transports import plain_trust
 
 _DEFAULT_CONNECTIONS = 10
 
@@ -44,6 +48,26 @@ class Egress:
         """
         answers = [target.host] if target.ip else self._resolve(target)
         return Guard(self.policy).check_answers(target.host, target.port, answers)
+
+    def connect(self, target: Target, *, timeout_s: float) -> socket.socket:
+        """Return a plain connection to one of ``target``'s addresses, all of them allowed; for other protocols.
+
+        The name is looked up once, and the address that was checked is the one connected to. Whoever asks closes it.
+
+        Raises:
+            EgressRefused: an address is denied.
+            httpx.ConnectError, httpx.ConnectTimeout: nobody is there, or the name cannot be resolved.
+        """
+        backend = GuardedBackend(Guard(self.policy), self._lookups)
+        with translated(Deadline.after(self.policy.total_timeout_s)):
+            stream = backend.connect_tcp(target.host, target.port, timeout_s)
+        found: socket.socket = stream.get_extra_info("socket")
+        return found
+
+    @property
+    def trust(self) -> ssl.SSLContext:
+        """What a TLS connection on top of ``connect`` trusts: the authorities that the clients do."""
+        return plain_trust()
 
     def _resolve(self, target: Target) -> Sequence[str]:
         with translated(Deadline.after(self.policy.total_timeout_s)):

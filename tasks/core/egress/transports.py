@@ -118,6 +118,11 @@ def _trust(http2: bool) -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
+def plain_trust() -> ssl.SSLContext:
+    """Return what connections trust that speak HTTP/1.1, or something that begins with it."""
+    return _trust(False)
+
+
 def _deadline(request: httpx.Request, policy: EgressPolicy) -> Deadline:
     deadline = request.extensions.get(DEADLINE_EXTENSION)
     return deadline if isinstance(deadline, Deadline) else Deadline.after(policy.total_timeout_s)

@@ -1,7 +1,10 @@
 """Where pointers can lead: the document of a job that has not run yet, as a JSON Schema made of its kind's models."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
+
+from pydantic import BaseModel
 
 from tasks.core.follow_ups.plans import Branch
 from tasks.core.follow_ups.templates import PARENT
@@ -37,14 +40,19 @@ def leads_somewhere(ancestors: Sequence[tuple[JobSpec, Branch]], tokens: Sequenc
         case "job":
             return _leads(_JOB, tokens[1:], {})
         case "request":
-            return _leads_into(spec.request.model_json_schema(mode="serialization"), tokens[1:])
+            return _leads_into(_schema_of(spec.request), tokens[1:])
         case "result" if branch is Branch.SUCCESS:
-            return _leads_into(spec.result.model_json_schema(mode="serialization"), tokens[1:])
+            return _leads_into(_schema_of(spec.result), tokens[1:])
         case "error" if branch is Branch.FAILURE:
             return _leads(_ERROR, tokens[1:], {})
         case name if name == PARENT and len(ancestors) > 1:
             return leads_somewhere(ancestors[1:], tokens[1:])
     return False
+
+
+@cache
+def _schema_of(model: type[BaseModel]) -> Mapping[str, Any]:
+    return model.model_json_schema(mode="serialization")
 
 
 def _leads_into(schema: Mapping[str, Any], tokens: Sequence[str]) -> bool:

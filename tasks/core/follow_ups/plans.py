@@ -1,5 +1,6 @@
 """What is kept of follow-ups, and what a client sees of them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -43,6 +44,14 @@ class Plan:
     def after(cls, step: dict[str, Any]) -> "Plan":
         """Return what may follow a step."""
         return cls(step.get(Branch.SUCCESS), step.get(Branch.FAILURE))
+
+
+def kinds_in(plan: Plan) -> Iterator[str]:
+    """Iterate over the kinds of all that may follow."""
+    for step in (plan.on_success, plan.on_failure):
+        if step is not None:
+            yield step["kind"]
+            yield from kinds_in(Plan.after(step))
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,8 @@ def accept_within(
 
 
 def _accept_new(runner: Runner, job: Job, idempotency: Idempotency | None, *, may_publish: bool) -> Accepted:
-    if may_publish and not job.parked and job.not_before is None and nothing_waits(runner, job.queue):
+    is_free = not job.parked and job.not_before is None and job.requires is None
+    if may_publish and is_free and nothing_waits(runner, job.queue):
         job = replace(job, carry=1, published_at=job.created_at)
     if runner.dialect.name == "sqlite" or idempotency is not None or job.labels:
         _write(runner, [(job, idempotency)])
@@ -268,7 +269,7 @@ def _known(
     return None if earlier is job else earlier
 
 
-_INSERT_JOB = PreparedInsert(jobs)
+_INSERT_JOB = PreparedInsert(jobs, without=["routed_to"])
 _INSERT_LABEL = PreparedInsert(job_labels)
 _INSERT_KEY = PreparedInsert(idempotency_keys)
 

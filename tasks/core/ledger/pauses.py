@@ -252,7 +252,7 @@ def let_go(ledger: Ledger) -> int:
             first = sa.select(jobs.c.id).where(held).order_by(jobs.c.place).limit(_CHUNK - gone)
             job_ids = list(connection.execute(first.with_for_update(skip_locked=True)).scalars())
             if job_ids:
-                goes = jobs.update().where(jobs.c.id.in_(job_ids), held).values(held_values(has_limit()))
+                goes = jobs.update().where(jobs.c.id.in_(job_ids)).values(held_values(has_limit()))
                 gone += connection.execute(goes).rowcount
             if gone >= _CHUNK:
                 break

@@ -13,9 +13,10 @@ from tasks.core.errors import InputRejected
 from tasks.core.ids import is_id
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.follow_up_tables import follow_ups
+from tasks.core.ledger.matching_tables import IS_MATCHED
 from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, job_of
 from tasks.core.ledger.rows import job_from_row
-from tasks.core.ledger.schema import IS_QUEUED, IS_RUNNING, attempts, job_labels, jobs
+from tasks.core.ledger.schema import IS_PLAIN, IS_READY, IS_RUNNING, attempts, job_labels, jobs
 from tasks.core.records import TERMINAL, AttemptRecord, Job, JobError, JobState, ran_in
 
 
@@ -106,7 +107,7 @@ _AHEAD = Prepared(
     sa.select(jobs.c.tenant_id, sa.func.count())
     .where(
         jobs.c.queue == sa.bindparam("its_queue"),
-        IS_QUEUED,
+        IS_READY,
         sa.or_(
             jobs.c.tenant_id != sa.bindparam("its_tenant"),
             jobs.c.place < sa.bindparam("its_place"),
@@ -243,8 +244,8 @@ def _decode_cursor(cursor: str) -> str:
 def queue_depths(ledger: Ledger, *, at: datetime) -> dict[str, QueueDepth]:
     """Return how each queue with active jobs stands."""
     columns = (jobs.c.queue, jobs.c.state, jobs.c.not_before, jobs.c.published_at, jobs.c.created_at)
-    # Two questions, each with its own index; SQLite would answer one that asks for both states by reading every job.
-    active = sa.union_all(sa.select(*columns).where(IS_QUEUED), sa.select(*columns).where(IS_RUNNING)).subquery()
+    # Each question has its own index; SQLite would answer one that asks for all of it by reading every job.
+    active = sa.union_all(*(sa.select(*columns).where(one) for one in (IS_PLAIN, IS_MATCHED, IS_RUNNING))).subquery()
     is_queued = active.c.state == JobState.QUEUED
     waiting = is_queued & sa.or_(active.c.not_before.is_(None), active.c.not_before <= at)
     statement = sa.select(

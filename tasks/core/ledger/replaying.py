@@ -52,7 +52,7 @@ def replay(
                 jobs.c.queue,
                 jobs.c.backend,
                 jobs.c.unique_key,
-                sa.or_(has_limit(), is_paused()).label("waits"),
+                sa.or_(has_limit(), is_paused(), jobs.c.requires.is_not(sa.null())).label("waits"),
             )
             .where(mine)
             .with_for_update()

@@ -5,6 +5,7 @@ A plain digest is enough because a key is 256 random bits, not a password a pers
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -86,6 +87,13 @@ def named(ledger: Ledger, name: str, *, by: Actor = AT_THE_MACHINE) -> Tenant:
         with ledger.read() as connection:
             found = connection.execute(statement).scalar_one()
     return Tenant(found, name)
+
+
+def ids_of(ledger: Ledger, names: Collection[str]) -> dict[str, str]:
+    """Return the id of each tenant of these names that exists."""
+    with ledger.read() as connection:
+        rows = connection.execute(sa.select(tenants.c.name, tenants.c.id).where(tenants.c.name.in_(names)))
+        return {row.name: row.id for row in rows}
 
 
 def find(ledger: Ledger, name: str) -> Tenant | None:

@@ -1,5 +1,8 @@
 """Follow-ups in the ledger: started once by whoever finds them, at the place of the job that they follow."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -30,6 +33,7 @@ from tasks.core.settings import Settings
 from tasks.dispatch import cancel_chain, erase
 from tasks.follow_ups import start_due
 from tasks.registry import load_specs
+from tests.integration.processes import REPOSITORY
 from tests.samples import a_job, claimed
 
 SPECS = load_specs()
@@ -222,6 +226,45 @@ def test_two_that_find_the_same_end_start_one_follow_up(kernel: Kernel, tenant: 
         for waiting in [pool.submit(start) for _ in range(2)]:
             waiting.result()
     assert [1] * 5 == [len(followers(kernel.ledger, job)) for job in done]
+
+
+# Ends itself without a word: in the middle of the transaction, or right behind it.
+_DYING = """
+import os, signal, sys
+from pathlib import Path
+import tasks.follow_ups
+from tasks.core.ledger import accepting
+from tasks.core.kernel import open_kernel
+from tasks.core.settings import Settings
+from tasks.registry import load_specs
+
+def die(*_args, **_options):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if sys.argv[1] == "within":
+    accepting.note_started = die
+else:
+    tasks.follow_ups.log.info = die
+kernel = open_kernel(Settings(state_dir=Path(sys.argv[2]), ledger_url=sys.argv[3], profile="local"))
+tasks.follow_ups.start_due(kernel, load_specs())
+"""
+
+
+@pytest.mark.parametrize(("dies", "started"), [("within", 0), ("behind", 1)])
+def test_a_death_loses_and_doubles_nothing(
+    kernel: Kernel, tenant: Tenant, tmp_path: Path, dies: str, started: int
+) -> None:
+    """Killed before the commit, nothing was there; behind it, all was."""
+    job = ended(kernel.ledger, accept(kernel.ledger, tenant, Plan(PING)))
+    command = [sys.executable, "-c", _DYING, dies, str(tmp_path), kernel.ledger.url]
+    died = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60)
+    assert -signal.SIGKILL == died.returncode, died.stderr
+    assert started == len(followers(kernel.ledger, job))
+    assert bool(started) is not follow_ups.anything_waits(kernel.ledger)
+    start_due(kernel, SPECS)
+    [child] = followers(kernel.ledger, job)
+    assert (FollowUpState.STARTED, "on_success") == state_of(kernel.ledger, job)
+    assert {"message": "hello!"} == child.request
 
 
 def test_an_end_that_was_left_meanwhile_starts_nothing(kernel: Kernel, tenant: Tenant) -> None:

@@ -17,7 +17,7 @@ from tasks.core.ledger.picking import due_jobs
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
 from tasks.core.records import Backend, BatchState, Job, JobState
-from tests.samples import a_job, accepted, claimed, running
+from tests.samples import a_job, accepted, ago, claimed, running
 
 KEY = Idempotency("k", "b" * 64, ttl_s=60)
 
@@ -48,6 +48,16 @@ def end(ledger: Ledger, job: Job, state: JobState = JobState.SUCCEEDED) -> None:
     """Claim and end a carried job."""
     at_work = claimed(ledger, job)
     moves.finish(ledger, job.id, fence=at_work.fence, state=state, cause="completed")
+
+
+def test_job_for_later_takes_no_room(ledger: Ledger, tenant: Tenant) -> None:
+    """Who has its key goes first meanwhile, and nobody is busy with it before its time."""
+    accepted(ledger, tenant, concurrency_key="k", parked=True, priority=100, not_before=ago(-60))
+    assert not parking.anything_parked(ledger)
+    due = accepted(ledger, tenant, concurrency_key="k", parked=True, not_before=ago(1))
+    assert parking.anything_parked(ledger)
+    assert [due.id] == ids(carry_all(ledger))
+    assert not parking.anything_parked(ledger)
 
 
 def ids(jobs: list[Job]) -> list[str]:

@@ -1,5 +1,6 @@
 """Jobs that a pause keeps from beginning, on both databases."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ from tasks.core.ledger import transitions as moves
 from tasks.core.ledger.audit import Actor, Wanted
 from tasks.core.ledger.control_tables import pauses as table
 from tasks.core.ledger.limits import ALL, Limit
+from tasks.core.ledger.moves import CLAIM
 from tasks.core.ledger.pauses import KnownPauses, Pause, Scope
 from tasks.core.ledger.picking import due_jobs
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
@@ -84,6 +86,19 @@ def test_a_claim_looks_at_the_pauses_itself(ledger: Ledger, tenant: Tenant) -> N
     assert pauses.hold_job(ledger, job.id)
     assert not pauses.hold_job(ledger, job.id), "it is held already"
     assert (newest(ledger, job).published_at, newest(ledger, job).carry) == (None, job.carry + 1)
+
+
+def test_a_pause_waits_for_claims_that_began_before_it(ledger: Ledger, tenant: Tenant) -> None:
+    """Its answer means that nothing begins: who is in the middle of a claim has ended it by then, or is refused."""
+    job = carried(ledger, tenant)
+    values = {"job_id": job.id, "carry_taken": job.carry, "by": "w", "pid": 1, "at": now()}
+    with ThreadPoolExecutor(1) as other:
+        with ledger.write() as connection:
+            assert CLAIM._run(ledger, connection, values | {"event": {"state": "running", "cause": "claimed"}})
+            pausing = other.submit(stop, ledger)
+            assert not wait([pausing], timeout=0.2).done
+        pausing.result(timeout=30)
+    assert (JobState.RUNNING, None) == (newest(ledger, job).state, newest(ledger, job).paused_by)
 
 
 def test_what_runs_runs_on_and_its_next_attempt_waits(ledger: Ledger, tenant: Tenant) -> None:

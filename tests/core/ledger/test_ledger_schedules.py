@@ -11,19 +11,22 @@ import pytest
 from tasks.core.callbacks.records import OwnCallback
 from tasks.core.clock import now
 from tasks.core.errors import Conflict, LedgerUnavailable, NotFound
+from tasks.core.follow_ups.plans import Plan
 from tasks.core.ids import new_id
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import Ledger, limits, queries, schedules
+from tasks.core.ledger import Ledger, follow_ups, limits, pauses, queries, schedules
+from tasks.core.ledger.audit import Actor
 from tasks.core.ledger.callback_tables import webhooks
 from tasks.core.ledger.limits import Limit
+from tasks.core.ledger.pauses import Scope
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.schedule_tables import schedules as rows
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Job
 from tasks.core.schedules.records import CatchUp, Outcome, Schedule
-from tasks.dispatch import Submission
 from tasks.registry import load_specs
 from tasks.scheduling import fire, stored, submission_for
+from tasks.submission import Submission
 from tests.samples import PING, ago
 
 SPECS = load_specs()
@@ -214,6 +217,21 @@ def test_each_job_has_its_own_callback(local_kernel: Kernel, ledger: Ledger, ten
     with ledger.read() as connection:
         [webhook] = connection.execute(webhooks.select().where(webhooks.c.job_id == job.id)).all()
     assert (asked.url, ["job.failed"]) == (webhook.url, webhook.events)
+
+
+def test_job_of_a_tick_has_its_follow_up_and_is_held_by_a_pause(
+    local_kernel: Kernel, ledger: Ledger, tenant: Tenant
+) -> None:
+    """As any other one."""
+    plan = Plan(on_success={"kind": PING, "params": {"message": "after"}})
+    made = kept(ledger, tenant, request={"plan": plan})
+    pauses.pause(ledger, Scope(kind=PING), by=Actor("test"))
+    fired(local_kernel, came(ledger, made))
+    [job] = jobs_of(ledger, tenant)
+    link = follow_ups.link_of(ledger, job.id)
+    assert link is not None
+    assert plan == link.plan
+    assert job.paused_by is not None
 
 
 def test_missed_ticks_make_one_job_and_are_told(local_kernel: Kernel, ledger: Ledger, tenant: Tenant) -> None:
