@@ -20,6 +20,7 @@ from tasks.connectors.contract import HTTP, SIMULATE
 from tasks.core.ledger.schema import attempts, jobs
 from tests.chaos.followers import Followers
 from tests.chaos.house import House, open_house
+from tests.chaos.ledger_reading import running_jobs
 from tests.chaos.oracle import Claim
 from tests.chaos.registry import Scenario
 from tests.chaos.remote import READY
@@ -47,15 +48,23 @@ class Load:
     house: House
     followers: Followers
     per_s: float
+    began: int = 0
+    """How many jobs came before the measurement."""
     ids: list[str] = field(default_factory=list)
     two_ids: list[str] = field(default_factory=list)
+
+    def warm_up(self, count: int) -> None:
+        """Let every process do its first jobs, for which it loads what it needs; they are counted, not timed."""
+        self.run(count)
+        self.house.trial.await_true(lambda: self.house.watch.have_ended(self.ids), "the first jobs end", within_s=120)
+        self.began = count
 
     def run(self, count: int) -> None:
         """Submit so many; a job is followed where a client is free."""
         key = self.house.headers["Authorization"].removeprefix("Bearer ")
         due = time.monotonic()
         with Switchyard(self.house.url, key) as client:
-            for number in range(count):
+            for number in range(self.began, self.began + count):
                 kind, params = self._job(number)
                 options: dict[str, Any] = {"idempotency_key": f"R10-{number}", "reference": f"R10-{number}"}
                 job = client.submit(kind, params, **options)
@@ -102,11 +111,13 @@ class Faults:
                 self._kill_child()
 
     def _kill_child(self) -> None:
-        tree = family_of(self.house.trial.chance.choice(self.workers).pid)
-        if len(tree) > 1:
+        """Kill one that works: below a worker there are others, too, such as what tracks its semaphores."""
+        ours = {process.pid for worker in self.workers for process in family_of(worker.pid)[1:]}
+        busy = [one.child_pid for one in running_jobs(self.house.ledger) if one.child_pid in ours]
+        if busy:
             with suppress(psutil.NoSuchProcess):
-                self.house.trial.chance.choice(tree[1:]).kill()
-                self.done["SIGKILL to a child"] += 1
+                psutil.Process(self.house.trial.chance.choice(busy)).kill()
+                self.done["SIGKILL to a child in the middle of a job"] += 1
 
     def _kill_worker(self) -> None:
         number = self.house.trial.chance.randrange(len(self.workers))
@@ -124,6 +135,10 @@ class Faults:
         with suppress(psutil.NoSuchProcess):
             thaw(tree)
 
+    def gone(self) -> list[int]:
+        """List the workers that have ended though nobody had killed them."""
+        return [process.pid for process in self.workers if process.status != "running"]
+
     def stop(self) -> None:
         """End; nobody stays frozen."""
         self._stopping.set()
@@ -139,7 +154,7 @@ def play(trial: Trial) -> Verdict:
     """Let clients submit and follow while workers die and freeze."""
     parents = trial.pick(quick=2, full=len(_CAPABILITIES))
     count = int(os.environ.get("CHAOS_CONNECTED", trial.pick(quick=40, full=2000)))
-    per_s = float(os.environ.get("CHAOS_CONNECTED_PER_S", trial.pick(quick=4, full=10)))
+    per_s = float(os.environ.get("CHAOS_CONNECTED_PER_S", trial.pick(quick=4, full=8)))
     port = free_port()
     with open_house(trial, settings={"egress_allow": f"127.0.0.1:{port}"}) as house:
         house.start_web()
@@ -152,9 +167,11 @@ def play(trial: Trial) -> Verdict:
         house.submitter().start(every_s=1.0, seconds=0.3)
         followers = Followers(house.url, house.headers, trial.pick(quick=2, full=8))
         load = Load(house, followers, per_s)
-        faults = Faults(house, workers, every_s=trial.pick(quick=2.0, full=3.5))
-        faults.start()
+        faults = Faults(house, workers, every_s=trial.pick(quick=2.0, full=5.0))
         trial.say(f"{parents * _CHILDREN} worker processes, {count} jobs, {per_s:g} a second")
+        load.warm_up(2 * parents * _CHILDREN)
+        trial.say("each process has done its first jobs")
+        faults.start()
         try:
             load.run(count)
         finally:
@@ -197,7 +214,8 @@ def _judged(house: House, load: Load, faults: Faults, *, processes: int) -> Verd
         ).all()
     asked = set(load.ids)
     of_load = {row.id: row for row in rows if row.id in asked}
-    claims_s = [(first - of_load[job_id].created_at).total_seconds() for job_id, first, _ in began]
+    timed = set(load.ids[load.began :])
+    claims_s = [(at - of_load[job_id].created_at).total_seconds() for job_id, at, _ in began if job_id in timed]
     book = httpx.get(f"{_base_url(house)}/book", timeout=10).json()
     works = Counter(work["job"] for work in book["works"].values())
     twice = [job_id for job_id, number in works.items() if number > 1]
@@ -224,6 +242,7 @@ def _judged(house: House, load: Load, faults: Faults, *, processes: int) -> Verd
             f"{len(lies)} faults {lies[:3]} in {load.followers.given} jobs",
             not lies,
         ),
+        Claim("no worker ended by itself", f"{len(faults.gone())}", not faults.gone()),
         notes=[
             f"{processes} worker processes; {dict(faults.done)}",
             *(f"progress over {transport}: {_figures(found)}" for transport, found in progress.items()),
