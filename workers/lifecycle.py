@@ -24,6 +24,7 @@ from workers.identity import describe_worker, mark_child, take_identity
 from workers.monitoring import BatchEventsStep
 from workers.preflight import find_capabilities
 from workers.profiles import strictest
+from workers.reaping import ReapStep
 from workers.refusals import unknown_queues, unsafe_options, unsafe_redis, unsafe_settings
 
 log = structlog.get_logger()
@@ -140,4 +141,5 @@ def _is_stopping() -> bool:
 
 
 app.steps["worker"].add(BeatStep)
+app.steps["worker"].add(ReapStep)
 app.steps["consumer"].add(BatchEventsStep)
