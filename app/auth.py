@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from flask import Flask, current_app, g, request
 
@@ -10,12 +12,16 @@ from app.credentials import brings_its_own
 from app.services import Services
 from tasks.core.errors import ConfigurationRefused, Conflict, NotAuthenticated
 from tasks.core.ledger import Ledger, tenants
+from tasks.core.ledger.audit import Actor
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.setting_values import Environment
 from tasks.core.settings import Settings
 from tasks.core.urls import is_loopback
 
-_DEV_TENANT = "development"
+View = TypeVar("View", bound=Callable[..., Any])
+
+DEV_TENANT = "development"
+"""Whose key a development server on loopback makes for itself."""
 _DEV_KEY_NAME = "development"
 
 
@@ -53,6 +59,12 @@ def tenant_id() -> str:
     return tenant.id
 
 
+def actor() -> Actor:
+    """Return who asks, for the book of changes: the id of the key."""
+    tenant: Tenant = g.tenant
+    return Actor(tenant.key_id or "unknown key")
+
+
 def ensure_key(settings: Settings, ledger: Ledger) -> str | None:
     """Make sure that somebody can sign in; return the development key if there is one to print.
 
@@ -79,10 +91,10 @@ def ensure_key(settings: Settings, ledger: Ledger) -> str | None:
 def _make_dev_key(ledger: Ledger, path: Path, kept: str | None) -> str:
     key = kept
     with contextlib.suppress(Conflict):  # a kept key that was revoked stays so
-        key = tenants.create_key(ledger, tenant=_DEV_TENANT, name=_DEV_KEY_NAME, key=kept)
+        key = tenants.create_key(ledger, tenant=DEV_TENANT, name=_DEV_KEY_NAME, key=kept)
         _write_private(path, key)
         return key
-    key = tenants.create_key(ledger, tenant=_DEV_TENANT, name=_DEV_KEY_NAME)
+    key = tenants.create_key(ledger, tenant=DEV_TENANT, name=_DEV_KEY_NAME)
     _write_private(path, key)
     return key
 

@@ -28,24 +28,36 @@ Secret = Annotated[
         description="`whsec_` and the base64 of 24 to 64 random bytes.",
     ),
 ]
+BatchEvent = Literal["batch.progressed", "batch.ended", "batch.*"]
 JobEvent = Literal["job.started", "job.succeeded", "job.failed", "job.cancelled", "job.*"]
-_ENDS: list[JobEvent] = ["job.succeeded", "job.failed", "job.cancelled"]
+JobEvents = Annotated[list[JobEvent], Field(min_length=1, max_length=5)]
+ENDS: list[JobEvent] = ["job.succeeded", "job.failed", "job.cancelled"]
 
 
 class Callback(Input):
     """Where a job's events go."""
 
     url: CallbackURL
-    events: Annotated[list[JobEvent], Field(min_length=1, max_length=5)] = Field(
-        _ENDS, description="Of which events; by default of its end, whatever that is."
-    )
+    events: JobEvents = Field(ENDS, description="Of which events; by default of its end, whatever that is.")
     secret: Secret | None = Field(
         None, description="Signs the deliveries; without it, `GET /api/webhooks/signing-secret` does."
     )
 
 
-def own_callback(settings: Settings, asked: Callback | None) -> OwnCallback | None:
-    """Return what a job's request says, checked.
+class BatchCallback(Input):
+    """Where a batch's events go."""
+
+    url: CallbackURL
+    secret: Secret | None = Field(
+        None, description="Signs the deliveries; without it, `GET /api/webhooks/signing-secret` does."
+    )
+    events: Annotated[list[BatchEvent], Field(min_length=1, max_length=3)] = Field(
+        ["batch.ended"], description="Of which events; by default of its end, once."
+    )
+
+
+def own_callback(settings: Settings, asked: Callback | BatchCallback | None) -> OwnCallback | None:
+    """Return what a request for a job or a batch says, checked.
 
     Raises:
         InputRejected: the URL leads where no request may go, or the secret is none.

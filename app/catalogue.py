@@ -8,6 +8,7 @@ from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
 from app.answers import json_answer
+from app.auth import tenant_id
 from app.inputs import checked
 from app.openapi import SECURITY, answer, problems
 from app.services import Services, services
@@ -76,7 +77,7 @@ def read_kind(path: KindPath) -> Response:
 
 
 def _record(at: Services, spec: JobSpec) -> KindRecord:
-    missing = at.workers.missing_for(spec)
+    missing = at.workers.missing_for(spec, tenant_id=tenant_id())
     return KindRecord(
         kind=spec.kind,
         family=spec.family,
@@ -97,7 +98,7 @@ def _record(at: Services, spec: JobSpec) -> KindRecord:
 
 
 def _option_record(at: Services, spec: JobSpec, option: Option) -> OptionRecord:
-    missing = at.workers.missing_for(spec, {option.field: option.value})
+    missing = at.workers.missing_for(spec, {option.field: option.value}, tenant_id=tenant_id())
     return OptionRecord(
         field=option.field,
         value=option.value,

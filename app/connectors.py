@@ -11,7 +11,7 @@ from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
 from app.answers import json_answer
-from app.auth import tenant_id
+from app.auth import actor, tenant_id
 from app.inputs import Input, checked
 from app.openapi import SECURITY, answer, bare_answer, problems
 from app.services import Services, services
@@ -99,7 +99,9 @@ def store_connector(path: ConnectorPath, body: ConnectorConfiguration) -> Respon
     if lacking:
         raise InputRejected(f"The service needs secrets that were not given: {', '.join(lacking)}.", field="secrets")
     service = body.service.model_dump(mode="json")
-    is_new = records.keep_connector(at.kernel.ledger, tenant_id(), path.name, service=service, secrets=secrets)
+    is_new = records.keep_connector(
+        at.kernel.ledger, tenant_id(), path.name, service=service, secrets=secrets, by=actor()
+    )
     log.info("connector_stored", connector=path.name, is_new=is_new)
     found = records.kept_connector(at.kernel.ledger, tenant_id(), path.name)
     return json_answer(_record(found), status=201 if is_new else 200)
@@ -109,7 +111,7 @@ def store_connector(path: ConnectorPath, body: ConnectorConfiguration) -> Respon
 @checked
 def delete_connector(path: ConnectorPath) -> Response:
     """Delete a connector with its secrets; jobs that need it fail from then on."""
-    records.forget_connector(services().kernel.ledger, tenant_id(), path.name)
+    records.forget_connector(services().kernel.ledger, tenant_id(), path.name, by=actor())
     log.info("connector_deleted", connector=path.name)
     return Response(status=204)
 

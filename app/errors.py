@@ -108,10 +108,11 @@ def rejected(exc: ValidationError, *, inside: Sequence[str] = (), sent: object =
         sent: what was checked: pydantic puts the names of a union's members into its paths, and only this tells them
             from the names of fields.
     """
-    return FieldsRejected([_refusal(dict(error), inside, sent) for error in exc.errors(include_url=False)])
+    return FieldsRejected([refusal_of(dict(error), inside, sent) for error in exc.errors(include_url=False)])
 
 
-def _refusal(error: dict[str, Any], inside: Sequence[str], sent: object) -> Refusal:
+def refusal_of(error: dict[str, Any], inside: Sequence[str], sent: object) -> Refusal:
+    """Translate one of pydantic's errors, as ``rejected`` does."""
     field = ".".join([*inside, *(str(part) for part in _path_in(sent, error["loc"]))])
     message = _REMEDIES.get(error["type"], error["msg"].removeprefix("Value error, "))
     return Refusal(field=field[:_VALUE_LIMIT], message=message, value=_shown(field, error.get("input")))

@@ -7,12 +7,14 @@ from types import MappingProxyType
 from app import (
     advice,
     artifacts,
+    audit,
     backends,
     batches,
     calibration,
     calibration_cache,
     callback_deliveries,
     catalogue,
+    chains,
     connectors,
     discovery,
     domain_events,
@@ -21,10 +23,13 @@ from app import (
     job_batches,
     jobs,
     knowledge,
+    limit_records,
     logs,
     matrices,
+    pauses,
     previews,
     retries,
+    schedules,
     sessions,
     sites,
     submissions,
@@ -45,6 +50,8 @@ from app.live import LiveDispatcher, LiveWorkers
 from app.mcp import routes as mcp
 from app.metrics import Metrics
 from app.middleware import register_middleware
+from app.monitor import routes as monitor
+from app.monitor.hub import MonitorHub
 from app.openapi import API, INFO, SECURITY_SCHEMES
 from app.quotas import Quotas
 from app.record import record_of
@@ -68,10 +75,11 @@ from tasks.knowledge.store.reading import LedgerLibrary
 from tasks.registry import load_specs
 
 _CONCERNS = (
-    *(submissions, jobs, retries, batches, job_batches, logs, artifacts, uploads, domain_events),
+    *(submissions, jobs, retries, batches, job_batches, chains, logs, artifacts, uploads, domain_events),
     *(catalogue, calibration, calibration_cache, matrices, fleet, backends, advice, health),
     *(discovery, tools, tool_exports, sessions, knowledge, sites, previews),
-    *(webhooks, callback_deliveries, connectors),
+    *(webhooks, callback_deliveries, connectors, schedules, monitor),
+    *(pauses, limit_records, audit),
 )
 # One process serves many short requests at a time; each holds a connection for a millisecond or so.
 _POOL_SIZE = 16
@@ -108,6 +116,8 @@ def create_app(
     for concern in _CONCERNS:
         app.register_api(concern.bp)
     models = [model for concern in _CONCERNS for model in concern.MODELS]
+    if settings.serves_sse:
+        app.register_api(monitor.streamed)
     if settings.mcp:
         app.register_api(mcp.bp)
     streams = _stream_services(services)
@@ -136,6 +146,8 @@ def open_services(
         opening.callback(hub.close)
         tenant_hub = TenantHub(kernel.ledger, _tenant_reader(settings))
         opening.callback(tenant_hub.close)
+        monitor_hub = MonitorHub(kernel, dispatcher, fleet.queues_now)
+        opening.callback(monitor_hub.close)
         knowledge_desk = _open_knowledge(kernel, tenant_hub)
         opening.callback(knowledge_desk.close)
         aside = None
@@ -150,6 +162,7 @@ def open_services(
             forms=MappingProxyType({kind: form_of(spec) for kind, spec in specs.items()}),
             hub=hub,
             tenant_hub=tenant_hub,
+            monitor=monitor_hub,
             knowledge=knowledge_desk,
             waiter=HubWaiter(hub, kernel.ledger),
             keyring=Keyring(kernel.ledger),

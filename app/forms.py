@@ -1,12 +1,16 @@
 """The body of a submission: one model per kind, made of the kind's own request and of what every job may set."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Protocol, cast
 
 from pydantic import BaseModel, Field, create_model
 
-from app.callbacks import Callback
-from app.inputs import Input, Text
+from app.callbacks import ENDS, Callback, CallbackURL, JobEvents
+from app.errors import Refusal
+from app.inputs import Input, Moment, Text
+from tasks.core.clock import now
+from tasks.core.matching import Requires
 from tasks.core.records import Backend
 from tasks.core.spec import JobSpec
 
@@ -15,6 +19,35 @@ LabelValue = Annotated[Text, Field(max_length=200)]
 Site = Annotated[str, Field(max_length=253, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
 # A year: whoever means "never" leaves it out.
 _LONGEST_EXPIRY_S = 365 * 86400
+
+
+class FollowUpCallback(Input):
+    """Where a follow-up's events go. Its deliveries are signed with the tenant's secret."""
+
+    url: CallbackURL
+    events: JobEvents = Field(ENDS, description="Of which events; by default of its end, whatever that is.")
+
+
+class FollowUp(Input):
+    """What is started when a job has ended. What it does not name it has from that job, as its priority and place."""
+
+    kind: Annotated[Text, Field(min_length=1, max_length=100)] = Field(description="As `/api/kinds` lists it.")
+    params: dict[str, Any] = Field(
+        {},
+        description='What that kind takes. Anywhere in it, `{"$from": "/result/url"}` takes a value of the job that '
+        "ended, by JSON Pointer: of `/job`, `/request`, `/result` or `/error`, `/parent`; beside it, `default` says "
+        "what stands there where there is none.",
+    )
+    timeout_s: float | None = Field(None, gt=0, description="The kind's own at most.")
+    max_attempts: int | None = Field(None, ge=1, description="At most the kind's own.")
+    expires_in_s: float | None = Field(None, gt=0, le=_LONGEST_EXPIRY_S, description="From its own acceptance.")
+    reference: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    labels: dict[LabelKey, LabelValue] = Field({}, max_length=16, json_schema_extra={"additionalProperties": False})
+    site: Site | None = None
+    callback: FollowUpCallback | None = Field(None, description="Instead of that of the job that it follows.")
+    concurrency_key: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    on_success: dict[str, Any] | None = Field(None, description="What follows this one: again such an object.")
+    on_failure: dict[str, Any] | None = Field(None, description="As `on_success`.")
 
 
 class Options(Input):
@@ -28,6 +61,13 @@ class Options(Input):
         gt=0,
         le=_LONGEST_EXPIRY_S,
         description="A job still queued after so many seconds ends as failed, with the code `expired`.",
+    )
+    not_before: Moment | None = Field(
+        None, description="It waits until then, at most a year; a time that has passed is no wait."
+    )
+    expires_at: Moment | None = Field(
+        None,
+        description="As `expires_in_s`, at a time; give one of the two. It must be to come, and after `not_before`.",
     )
     reference: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
         None, description="A name of yours, to filter by."
@@ -47,6 +87,13 @@ class Options(Input):
         None,
         description="While one of your jobs with it has not ended, you are answered with that one: no other is made.",
     )
+    requires: Requires | None = Field(
+        None, description="What a worker must offer for it: it goes to one that fits (docs/matching.md)."
+    )
+    on_success: FollowUp | None = Field(
+        None, description="What is started when the job has succeeded (docs/follow-ups.md)."
+    )
+    on_failure: FollowUp | None = Field(None, description="What is started when the job has failed.")
     backend: Backend = Field(
         Backend.AUTO,
         description="Who may run it: `auto` (whoever is live), `queue` (Celery's workers) or `local` (a local runner); "
@@ -62,12 +109,17 @@ class Form(Protocol):
     timeout_s: float | None
     max_attempts: int | None
     expires_in_s: float | None
+    not_before: datetime | None
+    expires_at: datetime | None
     reference: str | None
     labels: Mapping[str, str]
     site: str | None
     callback: Callback | None
     concurrency_key: str | None
     unique_key: str | None
+    requires: Requires | None
+    on_success: FollowUp | None
+    on_failure: FollowUp | None
     backend: Backend
 
 
@@ -98,6 +150,34 @@ def named_form_of(spec: JobSpec, form: type[BaseModel]) -> type[BaseModel]:
 def read_form(form: BaseModel) -> Form:
     """Return ``form``, which ``form_of``'s model made, with the fields it is known to have."""
     return cast("Form", form)
+
+
+def refused_times(form: Form) -> list[Refusal]:
+    """Return what is wrong with a form's times, as they relate to each other and to the present."""
+    at, year = now(), timedelta(seconds=_LONGEST_EXPIRY_S)
+    begin, end, end_field = form.not_before, form.expires_at, "expires_at"
+    refusals: list[Refusal] = []
+
+    def refuse(field: str, message: str) -> None:
+        value: datetime | float | None = getattr(form, field)
+        refusals.append(
+            Refusal(field=field, message=message, value=value.isoformat() if isinstance(value, datetime) else value)
+        )
+
+    if form.expires_in_s is not None:
+        if end is not None:
+            refuse("expires_at", "Give one of `expires_in_s` and `expires_at`.")
+            return refusals
+        end, end_field = at + timedelta(seconds=form.expires_in_s), "expires_in_s"
+    if begin is not None and begin > at + year:
+        refuse("not_before", "It is more than a year from now.")
+    if end is not None and end > at + year:
+        refuse(end_field, "It is more than a year from now: leave it out if the job need not expire.")
+    if end is not None and end <= at:
+        refuse(end_field, f"It has passed: it is {at:%Y-%m-%dT%H:%M:%SZ} now.")
+    elif end is not None and begin is not None and end <= begin:
+        refuse(end_field, "The job would expire before its `not_before`.")
+    return refusals
 
 
 def _name(spec: JobSpec) -> str:

@@ -11,7 +11,8 @@ from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
 from app.answers import json_answer
-from app.auth import tenant_id
+from app.auth import actor, tenant_id
+from app.callbacks import BatchCallback, own_callback
 from app.discovery import demand_budget
 from app.errors import FieldsRejected, Refusal, refusals_of
 from app.inputs import Input, Text, checked, one_if_large
@@ -20,11 +21,13 @@ from app.relaying import aside_if_large
 from app.services import Services, services
 from app.submissions import demand_room, named_spec, submission_of
 from tasks.core.errors import InputRejected, NotFound
+from tasks.core.follow_ups.plans import kinds_in
 from tasks.core.ledger import job_batches
 from tasks.core.ledger.job_batches import JobBatch
 from tasks.core.records import BatchState
 from tasks.core.spec import JobSpec
-from tasks.dispatch import BatchAccepted, BatchPlan, Submission, cancel_batch, submit_batch
+from tasks.dispatch import BatchAccepted, cancel_batch, submit_batch
+from tasks.submission import BatchPlan, Submission
 
 log = structlog.get_logger()
 
@@ -59,6 +62,7 @@ class BatchSubmission(Input):
     parallel_limit: int | None = Field(
         None, ge=1, le=MOST_JOBS, description="At most so many of its jobs are under way at a time."
     )
+    callback: BatchCallback | None = Field(None, description="Tells a URL when the batch has ended.")
     fail_fast: bool = Field(False, description="Once a job has failed, those that have not ended are cancelled.")
 
 
@@ -137,7 +141,7 @@ def read_batch(path: BatchPath) -> Response:
 def cancel_jobs_of_batch(path: BatchPath) -> Response:
     """Cancel a batch: queued jobs at once, running ones within seconds. One that has ended is left as it is."""
     at = services()
-    changed = cancel_batch(at.kernel, at.carrier, find_batch(at, path.batch_id))
+    changed = cancel_batch(at.kernel, at.carrier, find_batch(at, path.batch_id), by=actor())
     log.info("batch_cancelled", batch_id=path.batch_id, changed=changed)
     return json_answer(record_of_batch(at, find_batch(at, path.batch_id)), status=202)
 
@@ -151,13 +155,15 @@ def accept_batch(at: Services, sent: BatchSubmission, *, key: str | None = None)
     """
     with one_if_large():
         items = _checked_items(at, sent.jobs)
-    for spec in {spec.kind: spec for spec, _ in items}.values():
-        demand_budget(at, spec, key=key)
+    kinds = {spec.kind for spec, _ in items} | {kind for _, one in items for kind in kinds_in(one.plan)}
+    for kind in sorted(kinds):
+        demand_budget(at, at.specs[kind], key=key)
     plan = BatchPlan(
         tenant_id=tenant_id(),
         name=sent.name,
         parallel_limit=sent.parallel_limit,
         fail_fast=sent.fail_fast,
+        callback=own_callback(at.settings, sent.callback),
         idempotency_key=key,
     )
     demand_room(at, len(items), key=key)

@@ -25,6 +25,7 @@ from tasks.dispatch import cancel, erase
 bp = APIBlueprint("jobs", __name__, abp_tags=[Tag(name="jobs")], abp_security=SECURITY)
 
 _Cursor = Annotated[Text, Field(max_length=200)]
+_Id = Annotated[str, Field(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 _Pair = Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,63}:[^\x00]{0,200}$")]
 
 
@@ -58,9 +59,9 @@ class FilterQuery(Input):
     queue: Queue | None = None
     site: Annotated[Text, Field(max_length=253)] | None = None
     reference: Annotated[Text, Field(max_length=200)] | None = None
-    batch: Annotated[str, Field(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")] | None = Field(
-        None, description="Only the jobs of this batch."
-    )
+    batch: _Id | None = Field(None, description="Only the jobs of this batch.")
+    parent: _Id | None = Field(None, description="Only what follows this job.")
+    chain: _Id | None = Field(None, description="Only the jobs of the chain that this job began.")
     label: list[_Pair] = Field([], max_length=16, description="`key:value`; repeatable, all must match.")
     created_from: Moment | None = Field(None, description="RFC 3339, with a zone; at or after.")
     created_to: Moment | None = Field(None, description="RFC 3339, with a zone; before.")
@@ -157,6 +158,8 @@ def filter_of(query: FilterQuery) -> Filter:
         site=query.site,
         reference=query.reference,
         batch_id=query.batch,
+        parent_id=query.parent,
+        chain_id=query.chain,
         labels=[_pair(label) for label in query.label],
         created_from=query.created_from,
         created_to=query.created_to,

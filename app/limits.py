@@ -1,17 +1,15 @@
 """``python -m app limits``: what tenants and kinds may use."""
 
-from dataclasses import fields
-
 import click
 
 from app.keys import opened_ledger
+from tasks.core.errors import InputRejected
 from tasks.core.ledger import Ledger, limits, tenants
 from tasks.core.ledger.limits import ALL, Limit
 
 _TENANT = click.option("--tenant", default=ALL, show_default=True, help="Whose jobs; * for those of all together.")
 _KIND = click.option("--kind", default=ALL, show_default=True, help="Of which kind; * for all together.")
 _COUNT = click.IntRange(min=0)
-_OF_A_TENANT = ("weight", "most_queued", "most_running", "most_a_day", "most_artifact_bytes")
 
 
 @click.group(name="limits")
@@ -34,12 +32,10 @@ def commands() -> None:
 @click.option("--artifact-bytes", "most_artifact_bytes", type=_COUNT, help="What a tenant's artifacts may take up.")
 def set_(tenant: str, kind: str, **values: float | None) -> None:
     """Set the limits of a tenant, of a kind, or of a tenant's jobs of a kind, in place of those it had."""
-    if all(value is None for value in values.values()):
-        raise click.UsageError("Say what is limited; `limits remove` takes a limit away.")
-    if (tenant == ALL or kind != ALL) and any(values[name] is not None for name in _OF_A_TENANT):
-        raise click.UsageError("Weights and quotas are of one tenant and all kinds: give --tenant, and no --kind.")
-    if values["burst"] is not None and values["rate_per_s"] is None:
-        raise click.UsageError("--burst goes with --rate.")
+    try:
+        limits.check(Limit(tenant, kind, **values))  # type: ignore[arg-type]  # as named above
+    except InputRejected as exc:
+        raise click.UsageError(exc.message) from exc
     with opened_ledger() as ledger:
         limits.set_limit(ledger, Limit(_id_of(ledger, tenant), kind, **values))  # type: ignore[arg-type]  # as named above
     click.echo(f"set for tenant {tenant}, kind {kind}")
@@ -51,8 +47,7 @@ def list_() -> None:
     with opened_ledger() as ledger:
         for limit in limits.all_limits(ledger):
             name = limit.tenant_id if limit.tenant_id == ALL else tenants.name_of(ledger, limit.tenant_id)
-            set_ones = ((one.name, getattr(limit, one.name)) for one in fields(limit)[2:])
-            shown = "  ".join(f"{name} {value:g}" for name, value in set_ones if value is not None)
+            shown = "  ".join(f"{name} {value:g}" for name, value in limit.set_ones().items())
             click.echo(f"tenant {name}  kind {limit.kind}  {shown}")
 
 

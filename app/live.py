@@ -7,6 +7,7 @@ from threading import Lock
 from tasks.core.ledger import Ledger, fleet, leases
 from tasks.core.ledger.fleet import Worker, WorkerState
 from tasks.core.ledger.leases import Lease
+from tasks.core.matching import Asked, Unmet, offers_of, unmet
 from tasks.core.records import Backend, ran_in
 from tasks.core.spec import JobSpec
 
@@ -60,26 +61,48 @@ class LiveWorkers:
         return [worker for worker in workers if at - beats.get(worker.name, (0, at))[1] < self._lease_s + self._ttl_s]
 
     def missing_for(
-        self, spec: JobSpec, request: Mapping[str, object] | None = None, *, backend: str = Backend.AUTO
+        self,
+        spec: JobSpec,
+        request: Mapping[str, object] | None = None,
+        *,
+        backend: str = Backend.AUTO,
+        tenant_id: str | None = None,
     ) -> str | None:
         """Name what no live worker offers for the kind, or a job of it; None: one can run it.
 
-        That is a capability, ``queue:NAME`` or, where a local runner was asked for, ``backend:local``.
+        That is a capability, ``queue:NAME`` or, where a local runner was asked for, ``backend:local``. Workers of a
+        few tenants count where ``tenant_id`` is one of theirs.
         """
-        return missing_among(self.all(), spec, request, backend=backend)
+        return missing_among(self.all(), spec, request, backend=backend, tenant_id=tenant_id)
+
+    def unmet_for(self, asked: Asked, *, backend: str) -> Unmet | None:
+        """Tell why no live worker can run a job that requires something of its worker; None: one can."""
+        return unmet(asked, [worker for worker in self.all() if serves(worker, backend)])
 
 
 def missing_among(
-    workers: Sequence[Worker], spec: JobSpec, request: Mapping[str, object] | None = None, *, backend: str
+    workers: Sequence[Worker],
+    spec: JobSpec,
+    request: Mapping[str, object] | None = None,
+    *,
+    backend: str,
+    tenant_id: str | None = None,
 ) -> str | None:
     """Name what none of ``workers`` offers, as ``LiveWorkers.missing_for`` does."""
-    serving = [worker for worker in workers if serves(worker, backend) and spec.queue in worker.queues]
+    serving = [worker for worker in workers if serves(worker, backend) and _takes(worker, spec, tenant_id)]
     if not serving:
         return "backend:local" if backend == Backend.LOCAL else f"queue:{spec.queue.value}"
     needed = spec.needs(request or {})
     lacking = [sorted(needed - set(worker.capabilities)) for worker in serving]
     fewest = min(lacking, key=len)
     return fewest[0] if fewest else None
+
+
+def _takes(worker: Worker, spec: JobSpec, tenant_id: str | None) -> bool:
+    if spec.queue in worker.queues:
+        return True
+    offers = offers_of(worker)
+    return tenant_id is not None and spec.queue in offers.queues and offers.serves(tenant_id)
 
 
 def serves(worker: Worker, backend: str) -> bool:

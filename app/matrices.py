@@ -11,7 +11,7 @@ from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
 from app.answers import json_answer
-from app.auth import tenant_id
+from app.auth import actor, tenant_id
 from app.errors import FieldsRejected, Refusal
 from app.inputs import Input, Text, checked
 from app.openapi import SECURITY, answer, bare_answer, problems, raw_answer
@@ -116,7 +116,9 @@ def import_matrices(body: MatrixImport) -> Response:
     """Keep the matrices of a file as a set, so that requests can name a country instead of sending matrices."""
     inventory = _read(body)
     ledger = services().kernel.ledger
-    found, is_new = store.keep(ledger, tenant_id(), inventory, name=body.name, version=body.version, source=body.source)
+    found, is_new = store.keep(
+        ledger, tenant_id(), inventory, name=body.name, version=body.version, source=body.source, by=actor()
+    )
     log.info("matrices_imported", set_id=found.id, title=found.title, is_new=is_new)
     return json_answer(imported(found, inventory, is_new=is_new), status=201 if is_new else 200)
 
@@ -165,7 +167,7 @@ def draw_matrix(path: SetPath, query: FigureQuery) -> Response:
 @checked
 def delete_matrix_set(path: SetPath) -> Response:
     """Delete a set of your own."""
-    store.remove(services().kernel.ledger, tenant_id(), _find(path.reference))
+    store.remove(services().kernel.ledger, tenant_id(), _find(path.reference), by=actor())
     return Response(status=204)
 
 

@@ -9,8 +9,9 @@ from prometheus_client.registry import Collector
 from app.live import LiveDispatcher
 from tasks.core.clock import now
 from tasks.core.errors import LedgerUnavailable
-from tasks.core.ledger import Ledger, cached_results, deliveries, fleet, outbox, queries, totals
+from tasks.core.ledger import Ledger, cached_results, deliveries, fleet, outbox, pauses, queries, tenants, totals
 from tasks.core.ledger.queries import QueueDepth
+from tasks.core.matching import offers_of
 from tasks.core.spec import Queue
 
 # From what an accept takes to what a long poll may.
@@ -121,13 +122,27 @@ class _LedgerCollector(Collector):
                 jobs.add_metric((queue, state), getattr(depth, state))
             since = depth.oldest_waiting_at
             oldest.add_metric((queue,), 0.0 if since is None else max(0.0, (at - since).total_seconds()))
-            serving = [worker for worker in workers if queue in worker.queues]
+            serving = [worker for worker in workers if queue in offers_of(worker).queues]
             for state in sorted(fleet.LIVE):
                 up.add_metric((queue, state), sum(worker.state == state for worker in serving))
             ready = (worker for worker in serving if worker.state != fleet.WorkerState.STANDBY)
             slots.add_metric((queue,), sum(worker.slots for worker in ready))
-        others = (*self._of_outbox(), *self._of_callbacks(), *self._of_cache(), self._of_uploads())
+        others = (*self._of_pauses(), *self._of_outbox(), *self._of_callbacks(), *self._of_cache(), self._of_uploads())
         return (jobs, oldest, up, slots, leads, *others)
+
+    def _of_pauses(self) -> Iterable[Metric]:
+        paused = GaugeMetricFamily(
+            "switchyard_paused", "Pauses that hold; * stands for any.", labels=("queue", "kind", "tenant")
+        )
+        held = GaugeMetricFamily("switchyard_paused_jobs", "Queued jobs that a pause holds.", labels=("queue",))
+        found = pauses.in_effect_now(self._ledger)
+        names = tenants.names(self._ledger) if found else {}
+        for one in found:
+            paused.add_metric((one.queue, one.kind, names.get(one.tenant_id, one.tenant_id)), 1)
+        counts = pauses.held_counts(self._ledger)
+        for queue in Queue:
+            held.add_metric((queue,), sum(by_queue.get(queue, 0) for by_queue in counts.values()))
+        return paused, held
 
     def _of_callbacks(self) -> Iterable[Metric]:
         count, since = deliveries.standing(self._ledger)

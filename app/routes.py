@@ -42,6 +42,7 @@ def add_converters(url_map: Map) -> None:
         "upload": IdConverter,
         "tool": IdConverter,
         "webhook": IdConverter,
+        "schedule": IdConverter,
         "kind": KindConverter,
         "artifact": ArtifactNameConverter,
         "any_id": AnyIdConverter,

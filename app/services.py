@@ -12,6 +12,7 @@ from app.keyring import Keyring
 from app.knowledge_desk import KnowledgeDesk
 from app.live import LiveDispatcher, LiveWorkers
 from app.metrics import Metrics
+from app.monitor.hub import MonitorHub
 from app.quotas import Quotas
 from app.streams.hub import Hub
 from app.streams.tenant_hub import TenantHub
@@ -43,6 +44,7 @@ class Services:
     forms: Mapping[str, type[BaseModel]]
     hub: Hub
     tenant_hub: TenantHub
+    monitor: MonitorHub
     knowledge: KnowledgeDesk
     waiter: HubWaiter
     keyring: Keyring
@@ -68,6 +70,7 @@ class Services:
         """Let waiting requests go, and end every stream."""
         self.hub.drain()
         self.tenant_hub.drain()
+        self.monitor.drain()
 
     def close(self) -> None:
         """Drain, and close every resource."""

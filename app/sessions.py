@@ -10,7 +10,7 @@ from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
 from app.answers import json_answer
-from app.auth import tenant_id
+from app.auth import actor, tenant_id
 from app.inputs import Input, checked
 from app.openapi import SECURITY, answer, bare_answer, problems
 from app.services import services
@@ -104,7 +104,7 @@ def store_session(query: SiteQuery, body: SignInState) -> Response:
     """Store a sign-in state for a site, sealed; discoveries and runs use it where they are asked to."""
     at = services()
     sealed = seal(at.settings, tenant_id(), query.site, body.model_dump(mode="json"))
-    is_new = sessions.keep_session(at.kernel.ledger, tenant_id(), query.site, sealed)
+    is_new = sessions.keep_session(at.kernel.ledger, tenant_id(), query.site, sealed, by=actor())
     log.info("session_stored", site=query.site, is_new=is_new)
     found = sessions.kept_session(at.kernel.ledger, tenant_id(), query.site)
     return json_answer(_record(found), status=201 if is_new else 200)
@@ -114,7 +114,7 @@ def store_session(query: SiteQuery, body: SignInState) -> Response:
 @checked
 def delete_session(query: SiteQuery) -> Response:
     """Delete the sign-in state of a site."""
-    sessions.forget_session(services().kernel.ledger, tenant_id(), query.site)
+    sessions.forget_session(services().kernel.ledger, tenant_id(), query.site, by=actor())
     log.info("session_deleted", site=query.site)
     return Response(status=204)
 

@@ -19,7 +19,8 @@ from app.auth import tenant_id
 from app.callbacks import own_callback
 from app.discovery import demand_budget
 from app.errors import FieldsRejected, Refusal
-from app.forms import read_form
+from app.follow_ups import planned
+from app.forms import read_form, refused_times
 from app.inputs import Input, checked, one_if_large, read_json, validate_body
 from app.openapi import SECURITY, answer, problems
 from app.quotas import demand_quota
@@ -28,11 +29,14 @@ from app.relaying import MuchWork, answered_aside, aside_if_large
 from app.services import Services, services
 from app.waiting import LONGEST_WAIT_S, wait_until
 from tasks.core.errors import NotFound, OverQuota
+from tasks.core.follow_ups.plans import kinds_in
 from tasks.core.ledger import queries
 from tasks.core.ledger.accepting import Accepted, is_key_used
+from tasks.core.matching import Requires
 from tasks.core.records import Backend, Job, JobRecord
 from tasks.core.spec import JobSpec
-from tasks.dispatch import Submission, submit
+from tasks.dispatch import submit
+from tasks.submission import Submission
 
 log = structlog.get_logger()
 
@@ -174,6 +178,8 @@ def _spec_of(at: Services, kind: str) -> JobSpec:
 def _accept(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | None) -> Accepted:
     demand_budget(at, spec, key=key)
     submission = submission_of(at, spec, body, key=key)
+    for kind in kinds_in(submission.plan):
+        demand_budget(at, at.specs[kind], key=key)
     demand_room(at, 1, key=key)
     accepted = submit(at.kernel, at.carrier, spec, submission)
     if accepted.is_new:
@@ -209,7 +215,11 @@ def submission_of(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str
         InputRejected: the body is refused.
     """
     form = read_form(validate_body(at.forms[spec.kind], body))
+    if refusals := refused_times(form):
+        raise FieldsRejected(refusals)
     _demand_backend(at, form.backend)
+    demand_known_job(at, form.requires)
+    following = planned(at, spec, form)
     return Submission(
         tenant_id=tenant_id(),
         request=form.params.model_dump(mode="json"),
@@ -217,6 +227,8 @@ def submission_of(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str
         timeout_s=form.timeout_s,
         max_attempts=form.max_attempts,
         expires_in_s=form.expires_in_s,
+        not_before=form.not_before,
+        expires_at=form.expires_at,
         reference=form.reference,
         labels=form.labels,
         site=form.site,
@@ -226,8 +238,10 @@ def submission_of(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str
         backend=form.backend,
         concurrency_key=form.concurrency_key,
         unique_key=form.unique_key,
-        uploads=named_uploads(at, spec, form.params),
+        requires=None if form.requires is None else form.requires.asked(),
+        uploads=named_uploads(at, spec, form.params) | following.uploads,
         callback=own_callback(at.settings, form.callback),
+        plan=following.plan,
     )
 
 
@@ -235,6 +249,19 @@ def _demand_backend(at: Services, wanted: Backend) -> None:
     if wanted is Backend.QUEUE and not at.settings.needs_redis:
         message = "There is no queue here: this server's profile is `local`. Send `auto` or `local`."
         raise FieldsRejected([Refusal(field="backend", message=message, value=wanted.value)])
+
+
+def demand_known_job(at: Services, requires: Requires | None) -> None:
+    """Go on only if the job that ``same_worker_as`` names is one of the tenant that asks.
+
+    Raises:
+        FieldsRejected: it is not.
+    """
+    if requires is None or requires.same_worker_as is None:
+        return
+    if queries.job(at.kernel.ledger, requires.same_worker_as, tenant_id=tenant_id()) is None:
+        message = "You have no such job: name one by its id."
+        raise FieldsRejected([Refusal(field="requires.same_worker_as", message=message, value=requires.same_worker_as)])
 
 
 def answer_accepted(at: Services, accepted: Accepted, header: WaitHeaders) -> Response:

@@ -10,7 +10,7 @@ from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
 from app.answers import json_answer
-from app.auth import tenant_id
+from app.auth import actor, tenant_id
 from app.callback_records import DeliveryRecord, delivery_record
 from app.callbacks import CallbackURL, Secret, check_secret, check_url
 from app.inputs import Input, Text, checked
@@ -142,6 +142,7 @@ def create_webhook(body: NewWebhook) -> Response:
         description=body.description,
         sealed=seal_secret(at.settings, webhook_id, secret),
         enabled=body.enabled,
+        by=actor(),
     )
     log.info("webhook_created", webhook_id=made.id)
     return json_answer(WebhookWithSecret(**_fields(made), secret=secret), status=201)
@@ -182,7 +183,7 @@ def change_webhook(path: WebhookPath, body: WebhookChanges) -> Response:
     if body.url is not None:
         check_url(at.settings, body.url)
     changes = body.model_dump(exclude_none=True)
-    changed = webhooks.change(at.kernel.ledger, tenant_id(), path.webhook_id, changes)
+    changed = webhooks.change(at.kernel.ledger, tenant_id(), path.webhook_id, changes, by=actor())
     log.info("webhook_changed", webhook_id=changed.id, fields=sorted(changes))
     return json_answer(WebhookRecord(**_fields(changed)))
 
@@ -191,7 +192,7 @@ def change_webhook(path: WebhookPath, body: WebhookChanges) -> Response:
 @checked
 def delete_webhook(path: WebhookPath) -> Response:
     """Delete a webhook."""
-    webhooks.delete(services().kernel.ledger, tenant_id(), path.webhook_id)
+    webhooks.delete(services().kernel.ledger, tenant_id(), path.webhook_id, by=actor())
     log.info("webhook_deleted", webhook_id=path.webhook_id)
     return Response(status=204)
 
@@ -219,7 +220,7 @@ def rotate_secret(path: WebhookPath, body: Rotation) -> Response:
             "webhook and make it anew.",
             code="secret_unreadable",
         ) from exc
-    changed = webhooks.change(at.kernel.ledger, tenant_id(), before.id, {"sealed": sealed})
+    changed = webhooks.change(at.kernel.ledger, tenant_id(), before.id, {"sealed": sealed}, by=actor())
     log.info("webhook_secret_rotated", webhook_id=changed.id)
     return json_answer(WebhookWithSecret(**_fields(changed), secret=secret))
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from bench import postgresql
 from bench.house import percentiles
-from tasks import dispatch
+from tasks import submission
 from tasks.core.errors import LedgerBusy
 from tasks.core.ledger import Ledger, accepting, tenants, transitions
 from tasks.core.records import Cause, Job, JobState
@@ -63,10 +63,10 @@ def measure(url: str, *, processes: int, jobs: int) -> dict[str, float]:
     ledger.prepare()
     tenant = tenants.tenant_of(ledger, tenants.create_key(ledger, tenant="bench", name="bench"))
     assert tenant is not None
-    one = dispatch.Submission(tenant_id=tenant.id, request={"message": "hello"})
+    one = submission.Submission(tenant_id=tenant.id, request={"message": "hello"})
     share = jobs // processes
     accepted = accepting.accept_many(
-        ledger, [(dispatch.new_job(SPECS[0], one), None) for _ in range(share * processes)]
+        ledger, [(submission.new_job(SPECS[0], one), None) for _ in range(share * processes)]
     )
     ids = [answer.job.id for answer in accepted]
     ledger.close()

@@ -158,6 +158,10 @@ class RawCelery(_KeyPerResult):
 
     name = "celery"
 
+    def __init__(self, folder: Path, redis_url: str, *, timeout_s: float = 30.0) -> None:
+        super().__init__(folder, redis_url)
+        self._timeout_s = timeout_s
+
     def start(self, processes: int) -> None:
         """Start two parents that share the children, or one where there is but one child."""
         self._ping = self._load("bench.noop.celery_app").ping
@@ -176,7 +180,7 @@ class RawCelery(_KeyPerResult):
         took = []
         for _ in range(count):
             began = time.perf_counter()
-            self._ping.apply_async(args=("hello",)).get(timeout=30)
+            self._ping.apply_async(args=("hello",)).get(timeout=self._timeout_s)
             took.append(time.perf_counter() - began)
             time.sleep(pause_s)
         return took

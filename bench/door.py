@@ -20,8 +20,9 @@ from tasks.core.ledger import queries
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Job
 from tasks.core.settings import load_settings
-from tasks.dispatch import Submission, submit
+from tasks.dispatch import submit
 from tasks.maintenance.contract import SPECS
+from tasks.submission import Submission
 
 TENANT_VARIABLE = "BENCH_TENANT_ID"
 

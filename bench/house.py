@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 
 from bench.door import TENANT_VARIABLE
-from tasks import dispatch
+from tasks import submission
 from tasks.core.kernel import Kernel, open_kernel
 from tasks.core.ledger import accepting, tenants, transitions
 from tasks.core.records import Job
@@ -97,7 +97,7 @@ class Jobs:
 
 
 def _job(tenant_id: str) -> Job:
-    return dispatch.new_job(SPECS[0], dispatch.Submission(tenant_id=tenant_id, request={"message": "hello"}))
+    return submission.new_job(SPECS[0], submission.Submission(tenant_id=tenant_id, request={"message": "hello"}))
 
 
 @dataclass(frozen=True, slots=True)

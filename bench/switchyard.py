@@ -12,7 +12,7 @@ from app.streams.hub import Hub
 from app.streams.waiter import HubWaiter
 from app.waiting import wait_until
 from bench.contestants import Contestant, shares
-from tasks import dispatch
+from tasks import dispatch, submission
 from tasks.core.carrier import Carrier
 from tasks.core.kernel import open_kernel
 from tasks.core.ledger import queries, tenants
@@ -29,7 +29,7 @@ class Switchyard(Contestant):
 
     has_bulk = True
 
-    def __init__(self, name: str, folder: Path, redis_url: str, ledger_url: str) -> None:
+    def __init__(self, name: str, folder: Path, redis_url: str, ledger_url: str, *, tenant: str = "bench") -> None:
         super().__init__(folder, redis_url)
         self.name = name
         self._environment = {
@@ -50,11 +50,11 @@ class Switchyard(Contestant):
         self._carrier = Carrier(celery, self._kernel.ledger)
         self._hub = Hub(self._kernel)
         self._waiter = HubWaiter(self._hub, self._kernel.ledger)
-        tenant = tenants.tenant_of(
-            self._kernel.ledger, tenants.create_key(self._kernel.ledger, tenant="bench", name="bench")
-        )
-        assert tenant is not None
-        self._one = dispatch.Submission(tenant_id=tenant.id, request={"message": "hello"})
+        key = tenants.create_key(self._kernel.ledger, tenant=tenant, name="bench")
+        found = tenants.tenant_of(self._kernel.ledger, key)
+        assert found is not None
+        self._tenant_id = found.id
+        self._one = submission.Submission(tenant_id=found.id, request={"message": "hello"})
         self._submitted = 0
 
     def start(self, processes: int) -> None:
@@ -85,7 +85,8 @@ class Switchyard(Contestant):
 
     def is_finished(self) -> bool:
         """Count what has succeeded."""
-        count = sa.select(sa.func.count()).where(jobs.c.state == JobState.SUCCEEDED)
+        mine = (jobs.c.tenant_id == self._tenant_id) & (jobs.c.state == JobState.SUCCEEDED)
+        count = sa.select(sa.func.count()).where(mine)
         with self._kernel.ledger.read() as connection:
             return int(connection.execute(count).scalar_one()) >= self._submitted
 

@@ -6,12 +6,14 @@ server's settings and runs where the server is installed.
 
 from client.async_batches import AsyncBatches
 from client.async_connectors import AsyncConnectors
+from client.async_control import AsyncControl
 from client.async_knowledge import AsyncKnowledge
 from client.async_switchyard import AsyncSwitchyard
 from client.async_tools import AsyncTools
 from client.batches import Batch, Batches
 from client.calibration import AsyncCalibration, Calibration, Fraction
 from client.connectors import Connector, ConnectorCheck, Connectors
+from client.control import Control
 from client.discovery import DomainOutcome, SiteOutcome
 from client.errors import (
     AnswerTimedOut,
@@ -57,9 +59,12 @@ from client.matrices import Matrices, Matrix, MatrixSet
 from client.models import (
     Artifact,
     BackendInfo,
+    Chain,
+    ChainJob,
     Change,
     DomainEvent,
     Event,
+    FollowUp,
     Job,
     Kind,
     KindOption,
@@ -72,6 +77,7 @@ from client.models import (
     Upload,
     WorkerInfo,
 )
+from client.monitoring import MonitorEvent
 from client.steps import Notice
 from client.switchyard import Switchyard
 from client.tools import Tool, Tools
@@ -85,6 +91,7 @@ __all__ = [
     "Job",
     "Event",
     "DomainEvent",
+    "MonitorEvent",
     "Progress",
     "LogLine",
     "Artifact",
@@ -96,6 +103,9 @@ __all__ = [
     "Page",
     "Upload",
     "Change",
+    "Chain",
+    "ChainJob",
+    "FollowUp",
     "Calibration",
     "Fraction",
     "Matrices",
@@ -107,6 +117,8 @@ __all__ = [
     "SiteOutcome",
     "Batches",
     "AsyncBatches",
+    "Control",
+    "AsyncControl",
     "Batch",
     "Connectors",
     "AsyncConnectors",

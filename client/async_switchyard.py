@@ -13,7 +13,9 @@ from pydantic import BaseModel
 from client import address, calls
 from client.async_batches import AsyncBatches
 from client.async_connectors import AsyncConnectors
+from client.async_control import AsyncControl
 from client.async_knowledge import AsyncKnowledge
+from client.async_schedules import AsyncSchedules
 from client.async_sites import AsyncSites
 from client.async_tools import AsyncTools
 from client.async_webhooks import AsyncWebhooks
@@ -31,6 +33,7 @@ from client.models import (
     Advice,
     Artifact,
     BackendInfo,
+    Chain,
     Change,
     DomainEvent,
     Job,
@@ -43,7 +46,8 @@ from client.models import (
     WorkerInfo,
 )
 from client.modes import Choice, Mode
-from client.nonblocking import AsyncEventStream, AsyncShell
+from client.monitoring import MonitorFilters, MonitorReading
+from client.nonblocking import AsyncEventStream, AsyncMonitorStream, AsyncShell
 from client.patience import performed, waited
 from client.steps import Notice
 from client.switchyard import LOG_POLL_S
@@ -190,6 +194,11 @@ class AsyncSwitchyard:
         return AsyncSites(self._shell.run, self._limits, self._options)
 
     @property
+    def schedules(self) -> AsyncSchedules:
+        """Your schedules: jobs that come again and again."""
+        return AsyncSchedules(self._perform)
+
+    @property
     def connectors(self) -> AsyncConnectors:
         """How services of others are spoken to."""
         return AsyncConnectors(self._perform, self.run)
@@ -198,6 +207,11 @@ class AsyncSwitchyard:
     def webhooks(self) -> AsyncWebhooks:
         """Your webhooks, and what was sent to them."""
         return AsyncWebhooks(self._perform)
+
+    @property
+    def control(self) -> AsyncControl:
+        """Pauses, purges, limits and who changed what: for operators."""
+        return AsyncControl(self._perform)
 
     @property
     def matrices(self) -> AsyncMatrices:
@@ -235,6 +249,13 @@ class AsyncSwitchyard:
         """
         mode = self._mode if transport is None else Mode(transport, self._limits)
         return AsyncEventStream(self._shell, Follower(job_id, after=after, mode=mode, limits=self._limits))
+
+    def monitor(self, **wanted: Unpack[MonitorFilters]) -> AsyncMonitorStream:
+        """Iterate over what goes on: a ``snapshot`` first, then each change, for ever; it reconnects by itself.
+
+        After a lost connection comes what was missed (``resumed``), or another ``snapshot``.
+        """
+        return AsyncMonitorStream(self._shell, MonitorReading(wanted, self._limits))
 
     async def domain_events(
         self,
@@ -313,6 +334,14 @@ class AsyncSwitchyard:
             Conflict: it has ended otherwise.
         """
         return await self._perform(calls.cancel(job_id))
+
+    async def chain(self, job_id: str) -> Chain:
+        """Read a job, what it follows and what followed it."""
+        return await self._perform(calls.chain(job_id))
+
+    async def cancel_chain(self, job_id: str) -> Chain:
+        """Cancel a whole chain, at whichever of its jobs: what runs stops within seconds, and nothing follows."""
+        return await self._perform(calls.cancel_chain(job_id))
 
     async def retry(self, job_id: str) -> Job:
         """Run a failed or cancelled job again: the same id, a new attempt, as many attempts as it had at first.

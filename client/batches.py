@@ -34,6 +34,8 @@ class BatchOptions(TypedDict, total=False):
     """For people."""
     parallel_limit: int
     """At most so many of its jobs are under way at a time."""
+    callback: Mapping[str, Any]
+    """Where its end is told: ``{"url": …, "events"?: …, "secret"?: …}``."""
     fail_fast: bool
     """Once a job has failed, those that have not ended are cancelled."""
     idempotency_key: str

@@ -17,6 +17,7 @@ from client.choosing import Chooser
 from client.errors import AnswerTimedOut, ConnectionFailed
 from client.following import Follower
 from client.models import Event
+from client.monitoring import MonitorEvent, MonitorReading
 from client.steps import (
     Answer,
     CloseChannel,
@@ -142,6 +143,51 @@ class EventStream(Iterator[Event]):
                     step = flow.send(reply)
         except StopIteration:
             return
+        finally:
+            flow.close()
+            channel.close()
+
+
+class MonitorStream(Iterator[MonitorEvent]):
+    """What goes on, one event after the other, for ever. Closing it closes its connection."""
+
+    def __init__(self, shell: BlockingShell, reading: MonitorReading) -> None:
+        self._shell = shell
+        self._reading = reading
+        self._events = self._run()
+
+    def close(self) -> None:
+        """Stop; leave no connection behind."""
+        self._events.close()
+
+    def __next__(self) -> MonitorEvent:
+        return next(self._events)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self) -> "wire.Closing[MonitorEvent]":
+        self._shell.choose()
+        channel = _Channel(self._shell)
+        flow = self._reading.flow()
+        try:
+            step = next(flow)
+            while True:
+                if isinstance(step, MonitorEvent):
+                    yield step
+                    step = next(flow)
+                    continue
+                try:
+                    reply = channel.perform(step)
+                except ConnectionFailed as exc:
+                    step = flow.throw(exc)
+                else:
+                    step = flow.send(reply)
         finally:
             flow.close()
             channel.close()

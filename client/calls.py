@@ -15,6 +15,7 @@ from client.models import (
     Advice,
     Artifact,
     BackendInfo,
+    Chain,
     Change,
     Job,
     Kind,
@@ -39,6 +40,10 @@ class SubmitOptions(TypedDict, total=False):
     max_attempts: int
     expires_in_s: float
     """A job still queued after so long ends as failed, with the code ``expired``."""
+    not_before: datetime | str
+    """It waits until then; a ``datetime`` has a time zone."""
+    expires_at: datetime | str
+    """As ``expires_in_s``, at a time."""
     reference: str
     labels: Mapping[str, str]
     site: str
@@ -48,8 +53,14 @@ class SubmitOptions(TypedDict, total=False):
     """Of your jobs with the same key one is under way at a time; the others wait."""
     backend: Literal["auto", "queue", "local"]
     """Who may run it: whoever is live, Celery's workers, or a local runner of the server."""
+    requires: Mapping[str, Any]
+    """What a worker must offer for it, such as ``{"chromium": True, "labels": ["gpu"]}`` (docs/matching.md)."""
     callback: Mapping[str, Any]
     """Where the job's events go: ``{"url", "events"?, "secret"?}`` (docs/webhooks.md)."""
+    on_success: Mapping[str, Any]
+    """What is started when the job has succeeded: ``{"kind", "params", "on_success"?, …}`` (docs/follow-ups.md)."""
+    on_failure: Mapping[str, Any]
+    """What is started when it has failed."""
     idempotency_key: str
     """Your own name for this request, kept 24 h; one is made when none is given."""
     correlation_id: str
@@ -84,6 +95,10 @@ class JobFilters(TypedDict, total=False):
     reference: str
     batch: str
     """A batch's id."""
+    parent: str
+    """The job that they follow."""
+    chain: str
+    """The first job of their chain."""
     labels: Mapping[str, str]
     created_from: datetime | str
     created_to: datetime | str
@@ -133,16 +148,17 @@ def submit(kind: str, params: Mapping[str, Any] | BaseModel | None, options: Sub
     request = Request(
         "POST", f"/api/jobs/{_segment(kind)}", headers=headers, body=json.dumps(body, default=_plain).encode()
     )
-    return Call(request, _accepted, limit="submit", extra_s=wait_s)
+    return Call(request, accepted, limit="submit", extra_s=wait_s)
 
 
 _BODY_OPTIONS = (
     *("priority", "timeout_s", "max_attempts", "expires_in_s", "reference", "labels", "site", "backend", "callback"),
-    *("unique_key", "concurrency_key"),
+    *("unique_key", "concurrency_key", "requires", "not_before", "expires_at", "on_success", "on_failure"),
 )
 
 
-def _accepted(answer: Answer) -> Job:
+def accepted(answer: Answer) -> Job:
+    """Read the job that answers a submit."""
     job = parsed(Job, answer.json())
     told = {"replayed": "idempotency-replayed", "duplicate": "job-duplicate"}
     return job.model_copy(update={name: answer.headers.get(header) == "true" for name, header in told.items()})
@@ -163,12 +179,13 @@ def job(job_id: str) -> Call[Job]:
 
 def page(filters: JobFilters, *, limit: int | None = None, cursor: str | None = None) -> Call[Page]:
     """Read one page of the list."""
-    params = _filters(filters)
+    params = filter_pairs(filters)
     params += [(name, str(value)) for name, value in (("limit", limit), ("cursor", cursor)) if value is not None]
     return Call(Request("GET", "/api/jobs", params=tuple(params)), lambda answer: parsed(Page, answer.json()))
 
 
-def _filters(filters: JobFilters) -> list[tuple[str, str]]:
+def filter_pairs(filters: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Return the parameters of a query; what is None does not filter."""
     return [pair for name, value in filters.items() for pair in _filter(name, value)]
 
 
@@ -189,6 +206,16 @@ def cancel(job_id: str) -> Call[Job]:
     return Call(Request("POST", f"{job_path(job_id)}/cancel"), _job)
 
 
+def chain(job_id: str) -> Call[Chain]:
+    """Read the chain that a job is part of."""
+    return Call(Request("GET", f"{job_path(job_id)}/chain"), lambda answer: parsed(Chain, answer.json()))
+
+
+def cancel_chain(job_id: str) -> Call[Chain]:
+    """Ask for a whole chain to be cancelled; asking twice is asking once."""
+    return Call(Request("POST", f"{job_path(job_id)}/chain/cancel"), lambda answer: parsed(Chain, answer.json()))
+
+
 def retry(job_id: str) -> Call[Job]:
     """Run a failed or cancelled job again. Not repeated by itself: the first try may have been heard."""
     return Call(Request("POST", f"{job_path(job_id)}/retry"), _job, repeatable=False)
@@ -198,7 +225,7 @@ def change(
     act: Literal["retry", "cancel", "erase"], filters: JobFilters, *, limit: int | None, confirm: bool
 ) -> Call[Change]:
     """Retry, cancel or erase many jobs. Not repeated by itself: the count would be that of the repeat."""
-    params = [*_filters(filters), ("confirm", "true" if confirm else "false")]
+    params = [*filter_pairs(filters), ("confirm", "true" if confirm else "false")]
     if limit is not None:
         params.append(("limit", str(limit)))
     method, path = ("DELETE", "/api/jobs") if act == "erase" else ("POST", f"/api/jobs/{act}")

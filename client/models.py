@@ -73,6 +73,38 @@ class Timings(Record):
     total_s: float = 0
 
 
+class FollowUp(Record):
+    """What a job starts when it has ended."""
+
+    state: str
+    """``waiting``, ``started`` (``job_id``), ``failed`` (``error``) or ``skipped``."""
+    on_success: str | None = None
+    on_failure: str | None = None
+    branch: str | None = None
+    job_id: str | None = None
+    error: JobError | None = None
+    settled_at: datetime | None = None
+
+
+class ChainJob(Record):
+    """One job of a chain."""
+
+    id: str
+    kind: str
+    state: str
+    depth: int = 0
+    parent_job_id: str | None = None
+    follow_up: FollowUp | None = None
+
+
+class Chain(Record):
+    """A job and what followed it."""
+
+    chain_id: str
+    jobs: tuple[ChainJob, ...] = ()
+    """Each before those that follow it."""
+
+
 class Job(Record):
     """One job's record. In lists, ``request``, ``result`` and ``attempts`` are left out."""
 
@@ -97,6 +129,12 @@ class Job(Record):
     """Which backend runs it, or has run it: ``queue`` or ``local``."""
     backend_wanted: str = "auto"
     waiting_for: str | None = None
+    blocked: str | None = None
+    """Why nobody alive can run it now, in words."""
+    requires: dict[str, Any] | None = None
+    """What it needs of a worker; None: nothing."""
+    pause: dict[str, Any] | None = None
+    """The pause that holds it: ``id``, ``reason``, ``since``, ``until``."""
     queue_position: int | None = None
     progress: Progress | None = None
     timings: Timings | None = None
@@ -111,6 +149,11 @@ class Job(Record):
     error: JobError | None = None
     attempts: tuple[Attempt, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
+    parent_job_id: str | None = None
+    """The job that it follows."""
+    chain_id: str | None = None
+    """The first job of its chain."""
+    follow_up: FollowUp | None = None
     links: dict[str, str] = {}
     replayed: bool = False
     """Only after a submit: the idempotency key was known, and this is the job it made the first time."""
@@ -247,9 +290,15 @@ class QueueInfo(Record):
     oldest_waiting_s: float | None = None
     workers: int = 0
     slots: int = 0
+    unmatched: dict[str, int] = {}
+    """Queued jobs whose requirements no live worker meets, by the first that nobody does."""
     succeeded_1h: int = 0
     failed_1h: int = 0
     cancelled_1h: int = 0
+    paused: int = 0
+    """Jobs that a pause holds."""
+    pauses: tuple[dict[str, Any], ...] = ()
+    """The pauses that hold jobs of it: ``id``, ``queue``, ``kind``, ``tenant``, ``reason``, ``since``, ``until``."""
 
 
 class BackendInfo(Record):
@@ -292,6 +341,13 @@ class WorkerInfo(Record):
     queues: tuple[str, ...] = ()
     slots: int = 0
     capabilities: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    memory_mb: int = 0
+    """What one of its jobs may take, in MiB; 0: it does not say."""
+    cpus: int = 0
+    restricted: bool = False
+    """Whether it takes jobs of some tenants only."""
+    serves_you: bool = True
     version: str | None = None
     uptime_s: float | None = None
     rss_bytes: int | None = None

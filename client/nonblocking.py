@@ -16,6 +16,7 @@ from client.choosing import Chooser
 from client.errors import AnswerTimedOut, ConnectionFailed
 from client.following import Follower
 from client.models import Event
+from client.monitoring import MonitorEvent, MonitorReading
 from client.steps import (
     Answer,
     CloseChannel,
@@ -141,6 +142,51 @@ class AsyncEventStream(AsyncIterator[Event]):
                     step = flow.send(reply)
         except StopIteration:
             return
+        finally:
+            flow.close()
+            await channel.close()
+
+
+class AsyncMonitorStream(AsyncIterator[MonitorEvent]):
+    """What goes on, one event after the other, for ever. Closing it closes its connection."""
+
+    def __init__(self, shell: AsyncShell, reading: MonitorReading) -> None:
+        self._shell = shell
+        self._reading = reading
+        self._events = self._run()
+
+    async def close(self) -> None:
+        """Stop; leave no connection behind."""
+        await self._events.aclose()
+
+    async def __anext__(self) -> MonitorEvent:
+        return await anext(self._events)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _run(self) -> AsyncGenerator[MonitorEvent, None]:
+        await self._shell.choose()
+        channel = _Channel(self._shell)
+        flow = self._reading.flow()
+        try:
+            step = next(flow)
+            while True:
+                if isinstance(step, MonitorEvent):
+                    yield step
+                    step = next(flow)
+                    continue
+                try:
+                    reply = await channel.perform(step)
+                except ConnectionFailed as exc:
+                    step = flow.throw(exc)
+                else:
+                    step = flow.send(reply)
         finally:
             flow.close()
             await channel.close()

@@ -38,6 +38,11 @@ class SSEParser:
         self._rest = rest + held
         return [frame for line in lines if (frame := self._take(line))]
 
+    @property
+    def last_id(self) -> str | None:
+        """The id that was seen last, with an event or without."""
+        return self._id
+
     def _take(self, line: str) -> Frame | None:
         if not line:
             return self._dispatch()

@@ -12,11 +12,12 @@ from pydantic import BaseModel
 
 from client import address, calls
 from client.batches import Batches
-from client.blocking import BlockingShell, EventStream
+from client.blocking import BlockingShell, EventStream, MonitorStream
 from client.calibration import Calibration
 from client.calls import Call, JobFilters, Needs, SubmitOptions
 from client.choosing import Backend, Chooser
 from client.connectors import Connectors
+from client.control import Control
 from client.deaths import calibration_params
 from client.discovery import DomainOutcome, discover
 from client.domain import LATEST, DomainReading, awaited_event, beginning
@@ -29,6 +30,7 @@ from client.models import (
     Advice,
     Artifact,
     BackendInfo,
+    Chain,
     Change,
     DomainEvent,
     Job,
@@ -41,7 +43,9 @@ from client.models import (
     WorkerInfo,
 )
 from client.modes import Choice, Mode
+from client.monitoring import MonitorFilters, MonitorReading
 from client.patience import performed, waited
+from client.schedules import Schedules
 from client.sites import Sites
 from client.steps import Notice
 from client.tools import Tools
@@ -213,6 +217,11 @@ class Switchyard:
         return Sites(self._shell.run, self._limits, self._options)
 
     @property
+    def schedules(self) -> Schedules:
+        """Your schedules: jobs that come again and again."""
+        return Schedules(self._perform)
+
+    @property
     def connectors(self) -> Connectors:
         """How services of others are spoken to."""
         return Connectors(self._perform, self.run)
@@ -221,6 +230,11 @@ class Switchyard:
     def webhooks(self) -> Webhooks:
         """Your webhooks, and what was sent to them."""
         return Webhooks(self._perform)
+
+    @property
+    def control(self) -> Control:
+        """Pauses, purges, limits and who changed what: for operators."""
+        return Control(self._perform)
 
     def wait(self, job_id: str, timeout_s: float | None = None, *, check: bool = True) -> Job:
         """Wait for a job's end; return its final record.
@@ -253,6 +267,13 @@ class Switchyard:
         """
         mode = self._mode if transport is None else Mode(transport, self._limits)
         return EventStream(self._shell, Follower(job_id, after=after, mode=mode, limits=self._limits))
+
+    def monitor(self, **wanted: Unpack[MonitorFilters]) -> MonitorStream:
+        """Iterate over what goes on: a ``snapshot`` first, then each change, for ever; it reconnects by itself.
+
+        After a lost connection comes what was missed (``resumed``), or another ``snapshot``.
+        """
+        return MonitorStream(self._shell, MonitorReading(wanted, self._limits))
 
     def domain_events(
         self,
@@ -329,6 +350,14 @@ class Switchyard:
             Conflict: it has ended otherwise.
         """
         return self._perform(calls.cancel(job_id))
+
+    def chain(self, job_id: str) -> Chain:
+        """Read a job, what it follows and what followed it."""
+        return self._perform(calls.chain(job_id))
+
+    def cancel_chain(self, job_id: str) -> Chain:
+        """Cancel a whole chain, at whichever of its jobs: what runs stops within seconds, and nothing follows."""
+        return self._perform(calls.cancel_chain(job_id))
 
     def retry(self, job_id: str) -> Job:
         """Run a failed or cancelled job again: the same id, a new attempt, as many attempts as it had at first.

@@ -19,17 +19,9 @@ from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Job, JobState
 from tasks.core.redis_events import BELL_KEY
 from tasks.core.relay import announce
-from tasks.dispatch import (
-    Submission,
-    cancel,
-    cancel_matching,
-    erase_matching,
-    retry,
-    retry_matching,
-    submit,
-    submit_many,
-)
+from tasks.dispatch import cancel, cancel_matching, erase_matching, retry, retry_matching, submit, submit_many
 from tasks.maintenance.contract import SPECS
+from tasks.submission import Submission
 from tests.samples import accepted, eventually, ledger_away, running
 from tests.servers import RedisServer
 

@@ -71,6 +71,25 @@ def unserved(specs: Iterable[JobSpec], live: Iterable[Worker]) -> frozenset[str 
     return frozenset(lacking)
 
 
+def uneven(specs: Iterable[JobSpec], up: Iterable[Worker]) -> frozenset[str | Choice]:
+    """Name the kinds, and the options of kinds, that some of their queue's workers can serve and others cannot.
+
+    Args:
+        up: the workers that take jobs; one that takes none from common lines is of no concern.
+    """
+    workers, found = list(up), set[str | Choice]()
+    for spec in specs:
+        offered = [set(worker.capabilities) for worker in workers if spec.queue in worker.queues]
+        able = [some for some in offered if spec.capabilities <= some]
+        if able and len(able) < len(offered):
+            found.add(spec.kind)
+            continue
+        for option in spec.options:
+            if 0 < sum(option.capability in some for some in able) < len(able):
+                found.add(Choice(spec.kind, option.field, option.value))
+    return frozenset(found)
+
+
 def unmet_options(spec: JobSpec, able: Iterable[Collection[str]]) -> set[Choice]:
     """Name the options of ``spec`` that none of these machines offers what they need."""
     there = {capability for found in able for capability in found}

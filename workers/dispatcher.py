@@ -8,7 +8,7 @@ does is compare-and-set on jobs: a leader that was frozen and is one no longer c
 import platform
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from threading import Event
 
@@ -35,7 +35,9 @@ from workers.census import WatchedTime, unserved
 from workers.flow import RELEASE_EVERY_S, Flow
 from workers.judge import Every, Judge, relay_late
 from workers.leadership import Leadership
+from workers.matching import MATCHES_EVERY_S, Matching
 from workers.pace import SHORTEST_S, Pace
+from workers.schedules import FIRES_AGAIN_S, Scheduler
 
 log = structlog.get_logger()
 
@@ -66,10 +68,10 @@ class Dispatcher:
         watched = WatchedTime(longest_step_s=2 * self._tick_s)
         self._judge = Judge(kernel, clock=watched)
         self._losses = Losses(settings.carry_again_s, clock=watched)
-        self._needy = [
-            spec for spec in load_specs(settings.extra_families).values() if spec.capabilities or spec.options
-        ]
+        specs = load_specs(settings.extra_families)
+        self._needy = [spec for spec in specs.values() if spec.capabilities or spec.options]
         self._unserved: Unserved = frozenset()
+        self._looks_at_fleet = True
         self._pace = Pace(self._tick_s)
         self._pause_s = self._tick_s
         self._stopping = Event()
@@ -81,8 +83,11 @@ class Dispatcher:
         self._relays_outbox = Every(_RELAY_EVERY_S)
         self._callbacks = SenderKeeper(kernel.ledger)
         self._flow = Flow(kernel)
+        self._scheduler = Scheduler(kernel, specs)
         self._shares = Shares(kernel.limits.weight)
         self._gives_way = Every(_GIVES_WAY_EVERY_S)
+        lost = Losses(settings.carry_again_s, clock=watched)
+        self._matching = Matching(kernel, self._broker, specs, losses=lost, weigh=self._shares.weigh)
         self._stands_until: dict[str, float] = {}
         self._looks_for_losses = Every(settings.carry_again_s / 10)
 
@@ -127,6 +132,7 @@ class Dispatcher:
         if self._judges.is_due():
             self._judge.act()
             self._unserved = unserved(self._needy, self._judge.live)
+            self._looks_at_fleet = True
         if self._relays_outbox.is_due():
             self._outbox.tick()
         self._callbacks.look_after()
@@ -141,6 +147,12 @@ class Dispatcher:
                 log.warning("dispatcher_without_broker", reason=str(exc))
         if self._flow.is_busy:
             self._pause_s = min(self._pause_s, RELEASE_EVERY_S)
+        if self._matching.is_busy:
+            self._pause_s = min(self._pause_s, MATCHES_EVERY_S)
+        # Last, so that nothing else waits for a schedule; what it accepts is carried in the next tick, which is soon.
+        self._scheduler.tick()
+        if self._scheduler.is_busy:
+            self._pause_s = min(self._pause_s, FIRES_AGAIN_S)
 
     def _rest(self, *, listens: bool, began: float) -> None:
         """Wait for the bell; who does not lead must leave it to the leader."""
@@ -166,7 +178,9 @@ class Dispatcher:
         if self._gives_way.is_due():
             for queue in Queue:
                 self._give_way(queue)
-        waiting = carrying.backlogs(self._kernel.ledger, list(Queue), without=self._unserved)
+        self._match()
+        open_queues = [queue for queue in Queue if queue not in self._matching.closed]
+        waiting = carrying.backlogs(self._kernel.ledger, open_queues, without=self._not_common)
         self._pause_s = self._pace.pause_s([(backlog, self._carry(backlog)) for backlog in waiting])
         if self._relays.is_due() or self._relays_more:
             self._relays_more = relay_late(self._kernel, limit=_RELAY_AT_ONCE)
@@ -174,6 +188,18 @@ class Dispatcher:
             self._pause_s = SHORTEST_S
         if waiting:
             self._pause_s = min(self._pause_s, _GIVES_WAY_EVERY_S)
+
+    @property
+    def _not_common(self) -> Unserved:
+        """What does not go into common lines now: nobody can run it, or not everybody who would get it."""
+        return frozenset({*self._unserved, *self._matching.uneven})
+
+    def _match(self) -> None:
+        if self._looks_at_fleet:
+            self._looks_at_fleet = False
+            self._matching.look_at(self._judge.live)
+        routed = self._matching.tick()
+        self._publish([job for job, _ in routed], to={job.id: queue for job, queue in routed})
 
     def _give_way(self, queue: str) -> bool:
         at = time.monotonic()
@@ -192,7 +218,7 @@ class Dispatcher:
     def _carry(self, backlog: Backlog) -> int:
         if not backlog.room and not self._give_way(backlog.queue):
             return 0
-        carried = carrying.take_due(self._kernel.ledger, backlog.queue, shares=self._shares, without=self._unserved)
+        carried = carrying.take_due(self._kernel.ledger, backlog.queue, shares=self._shares, without=self._not_common)
         self._publish(carried)
         return len(carried)
 
@@ -205,12 +231,13 @@ class Dispatcher:
                 again = carrying.take_again(self._kernel.ledger, lost)
                 log.warning("carried_again", queue=queue.value, jobs=len(again), wiped=wiped)
                 self._publish(again)
+        self._matching.give_back_lost(wiped=wiped)
 
-    def _publish(self, carried: Sequence[Job]) -> None:
+    def _publish(self, carried: Sequence[Job], *, to: Mapping[str, str] | None = None) -> None:
         if not carried:
             return
         try:
-            self._publisher.publish(carried)
+            self._publisher.publish(carried, to=to)
         except DispatchFailed:
             carrying.put_back(self._kernel.ledger, [(job.id, job.carry) for job in carried])
             raise

@@ -10,11 +10,13 @@ from tasks.core.errors import LedgerUnavailable
 from tasks.core.events import EventsUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.outbox_relay import OutboxRelay
+from tasks.registry import load_specs
 from workers.callbacks import SenderKeeper
 from workers.census import WatchedTime
 from workers.flow import Flow
 from workers.judge import Judge, relay_late
 from workers.leadership import Leadership
+from workers.schedules import FIRES_AGAIN_S, Scheduler
 
 log = structlog.get_logger()
 
@@ -35,6 +37,7 @@ class Duties:
         self._outbox = OutboxRelay(kernel.ledger, None)
         self._callbacks = SenderKeeper(kernel.ledger)
         self._flow = Flow(kernel)
+        self._scheduler = Scheduler(kernel, load_specs(kernel.settings.extra_families))
         self._term: int | None = None
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="duties", daemon=True)
@@ -57,7 +60,7 @@ class Duties:
                 self._judge.reset()
             except Exception:  # without this thread nothing is rescued: it must outlive a surprise
                 log.exception("duties_failed")
-            self._stopping.wait(self._tick_s)
+            self._stopping.wait(FIRES_AGAIN_S if self._scheduler.is_busy else self._tick_s)
         self._leadership.resign()
         self._callbacks.stop()
 
@@ -72,3 +75,4 @@ class Duties:
         self._outbox.tick()
         self._callbacks.look_after()
         relay_late(self._kernel)
+        self._scheduler.tick()

@@ -1,13 +1,14 @@
-"""Limits and batches, looked after by whoever leads: with the ledger alone, and in small steps."""
+"""Limits, pauses, batches and follow-ups, looked after by whoever leads: with the ledger alone, and in small steps."""
 
 import time
 from collections.abc import Callable
 
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import batches, job_batches, parking
+from tasks.core.ledger import batches, job_batches, parking, pauses
 from tasks.core.ledger.queries import Filter
 from tasks.core.records import JobState
 from tasks.core.relay import announce_all
+from workers.following import FollowUps
 from workers.judge import Every
 
 RELEASE_EVERY_S = 0.1
@@ -16,15 +17,19 @@ _TEND_EVERY_S = 0.5
 
 
 class Flow:
-    """Releases what a limit kept back and has room for, and looks after batches. Call ``tick`` as often as you like."""
+    """Releases what a limit or a pause kept back, starts what follows jobs that have ended, looks after batches.
+
+    Call ``tick`` as often as you like.
+    """
 
     def __init__(self, kernel: Kernel, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._kernel = kernel
         self._releases = Every(RELEASE_EVERY_S, clock=clock)
         self._tends = Every(_TEND_EVERY_S, clock=clock)
         self._has_batches = False
+        self._follow_ups = FollowUps(kernel, clock=clock)
         self.is_busy = False
-        """Whether a job was parked or a batch open, as of the newest look."""
+        """Whether, as of the newest look, a job was parked or to be followed, a pause new or ended, or a batch open."""
 
     def tick(self) -> None:
         """Do what is due.
@@ -36,14 +41,16 @@ class Flow:
             return
         if self._tends.is_due():
             self._has_batches = self._tend()
+        has_held = pauses.tend(self._kernel.ledger)
         has_parked = parking.anything_parked(self._kernel.ledger)
         if has_parked:
             parking.release(self._kernel.ledger)
-        self.is_busy = self._has_batches or has_parked
+        self._follow_ups.tick()
+        self.is_busy = self._has_batches or has_parked or has_held or self._follow_ups.is_busy
 
     def _tend(self) -> bool:
         ledger = self._kernel.ledger
-        tended = job_batches.tend(ledger)
+        tended = job_batches.tend(ledger, keep_trying_s=self._kernel.settings.callback_retry_s)
         for batch in tended.stopped:
             wanted = Filter(tenant_id=batch.tenant_id, batch_id=batch.id)
             for touched in batches.cancel(ledger, wanted, limit=batch.size):

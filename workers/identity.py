@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tasks.core.clock import now
 from tasks.core.ledger import fleet
+from tasks.core.matching import Offers
 from tasks.core.spec import Queue
 from tasks.core.version import VERSION
 from workers.orphans import CHILD_MARK, WORKER_MARK
@@ -28,13 +29,13 @@ def take_identity(queues: Sequence[str], *, role: str | None = None) -> str:
     return f"{role}@{platform.node()}#{boot}"
 
 
-def describe_worker(name: str, queues: Sequence[str], *, slots: int, capabilities: Sequence[str]) -> fleet.Worker:
-    """Return this worker's row, as of its start."""
+def describe_worker(name: str, *, slots: int, capabilities: Sequence[str], offers: Offers) -> fleet.Worker:
+    """Return this worker's row, as of its start; its ``queues`` are those from whose common lines it takes jobs."""
     return fleet.Worker(
         name=name,
         host=platform.node(),
         pid=os.getpid(),
-        queues=sorted(queues),
+        queues=[] if offers.is_restricted else list(offers.queues),
         slots=slots,
         capabilities=list(capabilities),
         version=VERSION,
@@ -43,6 +44,7 @@ def describe_worker(name: str, queues: Sequence[str], *, slots: int, capabilitie
         beat_at=now(),
         rss_bytes=0,
         state=fleet.WorkerState.STARTING,
+        offers=offers.as_row(),
     )
 
 

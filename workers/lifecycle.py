@@ -8,6 +8,7 @@ import os
 import sys
 from typing import Any
 
+import kombu
 import structlog
 from celery import bootsteps, signals
 from celery.worker import state as worker_state
@@ -17,11 +18,13 @@ from tasks.core.errors import AppError, LedgerUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.log import configure_logging
+from tasks.core.matching import direct_queue
 from tasks.core.settings import load_settings
 from tasks.core.spec import Queue
 from workers.beat import Beat
 from workers.identity import describe_worker, mark_child, take_identity
 from workers.monitoring import BatchEventsStep
+from workers.offers import demand_tenants, find_offers
 from workers.preflight import find_capabilities
 from workers.profiles import strictest
 from workers.reaping import ReapStep
@@ -49,7 +52,7 @@ def _prepare(instance: Any, conf: Any, options: dict[str, Any], **_: Any) -> Non
     else:
         reasons.append("SWITCHYARD_PROFILE=local has no broker: run `python -m workers local` instead")
     try:
-        app.kernel  # noqa: B018  # opens the ledger, migrating it where that is allowed
+        demand_tenants(load_settings(), app.kernel.ledger)  # which this opens, migrating it where that is allowed
     except LedgerUnavailable as exc:
         sys.stderr.write(f"This worker does not start yet: {exc.code}: {exc.message}\n")
         sys.exit(_EXIT_TRY_AGAIN)
@@ -62,7 +65,20 @@ def _prepare(instance: Any, conf: Any, options: dict[str, Any], **_: Any) -> Non
     conf.worker_concurrency = profile.concurrency
     conf.worker_max_tasks_per_child = profile.max_jobs_per_child or None
     conf.worker_max_memory_per_child = profile.max_memory_mib * 1024
-    instance.hostname = take_identity(queues)
+    instance.hostname, instance.serves = take_identity(queues), queues
+
+
+@signals.celeryd_after_setup.connect  # type: ignore[untyped-decorator]  # Celery has no types
+def _listen_alone(sender: str, instance: Any, **_: Any) -> None:
+    """Take jobs from a queue of the worker's own, too; where it must not serve every tenant, from that one alone.
+
+    Celery's own ``worker_direct`` would bind an exchange of its own in Redis, which a wipe loses, and keep what is not
+    acknowledged.
+    """
+    queues, settings, own = instance.app.amqp.queues, load_settings(), direct_queue(sender)
+    if settings.worker_tenants or settings.worker_not_tenants:
+        queues.deselect(list(queues.consume_from))
+    queues.select_add(kombu.Queue(own, kombu.Exchange(""), routing_key=own, no_ack=True))
 
 
 def _queues_asked_for(options: dict[str, Any]) -> list[str]:
@@ -101,16 +117,16 @@ class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no 
 
     def start(self, parent: Any) -> None:
         """Register the worker and begin beating."""
+        kernel, settings, slots = parent.app.kernel, parent.app.kernel.settings, int(parent.concurrency)
         pool = parent.pool._pool  # the pool of processes under Celery's own; gone from ``parent`` once it has stopped
         beat = Beat(
-            parent.app.kernel,
+            kernel,
             describe_worker(
                 parent.hostname,
-                [str(name) for name in parent.app.amqp.queues.consume_from],
-                slots=int(parent.concurrency),
-                capabilities=find_capabilities(
-                    parent.app.kernel.settings.resolved_r_library,
-                    browser_program=parent.app.kernel.settings.browser_program,
+                slots=slots,
+                capabilities=find_capabilities(settings.resolved_r_library, browser_program=settings.browser_program),
+                offers=find_offers(
+                    settings, kernel.ledger, parent.app.specs.values(), parent.serves, slots=slots, direct=True
                 ),
             ),
             is_stopping=_is_stopping,

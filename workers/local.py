@@ -11,9 +11,10 @@ import structlog
 
 from tasks.core.errors import LedgerUnavailable
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import parking
-from tasks.core.ledger.fleet import WorkerState
+from tasks.core.ledger import parking, routing
+from tasks.core.ledger.fleet import Worker, WorkerState
 from tasks.core.ledger.picking import Due, due_jobs
+from tasks.core.matching import lacking, offers_of, place_among
 from tasks.core.records import LOCAL_ROLE, STANDBY_ROLE, Backend
 from tasks.core.settling import settle_for_child
 from tasks.core.spec import JobSpec
@@ -22,6 +23,7 @@ from workers.census import unmet_options
 from workers.duties import Duties
 from workers.identity import describe_worker, take_identity
 from workers.local_pool import Pool
+from workers.offers import find_offers
 from workers.profiles import strictest
 
 if TYPE_CHECKING:  # it speaks to Redis, which the profile without Redis does not load
@@ -63,13 +65,16 @@ class LocalRunner:
         name = take_identity(self.queues, role=STANDBY_ROLE if self.standby else LOCAL_ROLE)
         lost = partial(_settle, self.kernel, name)
         pool = Pool(name, self.slots, profile, lost, self.kernel.memory_kills)
-        worker = describe_worker(name, self.queues, slots=pool.slots, capabilities=self.capabilities)
+        offers = find_offers(
+            self.kernel.settings, self.kernel.ledger, self.specs, self.queues, slots=pool.slots, direct=False
+        )
+        worker = describe_worker(name, slots=pool.slots, capabilities=self.capabilities, offers=offers)
         beat = Beat(self.kernel, worker, is_stopping=self._stopping.is_set, children=lambda: pool.pids)
         watched = self.standby or Duties(self.kernel)
         beat.start()
         watched.start()
         try:
-            self._serve(pool, beat)
+            self._serve(pool, beat, worker)
             self._drain(pool)
         finally:
             pool.retire_free()
@@ -81,7 +86,7 @@ class LocalRunner:
         """Take no more jobs; ``run`` returns when those under way have ended or were handed back."""
         self._stopping.set()
 
-    def _serve(self, pool: Pool, beat: Beat) -> None:
+    def _serve(self, pool: Pool, beat: Beat, worker: Worker) -> None:
         is_ready, looks_at = False, 0.0
         while not self._stopping.is_set():
             pool.start_missing()
@@ -93,14 +98,14 @@ class LocalRunner:
                 beat.say(WorkerState.UP if takes_all else WorkerState.STANDBY)
             try:
                 if takes_all or time.monotonic() >= looks_at:
-                    self._hand_out(pool, {Backend.LOCAL, Backend.AUTO} if takes_all else {Backend.LOCAL})
+                    self._hand_out(pool, worker, {Backend.LOCAL, Backend.AUTO} if takes_all else {Backend.LOCAL})
                     looks_at = time.monotonic() + _LOOK_IN_STANDBY_S
             except LedgerUnavailable as exc:
                 log.warning("local_runner_without_ledger", code=exc.code)
                 self._stopping.wait(_AWAY_S)
             pool.attend(_LOOK_EVERY_S)
 
-    def _hand_out(self, pool: Pool, backends: Collection[str]) -> None:
+    def _hand_out(self, pool: Pool, worker: Worker, backends: Collection[str]) -> None:
         free = pool.free
         if not free:
             return
@@ -108,8 +113,9 @@ class LocalRunner:
         if self.standby is None and parking.anything_parked(self.kernel.ledger):
             parking.release(self.kernel.ledger)
         offered = set(self.capabilities)
-        able = [spec for spec in self.specs if spec.capabilities <= offered]
-        found = due_jobs(
+        able, offers = [spec for spec in self.specs if spec.capabilities <= offered], offers_of(worker)
+        due = partial(
+            due_jobs,
             self.kernel.ledger,
             self.queues,
             kinds=[spec.kind for spec in able],
@@ -117,9 +123,21 @@ class LocalRunner:
             backends=backends,
             limit=len(free),
             without={choice for spec in able for choice in unmet_options(spec, [offered])},
+            tenants=offers.tenants,
+            not_tenants=offers.not_tenants,
         )
-        for child, due in zip(free, found, strict=False):
-            child.give(due)
+        found = due()
+        if routing.anything_matched(self.kernel.ledger):
+            found += due(needing=self._fitting(worker, backends))
+            found.sort(key=lambda one: (one.place, one.job_id))
+        for child, one in zip(free, found, strict=False):
+            child.give(one)
+
+    def _fitting(self, worker: Worker, backends: Collection[str]) -> set[str]:
+        """Return what the jobs require that fit this runner, as the ledger writes it."""
+        lines = [one.line for one in routing.waiting_lines(self.kernel.ledger, backends=backends)]
+        ran_on = routing.ran_on(self.kernel.ledger, lines)
+        return {line.text for line in lines if not lacking(line.asked(place_among([worker], ran_on.get(line))), worker)}
 
     def _drain(self, pool: Pool) -> None:
         # The beat enforces the grace: it hands jobs back, then kills the children that had them.

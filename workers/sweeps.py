@@ -8,8 +8,9 @@ from tasks.core.clock import now
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import accepting, tenants
 from tasks.core.ledger.accepting import Idempotency
-from tasks.dispatch import Submission, new_job
+from tasks.core.ledger.audit import Actor
 from tasks.maintenance.contract import SPECS, SWEEP
+from tasks.submission import Submission, held_by, new_job
 
 log = structlog.get_logger()
 
@@ -41,7 +42,8 @@ class SweepTimer:
         if period <= self._period:
             return
         every_s = self.kernel.settings.sweep_every_s
-        job = new_job(_SPEC, self._submission())
+        submission = self._submission()
+        job = new_job(_SPEC, submission, paused_by=held_by(self.kernel, _SPEC, submission))
         key = Idempotency(f"sweep-{every_s}-{period}", "sweep", ttl_s=2 * every_s)
         accepted = accepting.accept(self.kernel.ledger, job, idempotency=key)
         self._period = period
@@ -52,6 +54,6 @@ class SweepTimer:
         return int(now().timestamp() // every_s) if every_s else 0
 
     def _submission(self) -> Submission:
-        tenant = tenants.named(self.kernel.ledger, tenants.SYSTEM)
+        tenant = tenants.named(self.kernel.ledger, tenants.SYSTEM, by=Actor("switchyard"))
         params = _SPEC.request().model_dump(mode="json")
         return Submission(tenant.id, params, priority=0, labels={"by": "switchyard"})

@@ -12,7 +12,8 @@ from typing import Annotated, Any, cast
 
 from flask import Flask, Response, current_app, request
 from flask.typing import ResponseReturnValue
-from pydantic import Field
+from flask_openapi3.models.response import Response as OpenAPIResponse
+from pydantic import BaseModel, Field
 
 from app.answers import json_answer
 from app.auth import tenant_id
@@ -31,6 +32,7 @@ from app.compat.direct_words import (
     states_of,
 )
 from app.inputs import WHOLE_NUMBER, Input, checked, read_json
+from app.openapi import API, answer
 from app.record import summaries_of
 from app.relaying import MUCH_BYTES, aside_if_large
 from app.services import services
@@ -61,13 +63,25 @@ class DirectListQuery(Input):
     offset: Annotated[int, Field(ge=0, le=10**6), WHOLE_NUMBER] = 0
 
 
-def share_paths(app: Flask, streams: StreamServices) -> None:
+MODELS: tuple[type[BaseModel], ...] = (DirectAccepted,)
+
+
+def share_paths(app: API, streams: StreamServices) -> None:
     """Have our views at the shared paths answer their calls, too."""
+    _describe(app)
     _extend(app, "submissions.submit_any", _submitting)
     _extend(app, "jobs.list_jobs", _listing)
     _extend(app, "jobs.read_job", _reading)
+    _extend(app, "jobs.cancel_job", _reading)
     if streams.kernel.settings.serves_sse:
         _extend(app, "streams.watch_progress", lambda view: _watching(view, streams))
+
+
+def _describe(app: API) -> None:
+    submission = app.paths["/api/jobs"].post
+    assert submission is not None  # noqa: S101  # ours, which is registered first
+    described = answer(DirectAccepted, "A job was accepted that was submitted in the earlier hub's words.")
+    submission.responses = {**(submission.responses or {}), "201": OpenAPIResponse.model_validate(described)}
 
 
 def _extend(app: Flask, endpoint: str, extended: Callable[[View], View]) -> None:
@@ -146,7 +160,7 @@ def _reading(ours: View) -> View:
     def read(**values: object) -> ResponseReturnValue:
         response = current_app.make_response(ours(**values))
         sent = response.get_data()
-        if response.status_code != 200 or _MARK not in sent:
+        if response.status_code not in {200, 202} or _MARK not in sent:
             return response
         record = JobRecord.model_validate_json(sent)
         if record.labels.get(DIALECT_LABEL) == DIALECT:

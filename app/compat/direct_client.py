@@ -8,9 +8,11 @@ from flask import Blueprint, Response, abort, g
 
 from app.auth import tenant_id
 from app.compat.aliases import tenant_by
+from app.compat.direct_monitor_words import Figures, stats_of, wanted_by
 from app.compat.direct_vocabulary import refusal_of
-from app.compat.direct_words import accept_theirs, job_of, progress_of, stamped, word_of
+from app.compat.direct_words import accept_theirs, job_of, progress_of, reason_of, stamped, word_of
 from app.inputs import read_object
+from app.monitor.viewer import MonitorViewer
 from app.record import record_of
 from app.relaying import MUCH_BYTES, MuchWork
 from app.services import Services
@@ -19,7 +21,6 @@ from app.streams.feed import Bell
 from app.streams.services import StreamServices
 from app.streams.subscription import Draining, End, Subscription
 from tasks.core.errors import (
-    AppError,
     Conflict,
     InputRejected,
     LedgerUnavailable,
@@ -98,6 +99,8 @@ class _Client:
         self._streams = streams
         self._client_id = client_id
         self._watched: dict[str, Subscription] = {}
+        self._viewer: MonitorViewer | None = None
+        self._figures: Figures | None = None
         self.bell = Bell()
         self._handlers: dict[str, Callable[[dict[str, Any]], Answer | None]] = {
             "submit_job": self._submit,
@@ -109,6 +112,8 @@ class _Client:
             "sync_job_state": lambda said: self._status(said, "job_status"),
             "cancel_job": self._cancel,
             "force_retry_job": self._retry,
+            "request_stats": lambda _: {"type": "response_stats", "data": stats_of(self._figures_viewer())},
+            "subscribe_stats": self._subscribe_stats,
             "ping": lambda _: {"type": "pong"},
             "ack": lambda _: None,
         }
@@ -123,6 +128,8 @@ class _Client:
         for subscription in self._watched.values():
             subscription.close()
         self._watched.clear()
+        if self._viewer is not None:
+            self._viewer.close()
 
     def opening(self) -> Iterable[str]:
         """Confirm the connection."""
@@ -138,7 +145,7 @@ class _Client:
         except MuchWork:
             answer = _error("This job names too much to be submitted over a socket: use POST /api/jobs.", "too_large")
         except _TOLD as exc:
-            answer = _error(_reason(exc), exc.code)
+            answer = _error(reason_of(exc), exc.code)
         if answer is not None:
             message_id = said.get("message_id", said.get("id"))
             yield _text(answer if message_id is None else answer | {"message_id": message_id})
@@ -152,9 +159,16 @@ class _Client:
             if subscription.end is not None:
                 del self._watched[job_id]
                 subscription.close()
+        if self._viewer is not None and self._figures is not None:
+            if self._viewer.pass_over():
+                self._figures.changed()
+            if self._figures.are_due():
+                yield _text({"type": "stats_broadcast", "data": stats_of(self._viewer)})
 
     def idle(self) -> None:
         """See to it that somebody reads what is watched."""
+        if self._viewer is not None:
+            self._at.monitor.keep_running()
         for subscription in self._watched.values():
             subscription.keep_running()
 
@@ -211,6 +225,18 @@ class _Client:
         job = retry(self._at.kernel, self._at.carrier, self._job(said).id, tenant_id=tenant_id())
         return {"type": "job_status", "job_id": job.id, "job": job_of(record_of(self._at, job))}
 
+    def _figures_viewer(self) -> MonitorViewer:
+        if self._viewer is None:
+            wanted = wanted_by(self._at, g.tenant, {"jobs", "system_stats"})
+            self._viewer = self._at.monitor.view(wanted, bell=self.bell)
+            self._viewer.skip()
+        return self._viewer
+
+    def _subscribe_stats(self, _: dict[str, Any]) -> Answer:
+        self._figures_viewer()
+        self._figures = Figures()
+        return {"type": "subscription_confirmed", "subscription": "stats"}
+
     def _job(self, said: dict[str, Any]) -> Job:
         job_id = _job_id(said)
         job = queries.job(self._at.kernel.ledger, job_id, tenant_id=tenant_id()) if is_id(job_id) else None
@@ -225,11 +251,6 @@ def _job_id(said: dict[str, Any]) -> str:
     if not isinstance(job_id, str):
         raise InputRejected("job_id: required: name a job.", field="job_id")
     return job_id
-
-
-def _reason(exc: AppError) -> str:
-    refusals = getattr(exc, "refusals", ())
-    return "; ".join(f"{one.field}: {one.message}" for one in refusals[:5]) or exc.message
 
 
 def _error(reason: str, code: str) -> Answer:

@@ -2,14 +2,17 @@
 
 from tasks.core.errors import InputRejected
 
-ANSWERED = frozenset(
-    {"submit_job", "cancel_job", "force_retry_job", "request_job_status", "subscribe_job", "sync_job_state", "ack"}
-)
-"""Of the 37; newer clients' own words (``subscribe_progress`` …) are answered as well."""
+CHANGES = frozenset({"submit_job", "cancel_job", "force_retry_job"})
+"""What a client may say that changes something."""
+
+ANSWERED = CHANGES | {
+    *("request_job_status", "subscribe_job", "sync_job_state"),
+    *("request_stats", "subscribe_stats", "ack"),
+}
+"""Of the 37; newer clients' own words (``subscribe_progress`` …) and monitors' are answered as well."""
 
 _WORKERS = "is a worker's: workers take their jobs from the queues, not over a socket"
 _SERVERS = "is a server's: clients are told it, and do not say it"
-_STATS = "is not pushed here: read GET /api/queues and GET /api/workers"
 REFUSED: dict[str, str] = {
     **dict.fromkeys(
         (
@@ -27,7 +30,6 @@ REFUSED: dict[str, str] = {
         ),
         _SERVERS,
     ),
-    **dict.fromkeys(("request_stats", "subscribe_stats"), _STATS),
 }
 
 

@@ -13,6 +13,7 @@ from app.services import Services
 from app.streams.feed import Frame
 from app.submissions import accept
 from tasks.core.clock import now, rfc3339
+from tasks.core.errors import AppError
 from tasks.core.records import TERMINAL, Cause, Job, JobRecord, JobState, JobSummary
 
 DIALECT_LABEL, DIALECT = "dialect", "direct"
@@ -45,8 +46,8 @@ _STATES = {
     "completed": JobState.SUCCEEDED,
     "cancelled": JobState.CANCELLED,
 }
-# Kept as labels, so that they can be filtered by and told again.
-_LABELLED = ("customer_id", "workflow_id", "workflow_priority", "workflow_datetime", "step_number")
+LABELLED = ("customer_id", "workflow_id", "workflow_priority", "workflow_datetime", "step_number")
+"""Kept as labels, so that they can be filtered by and told again."""
 # The only requirement that the choice of a kind meets by itself.
 _SAID_BY_SERVICE = frozenset({"service_type", "service_required"})
 _Short = Annotated[Text, Field(min_length=1, max_length=200)]
@@ -103,7 +104,7 @@ def accept_theirs(at: Services, body: dict[str, Any], *, key: str | None = None)
         )
     _check_requirements(asked)
     kind = at.settings.direct_kinds.get(asked.service, asked.service)
-    labels = {name: str(value) for name in _LABELLED if (value := getattr(asked, name)) is not None}
+    labels = {name: str(value) for name in LABELLED if (value := getattr(asked, name)) is not None}
     # A workflow's steps go one after another: they share its priority.
     priority = asked.priority if asked.workflow_priority is None else asked.workflow_priority
     ours: dict[str, Any] = {
@@ -175,7 +176,7 @@ def job_of(job: JobSummary) -> dict[str, Any]:
         "completed_at": _time(job.finished_at) if job.state == JobState.SUCCEEDED else None,
         "failed_at": _time(job.finished_at) if job.state == JobState.FAILED else None,
         "error": None if job.error is None else job.error.message,
-        **{name: labels.get(name) for name in _LABELLED},
+        **{name: labels.get(name) for name in LABELLED},
     }
     for name in ("workflow_priority", "step_number"):
         if (text := labels.get(name)) is not None and text.isdecimal():
@@ -247,6 +248,12 @@ def _of_report(data: dict[str, Any], *, at: str) -> dict[str, Any]:
         "total_steps": data.get("total"),
         "estimated_completion": due,
     }
+
+
+def reason_of(exc: AppError) -> str:
+    """Return what was refused, in one line."""
+    refusals = getattr(exc, "refusals", ())
+    return "; ".join(f"{one.field}: {one.message}" for one in refusals[:5]) or exc.message
 
 
 def stamped(message: dict[str, Any]) -> dict[str, Any]:

@@ -23,13 +23,19 @@ def register_dialects(app: API, services: Services, streams: StreamServices) -> 
         models = (*models, *walt.MODELS, *walt_app.MODELS)
         requests = (*requests, *walt.REQUESTS, *walt_app.REQUESTS)
     if services.settings.dialect_direct:
-        from app.compat import direct  # noqa: PLC0415  # only where the dialect is on
+        from app.compat import direct, direct_hub  # noqa: PLC0415  # only where the dialect is on
 
         direct.share_paths(app, streams)
+        app.register_api(direct_hub.bp)
+        if services.settings.serves_sse:
+            app.register_api(direct_hub.stream_aliases.blueprint)
+        models = (*models, *direct.MODELS, *direct_hub.MODELS)
         if services.settings.serves_websocket:
             from app.compat.direct_client import client_blueprint  # noqa: PLC0415
+            from app.compat.direct_monitor import monitor_blueprint  # noqa: PLC0415
 
             app.register_blueprint(client_blueprint(services, streams))
+            app.register_blueprint(monitor_blueprint(services, streams))
     return models, requests
 
 

@@ -10,16 +10,20 @@ from client.command import (
     calibrate,
     changes,
     connectors,
+    control,
     crawl,
     discover,
     fleet,
     jobs,
     local,
     matrices,
+    monitor,
+    schedules,
     search,
     settings,
     sites,
     tools,
+    webhooks,
 )
 from client.command.exits import Exit, exit_of, report
 from client.command.session import Session, backend_option
@@ -47,6 +51,7 @@ def cli(session: Session, *, url: str | None, key: str | None, as_json: bool, re
 
 for command in (
     jobs.submit,
+    jobs.chain,
     jobs.upload,
     jobs.status,
     jobs.watch,
@@ -66,11 +71,13 @@ for command in (
     search.search,
     tools.tools,
     tools.mcp,
+    schedules.schedules,
     sites.publish,
     sites.rollback,
     sites.releases,
     sites.preview,
     sites.sites,
+    webhooks.webhooks,
     connectors.connectors,
     changes.erase,
     fleet.kinds,
@@ -78,8 +85,15 @@ for command in (
     fleet.workers,
     fleet.backends,
     fleet.advise,
+    control.pause,
+    control.resume,
+    control.pauses,
+    control.purge,
+    control.limits,
+    control.audit,
     local.local,
     fleet.events,
+    monitor.monitor,
     settings.settings,
 ):
     cli.add_command(command)

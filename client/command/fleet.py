@@ -60,10 +60,12 @@ _QUEUE_COLUMNS = {
     "queue": lambda row: row.queue,
     "waiting": lambda row: row.waiting,
     "delayed": lambda row: row.delayed,
+    "paused": lambda row: f"{row.paused} held" if row.pauses else "-",
     "running": lambda row: row.running,
     "oldest": lambda row: seconds(row.oldest_waiting_s),
     "workers": lambda row: row.workers,
     "slots": lambda row: row.slots,
+    "unmatched": lambda row: ", ".join(f"{count} {what}" for what, count in row.unmatched.items()) or "-",
     "succeeded 1h": lambda row: row.succeeded_1h,
     "failed 1h": lambda row: row.failed_1h,
 }
@@ -167,4 +169,7 @@ _WORKER_COLUMNS = {
     "uptime": lambda row: seconds(row.uptime_s),
     "memory": lambda row: size(row.rss_bytes),
     "offers": lambda row: ",".join(row.capabilities),
+    "labels": lambda row: ",".join(row.labels) or "-",
+    "per job": lambda row: size(row.memory_mb << 20) if row.memory_mb else "-",
+    "takes yours": lambda row: "yes" if row.serves_you else "no",
 }

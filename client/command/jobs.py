@@ -10,7 +10,7 @@ from client.command.follow import follow, result, wait
 from client.command.plain import clean, job_line, log_line, moment, progress_line, seconds, size
 from client.command.sending import send
 from client.command.session import Session, backend_option, dumped, json_flag, output_option
-from client.models import Artifact, Job
+from client.models import Artifact, ChainJob, Job
 
 pass_session = click.make_pass_decorator(Session)
 wait_option = click.option(
@@ -29,10 +29,15 @@ wait_option = click.option(
 @click.option("--timeout", "timeout_s", type=float, metavar="S", help="Limit of one attempt.")
 @click.option("--max-attempts", type=click.IntRange(min=1), help="How often to try.")
 @click.option("--expires-in", "expires_in_s", type=float, metavar="S", help="Fail it if nobody starts it by then.")
+@click.option("--not-before", metavar="TIME", help="Let it wait until then: 2027-01-31T12:00:00Z.")
+@click.option("--expires-at", metavar="TIME", help="As --expires-in, at a time.")
 @click.option("--reference", help="Your own name for it.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="A label to find it by.")
 @click.option("--site", help="The site it belongs to.")
+@click.option("--requires", "needs", multiple=True, metavar="K=V", help="What its worker must offer: chromium=true.")
 @click.option("--idempotency-key", help="The same key makes the same job once.")
+@click.option("--then", "on_success", metavar="JSON", help="What follows its success: {kind, params}, or @FILE.")
+@click.option("--or-else", "on_failure", metavar="JSON", help="What follows its failure, likewise.")
 @backend_option
 @output_option
 @pass_session
@@ -47,6 +52,9 @@ def submit(
     is_followed: bool,
     wait_s: float | None,
     labels: tuple[str, ...],
+    needs: tuple[str, ...],
+    on_success: str | None,
+    on_failure: str | None,
     **options: str | float | None,
 ) -> Exit:
     """Submit a job of KIND and print its id. Here --json names the input; use -o json for JSON output."""
@@ -56,6 +64,12 @@ def submit(
     chosen: SubmitOptions = {name: value for name, value in options.items() if value is not None}  # type: ignore[assignment]  # click's names are the keys of SubmitOptions
     if labels:
         chosen["labels"] = params.labels(labels)
+    if needs:
+        chosen["requires"] = params.from_pairs(needs)
+    if on_success is not None:
+        chosen["on_success"] = params.inline(on_success, hint="--then")
+    if on_failure is not None:
+        chosen["on_failure"] = params.inline(on_failure, hint="--or-else")
     with session.client() as client:
         sent = {path: send(client, name) for path, name in params.files(files).items()}
         job = client.submit(kind, given, files=sent, **chosen)
@@ -103,6 +117,9 @@ def _described(job: Job) -> list[str]:
         "worker": job.worker,
         "backend": job.backend,
         "waiting for": job.waiting_for,
+        "blocked": job.blocked,
+        "not before": moment(job.not_before) if job.not_before and not job.is_terminal else None,
+        "expires": moment(job.expires_at) if job.expires_at and not job.is_terminal else None,
         "reference": job.reference,
         "created": moment(job.created_at),
         "finished": moment(job.finished_at) if job.finished_at else None,
@@ -110,6 +127,27 @@ def _described(job: Job) -> list[str]:
         "artifacts": ", ".join(artifact.name for artifact in job.artifacts) or None,
     }
     return [clean(f"{name:<12}{value}") for name, value in lines.items() if value]
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.option("--cancel", "is_cancelled", is_flag=True, help="Cancel all of it.")
+@json_flag
+@pass_session
+def chain(session: Session, job_id: str, *, is_cancelled: bool) -> Exit:
+    """Print a job with what it follows and what followed it."""
+    with session.client() as client:
+        found = client.cancel_chain(job_id) if is_cancelled else client.chain(job_id)
+    lines = [clean(f"{'  ' * one.depth}{one.id}  {one.kind}  {one.state}{_followed(one)}") for one in found.jobs]
+    session.show(found, "\n".join(lines))
+    return Exit.OK
+
+
+def _followed(job: ChainJob) -> str:
+    if job.follow_up is None or job.follow_up.state == "started":
+        return ""
+    error = job.follow_up.error
+    return f"  (what follows: {job.follow_up.state}{f': {error.field}: {error.message}' if error else ''})"
 
 
 @click.command()

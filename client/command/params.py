@@ -48,6 +48,21 @@ def from_file(name: str) -> dict[str, Any]:
     return params
 
 
+def inline(text: str, *, hint: str) -> dict[str, Any]:
+    """Read a JSON object as it is given, or from a file for ``@FILE``.
+
+    Raises:
+        click.BadParameter: not readable, not JSON, or not an object.
+    """
+    try:
+        given = json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
+    except (OSError, ValueError) as exc:
+        raise click.BadParameter(str(exc), param_hint=hint) from exc
+    if not isinstance(given, dict):
+        raise click.BadParameter("expected a JSON object", param_hint=hint)
+    return given
+
+
 def labels(pairs: Iterable[str]) -> dict[str, str]:
     """Read ``key=value`` labels as text."""
     split = [pair.partition("=") for pair in pairs]

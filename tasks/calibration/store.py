@@ -19,6 +19,7 @@ from tasks.core.clock import now
 from tasks.core.errors import Conflict, InputRejected, NotAllowed, NotFound
 from tasks.core.ids import new_id
 from tasks.core.ledger import Ledger, queries, tenants
+from tasks.core.ledger.audit import AT_THE_MACHINE, Actor
 from tasks.core.ledger.database import insert_if_new
 from tasks.core.ledger.schema import UTCDateTime, metadata
 from tasks.core.ledger.schema import tenants as tenant_rows
@@ -56,11 +57,19 @@ matrices = sa.Table(
 
 
 def keep(
-    ledger: Ledger, tenant_id: str, inventory: Inventory, *, name: str, version: str | None, source: str
+    ledger: Ledger,
+    tenant_id: str,
+    inventory: Inventory,
+    *,
+    name: str,
+    version: str | None,
+    source: str,
+    by: Actor | None = None,
 ) -> tuple[MatrixSet, bool]:
     """Keep matrices as a set; return it, and whether it is new: the same numbers are kept once.
 
     Args:
+        by: who it was, to be written down; None: a job, which is there to be read.
         version: its version; else the one that the source gives itself, else the next whole number for this name.
 
     Raises:
@@ -83,7 +92,10 @@ def keep(
         row = {"id": new_id(), "tenant_id": tenant_id, "name": name, "version": version, "sha256": sha256}
         if insert_if_new(connection, matrix_sets, **row, source=source[:200], imported_at=now()):
             connection.execute(matrices.insert(), [_row(row["id"], matrix) for matrix in inventory.matrices])
-            return _selected(connection, matrix_sets.c.id == row["id"])[0], True
+            made = _selected(connection, matrix_sets.c.id == row["id"])[0]
+            if by is not None:
+                by.did(connection, "matrices.imported", made.title, tenant_id=tenant_id, set_id=made.id)
+            return made, True
         # Somebody else has imported something at the same moment.
         found = _there(connection, tenant_id, sha256, name=name, version=version)
         assert found is not None  # noqa: S101  # it is the same, or it was refused
@@ -147,7 +159,7 @@ def matrices_of(
         return [_matrix(row) for row in connection.execute(statement)]
 
 
-def remove(ledger: Ledger, tenant_id: str, found: MatrixSet) -> None:
+def remove(ledger: Ledger, tenant_id: str, found: MatrixSet, *, by: Actor = AT_THE_MACHINE) -> None:
     """Delete a set. Jobs that were accepted keep the matrices that they were accepted with.
 
     Raises:
@@ -159,6 +171,7 @@ def remove(ledger: Ledger, tenant_id: str, found: MatrixSet) -> None:
     with ledger.write() as connection:
         if not connection.execute(matrix_sets.delete().where(matrix_sets.c.id == found.id)).rowcount:
             raise NotFound(f"No matrices {found.id}.")
+        by.did(connection, "matrices.deleted", found.title, tenant_id=tenant_id, set_id=found.id)
 
 
 @dataclass(frozen=True, slots=True)

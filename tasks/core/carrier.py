@@ -6,7 +6,7 @@ back at once, and if this process dies in between, the dispatcher finds the job 
 
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from queue import Empty, Full, Queue
 from threading import Event, Lock, Thread
@@ -67,8 +67,8 @@ class Publisher:
         self._connection: Connection | None = None
         self._producer: Any = None
 
-    def publish(self, carried: Sequence[Job]) -> None:
-        """Send each job's message, in order.
+    def publish(self, carried: Sequence[Job], *, to: Mapping[str, str] | None = None) -> None:
+        """Send each job's message, in order: to its queue, or to the one that ``to`` names by the job's id.
 
         Raises:
             DispatchFailed: the broker did not take them all; some may have arrived, which their carry makes harmless.
@@ -80,7 +80,7 @@ class Publisher:
                     producer.publish(
                         ((job.id,), {}, _NO_EMBEDDED),
                         exchange="",
-                        routing_key=job.queue,
+                        routing_key=job.queue if to is None else to[job.id],
                         headers=_headers(job, origin=self._origin),
                         correlation_id=job.id,
                         serializer="json",

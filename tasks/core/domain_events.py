@@ -15,6 +15,8 @@ from tasks.core.errors import InputRejected
 
 JOB_DEAD = "job.dead"
 """The kernel's own: a job has failed for good, its attempts used up."""
+FOLLOW_UP_FAILED = "job.follow_up_failed"
+"""The kernel's own: what was to follow a job could not be started."""
 
 BATCH_PROGRESSED = "batch.progressed"
 """The kernel's own: some jobs of a batch have begun or ended."""

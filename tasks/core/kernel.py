@@ -6,6 +6,7 @@ from tasks.core.artifacts import Artifacts
 from tasks.core.events import Events
 from tasks.core.ledger import Ledger
 from tasks.core.ledger.limits import KnownLimits
+from tasks.core.ledger.pauses import KnownPauses
 from tasks.core.meanwhile import Meanwhile
 from tasks.core.memory import MemoryKills
 from tasks.core.setting_values import Profile
@@ -34,10 +35,12 @@ class Kernel:
     warm: Warm = field(default_factory=Warm)
     meanwhile: Meanwhile | None = None
     limits: KnownLimits = field(init=False, compare=False)
+    pauses: KnownPauses = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Begin to know the limits when they are first asked for."""
+        """Begin to know the limits and pauses when they are first asked for."""
         object.__setattr__(self, "limits", KnownLimits(self.ledger))
+        object.__setattr__(self, "pauses", KnownPauses(self.ledger))
 
     @property
     def uploads(self) -> Uploads:

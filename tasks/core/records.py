@@ -84,6 +84,7 @@ class Cause(StrEnum):
     REPLAYED = "replayed"
     EXPIRED = "expired"
     SILENT = "silent"
+    PURGED = "purged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +103,17 @@ AGEING_MS = 600_000
 """One point of priority is worth ten minutes of waiting: a hundred are worth 16 hours and 40 minutes."""
 
 
-def place_in_line(created_at: datetime, priority: int) -> int:
+def place_in_line(since: datetime, priority: int) -> int:
     """Return a job's place among its tenant's waiting jobs, the lowest first: priority, and age against it.
 
-    It never changes while a job waits. Of two jobs that were accepted together the priority alone decides; nothing
-    waits behind what was accepted later than ``AGEING_MS`` for each point that it lacks.
+    It never changes while a job waits. Of two jobs that were accepted (or due) together the priority alone decides;
+    nothing waits behind what came later than ``AGEING_MS`` for each point that it lacks.
     """
-    return int(created_at.timestamp() * 1000) - priority * AGEING_MS
+    return int(since.timestamp() * 1000) - priority * AGEING_MS
+
+
+# No job has this place.
+_TO_BE_RECKONED = -(2**63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +164,18 @@ class Job:
     parked: bool = False
     limited: bool = False
     unique_key: str | None = None
-    place: int = field(init=False, compare=False)
+    paused_by: str | None = None
+    requires: dict[str, Any] | None = None
+    place: int = field(default=_TO_BE_RECKONED, compare=False)
 
     def __post_init__(self) -> None:
-        """Reckon the place in line from what it is made of."""
-        object.__setattr__(self, "place", place_in_line(self.created_at, self.priority))
+        """Reckon the place in line from what it is made of, unless it is another's: see ``follow_ups``."""
+        if self.place != _TO_BE_RECKONED:
+            return
+        since = self.created_at
+        if self.attempt == 0 and self.not_before is not None:  # until its time it does not stand in line
+            since = max(since, self.not_before)
+        object.__setattr__(self, "place", place_in_line(since, self.priority))
 
 
 class Progress(BaseModel):
@@ -212,6 +224,37 @@ class ArtifactRecord(BaseModel):
     attempt: int
     created_at: datetime
     href: str
+
+
+class FollowUpState(StrEnum):
+    """What became of what a job was to start."""
+
+    WAITING = "waiting"
+    """The job has not ended, or ended just now."""
+    STARTED = "started"
+    """The follow-up was accepted as a job."""
+    FAILED = "failed"
+    """It could not be: its template does not fit what the job has left."""
+    SKIPPED = "skipped"
+    """Nothing was to follow this end."""
+
+
+class FollowUpRecord(BaseModel):
+    """What a job starts when it has ended."""
+
+    model_config = ConfigDict(use_enum_values=True)
+
+    state: FollowUpState = Field(
+        description="`waiting` for the end, `started`, `failed` (see `error`), or `skipped`: nothing follows this end."
+    )
+    on_success: str | None = Field(None, description="The kind that follows a result.")
+    on_failure: str | None = Field(None, description="The kind that follows an error.")
+    branch: Literal["on_success", "on_failure"] | None = Field(
+        None, description="Which of them this end has called for."
+    )
+    job_id: str | None = Field(None, description="The job that was started.")
+    error: JobError | None = Field(None, description="Why it could not be started.")
+    settled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +307,15 @@ class Timings(BaseModel):
     total_s: float = Field(description="From acceptance to the end, or until now.")
 
 
+class PauseNote(BaseModel):
+    """Which pause keeps a job from beginning."""
+
+    id: str
+    reason: str | None = None
+    since: datetime
+    until: datetime | None = Field(None, description="It ends by itself then.")
+
+
 class JobSummary(BaseModel):
     """A job as a page of jobs shows it."""
 
@@ -293,7 +345,13 @@ class JobSummary(BaseModel):
     waiting_for: str | None = Field(
         None,
         description="What no live worker offers: a capability such as `chromium`, `queue:NAME`, or `backend:local`. "
-        "`limit`: a limit of its batch or its concurrency key keeps it back.",
+        "`limit`: a limit of its batch or its concurrency key keeps it back. `pause`: see `pause`. "
+        "Of what it requires: `label:NAME`, `not_label:NAME`, `not:chromium`, `memory_mb:N`, `cpus:N`, `worker:NAME`, "
+        "`host:NAME`, `same_worker_as:ID`.",
+    )
+    blocked: str | None = Field(None, description="The same in words: why it cannot begin now.")
+    requires: dict[str, Any] | None = Field(
+        None, description="What it needs of a worker, as asked and as its kind needs; null: any of its queue will do."
     )
     progress: Progress | None = None
     timings: Timings
@@ -310,8 +368,12 @@ class JobSummary(BaseModel):
 class JobRecord(JobSummary):
     """What ``GET /api/jobs/{id}`` answers."""
 
+    pause: PauseNote | None = Field(None, description="The pause that holds it, while it is queued.")
     queue_position: int | None = Field(None, description="1 for the job that is carried next; only while queued.")
     request: dict[str, Any] = {}
     result: dict[str, Any] | None = None
     attempts: list[AttemptRecord] = []
     artifacts: list[ArtifactRecord] = []
+    parent_job_id: str | None = Field(None, description="The job that this one follows.")
+    chain_id: str | None = Field(None, description="The first job of its chain; null: it is part of none.")
+    follow_up: FollowUpRecord | None = Field(None, description="What it starts when it has ended; null: nothing.")

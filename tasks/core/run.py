@@ -33,7 +33,7 @@ from tasks.core.errors import (
 )
 from tasks.core.job import Engine, JobContext
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import transitions
+from tasks.core.ledger import pauses, transitions
 from tasks.core.outcome import end_attempt
 from tasks.core.places import remove_keepdir, workdir_of
 from tasks.core.records import Cause, Job, JobState
@@ -110,9 +110,16 @@ def _claim(kernel: Kernel, task: JobTask) -> Job:
         log.warning("claim_failed", job_id=request.id, code=exc.code)
         raise Ignore(exc.message) from exc
     if job is None:
-        log.info("delivery_void", job_id=request.id)
-        raise Ignore("a duplicate, or cancelled meanwhile")
+        log.info("delivery_void", job_id=request.id, held=_hold(kernel, request.id))
+        raise Ignore("a duplicate, cancelled meanwhile, or paused")
     return job
+
+
+def _hold(kernel: Kernel, job_id: str) -> bool:
+    try:
+        return pauses.hold_job(kernel.ledger, job_id)
+    except LedgerUnavailable:
+        return False  # it stays published, so it will be carried, and refused, again
 
 
 def _run_claimed(

@@ -5,6 +5,9 @@ from urllib.parse import urlsplit
 
 from tasks.core.urls import mask_password
 
+# A label of a worker.
+LABEL = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,62}$"
+
 
 class Environment(StrEnum):
     """Where this process runs. ``production`` refuses every default that is only safe on one's own machine."""

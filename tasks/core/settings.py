@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tasks.core.errors import ConfigurationRefused
 from tasks.core.setting_values import (
+    LABEL,
     Environment,
     LogFormat,
     Profile,
@@ -163,6 +164,18 @@ class Settings(BaseSettings):
     drain_grace_s: float = Field(
         30.0, ge=0, le=3600, description="Time running jobs get to finish after a worker is told to stop."
     )
+    worker_labels: Annotated[tuple[Annotated[str, Field(pattern=LABEL)], ...], NoDecode] = Field(
+        (), description="Comma-separated labels of workers started here, which jobs may require (docs/matching.md)."
+    )
+    worker_memory_mb: int | None = Field(
+        None, ge=1, description="MiB that one job of a worker may take. Default: its share of the memory that is there."
+    )
+    worker_tenants: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated tenants whose jobs alone workers started here take. Default: all."
+    )
+    worker_not_tenants: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated tenants whose jobs workers started here never take."
+    )
     child_memory_mb: int = Field(
         0,
         ge=0,
@@ -189,6 +202,9 @@ class Settings(BaseSettings):
     )
     callback_keep_s: int = Field(
         30 * 86400, ge=3600, le=365 * 86400, description="How long deliveries of callbacks are kept."
+    )
+    audit_keep_s: int = Field(
+        365 * 86400, ge=86400, le=3650 * 86400, description="How long it is kept who changed what."
     )
     egress_allow: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated exact `host:port` pairs that jobs may reach although the guard forbids them."
@@ -294,7 +310,7 @@ class Settings(BaseSettings):
     def _split_lists(cls, values: dict[str, object]) -> dict[str, object]:
         lists = {
             *("cors_origins", "direct_services", "egress_allow", "egress_ports", "extra_families", "plaintext_hosts"),
-            *("publish_caches", "publish_sources"),
+            *("publish_caches", "publish_sources", "worker_labels", "worker_not_tenants", "worker_tenants"),
         }
         return {name: split_list(value) if name in lists else value for name, value in values.items()}
 

@@ -35,6 +35,7 @@ MIN_DELAY_WITHOUT_ROBOTS_S = 0.5
 # Each star makes matching slower by one scan of the URL; no honest pattern needs more.
 MAX_STARS = 8
 MAX_ERRORS_SHOWN = 20
+MAX_URLS_LISTED = 1000
 
 _GLOB_STARTS = ("/", "*", "http://", "https://")
 _FORBIDDEN = frozenset(chr(code) for code in (*range(33), 127))  # controls and the space
@@ -87,6 +88,8 @@ class StopReason(StrEnum):
     """Too many requests brought no new page: failures, duplicates and other types have their own cap."""
     SITE_DOWN = "site_down"
     """Many requests in a row found nobody answering."""
+    LISTED = "listed"
+    """Every URL that the request lists was tried."""
 
 
 class CrawlRequest(Contract):
@@ -241,6 +244,11 @@ class SiteRequest(CrawlRequest):
         pattern=r"^(last|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$",
         description="The id of an earlier crawl to compare with, or `last`: the newest of this URL that has "
         "succeeded, where there is one. Its pages are asked for conditionally.",
+    )
+    urls: Annotated[tuple[WebURL, ...], Field(max_length=MAX_URLS_LISTED)] | None = Field(
+        None,
+        description="Fetch these pages and nothing else: no links, no sitemap, and `url`, which names the site, only "
+        "where it is listed. Scope, patterns and robots.txt hold, `depth` and `max_pages` do not. Null: the site.",
     )
     page_events: bool = Field(False, description="Tell of each page as it comes, as a `delta` event.")
 

@@ -6,7 +6,7 @@ from tasks.core.ledger import queries
 from tasks.core.ledger.queries import Filter
 from tasks.core.records import Job, JobState
 from tasks.core.web_address import canonical
-from tasks.crawling.contract import KIND, LAST, PAGES_NAME
+from tasks.crawling.contract import KIND, LAST, PAGES_NAME, StopReason
 from tasks.crawling.records import EarlierCrawl
 
 # Newest crawls of the tenant that are looked through for one of the same URL.
@@ -48,7 +48,8 @@ def _last(kernel: Kernel, own: Job) -> Job | None:
 
 
 def _is_usable(kernel: Kernel, job: Job) -> bool:
-    if job.result is None or job.result.get("is_mostly_failed"):
+    # One of listed URLs says nothing of the rest of the site.
+    if job.result is None or job.result.get("is_mostly_failed") or job.result.get("stopped_by") == StopReason.LISTED:
         return False
     try:
         kernel.artifacts.path(job.id, job.fence, PAGES_NAME)

@@ -47,10 +47,10 @@ class SweepResult(Contract):
     """What was freed, by what it was."""
 
     freed: dict[str, Freed] = Field(
-        max_length=20,
+        max_length=40,
         description="By `results`, `artifacts`, `streams`, `jobs`, `uploads`, `idempotency_keys`, `domain_events`, "
-        "`cached_results`, `workers`, `ledger_streams`, `orphans` and `lost_uploads` (folders of what is not in the "
-        "ledger).",
+        "`callback_deliveries`, `audit`, `pauses`, `cached_results`, `workers`, `batches`, `ledger_streams`, `orphans` "
+        "and `lost_uploads` (folders of what is not in the ledger).",
     )
     more: bool = Field(description="Whether the time was over before all was looked at.")
     dry_run: bool

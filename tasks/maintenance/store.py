@@ -19,6 +19,7 @@ from tasks.maintenance.contract import Freed
 # An attempt that is just beginning has its folder before its files have rows; after a day nobody is beginning.
 _ORPHAN_AFTER = timedelta(days=1)
 _WORKERS_FOR = timedelta(days=1)
+_PAUSES_FOR = timedelta(days=1)
 
 
 def shelves_for(
@@ -41,14 +42,18 @@ def shelves_for(
     keys_before = ages.at - timedelta(seconds=kernel.settings.idempotency_ttl_s)
     events_before = ages.at - timedelta(seconds=kernel.settings.outbox_keep_s)
     told_before = ages.at - timedelta(seconds=kernel.settings.callback_keep_s)
+    changed_before = ages.at - timedelta(seconds=kernel.settings.audit_keep_s)
     return (
         *of_jobs,
         Leftovers("idempotency_keys", kernel.ledger, aging.expired_keys(before=keys_before)),
         Leftovers("domain_events", kernel.ledger, aging.old_events(before=events_before)),
         Leftovers("callback_deliveries", kernel.ledger, aging.old_deliveries(before=told_before)),
+        Leftovers("audit", kernel.ledger, aging.old_changes(before=changed_before)),
+        Leftovers("pauses", kernel.ledger, aging.ended_pauses(before=ages.at - _PAUSES_FOR)),
         Leftovers("cached_results", kernel.ledger, ages.cached_results()),
         Leftovers("workers", kernel.ledger, aging.ended_workers(before=ages.at - _WORKERS_FOR)),
         Leftovers("batches", kernel.ledger, aging.old_batches(before=ages.at - timedelta(seconds=Retention().row_s))),
+        Leftovers("batch_callbacks", kernel.ledger, aging.callbacks_of_forgotten_batches()),
         Leftovers("ledger_streams", kernel.ledger, aging.expired_streams(at=ages.at)),
         *(
             Leftovers(one.name, kernel.ledger, aging.old_rows(one, at=ages.at))

@@ -19,6 +19,8 @@ added, changed, removed (counts) and paths (of what is new, changed or gone, at 
 CHANGES_NAME = "changes.json"
 CHECKS_NAME = "checks.json"
 MAX_FINDINGS = 50
+MAX_URLS_TOLD = 1000
+MAX_URLS_BYTES = 64 * 1024
 DAY_S = 86_400
 
 SiteName = Annotated[
@@ -27,6 +29,16 @@ SiteName = Annotated[
 ReleaseName = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="A release: the SHA-256 of its manifest.")]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_URLs = Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=MAX_URLS_TOLD)]
+ChangedURLs = Annotated[
+    _URLs | None,
+    Field(
+        description="Addresses of pages that are new or changed. Null: the site's address is not known, or they are "
+        f"more than {MAX_URLS_TOLD} pages, or {MAX_URLS_BYTES // 1024} KiB; all paths are in the artifact "
+        f"`{CHANGES_NAME}`."
+    ),
+]
+RemovedURLs = Annotated[_URLs | None, Field(description="Addresses of pages that are gone; null as above.")]
 
 
 class Stage(StrEnum):
@@ -160,6 +172,8 @@ class SiteResult(Contract):
     added: Count
     changed: Count
     removed: Count
+    changed_urls: ChangedURLs = None
+    removed_urls: RemovedURLs = None
     uploaded_files: Count = Field(description="Contents that the place did not have, compressed forms among them.")
     uploaded_bytes: Count
     generated: tuple[str, ...] = Field(max_length=20, description="Files that were missing and were made.")
@@ -181,6 +195,8 @@ class RollbackResult(Contract):
     added: Count
     changed: Count
     removed: Count
+    changed_urls: ChangedURLs = None
+    removed_urls: RemovedURLs = None
     verified: Count
     stages: dict[Stage, Seconds]
 

@@ -1,7 +1,9 @@
 """A site of some thirty pages on loopback, with what crawlers meet: robots, a sitemap, a dead link, a slow page."""
 
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any, Self
 
@@ -15,6 +17,8 @@ class Site:
     def __init__(self) -> None:
         self.slow_s = 0.0
         self.asked: list[str] = []
+        self.docs: Callable[[], Path] | None = None
+        """Where what is asked for below ``/docs/`` lies."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = Thread(target=self._server.serve_forever, daemon=True)
 
@@ -50,7 +54,10 @@ class Site:
 
             def do_GET(self) -> None:
                 site.asked.append(self.path)
-                status, media_type, body = _answer(self.path, site.slow_s)
+                if self.path.startswith("/docs/") and site.docs is not None:
+                    status, media_type, body = _file(site.docs(), self.path.removeprefix("/docs/"))
+                else:
+                    status, media_type, body = _answer(self.path, site.slow_s)
                 self.send_response(status)
                 self.send_header("Content-Type", media_type)
                 self.send_header("Content-Length", str(len(body)))
@@ -61,6 +68,13 @@ class Site:
                 pass
 
         return Handler
+
+
+def _file(folder: Path, path: str) -> tuple[int, str, bytes]:
+    found = folder / (path or "index.html")
+    if not found.is_file():
+        return 404, "text/html", b"<title>gone</title><p>No such page.</p>"
+    return 200, "text/html" if found.suffix == ".html" else "application/octet-stream", found.read_bytes()
 
 
 def _answer(path: str, slow_s: float) -> tuple[int, str, bytes]:

@@ -6,20 +6,37 @@ from pathlib import Path
 
 import pytest
 
-from client import Switchyard
+from client import Job, Switchyard
 from client.command import main
 from tests.acceptance.conftest import Yard
 from tests.acceptance.site import Site
 from tests.integration.processes import await_true
+from tests.publishing.bench import PAGE, tarred
+
+THEN_CRAWLED = {
+    "kind": "crawling.site",
+    "params": {"url": {"$from": "/result/url"}, "urls": {"$from": "/result/changed_urls"}, "delay_s": 0.0},
+    "on_success": {
+        "kind": "knowledge.update",
+        "params": {
+            "crawl_job_id": {"$from": "/job/id"},
+            "site": {"$from": "/parent/result/site"},
+            "delete": {"$from": "/parent/result/removed_urls", "default": []},
+        },
+    },
+}
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("yard")]
 
 
 def test_a_crawled_site_is_asked(client: Switchyard, site: Site) -> None:
     """Crawl, take in, search, answer; what a worker changes is found by the web process, which kept an answer."""
-    crawl = client.run("crawling.site", {"url": site.url, "max_pages": 12, "delay_s": 0.0}, timeout_s=90)
-    update = client.run("knowledge.update", {"crawl_job_id": crawl.id}, timeout_s=60)
+    then = {"kind": "knowledge.update", "params": {"crawl_job_id": {"$from": "/job/id"}}}
+    params = {"url": site.url, "max_pages": 12, "delay_s": 0.0}
+    crawl = client.run("crawling.site", params, on_success=then, timeout_s=90)
+    update = followed(client, crawl)
     assert update.result is not None
+    assert (crawl.id, crawl.id) == (update.parent_job_id, update.request["crawl_job_id"])
     name = update.result["site"]
     assert crawl.result is not None
     assert (site.endpoint, crawl.result["pages_ok"]) == (name, update.result["added"])
@@ -41,6 +58,52 @@ def test_a_crawled_site_is_asked(client: Switchyard, site: Site) -> None:
         answer.result["citations"][0]["sentence"],
         answer.result["citations"][0]["document_id"],
     )
+
+
+def test_what_a_publication_changes_is_crawled_and_known(client: Switchyard, yard: Yard, site: Site) -> None:
+    """Exactly the pages that changed are fetched and kept; those that are gone go: a chain of three jobs."""
+
+    def publish(files: dict[str, str]) -> tuple[Job, Job, Job]:
+        upload = client.upload(tarred(files), name="site.tar")
+        params = {"site": "docs-known", "source": upload.ref, "url": f"{site.url}docs/", "options": {"minify": False}}
+        published = client.run("publishing.site", params, on_success=THEN_CRAWLED, run_timeout_s=90)
+        crawled = followed(client, published)
+        return published, crawled, followed(client, crawled)
+
+    site.docs = lambda: next((yard.state_dir / "sites").glob("*/docs-known/live"))
+    pages = {f"{name}.html": PAGE.format(name) for name in ("index", "other", "third")}
+    _, first, known = publish(pages)
+    assert first.result is not None
+    assert known.result is not None
+    assert (3, "listed", 3) == (first.result["pages_ok"], first.result["stopped_by"], known.result["added"])
+    del pages["third.html"]
+    published, second, known = publish(pages | {"other.html": PAGE.format("another")})
+    assert published.result is not None
+    assert ([f"{site.url}docs/other.html"], [f"{site.url}docs/third.html"]) == (
+        published.result["changed_urls"],
+        published.result["removed_urls"],
+    )
+    assert second.result is not None
+    assert known.result is not None
+    assert (1, 0, 1, 1) == (
+        second.result["pages_ok"],
+        *(known.result[name] for name in ("added", "changed", "deleted")),
+    )
+    assert published.id == known.chain_id
+    assert ["publishing.site", "crawling.site", "knowledge.update"] == [one.kind for one in client.chain(known.id).jobs]
+
+
+def followed(client: Switchyard, job: Job) -> Job:
+    """Wait for the job that follows this one, and for its end."""
+
+    def child() -> str | None:
+        link = client.job(job.id).follow_up
+        assert link is not None
+        assert link.state in {"waiting", "started"}, link.error
+        return link.job_id
+
+    await_true(lambda: child() is not None, what=f"what follows {job.kind} is started")
+    return client.wait(child() or "", timeout_s=90)
 
 
 def test_the_command_crawls_keeps_and_says_how_to_ask(

@@ -15,6 +15,7 @@ from tasks.core.clock import now
 from tasks.core.kernel import Kernel, open_kernel
 from tasks.core.ledger import fleet, queries, tenants, transitions
 from tasks.core.ledger.fleet import Worker
+from tasks.core.matching import Offers
 from tasks.core.outbox_relay import OutboxRelay
 from tasks.core.records import Job, JobState
 from tasks.core.settings import Settings
@@ -169,10 +170,12 @@ def add_worker(
     queues: tuple[str, ...] = ("maintenance",),
     name: str = WORKER,
     capabilities: tuple[str, ...] = ("chromium",),
+    offers: Offers | None = None,
 ) -> None:
-    """Register a live worker."""
-    at = now()
-    worker = Worker(name, "host", 7, list(queues), 2, list(capabilities), "0.1.0", at, 1, at, 1000, "up")
+    """Register a live worker; ``offers``: what one of this version says besides."""
+    at, told = now(), None if offers is None else offers.as_row()
+    queues = () if offers is not None and offers.is_restricted else queues
+    worker = Worker(name, "host", 7, list(queues), 2, list(capabilities), "0.1.0", at, 1, at, 1000, "up", told)
     fleet.register(kernel.ledger, worker)
 
 

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from celery import Celery
@@ -62,6 +62,35 @@ def test_job_may_be_given_a_time_to_start_in(alice: Caller) -> None:
     assert alice.submit()["expires_at"] is None
 
 
+def test_job_may_wait_for_its_time(alice: Caller) -> None:
+    """Both times are shown as they were sent, in UTC; the same key with another time is another request."""
+    begin, end = (now() + timedelta(hours=hours) for hours in (1, 2))
+    body = {"params": {}, "not_before": begin.astimezone(timezone(timedelta(hours=2))).isoformat()}
+    headers = {"Idempotency-Key": "k"}
+    record = alice.post(PING, json=body | {"expires_at": end.isoformat()}, headers=headers).json
+    assert [begin, end] == [datetime.fromisoformat(record[name]) for name in ("not_before", "expires_at")]
+    assert "idempotency_key_reused" == alice.post(PING, json=body, headers=headers).json["code"]
+
+
+@pytest.mark.parametrize(
+    ("times", "field"),
+    [
+        ({"not_before": timedelta(days=366)}, "not_before"),
+        ({"expires_at": timedelta(days=366)}, "expires_at"),
+        ({"expires_at": timedelta(seconds=-1)}, "expires_at"),
+        ({"expires_at": timedelta(hours=1), "not_before": timedelta(hours=1)}, "expires_at"),
+        ({"expires_at": timedelta(hours=1), "expires_in_s": 5}, "expires_at"),
+        ({"expires_in_s": 5, "not_before": timedelta(hours=1)}, "expires_in_s"),
+    ],
+)
+def test_times_that_make_no_sense_are_refused(alice: Caller, times: dict[str, timedelta | float], field: str) -> None:
+    """Against the present, and against each other."""
+    at = now()
+    body = {name: (at + value).isoformat() if isinstance(value, timedelta) else value for name, value in times.items()}
+    response = alice.post(PING, json={"params": {}, **body})
+    assert (422, [field]) == (response.status_code, [error["field"] for error in response.json["errors"]])
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -79,6 +108,8 @@ def test_job_may_be_given_a_time_to_start_in(alice: Caller) -> None:
         ({"params": {}, "max_attempts": 4}, "max_attempts"),
         ({"params": {}, "expires_in_s": 0}, "expires_in_s"),
         ({"params": {}, "expires_in_s": 1e9}, "expires_in_s"),
+        ({"params": {}, "not_before": "2027-01-01T12:00"}, "not_before"),
+        ({"params": {}, "expires_at": 5}, "expires_at"),
         ({"params": {}, "labels": {"UP": "x"}}, "labels.UP.[key]"),
         ({"params": {}, "labels": {f"k{n}": "" for n in range(17)}}, "labels"),
         ({"params": {}, "site": "a b"}, "site"),

@@ -32,7 +32,13 @@ def test_every_route_is_documented(app: API, document: dict[str, Any]) -> None:
     """What can be called is described."""
     # OpenAPI has no words for a WebSocket; each kind has a path of its own.
     hidden = {"/docs", "/docs/scalar.js", "/openapi", "/openapi/openapi.json", "/api/jobs/{kind}"}
-    hidden |= {"/ws/jobs/{job_id}", "/ws/calibrate/{job_id}/logs", "/", "/ws/client/{client_id}"}
+    hidden |= {
+        "/ws/jobs/{job_id}",
+        "/ws/calibrate/{job_id}/logs",
+        "/",
+        "/ws/client/{client_id}",
+        "/ws/monitor/{monitor_id}",
+    }
     routes = {re.sub(r"<(?:[^<:]+:)?([^>]+)>", r"{\1}", rule.rule) for rule in app.url_map.iter_rules()}
     assert routes - hidden <= set(document["paths"])
 

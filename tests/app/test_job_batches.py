@@ -63,6 +63,19 @@ def test_same_key_makes_one_batch(alice: Caller) -> None:
     assert (422, "idempotency_key_reused") == (other.status_code, other.json["code"])
 
 
+def test_callback_of_a_batch_is_kept_with_it(alice: Caller, services: Services) -> None:
+    """One that leads nowhere, or hears of what batches do not tell, makes no batch."""
+    url = "https://hooks.example.com/x"
+    wrong = [{"url": "https://10.0.0.1/"}, {"url": url, "events": ["job.succeeded"]}]
+    answers = [alice.post(PATH, json={"jobs": [PING], "callback": one}) for one in wrong]
+    assert [422, 422] == [answer.status_code for answer in answers]
+    assert ["callback.url", "callback.events.0"] == [answer.json["errors"][0]["field"] for answer in answers]
+    record = sent(alice, callback={"url": url})
+    with services.kernel.ledger.read() as connection:
+        found = connection.execute(sa.select(webhooks.c.batch_id, webhooks.c.job_id, webhooks.c.events)).all()
+    assert [(record["id"], None, ["batch.ended"])] == [tuple(row) for row in found]
+
+
 def test_cancelled_batch_has_no_job_left(alice: Caller, services: Services) -> None:
     """Neither those that a limit keeps back, nor those that were released."""
     record = sent(alice, parallel_limit=2)

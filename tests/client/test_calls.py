@@ -1,5 +1,6 @@
 """The short calls: submit and its retries, reading, lists, logs, files."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,16 @@ class CrawlResult(BaseModel):
 
 def test_submit_sends_options_and_params(server: ScriptedServer, client: Switchyard) -> None:
     """What is given goes into the body, what is not stays out."""
-    job = client.submit("crawling.site", {"url": "http://a"}, priority=70, expires_in_s=60, labels={"team": "x"})
+    job = client.submit(
+        "crawling.site",
+        {"url": "http://a"},
+        priority=70,
+        expires_in_s=60,
+        not_before=datetime(2027, 1, 1, tzinfo=UTC),
+        labels={"team": "x"},
+    )
     assert (job.kind, job.replayed) == ("crawling.site", False)
-    options = {"priority": 70, "expires_in_s": 60, "labels": {"team": "x"}}
+    options = {"priority": 70, "expires_in_s": 60, "not_before": "2027-01-01T00:00:00+00:00", "labels": {"team": "x"}}
     assert server.submits[0][1] == {"params": {"url": "http://a"}, **options}
 
 

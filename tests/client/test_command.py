@@ -59,6 +59,14 @@ def test_submit_reads_stdin(server: ScriptedServer, switchyard: Command, monkeyp
     assert server.submits[0][1]["params"] == {"url": "http://b"}
 
 
+def test_submit_takes_times(server: ScriptedServer, switchyard: Command) -> None:
+    """The server reads them: a job may wait for one, and expire at another."""
+    times = {"not_before": "2027-01-31T12:00:00Z", "expires_at": "2027-02-01T12:00:00Z"}
+    arguments = [part for name, value in times.items() for part in (f"--{name.replace('_', '-')}", value)]
+    assert switchyard("submit", "crawling.site", *arguments) == 0
+    assert server.submits[0][1] == {"params": {}, **times}
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

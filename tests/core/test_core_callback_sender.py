@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from standardwebhooks import Webhook as Verifier
 
-from tasks.core.callbacks.records import TEST, Delivery, DeliveryState
+from tasks.core.callbacks.records import TEST, Delivery, DeliveryState, OwnCallback
 from tasks.core.callbacks.sender import Sender
 from tasks.core.callbacks.signing import add_secret, new_secret, seal_secret, tenant_secret
 from tasks.core.clock import now
@@ -48,7 +48,8 @@ def sending(ledger: Ledger, settings: Settings, *allowed: str) -> Iterator[Sende
 def ended_job(ledger: Ledger, tenant: Tenant, url: str, *, sealed: bytes | None = None, webhook_id: str = "") -> str:
     """A job that has ended, and is to be told of at ``url``."""
     job = a_job(tenant)
-    own = webhooks.own_webhook(job, url, ["job.*"], webhook_id=webhook_id or new_id(), sealed=sealed)
+    asked, its_id = OwnCallback(url, ["job.*"]), webhook_id or new_id()
+    own = webhooks.own_webhook(asked, job.tenant_id, webhook_id=its_id, sealed=sealed, at=job.created_at, job_id=job.id)
     running = claimed(ledger, accepting.accept(ledger, job, may_publish=True, callback=own).job)
     transitions.finish(ledger, job.id, fence=running.fence, state=JobState.SUCCEEDED, cause=Cause.COMPLETED)
     return job.id

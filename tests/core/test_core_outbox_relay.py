@@ -7,7 +7,7 @@ import pytest
 from tasks.core import outbox_relay
 from tasks.core.domain_events import Emission
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import outbox, transitions
+from tasks.core.ledger import audit, outbox, transitions
 from tasks.core.ledger.schema import outbox as rows
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.outbox_relay import OutboxRelay
@@ -116,6 +116,8 @@ def test_refused_entry_is_tried_again_later_then_dead_then_revived(
     assert [1] == [event.seq for event in outbox.events_after(kernel.ledger, tenant.id, 0)]
     redis_server.client.delete(stream_key(tenant.id))
     assert (0, 1) == (outbox.revive(kernel.ledger, [99]), outbox.revive(kernel.ledger))
+    told = audit.entries(kernel.ledger, audit.Wanted(what="events.revived"), limit=5)
+    assert [("command line", {"numbers": "all", "changed": 1})] == [(one.who, one.details) for one in told]
     relay.tick()
     assert ["1-0"] == [id_ for id_, _ in redis_server.client.xrange(stream_key(tenant.id))]
 

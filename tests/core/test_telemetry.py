@@ -11,8 +11,8 @@ from tasks.core.errors import ConfigurationRefused, InputRejected
 from tasks.core.records import Job
 from tasks.core.settings import Settings
 from tasks.core.telemetry import Telemetry, configure_telemetry
-from tasks.dispatch import Submission, new_job
 from tasks.maintenance.contract import SPECS
+from tasks.submission import Submission, new_job
 
 SENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

@@ -48,7 +48,7 @@ def last(kernel: Kernel, job_id: str) -> str | None:
 
 
 def test_last_is_the_newest_of_the_url_that_can_be_used(local_kernel: Kernel, tenant: Tenant) -> None:
-    """However the URL is spelled; another site's, one without its pages and one that failed are passed over."""
+    """However the URL is spelled; another site's, one without pages, one that failed or was listed is passed over."""
     job_id = asking(local_kernel, tenant, url=f"{URL}:443/#top")
     assert last(local_kernel, job_id) is None
     crawled(local_kernel, tenant)
@@ -56,6 +56,7 @@ def test_last_is_the_newest_of_the_url_that_can_be_used(local_kernel: Kernel, te
     crawled(local_kernel, tenant, url=f"{URL}/other")
     crawled(local_kernel, tenant, has_pages=False)
     crawled(local_kernel, tenant, is_mostly_failed=True)
+    crawled(local_kernel, tenant, stopped_by="listed")
     asking(local_kernel, tenant)
     assert last(local_kernel, job_id) == wanted.id
 

@@ -233,3 +233,26 @@ def test_charset_of_the_header_is_used(site: LocalSite, crawl: Crawl) -> None:
     body = html("/", text=text).decode().encode("koi8-r")
     site.answers["/"] = Reply(body, headers={"Content-Type": "text/html; charset=koi8-r"})
     assert text.strip() in str(crawl().pages[0]["text"])
+
+
+def test_listed_urls_are_fetched_and_nothing_else(site: LocalSite, crawl: Crawl) -> None:
+    """No link is followed and no sitemap read; the start URL only names the site; what is out of scope stays out."""
+    chain(site, 6)
+    done = crawl(
+        urls=[f"{site.url}/2", f"{site.url}/4#part", f"{site.url}/gone", "https://elsewhere.example/"], depth=0
+    )
+    assert ["/2", "/4"] == done.paths
+    assert ["/2", "/4", "/gone"] == sorted(site.targets())
+    result = done.result
+    assert (2, 1, StopReason.LISTED, f"{site.url}/") == (
+        result.pages_ok,
+        result.pages_failed,
+        result.stopped_by,
+        result.start_url,
+    )
+
+
+def test_an_empty_list_is_an_empty_crawl(site: LocalSite, crawl: Crawl) -> None:
+    """A publication that changed no page starts one."""
+    done = crawl(urls=[])
+    assert ([], 0, StopReason.LISTED) == (done.pages, len(site.targets()), done.result.stopped_by)

@@ -11,13 +11,14 @@ from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries, state_events
 from tasks.core.ledger.schema import attempts
 from tasks.core.records import AttemptRecord, Job, JobState
-from tasks.dispatch import Submission, cancel, retry, submit
+from tasks.dispatch import cancel, retry, submit
 from tasks.registry import load_specs
+from tasks.submission import Submission
 from tests.faulty.contract import ACT
 from tests.integration.processes import await_true
 from workers.orphans import CHILD_MARK
 
-_OF_JOB = ("timeout_s", "max_attempts", "priority", "expires_in_s", "backend", "callback")
+_OF_JOB = ("timeout_s", "max_attempts", "priority", "expires_in_s", "backend", "callback", "requires")
 
 
 class Jobs:

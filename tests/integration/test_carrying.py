@@ -2,8 +2,12 @@
 
 import pytest
 
+from tasks.core.ledger import pauses
+from tasks.core.ledger.audit import Actor
+from tasks.core.ledger.pauses import Scope
 from tasks.core.records import JobState
 from tests.integration.house import House
+from tests.samples import eventually
 
 _JOBS_PER_CHILD = 40
 
@@ -48,6 +52,28 @@ def test_wiping_redis_with_100_jobs_waiting_loses_none(house: House) -> None:
     ended = [house.await_end(job) for job in jobs]
     assert [JobState.SUCCEEDED] * 100 == [job.state for job in ended]
     assert [[(1, 1)]] * 100 == [house.effects(job) for job in jobs]
+
+
+def test_nothing_begins_once_a_pause_is_answered(house: House) -> None:
+    """Under load: what had begun ends, nothing else begins, also not by what comes meanwhile; then all run, once."""
+    jobs = [house.submit() for _ in range(40)]
+    assert eventually(lambda: any(house.effects(job) for job in jobs), within_s=30)
+    made = pauses.pause(house.kernel.ledger, Scope(queue="analytics"), by=Actor("test"))[0]
+    begun = {job.id for job in jobs if house.job(job).attempt}
+
+    late = [house.submit() for _ in range(10)]
+    messages = [job for job in late if job.published_at is not None]
+    assert eventually(lambda: all(house.job(job).published_at is None for job in late), within_s=30)
+    house.flush_redis()
+    assert eventually(lambda: not [job for job in jobs if house.job(job).state is JobState.RUNNING], within_s=30)
+    assert begun == {job.id for job in (*jobs, *late) if house.job(job).attempt}
+    assert [] == [job.id for job in messages if house.job(job).attempt or house.effects(job)]
+
+    pauses.resume(house.kernel.ledger, made.id, by=Actor("test"))
+    house.kernel.events.ring()
+    ended = [house.await_end(job) for job in (*jobs, *late)]
+    assert [(JobState.SUCCEEDED, 1)] * 50 == [(job.state, job.attempt) for job in ended]
+    assert [[(1, 1)]] * 50 == [house.effects(job) for job in ended]
 
 
 def test_progress_log_and_artifact_reach_the_stream(house: House) -> None:

@@ -17,8 +17,9 @@ from tasks.connectors.configured import seal_secrets
 from tasks.connectors.contract import CHECK, HTTP, WEBSOCKET
 from tasks.connectors.store.records import SealedSecrets, keep_connector
 from tasks.core.records import Job, JobState
-from tasks.dispatch import Submission, submit
+from tasks.dispatch import submit
 from tasks.registry import load_specs
+from tasks.submission import Submission
 from tests.integration.house import House, LocalBroker
 from tests.integration.processes import CommandContainer, LocalProcess, await_true
 from tests.servers import free_port

@@ -1,13 +1,22 @@
 """Two dispatchers run and one acts; whichever dies or freezes, the work goes on."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
-from tasks.core.ledger import leases
+from tasks.core.ledger import leases, schedules
+from tasks.core.ledger.queries import Filter
+from tasks.core.ledger.schema import jobs
+from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import JobState
+from tasks.core.schedules.records import CatchUp
+from tasks.dispatch import cancel_matching
+from tests.core.ledger.test_ledger_schedules import kept
 from tests.integration.house import House
 from tests.integration.processes import CommandContainer, await_true, family_of, freeze, thaw
+from tests.samples import PING
 
 _BACKLOG = 100
 
@@ -52,6 +61,40 @@ def test_successor_of_a_killed_leader_does_its_work(
     dispatcher.restart()
     again = house.await_end(house.submit("transient", until_attempt=1))
     assert (JobState.SUCCEEDED, before + 2) == (again.state, term(house))
+
+
+def test_ticks_come_once_across_a_leaders_death(
+    house: House, dispatcher: CommandContainer, other: CommandContainer
+) -> None:
+    """Five schedules, a tick a second each: none is lost with the leader, and none comes twice."""
+    ledger = house.kernel.ledger
+    tenant = Tenant(house.tenant_id, "tests")
+    made = [kept(ledger, tenant, every_s=1, catch_up=CatchUp.ALL) for _ in range(5)]
+
+    def ticks() -> dict[str, list[datetime]]:
+        found: dict[str, list[datetime]] = {one.id: [] for one in made}
+        with ledger.read() as connection:
+            labelled = sa.select(jobs.c.labels).where(jobs.c.correlation_id.in_(found))
+            for labels in connection.execute(labelled).scalars():
+                found[labels["schedule"]].append(datetime.fromisoformat(labels["tick"]))
+        return {schedule_id: sorted(times) for schedule_id, times in found.items()}
+
+    def last() -> datetime:
+        return min(max(times, default=made[0].anchor) for times in ticks().values())
+
+    await_true(lambda: last() > made[0].anchor, what="the leader fires")
+    dispatcher.kill("SIGKILL")
+    killed_at = last()
+    await_true(lambda: last() > killed_at + timedelta(seconds=2), what="its successor makes up for what came meanwhile")
+    for one in made:
+        schedules.delete(ledger, house.tenant_id, one.id)
+    for times in ticks().values():
+        assert times == [times[0] + timedelta(seconds=n) for n in range(len(times))]
+    # No worker of this house takes them.
+    cancel_matching(house.kernel, house.carrier, Filter(tenant.id, kind=PING), limit=10_000)
+    other.kill("SIGTERM")
+    other.wait(within_s=10)
+    dispatcher.restart()
 
 
 def test_leader_that_was_frozen_stands_down(

@@ -20,13 +20,19 @@ from client import Job, Switchyard, SwitchyardError
 from tasks.core.callbacks.records import OwnCallback
 from tasks.core.carriage import NoCarriage
 from tasks.core.kernel import open_kernel
-from tasks.core.ledger import deliveries, tenants
+from tasks.core.ledger import deliveries, queries, schedules, tenants
 from tasks.core.ledger.deliveries import Wanted
 from tasks.core.ledger.fleet import Worker, WorkerState
+from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.schema import workers
+from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import JobState
 from tasks.core.settings import load_settings
+from tasks.scheduling import stored
+from tasks.submission import Submission
 from tests.conftest import DEAD_REDIS_URL
+from tests.core.ledger.test_ledger_schedules import kept
+from tests.faulty.contract import ACT
 from tests.integration.house import environment, worker_arguments
 from tests.integration.jobs import Jobs
 from tests.integration.processes import REPOSITORY, CommandContainer, await_true, family_of, freeze, thaw
@@ -42,7 +48,7 @@ class LocalHouse(Jobs):
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.folder = folder
-        settings = {"profile": "local", "lease_s": "3", "drain_grace_s": "3"}
+        settings = {"profile": "local", "lease_s": "3", "drain_grace_s": "3", "worker_labels": "here"}
         self.env = environment(folder, DEAD_REDIS_URL, settings)
         for name, value in self.env.items():
             if name.startswith("SWITCHYARD_"):
@@ -115,6 +121,17 @@ def test_job_runs_and_its_story_is_told(house: LocalHouse) -> None:
     assert [] == connections_of(house.runner.pid)
 
 
+def test_runner_takes_what_fits_it_and_leaves_the_rest(house: LocalHouse) -> None:
+    """A job that requires a label of another machine waits, and holds up nobody."""
+    elsewhere = house.submit(requires={"labels": ["there"]}, priority=90)
+    here = house.submit(requires={"labels": ["here"]})
+    after = house.submit(requires={"same_worker_as": here.id})
+    ended = [house.await_end(job) for job in (here, after, house.submit())]
+    assert [JobState.SUCCEEDED] * 3 == [job.state for job in ended]
+    assert JobState.QUEUED == house.job(elsewhere).state
+    house.cancel(elsewhere)
+
+
 def test_retry_waits_in_the_ledger_and_succeeds(house: LocalHouse) -> None:
     """A transient error costs an attempt."""
     ended = house.await_end(house.submit("transient", until_attempt=1))
@@ -163,6 +180,19 @@ def test_two_runners_never_run_one_job_twice(house: LocalHouse) -> None:
     os.kill(other.pid, signal.SIGTERM)
     assert 0 == other.wait()
     house._runners.remove(other)
+
+
+def test_schedule_comes_again_and_again(house: LocalHouse) -> None:
+    """The runner fires its ticks and runs their jobs, each once."""
+    ledger, tenant = house.kernel.ledger, Tenant(house.tenant_id, "tests")
+    wanted = stored(Submission(tenant.id, {"act": "succeed", "effects": str(house.folder / "effects")}))
+    made = kept(ledger, tenant, kind=ACT, submission=wanted, every_s=1)
+    mine = Filter(tenant.id, states=[JobState.SUCCEEDED], labels=[("schedule", made.id)])
+    await_true(lambda: queries.listing(ledger, mine, limit=1).total >= 2, what="two of its jobs have run")
+    schedules.delete(ledger, tenant.id, made.id)
+    ran = queries.listing(ledger, mine, limit=200).jobs
+    assert len(ran) == len({job.labels["tick"] for job in ran})
+    assert [1] * len(ran) == [len(house.effects(job)) for job in ran]
 
 
 def test_drain_lets_the_job_finish(house: LocalHouse) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from tasks.core.ledger.fleet import WorkerState
+from tasks.core.matching import offers_of
 from tasks.core.records import JobState
 from tests.integration.house import House
 from tests.integration.processes import await_true, family_of, freeze, thaw
@@ -35,6 +36,21 @@ def test_job_of_a_killed_worker_is_finished_by_another(house: House) -> None:
     assert 1 == house.events(job).count("succeeded")
     house.await_row(victim, WorkerState.GONE)
     other.teardown()
+
+
+def test_job_with_requirements_of_a_killed_worker_goes_to_the_other_that_fits(house: House) -> None:
+    """Also where that one serves a few tenants only, and so takes nothing but what comes to its own queue."""
+    victim = house.start_worker("-Q", "analytics", settings={"worker_labels": "gpu, big"})
+    job = house.submit("sleep", seconds=1000, until_attempt=1, requires={"labels": ["gpu"]})
+    assert house.row(victim).name == house.await_start(job).worker
+
+    victim.kill()
+    heir = house.start_worker("-Q", "analytics", settings={"worker_labels": "gpu", "worker_tenants": "tests"})
+
+    ended = house.await_end(job)
+    assert (JobState.SUCCEEDED, house.row(heir).name) == (ended.state, ended.worker)
+    assert ([], ["analytics"]) == (house.row(heir).queues, offers_of(house.row(heir)).queues)
+    heir.teardown()
 
 
 def test_late_writer_is_refused(house: House) -> None:

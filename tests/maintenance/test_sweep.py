@@ -20,12 +20,17 @@ from tasks.core.ledger import (
     accepting,
     cached_results,
     fleet,
+    pauses,
     queries,
     replaying,
     tenants,
     transitions,
 )
 from tasks.core.ledger.accepting import Idempotency
+from tasks.core.ledger.audit import AT_THE_MACHINE
+from tasks.core.ledger.control_tables import audit as audit_rows
+from tasks.core.ledger.control_tables import pauses as pause_rows
+from tasks.core.ledger.pauses import Scope
 from tasks.core.ledger.schema import cached_results as cached_rows
 from tasks.core.ledger.schema import jobs, metadata, outbox, stream_heads
 from tasks.core.ledger.tenants import Tenant
@@ -245,6 +250,31 @@ def test_leftovers_of_nobody_go(kernel: Kernel, tenant: Tenant, clear: Callable[
     assert expected == {name: freed[name].rows for name in expected}
     with ledger.read() as connection:
         assert [3, 4] == list(connection.execute(sa.select(outbox.c.seq).order_by(outbox.c.seq)).scalars())
+
+
+def test_the_book_of_changes_and_ended_pauses_grow_old(
+    ledger: Ledger, tenant: Tenant, clear: Callable[..., SweepResult]
+) -> None:
+    """An entry after a year; a pause a day after its end, unless a job still refers to it; none that holds."""
+    held = [
+        pauses.pause(ledger, Scope(kind=kind), by=AT_THE_MACHINE)[0] for kind in ("a.holds", "b.ended", "c.referred")
+    ]
+    for one in held[1:]:
+        pauses.resume(ledger, one.id, by=AT_THE_MACHINE)
+    accepting.accept(ledger, a_job(tenant, parked=True, paused_by=held[2].id))
+    with ledger.write() as connection:
+        connection.execute(pause_rows.update().values(created_at=ago(400 * DAY_S)))
+        connection.execute(
+            pause_rows.update().where(pause_rows.c.ended_at.is_not(None)).values(ended_at=ago(2 * DAY_S))
+        )
+        made = audit_rows.c.what == "pause.made"
+        connection.execute(audit_rows.update().where(made).values(at=ago(366 * DAY_S)))
+    freed = clear().freed
+    assert {"audit": 3, "pauses": 1} == {name: freed[name].rows for name in ("audit", "pauses")}
+    with ledger.read() as connection:
+        left = set(connection.execute(sa.select(pause_rows.c.kind)).scalars())
+        told = set(connection.execute(sa.select(audit_rows.c.what)).scalars())
+    assert ({"a.holds", "c.referred"}, True) == (left, "pause.ended" in told and "pause.made" not in told)
 
 
 def test_what_answered_for_a_job_goes_with_its_files(

@@ -9,6 +9,7 @@ import pytest
 
 from tasks.core.errors import JobSuperseded
 from tasks.publishing.contract import Fault, SiteRequest, Stage
+from tasks.publishing.engine.announcing import page_urls
 from tasks.publishing.engine.archives import ArchiveRefused
 from tasks.publishing.engine.checking import CheckFailed
 from tasks.publishing.engine.intake import SourceRefused
@@ -19,6 +20,18 @@ from tasks.publishing.engine.verifying import VerificationFailed
 from tests.publishing.bench import PAGE, SITE, UPLOAD, Bench, listed, tarred
 
 CHANGED = SITE | {"index.html": PAGE.format("Changed")}
+
+
+def test_addresses_of_pages_that_changed_are_told() -> None:
+    """As visitors write them; null where nobody knows the address, or they are too many."""
+    paths = ["index.html", "a b/index.htm", "other.html", "style.css", "404.html"]
+    assert ("https://a.example/x/", "https://a.example/x/a%20b/", "https://a.example/x/other.html") == page_urls(
+        "https://a.example/x", paths
+    )
+    assert page_urls(None, paths) is None
+    assert page_urls("https://a.example/", []) == ()
+    assert page_urls("https://a.example/", [f"{number}.html" for number in range(1002)]) is None
+    assert page_urls("https://a.example/", [f"{number:0100}.html" for number in range(600)]) is None
 
 
 def test_a_site_goes_live_with_all_that_it_lacked(bench: Bench) -> None:
@@ -51,6 +64,7 @@ def test_the_same_again_uploads_nothing_and_is_the_same_release(bench: Bench) ->
     first, again, other = bench.publish(), bench.publish(), bench.publish(CHANGED)
     assert (first.release, 0, 0, 0) == (again.release, again.uploaded_files, again.changed, again.added)
     assert (1, first.release) == (other.changed, other.previous)
+    assert (None, None) == (other.changed_urls, other.removed_urls), "nobody has told the address"
     assert 0 < other.uploaded_files <= 3, "the page and its two compressed forms"
 
 

@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from tasks.connectors.store.tables import connectors
 from tasks.core.clock import now
 from tasks.core.errors import NotFound
 from tasks.core.ledger import Ledger
+from tasks.core.ledger.audit import AT_THE_MACHINE, Actor
 from tasks.core.ledger.database import insert_if_new
 from tasks.core.ledger.schema import jobs
 
@@ -44,15 +46,25 @@ class SealedConnector:
 
 
 def keep_connector(
-    ledger: Ledger, tenant_id: str, name: str, *, service: Mapping[str, Any], secrets: SealedSecrets
+    ledger: Ledger,
+    tenant_id: str,
+    name: str,
+    *,
+    service: Mapping[str, Any],
+    secrets: SealedSecrets,
+    by: Actor = AT_THE_MACHINE,
 ) -> bool:
     """Keep a configuration, in place of an earlier one; tell whether there was none."""
     at = now()
     content = {"service": dict(service), "secret_names": list(secrets.names), "sealed": secrets.sealed}
     with ledger.write() as connection:
         row = {"tenant_id": tenant_id, "name": name, **content, "created_at": at, "updated_at": at}
+        after = {"service": content["service"], "secrets": content["secret_names"]}
         if insert_if_new(connection, connectors, **row):
+            by.did(connection, "connector.made", name, tenant_id=tenant_id, after=after)
             return True
+        before = _told(connection, tenant_id, name)
+        by.did(connection, "connector.changed", name, tenant_id=tenant_id, before=before, after=after)
         connection.execute(connectors.update().where(_key(tenant_id, name)).values(**content, updated_at=at))
         return False
 
@@ -77,15 +89,24 @@ def list_connectors(ledger: Ledger, tenant_id: str) -> list[KeptConnector]:
         return [_kept(row) for row in connection.execute(statement)]
 
 
-def forget_connector(ledger: Ledger, tenant_id: str, name: str) -> None:
+def forget_connector(ledger: Ledger, tenant_id: str, name: str, *, by: Actor = AT_THE_MACHINE) -> None:
     """Delete a configuration with its secrets.
 
     Raises:
         NotFound: the tenant has none of this name.
     """
     with ledger.write() as connection:
+        before = _told(connection, tenant_id, name)
         if not connection.execute(connectors.delete().where(_key(tenant_id, name))).rowcount:
             raise _none(name)
+        by.did(connection, "connector.deleted", name, tenant_id=tenant_id, before=before)
+
+
+def _told(connection: Connection, tenant_id: str, name: str) -> dict[str, Any] | None:
+    """Say what the book of changes has of a configuration: of its secrets the names."""
+    statement = sa.select(connectors.c.service, connectors.c.secret_names).where(_key(tenant_id, name))
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else {"service": row.service, "secrets": row.secret_names}
 
 
 def sealed_secrets(ledger: Ledger, tenant_id: str, name: str) -> SealedSecrets | None:

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tasks.core.clock import rfc3339
+from tasks.core.domain_events import BATCH_ENDED, BATCH_PROGRESSED
 from tasks.core.records import JobState
 
 STARTED, SUCCEEDED, FAILED, CANCELLED = "job.started", "job.succeeded", "job.failed", "job.cancelled"
@@ -19,6 +20,7 @@ TYPE_OF_STATE = {
 }
 """What a transition is called to receivers; others are not told."""
 JOB_EVENTS = tuple(TYPE_OF_STATE.values())
+BATCH_EVENTS = (BATCH_PROGRESSED, BATCH_ENDED)
 ENDS = (SUCCEEDED, FAILED, CANCELLED)
 TEST = "webhook.test"
 """Sent on request; not even an endpoint that is switched off is spared it."""
@@ -51,7 +53,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OwnCallback:
-    """Where one job's events go, as its request says. ``secret`` None: the tenant's own signs."""
+    """Where the events of one job or batch go, as its request says. ``secret`` None: the tenant's own signs."""
 
     url: str
     events: Sequence[str] = ENDS
@@ -65,6 +67,7 @@ class Webhook:
     id: str
     tenant_id: str
     job_id: str | None
+    batch_id: str | None
     url: str
     events: Sequence[str]
     description: str

@@ -12,11 +12,13 @@ from sqlalchemy.engine import Connection
 from tasks.core.callbacks.records import Webhook
 from tasks.core.clock import now
 from tasks.core.errors import IdempotencyKeyReused
+from tasks.core.follow_ups.plans import Branch, Plan
 from tasks.core.ledger import unique
 from tasks.core.ledger.carrying import counts_published, is_waiting
 from tasks.core.ledger.database import Ledger, LedgerNow
 from tasks.core.ledger.fleet import WorkerState, window_of
 from tasks.core.ledger.flow_tables import job_batches
+from tasks.core.ledger.follow_ups import Due, first_link, hold, next_link, note_started, write_links
 from tasks.core.ledger.job_batches import JobBatch
 from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, PreparedInsert, Runner
 from tasks.core.ledger.rows import job_from_row, values_of
@@ -68,8 +70,10 @@ def accept(
     may_publish: bool = False,
     uploads: Sequence[str] = (),
     callback: Webhook | None = None,
+    plan: Plan | None = None,
 ) -> Accepted:
-    """Write the job, its idempotency key, its claim on ``uploads`` and its own ``callback`` in one transaction.
+    """Write the job, its idempotency key, its claim on ``uploads``, its own ``callback`` and the ``plan`` of what
+    follows it in one transaction.
 
     With ``may_publish``, and when nothing else waits in the queue and the broker's window has room, the first carry is
     taken in the same transaction: the caller then owns publishing it.
@@ -78,27 +82,57 @@ def accept(
         IdempotencyKeyReused: the key stands for another request.
         InputRejected: one of the uploads was removed since the request was checked.
     """
-    if idempotency is None and not uploads and callback is None and job.unique_key is None:
+    is_plain = idempotency is None and not uploads and callback is None and plan is None
+    if is_plain and job.unique_key is None:
         with ledger.write_prepared(of_one=not job.labels) as driver:
             return _accept_new(driver, job, None, may_publish=may_publish)
     with ledger.write() as connection:
-        first = None if idempotency is None else _first_with_key(connection, job.tenant_id, idempotency)
-        if first is not None:
-            return Accepted(first, replayed=True)
-        same = None if job.unique_key is None else unique.holder(connection, job.tenant_id, job.unique_key)
-        if same is not None:
-            if idempotency is not None:
-                _INSERT_KEY.run(connection, _key_row(job, idempotency) | {"job_id": same})
-            row = connection.execute(jobs.select().where(jobs.c.id == same)).one()
-            return Accepted(job_from_row(row), duplicate=True)
-        accepted = _accept_new(connection, job, idempotency, may_publish=may_publish)
-        keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads)
-        write_own(connection, [] if callback is None else [callback])
-        return accepted
+        return accept_within(
+            connection,
+            job,
+            idempotency=idempotency,
+            may_publish=may_publish,
+            uploads=uploads,
+            callback=callback,
+            plan=plan,
+        )
+
+
+def accept_within(
+    connection: Connection,
+    job: Job,
+    *,
+    idempotency: Idempotency | None = None,
+    may_publish: bool = False,
+    uploads: Sequence[str] = (),
+    callback: Webhook | None = None,
+    plan: Plan | None = None,
+) -> Accepted:
+    """Do what ``accept`` does as part of a transaction of the caller's.
+
+    Raises:
+        IdempotencyKeyReused: the key stands for another request.
+        InputRejected: one of the uploads was removed since the request was checked.
+    """
+    first = None if idempotency is None else _first_with_key(connection, job.tenant_id, idempotency)
+    if first is not None:
+        return Accepted(first, replayed=True)
+    same = None if job.unique_key is None else unique.holder(connection, job.tenant_id, job.unique_key)
+    if same is not None:
+        if idempotency is not None:
+            _INSERT_KEY.run(connection, _key_row(job, idempotency) | {"job_id": same})
+        row = connection.execute(jobs.select().where(jobs.c.id == same)).one()
+        return Accepted(job_from_row(row), duplicate=True)
+    accepted = _accept_new(connection, job, idempotency, may_publish=may_publish)
+    keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads)
+    write_own(connection, [] if callback is None else [callback])
+    write_links(connection, [] if plan is None else [first_link(job, plan)])
+    return accepted
 
 
 def _accept_new(runner: Runner, job: Job, idempotency: Idempotency | None, *, may_publish: bool) -> Accepted:
-    if may_publish and not job.parked and nothing_waits(runner, job.queue):
+    is_free = not job.parked and job.not_before is None and job.requires is None
+    if may_publish and is_free and nothing_waits(runner, job.queue):
         job = replace(job, carry=1, published_at=job.created_at)
     if runner.dialect.name == "sqlite" or idempotency is not None or job.labels:
         _write(runner, [(job, idempotency)])
@@ -114,12 +148,13 @@ def accept_many(
     *,
     uploads: Mapping[str, Sequence[str]] = MappingProxyType({}),
     callbacks: Sequence[Webhook] = (),
+    plans: Mapping[str, Plan] = MappingProxyType({}),
 ) -> list[Accepted]:
     """Write all the jobs and their idempotency keys in one transaction, or none of them; answer in the same order.
 
     An item whose key is known answers with the first job, as in ``accept``, also where that is an earlier item. No
     carry is taken: the dispatcher carries them, in order. ``uploads`` are those that a job needs, by the job's id;
-    ``callbacks`` are jobs' own.
+    ``callbacks`` are jobs' own; ``plans`` say what follows them, by their ids.
 
     Raises:
         IdempotencyKeyReused: the key of one item stands for another request; nothing was accepted.
@@ -146,6 +181,7 @@ def accept_many(
             keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads.get(job.id, ()))
         fresh = {job.id for job, _ in new}
         write_own(connection, [one for one in callbacks if one.job_id in fresh])
+        write_links(connection, [first_link(job, plans[job.id]) for job, _ in new if job.id in plans])
         return answers
 
 
@@ -157,6 +193,7 @@ def accept_batch(
     idempotency: Idempotency | None = None,
     uploads: Mapping[str, Sequence[str]] = MappingProxyType({}),
     callbacks: Sequence[Webhook] = (),
+    plans: Mapping[str, Plan] = MappingProxyType({}),
 ) -> str | None:
     """Write the batch and all its jobs in one transaction, or none of them. No carry is taken, as in ``accept_many``.
 
@@ -179,7 +216,40 @@ def accept_batch(
         for job in members:
             keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads.get(job.id, ()))
         write_own(connection, callbacks)
+        write_links(connection, [first_link(job, plans[job.id]) for job in members if job.id in plans])
         return None
+
+
+def accept_follow_up(
+    ledger: Ledger,
+    found: Due,
+    branch: Branch,
+    job: Job,
+    *,
+    plan: Plan,
+    uploads: Sequence[str] = (),
+    callback: Webhook | None = None,
+) -> bool:
+    """Accept ``job`` as what follows the end that was found, with its place in line, in one transaction.
+
+    No carry is taken, and no quota is asked: it was accepted with the job that it follows.
+
+    Returns:
+        False: somebody else has settled that end, or the job that ended runs again; then nothing is written.
+
+    Raises:
+        InputRejected: one of the uploads was removed since the request was checked.
+    """
+    with ledger.write() as connection:
+        place = hold(connection, found)
+        if place is None:
+            return False
+        _write(connection, [(replace(job, place=place), None)])
+        keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads)
+        write_own(connection, [] if callback is None else [callback])
+        write_links(connection, [next_link(job, plan, after=found.link)])
+        note_started(connection, found, branch, job.id)
+        return True
 
 
 def _known(
@@ -199,7 +269,7 @@ def _known(
     return None if earlier is job else earlier
 
 
-_INSERT_JOB = PreparedInsert(jobs)
+_INSERT_JOB = PreparedInsert(jobs, without=["routed_to"])
 _INSERT_LABEL = PreparedInsert(job_labels)
 _INSERT_KEY = PreparedInsert(idempotency_keys)
 
@@ -207,10 +277,7 @@ _INSERT_KEY = PreparedInsert(idempotency_keys)
 def _insert_alone() -> sa.Select[str]:
     """Return the insert of a job and its event as one statement, which PostgreSQL needs but one round trip for."""
     new = (
-        jobs.insert()
-        .values({column: _bound("job", column) for column in (*JOB_COLUMNS, jobs.c.place)})
-        .returning(jobs.c.id)
-        .cte("new")
+        jobs.insert().values({column: _bound("job", column) for column in JOB_COLUMNS}).returning(jobs.c.id).cte("new")
     )
     told = [column for column in state_events.c if column.name not in {"job_id", "in_stream", "calls_back"}]
     event = state_events.insert().from_select(

@@ -12,12 +12,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tasks.core.callbacks.records import DeliveryState
-from tasks.core.ledger.callback_tables import callback_deliveries
+from tasks.core.ledger.callback_tables import callback_deliveries, webhooks
+from tasks.core.ledger.control_tables import audit, pauses
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.fleet import LIVE
 from tasks.core.ledger.flow_tables import job_batches
 from tasks.core.ledger.outbox import aged
 from tasks.core.ledger.schema import (
+    IS_QUEUED,
     UTCDateTime,
     artifacts,
     idempotency_keys,
@@ -168,6 +170,23 @@ def ended_workers(*, before: datetime) -> Leftover:
 def old_batches(*, before: datetime) -> Leftover:
     """Batches that ended before that time; their jobs stay as long as any."""
     return Leftover(job_batches, job_batches.c.id, job_batches.c.finished_at < before)
+
+
+def callbacks_of_forgotten_batches() -> Leftover:
+    """Own callbacks of batches that are no more; their deliveries go with them."""
+    is_known = sa.exists().where(job_batches.c.id == webhooks.c.batch_id)
+    return Leftover(webhooks, webhooks.c.id, webhooks.c.batch_id.is_not(None) & ~is_known)
+
+
+def old_changes(*, before: datetime) -> Leftover:
+    """Entries of the book of changes from before that time."""
+    return Leftover(audit, audit.c.id, audit.c.at < before)
+
+
+def ended_pauses(*, before: datetime) -> Leftover:
+    """Pauses that ended before that time, and that no job refers to."""
+    is_referred_to = sa.exists().where(IS_QUEUED, jobs.c.paused_by == pauses.c.id)
+    return Leftover(pauses, pauses.c.id, (pauses.c.ended_at < before) & ~is_referred_to)
 
 
 def expired_streams(*, at: datetime) -> Leftover:

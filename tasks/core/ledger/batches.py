@@ -1,17 +1,19 @@
-"""Many jobs at once, chosen by a filter: cancelled, replayed or erased, a bounded batch per transaction.
+"""Many jobs at once, chosen by a filter: cancelled, purged, replayed or erased, a bounded batch per transaction.
 
 A job that claims, ends or is cancelled meanwhile is looked at as it is when its batch is locked.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
-from tasks.core.ledger import unique
+from tasks.core.ledger import audit, unique
+from tasks.core.ledger.audit import Actor
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.queries import Filter, matching
 from tasks.core.ledger.replaying import replay_where
@@ -26,6 +28,7 @@ BATCH = 200
 # Which jobs an act applies to.
 Eligible: TypeAlias = sa.ColumnElement[bool]
 CANCELLABLE = jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]) & jobs.c.cancel_requested_at.is_(None)
+PURGEABLE = jobs.c.state == JobState.QUEUED
 RETRYABLE = jobs.c.state.in_(REPLAYABLE)
 ERASABLE = jobs.c.state.in_(TERMINAL)
 
@@ -47,22 +50,66 @@ def reach(ledger: Ledger, wanted: Filter, eligible: Eligible) -> Reach:
     return Reach(int(matched), int(count))
 
 
-def cancel(ledger: Ledger, wanted: Filter, *, limit: int) -> Iterator[list[Job]]:
-    """Cancel the queued jobs and flag the running ones, oldest first; yield each committed batch as it is now."""
-    return _in_batches(ledger, wanted, CANCELLABLE, limit=limit, act=_cancel)
+def sample(ledger: Ledger, wanted: Filter, eligible: Eligible, *, limit: int) -> list[Job]:
+    """List what an act on ``wanted`` would touch first, ``limit`` of them at the most."""
+    statement = jobs.select().where(*matching(wanted), eligible).order_by(jobs.c.id).limit(limit)
+    with ledger.read() as connection:
+        return [job_from_row(row) for row in connection.execute(statement)]
 
 
-def replay(ledger: Ledger, wanted: Filter, *, limit: int) -> Iterator[list[Job]]:
+def cancel(ledger: Ledger, wanted: Filter, *, limit: int, by: Actor | None = None) -> Iterator[list[Job]]:
+    """Cancel the queued jobs and flag the running ones, oldest first; yield each committed batch as it is now.
+
+    Args:
+        by: whose act it is, to be written down; None: nobody's, it follows from another.
+    """
+    return _in_batches(ledger, wanted, CANCELLABLE, limit=limit, act=_cancel, written=_Written(by, "jobs.cancelled"))
+
+
+def purge(ledger: Ledger, wanted: Filter, *, limit: int, by: Actor) -> Iterator[list[Job]]:
+    """Cancel the queued jobs, oldest first, with the cause ``purged``; yield each committed batch as it is now."""
+    return _in_batches(ledger, wanted, PURGEABLE, limit=limit, act=_purge, written=_Written(by, "jobs.purged"))
+
+
+def replay(ledger: Ledger, wanted: Filter, *, limit: int, by: Actor | None = None) -> Iterator[list[Job]]:
     """Queue the failed and cancelled jobs again, oldest first; yield each committed batch as it is now.
 
     Of those with the same unique key one goes, unless another one has not ended.
     """
-    return _in_batches(ledger, wanted, RETRYABLE, limit=limit, act=_replay)
+    return _in_batches(ledger, wanted, RETRYABLE, limit=limit, act=_replay, written=_Written(by, "jobs.retried"))
 
 
-def erase(ledger: Ledger, wanted: Filter, *, limit: int) -> Iterator[list[Job]]:
+def erase(ledger: Ledger, wanted: Filter, *, limit: int, by: Actor | None = None) -> Iterator[list[Job]]:
     """Delete the rows of finished jobs, oldest first; yield each committed batch as it was."""
-    return _in_batches(ledger, wanted, ERASABLE, limit=limit, act=_erase)
+    return _in_batches(ledger, wanted, ERASABLE, limit=limit, act=_erase, written=_Written(by, "jobs.erased"))
+
+
+@dataclass(slots=True)
+class _Written:
+    """The entry of an act in the book of changes: made with the first batch, and true after each."""
+
+    by: Actor | None
+    what: str
+    changed: int = 0
+    entry_id: str | None = None
+
+    def add(self, connection: Connection, wanted: Filter, count: int) -> None:
+        """Write down that so many more jobs were changed, in the transaction that changes them."""
+        if self.by is None:
+            return
+        self.changed += count
+        filters = {name: value for name, value in asdict(wanted).items() if value not in (None, (), [])}
+        told = {
+            "filter": {
+                name: value.isoformat() if isinstance(value, datetime) else value for name, value in filters.items()
+            },
+            "changed": self.changed,
+        }
+        if self.entry_id is None:
+            tenant_id = wanted.tenant_id
+            self.entry_id = self.by.did(connection, self.what, "by filter", tenant_id=tenant_id, **told)
+        else:
+            audit.correct(connection, self.entry_id, told)
 
 
 def _in_batches(
@@ -72,6 +119,7 @@ def _in_batches(
     *,
     limit: int,
     act: Callable[[Connection, sa.ColumnElement[bool]], list[Job]],
+    written: _Written,
 ) -> Iterator[list[Job]]:
     last = ""
     while limit > 0:
@@ -80,6 +128,8 @@ def _in_batches(
             # Locked in the order of ids, so that two of these cannot wait for each other.
             ids = connection.execute(best.limit(min(limit, BATCH)).with_for_update()).scalars().all()
             touched = act(connection, jobs.c.id.in_(ids)) if ids else []
+            if ids:
+                written.add(connection, wanted, len(touched))
         if not ids:
             return
         last, limit = max(ids), limit - len(ids)
@@ -87,13 +137,23 @@ def _in_batches(
 
 
 def _cancel(connection: Connection, where: sa.ColumnElement[bool]) -> list[Job]:
+    cancelled = _end_queued(connection, where, Cause.CANCEL_REQUESTED)
+    flag = jobs.update().where(where, jobs.c.state == JobState.RUNNING).values(cancel_requested_at=now())
+    return cancelled + [job_from_row(row) for row in connection.execute(flag.returning(*jobs.c))]
+
+
+def _purge(connection: Connection, where: sa.ColumnElement[bool]) -> list[Job]:
+    return _end_queued(connection, where, Cause.PURGED)
+
+
+def _end_queued(connection: Connection, where: sa.ColumnElement[bool], cause: Cause) -> list[Job]:
     at = now()
     end = (
         jobs.update()
         .where(where, jobs.c.state == JobState.QUEUED)
         .values(
             state=JobState.CANCELLED,
-            cause=Cause.CANCEL_REQUESTED,
+            cause=cause,
             version=jobs.c.version + 1,
             cancel_requested_at=at,
             finished_at=at,
@@ -102,8 +162,7 @@ def _cancel(connection: Connection, where: sa.ColumnElement[bool]) -> list[Job]:
     )
     cancelled = [job_from_row(row) for row in connection.execute(end.returning(*jobs.c))]
     write_events(connection, cancelled)
-    flag = jobs.update().where(where, jobs.c.state == JobState.RUNNING).values(cancel_requested_at=at)
-    return cancelled + [job_from_row(row) for row in connection.execute(flag.returning(*jobs.c))]
+    return cancelled
 
 
 def _replay(connection: Connection, where: sa.ColumnElement[bool]) -> list[Job]:

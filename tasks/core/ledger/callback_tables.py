@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from tasks.core.ledger.schema import UTCDateTime, metadata
 
-# Where a tenant wants to be told of events, or, with ``job_id``, where one job's end is told.
+# Where a tenant wants to be told of events, or, with ``job_id`` or ``batch_id``, where the end of that is told.
 webhooks = sa.Table(
     "webhooks",
     metadata,
@@ -14,6 +14,8 @@ webhooks = sa.Table(
     sa.Column("tenant_id", sa.ForeignKey("tenants.id"), nullable=False),
     # Goes with its job.
     sa.Column("job_id", sa.String(36)),
+    # Swept once its batch is forgotten: SQLite would rebuild the table for a foreign key.
+    sa.Column("batch_id", sa.String(36)),
     sa.Column("url", sa.String(2000), nullable=False),
     sa.Column("events", sa.JSON, nullable=False),
     sa.Column("description", sa.String(200), nullable=False),
@@ -39,10 +41,19 @@ webhooks = sa.Table(
     sa.Index(
         "ix_webhooks_of_tenant",
         "tenant_id",
-        sqlite_where=sa.text("job_id IS NULL"),
-        postgresql_where=sa.text("job_id IS NULL"),
+        sqlite_where=sa.text("job_id IS NULL AND batch_id IS NULL"),
+        postgresql_where=sa.text("job_id IS NULL AND batch_id IS NULL"),
+    ),
+    sa.Index(
+        "ix_webhooks_of_batch",
+        "batch_id",
+        sqlite_where=sa.text("batch_id IS NOT NULL"),
+        postgresql_where=sa.text("batch_id IS NOT NULL"),
     ),
 )
+
+IS_ENDPOINT = webhooks.c.job_id.is_(None) & webhooks.c.batch_id.is_(None)
+"""A tenant's own, neither a job's nor a batch's."""
 
 # One row for each event and receiver. Its id is what receivers tell deliveries apart by.
 callback_deliveries = sa.Table(
@@ -81,5 +92,5 @@ callback_deliveries = sa.Table(
 
 def is_awaited(tenant_id: sa.ColumnElement[Any], job_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
     """Tell whether anybody may want to be told what becomes of a job: two looks into indexes, mostly empty ones."""
-    of_tenant = (webhooks.c.tenant_id == tenant_id) & webhooks.c.job_id.is_(None)
+    of_tenant = (webhooks.c.tenant_id == tenant_id) & IS_ENDPOINT
     return sa.or_(sa.exists().where(of_tenant), sa.exists().where(webhooks.c.job_id == job_id))

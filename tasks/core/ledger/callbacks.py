@@ -17,7 +17,7 @@ from tasks.core.callbacks.payloads import body_of
 from tasks.core.callbacks.records import TYPE_OF_STATE, DeliveryState, Webhook, lane_of
 from tasks.core.clock import now, rfc3339
 from tasks.core.ids import new_id
-from tasks.core.ledger.callback_tables import callback_deliveries, webhooks
+from tasks.core.ledger.callback_tables import IS_ENDPOINT, callback_deliveries, webhooks
 from tasks.core.ledger.database import Ledger, ledger_now
 from tasks.core.ledger.schema import jobs, outbox, state_events
 from tasks.core.ledger.webhooks import webhook_of
@@ -78,7 +78,7 @@ def tell_domain_events(ledger: Ledger, *, keep_trying_s: float, limit: int = 200
         sa.select(webhooks.c.id.label("webhook_id"), outbox.c.seq, outbox.c.id, outbox.c.type)
         .add_columns(outbox.c.job_id, outbox.c.at, outbox.c.data)
         .where(
-            webhooks.c.job_id.is_(None),
+            IS_ENDPOINT,
             webhooks.c.enabled == sa.true(),
             outbox.c.tenant_id == webhooks.c.tenant_id,
             outbox.c.seq > webhooks.c.after_seq,
@@ -118,6 +118,20 @@ def tell_domain_events(ledger: Ledger, *, keep_trying_s: float, limit: int = 200
     return len(rows)
 
 
+def tell_of_batch(
+    connection: Connection, batch_id: str, type_: str, data: dict[str, Any], *, keep_trying_s: float
+) -> None:
+    """Write what a batch's own callback is told, in the transaction that notes it."""
+    hearers = _listed(connection, webhooks.c.batch_id == batch_id)
+    at = now()
+    event = f"batch:{batch_id}:{rfc3339(at)}"
+    data = data | {"href": f"/api/jobs/batch/{batch_id}"}
+    rows = [
+        _delivery(one, event=event, type_=type_, job_id=None, at=at, data=data) for one in hearers if one.hears(type_)
+    ]
+    _write(connection, rows, keep_trying_s)
+
+
 def tell_test(ledger: Ledger, webhook: Webhook, type_: str) -> str:
     """Write a delivery that only tests an endpoint, and is tried once; return its id."""
     row = _delivery(webhook, event=f"test:{new_id()}", type_=type_, job_id=None, at=now(), data={"webhook": webhook.id})
@@ -133,7 +147,7 @@ def _type_of(row: Row[Any]) -> str | None:
 def _hearers_of_jobs(connection: Connection, rows: Sequence[Row[Any]]) -> list[Webhook]:
     if not rows:
         return []
-    of_tenants = webhooks.c.job_id.is_(None) & webhooks.c.tenant_id.in_({row.tenant_id for row in rows})
+    of_tenants = IS_ENDPOINT & webhooks.c.tenant_id.in_({row.tenant_id for row in rows})
     of_jobs = webhooks.c.job_id.in_({row.job_id for row in rows})
     return _listed(connection, webhooks.c.enabled == sa.true(), sa.or_(of_tenants, of_jobs))
 

@@ -215,6 +215,14 @@ def give_way(ledger: Ledger, queue: str, *, patience_s: float, weigh: Weigh = ev
     }
     if not any(is_passed_over(ahead[mine], mine, weigh=weigh) for mine in ahead):
         return set()
+    return take_back(ledger, queue)
+
+
+def take_back(ledger: Ledger, queue: str) -> set[Carry]:
+    """Take back all that waits in the broker for the queue's workers; return the carries that this concerned.
+
+    What the broker still holds of them is void once they are taken again.
+    """
     with ledger.write() as connection:
         in_broker = (jobs.c.queue == queue) & IS_READY & jobs.c.published_at.is_not(None)
         taken_back = jobs.update().where(in_broker).values(published_at=None).returning(jobs.c.id, jobs.c.carry)

@@ -56,6 +56,7 @@ class Worker:
     beat_at: datetime
     rss_bytes: int
     state: str
+    offers: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from tasks.core.clock import now
 from tasks.core.domain_events import BATCH_ENDED, BATCH_PROGRESSED, Emission
+from tasks.core.ledger.callbacks import tell_of_batch
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.flow_tables import job_batches
 from tasks.core.ledger.outbox import write_event
@@ -113,10 +114,13 @@ class Tended:
     stopped: list[JobBatch]
 
 
-def tend(ledger: Ledger) -> Tended:
+def tend(ledger: Ledger, *, keep_trying_s: float) -> Tended:
     """Look after the batches that have not ended: tell how they stand, stop those that fail fast, end those that may.
 
     For the dispatcher; each change is compare-and-set, so a second one does no harm.
+
+    Args:
+        keep_trying_s: for how long a batch's own callback is tried.
     """
     with ledger.read_prepared() as driver:
         if _ANY_OPEN.first(driver, {}) is None:
@@ -132,7 +136,7 @@ def tend(ledger: Ledger) -> Tended:
     for *values, told, told_at in rows:
         one, count = JobBatch(*values), Counts(**found.get(values[0], {}))
         fails = one.fail_fast and count.failed > 0 and one.stopped_at is None
-        _note(ledger, one, count, told=told, told_at=told_at, stops=fails)
+        _note(ledger, one, count, told=told, told_at=told_at, stops=fails, keep_trying_s=keep_trying_s)
         if count.active and (fails or one.stopped_at is not None):
             stopped.append(one)
     return Tended(len(rows), stopped)
@@ -146,6 +150,7 @@ def _note(
     told: Mapping[str, int] | None,
     told_at: datetime | None,
     stops: bool,
+    keep_trying_s: float,
 ) -> None:
     at, data = now(), count.as_data()
     ended = count.active == 0
@@ -166,3 +171,4 @@ def _note(
             type_ = BATCH_ENDED if ended else BATCH_PROGRESSED
             told_now = {"batch_id": one.id, "name": one.name, "state": count.state, "counts": data}
             write_event(connection, one.tenant_id, Emission(type_, told_now), job_id=one.id)
+            tell_of_batch(connection, one.id, type_, told_now, keep_trying_s=keep_trying_s)

@@ -11,14 +11,16 @@ from dataclasses import asdict, dataclass, fields
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tasks.core.errors import NotFound
+from tasks.core.errors import InputRejected, NotFound
+from tasks.core.ledger import control_tables
+from tasks.core.ledger.audit import AT_THE_MACHINE, Actor
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.flow_tables import limits
 from tasks.core.ledger.prepared import Prepared
 from tasks.core.ledger.schema import jobs
 from tasks.core.records import JobState
 
-ALL = "*"
+ALL = control_tables.ALL
 """In place of a tenant or a kind: all of them together."""
 
 # How old what a process knows of the limits may be.
@@ -51,6 +53,11 @@ class Limit:
         quotas = (self.most_queued, self.most_running, self.most_a_day, self.most_artifact_bytes)
         return any(quota is not None for quota in quotas)
 
+    def set_ones(self) -> dict[str, float]:
+        """Return what it limits, by name."""
+        named = {field.name: getattr(self, field.name) for field in fields(self)[2:]}
+        return {name: value for name, value in named.items() if value is not None}
+
     def concerns(self, tenant_id: str, kind: str) -> bool:
         """Tell whether it holds for a tenant's jobs of a kind."""
         return self.tenant_id in {ALL, tenant_id} and self.kind in {ALL, kind}
@@ -67,14 +74,34 @@ def all_limits(ledger: Ledger) -> list[Limit]:
         return [Limit(*row) for row in _ROWS.all(driver, {})]
 
 
-def set_limit(ledger: Ledger, limit: Limit) -> None:
+# Ways to limit one tenant with all its kinds, and nobody else.
+_OF_A_TENANT = ("weight", "most_queued", "most_running", "most_a_day", "most_artifact_bytes")
+
+
+def check(limit: Limit) -> None:
+    """Refuse a limit that makes no sense.
+
+    Raises:
+        InputRejected: it limits nothing, or has a weight or quota for more or less than one tenant, or a burst alone.
+    """
+    if not limit.set_ones():
+        raise InputRejected("Say what is limited; a limit that limits nothing is removed.")
+    is_of_one = limit.tenant_id != ALL and limit.kind == ALL
+    if not is_of_one and any(getattr(limit, name) is not None for name in _OF_A_TENANT):
+        raise InputRejected("Weights and quotas are of one tenant and all kinds: name a tenant, and no kind.")
+    if limit.burst is not None and limit.rate_per_s is None:
+        raise InputRejected("A burst goes with a rate.", field="burst")
+
+
+def set_limit(ledger: Ledger, limit: Limit, *, by: Actor = AT_THE_MACHINE) -> None:
     """Set a limit in place of the one that this tenant and kind had; what waits already is kept back by it as well.
 
     What other processes accept within the next second may still go free of it, but counts nowhere either.
     """
     with ledger.write() as connection:
-        _delete(connection, limit.tenant_id, limit.kind)
+        before = _delete(connection, limit.tenant_id, limit.kind)
         connection.execute(limits.insert().values(asdict(limit)))
+        _write_down(connection, by, "limit.set", limit, before=before, after=limit)
         if not limit.parks:
             return
         concerned: list[sa.ColumnElement[bool]] = [jobs.c.finished_at.is_(None)]
@@ -87,20 +114,32 @@ def set_limit(ledger: Ledger, limit: Limit) -> None:
         connection.execute(jobs.update().where(*concerned, waits).values(parked=True))
 
 
-def remove_limit(ledger: Ledger, tenant_id: str, kind: str) -> None:
+def remove_limit(ledger: Ledger, tenant_id: str, kind: str, *, by: Actor = AT_THE_MACHINE) -> None:
     """Remove a limit; what it kept back goes on.
 
     Raises:
         NotFound: there is none for this tenant and kind.
     """
     with ledger.write() as connection:
-        if not _delete(connection, tenant_id, kind):
+        before = _delete(connection, tenant_id, kind)
+        if before is None:
             raise NotFound(f"No limit for tenant {tenant_id} and kind {kind}.")
+        _write_down(connection, by, "limit.removed", before, before=before, after=None)
 
 
-def _delete(connection: Connection, tenant_id: str, kind: str) -> int:
+def _delete(connection: Connection, tenant_id: str, kind: str) -> Limit | None:
     mine = (limits.c.tenant_id == tenant_id) & (limits.c.kind == kind)
-    return connection.execute(limits.delete().where(mine)).rowcount
+    columns = [limits.c[field.name] for field in fields(Limit)]
+    row = connection.execute(limits.delete().where(mine).returning(*columns)).one_or_none()
+    return None if row is None else Limit(*row)
+
+
+def _write_down(
+    connection: Connection, by: Actor, what: str, limit: Limit, *, before: Limit | None, after: Limit | None
+) -> None:
+    tenant_id = None if limit.tenant_id == ALL else limit.tenant_id
+    changed = {"before": before and before.set_ones(), "after": after and after.set_ones()}
+    by.did(connection, what, f"tenant {limit.tenant_id}, kind {limit.kind}", tenant_id=tenant_id, **changed)
 
 
 class KnownLimits:

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 
 from tasks.core.ledger.callback_tables import is_awaited
 from tasks.core.ledger.carrying import not_expired
+from tasks.core.ledger.control_tables import is_paused
 from tasks.core.ledger.database import LedgerNow
 from tasks.core.ledger.prepared import Move, Moved
 from tasks.core.ledger.schema import attempts, jobs, state_events
@@ -52,6 +53,7 @@ CLAIM = Move(
         jobs.c.state == JobState.QUEUED,
         jobs.c.carry == sa.bindparam("carry_taken"),
         not_expired(LedgerNow()),
+        ~is_paused(),
     )
     .values(
         state=JobState.RUNNING,

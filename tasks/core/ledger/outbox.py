@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection, Row
 from tasks.core.clock import now
 from tasks.core.domain_events import JOB_DEAD, DomainEvent, Emission
 from tasks.core.ids import new_id
+from tasks.core.ledger.audit import AT_THE_MACHINE, Actor
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.schema import outbox
 from tasks.core.records import Job
@@ -142,13 +143,18 @@ def dead_letters(ledger: Ledger, *, limit: int = 200) -> list[DeadLetter]:
     return [DeadLetter(_event(row), row.tries, row.error or "") for row in rows]
 
 
-def revive(ledger: Ledger, seqs: Sequence[int] | None = None) -> int:
+def revive(ledger: Ledger, seqs: Sequence[int] | None = None, *, by: Actor = AT_THE_MACHINE) -> int:
     """Have dead events relayed again, all of them or those given; return how many."""
     chosen = outbox.c.dead == sa.true()
     if seqs is not None:
         chosen &= outbox.c.seq.in_(seqs)
     with ledger.write() as connection:
-        return connection.execute(outbox.update().where(chosen).values(dead=False, tries=0, next_try_at=None)).rowcount
+        again = outbox.update().where(chosen).values(dead=False, tries=0, next_try_at=None)
+        revived = connection.execute(again).rowcount
+        if revived:
+            numbers = "all" if seqs is None else list(seqs)
+            by.did(connection, "events.revived", "dead domain events", numbers=numbers, changed=revived)
+        return revived
 
 
 def events_after(

@@ -1,6 +1,7 @@
 """Jobs that a limit keeps back: accepted parked, and released as their limits have room.
 
-A parked job is queued, and nobody is shown it: neither the dispatcher's window nor a local runner. Whoever releases one
+A parked job is queued, and nobody is shown it: neither the dispatcher's window nor a local runner. Those that a pause
+holds are parked as well, and no concern of this module: see ``pauses``. Whoever releases one
 counts, in the same transaction and alone, what is under way beside it; all else (a claim, an end, a retry) only keeps
 that number or makes it less. A released job counts until it has ended, also while it waits for its next attempt.
 """
@@ -15,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tasks.core.ledger.carrying import is_due
-from tasks.core.ledger.database import Ledger, ledger_now
+from tasks.core.ledger.database import Ledger, LedgerNow, ledger_now
 from tasks.core.ledger.flow_tables import job_batches, limits
 from tasks.core.ledger.limits import ALL, Limit
 from tasks.core.ledger.prepared import Prepared
@@ -28,7 +29,7 @@ _RELEASING_LOCK = 0x5357_0002
 _MOST_RELEASED = 500
 
 # Spelled as the partial indexes spell it.
-_IS_PARKED = (jobs.c.parked == sa.true()) & IS_QUEUED
+_IS_PARKED = (jobs.c.parked == sa.true()) & IS_QUEUED & jobs.c.paused_by.is_(None)
 _IS_LIMITED = (jobs.c.limited == sa.true()) & jobs.c.finished_at.is_(None)
 _UNDER_WAY = jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]) & (jobs.c.parked == sa.false())
 
@@ -114,11 +115,14 @@ def is_limited() -> sa.ColumnElement[bool]:
     return sa.exists().where(*concerned).correlate(jobs)
 
 
-_ANY_PARKED = Prepared(sa.select(sa.literal(1)).where(sa.exists().where(_IS_PARKED)))
+# Grouped as the index of what is parked is: SQLite would otherwise as well walk through all that waits.
+_LIMITED_BY = (jobs.c.batch_id, jobs.c.tenant_id, jobs.c.concurrency_key, jobs.c.kind)
+_LINES = sa.select(sa.literal(1)).where(_IS_PARKED, is_due(LedgerNow())).group_by(*_LIMITED_BY)
+_ANY_PARKED = Prepared(sa.select(sa.literal(1)).where(_LINES.exists()))
 
 
 def anything_parked(ledger: Ledger) -> bool:
-    """Tell whether a limit keeps any job back: where none does, this is all that limits cost."""
+    """Tell whether a limit keeps any due job back: where none does, this is all that limits cost."""
     with ledger.read_prepared() as driver:
         return _ANY_PARKED.first(driver, {}) is not None
 
@@ -142,8 +146,7 @@ def release(ledger: Ledger) -> int:
 
 
 def _lines(connection: Connection) -> list[_Line]:
-    columns = (jobs.c.batch_id, jobs.c.tenant_id, jobs.c.concurrency_key, jobs.c.kind)
-    statement = sa.select(*columns).where(_IS_PARKED).group_by(*columns)
+    statement = sa.select(*_LIMITED_BY).where(_IS_PARKED, is_due(LedgerNow())).group_by(*_LIMITED_BY)
     # Jobs of one millisecond have one place; their ids are in order.
     best_first = statement.order_by(sa.func.min(jobs.c.place), sa.func.min(jobs.c.id))
     return [_Line(*row) for row in connection.execute(best_first)]

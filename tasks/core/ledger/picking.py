@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from tasks.core.ledger.carrying import Unserved, is_due, not_expired, other_than
 from tasks.core.ledger.database import Ledger, ledger_now
+from tasks.core.ledger.matching_tables import IS_MATCHED, REQUIRED
 from tasks.core.ledger.schema import IS_READY, jobs
 
 
@@ -19,6 +20,7 @@ class Due:
     carry: int
     timeout_s: float
     hard_limit_s: float
+    place: int = 0
 
 
 def due_jobs(
@@ -30,6 +32,9 @@ def due_jobs(
     backends: Collection[str],
     limit: int,
     without: Unserved = (),
+    tenants: Collection[str] | None = None,
+    not_tenants: Collection[str] = (),
+    needing: Collection[str] | None = None,
 ) -> list[Due]:
     """List queued and due jobs of these queues and kinds, by their place in line, without changing them.
 
@@ -39,15 +44,21 @@ def due_jobs(
         but: ids of jobs that the caller has under way already.
         backends: only jobs that were submitted for one of these.
         without: jobs that ask for something the caller lacks.
+        tenants, not_tenants: whose jobs alone the caller may take (None: all), and whose it may not.
+        needing: only jobs that need one of these, as the ledger writes it. None: those that need nothing.
     """
-    columns = (jobs.c.id, jobs.c.kind, jobs.c.carry, jobs.c.timeout_s, jobs.c.hard_limit_s)
+    columns = (jobs.c.id, jobs.c.kind, jobs.c.carry, jobs.c.timeout_s, jobs.c.hard_limit_s, jobs.c.place)
+    plain = [IS_READY] if needing is None else [IS_MATCHED, jobs.c.parked == sa.false(), REQUIRED.in_(needing)]
+    whose = [] if tenants is None else [jobs.c.tenant_id.in_(tenants)]
+    whose += [jobs.c.tenant_id.not_in(not_tenants)] if not_tenants else []
     with ledger.read() as connection:
         at = ledger_now(connection)
         statement = (
             sa.select(*columns)
             .where(
                 jobs.c.queue.in_(queues),
-                IS_READY,
+                *plain,
+                *whose,
                 jobs.c.kind.in_(kinds),
                 jobs.c.id.not_in(but),
                 jobs.c.backend.in_(backends),

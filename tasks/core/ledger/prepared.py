@@ -5,7 +5,7 @@ compiled once per kind of database; what remains is the driver's own call. Every
 plain SQLAlchemy, because it does not run often enough to matter.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import Any
@@ -20,8 +20,8 @@ from tasks.core.ledger.drivers import Driver
 from tasks.core.ledger.schema import jobs
 from tasks.core.records import Job, JobState
 
-# In the order of the record, whatever the order of the table is; not what it reckons itself.
-JOB_COLUMNS = tuple(jobs.c[field.name] for field in fields(Job) if field.init)
+# In the order of the record, whatever the order of the table is.
+JOB_COLUMNS = tuple(jobs.c[field.name] for field in fields(Job))
 _STATE_AT = [column.name for column in JOB_COLUMNS].index("state")
 
 # Fewer rows than this are inserted as fast one by one.
@@ -82,8 +82,9 @@ class _Compiled:
 class Prepared:
     """One statement. Its named ``bindparam``s are looked up among the values of each run; more may be given."""
 
-    def __init__(self, statement: Executable) -> None:
+    def __init__(self, statement: Executable, *, column_keys: Sequence[str] | None = None) -> None:
         self._statement = statement
+        self._column_keys = column_keys
         self._compiled: dict[str, _Compiled] = {}
         self._decoders: dict[str, list[tuple[int, _Processor]]] = {}
 
@@ -131,15 +132,19 @@ class Prepared:
     def _for(self, dialect: Dialect) -> _Compiled:
         compiled = self._compiled.get(dialect.name)
         if compiled is None:
-            compiled = self._compiled[dialect.name] = _compile(self._statement, dialect)
+            compiled = self._compiled[dialect.name] = _compile(self._statement, dialect, self._column_keys)
         return compiled
 
 
 class PreparedInsert(Prepared):
-    """The insert of whole rows into a table; many at once go to PostgreSQL as a COPY, at a fifth of the cost."""
+    """The insert of whole rows into a table; many at once go to PostgreSQL as a COPY, at a fifth of the cost.
 
-    def __init__(self, table: sa.Table) -> None:
-        super().__init__(table.insert())
+    Args:
+        without: columns that are null in a new row.
+    """
+
+    def __init__(self, table: sa.Table, *, without: Collection[str] = ()) -> None:
+        super().__init__(table.insert(), column_keys=[one.name for one in table.c if one.name not in without])
         self._table = table
 
     def run_many(self, connection: Runner, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -193,8 +198,8 @@ class _Cursor:
         ) from exc
 
 
-def _compile(statement: Any, dialect: Dialect) -> _Compiled:
-    compiled: SQLCompiler = statement.compile(dialect=dialect)
+def _compile(statement: Any, dialect: Dialect, column_keys: Sequence[str] | None) -> _Compiled:
+    compiled: SQLCompiler = statement.compile(dialect=dialect, column_keys=column_keys)
     found = {name: _parameter(bind, name, dialect) for bind, name in compiled.bind_names.items()}
     places = [found[name] for name in compiled.positiontup or ()] if compiled.positional else list(found.values())
     returned = statement.selected_columns if isinstance(statement, sa.Select) else statement.exported_columns

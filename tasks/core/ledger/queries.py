@@ -12,9 +12,11 @@ import sqlalchemy as sa
 from tasks.core.errors import InputRejected
 from tasks.core.ids import is_id
 from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.follow_up_tables import follow_ups
+from tasks.core.ledger.matching_tables import IS_MATCHED
 from tasks.core.ledger.prepared import JOB_COLUMNS, Prepared, job_of
 from tasks.core.ledger.rows import job_from_row
-from tasks.core.ledger.schema import IS_QUEUED, IS_RUNNING, attempts, job_labels, jobs
+from tasks.core.ledger.schema import IS_PLAIN, IS_READY, IS_RUNNING, attempts, job_labels, jobs
 from tasks.core.records import TERMINAL, AttemptRecord, Job, JobError, JobState, ran_in
 
 
@@ -38,15 +40,17 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What ``GET /api/jobs`` can ask for; ``None`` does not filter."""
+    """What ``GET /api/jobs`` can ask for; ``None`` does not filter: as the tenant, for operators only."""
 
-    tenant_id: str
+    tenant_id: str | None
     states: Sequence[str] = ()
     kind: str | None = None
     queue: str | None = None
     site: str | None = None
     reference: str | None = None
     batch_id: str | None = None
+    parent_id: str | None = None
+    chain_id: str | None = None
     labels: Sequence[tuple[str, str]] = ()
     created_from: datetime | None = None
     created_to: datetime | None = None
@@ -103,7 +107,7 @@ _AHEAD = Prepared(
     sa.select(jobs.c.tenant_id, sa.func.count())
     .where(
         jobs.c.queue == sa.bindparam("its_queue"),
-        IS_QUEUED,
+        IS_READY,
         sa.or_(
             jobs.c.tenant_id != sa.bindparam("its_tenant"),
             jobs.c.place < sa.bindparam("its_place"),
@@ -192,12 +196,17 @@ def listing(ledger: Ledger, wanted: Filter, *, limit: int, cursor: str | None = 
 
 def matching(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     """Return the conditions that a row of ``jobs`` meets when it is wanted."""
-    where: list[sa.ColumnElement[bool]] = [jobs.c.tenant_id == wanted.tenant_id]
+    where: list[sa.ColumnElement[bool]] = []
+    if wanted.tenant_id is not None:
+        where.append(jobs.c.tenant_id == wanted.tenant_id)
     if wanted.states:
         where.append(jobs.c.state.in_(wanted.states))
     exact = {jobs.c.kind: wanted.kind, jobs.c.queue: wanted.queue, jobs.c.site: wanted.site}
     exact |= {jobs.c.reference: wanted.reference, jobs.c.cause: wanted.cause, jobs.c.batch_id: wanted.batch_id}
     where += [column == value for column, value in exact.items() if value is not None]
+    for column, value in ((follow_ups.c.parent_id, wanted.parent_id), (follow_ups.c.chain_id, wanted.chain_id)):
+        if value is not None:
+            where.append(jobs.c.id.in_(sa.select(follow_ups.c.job_id).where(column == value)))
     for key, value in wanted.labels:
         pair = (job_labels.c.job_id == jobs.c.id) & (job_labels.c.key == key) & (job_labels.c.value == value)
         where.append(sa.exists().where(pair))
@@ -235,8 +244,8 @@ def _decode_cursor(cursor: str) -> str:
 def queue_depths(ledger: Ledger, *, at: datetime) -> dict[str, QueueDepth]:
     """Return how each queue with active jobs stands."""
     columns = (jobs.c.queue, jobs.c.state, jobs.c.not_before, jobs.c.published_at, jobs.c.created_at)
-    # Two questions, each with its own index; SQLite would answer one that asks for both states by reading every job.
-    active = sa.union_all(sa.select(*columns).where(IS_QUEUED), sa.select(*columns).where(IS_RUNNING)).subquery()
+    # Each question has its own index; SQLite would answer one that asks for all of it by reading every job.
+    active = sa.union_all(*(sa.select(*columns).where(one) for one in (IS_PLAIN, IS_MATCHED, IS_RUNNING))).subquery()
     is_queued = active.c.state == JobState.QUEUED
     waiting = is_queued & sa.or_(active.c.not_before.is_(None), active.c.not_before <= at)
     statement = sa.select(

@@ -9,8 +9,11 @@ from tasks.core.clock import now
 from tasks.core.errors import Conflict, NotFound
 from tasks.core.ledger import unique
 from tasks.core.ledger.accepting import nothing_waits
+from tasks.core.ledger.control_tables import is_paused
 from tasks.core.ledger.database import Ledger
+from tasks.core.ledger.follow_ups import wait_again
 from tasks.core.ledger.parking import has_limit, is_limited
+from tasks.core.ledger.pauses import held_values
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import jobs, state_events
 from tasks.core.ledger.state_events import write_events
@@ -44,7 +47,13 @@ def replay(
     mine = (jobs.c.id == job_id) & (jobs.c.tenant_id == tenant_id)
     with ledger.write() as connection:
         seen = (
-            sa.select(jobs.c.state, jobs.c.queue, jobs.c.backend, jobs.c.unique_key, has_limit().label("limited"))
+            sa.select(
+                jobs.c.state,
+                jobs.c.queue,
+                jobs.c.backend,
+                jobs.c.unique_key,
+                sa.or_(has_limit(), is_paused(), jobs.c.requires.is_not(sa.null())).label("waits"),
+            )
             .where(mine)
             .with_for_update()
         )
@@ -60,7 +69,7 @@ def replay(
         if changes:
             connection.execute(jobs.update().where(mine).values(changes))
         publishes = (
-            may_publish and row.backend != Backend.LOCAL and not row.limited and nothing_waits(connection, row.queue)
+            may_publish and row.backend != Backend.LOCAL and not row.waits and nothing_waits(connection, row.queue)
         )
         return replay_where(connection, jobs.c.id == job_id, publishes=publishes)[0]
 
@@ -98,13 +107,14 @@ def replay_where(connection: Connection, where: sa.ColumnElement[bool], *, publi
             cancel_requested_at=None,
             not_before=None,
             expires_at=None,
-            parked=has_limit(),
             limited=is_limited(),
+            **held_values(has_limit()),
         )
         .returning(*jobs.c)
     )
     replayed = [job_from_row(row) for row in connection.execute(statement)]
     write_events(connection, replayed)
+    wait_again(connection, [job.id for job in replayed])
     return replayed
 
 

@@ -17,5 +17,5 @@ def job_from_row(row: Row[Any]) -> Job:
     """Make a ``Job`` of a full row of ``jobs``."""
     values = dict(row._mapping)
     values["state"] = JobState(values["state"])
-    del values["place"]  # reckoned from the others
+    del values["routed_to"]  # of concern to the dispatcher alone
     return Job(**values)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 # The newest revision in `migrations/versions`; a test compares.
-REVISION = "0012"
+REVISION = "0017"
 
 metadata = sa.MetaData(
     naming_convention={
@@ -137,12 +137,18 @@ jobs = sa.Table(
     sa.Column("concurrency_key", sa.String(200)),
     # A limit keeps it back: see ``parking``. Always false for a job that has none.
     sa.Column("parked", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The pause that holds it, while it is queued: see ``pauses``. Then it is parked as well.
+    _id("paused_by"),
     # A limit of its tenant or kind concerns it until it ends.
     sa.Column("limited", sa.Boolean, nullable=False, server_default=sa.false()),
     # Of its tenant's jobs with the same one, a single one has not ended.
     sa.Column("unique_key", sa.String(200)),
     # Its place in its tenant's line, the lowest first: see ``records.place_in_line``.
     sa.Column("place", sa.BigInteger, nullable=False, server_default="0"),
+    # What it needs of a worker: it goes to one that fits, never through its queue's own list. See ``matching``.
+    sa.Column("requires", sa.JSON(none_as_null=True)),
+    # The worker to whose direct queue its newest carry went.
+    sa.Column("routed_to", sa.String(200)),
     # The dispatcher's order: what waits in a queue, by tenant, best first.
     sa.Index(
         "ix_jobs_queued",
@@ -152,8 +158,8 @@ jobs = sa.Table(
         "tenant_id",
         "place",
         "id",
-        sqlite_where=sa.text("state = 'queued'"),
-        postgresql_where=sa.text("state = 'queued'"),
+        sqlite_where=sa.text("state = 'queued' AND requires IS NULL"),
+        postgresql_where=sa.text("state = 'queued' AND requires IS NULL"),
     ),
     # As the one above, the next three hold only the rows in question, so that a transition writes into none that it
     # does not concern.
@@ -183,8 +189,8 @@ jobs = sa.Table(
         "concurrency_key",
         "kind",
         "place",
-        sqlite_where=sa.text("parked = 1 AND state = 'queued'"),
-        postgresql_where=sa.text("parked AND state = 'queued'"),
+        sqlite_where=sa.text("parked = 1 AND state = 'queued' AND paused_by IS NULL"),
+        postgresql_where=sa.text("parked AND state = 'queued' AND paused_by IS NULL"),
     ),
     sa.Index(
         "ix_jobs_of_batch",
@@ -226,7 +232,8 @@ jobs = sa.Table(
 # own when the question is planned: PostgreSQL would not use it, SQLite would plan anew each time.
 IS_QUEUED = jobs.c.state == sa.literal_column("'queued'")
 IS_RUNNING = jobs.c.state == sa.literal_column("'running'")
-IS_READY = IS_QUEUED & (jobs.c.parked == sa.false())
+IS_PLAIN = IS_QUEUED & jobs.c.requires.is_(sa.null())
+IS_READY = IS_PLAIN & (jobs.c.parked == sa.false())
 
 job_labels = sa.Table(
     "job_labels",
@@ -345,6 +352,8 @@ workers = sa.Table(
     sa.Column("beat_at", UTCDateTime, nullable=False),
     sa.Column("rss_bytes", sa.BigInteger, nullable=False),
     sa.Column("state", sa.String(12), nullable=False),  # up, draining, stopped, gone
+    # What jobs may require of it besides: see ``matching.Offers``. None: a version that knows of none.
+    sa.Column("offers", sa.JSON(none_as_null=True)),
 )
 
 leases = sa.Table(

@@ -5,8 +5,9 @@ A plain digest is enough because a key is 256 random bits, not a password a pers
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from tasks.core.clock import now
 from tasks.core.errors import Conflict, LedgerUnavailable, NotFound
 from tasks.core.ids import new_id
+from tasks.core.ledger.audit import AT_THE_MACHINE, Actor
 from tasks.core.ledger.database import Ledger, insert_if_new
 from tasks.core.ledger.schema import api_keys, tenants
 
@@ -27,10 +29,11 @@ _LAST_USED_STEP = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """Who a job belongs to."""
+    """Who a job belongs to. ``key_id``: the key that was shown, where it was by one that the tenant was known."""
 
     id: str
     name: str
+    key_id: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ def digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def create_key(ledger: Ledger, *, tenant: str, name: str, key: str | None = None) -> str:
+def create_key(ledger: Ledger, *, tenant: str, name: str, key: str | None = None, by: Actor = AT_THE_MACHINE) -> str:
     """Make a key for ``tenant`` (created when new) and return it; it cannot be shown again.
 
     Raises:
@@ -59,15 +62,18 @@ def create_key(ledger: Ledger, *, tenant: str, name: str, key: str | None = None
     key = key or f"sy_{secrets.token_urlsafe(32)}"
     with ledger.write() as connection:
         # Of two that make the first key of a tenant together, one makes the tenant and the other finds it.
-        insert_if_new(connection, tenants, id=new_id(), name=tenant, created_at=now())
+        is_new = insert_if_new(connection, tenants, id=new_id(), name=tenant, created_at=now())
         tenant_id = connection.execute(sa.select(tenants.c.id).where(tenants.c.name == tenant)).scalar_one()
         row = {"id": new_id(), "tenant_id": tenant_id, "name": name, "sha256": digest(key), "created_at": now()}
         if not insert_if_new(connection, api_keys, **row):
             raise Conflict("This key exists already.")
+        if is_new:
+            by.did(connection, "tenant.made", tenant, tenant_id=tenant_id)
+        by.did(connection, "key.made", name, tenant_id=tenant_id, key_id=row["id"])
     return key
 
 
-def named(ledger: Ledger, name: str) -> Tenant:
+def named(ledger: Ledger, name: str, *, by: Actor = AT_THE_MACHINE) -> Tenant:
     """Return the tenant of this name, which is made if there is none."""
     statement = sa.select(tenants.c.id).where(tenants.c.name == name)
     with ledger.read() as connection:
@@ -75,10 +81,32 @@ def named(ledger: Ledger, name: str) -> Tenant:
     if found is None:
         # Somebody else may be making it now; then theirs is the one.
         with suppress(IntegrityError), ledger.write() as connection:
-            connection.execute(tenants.insert().values(id=new_id(), name=name, created_at=now()))
+            row = {"id": new_id(), "name": name, "created_at": now()}
+            connection.execute(tenants.insert().values(row))
+            by.did(connection, "tenant.made", name, tenant_id=str(row["id"]))
         with ledger.read() as connection:
             found = connection.execute(statement).scalar_one()
     return Tenant(found, name)
+
+
+def ids_of(ledger: Ledger, names: Collection[str]) -> dict[str, str]:
+    """Return the id of each tenant of these names that exists."""
+    with ledger.read() as connection:
+        rows = connection.execute(sa.select(tenants.c.name, tenants.c.id).where(tenants.c.name.in_(names)))
+        return {row.name: row.id for row in rows}
+
+
+def find(ledger: Ledger, name: str) -> Tenant | None:
+    """Return the tenant of this name; None when there is none."""
+    with ledger.read() as connection:
+        row = connection.execute(sa.select(tenants.c.id, tenants.c.name).where(tenants.c.name == name)).one_or_none()
+    return None if row is None else Tenant(*row)
+
+
+def names(ledger: Ledger) -> dict[str, str]:
+    """Return every tenant's name, by its id."""
+    with ledger.read() as connection:
+        return {row.id: row.name for row in connection.execute(sa.select(tenants.c.id, tenants.c.name))}
 
 
 def name_of(ledger: Ledger, tenant_id: str) -> str | None:
@@ -102,7 +130,7 @@ def tenant_of(ledger: Ledger, key: str) -> Tenant | None:
         # A ledger that cannot take a write now may still answer this request.
         with suppress(LedgerUnavailable), ledger.write() as connection:
             connection.execute(api_keys.update().where(api_keys.c.id == row.key_id).values(last_used_at=now()))
-    return Tenant(row.id, row.name)
+    return Tenant(row.id, row.name, row.key_id)
 
 
 def list_keys(ledger: Ledger) -> list[APIKey]:
@@ -122,7 +150,7 @@ def list_keys(ledger: Ledger) -> list[APIKey]:
         ]
 
 
-def revoke_key(ledger: Ledger, key_id: str) -> None:
+def revoke_key(ledger: Ledger, key_id: str, *, by: Actor = AT_THE_MACHINE) -> None:
     """Make a key useless from the next request on.
 
     Raises:
@@ -130,8 +158,13 @@ def revoke_key(ledger: Ledger, key_id: str) -> None:
     """
     with ledger.write() as connection:
         live = (api_keys.c.id == key_id) & api_keys.c.revoked_at.is_(None)
-        if connection.execute(api_keys.update().where(live).values(revoked_at=now())).rowcount == 0:
+        revoked = (
+            api_keys.update().where(live).values(revoked_at=now()).returning(api_keys.c.tenant_id, api_keys.c.name)
+        )
+        row = connection.execute(revoked).one_or_none()
+        if row is None:
             raise NotFound(f"No live key {key_id}.")
+        by.did(connection, "key.revoked", row.name, tenant_id=row.tenant_id, key_id=key_id)
 
 
 def any_live_key(ledger: Ledger) -> bool:

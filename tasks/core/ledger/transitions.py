@@ -16,6 +16,7 @@ from tasks.core.errors import Conflict, NotFound
 from tasks.core.ledger.database import Ledger, ledger_now
 from tasks.core.ledger.moves import CLAIM, FINISH
 from tasks.core.ledger.outbox import write_dead, write_emitted
+from tasks.core.ledger.pauses import held_values
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import IS_QUEUED, attempts, jobs
 from tasks.core.ledger.state_events import end_data, write_event
@@ -23,7 +24,11 @@ from tasks.core.records import TERMINAL, Cause, Job, JobState
 
 
 def claim(ledger: Ledger, job_id: str, *, carry: int, worker: str, child_pid: int) -> Job | None:
-    """Begin an attempt: ``queued -> running`` with a new fence. None: a duplicate, cancelled meanwhile, or expired."""
+    """Begin an attempt: ``queued -> running`` with a new fence. None: the delivery is void.
+
+    It was a duplicate, or the job was cancelled meanwhile, has expired, or is paused: then ``pauses.hold_job`` is to be
+    told.
+    """
     values = {"job_id": job_id, "carry_taken": carry, "by": worker, "pid": child_pid, "at": now()}
     return CLAIM.run(ledger, values | {"event": {"state": JobState.RUNNING, "cause": Cause.CLAIMED}})
 
@@ -107,6 +112,7 @@ def requeue(
             carry=jobs.c.carry + 1,
             not_before=ledger_now(connection, plus_s=delay_s) if delay_s else None,
             attempt=jobs.c.attempt if counted else jobs.c.attempt - 1,
+            **held_values(jobs.c.parked),
         )
         if job is not None:
             _end_attempt(connection, job, outcome="retried" if counted else "drained", cause=cause, error=error)

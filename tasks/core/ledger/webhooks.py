@@ -8,16 +8,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from tasks.core.callbacks.records import SWITCHED_OFF, DeliveryState, OffReason, Webhook
+from tasks.core.callbacks.records import SWITCHED_OFF, DeliveryState, OffReason, OwnCallback, Webhook
 from tasks.core.clock import now
 from tasks.core.domain_events import Emission
 from tasks.core.errors import Conflict, NotFound
-from tasks.core.ledger.callback_tables import callback_deliveries, webhooks
+from tasks.core.ledger.audit import AT_THE_MACHINE, Actor
+from tasks.core.ledger.callback_tables import IS_ENDPOINT, callback_deliveries, webhooks
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.outbox import write_event
 from tasks.core.ledger.rows import values_of
 from tasks.core.ledger.schema import outbox
-from tasks.core.records import Job
 
 MOST_OF_TENANT = 50
 """Endpoints that a tenant may have."""
@@ -34,14 +34,24 @@ class WebhookStats:
     last_delivered_at: datetime | None
 
 
-def own_webhook(job: Job, url: str, events: Sequence[str], *, webhook_id: str, sealed: bytes | None) -> Webhook:
-    """Make the row of a job's own callback; ``accepting`` writes it with the job."""
+def own_webhook(
+    asked: OwnCallback,
+    tenant_id: str,
+    *,
+    webhook_id: str,
+    sealed: bytes | None,
+    at: datetime,
+    job_id: str | None = None,
+    batch_id: str | None = None,
+) -> Webhook:
+    """Make the row of a job's or a batch's own callback; ``accepting`` writes it with its owner."""
     return Webhook(
         id=webhook_id,
-        tenant_id=job.tenant_id,
-        job_id=job.id,
-        url=url,
-        events=list(events),
+        tenant_id=tenant_id,
+        job_id=job_id,
+        batch_id=batch_id,
+        url=asked.url,
+        events=list(asked.events),
         description="",
         sealed=sealed,
         enabled=True,
@@ -49,8 +59,8 @@ def own_webhook(job: Job, url: str, events: Sequence[str], *, webhook_id: str, s
         off_at=None,
         failing_since=None,
         after_seq=0,
-        created_at=job.created_at,
-        updated_at=job.created_at,
+        created_at=at,
+        updated_at=at,
     )
 
 
@@ -70,6 +80,7 @@ def create(
     description: str,
     sealed: bytes,
     enabled: bool,
+    by: Actor = AT_THE_MACHINE,
 ) -> Webhook:
     """Keep an endpoint. It is told of what happens from now on, of jobs that are under way as well.
 
@@ -91,7 +102,9 @@ def create(
         if int(connection.execute(count).scalar_one()) >= MOST_OF_TENANT:
             raise Conflict(f"There are {MOST_OF_TENANT} webhooks, the most there may be: delete one.")
         statement = webhooks.insert().values(values | {"after_seq": _newest(connection)}).returning(*webhooks.c)
-        return webhook_of(connection.execute(statement).one())
+        made = webhook_of(connection.execute(statement).one())
+        by.did(connection, "webhook.made", webhook_id, tenant_id=tenant_id, after=_told(made))
+        return made
 
 
 def listed(ledger: Ledger, tenant_id: str) -> list[Webhook]:
@@ -111,7 +124,9 @@ def find(ledger: Ledger, tenant_id: str, webhook_id: str) -> Webhook:
         return _found(connection, tenant_id, webhook_id)
 
 
-def change(ledger: Ledger, tenant_id: str, webhook_id: str, changes: dict[str, Any]) -> Webhook:
+def change(
+    ledger: Ledger, tenant_id: str, webhook_id: str, changes: dict[str, Any], *, by: Actor = AT_THE_MACHINE
+) -> Webhook:
     """Change ``url``, ``events``, ``description``, ``sealed`` or ``enabled`` of an endpoint.
 
     Switched on again, it is told of what happens from then on; switched off, its pending deliveries are given up.
@@ -127,19 +142,22 @@ def change(ledger: Ledger, tenant_id: str, webhook_id: str, changes: dict[str, A
             fresh = {"off_reason": None, "off_at": None, "failing_since": None, "after_seq": _newest(connection)}
             changes = changes | fresh
         statement = webhooks.update().where(webhooks.c.id == webhook_id).values(changes | {"updated_at": now()})
-        return webhook_of(connection.execute(statement.returning(*webhooks.c)).one())
+        after = webhook_of(connection.execute(statement.returning(*webhooks.c)).one())
+        told = {"before": _told(before), "after": _told(after), "new_secret": "sealed" in changes}
+        by.did(connection, "webhook.changed", webhook_id, tenant_id=tenant_id, **told)
+        return after
 
 
-def delete(ledger: Ledger, tenant_id: str, webhook_id: str) -> None:
+def delete(ledger: Ledger, tenant_id: str, webhook_id: str, *, by: Actor = AT_THE_MACHINE) -> None:
     """Delete an endpoint with its deliveries.
 
     Raises:
         NotFound: the tenant has none with this id.
     """
     with ledger.write() as connection:
-        mine = _of(tenant_id) & (webhooks.c.id == webhook_id)
-        if connection.execute(webhooks.delete().where(mine)).rowcount == 0:
-            raise _unknown(webhook_id)
+        before = _found(connection, tenant_id, webhook_id, locked=True)
+        connection.execute(webhooks.delete().where(webhooks.c.id == webhook_id))
+        by.did(connection, "webhook.deleted", webhook_id, tenant_id=tenant_id, before=_told(before))
 
 
 def stats(ledger: Ledger, webhook_id: str) -> WebhookStats:
@@ -173,10 +191,10 @@ def note_health(
 ) -> OffReason | None:
     """Note how a try went, in its transaction; return why the endpoint was switched off by that, if it was.
 
-    A job's own callback is not an endpoint: it ends with its deliveries.
+    A job's or a batch's own callback is not an endpoint: it ends with its deliveries.
     """
     row = connection.execute(webhooks.select().where(webhooks.c.id == webhook_id)).one_or_none()
-    if row is None or row.job_id is not None:
+    if row is None or row.job_id is not None or row.batch_id is not None:
         return None
     webhook, at = webhook_of(row), now()
     this = webhooks.c.id == webhook_id
@@ -214,12 +232,18 @@ def _found(connection: Connection, tenant_id: str, webhook_id: str, *, locked: b
     return webhook_of(row)
 
 
+def _told(webhook: Webhook) -> dict[str, Any]:
+    """Say what the book of changes has of an endpoint: all but its secrets."""
+    shown = ("url", "events", "description", "enabled", "off_reason")
+    return {name: getattr(webhook, name) for name in shown}
+
+
 def _unknown(webhook_id: str) -> NotFound:
     return NotFound(f"No webhook {webhook_id}.")
 
 
 def _of(tenant_id: str) -> sa.ColumnElement[bool]:
-    return (webhooks.c.tenant_id == tenant_id) & webhooks.c.job_id.is_(None)
+    return (webhooks.c.tenant_id == tenant_id) & IS_ENDPOINT
 
 
 def _newest(connection: Connection) -> int:

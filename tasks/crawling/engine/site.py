@@ -1,6 +1,6 @@
 """Crawling one site: the engine of ``crawling.site``."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 
 from tasks.core.job import JobContext
@@ -49,6 +49,7 @@ def crawl(
 
     A new attempt on the same machine goes on where the last one stopped; only pages under way are fetched again.
     With ``since`` it asks for pages of the earlier crawl conditionally and keeps what differs as ``changes.jsonl``.
+    With ``urls`` it fetches these instead of what it finds.
 
     Args:
         job: gets a ``crawling`` report per page, and is asked at least every 0.2 s whether to go on.
@@ -72,15 +73,18 @@ def crawl(
             return is_new
 
         work = walk(
-            request,
+            request if request.urls is None else _bounded_by(request, request.urls),
             job,
             limits=limits or FetchLimits(),
             state=state,
             keep=keep,
             recall=recall,
             tell=job.delta if request.page_events else None,
+            listed=request.urls,
         )
         result = run(work).model_copy(update={"reader": reading_version()})
+        if request.urls is not None and result.stopped_by is StopReason.EXHAUSTED:
+            result = result.model_copy(update={"stopped_by": StopReason.LISTED})
         job.save(PAGES_NAME, pages.whole(job.workdir), PAGES_MEDIA_TYPE)
         if recall is not None:
             changes = job.workdir / CHANGES_NAME
@@ -89,6 +93,11 @@ def crawl(
             result = result.model_copy(update={"delta": delta})
     job.emit(SITE_CRAWLED, _crawled(result, job_id=job.id))
     return result
+
+
+def _bounded_by(request: SiteRequest, urls: Sequence[str]) -> SiteRequest:
+    """Return the request of a crawl that ends when the URLs do: they are one level below nothing."""
+    return request.model_copy(update={"depth": 1, "max_pages": len(urls) + 1, "use_sitemap": False})
 
 
 @contextmanager

@@ -1,13 +1,13 @@
 """Walking through a site, page by page: what the kinds that crawl have in common."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import TypeVar
 
-from tasks.core.errors import Permanent
+from tasks.core.errors import InputRejected, Permanent
 from tasks.core.job import JobContext
-from tasks.core.web_address import host_of
+from tasks.core.web_address import canonical, host_of
 from tasks.crawling.contract import (
     DEFAULT_DELAY_S,
     CrawlRequest,
@@ -47,6 +47,7 @@ async def walk(
     recall: Recall | None = None,
     tell: Callable[[dict[str, object]], None] | None = None,
     keeps_noindex: bool = False,
+    listed: Sequence[str] | None = None,
 ) -> CrawlResult:
     """Crawl the site and return what became of it; errors as those of ``crawl``.
 
@@ -58,6 +59,7 @@ async def walk(
         recall: what an earlier crawl knew, for pages to be compared with.
         tell: gets a few words on each page as it comes.
         keeps_noindex: whether pages that ask not to be indexed are kept, whatever the request says.
+        listed: URLs to begin with in place of the start URL, which is not fetched then.
     """
     tally = Tally.of(state)
     if job.attempt > 1:
@@ -79,6 +81,7 @@ async def walk(
             recall=recall,
             tell=tell,
             keeps_noindex=keeps_noindex,
+            listed=listed,
         )
         try:
             start_url, stopped_by = await site.crawl()
@@ -110,10 +113,12 @@ class _Site:
         recall: Recall | None,
         tell: Callable[[dict[str, object]], None] | None,
         keeps_noindex: bool,
+        listed: Sequence[str] | None,
     ) -> None:
         self.tally = tally
         self._recall = recall
         self._tell = tell
+        self._listed = listed
         self._keeps_noindex = keeps_noindex or not request.respect_page_robots
         self._state = state
         self._request = request
@@ -129,7 +134,7 @@ class _Site:
         """Return where the start URL led to, and why the crawl ended."""
         start_url: str | None = self._state.fact("start")
         if start_url is None:
-            start_url = await self._begin()
+            start_url = await self._begin() if self._listed is None else self._begin_with(self._listed)
         else:
             self._bind(start_url)
         try:
@@ -157,6 +162,18 @@ class _Site:
             self._settle(visit, first)
             self._state.keep_fact("start", first.url)
         return first.url
+
+    def _begin_with(self, urls: Sequence[str]) -> str:
+        """Line up these URLs, and return where the site is."""
+        start_url = canonical(self._request.url)
+        if start_url is None:
+            raise InputRejected(f"cannot be fetched: {self._request.url}", field="url")
+        with self._state.writing():
+            self._bind(start_url)
+            self._frontier.add([one for one in map(canonical, urls) if one is not None], found_by=0)
+            self.tally.keep_in(self._state)
+            self._state.keep_fact("start", start_url)
+        return start_url
 
     async def abandon(self) -> None:
         """End every visit under way, whatever it waits for."""

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from tasks.core.clock import now
 from tasks.core.errors import NotFound
 from tasks.core.ledger import Ledger
+from tasks.core.ledger.audit import AT_THE_MACHINE, Actor
 from tasks.core.ledger.database import insert_if_new
 from tasks.core.ledger.schema import jobs
 from tasks.discovery.store.tables import sessions
@@ -22,14 +23,16 @@ class KeptSession:
     updated_at: datetime
 
 
-def keep_session(ledger: Ledger, tenant_id: str, site: str, sealed: bytes) -> bool:
+def keep_session(ledger: Ledger, tenant_id: str, site: str, sealed: bytes, *, by: Actor = AT_THE_MACHINE) -> bool:
     """Keep a sealed state for a site, in place of an earlier one; tell whether there was none."""
     key = (sessions.c.tenant_id == tenant_id) & (sessions.c.site == site)
     at = now()
     with ledger.write() as connection:
         row = {"tenant_id": tenant_id, "site": site, "sealed": sealed, "created_at": at, "updated_at": at}
         if insert_if_new(connection, sessions, **row):
+            by.did(connection, "session.made", site, tenant_id=tenant_id)
             return True
+        by.did(connection, "session.changed", site, tenant_id=tenant_id)
         connection.execute(sessions.update().where(key).values(sealed=sealed, updated_at=at))
         return False
 
@@ -77,7 +80,7 @@ def sealed_session(ledger: Ledger, job_id: str, site: str) -> SealedSession | No
     return None if row is None else SealedSession(row.tenant_id, row.sealed)
 
 
-def forget_session(ledger: Ledger, tenant_id: str, site: str) -> None:
+def forget_session(ledger: Ledger, tenant_id: str, site: str, *, by: Actor = AT_THE_MACHINE) -> None:
     """Delete the state of a site.
 
     Raises:
@@ -87,3 +90,4 @@ def forget_session(ledger: Ledger, tenant_id: str, site: str) -> None:
     with ledger.write() as connection:
         if not connection.execute(sessions.delete().where(key)).rowcount:
             raise NotFound(f"No sign-in state is kept for {site[:300]}.")
+        by.did(connection, "session.deleted", site, tenant_id=tenant_id)

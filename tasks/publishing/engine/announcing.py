@@ -1,11 +1,14 @@
 """Tells what has changed on a site, and removes the releases that nobody will go back to."""
 
 import json
+from collections.abc import Iterable
 from itertools import chain, islice
 from typing import Literal
 
 from tasks.core.job import JobContext
-from tasks.publishing.contract import SITE_PUBLISHED
+from tasks.publishing.contract import MAX_URLS_BYTES, MAX_URLS_TOLD, SITE_PUBLISHED
+from tasks.publishing.engine.generating import NOT_FOUND
+from tasks.publishing.engine.pages import address_of, is_page
 from tasks.publishing.engine.places.place import Place
 from tasks.publishing.manifest import Difference
 from tasks.publishing.release import Records
@@ -48,6 +51,15 @@ def announce(
             "paths_complete": len(paths) == sum(counts.values()),
         },
     )
+
+
+def page_urls(url: str | None, paths: Iterable[str]) -> tuple[str, ...] | None:
+    """Return the addresses of the pages among ``paths``; None where they are not known, or too many to tell."""
+    if url is None:
+        return None
+    found = tuple(sorted(address_of(url, path) for path in paths if is_page(path) and path != NOT_FOUND))
+    is_much = len(found) > MAX_URLS_TOLD or len(json.dumps(found)) > MAX_URLS_BYTES
+    return None if is_much else found
 
 
 def sweep(records: Records, job: JobContext, place: Place, *, site: str, keep: int) -> int:

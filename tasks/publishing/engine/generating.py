@@ -6,7 +6,6 @@ release.
 
 import json
 import posixpath
-import re
 from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from typing import Any
@@ -15,7 +14,7 @@ from xml.sax.saxutils import escape as xml_escape
 
 from tasks.publishing.engine import references
 from tasks.publishing.engine.memo import Memo
-from tasks.publishing.engine.pages import Page
+from tasks.publishing.engine.pages import Page, address_of, without_index
 from tasks.publishing.engine.references import Use
 from tasks.publishing.engine.tree import SiteFile, Tree, inserted, of_bytes
 
@@ -75,10 +74,9 @@ def generate(
 
 
 def _sitemap(url: str, pages: Mapping[str, Page]) -> str:
-    base = url if url.endswith("/") else url + "/"
     shown_pages = [path for path, page in pages.items() if path != NOT_FOUND and not page.is_hidden]
-    shown = sorted(re.sub(r"(^|/)index\.html?$", r"\1", path) for path in shown_pages)[:_MAX_URLS]
-    urls = "".join(f"<url><loc>{xml_escape(base + quote(path))}</loc></url>\n" for path in shown)
+    shown = sorted(shown_pages, key=without_index)[:_MAX_URLS]
+    urls = "".join(f"<url><loc>{xml_escape(address_of(url, path))}</loc></url>\n" for path in shown)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
         f"{urls}</urlset>\n"

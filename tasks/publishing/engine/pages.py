@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from tasks.publishing.engine import references
 from tasks.publishing.engine.memo import Memo
@@ -16,6 +17,7 @@ _HTML = re.compile(rb"<\s*(!doctype|html|head|body|title|p|div|h[1-6]|a|script|t
 _CHARSET = re.compile(rb"<meta[^>]{1,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE)
 _NOINDEX = re.compile(r"<meta\s[^>]*\bname\s*=\s*[\"']?robots[\"'\s][^>]*noindex", re.IGNORECASE)
 _HEAD = re.compile(r"<head(?:\s[^>]*)?>", re.IGNORECASE)
+_INDEX_NAME = re.compile(r"(^|/)index\.html?$")
 _HIDDEN_WITHIN = 20_000
 _USES = {use.value: use for use in Use}
 
@@ -46,6 +48,17 @@ class Page:
 def is_page(path: str) -> bool:
     """Tell by its path whether a file is a page."""
     return path.lower().endswith(PAGES)
+
+
+def without_index(path: str) -> str:
+    """Return a page's path as visitors write it: that of a folder's index is the folder's own."""
+    return _INDEX_NAME.sub(r"\1", path)
+
+
+def address_of(url: str, path: str) -> str:
+    """Return where visitors of a site at ``url`` find a page."""
+    base = url if url.endswith("/") else url + "/"
+    return base + quote(without_index(path))
 
 
 def pages_of(

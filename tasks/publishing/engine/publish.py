@@ -24,7 +24,7 @@ from tasks.publishing.contract import (
     Stage,
 )
 from tasks.publishing.engine import checking, weighing
-from tasks.publishing.engine.announcing import announce, sweep
+from tasks.publishing.engine.announcing import announce, page_urls, sweep
 from tasks.publishing.engine.generating import generate
 from tasks.publishing.engine.going_live import go_live, reconciled
 from tasks.publishing.engine.intake import SourceRefused, take_in
@@ -233,6 +233,8 @@ class _Publication:
         verified: int,
         kept: int,
     ) -> SiteResult:
+        # Nobody finds a preview at the site's address.
+        address = self._url if self._request.intent == "production" else None
         return SiteResult(
             site=self._request.site,
             release=manifest.release,
@@ -246,6 +248,8 @@ class _Publication:
             added=len(change.added),
             changed=len(change.changed),
             removed=len(change.removed),
+            changed_urls=page_urls(address, (*change.added, *change.changed)),
+            removed_urls=page_urls(address, change.removed),
             uploaded_files=uploaded[0],
             uploaded_bytes=uploaded[1],
             generated=tuple(self._generated),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tasks.core.errors import Permanent
 from tasks.core.job import JobContext
 from tasks.publishing.contract import RollbackRequest, RollbackResult, Stage
-from tasks.publishing.engine.announcing import announce
+from tasks.publishing.engine.announcing import announce, page_urls
 from tasks.publishing.engine.going_live import go_live, reconciled
 from tasks.publishing.engine.places.place import Place
 from tasks.publishing.engine.purging import Caches
@@ -80,6 +80,8 @@ class Rollback:
             added=len(change.added),
             changed=len(change.changed),
             removed=len(change.removed),
+            changed_urls=page_urls(known.url, (*change.added, *change.changed)),
+            removed_urls=page_urls(known.url, change.removed),
             verified=verified,
             stages=stages.seconds,
         )

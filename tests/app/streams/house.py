@@ -19,7 +19,7 @@ from app.streams.routes import register_streams
 from app.streams.services import StreamServices
 from app.streams.subscription import Subscription
 from app.streams.tokens import StreamTokens
-from tasks import dispatch
+from tasks import submission
 from tasks.core.errors import AppError, InputRejected, LedgerUnavailable, NotAuthenticated, NotFound
 from tasks.core.kernel import Kernel, open_kernel
 from tasks.core.ledger import accepting, queries, replaying, tenants, transitions
@@ -161,7 +161,7 @@ class View:
 
 
 def new_job(tenant_id: str) -> Job:
-    return dispatch.new_job(SPECS[0], dispatch.Submission(tenant_id=tenant_id, request={}))
+    return submission.new_job(SPECS[0], submission.Submission(tenant_id=tenant_id, request={}))
 
 
 def _tenant(kernel: Kernel, name: str, key: str) -> Tenant:

@@ -36,7 +36,7 @@ _CAPABILITIES = ("ai", "ai", "ai,analytics", "ai,crawler", "ai", "ai,analytics,c
 _CHILDREN = 5
 _WORK_S = 1.2
 _CLAIM_LIMIT_S = 1.0
-# A worker that starts keeps two processors busy, as it loads six interpreters, and takes jobs before its children stand.
+# A worker that starts loads six interpreters, on two processors, and takes jobs before its children stand.
 _START_S = 25.0
 _PROGRESS_LIMIT_S = 0.5
 # Longer than a lease, so that a frozen worker's jobs are taken from it and it comes back to what is not its own.

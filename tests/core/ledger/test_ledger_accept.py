@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tasks.core.errors import IdempotencyKeyReused
-from tasks.core.ledger import Ledger, accepting, fleet, queries, state_events, transitions
+from tasks.core.ledger import Ledger, accepting, carrying, fleet, queries, state_events, transitions
 from tasks.core.ledger.accepting import Idempotency
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
@@ -99,6 +99,18 @@ def test_jobs_of_other_queues_and_of_later_do_not_hold_it_back(ledger: Ledger, t
     accepted(ledger, tenant, queue="ai")
     accepted(ledger, tenant, not_before=ago(-60))
     assert accepting.accept(ledger, a_job(tenant), may_publish=True).published
+
+
+def test_job_for_later_waits_in_the_ledger_alone(ledger: Ledger, tenant: Tenant) -> None:
+    """Nothing is put into the broker before its time; then it stands behind who has waited meanwhile."""
+    later = carried(ledger, tenant, not_before=ago(-60))
+    before = accepted(ledger, tenant, created_at=ago(5))
+    assert (None, [before.id]) == (later.published_at, [job.id for job in carrying.take_due(ledger, "maintenance")])
+    past, early = (
+        carried(ledger, tenant, not_before=ago(1), created_at=ago(90)),
+        accepted(ledger, tenant, created_at=ago(5)),
+    )
+    assert [early.id, past.id] == [job.id for job in carrying.take_due(ledger, "maintenance")]
 
 
 def test_no_carry_is_taken_past_the_window(ledger: Ledger, tenant: Tenant) -> None:

@@ -1,20 +1,33 @@
 """Callbacks in the ledger: each end told once to each who hears of it, taken by one sender at a time."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from tasks.core.callbacks.records import ENDS, TEST, DeliveryState, OffReason, Tried, Webhook
+from tasks.core.callbacks.records import ENDS, TEST, DeliveryState, OffReason, OwnCallback, Tried, Webhook
 from tasks.core.clock import now
 from tasks.core.domain_events import Emission
 from tasks.core.errors import Conflict, NotFound
 from tasks.core.ids import new_id
-from tasks.core.ledger import Ledger, accepting, batches, callbacks, deliveries, outbox, transitions, webhooks
+from tasks.core.ledger import (
+    Ledger,
+    accepting,
+    aging,
+    batches,
+    callbacks,
+    deliveries,
+    job_batches,
+    outbox,
+    transitions,
+    webhooks,
+)
 from tasks.core.ledger.aging import old_deliveries
 from tasks.core.ledger.callback_tables import callback_deliveries
 from tasks.core.ledger.deliveries import Taken, Wanted
+from tasks.core.ledger.job_batches import JobBatch
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.replaying import replay
 from tasks.core.ledger.schema import state_events
@@ -43,7 +56,8 @@ def a_webhook(ledger: Ledger, tenant: Tenant, *events: str, url: str = URL, enab
 
 def with_callback(ledger: Ledger, tenant: Tenant, *, events: Sequence[str] = ENDS, **changes: Any) -> Job:
     job = a_job(tenant, **changes)
-    own = webhooks.own_webhook(job, URL, events, webhook_id=new_id(), sealed=None)
+    asked = OwnCallback(URL, events)
+    own = webhooks.own_webhook(asked, tenant.id, webhook_id=new_id(), sealed=None, at=now(), job_id=job.id)
     return accepting.accept(ledger, job, may_publish=True, callback=own).job
 
 
@@ -92,6 +106,29 @@ def test_end_of_a_job_with_a_callback_is_told_once(ledger: Ledger, tenant: Tenan
     (delivery,) = deliveries.page(ledger, Wanted(tenant.id, job_id=job.id), limit=10)
     assert '"kind":"maintenance.ping"' in delivery.body
     assert f'"href":"/api/jobs/{job.id}"' in delivery.body
+
+
+def test_end_of_a_batch_with_a_callback_is_told_once(ledger: Ledger, tenant: Tenant) -> None:
+    """And nothing of its jobs; the batch takes it along when it is forgotten."""
+    batch = JobBatch(new_id(), tenant.id, None, 1, None, fail_fast=False, created_at=now())
+    job = a_job(tenant, batch_id=batch.id)
+    asked = OwnCallback(URL, ["batch.ended"])
+    own = webhooks.own_webhook(asked, tenant.id, webhook_id=new_id(), sealed=None, at=now(), batch_id=batch.id)
+    accepting.accept_batch(ledger, batch, [job], callbacks=[own])
+    assert [] == webhooks.listed(ledger, tenant.id)
+    assert transitions.request_cancel(ledger, job.id, tenant_id=tenant.id).state is JobState.CANCELLED
+    for _ in range(2):
+        job_batches.tend(ledger, keep_trying_s=DAY_S)
+        tell(ledger)
+    assert [("batch.ended", None)] == told(ledger, tenant)
+    (delivery,) = deliveries.page(ledger, Wanted(tenant.id), limit=10)
+    data = json.loads(delivery.body)["data"]
+    assert ("cancelled", 1) == (data["state"], data["counts"]["cancelled"])
+    assert f"/api/jobs/batch/{batch.id}" == data["href"]
+    assert 0 == aging.callbacks_of_forgotten_batches().delete(ledger, limit=9)
+    assert 1 == aging.old_batches(before=ago(-1)).delete(ledger, limit=9)
+    assert 1 == aging.callbacks_of_forgotten_batches().delete(ledger, limit=9)
+    assert [] == told(ledger, tenant)
 
 
 def test_start_is_told_to_who_asks_for_it(ledger: Ledger, tenant: Tenant) -> None:

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from tasks.core.clock import now
-from tasks.core.ledger import Ledger, carrying, fleet, limits, parking, queries, transitions
+from tasks.core.ledger import Ledger, carrying, fleet, limits, parking, pauses, queries, routing, transitions
+from tasks.core.ledger.audit import AT_THE_MACHINE
 from tasks.core.ledger.prepared import Prepared, Runner
+from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.tenants import Tenant
+from tasks.core.records import JobState
 from tests.samples import a_job
 
 _EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN"}
@@ -53,9 +57,23 @@ def plans(asked: Ledger, monkeypatch: pytest.MonkeyPatch) -> Plans:
     return found
 
 
-def test_what_is_asked_all_the_time_reads_no_finished_job(asked: Ledger, tenant: Tenant, plans: Plans) -> None:
+def fill(ledger: Ledger, tenant: Tenant) -> None:
+    """Put finished jobs there, and let the planner know: of an empty table any index is as good."""
+    ended = [asdict(a_job(tenant, state=JobState.SUCCEEDED, finished_at=now())) for _ in range(300)]
+    with ledger.write() as connection:
+        connection.execute(jobs.insert(), ended)
+        if not ledger.is_sqlite:
+            connection.exec_driver_sql("ANALYZE jobs")
+
+
+def test_what_is_asked_all_the_time_reads_no_finished_job(
+    ledger: Ledger, asked: Ledger, tenant: Tenant, plans: Plans
+) -> None:
     """Not the number of jobs that there ever were decides what a turn costs."""
+    fill(ledger, tenant)
     limits.set_limit(asked, limits.Limit(tenant.id, limits.ALL, most_at_once=1))
+    made, _ = pauses.pause(asked, pauses.Scope(kind="a.b"), by=AT_THE_MACHINE)
+    pauses.resume(asked, made.id, by=AT_THE_MACHINE)
     questions = {
         "backlogs": lambda: carrying.backlogs(asked, ["maintenance", "critical"]),
         "take_due": lambda: carrying.take_due(asked, "maintenance"),
@@ -68,9 +86,16 @@ def test_what_is_asked_all_the_time_reads_no_finished_job(asked: Ledger, tenant:
         "give_way": lambda: carrying.give_way(asked, "maintenance", patience_s=1),
         "anything_parked": lambda: parking.anything_parked(asked),
         "release": lambda: parking.release(asked),
+        "tend": lambda: pauses.tend(asked),
+        "let_go": lambda: pauses.let_go(asked),
+        "held_counts": lambda: pauses.held_counts(asked),
         "queue_depths": lambda: queries.queue_depths(asked, at=now()),
+        "anything_matched": lambda: routing.anything_matched(asked),
+        "waiting_lines": lambda: routing.waiting_lines(asked),
+        "routed_jobs": lambda: routing.routed_jobs(asked),
+        "loads": lambda: routing.loads(asked),
     }
-    narrow = ("ix_jobs_queued", "ix_jobs_held", "ix_jobs_expiring", "ix_jobs_parked", "ix_jobs_limited")
+    narrow = [f"ix_jobs_{name}" for name in ("queued", "matched", "held", "expiring", "parked", "limited", "paused")]
     wide = {}
     for name, ask in questions.items():
         plans.clear()
@@ -78,6 +103,12 @@ def test_what_is_asked_all_the_time_reads_no_finished_job(asked: Ledger, tenant:
         assert plans, name
         wide[name] = [plan for plan in plans if not any(index in plan for index in narrow)]
     assert {name: [] for name in questions} == wide
+
+
+def test_whether_anything_is_parked_is_not_looked_for_among_all_that_waits(asked: Ledger, plans: Plans) -> None:
+    """It is asked ten times a second, and mostly of a ledger in which no limit keeps anything back."""
+    parking.anything_parked(asked)
+    assert [] == [plan for plan in plans if "ix_jobs_parked" not in plan]
 
 
 def test_who_goes_next_is_not_looked_for_among_all_that_wait(asked: Ledger, plans: Plans) -> None:

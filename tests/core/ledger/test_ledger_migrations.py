@@ -15,6 +15,7 @@ from tasks.connectors.store.records import SealedSecrets, keep_connector
 from tasks.core.callbacks.records import TEST
 from tasks.core.clock import now
 from tasks.core.errors import ConfigurationRefused
+from tasks.core.follow_ups.plans import Plan
 from tasks.core.ids import new_id
 from tasks.core.ledger import (
     Ledger,
@@ -24,6 +25,7 @@ from tasks.core.ledger import (
     costs,
     fleet,
     leases,
+    pauses,
     queries,
     state_events,
     totals,
@@ -31,8 +33,10 @@ from tasks.core.ledger import (
     webhooks,
 )
 from tasks.core.ledger.accepting import Idempotency
+from tasks.core.ledger.audit import AT_THE_MACHINE
 from tasks.core.ledger.costs import Budget
 from tasks.core.ledger.flow_tables import job_batches, limits
+from tasks.core.ledger.pauses import Scope
 from tasks.core.ledger.schema import REVISION, metadata, outbox
 from tasks.core.ledger.tenants import create_key, tenant_of
 from tasks.core.ledger.upgrade import ensure_schema, migrate
@@ -46,6 +50,7 @@ from tasks.discovery.store.tools import find_named
 from tasks.knowledge.records import ChunkWrite, Model, Origin, PageWrite, Source
 from tasks.knowledge.store.reindexing import JobKeeper
 from tasks.publishing.store.records import LedgerRecords
+from tests.core.ledger.test_ledger_schedules import kept
 from tests.core.ledger.test_ledger_uploads import an_upload
 from tests.discovery.tools import SITE, a_tool
 from tests.publishing.releases import release_facts
@@ -63,7 +68,10 @@ def engine(empty_url: str) -> Iterator[sa.Engine]:
 _SINCE_0001 = {
     *("webhooks", "callback_deliveries"),
     *("job_batches", "limits"),
+    "schedules",
     "connectors",
+    "follow_ups",
+    *("pauses", "audit"),
     *("publishing_sites", "publishing_releases", "publishing_turns"),
     *("knowledge_sites", "knowledge_pages", "knowledge_chunks", "knowledge_embeddings"),
     *("discovery_tools", "discovery_tool_versions", "discovery_tool_terms", "discovery_tool_notes"),
@@ -96,7 +104,13 @@ def fill(ledger: Ledger) -> str:
         connection.execute(outbox.insert().values(id=new_id(), tenant_id=tenant.id, type="a.b", at=now(), data={}))
     upload = an_upload(tenant, completed_at=now())
     uploads.create(ledger, upload, quota_bytes=upload.size_bytes)
-    accepting.accept(ledger, a_job(tenant), idempotency=Idempotency("k", "b" * 64, ttl_s=60), uploads=[upload.id])
+    accepting.accept(
+        ledger,
+        a_job(tenant),
+        idempotency=Idempotency("k", "b" * 64, ttl_s=60),
+        uploads=[upload.id],
+        plan=Plan({"kind": "a.b"}),
+    )
     cached_results.remember(ledger, job.id, fence=1, key="k" * 64)
     cached_results.count_lookup(ledger, job.id, hit=False)
     costs.keep(ledger, job.id, fence=1, method="m", amount=1.0, budget=Budget(0.5))
@@ -120,8 +134,10 @@ def fill(ledger: Ledger) -> str:
         values = {"tenant_id": tenant.id, "size": 1, "fail_fast": False, "created_at": now()}
         connection.execute(job_batches.insert().values(id=new_id(), **values))
         connection.execute(limits.insert().values(tenant_id="*", kind="a.b"))
+    kept(ledger, tenant)
     secrets = SealedSecrets(("key",), b"sealed")
     keep_connector(ledger, tenant.id, "translator", service={"type": "http"}, secrets=secrets)
+    pauses.pause(ledger, Scope(kind="a.b"), by=AT_THE_MACHINE)
     return job.id
 
 

@@ -17,7 +17,7 @@ from tasks.core.ledger.picking import due_jobs
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
 from tasks.core.records import Backend, BatchState, Job, JobState
-from tests.samples import a_job, accepted, claimed, running
+from tests.samples import a_job, accepted, ago, claimed, running
 
 KEY = Idempotency("k", "b" * 64, ttl_s=60)
 
@@ -48,6 +48,16 @@ def end(ledger: Ledger, job: Job, state: JobState = JobState.SUCCEEDED) -> None:
     """Claim and end a carried job."""
     at_work = claimed(ledger, job)
     moves.finish(ledger, job.id, fence=at_work.fence, state=state, cause="completed")
+
+
+def test_job_for_later_takes_no_room(ledger: Ledger, tenant: Tenant) -> None:
+    """Who has its key goes first meanwhile, and nobody is busy with it before its time."""
+    accepted(ledger, tenant, concurrency_key="k", parked=True, priority=100, not_before=ago(-60))
+    assert not parking.anything_parked(ledger)
+    due = accepted(ledger, tenant, concurrency_key="k", parked=True, not_before=ago(1))
+    assert parking.anything_parked(ledger)
+    assert [due.id] == ids(carry_all(ledger))
+    assert not parking.anything_parked(ledger)
 
 
 def ids(jobs: list[Job]) -> list[str]:
@@ -158,10 +168,10 @@ def test_a_batch_ends_with_its_last_job(ledger: Ledger, tenant: Tenant) -> None:
     batch, _ = batched(ledger, tenant, 2)
     first, last = carry_all(ledger)
     end(ledger, first)
-    assert 1 == job_batches.tend(ledger).open
+    assert 1 == job_batches.tend(ledger, keep_trying_s=60).open
     end(ledger, last, JobState.FAILED)
-    job_batches.tend(ledger)
-    assert 0 == job_batches.tend(ledger).open
+    job_batches.tend(ledger, keep_trying_s=60)
+    assert 0 == job_batches.tend(ledger, keep_trying_s=60).open
     assert [("batch.progressed", "running"), ("batch.ended", "partial")] == told(ledger, tenant)
     found = job_batches.batch(ledger, batch.id, tenant_id=tenant.id)
     assert found is not None
@@ -173,11 +183,13 @@ def test_a_batch_that_fails_fast_is_stopped_by_a_failure(ledger: Ledger, tenant:
     batch, _ = batched(ledger, tenant, 3, fail_fast=True)
     good, bad, left = carry_all(ledger)
     end(ledger, good)
-    assert [] == job_batches.tend(ledger).stopped
+    assert [] == job_batches.tend(ledger, keep_trying_s=60).stopped
     end(ledger, bad, JobState.FAILED)
-    assert [[batch.id]] * 2 == [[one.id for one in job_batches.tend(ledger).stopped] for _ in range(2)]
+    assert [[batch.id]] * 2 == [
+        [one.id for one in job_batches.tend(ledger, keep_trying_s=60).stopped] for _ in range(2)
+    ]
     moves.request_cancel(ledger, left.id, tenant_id=tenant.id)
-    assert [] == job_batches.tend(ledger).stopped
+    assert [] == job_batches.tend(ledger, keep_trying_s=60).stopped
     assert ("batch.ended", "partial") == told(ledger, tenant)[-1]
 
 
@@ -189,11 +201,11 @@ def test_progress_is_told_when_it_changes_and_not_too_often(
     batched(ledger, tenant, 3)
     for job in carry_all(ledger):
         claimed(ledger, job)
-        job_batches.tend(ledger)
+        job_batches.tend(ledger, keep_trying_s=60)
     assert [("batch.progressed", "running")] == told(ledger, tenant)
     monkeypatch.setattr(job_batches, "_TELL_EVERY", timedelta(0))
-    job_batches.tend(ledger)
-    job_batches.tend(ledger)
+    job_batches.tend(ledger, keep_trying_s=60)
+    job_batches.tend(ledger, keep_trying_s=60)
     assert 2 == len(told(ledger, tenant))
 
 
@@ -202,7 +214,7 @@ def test_old_batches_are_forgotten(ledger: Ledger, tenant: Tenant) -> None:
     batch, _ = batched(ledger, tenant, 1)
     assert 0 == aging.old_batches(before=now()).delete(ledger, limit=9)
     end(ledger, carry_all(ledger)[0])
-    job_batches.tend(ledger)
+    job_batches.tend(ledger, keep_trying_s=60)
     assert job_batches.batch(ledger, batch.id, tenant_id=new_id()) is None
     assert 1 == aging.old_batches(before=now() + timedelta(seconds=1)).delete(ledger, limit=9)
     assert job_batches.batch(ledger, batch.id, tenant_id=tenant.id) is None

@@ -5,7 +5,8 @@ import pytest
 from tasks.core.ledger import Ledger, accepting, carrying, transitions
 from tasks.core.ledger.carrying import Choice
 from tasks.core.ledger.picking import due_jobs
-from tasks.core.ledger.tenants import Tenant
+from tasks.core.ledger.routing import waiting_lines
+from tasks.core.ledger.tenants import Tenant, named
 from tasks.core.records import Backend
 from tasks.core.spec import Queue
 from tests.samples import accepted, ago, claimed, running
@@ -40,6 +41,28 @@ def test_job_for_another_time_or_runner_is_left(ledger: Ledger, tenant: Tenant, 
     """It is not shown."""
     accepted(ledger, tenant, **changes)
     assert [] == picked(ledger)
+
+
+def test_job_that_requires_something_is_shown_to_whom_it_fits(ledger: Ledger, tenant: Tenant) -> None:
+    """Never among those that require nothing."""
+    plain = accepted(ledger, tenant).id
+    small, large = (accepted(ledger, tenant, requires={"memory_mb": memory}).id for memory in (10, 20))
+    texts = {one.line.requires["memory_mb"]: one.line.text for one in waiting_lines(ledger, backends=BACKENDS)}
+    assert {10, 20} == texts.keys()
+    assert [plain] == picked(ledger)
+    fitting = due_jobs(ledger, QUEUES, kinds=KINDS, but=(), backends=BACKENDS, limit=9, needing=[texts[10]])
+    assert [small] == [due.job_id for due in fitting]
+    assert large not in [due.job_id for due in fitting]
+
+
+def test_job_of_a_tenant_that_is_not_served_is_left(ledger: Ledger, tenant: Tenant) -> None:
+    """By the list of those that are, or of those that are not."""
+    mine, theirs = accepted(ledger, tenant).id, accepted(ledger, named(ledger, "other")).id
+    found = [
+        [due.job_id for due in due_jobs(ledger, QUEUES, kinds=KINDS, but=(), backends=BACKENDS, limit=9, **whose)]
+        for whose in ({"tenants": [tenant.id]}, {"not_tenants": [tenant.id]}, {"tenants": []})
+    ]
+    assert [[mine], [theirs], []] == found
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Tests of the template language of follow-ups."""
