@@ -5,12 +5,14 @@ server's settings and runs where the server is installed.
 """
 
 from client.async_batches import AsyncBatches
+from client.async_connectors import AsyncConnectors
 from client.async_control import AsyncControl
 from client.async_knowledge import AsyncKnowledge
 from client.async_switchyard import AsyncSwitchyard
 from client.async_tools import AsyncTools
 from client.batches import Batch, Batches
 from client.calibration import AsyncCalibration, Calibration, Fraction
+from client.connectors import Connector, ConnectorCheck, Connectors
 from client.control import Control
 from client.discovery import DomainOutcome, SiteOutcome
 from client.errors import (
@@ -118,6 +120,10 @@ __all__ = [
     "Control",
     "AsyncControl",
     "Batch",
+    "Connectors",
+    "AsyncConnectors",
+    "Connector",
+    "ConnectorCheck",
     "Knowledge",
     "AsyncKnowledge",
     "Found",

@@ -27,6 +27,7 @@ from workers.monitoring import BatchEventsStep
 from workers.offers import demand_tenants, find_offers
 from workers.preflight import find_capabilities
 from workers.profiles import strictest
+from workers.reaping import ReapStep
 from workers.refusals import unknown_queues, unsafe_options, unsafe_redis, unsafe_settings
 
 log = structlog.get_logger()
@@ -156,4 +157,5 @@ def _is_stopping() -> bool:
 
 
 app.steps["worker"].add(BeatStep)
+app.steps["worker"].add(ReapStep)
 app.steps["consumer"].add(BatchEventsStep)

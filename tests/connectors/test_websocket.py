@@ -160,6 +160,31 @@ def test_the_service_is_told_of_a_cancel(
     assert {"submission": 1} == job.resume.state
 
 
+@pytest.mark.parametrize("resume", [SPEAK["resume"], None])
+def test_a_cancel_while_the_next_attempt_connects_reaches_the_service(
+    speaker: Speaker, speak: dict[str, Any], make_job: Callable[..., FakeJob], resume: object
+) -> None:
+    """What an earlier attempt has begun goes on there until somebody ends it."""
+    speaker.hangs_up_after = 1
+    job = make_job()
+    with pytest.raises(Transient):
+        run(speak, job, resume=resume)
+    again = make_job(attempt=2, resume=job.resume, cancel_after=1)
+    with pytest.raises(JobCancelled):
+        run(speak, again, resume=resume)
+    assert ("connecting", 1) == (again.reports[-1].stage, len(again.reports))
+    eventually(lambda: speaker.told[-1] == {"do": "cancel", "work": "w1"})
+
+
+def test_a_job_that_is_cancelled_before_it_has_begun_says_nothing(
+    speaker: Speaker, speak: dict[str, Any], make_job: Callable[..., FakeJob]
+) -> None:
+    """There is nothing to end."""
+    with pytest.raises(JobCancelled):
+        run(speak, make_job(cancel_after=1))
+    assert [] == speaker.told
+
+
 @pytest.mark.parametrize(
     ("behaviour", "changes", "error", "code"),
     [

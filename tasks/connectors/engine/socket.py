@@ -52,15 +52,25 @@ class Socket:
         self._loop = LoopThread("connector")
         self._connection: ClientConnection | None = None
 
-    def open(self, address: Address) -> None:
+    @property
+    def is_open(self) -> bool:
+        """Whether a socket was had."""
+        return self._connection is not None
+
+    def open(
+        self, address: Address, *, meanwhile: Callable[[], None] | None = None, timeout_s: float | None = None
+    ) -> None:
         """Connect, and agree on a WebSocket.
 
+        Args:
+            meanwhile: as for ``receive``.
+            timeout_s: by default the configuration's.
         Raises:
             EgressRefused: the address is not allowed.
             Transient: nobody is there, or nobody who can speak now.
             Permanent: the service refused.
         """
-        self._connection = self._run(self._opened(address))
+        self._connection = self._run(self._opened(address, timeout_s or self._service.timeout_s), meanwhile)
 
     def send(
         self, document: Any, *, meanwhile: Callable[[], None] | None = None, timeout_s: float | None = None
@@ -128,10 +138,10 @@ class Socket:
         assert self._connection is not None  # noqa: S101  # whoever speaks has opened it
         return self._connection
 
-    async def _opened(self, address: Address) -> ClientConnection:
-        service, egress = self._service, self._job.http
+    async def _opened(self, address: Address, timeout_s: float) -> ClientConnection:
+        egress = self._job.http
         target = egress.check(address.url)
-        plain = await _dialled(lambda: egress.connect(target, timeout_s=service.timeout_s))
+        plain = await _dialled(lambda: egress.connect(target, timeout_s=timeout_s))
         secure: dict[str, Any] = {}
         if target.scheme == "https":
             secure = {"ssl": egress.trust, "server_hostname": target.host}
@@ -143,8 +153,8 @@ class Socket:
                 user_agent_header=egress.policy.user_agent,
                 # A frame's size on the wire is its size; nothing small becomes large.
                 compression=None,
-                max_size=service.max_frame_bytes,
-                open_timeout=service.timeout_s,
+                max_size=self._service.max_frame_bytes,
+                open_timeout=timeout_s,
                 close_timeout=_CLOSING_S,
                 create_connection=_NoRedirects,
                 logger=_SILENT,

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,6 +135,7 @@ class Conversation:
         self._job = job
         self._teller = Teller(job, hidden, templates.service)
         self._remote: dict[str, str] = {}
+        self._is_begun = False
         self._pieces: list[bytes] = []
         self._matches: dict[str, Any] = {}
 
@@ -150,15 +151,16 @@ class Conversation:
         resumed = self._recall()
         self._templates.fill_all()
         self._matches = self._templates.fill(self._service.match)
-        self._job.report("connecting", 0, None)
-        self._connect()
         try:
+            self._job.report("connecting", 0, None)
+            self._connect()
             self._begin(resumed=resumed)
             content, media_type = self._followed()
         except JobCancelled:
             # Control flow that goes on its way: only the service is told first, as nobody else could.
-            self._cancel()
-            self._forget()
+            if self._is_begun:
+                self._cancel()
+                self._forget()
             raise
         except Permanent as exc:
             if exc.code in _OVER:
@@ -184,20 +186,22 @@ class Conversation:
             if _fits(_document(self._socket.receive(timeout_s=left_s)), expected):
                 return
 
-    def _connect(self) -> None:
-        self._socket.open(self._templates.address())
+    def _connect(self, *, meanwhile: Callable[[], None] | None = None, timeout_s: float | None = None) -> None:
+        self._socket.open(self._templates.address(), meanwhile=meanwhile, timeout_s=timeout_s)
         for frame in self._service.opening:
-            self._socket.send(self._templates.fill(frame))
+            self._socket.send(self._templates.fill(frame), meanwhile=meanwhile, timeout_s=timeout_s)
 
     def _recall(self) -> bool:
         """Learn what an earlier attempt has begun; return whether this one goes on with it."""
         state = self._job.resume.load() or {}
         submission, remote = state.get("submission"), state.get("remote")
         self._templates.submission = submission if isinstance(submission, int) else 0
-        if isinstance(remote, dict) and self._service.resume is not None:
+        self._is_begun = bool(state.get("is_submitted"))
+        if isinstance(remote, dict):
             self._remote = {str(name): str(value) for name, value in remote.items()}
-            return True
-        if state.get("is_submitted") and self._service.if_unsure == "fail":
+            if self._service.resume is not None:
+                return True
+        if self._is_begun and self._service.if_unsure == "fail":
             raise Permanent(
                 "An earlier attempt lost its connection or its worker after it had sent its request: whether the "
                 "service has done the work is not known. Look there, and submit anew.",
@@ -210,7 +214,9 @@ class Conversation:
             self._job.log(f"Going on with what an earlier attempt began: {self._teller.shown(self._remote)}")
             self._socket.send(self._templates.fill(self._service.resume, self._remote))
             return
+        self._remote = {}
         self._note(is_submitted=True)
+        self._is_begun = True
         self._socket.send(self._templates.fill(self._service.request))
         self._job.report("sent", 0, None)
 
@@ -273,10 +279,12 @@ class Conversation:
         if cancel is None:
             return
         try:
+            if not self._socket.is_open:
+                self._connect(meanwhile=_nothing, timeout_s=_CANCEL_TIMEOUT_S)
             if any(scope == "remote" for scope, _ in placeholders(cancel)):
                 self._await_name()
             frame = self._templates.fill(cancel, self._remote)
-            self._socket.send(frame, meanwhile=lambda: None, timeout_s=_CANCEL_TIMEOUT_S)
+            self._socket.send(frame, meanwhile=_nothing, timeout_s=_CANCEL_TIMEOUT_S)
         except AppError as exc:
             # The job is cancelled all the same; that its work goes on elsewhere, somebody should know.
             log.warning("remote_not_cancelled", code=exc.code)
@@ -288,9 +296,13 @@ class Conversation:
         """Wait for a moment until the service has said what it calls the work, without which nothing can be ended."""
         until = time.monotonic() + _NAME_GRACE_S
         while len(self._remote) < len(self._service.remote) and (left_s := until - time.monotonic()) > 0:
-            document = _document(self._socket.receive(meanwhile=lambda: None, timeout_s=left_s))
+            document = _document(self._socket.receive(meanwhile=_nothing, timeout_s=left_s))
             if _fits(document, self._matches):
                 self._learn(document)
+
+
+def _nothing() -> None:
+    """Let nothing end a waiting: the job is cancelled already."""
 
 
 def _document(frame: str | bytes) -> Any:
