@@ -197,7 +197,7 @@ def _is_refused_for_its_meaning(case: Case, response: Response) -> bool:
         one["field"] in _JUDGED_BY_MEANING
         or (one["field"] == "url" and case.path.startswith("/api/webhooks"))  # where nothing of ours may go
         or one["field"].endswith(".upload")
-        or one["field"].startswith((_STEPS, *_OF_A_CONNECTOR, *_OF_A_CHAIN))
+        or one["field"].startswith((_STEPS, *_OF_A_CONNECTOR, *_OF_A_CHAIN, "requires."))
         or one["field"].removeprefix("params.").startswith(_OF_A_CALIBRATION)
         or one["field"].startswith(("params.include_regex", "params.exclude_regex", "params.urls."))
         for one in refusals
