@@ -13,7 +13,8 @@ from tasks.core.errors import LedgerUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import parking, routing
 from tasks.core.ledger.fleet import Worker, WorkerState
-from tasks.core.ledger.picking import Due, due_jobs
+from tasks.core.ledger.picking import Due, due_jobs, in_turns
+from tasks.core.ledger.shares import Shares
 from tasks.core.matching import lacking, offers_of, place_among
 from tasks.core.records import LOCAL_ROLE, STANDBY_ROLE, Backend
 from tasks.core.settling import settle_for_child
@@ -58,6 +59,11 @@ class LocalRunner:
     slots: int
     standby: "BrokerWatch | None" = None
     _stopping: Event = field(default_factory=Event)
+    _shares: Shares = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with nobody's turn."""
+        self._shares = Shares(self.kernel.limits.weight)
 
     def run(self) -> None:
         """Take and run jobs. Call it in the main thread."""
@@ -123,13 +129,18 @@ class LocalRunner:
             backends=backends,
             limit=len(free),
             without={choice for spec in able for choice in unmet_options(spec, [offered])},
-            tenants=offers.tenants,
             not_tenants=offers.not_tenants,
         )
-        found = due()
-        if routing.anything_matched(self.kernel.ledger):
-            found += due(needing=self._fitting(worker, backends))
-            found.sort(key=lambda one: (one.place, one.job_id))
+        needing = self._fitting(worker, backends) if routing.anything_matched(self.kernel.ledger) else None
+
+        def look(tenants: Collection[str] | None) -> list[Due]:
+            found = due(tenants=tenants)
+            if needing is not None:
+                found += due(tenants=tenants, needing=needing)
+                found.sort(key=lambda one: (one.place, one.job_id))
+            return found[: len(free)]
+
+        found = in_turns(self.kernel.ledger, self._shares, self.queues, look, allowed=offers.tenants, room=len(free))
         for child, one in zip(free, found, strict=False):
             child.give(one)
 

@@ -119,7 +119,7 @@ def take_due(ledger: Ledger, queue: str, *, shares: Shares | None = None, withou
     shares, without = shares or Shares(), frozenset(without)
     with ledger.write_prepared() as driver:
         room = window(driver, queue) - published_count(driver, queue)
-        tenant_ids = [] if room <= 0 else _waiting_tenants(driver, queue)
+        tenant_ids = [] if room <= 0 else waiting_tenants(driver, queue)
         if not tenant_ids:
             return []
         at = now()
@@ -129,9 +129,13 @@ def take_due(ledger: Ledger, queue: str, *, shares: Shares | None = None, withou
             rows = _take_best(without).all(driver, values | {"tenant": tenant_ids[0]})
             return sorted((job_of(row) for row in rows), key=_order)
         lines = {}
-        for tenant_id in shares.pending(queue, tenant_ids, most=room):
-            lines[tenant_id] = _best(without).all(driver, values | {"tenant": tenant_id})
-        oldest_first = sorted((tenant_id for tenant_id in lines if lines[tenant_id]), key=lambda one: lines[one][0][1])
+        for tenant_id in shares.in_turn(queue, tenant_ids):
+            # Who waits for a time of its own only, or for a worker, has no line, and must not take another's turn.
+            if line := _best(without).all(driver, values | {"tenant": tenant_id}):
+                lines[tenant_id] = line
+            if len(lines) == room:
+                break
+        oldest_first = sorted(lines, key=lambda one: lines[one][0][1])
         chosen = shares.choose(queue, {one: [row[0] for row in lines[one]] for one in oldest_first}, room)
         taken = {row[0]: job_of(row) for row in _take_chosen(driver, chosen, at=at)}
     return [taken[job_id] for job_id in chosen if job_id in taken]
@@ -186,7 +190,8 @@ def _tenants() -> sa.Select[Any]:
 _TENANTS = Prepared(_tenants())
 
 
-def _waiting_tenants(driver: Runner, queue: str) -> list[str]:
+def waiting_tenants(driver: Runner, queue: str) -> list[str]:
+    """Name the tenants of which jobs are not in the broker; they may still wait for their time."""
     return [str(row[0]) for row in _TENANTS.all(driver, {"asked": queue})]
 
 
@@ -205,7 +210,7 @@ def give_way(ledger: Ledger, queue: str, *, patience_s: float, weigh: Weigh = ev
     """
     with ledger.read_prepared() as driver:
         held = [(str(tenant_id), published_at) for tenant_id, published_at in _HELD.all(driver, {"asked": queue})]
-        waiting = _waiting_tenants(driver, queue) if held else []
+        waiting = waiting_tenants(driver, queue) if held else []
     before = now() - timedelta(seconds=patience_s)
     firsts = dict.fromkeys(waiting, before)
     firsts |= {tenant_id: min(at for other, at in held if other == tenant_id) for tenant_id, _ in held}

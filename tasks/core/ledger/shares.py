@@ -4,7 +4,7 @@ Each tenant has a pass that grows by ``1 / weight`` with each of its jobs that g
 nothing waiting begins where the others stand: it is neither held to account for what it had before, nor saves it up.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -60,10 +60,10 @@ class Shares:
         turns.passes = at
         return chosen
 
-    def pending(self, queue: str, tenant_ids: Sequence[str], most: int) -> list[str]:
-        """Return those of the tenants whose turn comes first, ``most`` of them."""
+    def in_turn(self, queue: str, tenant_ids: Iterable[str]) -> list[str]:
+        """Return the tenants in the order in which their turns come."""
         turns = self._queues.get(queue, _Turns())
-        return sorted(tenant_ids, key=lambda tenant_id: max(turns.passes.get(tenant_id, 0.0), turns.stands_at))[:most]
+        return sorted(tenant_ids, key=lambda tenant_id: max(turns.passes.get(tenant_id, 0.0), turns.stands_at))
 
 
 def is_passed_over(ahead: Mapping[str, int], mine: str, *, weigh: Weigh) -> bool:

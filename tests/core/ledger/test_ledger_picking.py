@@ -1,13 +1,17 @@
 """What a local runner is shown, on both databases."""
 
+from collections.abc import Collection
+
 import pytest
 
 from tasks.core.ledger import Ledger, accepting, carrying, transitions
 from tasks.core.ledger.carrying import Choice
-from tasks.core.ledger.picking import due_jobs
+from tasks.core.ledger.picking import Due, due_jobs, in_turns
 from tasks.core.ledger.routing import waiting_lines
+from tasks.core.ledger.schema import jobs
+from tasks.core.ledger.shares import Shares
 from tasks.core.ledger.tenants import Tenant, named
-from tasks.core.records import Backend
+from tasks.core.records import Backend, JobState
 from tasks.core.spec import Queue
 from tests.samples import accepted, ago, claimed, running
 
@@ -109,3 +113,27 @@ def test_job_that_a_broker_lost_is_shown(ledger: Ledger, tenant: Tenant) -> None
     assert (taken.id, taken.carry) == (due.job_id, due.carry)
     assert claimed(ledger, taken).worker is not None
     assert transitions.claim(ledger, due.job_id, carry=due.carry, worker="late", child_pid=2) is None
+
+
+def turns(ledger: Ledger, shares: Shares, *, room: int = 1, allowed: list[str] | None = None) -> list[str]:
+    def look(tenants: Collection[str] | None) -> list[Due]:
+        return due_jobs(ledger, QUEUES, kinds=KINDS, but=(), backends=BACKENDS, limit=room, tenants=tenants)
+
+    return [one.job_id for one in in_turns(ledger, shares, QUEUES, look, allowed=allowed, room=room)]
+
+
+def test_tenants_take_turns_whatever_waits(ledger: Ledger, tenant: Tenant) -> None:
+    """One place at a time; who only waits for a time of its own takes no turn, and who is not allowed none either."""
+    other, third, shares = named(ledger, "other"), named(ledger, "third"), Shares()
+    mine = [accepted(ledger, tenant, queue=Queue.ANALYTICS).id for _ in range(3)]
+    theirs = accepted(ledger, other).id
+    accepted(ledger, third, not_before=ago(-86400))
+    chosen = []
+    for _ in range(4):
+        (job_id,) = turns(ledger, shares)
+        chosen.append(job_id)
+        with ledger.write() as connection:
+            connection.execute(jobs.update().where(jobs.c.id == job_id).values(state=JobState.RUNNING))
+    assert [mine[0], theirs, *mine[1:]] == chosen
+    assert [] == turns(ledger, shares)
+    assert [] == turns(ledger, shares, allowed=[third.id])

@@ -189,3 +189,16 @@ def test_only_what_is_due_is_in_line(ledger: Ledger, tenant: Tenant, other: Tena
     register(ledger, a_worker())
     assert ids(mine) == ids(take_due(ledger, "maintenance"))
     assert JobState.QUEUED is mine[0].state
+
+
+def test_who_waits_for_a_time_takes_nobodys_turn(
+    ledger: Ledger, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However little room there is, and however many such tenants."""
+    monkeypatch.setattr("tasks.core.ledger.carrying.window", lambda *_: 1)
+    later = now() + timedelta(hours=1)
+    for number in range(3):
+        accepting.accept_many(ledger, [(a_job(named(ledger, f"later-{number}"), not_before=later), None)])
+    shares = Shares()
+    shares.choose("maintenance", {tenant.id: "aaa", "another": "b"}, 4)  # the others' turns come before this one's
+    assert ids(many(ledger, tenant, 1)) == ids(take_due(ledger, "maintenance", shares=shares))
