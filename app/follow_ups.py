@@ -18,6 +18,7 @@ from tasks.core.follow_ups.checks import errors_in
 from tasks.core.follow_ups.places import leads_somewhere
 from tasks.core.follow_ups.plans import MOST_STEPS, Branch, Plan
 from tasks.core.follow_ups.templates import FROM, LITERAL, Hole, TemplateRefused, holes_of, items_of
+from tasks.core.matching import Requires
 from tasks.core.spec import JobSpec
 from tasks.core.uploads.references import holds_uploads
 
@@ -78,6 +79,9 @@ class _Reading:
             self._refuse(path, "kind", _no_kind(self.at, sent.kind))
             return kept
         self._check_limits(sent, spec, path)
+        if sent.requires is not None:
+            kept["requires"] = sent.requires.asked()
+            self._check_requires(sent.requires, spec, path)
         self._check_params(sent.params, spec, path, ancestors)
         if sent.callback is not None:
             kept["callback"] = sent.callback.model_dump(mode="json")
@@ -105,6 +109,13 @@ class _Reading:
         ):
             if wanted is not None and wanted > most:
                 self._refuse(path, name, f"{wanted:g} is over the limit of {spec.kind}, {most:g}.")
+
+    def _check_requires(self, requires: Requires, spec: JobSpec, path: tuple[str, ...]) -> None:
+        if requires.same_worker_as is not None:
+            self._refuse(path, "requires.same_worker_as", "Say `same_worker: true` for the worker of the job before.")
+        for name in sorted(spec.capabilities):
+            if getattr(requires, name, None) is False:
+                self._refuse(path, f"requires.{name}", f"{spec.kind} needs {name}.")
 
     def _check_params(self, params: object, spec: JobSpec, path: tuple[str, ...], ancestors: _Ancestors) -> None:
         try:

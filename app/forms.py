@@ -46,6 +46,12 @@ class FollowUp(Input):
     site: Site | None = None
     callback: FollowUpCallback | None = Field(None, description="Instead of that of the job that it follows.")
     concurrency_key: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    requires: Requires | None = Field(None, description="What its worker must offer, as for any job.")
+    same_worker: bool = Field(
+        False,
+        description="It goes to the worker that ran the job that it follows, which may hold files of it; once that one "
+        "has gone, to another on the same host.",
+    )
     on_success: dict[str, Any] | None = Field(None, description="What follows this one: again such an object.")
     on_failure: dict[str, Any] | None = Field(None, description="As `on_success`.")
 

@@ -139,8 +139,15 @@ def _submission(parent: Job, step: dict[str, Any], request: BaseModel) -> Submis
         traceparent=parent.traceparent,
         backend=parent.backend,
         concurrency_key=step.get("concurrency_key"),
+        requires=_requires(parent, step),
         plan=Plan.after(step),
     )
+
+
+def _requires(parent: Job, step: dict[str, Any]) -> dict[str, Any] | None:
+    if not step.get("same_worker"):
+        return step.get("requires")
+    return dict(sorted({**step.get("requires", {}), "same_worker_as": parent.id}.items()))
 
 
 def _callback(kernel: Kernel, parent: Job, step: dict[str, Any], job: Job) -> Webhook | None:

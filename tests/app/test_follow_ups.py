@@ -9,12 +9,18 @@ from app.services import Services
 from tasks.core.follow_ups.plans import MOST_STEPS
 from tasks.core.ledger import carrying, follow_ups, queries, transitions
 from tasks.core.ledger.queries import Filter
+from tasks.core.ledger.schema import jobs
 from tasks.core.records import JobState
 from tasks.follow_ups import start_due
 from tests.app.conftest import PING, Caller
 from tests.samples import claimed
 
 NO_UPLOAD = "01890000-0000-7000-8000-000000000000"
+CRAWL_TOOL = {
+    "kind": "discovery.site",
+    "params": {"url": "https://docs.example.org/"},
+    "requires": {"chromium": False},
+}
 STEP = {"kind": "maintenance.ping", "params": {"message": {"$from": "/result/message"}}}
 CRAWL = {
     "kind": "crawling.site",
@@ -71,6 +77,23 @@ def test_a_chain_runs_and_is_seen_from_both_ends(alice: Caller, bob: Caller, ser
     assert 404 == bob.post(f"/api/jobs/{child['id']}/chain/cancel").status_code
 
 
+def test_a_follow_up_may_be_for_a_certain_worker(alice: Caller, services: Services) -> None:
+    """For that of the job before it, or for whoever offers what it needs; else for nobody in particular."""
+    last = STEP | {"same_worker": True, "requires": {"labels": ["gpu"]}}
+    job_id, asked = alice.submit(on_success=STEP | {"same_worker": True, "on_success": last})["id"], []
+    for _ in range(2):
+        finish(services, job_id)
+        start_due(services.kernel, services.specs)
+        before, job_id = job_id, alice.get(f"/api/jobs/{job_id}").json["follow_up"]["job_id"]
+        asked.append((alice.get(f"/api/jobs/{job_id}").json["requires"], before))
+        with services.kernel.ledger.write() as connection:  # as its worker would find it
+            connection.execute(jobs.update().where(jobs.c.id == job_id).values(requires=None))
+    assert [
+        ({"same_worker_as": asked[0][1]}, asked[0][1]),
+        ({"labels": ["gpu"], "same_worker_as": asked[1][1]}, asked[1][1]),
+    ] == asked
+
+
 def test_the_whole_chain_is_cancelled_at_any_of_its_jobs(alice: Caller, services: Services) -> None:
     """What has ended stays as it ended."""
     first = alice.submit(on_success=STEP | {"on_success": STEP})
@@ -108,6 +131,9 @@ def test_a_job_without_follow_ups_is_its_own_chain(alice: Caller) -> None:
         ({"on_failure": STEP}, "on_failure.params.message"),
         ({"on_failure": {"kind": "maintenance.ping", "timeout_s": 1e6}}, "on_failure.timeout_s"),
         ({"on_failure": {"kind": "maintenance.ping", "max_attempts": 99}}, "on_failure.max_attempts"),
+        ({"on_success": STEP | {"requires": {"labels": 1}}}, "on_success.requires.labels"),
+        ({"on_success": STEP | {"requires": {"same_worker_as": NO_UPLOAD}}}, "on_success.requires.same_worker_as"),
+        ({"on_success": CRAWL_TOOL}, "on_success.requires.chromium"),
         ({"on_success": STEP | {"on_failure": {"kind": "no.such"}}}, "on_success.on_failure.kind"),
         ({"on_success": STEP | {"on_success": {"nonsense": 1}}}, "on_success.on_success.nonsense"),
         (
