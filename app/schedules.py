@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
 from app.answers import json_answer
-from app.auth import tenant_id
+from app.auth import actor, tenant_id
 from app.discovery import demand_budget
 from app.errors import FieldsRejected, Refusal, refusals_of
 from app.forms import Form, read_form
@@ -181,6 +181,7 @@ def create_schedule(body: NewSchedule) -> Response:
             created_at=present,
             updated_at=present,
         ),
+        by=actor(),
     )
     log.info("schedule_created", schedule_id=made.id)
     response = json_answer(_record(made), status=201)
@@ -222,7 +223,7 @@ def change_schedule(path: SchedulePath, body: ScheduleChanges) -> Response:
         changes["submission"] = _checked_job(at, body.job, refusals)
     elif refusals:
         raise FieldsRejected(refusals)
-    changed = schedules.change(at.kernel.ledger, tenant_id(), before.id, changes)
+    changed = schedules.change(at.kernel.ledger, tenant_id(), before.id, changes, by=actor())
     log.info("schedule_changed", schedule_id=changed.id, fields=sorted(changes))
     return json_answer(_record(changed))
 
@@ -231,8 +232,8 @@ def change_schedule(path: SchedulePath, body: ScheduleChanges) -> Response:
 @checked
 def delete_schedule(path: SchedulePath) -> Response:
     """Delete a schedule."""
-    schedules.delete(services().kernel.ledger, tenant_id(), path.schedule_id)
-    log.info("schedule_deleted", schedule_id=path.schedule_id)
+    schedules.delete(services().kernel.ledger, tenant_id(), path.schedule_id, by=actor())
+    log.info("schedule_deleted", schedule_id=path.schedule_id, by=actor())
     return Response(status=204)
 
 

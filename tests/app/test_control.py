@@ -197,6 +197,7 @@ def test_metrics_tell_what_is_paused(operator: Caller, alice: Caller) -> None:
 SITE = "/api/sessions?site=https://a.example.com"
 PING = ("POST", "/api/jobs/maintenance.ping", {"params": {}})
 HOOK = ("POST", "/api/webhooks", {"url": "https://a.example.com/hook", "events": ["job.*"]})
+SCHEDULE = ("POST", "/api/schedules", {"every_s": 3600, "job": {"kind": "maintenance.ping", "params": {}}})
 LIMIT = ("PUT", "/api/limits", {"kind": "a.b", "most_at_once": 1})
 CONNECTOR = ("PUT", "/api/connectors/a", {"service": SERVICE, "secrets": {"key": KEY}})
 SESSION = ("PUT", SITE, {"cookies": []})
@@ -225,6 +226,9 @@ WRITTEN: dict[tuple[str, str], list[Step]] = {
     ("PATCH", "/api/webhooks/<webhook:webhook_id>"): [HOOK, ("PATCH", "/api/webhooks/{id}", {"enabled": False})],
     ("POST", "/api/webhooks/<webhook:webhook_id>/rotate"): [HOOK, ("POST", "/api/webhooks/{id}/rotate", {})],
     ("DELETE", "/api/webhooks/<webhook:webhook_id>"): [HOOK, ("DELETE", "/api/webhooks/{id}", None)],
+    ("POST", "/api/schedules"): [SCHEDULE],
+    ("PATCH", "/api/schedules/<schedule:schedule_id>"): [SCHEDULE, ("PATCH", "/api/schedules/{id}", {"enabled": False})],
+    ("DELETE", "/api/schedules/<schedule:schedule_id>"): [SCHEDULE, ("DELETE", "/api/schedules/{id}", None)],
     ("PUT", "/api/connectors/<name>"): [CONNECTOR],
     ("DELETE", "/api/connectors/<name>"): [CONNECTOR, ("DELETE", "/api/connectors/a", None)],
     ("PUT", "/api/sessions"): [SESSION],

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection, Row
 
 from tasks.core.clock import now
 from tasks.core.errors import Conflict, NotFound
+from tasks.core.ledger.audit import AT_THE_MACHINE, Actor
 from tasks.core.ledger.database import Ledger, ledger_now
 from tasks.core.ledger.rows import values_of
 from tasks.core.ledger.schedule_tables import schedules
@@ -29,7 +30,7 @@ class Due:
     at: datetime
 
 
-def create(ledger: Ledger, schedule: Schedule) -> Schedule:
+def create(ledger: Ledger, schedule: Schedule, *, by: Actor = AT_THE_MACHINE) -> Schedule:
     """Keep a new schedule; its ticks begin after the present.
 
     Raises:
@@ -41,6 +42,7 @@ def create(ledger: Ledger, schedule: Schedule) -> Schedule:
             raise Conflict(f"There are {MOST_OF_TENANT} schedules, the most there may be: delete one.")
         kept = _from_now(connection, replace(schedule, anchor=_now(connection)))
         connection.execute(schedules.insert().values(values_of(kept)))
+        by.did(connection, "schedule.made", kept.id, tenant_id=kept.tenant_id, after=_told(kept))
         return kept
 
 
@@ -68,7 +70,9 @@ def page(
         return [schedule_of(row) for row in rows]
 
 
-def change(ledger: Ledger, tenant_id: str, schedule_id: str, changes: Mapping[str, Any]) -> Schedule:
+def change(
+    ledger: Ledger, tenant_id: str, schedule_id: str, changes: Mapping[str, Any], *, by: Actor = AT_THE_MACHINE
+) -> Schedule:
     """Change columns of a schedule. With another timing, or enabled again, its ticks begin after the present.
 
     Raises:
@@ -82,19 +86,27 @@ def change(ledger: Ledger, tenant_id: str, schedule_id: str, changes: Mapping[st
                 after = replace(after, anchor=_now(connection))
             after = _from_now(connection, after)
         connection.execute(schedules.update().where(schedules.c.id == schedule_id).values(values_of(after)))
+        told = {"before": _told(before), "after": _told(after), "new_request": before.job != after.job}
+        by.did(connection, "schedule.changed", schedule_id, tenant_id=tenant_id, **told)
         return after
 
 
-def delete(ledger: Ledger, tenant_id: str, schedule_id: str) -> None:
+def delete(ledger: Ledger, tenant_id: str, schedule_id: str, *, by: Actor = AT_THE_MACHINE) -> None:
     """Delete a schedule; its jobs stay.
 
     Raises:
         NotFound: the tenant has none with this id.
     """
-    mine = (schedules.c.tenant_id == tenant_id) & (schedules.c.id == schedule_id)
     with ledger.write() as connection:
-        if connection.execute(schedules.delete().where(mine)).rowcount == 0:
-            raise _unknown(schedule_id)
+        before = _found(connection, tenant_id, schedule_id, locked=True)
+        connection.execute(schedules.delete().where(schedules.c.id == schedule_id))
+        by.did(connection, "schedule.deleted", schedule_id, tenant_id=tenant_id, before=_told(before))
+
+
+def _told(schedule: Schedule) -> dict[str, Any]:
+    """Return what is written down of a schedule; what its requests say may be secret."""
+    names = ("name", "cron", "time_zone", "every_s", "catch_up", "enabled")
+    return {name: getattr(schedule, name) for name in names} | {"kind": schedule.job.get("kind")}
 
 
 def due(ledger: Ledger, *, limit: int) -> Due:
