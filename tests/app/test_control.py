@@ -227,7 +227,10 @@ WRITTEN: dict[tuple[str, str], list[Step]] = {
     ("POST", "/api/webhooks/<webhook:webhook_id>/rotate"): [HOOK, ("POST", "/api/webhooks/{id}/rotate", {})],
     ("DELETE", "/api/webhooks/<webhook:webhook_id>"): [HOOK, ("DELETE", "/api/webhooks/{id}", None)],
     ("POST", "/api/schedules"): [SCHEDULE],
-    ("PATCH", "/api/schedules/<schedule:schedule_id>"): [SCHEDULE, ("PATCH", "/api/schedules/{id}", {"enabled": False})],
+    ("PATCH", "/api/schedules/<schedule:schedule_id>"): [
+        SCHEDULE,
+        ("PATCH", "/api/schedules/{id}", {"enabled": False}),
+    ],
     ("DELETE", "/api/schedules/<schedule:schedule_id>"): [SCHEDULE, ("DELETE", "/api/schedules/{id}", None)],
     ("PUT", "/api/connectors/<name>"): [CONNECTOR],
     ("DELETE", "/api/connectors/<name>"): [CONNECTOR, ("DELETE", "/api/connectors/a", None)],
