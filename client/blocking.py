@@ -2,10 +2,10 @@
 
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from threading import Lock
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
 import httpx
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
@@ -35,6 +35,9 @@ from client.steps import (
 )
 
 T = TypeVar("T")
+E = TypeVar("E")
+
+Begin: TypeAlias = Callable[[], Generator[Step | E, Reply, None]]
 
 
 class BlockingShell:
@@ -96,24 +99,19 @@ class BlockingShell:
             channel.close()
 
 
-class EventStream(Iterator[Event]):
-    """A job's events, one after the other, until the one that ends it. Closing it closes its connection."""
+class _Reading(Iterator[E]):
+    """What a flow yields, one after the other. Closing it closes its connection."""
 
-    def __init__(self, shell: BlockingShell, follower: Follower) -> None:
+    def __init__(self, shell: BlockingShell, begin: Begin[E]) -> None:
         self._shell = shell
-        self._follower = follower
+        self._begin = begin
         self._events = self._run()
-
-    @property
-    def transport(self) -> str:
-        """What carries the events now: ``sse``, ``websocket`` or ``polling``."""
-        return self._follower.transport
 
     def close(self) -> None:
         """Stop; leave no connection behind."""
         self._events.close()
 
-    def __next__(self) -> Event:
+    def __next__(self) -> E:
         return next(self._events)
 
     def __enter__(self) -> Self:
@@ -124,14 +122,14 @@ class EventStream(Iterator[Event]):
     ) -> None:
         self.close()
 
-    def _run(self) -> "wire.Closing[Event]":
+    def _run(self) -> "wire.Closing[E]":
         self._shell.choose()
         channel = _Channel(self._shell)
-        flow = self._follower.flow()
+        flow = self._begin()
         try:
             step = next(flow)
             while True:
-                if isinstance(step, Event):
+                if not isinstance(step, Step):
                     yield step
                     step = next(flow)
                     continue
@@ -148,49 +146,24 @@ class EventStream(Iterator[Event]):
             channel.close()
 
 
-class MonitorStream(Iterator[MonitorEvent]):
-    """What goes on, one event after the other, for ever. Closing it closes its connection."""
+class EventStream(_Reading[Event]):
+    """A job's events, one after the other, until the one that ends it."""
+
+    def __init__(self, shell: BlockingShell, follower: Follower) -> None:
+        super().__init__(shell, follower.flow)
+        self._follower = follower
+
+    @property
+    def transport(self) -> str:
+        """What carries the events now: ``sse``, ``websocket`` or ``polling``."""
+        return self._follower.transport
+
+
+class MonitorStream(_Reading[MonitorEvent]):
+    """What goes on, one event after the other, for ever."""
 
     def __init__(self, shell: BlockingShell, reading: MonitorReading) -> None:
-        self._shell = shell
-        self._reading = reading
-        self._events = self._run()
-
-    def close(self) -> None:
-        """Stop; leave no connection behind."""
-        self._events.close()
-
-    def __next__(self) -> MonitorEvent:
-        return next(self._events)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _run(self) -> "wire.Closing[MonitorEvent]":
-        self._shell.choose()
-        channel = _Channel(self._shell)
-        flow = self._reading.flow()
-        try:
-            step = next(flow)
-            while True:
-                if isinstance(step, MonitorEvent):
-                    yield step
-                    step = next(flow)
-                    continue
-                try:
-                    reply = channel.perform(step)
-                except ConnectionFailed as exc:
-                    step = flow.throw(exc)
-                else:
-                    step = flow.send(reply)
-        finally:
-            flow.close()
-            channel.close()
+        super().__init__(shell, reading.flow)
 
 
 class _Channel:

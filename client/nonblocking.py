@@ -2,9 +2,9 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
@@ -34,6 +34,9 @@ from client.steps import (
 )
 
 T = TypeVar("T")
+E = TypeVar("E")
+
+Begin: TypeAlias = Callable[[], Generator[Step | E, Reply, None]]
 
 
 class AsyncShell:
@@ -95,24 +98,19 @@ class AsyncShell:
             await channel.close()
 
 
-class AsyncEventStream(AsyncIterator[Event]):
-    """A job's events, one after the other, until the one that ends it. Closing it closes its connection."""
+class _AsyncReading(AsyncIterator[E]):
+    """What a flow yields, one after the other. Closing it closes its connection."""
 
-    def __init__(self, shell: AsyncShell, follower: Follower) -> None:
+    def __init__(self, shell: AsyncShell, begin: Begin[E]) -> None:
         self._shell = shell
-        self._follower = follower
+        self._begin = begin
         self._events = self._run()
-
-    @property
-    def transport(self) -> str:
-        """What carries the events now: ``sse``, ``websocket`` or ``polling``."""
-        return self._follower.transport
 
     async def close(self) -> None:
         """Stop; leave no connection behind."""
         await self._events.aclose()
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> E:
         return await anext(self._events)
 
     async def __aenter__(self) -> Self:
@@ -123,14 +121,14 @@ class AsyncEventStream(AsyncIterator[Event]):
     ) -> None:
         await self.close()
 
-    async def _run(self) -> AsyncGenerator[Event, None]:
+    async def _run(self) -> AsyncGenerator[E, None]:
         await self._shell.choose()
         channel = _Channel(self._shell)
-        flow = self._follower.flow()
+        flow = self._begin()
         try:
             step = next(flow)
             while True:
-                if isinstance(step, Event):
+                if not isinstance(step, Step):
                     yield step
                     step = next(flow)
                     continue
@@ -147,49 +145,24 @@ class AsyncEventStream(AsyncIterator[Event]):
             await channel.close()
 
 
-class AsyncMonitorStream(AsyncIterator[MonitorEvent]):
-    """What goes on, one event after the other, for ever. Closing it closes its connection."""
+class AsyncEventStream(_AsyncReading[Event]):
+    """A job's events, one after the other, until the one that ends it."""
+
+    def __init__(self, shell: AsyncShell, follower: Follower) -> None:
+        super().__init__(shell, follower.flow)
+        self._follower = follower
+
+    @property
+    def transport(self) -> str:
+        """What carries the events now: ``sse``, ``websocket`` or ``polling``."""
+        return self._follower.transport
+
+
+class AsyncMonitorStream(_AsyncReading[MonitorEvent]):
+    """What goes on, one event after the other, for ever."""
 
     def __init__(self, shell: AsyncShell, reading: MonitorReading) -> None:
-        self._shell = shell
-        self._reading = reading
-        self._events = self._run()
-
-    async def close(self) -> None:
-        """Stop; leave no connection behind."""
-        await self._events.aclose()
-
-    async def __anext__(self) -> MonitorEvent:
-        return await anext(self._events)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def _run(self) -> AsyncGenerator[MonitorEvent, None]:
-        await self._shell.choose()
-        channel = _Channel(self._shell)
-        flow = self._reading.flow()
-        try:
-            step = next(flow)
-            while True:
-                if isinstance(step, MonitorEvent):
-                    yield step
-                    step = next(flow)
-                    continue
-                try:
-                    reply = await channel.perform(step)
-                except ConnectionFailed as exc:
-                    step = flow.throw(exc)
-                else:
-                    step = flow.send(reply)
-        finally:
-            flow.close()
-            await channel.close()
+        super().__init__(shell, reading.flow)
 
 
 class _Channel:

@@ -262,7 +262,7 @@ class WorkerProcesses:
     def _supervisord(self) -> Iterator[Any]:
         """Speak to it: http://supervisord.org/api.html."""
         # Imported late: who manages no workers needs no supervisord.
-        from supervisor.xmlrpc import SupervisorTransport  # noqa: PLC0415
+        from supervisor.xmlrpc import SupervisorTransport  # noqa: PLC0415  # an extra, and see above
 
         transport = SupervisorTransport(None, None, serverurl=f"unix://{self._socket}")
         try:

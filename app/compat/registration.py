@@ -31,8 +31,8 @@ def register_dialects(app: API, services: Services, streams: StreamServices) -> 
             app.register_api(direct_hub.stream_aliases.blueprint)
         models = (*models, *direct.MODELS, *direct_hub.MODELS)
         if services.settings.serves_websocket:
-            from app.compat.direct_client import client_blueprint  # noqa: PLC0415
-            from app.compat.direct_monitor import monitor_blueprint  # noqa: PLC0415
+            from app.compat.direct_client import client_blueprint  # noqa: PLC0415  # only where sockets are served
+            from app.compat.direct_monitor import monitor_blueprint  # noqa: PLC0415  # as above
 
             app.register_blueprint(client_blueprint(services, streams))
             app.register_blueprint(monitor_blueprint(services, streams))
