@@ -29,6 +29,7 @@ from workers.preflight import find_capabilities
 from workers.profiles import strictest
 from workers.reaping import ReapStep
 from workers.refusals import unknown_queues, unsafe_options, unsafe_redis, unsafe_settings
+from workers.standing import StandingStep
 
 log = structlog.get_logger()
 
@@ -159,3 +160,4 @@ def _is_stopping() -> bool:
 app.steps["worker"].add(BeatStep)
 app.steps["worker"].add(ReapStep)
 app.steps["consumer"].add(BatchEventsStep)
+app.steps["consumer"].add(StandingStep)

@@ -16,6 +16,7 @@ from tasks.core.records import JobState
 from tests.app.conftest import WORKER, Caller, add_worker, claim, finish, sign_in
 from tests.app.streams.house import EventSource, event_source, served
 from tests.samples import eventually, ledger_away
+from tests.servers import RedisServer
 
 Event = dict[str, Any]
 
@@ -42,10 +43,14 @@ class Door:
         return finish(self.kernel, job, **values).id
 
 
-@pytest.fixture
-def door(make_app: Callable[..., API], monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("hub._TICK_S", "fleet_watch._WORKERS_S", "fleet_watch._SYSTEM_S", "fleet_watch._QUEUES_S"):
         monkeypatch.setattr(f"app.monitor.{name}", 0.05)
+
+
+@pytest.fixture
+def door(make_app: Callable[..., API], monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+    _look_often(monkeypatch)
     app = make_app(profile="local", heartbeat_s=0.3)
     with served(app) as address:
         yield Door(app, address)
@@ -252,6 +257,50 @@ def test_ledger_that_is_away_is_told_and_nothing_is_missed(door: Door) -> None:
         finish(door.kernel, claim(door.kernel, job))
         assert ["running", "succeeded"] == [following(source)["data"]["state"] for _ in range(2)]
         assert eventually(lambda: door.services.monitor.feed.standing().system["ledger"] == "ok")
+
+
+def test_redis_that_is_wiped_frozen_or_away_costs_only_reports(
+    make_app: Callable[..., API], redis_server: str, redis_process: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Transitions go on on the same stream, none missed or twice; reports come again with Redis, also of old jobs."""
+    _look_often(monkeypatch)
+    app = make_app(redis_url=redis_server)
+    with served(app) as address:
+        door = Door(app, address)
+        job = claim(door.kernel, door.alice.submit()["id"])
+
+        def report(percent: float) -> None:
+            door.kernel.events.append(job.id, "progress", {"percent": percent}, fence=job.fence, attempt=1)
+
+        def told_until(kind: str, **data: Any) -> list[Event]:
+            told = [following(source)]
+            while told[-1]["type"] != kind or not data.items() <= told[-1]["data"].items():
+                told.append(following(source))
+            return told
+
+        with door.watch("?topic=job") as source, door.watch("?topic=system") as system:
+            opened(source), opened(system)
+            report(10.0)
+            told = told_until("job.progress", id=job.id)
+            redis_process.client.flushall()
+            others = [door.ended()]
+            report(20.0)
+            told += told_until("job.progress", id=job.id)
+            for begin, end in ((redis_process.freeze, redis_process.thaw), (redis_process.stop, redis_process.start)):
+                begin()
+                others.append(door.ended())
+                told += told_until("job.state", id=others[-1], state="succeeded")
+                assert "away" == following(system, "system")["data"]["broker"]
+                end()
+                assert "ok" == following(system, "system")["data"]["broker"]
+            report(90.0)
+            told += told_until("job.progress", id=job.id)
+    steps = [(one["data"]["id"], one["data"]["version"]) for one in told if one["type"] != "job.progress"]
+    assert [(other, version) for other in others for version in (1, 2, 3)] == [
+        step for step in steps if step[0] in others
+    ]
+    assert [10.0, 20.0, 90.0] == [one["data"]["progress"]["percent"] for one in told if one["type"] == "job.progress"]
+    assert [one["seq"] for one in told] == sorted({one["seq"] for one in told})
 
 
 def test_retries_and_replays_are_told(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:

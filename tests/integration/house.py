@@ -4,6 +4,7 @@ import os
 import runpy
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,16 @@ class LocalWorker(CeleryTestWorker):
     def children(self) -> list[psutil.Process]:
         """List the processes below the parent."""
         return psutil.Process(self.pid).children(recursive=True)
+
+    def pool_children(self) -> list[psutil.Process]:
+        """List the interpreters that run jobs, or load to do so."""
+        return [child for child in psutil.Process(self.pid).children() if _runs_jobs(child)]
+
+
+def _runs_jobs(child: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return "spawn_main" in " ".join(child.cmdline())
+    return False
 
 
 class LocalWorkers(CeleryWorkerCluster):
