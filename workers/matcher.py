@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from tasks.core.ledger.fleet import Worker, WorkerState
 from tasks.core.ledger.routing import Line, Load, Next, Routed, Waiting
-from tasks.core.ledger.shares import Weigh
+from tasks.core.ledger.shares import Turns
 from tasks.core.matching import lacking, offers_of, place_among
 from tasks.core.records import ran_in
 
@@ -90,34 +90,6 @@ class Rooms:
         return self._under_way[worker.name] / self._slots[worker.name]
 
 
-class Turns:
-    """Whose turn it is among tenants, as ``shares`` reckons it; may be lost with the process.
-
-    Args:
-        weigh: a tenant's weight, above 0.
-    """
-
-    def __init__(self, weigh: Weigh) -> None:
-        self._weigh = weigh
-        self._stands_at = 0.0
-        self._passes: dict[str, float] = {}
-
-    def begin(self, tenant_ids: Iterable[str]) -> list[tuple[float, str]]:
-        """Forget who has nothing waiting; return the others with their passes, as a heap."""
-        self._passes = {
-            tenant_id: max(self._passes.get(tenant_id, 0.0), self._stands_at) for tenant_id in sorted(tenant_ids)
-        }
-        heap = [(passes, tenant_id) for tenant_id, passes in self._passes.items()]
-        heapq.heapify(heap)
-        return heap
-
-    def take(self, tenant_id: str) -> float:
-        """Note that one of this tenant's jobs goes; return its pass after that."""
-        self._stands_at = self._passes[tenant_id]
-        self._passes[tenant_id] += 1 / self._weigh(tenant_id)
-        return self._passes[tenant_id]
-
-
 def lines_in_turn(waiting: Sequence[Waiting]) -> list[Waiting]:
     """Return the lines in the order in which they are looked at: each tenant's first, then each one's second."""
     rank: Counter[str] = Counter()
@@ -156,7 +128,8 @@ def choose(
         tenant_id: sorted(jobs, key=lambda each: (each[0].place, each[0].job_id), reverse=True)
         for tenant_id, jobs in of_tenant.items()
     }
-    heap = turns.begin({one.line.tenant_id for one in waiting})
+    begun = turns.begin({one.line.tenant_id for one in waiting})
+    heap = sorted((passes, tenant_id) for tenant_id, passes in begun.items())
     chosen: dict[str, str] = {}
     while heap:
         passes, tenant_id = heapq.heappop(heap)

@@ -15,14 +15,14 @@ from tasks.core.ledger import carrying, routing
 from tasks.core.ledger.carrying import Carry, Unserved
 from tasks.core.ledger.fleet import Worker, WorkerState
 from tasks.core.ledger.routing import Plain
-from tasks.core.ledger.shares import Weigh
+from tasks.core.ledger.shares import Turns, Weigh
 from tasks.core.matching import direct_queue, offers_of
 from tasks.core.records import Job, ran_in
 from tasks.core.spec import JobSpec
 from workers.broker import Broker, Losses
 from workers.census import uneven
 from workers.judge import Every
-from workers.matcher import Fitting, Rooms, Turns, choose, routable, to_move, wall_clock_s
+from workers.matcher import Fitting, Rooms, choose, routable, to_move, wall_clock_s
 
 log = structlog.get_logger()
 

@@ -5,7 +5,6 @@ nothing waiting begins where the others stand: it is neither held to account for
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -18,10 +17,32 @@ def even(_tenant_id: str) -> float:
     return 1.0
 
 
-@dataclass(slots=True)
-class _Turns:
-    stands_at: float = 0.0
-    passes: dict[str, float] = field(default_factory=dict)
+class Turns:
+    """Whose turn it is, in one line of many tenants; may be lost with the process.
+
+    Args:
+        weigh: a tenant's weight, above 0.
+    """
+
+    def __init__(self, weigh: Weigh) -> None:
+        self._weigh = weigh
+        self._stands_at = 0.0
+        self._passes: dict[str, float] = {}
+
+    def begin(self, tenant_ids: Iterable[str]) -> dict[str, float]:
+        """Forget who has nothing waiting; return the others' passes, which may then ``take``."""
+        self._passes = {tenant_id: self.of(tenant_id) for tenant_id in tenant_ids}
+        return dict(self._passes)
+
+    def of(self, tenant_id: str) -> float:
+        """Return the tenant's pass; the lowest goes next."""
+        return max(self._passes.get(tenant_id, 0.0), self._stands_at)
+
+    def take(self, tenant_id: str) -> float:
+        """Note that one of this tenant's jobs goes; return its pass after that."""
+        self._stands_at = self._passes[tenant_id]
+        self._passes[tenant_id] += 1 / self._weigh(tenant_id)
+        return self._passes[tenant_id]
 
 
 class Shares:
@@ -33,12 +54,13 @@ class Shares:
 
     def __init__(self, weigh: Weigh = even) -> None:
         self.weigh = weigh
-        self._queues: dict[str, _Turns] = {}
+        self._queues: dict[str, Turns] = {}
 
     def alone(self, queue: str, tenant_id: str) -> None:
         """Note that of this tenant alone something waits: whoever comes next goes before it."""
-        turns = self._queues.setdefault(queue, _Turns())
-        turns.passes = {tenant_id: turns.stands_at + 1 / self.weigh(tenant_id)}
+        turns = self._turns(queue)
+        turns.begin([tenant_id])
+        turns.take(tenant_id)
 
     def choose(self, queue: str, lines: Mapping[str, Sequence[T]], room: int) -> list[T]:
         """Choose at most ``room`` in the order in which they go.
@@ -46,24 +68,24 @@ class Shares:
         Args:
             lines: what waits of each tenant, best first. Where passes are equal, the tenant that is named first goes.
         """
-        turns = self._queues.setdefault(queue, _Turns())
-        at = {tenant_id: max(turns.passes.get(tenant_id, 0.0), turns.stands_at) for tenant_id in lines}
+        turns = self._turns(queue)
+        at = turns.begin(lines)
         left = {tenant_id: list(reversed(line)) for tenant_id, line in lines.items() if line}
         chosen: list[T] = []
         while left and len(chosen) < room:
             first = min(left, key=at.__getitem__)
-            turns.stands_at = at[first]
-            at[first] += 1 / self.weigh(first)
+            at[first] = turns.take(first)
             chosen.append(left[first].pop())
             if not left[first]:
                 del left[first]
-        turns.passes = at
         return chosen
 
     def in_turn(self, queue: str, tenant_ids: Iterable[str]) -> list[str]:
         """Return the tenants in the order in which their turns come."""
-        turns = self._queues.get(queue, _Turns())
-        return sorted(tenant_ids, key=lambda tenant_id: max(turns.passes.get(tenant_id, 0.0), turns.stands_at))
+        return sorted(tenant_ids, key=self._turns(queue).of)
+
+    def _turns(self, queue: str) -> Turns:
+        return self._queues.setdefault(queue, Turns(self.weigh))
 
 
 def is_passed_over(ahead: Mapping[str, int], mine: str, *, weigh: Weigh) -> bool:
