@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 from app.aside import AsideFailed
 from app.services import services
 from tasks.core import errors
+from tasks.publishing.failures import PlaceFailed, PlaceRefused
 
 log = structlog.get_logger()
 
@@ -31,6 +32,8 @@ _STATUS: tuple[tuple[type[errors.AppError], int], ...] = (
     (errors.InputRejected, 422),
     (errors.LedgerUnavailable, 503),
     (AsideFailed, 503),
+    (PlaceFailed, 503),
+    (PlaceRefused, 503),
     (errors.AppError, 500),
 )
 # Codes that an instance narrows its class's to, where that also changes the status.

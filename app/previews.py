@@ -6,6 +6,7 @@ whose scripts belong to no address: they cannot read what a browser keeps for th
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
@@ -20,6 +21,9 @@ from app.services import services
 from tasks.core.clock import now
 from tasks.core.errors import NotFound
 from tasks.core.secret_key import secret_key
+from tasks.publishing.bucket import Bucket, bucket_of
+from tasks.publishing.bucket_site import BucketSite
+from tasks.publishing.served import FolderSite, Served
 from tasks.publishing.serving import SiteServer
 
 bp = APIBlueprint("previews", __name__, abp_tags=[Tag(name="sites")])
@@ -27,6 +31,8 @@ MODELS: tuple[type[BaseModel], ...] = ()
 
 # Longer ones are not ours; nothing is decoded for them.
 _LONGEST = 1024
+# Of each of the sites in a bucket that were looked at last.
+_MEMORY_BYTES = 8 << 20
 _HEADERS = {
     "Content-Security-Policy": "sandbox allow-downloads allow-forms allow-modals allow-popups "
     "allow-popups-to-escape-sandbox allow-scripts; frame-ancestors 'none'",
@@ -101,11 +107,25 @@ def preview_links() -> PreviewLinks:
 def read_preview(path: PreviewPath) -> AnyResponse:
     """Show a file of a release to whoever has the link."""
     shown = preview_links().shown(path.token)
-    folder = services().settings.resolved_publish_dir / shown.tenant_id / shown.site
-    if not (folder / "manifests" / shown.release).exists():
+    site = _site(shown)
+    if site.manifest(shown.release) is None:
         raise NotFound(f"Release {shown.release[:12]} of {shown.site} is no longer kept.")
     # As WSGI has paths: their bytes, each as a character.
     below = {"SCRIPT_NAME": f"/previews/{path.token}", "PATH_INFO": f"/{path.path}".encode().decode("latin-1")}
-    answer = Response.from_app(SiteServer(folder, release=shown.release), request.environ | below)
+    answer = Response.from_app(SiteServer(site, release=shown.release), request.environ | below)
     answer.headers.update(_HEADERS)
     return answer
+
+
+def _site(shown: Shown) -> Served:
+    kernel = services().kernel
+    bucket = bucket_of(kernel)
+    if bucket is not None:
+        return _bucket_site(bucket, shown.tenant_id, shown.site)
+    return FolderSite(kernel.settings.resolved_publish_dir / shown.tenant_id / shown.site)
+
+
+@lru_cache(maxsize=8)
+def _bucket_site(bucket: Bucket, tenant: str, site: str) -> BucketSite:
+    """Remembers manifests and some contents; both are named by their hashes."""
+    return BucketSite(bucket.below(tenant, site), site, memory_bytes=_MEMORY_BYTES)

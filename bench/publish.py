@@ -1,7 +1,8 @@
 """Publishes a real documentation site: at first, again unchanged, with 1 % of its pages changed, and back.
 
-Beside it, to the same disk: ``rsync -a --checksum``, and a copy by size and time as ``aws s3 sync`` compares. They put
-files where they are served; the publication also checks, minifies, compresses and verifies.
+Beside it, to the same disk: ``rsync -a --checksum``, and a copy by size and time. Then the same into a bucket of moto's
+server on this machine, beside an upload that compares as ``aws s3 sync`` does, to the same server. The others put files
+where they are served; the publication also checks, minifies, compresses and verifies.
 
     python -m bench.publish [FOLDER]      (Debian's python3-doc unless told)
 """
@@ -13,16 +14,19 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from client.site_files import files_of, pack
 from tasks.core.ledger import Ledger
-from tasks.core.ledger.tenants import create_key, tenant_of
+from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
 from tasks.publishing.contract import RollbackRequest, SiteRequest
 from tasks.publishing.engine.rollback import Rollback
 from tasks.publishing.engine.weighing import weigh
+from tasks.publishing.manifest import REVALIDATED, File, Stored, files_in, media_type_of
 from tests.publishing.bench import UPLOAD, Bench
+from tests.publishing.bucket_server import BucketServer
 
 DEBIAN = Path("/usr/share/doc/python3-doc/html")
 
@@ -41,12 +45,21 @@ def measure(original: Path, scratch: Path) -> dict[str, Any]:
     shutil.copytree(original, site, symlinks=False)
     ledger = Ledger(f"sqlite:///{scratch / 'ledger.db'}")
     ledger.prepare()
-    tenant = tenant_of(ledger, create_key(ledger, tenant="bench", name="k"))
-    assert tenant is not None
+    tenant = _tenant(ledger, "bench")
+    with BucketServer().running() as server:
+        rows = _measured(site, scratch, ledger, tenant, server)
+    ledger.close()
+    return rows
+
+
+def _measured(site: Path, scratch: Path, ledger: Ledger, tenant: Tenant, server: BucketServer) -> dict[str, Any]:
     bench = Bench(scratch / "bench", ledger, tenant)
+    into_bucket = Bench(scratch / "bucket-bench", ledger, _tenant(ledger, "bucket"), bucket=server.bucket())
+    synced, client = server.new_bucket(), server.client()
     rivals: dict[str, Callable[[], int]] = {
         "rsync": lambda: _rsync(site, scratch / "rsync"),
         "size_and_time": lambda: _copied(site, scratch / "copied"),
+        "bucket_sync": lambda: _synced(site, client, synced),
     }
     pages = sorted(path for path in site.rglob("*.html"))
     rows: dict[str, Any] = {"site": {"files": len(files_of(site)), "pages": len(pages), "bytes": _size(site)}}
@@ -55,18 +68,23 @@ def measure(original: Path, scratch: Path) -> dict[str, Any]:
         if name == "changed":
             for page in pages[:: max(1, len(pages) // max(1, len(pages) // 100))]:
                 page.write_text(page.read_text(errors="replace").replace("</body>", "<p>Changed.</p></body>"))
-        rows[name] = {"publish": _published(bench, site, scratch)}
+        rows[name] = {"publish": _published(bench, site, scratch), "bucket": _published(into_bucket, site, scratch)}
         for rival, run in rivals.items():
             began = time.monotonic()
             sent = run()
             rows[name][rival] = {"seconds": round(time.monotonic() - began, 3), "sent_bytes": sent}
     rows["weight"] = before | {"page_bytes_after": _release_weight(bench)}
-    job = bench.job()
-    began = time.monotonic()
-    result = Rollback(bench.records, bench.place, bench.caches)(RollbackRequest(site="docs"), job)
-    rows["rollback"] = {"seconds": round(time.monotonic() - began, 3), "stages": result.stages}
-    ledger.close()
+    for name, one in {"rollback": bench, "bucket_rollback": into_bucket}.items():
+        began = time.monotonic()
+        result = Rollback(one.records, one.place, one.caches)(RollbackRequest(site="docs"), one.job())
+        rows[name] = {"seconds": round(time.monotonic() - began, 3), "stages": result.stages}
     return rows
+
+
+def _tenant(ledger: Ledger, name: str) -> Tenant:
+    found = tenant_of(ledger, create_key(ledger, tenant=name, name="k"))
+    assert found is not None
+    return found
 
 
 def _published(bench: Bench, site: Path, scratch: Path) -> dict[str, Any]:
@@ -122,14 +140,32 @@ def _copied(site: Path, to: Path) -> int:
     return sent
 
 
+def _synced(site: Path, client: Any, bucket: str) -> int:
+    """Upload what is larger, smaller or newer than in the bucket, ten at a time, as ``aws s3 sync`` does by default."""
+    there = {
+        one["Key"]: (one["Size"], one["LastModified"].timestamp())
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        for one in page.get("Contents", ())
+    }
+
+    def sent(path: Path) -> int:
+        key, now = path.relative_to(site).as_posix(), path.stat()
+        size, since = there.get(key, (-1, 0.0))
+        if size == now.st_size and since >= now.st_mtime:
+            return 0
+        client.upload_file(str(path), bucket, key, ExtraArgs={"ContentType": media_type_of(key)})
+        return now.st_size
+
+    with ThreadPoolExecutor(10) as pool:
+        return sum(pool.map(sent, [path for path in site.rglob("*") if path.is_file()]))
+
+
 def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _page_weight(site: Path) -> int:
     """The first page and what it loads, as it comes."""
-    from tasks.publishing.manifest import REVALIDATED, File, Stored, files_in  # noqa: PLC0415  # only here
-
     files = {path: File(Stored("", file.stat().st_size), "", REVALIDATED) for path, file in files_in(site)}
     return weigh("index.html", files, lambda path: (site / path).read_bytes()).size_bytes
 

@@ -16,7 +16,7 @@ from tasks.registry import load_specs
 from workers.outbox import outbox
 from workers.preflight import find_capabilities
 from workers.readiness import Readiness, readiness
-from workers.sites import site
+from workers.sites import edge, site
 from workers.supervisor import Supervised, Supervisor, worker_command
 from workers.usage import Usage
 
@@ -145,6 +145,7 @@ def ready(name: str | None, pid: int | None) -> None:
 
 
 main.add_command(outbox)
+main.add_command(edge)
 main.add_command(site)
 
 

@@ -1,15 +1,27 @@
-"""``python -m workers site``: a published site on loopback, for development."""
+"""``python -m workers site`` and ``edge``: a published site on loopback for a look, and before a bucket for real."""
 
 from pathlib import Path
 from socketserver import ThreadingMixIn
+from typing import Any, TypeVar
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import click
+from gunicorn.app.base import BaseApplication
 
-from tasks.core.settings import load_settings
-from tasks.publishing.nginx import nginx_config
+from tasks.core.errors import AppError
+from tasks.core.log import configure_logging
+from tasks.core.settings import Settings, load_settings
+from tasks.publishing.bucket import Bucket, bucket_address
+from tasks.publishing.bucket_site import POINTER, BucketSite
+from tasks.publishing.nginx import nginx_config, nginx_config_of_edge
+from tasks.publishing.served import FolderSite, Served
 from tasks.publishing.serving import SiteServer
 from tasks.publishing.varnish import varnish_config
+
+T = TypeVar("T")
+_EDGE = "127.0.0.1:8100"
+_ANSWER_S = 5.0
+_tenant = click.option("--tenant", help="The tenant's id, where several have a site of this name.")
 
 
 class _Threaded(ThreadingMixIn, WSGIServer):
@@ -21,31 +33,109 @@ class _Quiet(WSGIRequestHandler):
         """Say nothing of single requests."""
 
 
+class _Edge(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    def __init__(
+        self, name: str, tenant: str | None, *, listen: str, processes: int, threads: int, memory: int
+    ) -> None:
+        self._where = (name, tenant)
+        self._memory_bytes = memory << 20
+        self._options = {
+            "bind": listen,
+            "workers": processes,
+            "worker_class": "gthread",
+            "threads": threads,
+            "worker_connections": threads + 1000,
+            "keepalive": 60,
+            "graceful_timeout": 10,
+            "loglevel": "warning",
+            "control_socket_disable": True,
+        }
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Hand the options to gunicorn."""
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> SiteServer:
+        """Open the site in the process that serves it."""
+        return SiteServer(_find(load_settings(), *self._where, memory_bytes=self._memory_bytes))
+
+
 @click.command()
 @click.argument("name")
-@click.option("--tenant", help="The tenant's id, where several have a site of this name.")
+@_tenant
 @click.option("--nginx", "server_name", metavar="HOST", help="Only print nginx's configuration for this host name.")
+@click.option("--edge", "edge_at", metavar="HOST:PORT", default=_EDGE, show_default=True, help="For --nginx: the edge.")
 @click.option("--varnish", "origin", metavar="HOST:PORT", help="Only print Varnish's, for all sites of that server.")
 @click.option("--port", default=8100, show_default=True, help="On loopback.")
-def site(name: str, tenant: str | None, server_name: str | None, origin: str | None, port: int) -> None:
+def site(
+    name: str, *, tenant: str | None, server_name: str | None, edge_at: str, origin: str | None, port: int
+) -> None:
     """Serve the published site NAME as its web server would, for a look at it."""
     if origin is not None:
-        host, _, at = origin.rpartition(":")
-        if not host or not at.isdecimal():
-            raise click.BadParameter(f"{origin!r} is not HOST:PORT", param_hint="--varnish")
-        click.echo(varnish_config(host=host, port=int(at)), nl=False)
+        host, at = _split(origin, "--varnish")
+        click.echo(varnish_config(host=host, port=at), nl=False)
         return
-    folder = _folder(name, tenant)
+    settings = load_settings()
     if server_name is not None:
-        click.echo(nginx_config(folder, server_name=server_name), nl=False)
+        if settings.publish_bucket is not None:
+            _split(edge_at, "--edge")
+            click.echo(nginx_config_of_edge(name, server_name=server_name, edge=edge_at), nl=False)
+        else:
+            click.echo(nginx_config(_folder(settings, name, tenant), server_name=server_name), nl=False)
         return
-    with make_server("127.0.0.1", port, SiteServer(folder), _Threaded, _Quiet) as server:
+    with make_server("127.0.0.1", port, SiteServer(_found(settings, name, tenant)), _Threaded, _Quiet) as server:
         click.echo(f"{name}: http://127.0.0.1:{server.server_port}/")
         server.serve_forever()
 
 
-def _folder(name: str, tenant: str | None) -> Path:
-    found = sorted(load_settings().resolved_publish_dir.glob(f"{tenant or '*'}/{name}"))
+@click.command()
+@click.argument("name")
+@_tenant
+@click.option("--listen", metavar="HOST:PORT", default=_EDGE, show_default=True)
+@click.option("--processes", default=1, show_default=True, help="Each with a memory of its own.")
+@click.option("--threads", default=64, show_default=True, help="Requests at a time, of each process.")
+@click.option("--memory-mb", default=64, show_default=True, help="For contents that were served, of each process.")
+def edge(name: str, *, tenant: str | None, listen: str, processes: int, threads: int, memory_mb: int) -> None:
+    """Serve the published site NAME from its bucket, as the server behind nginx or a CDN."""
+    _split(listen, "--listen")
+    settings = load_settings()
+    configure_logging(settings)
+    _found(settings, name, tenant)  # before gunicorn forks, so that what is wrong is told once
+    click.echo(f"{name}: http://{listen}/")
+    _Edge(name, tenant, listen=listen, processes=processes, threads=threads, memory=memory_mb).run()
+
+
+def _split(address: str, option: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise click.BadParameter(f"{address!r} is not HOST:PORT", param_hint=option)
+    return host, int(port)
+
+
+def _found(settings: Settings, name: str, tenant: str | None) -> Served:
+    try:
+        return _find(settings, name, tenant)
+    except AppError as exc:
+        raise click.ClickException(exc.message) from exc
+
+
+def _find(settings: Settings, name: str, tenant: str | None, **options: Any) -> Served:
+    address = bucket_address(settings)
+    if address is None:
+        return FolderSite(_folder(settings, name, tenant))
+    bucket = Bucket.open(address, tries=2, silence_s=_ANSWER_S)  # a visitor waits
+    tenants = bucket.folders() if tenant is None else [tenant]
+    found = _only(name, [one for one in tenants if bucket.below(one, name).has(POINTER)])
+    return BucketSite(bucket.below(found, name), name, **options)
+
+
+def _folder(settings: Settings, name: str, tenant: str | None) -> Path:
+    return _only(name, sorted(settings.resolved_publish_dir.glob(f"{tenant or '*'}/{name}")))
+
+
+def _only(name: str, found: list[T]) -> T:
     if len(found) != 1:
         raise click.ClickException(f"{len(found)} tenants have a site {name!r} here: name one with --tenant ID")
     return found[0]

@@ -42,5 +42,6 @@ def configure_logging(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())
-    for chatty in ("httpx", "alembic"):
+    # What the S3 library tells at level debug has requests with their signatures and session tokens in it.
+    for chatty in ("httpx", "alembic", "boto3", "botocore", "s3transfer", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -79,6 +79,22 @@ class Settings(BaseSettings):
     publish_dir: Path | None = Field(
         None, description="Folder for published sites, shared by web and workers. Default: `sites` in the state folder."
     )
+    publish_bucket: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*$",
+        description="Bucket where published sites go instead of that folder, as `name` or `name/prefix` "
+        "(docs/publishing.md#a-bucket).",
+    )
+    publish_bucket_url: str | None = Field(
+        None, description="The store of that bucket, which speaks S3's protocol. Default: Amazon's."
+    )
+    publish_bucket_region: str | None = Field(
+        None, pattern=r"^[a-z0-9-]{1,64}$", description="Its region. Default: as the AWS tools find it, or `us-east-1`."
+    )
+    publish_bucket_key: SecretStr | None = Field(
+        None, description="Access key for it. Default: as the AWS tools find theirs, in environment, files or machine."
+    )
+    publish_bucket_secret: SecretStr | None = Field(None, description="Secret of that access key.")
     publish_sources: Annotated[tuple[Path, ...], NoDecode] = Field(
         (), description="Comma-separated folders of worker machines below which a published site may lie."
     )
@@ -328,6 +344,7 @@ class Settings(BaseSettings):
             for entry in self.publish_caches
             if not re.fullmatch(r"(varnish|http):https?://[^\s/]+(/\S*)?", entry)
         ]
+        problems += self._wrong_bucket()
         problems += [
             f"egress_allow: {entry!r} is not host:port" for entry in self.egress_allow if not is_host_port(entry)
         ]
@@ -337,6 +354,17 @@ class Settings(BaseSettings):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _wrong_bucket(self) -> list[str]:
+        problems = []
+        url = urlsplit(self.publish_bucket_url or "https://default")
+        if url.scheme not in ("http", "https") or not url.hostname or url.path not in ("", "/") or url.query:
+            problems.append("publish_bucket_url: is not http(s)://host:port")
+        if "@" in url.netloc:
+            problems.append("publish_bucket_url: has no place for credentials: use publish_bucket_key and _secret")
+        if (self.publish_bucket_key is None) != (self.publish_bucket_secret is None):
+            problems.append("publish_bucket_secret: it and publish_bucket_key are needed together")
+        return problems
 
     def _unsafe_in_production(self) -> list[str]:
         problems = []
@@ -351,6 +379,9 @@ class Settings(BaseSettings):
         tls = parse_qs(ledger.query).get("sslmode", [""])[0] in {"require", "verify-ca", "verify-full"}
         if ledger.scheme.startswith("postgresql") and not self._may_be_plain(ledger.hostname) and not tls:
             problems.append("ledger_url: production uses sslmode=require or stricter off loopback")
+        bucket = urlsplit(self.publish_bucket_url or "")
+        if bucket.scheme == "http" and not self._may_be_plain(bucket.hostname):
+            problems.append("publish_bucket_url: production uses https:// off loopback")
         if "*" in self.cors_origins:
             problems.append("cors_origins: production names its origins")
         return problems

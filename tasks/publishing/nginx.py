@@ -1,4 +1,4 @@
-"""The configuration with which nginx serves a published site from its folder."""
+"""The configuration with which nginx serves a published site from its folder, or by way of an edge before a bucket."""
 
 from pathlib import Path
 
@@ -55,6 +55,43 @@ server {{
 }}
 """
 
+_OF_EDGE = """\
+# Published site {name}, which lies in a bucket: `python -m workers edge {name}` reads there what is live, and says
+# type, cache header and encoding of each file. To be included in http {{ }}; no release changes anything in it.
+map $http_accept_encoding ${variable}_encoding {{
+  # One of these, so that what is kept here is kept once for each and not for each browser.
+  default "";
+  "~*(^|[ ,])br *(,|$|; *q=(1|0\\.[0-9]*[1-9]))" br;
+  "~*(^|[ ,])gzip *(,|$|; *q=(1|0\\.[0-9]*[1-9]))" gzip;
+}}
+proxy_cache_path "{cache}/{variable}" levels=1:2 keys_zone={variable}:10m max_size=1g inactive=7d use_temp_path=off;
+upstream {variable} {{
+  server {edge};
+  keepalive 32;
+}}
+server {{
+  listen {listen};
+  server_name {server_name};
+  proxy_http_version 1.1;
+  proxy_set_header Connection "";
+  proxy_set_header Host $host;
+  proxy_set_header Accept-Encoding ${variable}_encoding;
+  location / {{
+    # Asked for each time: what is live may be another release by now.
+    proxy_pass http://{variable};
+  }}
+  location ~ "\\.[0-9a-f]{{12}}\\.[a-z0-9]+$" {{
+    # The name is that of the content, so that it may be kept whatever is live.
+    proxy_pass http://{variable};
+    proxy_cache {variable};
+    proxy_cache_key "$uri ${variable}_encoding";
+    proxy_ignore_headers Vary;
+    proxy_cache_lock on;
+    proxy_cache_use_stale error timeout http_500 http_502 http_503 http_504;
+  }}
+}}
+"""
+
 
 def nginx_config(folder: Path, *, server_name: str, listen: str = "80") -> str:
     """Return the configuration of one site.
@@ -73,3 +110,17 @@ def nginx_config(folder: Path, *, server_name: str, listen: str = "80") -> str:
         changing=cache_tags(folder.name, is_immutable=False),
         immutable=cache_tags(folder.name, is_immutable=True),
     )
+
+
+def nginx_config_of_edge(
+    name: str, *, server_name: str, edge: str, listen: str = "80", cache: Path = Path("/var/cache/nginx")
+) -> str:
+    """Return the configuration of one site in a bucket.
+
+    Args:
+        edge: where ``python -m workers edge`` listens, as ``host:port``.
+        server_name, listen: as in nginx's directives.
+        cache: a folder of nginx, for assets with a hash in their names.
+    """
+    variable = "site_" + name.replace("-", "_")
+    return _OF_EDGE.format(name=name, variable=variable, server_name=server_name, listen=listen, edge=edge, cache=cache)

@@ -9,6 +9,7 @@ from tasks.core.job import Engine, JobContext
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries
 from tasks.core.run import JobTask, run_job
+from tasks.publishing.bucket import bucket_of
 from tasks.publishing.contract import PURGE, ROLLBACK, SITE, SPECS
 
 if TYPE_CHECKING:
@@ -87,9 +88,13 @@ def _caches(kernel: Kernel) -> "Caches":
 
 
 def _place(kernel: Kernel, job: JobContext, site: str) -> "Place":
+    from tasks.publishing.engine.places.bucket import BucketPlace  # noqa: PLC0415  # as above
     from tasks.publishing.engine.places.folder import FolderPlace  # noqa: PLC0415  # as above
 
-    return FolderPlace(kernel.settings.resolved_publish_dir / _tenant_of(kernel, job), site)
+    tenant = _tenant_of(kernel, job)
+    if (bucket := bucket_of(kernel)) is not None:
+        return BucketPlace(bucket.below(tenant, site))
+    return FolderPlace(kernel.settings.resolved_publish_dir / tenant, site)
 
 
 def _sources(kernel: Kernel, job: JobContext, site: str) -> "SourceStore":

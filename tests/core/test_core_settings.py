@@ -108,6 +108,24 @@ def test_lease_must_outlast_beats(environ) -> None:
     assert refusal() == ["SWITCHYARD_LEASE_S: 2 must be at least three times beat_s (1)"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PUBLISH_BUCKET", "No Bucket"),
+        ("PUBLISH_BUCKET_URL", "s3.example"),
+        ("PUBLISH_BUCKET_URL", "https://key:hunter2@s3.example"),
+        ("PUBLISH_BUCKET_URL", "https://s3.example/bucket"),
+        ("PUBLISH_BUCKET_SECRET", "hunter2"),
+    ],
+)
+def test_bucket_is_told_whole_or_refused(environ, name: str, value: str) -> None:
+    """Each line names the setting and shows no secret."""
+    environ(**{name: value})
+    found = refusal()
+    assert [f"SWITCHYARD_{name}"] == [line.partition(":")[0] for line in found]
+    assert "hunter2" not in found[0]
+
+
 def test_production_lists_what_is_only_safe_at_home(environ) -> None:
     """Secrets must be given, and traffic off this machine is encrypted."""
     environ(
@@ -115,8 +133,9 @@ def test_production_lists_what_is_only_safe_at_home(environ) -> None:
         REDIS_URL="redis://cache:6379/0",
         LEDGER_URL="postgresql://db/x?sslmode=prefer",
         CORS_ORIGINS="*",
+        PUBLISH_BUCKET_URL="http://store",
     )
-    names = ["SECRET_KEY", "FLOWER_PASSWORD", "REDIS_URL", "LEDGER_URL", "CORS_ORIGINS"]
+    names = ["SECRET_KEY", "FLOWER_PASSWORD", "REDIS_URL", "LEDGER_URL", "PUBLISH_BUCKET_URL", "CORS_ORIGINS"]
     assert [f"SWITCHYARD_{name}" for name in names] == [line.partition(":")[0] for line in refusal()]
 
 
@@ -152,6 +171,8 @@ def test_description_masks_secrets_and_passwords() -> None:
         metrics_token="hunter2",
         knowledge_key="hunter2",
         publish_cache_token="hunter2",
+        publish_bucket_key="hunter2",
+        publish_bucket_secret="hunter2",
         discovery_model_key="hunter2",
         otel_endpoint="https://u:hunter2@o",
     )

@@ -15,8 +15,10 @@ from tasks.core.ids import new_id
 from tasks.core.ledger import Ledger, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobState
+from tasks.publishing.bucket import Bucket
 from tasks.publishing.contract import RollbackRequest, RollbackResult, SiteRequest, SiteResult
 from tasks.publishing.engine.memo import Memo
+from tasks.publishing.engine.places.bucket import BucketPlace
 from tasks.publishing.engine.places.folder import FolderPlace
 from tasks.publishing.engine.places.place import Turn
 from tasks.publishing.engine.publish import Publisher
@@ -70,6 +72,7 @@ class Bench:
     keep: int = 10
     folders: tuple[Path, ...] = ()
     place_type: type[FolderPlace] = FolderPlace
+    bucket: Bucket | None = None
     caches: Caches = field(default_factory=Caches)
     actions: list[dict[str, Any]] = field(default_factory=list)
 
@@ -82,7 +85,9 @@ class Bench:
         """What visitors of ``docs`` get."""
         return self.folder / "places" / "docs" / "live"
 
-    def place(self, _job: object = None, site: str = "docs") -> FolderPlace:
+    def place(self, _job: object = None, site: str = "docs") -> Any:
+        if self.bucket is not None:
+            return BucketPlace(self.bucket.below("tenant", site))
         return self.place_type(self.folder / "places", site)
 
     def sources(self, _job: object = None, site: str = "docs") -> SourceStore:
@@ -145,7 +150,11 @@ class Bench:
         return Turn(new_id(), 1)
 
     def tree(self) -> dict[str, bytes]:
-        """The live release, by paths."""
+        """The live release, by paths; in a bucket without compressed forms."""
+        if self.bucket is not None:
+            place = self.place()
+            release = place.pointer().release
+            return {path: place.live_content(path) for path in place.manifest(release).files} if release else {}
         return {
             path.relative_to(self.live).as_posix(): path.read_bytes()
             for path in sorted(self.live.rglob("*"))

@@ -1,15 +1,47 @@
 """What tests of publishing share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tasks.core.ledger import Ledger
 from tasks.core.ledger.tenants import Tenant
+from tasks.publishing.bucket import Bucket
 from tests.publishing.bench import Bench
+from tests.publishing.bucket_server import BucketServer, Road
 
 
 @pytest.fixture
 def bench(tmp_path: Path, sqlite_ledger: Ledger, tenant: Tenant) -> Bench:
     """Publishing of one tenant, in a folder."""
     return Bench(tmp_path / "bench", sqlite_ledger, tenant)
+
+
+@pytest.fixture(scope="session")
+def bucket_server() -> Iterator[BucketServer]:
+    """A server of S3's protocol."""
+    with BucketServer().running() as server:
+        yield server
+
+
+@pytest.fixture
+def road(bucket_server: BucketServer) -> Iterator[Road]:
+    """The way to it, on which things can go wrong."""
+    with Road(bucket_server).open() as road:
+        yield road
+
+
+@pytest.fixture
+def bucket(bucket_server: BucketServer, road: Road) -> Iterator[Bucket]:
+    """A new bucket, by way of ``road``; what fails is tried once more, not four times."""
+    bucket = bucket_server.bucket(url=road.url, tries=2)
+    yield bucket
+    bucket.close()
+
+
+@pytest.fixture
+def bucket_bench(bench: Bench, bucket: Bucket) -> Bench:
+    """Publishing of one tenant, into that bucket."""
+    bench.bucket = bucket
+    return bench

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tasks.core.errors import Permanent, Transient
+from tasks.core.errors import Permanent
+from tasks.publishing.failures import PlaceFailed, PlaceRefused
 from tasks.publishing.manifest import Manifest, Stored
 
-
-class PlaceFailed(Transient):
-    """The place could not be written or read: a full disk, a bucket that does not answer."""
-
-    code = "place_failed"
+__all__ = ["ActivationRefused", "Place", "PlaceFailed", "PlaceRefused", "Pointer", "Turn"]
 
 
 class ActivationRefused(Permanent):
