@@ -23,6 +23,7 @@ from app.knowledge_records import (
     SearchFilters,
     SearchResult,
     SearchTimes,
+    SiteRevisit,
     SiteStatus,
     StatusQuery,
 )
@@ -45,7 +46,7 @@ bp = APIBlueprint("knowledge", __name__, abp_tags=[Tag(name="knowledge")], abp_s
 
 MODELS: tuple[type[BaseModel], ...] = (
     *(SearchBody, SearchFilters, SearchAnswer, SearchResult, FailedRetriever),
-    *(KnowledgeStatus, SiteStatus, SearchTimes, ReindexBody),
+    *(KnowledgeStatus, SiteStatus, SiteRevisit, SearchTimes, ReindexBody),
 )
 
 _PRIORITIES = {ReindexPriority.LOW: 20, ReindexPriority.NORMAL: 50, ReindexPriority.HIGH: 80}
@@ -167,6 +168,7 @@ def _status_of(one: SiteStanding, setting: str) -> SiteStatus:
         updated_at=one.updated_at,
         crawl_job_id=one.crawl_job_id,
         crawled_at=one.crawled_at,
+        revisit=None if one.revisit is None else SiteRevisit(**one.revisit),
         flags=[name for name, is_raised in flags.items() if is_raised],
     )
 

@@ -79,6 +79,16 @@ class StatusQuery(Input):
     site: Site | None = Field(None, description="All if absent.")
 
 
+class SiteRevisit(BaseModel):
+    """How often a site's pages are asked for, from as often as they were seen to change."""
+
+    pages: int = Field(description="Pages that are watched.")
+    next_due_at: datetime | None = Field(description="When the first of them is due.")
+    shortest_s: int = Field(description="Seconds between two looks at the page that changes most often.")
+    median_s: int
+    longest_s: int
+
+
 class SiteStatus(BaseModel):
     """How a site stands."""
 
@@ -94,6 +104,9 @@ class SiteStatus(BaseModel):
     updated_at: datetime
     crawl_job_id: str | None = Field(description="The crawl that was taken in last.")
     crawled_at: datetime | None
+    revisit: SiteRevisit | None = Field(
+        description="How often that crawl's pages are asked for; null where its request did not name `revisit`."
+    )
     flags: list[str] = Field(
         description="`empty`; `vectors_pending`; `crawl_mostly_failed`; `other_model`: the settings name another."
     )

@@ -9,13 +9,10 @@ hand is the site's own time, and what is beyond it is ours.
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +20,9 @@ import httpx
 
 from bench.crawl import served
 from bench.discovery_memory import PAGES, page
-from bench.house import ROOT, await_port, free_port, percentiles, redis_server
+from bench.house import percentiles
+from bench.whole_house import whole_house
 from tasks.discovery.tool import RequestCall, Source, Tool
-
-_READY_LIMIT_S = 60.0
-_COMMANDS = (("-m", "app"), ("-m", "workers", "dispatcher"), ("-m", "celery", "-A", "tasks", "worker", "-Q", "crawler"))
 
 
 def measure(runs: int) -> dict[str, Any]:
@@ -37,7 +32,7 @@ def measure(runs: int) -> dict[str, Any]:
         for number in range(PAGES):
             (site / ("index.html" if number == 0 else f"page{number}.html")).write_text(page(number), encoding="utf-8")
         url = opened.enter_context(served(site))
-        client = opened.enter_context(_house(house, url.split("/")[2]))
+        client = opened.enter_context(whole_house(house, url.split("/")[2], queues=("crawler",)))
         params = {"url": url, "goal": "search for items", "max_pages": PAGES}
         first = _job(client, "discovery.site", params)
         if first["result"]["cache"]["hit"] or len(first["result"]["pages"]) < PAGES:
@@ -55,45 +50,6 @@ def measure(runs: int) -> dict[str, Any]:
         "run_by_http": percentiles(run),
         "site_alone": percentiles(by_hand),
     }
-
-
-@contextmanager
-def _house(folder: Path, endpoint: str) -> Iterator[httpx.Client]:
-    """Start everything and give a client that is signed in."""
-    port = free_port()
-    with ExitStack() as opened:
-        environment = os.environ | {
-            "SWITCHYARD_STATE_DIR": str(folder / "state"),
-            "SWITCHYARD_REDIS_URL": opened.enter_context(redis_server(folder)),
-            "SWITCHYARD_PORT": str(port),
-            "SWITCHYARD_EGRESS_ALLOW": endpoint,
-            "SWITCHYARD_LOG_LEVEL": "warning",
-            "SWITCHYARD_DRAIN_S": "0",
-            "SWITCHYARD_DRAIN_GRACE_S": "1",
-        }
-        for command in _COMMANDS:
-            process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-            opened.callback(process.wait)
-            opened.callback(process.terminate)
-            if command == _COMMANDS[0]:
-                await_port(port)
-                _await(lambda: httpx.get(f"http://127.0.0.1:{port}/health/ready", timeout=5).is_success)
-        key = (folder / "state" / "dev-key").read_text().strip()
-        client = opened.enter_context(
-            httpx.Client(
-                base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {key}"}, timeout=_READY_LIMIT_S
-            )
-        )
-        _await(lambda: any("crawler" in one["queues"] for one in client.get("/api/workers").json()["workers"]))
-        yield client
-
-
-def _await(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _READY_LIMIT_S
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise TimeoutError("the house did not come up")
-        time.sleep(0.1)
 
 
 def _job(client: httpx.Client, kind: str, params: dict[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from client.choosing import Backend, Chooser
 from client.deaths import calibration_params, large_files
 from client.discovery import DomainOutcome, discover_async
 from client.domain import LATEST, DomainReading, awaited_event, beginning
-from client.downloading import downloaded, target_path
+from client.downloading import downloaded, named_as, target_path
 from client.following import Follower
 from client.limits import Limits
 from client.matrices import AsyncMatrices
@@ -48,6 +48,7 @@ from client.models import (
 from client.modes import Choice, Mode
 from client.monitoring import MonitorFilters, MonitorReading
 from client.nonblocking import AsyncEventStream, AsyncMonitorStream, AsyncShell
+from client.pages import PagesFormat
 from client.patience import performed, waited
 from client.steps import Notice
 from client.switchyard import LOG_POLL_S
@@ -399,12 +400,26 @@ class AsyncSwitchyard:
         """List the files that a job left."""
         return await self._perform(calls.artifacts(job_id))
 
-    async def download(self, job_id: str, name: str, path: str | os.PathLike[str] | None = None) -> Path:
+    async def download(
+        self,
+        job_id: str,
+        name: str,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        as_format: PagesFormat | None = None,
+    ) -> Path:
         """Fetch one artifact to ``path`` (a file or a folder; else the current folder); return where it is.
 
         It appears under its name only when it is whole; a dropped connection is resumed.
+
+        Args:
+            as_format: have the server make a zip of Markdown files or a database of a crawl's ``pages.jsonl``; a
+                dropped connection then begins again.
+        Raises:
+            InputRejected: this artifact has no other formats.
         """
-        return await self._shell.run(downloaded(calls.artifact(job_id, name), target_path(name, path), self._limits))
+        request, target = calls.artifact(job_id, name, as_format), target_path(named_as(name, as_format), path)
+        return await self._shell.run(downloaded(request, target, self._limits))
 
     async def upload(
         self,

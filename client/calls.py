@@ -254,10 +254,11 @@ def artifacts(job_id: str) -> Call[list[Artifact]]:
     return Call(Request("GET", f"{job_path(job_id)}/artifacts"), _listed(Artifact, "artifacts"))
 
 
-def artifact(job_id: str, name: str) -> Request:
-    """Ask for one file's bytes."""
+def artifact(job_id: str, name: str, form: str | None = None) -> Request:
+    """Ask for one file's bytes, as they are or in another format."""
     headers = {"accept-encoding": "identity"}
-    return Request("GET", f"{job_path(job_id)}/artifacts/{quote(name, safe='/')}", headers=headers)
+    params = () if form in {None, "jsonl"} else (("format", str(form)),)
+    return Request("GET", f"{job_path(job_id)}/artifacts/{quote(name, safe='/')}", params, headers)
 
 
 def kinds() -> Call[list[Kind]]:

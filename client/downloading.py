@@ -8,13 +8,22 @@ from typing import BinaryIO, cast
 from client.calls import checked
 from client.errors import ConnectionFailed, Unavailable
 from client.limits import Limits
+from client.pages import SUFFIXES, PagesFormat
 from client.steps import CloseChannel, Flow, Notice, OpenStream, Pause, ReadChunk, Request, answered
+
+# A database of fifty thousand pages, on a busy machine.
+_MAKING_S = 600.0
 
 
 def target_path(name: str, path: str | os.PathLike[str] | None) -> Path:
     """Return where a file goes: the given path, or the artifact's last name part in a given or the current folder."""
     target = Path(path) if path is not None else Path()
     return target / PurePosixPath(name).name if target.is_dir() else target
+
+
+def named_as(name: str, form: PagesFormat | None) -> str:
+    """Return what an artifact is called in a format."""
+    return name if form is None else str(PurePosixPath(name).with_suffix(SUFFIXES[form]))
 
 
 def downloaded(request: Request, target: Path, limits: Limits) -> Flow[Path]:
@@ -45,7 +54,9 @@ def _filled(request: Request, file: BinaryIO, limits: Limits) -> Flow[None]:
             file.seek(0)
             file.truncate()
         try:
-            opened = OpenStream(Request("GET", request.path, headers=headers), limits.connect_s, limits.transfer_s)
+            # What the server makes first takes its time to begin.
+            stall_s = max(limits.transfer_s, _MAKING_S) if request.params else limits.transfer_s
+            opened = OpenStream(Request("GET", request.path, request.params, headers), limits.connect_s, stall_s)
             head = checked((yield from answered(opened)))
             if head.status != 206:
                 file.seek(0)

@@ -21,7 +21,7 @@ from client.control import Control
 from client.deaths import calibration_params
 from client.discovery import DomainOutcome, discover
 from client.domain import LATEST, DomainReading, awaited_event, beginning
-from client.downloading import downloaded, target_path
+from client.downloading import downloaded, named_as, target_path
 from client.following import Follower
 from client.knowledge import Knowledge
 from client.limits import Limits
@@ -44,6 +44,7 @@ from client.models import (
 )
 from client.modes import Choice, Mode
 from client.monitoring import MonitorFilters, MonitorReading
+from client.pages import PagesFormat
 from client.patience import performed, waited
 from client.schedules import Schedules
 from client.sites import Sites
@@ -408,12 +409,26 @@ class Switchyard:
         """List the files that a job left."""
         return self._perform(calls.artifacts(job_id))
 
-    def download(self, job_id: str, name: str, path: str | os.PathLike[str] | None = None) -> Path:
+    def download(
+        self,
+        job_id: str,
+        name: str,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        as_format: PagesFormat | None = None,
+    ) -> Path:
         """Fetch one artifact to ``path`` (a file or a folder; else the current folder); return where it is.
 
         It appears under its name only when it is whole; a dropped connection is resumed.
+
+        Args:
+            as_format: have the server make a zip of Markdown files or a database of a crawl's ``pages.jsonl``; a
+                dropped connection then begins again.
+        Raises:
+            InputRejected: this artifact has no other formats.
         """
-        return self._shell.run(downloaded(calls.artifact(job_id, name), target_path(name, path), self._limits))
+        request, target = calls.artifact(job_id, name, as_format), target_path(named_as(name, as_format), path)
+        return self._shell.run(downloaded(request, target, self._limits))
 
     def upload(
         self,

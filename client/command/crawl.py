@@ -1,8 +1,8 @@
 """``switchyard crawl`` and ``switchyard pages``: a site's pages, to keep as a file and to ask."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -12,20 +12,28 @@ from client.command.jobs import pass_session, wait_option
 from client.command.plain import clean
 from client.command.session import Session, backend_option, json_flag
 from client.models import Job
-from client.pages import PAGES, format_of, write_pages
+from client.pages import PAGES, SUFFIXES, PagesFormat, format_of
 from client.switchyard import Switchyard
 
 _CRAWL, _UPDATE = "crawling.site", "knowledge.update"
 
 
-def _checked(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Path | None:
-    if value is None:
-        return None
+_format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(SUFFIXES)),
+    help="What the pages are kept as; as the file's ending says if absent.",
+)
+
+
+def _kept_as(target: Path | None, form: PagesFormat | None) -> PagesFormat:
+    """Return the format of a file that is asked for by name, by format or by both."""
+    if form is not None or target is None:
+        return form or "jsonl"
     try:
-        format_of(Path(value))
+        return format_of(target)
     except ValueError as exc:
-        raise click.BadParameter(str(exc)) from exc
-    return Path(value)
+        raise click.BadParameter(f"{exc}; or say --format", param_hint="FILE") from exc
 
 
 @click.command()
@@ -36,7 +44,8 @@ def _checked(_context: click.Context, _parameter: click.Parameter, value: str | 
 @click.option("--include", multiple=True, metavar="GLOB", help="Only addresses like one of these.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No addresses like one of these.")
 @click.option("--since", metavar="JOB", help="Tell what has changed since that crawl; `last`: since the last one.")
-@click.option("--save", metavar="FILE", callback=_checked, help="Keep the pages: .jsonl, .zip (Markdown) or .sqlite.")
+@click.option("--save", metavar="FILE", type=click.Path(path_type=Path), help="Keep the pages in this file.")
+@_format_option
 @click.option("--know/--no-know", "is_known", default=True, help="Make the site searchable afterwards (default).")
 @backend_option
 @wait_option
@@ -49,11 +58,13 @@ def crawl(
     *,
     is_followed: bool,
     save: Path | None,
+    form: PagesFormat | None,
     is_known: bool,
     wait_s: float | None,
     **params: Any,
 ) -> Exit:
     """Crawl the site at URL, make it searchable, and say how to ask it."""
+    kept_as = _kept_as(save, form) if save or form else None
     given = {name: value for name, value in params.items() if value not in (None, ())}
     with session.client() as client:
         job = client.submit(_CRAWL, {"url": url, **given})
@@ -70,9 +81,10 @@ def crawl(
             session.show(job, summary(job))
         if job.state != "succeeded":
             return exit_of_job(job)
-        if save is not None:
-            _save(client, job.id, save)
-            click.echo(clean(f"{(job.result or {}).get('pages_ok', 0)} pages in {save}"), err=session.as_json)
+        if kept_as is not None:
+            target = save or Path(f"{urlsplit(url).hostname or 'pages'}{SUFFIXES[kept_as]}")
+            client.download(job.id, PAGES, target, as_format=kept_as)
+            click.echo(clean(f"{(job.result or {}).get('pages_ok', 0)} pages in {target}"), err=session.as_json)
         return _know(session, client, job, wait_s) if is_known else Exit.OK
 
 
@@ -95,16 +107,12 @@ def _know(session: Session, client: Switchyard, crawled: Job, wait_s: float | No
 
 @click.command()
 @click.argument("job_id", metavar="ID")
-@click.argument("file", metavar="FILE", callback=_checked)
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@_format_option
 @pass_session
-def pages(session: Session, job_id: str, file: Path) -> Exit:
+def pages(session: Session, /, job_id: str, file: Path, *, form: PagesFormat | None) -> Exit:
     """Write the pages of the crawl ID to FILE: .jsonl, .zip (one Markdown file a page) or .sqlite."""
+    kept_as = _kept_as(file, form)
     with session.client() as client:
-        _save(client, job_id, file)
+        client.download(job_id, PAGES, file, as_format=kept_as)
     return Exit.OK
-
-
-def _save(client: Switchyard, job_id: str, target: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".pages-") as folder:
-        source = client.download(job_id, PAGES, Path(folder) / PAGES)
-        write_pages(source, target, format_of(target))

@@ -8,7 +8,15 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from tasks.core.spec import Contract, JobSpec, Queue
 from tasks.core.web_url import WebURL
 from tasks.crawling.patterns import AddressPattern
-from tasks.crawling.records import Count, CrawlDelta, CrawledPage, FailureReason, PageError
+from tasks.crawling.records import (
+    MAX_REVISIT_S,
+    Count,
+    CrawlDelta,
+    CrawledPage,
+    FailureReason,
+    PageError,
+    RevisitSummary,
+)
 
 KIND = "crawling.site"
 PAGE_KIND = "crawling.page"
@@ -26,6 +34,8 @@ SITEMAP_NAME: Literal["sitemap.xml"] = "sitemap.xml"
 SITEMAP_MEDIA_TYPE = "application/xml"
 LINKS_NAME: Literal["links.jsonl"] = "links.jsonl"
 CHANGES_NAME: Literal["changes.jsonl"] = "changes.jsonl"
+SIMILAR_NAME: Literal["similar.jsonl"] = "similar.jsonl"
+FAILURES_NAME: Literal["failures.jsonl"] = "failures.jsonl"
 # Characters of the text that a result holds; the artifact has them all.
 MAX_SHOWN_CHARS = 20_000
 # Seconds between two requests to one host when neither the request nor the site says: two pages a second.
@@ -202,6 +212,7 @@ class CrawlResult(Contract):
                     "delay_s": 0.5,
                     "stopped_by": "max_pages",
                     "is_mostly_failed": False,
+                    "is_whole": False,
                     "errors": [
                         {
                             "url": "https://docs.example.org/gone",
@@ -228,12 +239,41 @@ class CrawlResult(Contract):
     delay_s: float = Field(ge=0, le=1e6, description="Seconds kept between requests to the start URL's host.")
     stopped_by: StopReason
     is_mostly_failed: bool = Field(description="More pages failed than were kept.")
-    errors: tuple[PageError, ...] = Field((), max_length=MAX_ERRORS_SHOWN, description="The first failures.")
+    is_whole: bool = Field(
+        False,
+        description="Nothing was left out for a cap, and every sitemap and robots.txt was had: what was not come upon "
+        "is not on the site any more.",
+    )
+    errors: tuple[PageError, ...] = Field(
+        (),
+        max_length=MAX_ERRORS_SHOWN,
+        description="The first failures; where there are more, the artifact ``failures.jsonl`` has all.",
+    )
     artifact: Literal["pages.jsonl"] = Field(PAGES_NAME, description="The artifact that holds the pages.")
     reader: str = Field("", max_length=16, description="Which version of the reader made the texts.")
     delta: CrawlDelta | None = Field(
         None, description="Since the crawl that the request names; the artifact ``changes.jsonl`` has the pages."
     )
+    similar: Count = Field(
+        0,
+        description="Pages whose text is nearly that of another one; the artifact ``similar.jsonl`` has the groups.",
+    )
+    revisit: RevisitSummary | None = Field(None, description="Where the request names it.")
+
+
+class Revisit(Contract):
+    """How often a page is asked for, at most and at least; within these, as often as it was seen to change."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"min_s": 3600, "max_s": 2_592_000}]})
+
+    min_s: int = Field(3600, ge=1, le=MAX_REVISIT_S, description="A page is left alone for so many seconds.")
+    max_s: int = Field(30 * 24 * 3600, ge=1, le=MAX_REVISIT_S, description="None is left alone for longer.")
+
+    @model_validator(mode="after")
+    def _is_a_span(self) -> Self:
+        if self.min_s > self.max_s:
+            raise ValueError(f"min_s ({self.min_s}) must not be above max_s ({self.max_s})")
+        return self
 
 
 class SiteRequest(CrawlRequest):
@@ -249,6 +289,10 @@ class SiteRequest(CrawlRequest):
         None,
         description="Fetch these pages and nothing else: no links, no sitemap, and `url`, which names the site, only "
         "where it is listed. Scope, patterns and robots.txt hold, `depth` and `max_pages` do not. Null: the site.",
+    )
+    revisit: Revisit | None = Field(
+        None,
+        description="Note how often each page changes; with `since`, ask only for those that are due. Null: for all.",
     )
     page_events: bool = Field(False, description="Tell of each page as it comes, as a `delta` event.")
 

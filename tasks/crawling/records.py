@@ -1,6 +1,7 @@
 """What is told of one page. Light to import: the web process loads this module."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, BinaryIO, Literal
 
@@ -10,6 +11,11 @@ from tasks.core.spec import Contract
 
 _DAY = r"^(\d{4}-\d{2}-\d{2})?$"
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
+MAX_REVISIT_S = 366 * 24 * 3600
+Seconds = Annotated[int, Field(ge=0, le=MAX_REVISIT_S)]
+# Looks that are remembered of a page: a habit that has changed is forgotten after so many.
+MAX_LOOKS = 16
+MAX_SIMILAR_SHOWN = 1000
 
 
 class FailureReason(StrEnum):
@@ -87,6 +93,34 @@ class PageChange(StrEnum):
     """It could not be had this time, which says nothing of the page."""
 
 
+class PageWatch(Contract):
+    """When a page was looked at, and when it is worth another look."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "checked_at": "2026-11-23T02:30:00Z",
+                    "due_at": "2026-11-23T18:25:00Z",
+                    "every_s": 57300,
+                    "looks": [[86400, True], [57300, False]],
+                }
+            ]
+        }
+    )
+
+    checked_at: datetime = Field(description="When the site was asked for it last.")
+    due_at: datetime = Field(description="From when on a crawl asks again.")
+    every_s: int = Field(ge=1, le=MAX_REVISIT_S, description="Seconds between the two: as often as it changes.")
+    looks: tuple[tuple[Annotated[int, Field(ge=1)], bool], ...] = Field(
+        (), max_length=MAX_LOOKS, description="The newest: seconds since the look before, and whether it had changed."
+    )
+    lastmod: str = Field("", max_length=40, description="What the sitemap said of it at that time.")
+    is_lastmod_believed: bool = Field(
+        True, description="False: when the sitemap last told of a change of it, there was none."
+    )
+
+
 class CrawledPage(Contract):
     """One line of ``pages.jsonl``."""
 
@@ -152,6 +186,12 @@ class CrawledPage(Contract):
         None, description="Why it was opened in the browser; None where plain HTTP brought it."
     )
     change: PageChange | None = Field(None, description="Since the crawl that the request names; None where none.")
+    fingerprint: str = Field(
+        "",
+        pattern=r"^([0-9a-f]{16})?$",
+        description="Texts nearly the same differ in six of its bits at most. Empty for short ones.",
+    )
+    watch: PageWatch | None = Field(None, description="Where this crawl, or one before, was asked to `revisit`.")
 
 
 class PageError(Contract):
@@ -187,6 +227,26 @@ class ChangedPage(Contract):
     change: PageChange
 
 
+class SimilarPages(Contract):
+    """One line of ``similar.jsonl``: pages whose texts are nearly the same."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "url": "https://docs.example.org/intro",
+                    "pages": 1,
+                    "similar": ["https://docs.example.org/print/intro"],
+                }
+            ]
+        }
+    )
+
+    url: str = Field(max_length=2048, description="That with the shortest address.")
+    pages: Count = Field(description="How many others there are.")
+    similar: tuple[str, ...] = Field(max_length=MAX_SIMILAR_SHOWN, description="The others, by address; the first.")
+
+
 class CrawlDelta(Contract):
     """How a site differs from what an earlier crawl found."""
 
@@ -212,9 +272,34 @@ class CrawlDelta(Contract):
     unchanged: Count = 0
     not_modified: Count = Field(0, description="Of the unchanged: answered 304, so that no body was sent.")
     same_bytes: Count = Field(0, description="Of the unchanged: sent byte for byte as before, and not read again.")
+    not_due: Count = Field(0, description="Of the unchanged: not asked for, because it was not time yet.")
     gone: Count = Field(0, description="Answered 404 or 410.")
     missed: Count = Field(0, description="Not come upon; 0 where the crawl was cut short.")
     failed: Count = Field(0, description="Known from before, and could not be had this time.")
+
+
+class RevisitSummary(Contract):
+    """How often a site's pages are asked for: from as often as they were seen to change."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "pages": 50,
+                    "next_due_at": "2026-11-23T18:25:00Z",
+                    "shortest_s": 57300,
+                    "median_s": 604800,
+                    "longest_s": 2592000,
+                }
+            ]
+        }
+    )
+
+    pages: Count = Field(description="Pages that are watched.")
+    next_due_at: datetime | None = Field(description="When the first of them is due.")
+    shortest_s: Seconds = Field(0, description="Between two looks at the page that changes most often.")
+    median_s: Seconds = 0
+    longest_s: Seconds = 0
 
 
 @dataclass(frozen=True, slots=True)

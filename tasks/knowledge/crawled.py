@@ -1,6 +1,10 @@
 """A crawl whose pages are to be known: looked up for the tenant of the job that asks."""
 
-from typing import BinaryIO
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext, suppress
+from datetime import datetime
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from tasks.core.errors import NotFound
@@ -11,7 +15,7 @@ from tasks.knowledge.records import Crawl
 from tasks.knowledge.store.reading import tenant_of_job
 
 # As the family that crawls calls them.
-_CRAWL, _PAGES = "crawling.site", "pages.jsonl"
+_CRAWL, _PAGES, _FAILURES = "crawling.site", "pages.jsonl", "failures.jsonl"
 _GONE = {404, 410}
 
 
@@ -26,16 +30,31 @@ def open_crawl(kernel: Kernel, job_id: str, crawl_job_id: str) -> tuple[Crawl, B
     if found is None or found.kind != _CRAWL or found.state is not JobState.SUCCEEDED or found.result is None:
         raise NotFound(f"No {_CRAWL} job {crawl_job_id} has succeeded.", field="crawl_job_id")
     assert found.finished_at is not None  # noqa: S101  # it has ended
-    result = found.result
-    errors = result.get("errors", [])
+    failures: BinaryIO | None = None
+    with suppress(NotFound):
+        failures = kernel.artifacts.path(found.id, found.fence, _FAILURES).open("rb")
+    with failures or nullcontext():
+        crawl = crawl_of(found.id, found.result, finished_at=found.finished_at, failures=failures)
+    return crawl, kernel.artifacts.path(found.id, found.fence, _PAGES).open("rb")
+
+
+def crawl_of(
+    job_id: str, result: Mapping[str, Any], *, finished_at: datetime, failures: Iterable[bytes] | None = None
+) -> Crawl:
+    """Return what a crawl's result says of it.
+
+    Args:
+        failures: lines that tell of every page that failed, where the result tells of the first only.
+    """
+    errors = result.get("errors", []) if failures is None else list(map(json.loads, failures))
     are_told = len(errors) >= result.get("pages_failed", 0)
-    crawl = Crawl(
-        job_id=found.id,
+    return Crawl(
+        job_id=job_id,
         site=urlsplit(result["start_url"]).netloc.lower()[:200],
-        finished_at=found.finished_at,
-        is_whole=result.get("stopped_by") == "exhausted",
+        finished_at=finished_at,
+        is_whole=bool(result.get("is_whole", result.get("stopped_by") == "exhausted")),
         is_mostly_failed=bool(result.get("is_mostly_failed")),
         failed=frozenset(one["url"] for one in errors) if are_told else None,
         gone=frozenset(one["url"] for one in errors if one.get("status") in _GONE),
+        revisit=result.get("revisit"),
     )
-    return crawl, kernel.artifacts.path(found.id, found.fence, _PAGES).open("rb")

@@ -1,10 +1,10 @@
 """What engines and the store hand each other. Light: knows neither."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 NGRAMS = "ngrams"
 MINILM = "minilm"
@@ -116,6 +116,8 @@ class Crawl:
     """Addresses that failed; None where not all are told."""
     gone: frozenset[str]
     """Those among them that are gone, says the site."""
+    revisit: Mapping[str, Any] | None = None
+    """How often its pages are asked for, where the crawl has noted that."""
 
 
 class Keeper(Protocol):

@@ -150,6 +150,16 @@ def test_the_status_tells_how_sites_stand(house: House, alice: Caller, bob: Call
     assert [] == bob.get(f"{PATH}/status").json["sites"]
 
 
+def test_the_status_tells_when_pages_are_due(house: House, alice: Caller) -> None:
+    """As the crawl has found that was taken in last."""
+    assert alice.get(f"{PATH}/status").json["sites"][0]["revisit"] is None
+    due = {"pages": 1, "next_due_at": "2026-11-23T18:25:00Z", "shortest_s": 60, "median_s": 60, "longest_s": 60}
+    crawl = house.crawl(("https://docs.example/a", "A"), revisit=due)
+    house.update(site=None, crawl_job_id=crawl)
+    site = alice.get(f"{PATH}/status?site=docs.example").json["sites"][0]
+    assert (due, crawl) == (site["revisit"], site["crawl_job_id"])
+
+
 def test_a_reindex_is_a_job(house: House, alice: Caller, services: Services) -> None:
     """With the priority that was asked for; the same key makes one."""
     body = {"site": "handbook", "mode": "full", "priority": "high"}

@@ -1,7 +1,11 @@
 """Logs and artifacts."""
 
+import io
 import json
+import sqlite3
+import zipfile
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
@@ -152,3 +156,63 @@ def test_name_that_is_no_artifact_is_404(alice: Caller, services: Services, job:
     """Names reach nothing but this job's files."""
     save(services, job, "a.txt", b"x", "text/plain")
     assert alice.get(f"/api/jobs/{job.id}/artifacts/{name}").status_code == 404
+
+
+LINES = b"".join(
+    json.dumps({"url": f"https://a.example/{name}", "title": name, "text": f"# {name}", "status": 200, "depth": 1})
+    .encode() + b"\n"
+    for name in ("one", "two")
+)  # fmt: skip
+LINE_TYPE = "application/x-ndjson"
+
+
+@pytest.fixture
+def crawl(alice: Caller, services: Services) -> Job:
+    """Alice's running crawl."""
+    accepted = alice.post("/api/jobs/crawling.site", json={"params": {"url": "https://a.example/"}})
+    return claim(services.kernel, accepted.json["id"])
+
+
+def test_pages_are_given_in_the_format_that_is_asked_for(alice: Caller, services: Services, crawl: Job) -> None:
+    """By name, or by the media type that the client likes best; else as they are."""
+    path = save(services, crawl, "pages.jsonl", LINES, LINE_TYPE)
+    for one in (alice.get(path), alice.get(f"{path}?format=jsonl"), alice.get(path, headers={"Accept": "*/*"})):
+        assert (LINES, LINE_TYPE, "Accept") == (one.data, one.mimetype, one.headers["Vary"])
+    for one in (alice.get(f"{path}?format=markdown"), alice.get(path, headers={"Accept": "application/zip"})):
+        assert ("application/zip", "attachment; filename=pages.zip") == (
+            one.mimetype,
+            one.headers["Content-Disposition"],
+        )
+        with zipfile.ZipFile(io.BytesIO(one.data)) as archive:
+            assert ["a.example/one.md", "a.example/two.md"] == archive.namelist()
+    by_type = alice.get(path, headers={"Accept": "application/vnd.sqlite3"})
+    by_name = alice.get(f"{path}?format=sqlite")
+    assert by_name.data == by_type.data
+    assert (len(by_name.data), "application/vnd.sqlite3") == (by_name.content_length, by_name.mimetype)
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.deserialize(by_name.data)
+        assert [("one",), ("two",)] == database.execute("SELECT title FROM pages ORDER BY url").fetchall()
+
+
+def test_a_format_that_the_client_has_is_not_made_again(alice: Caller, services: Services, crawl: Job) -> None:
+    """Each has an ETag of its own; asking for the head makes none."""
+    path = save(services, crawl, "pages.jsonl", LINES, LINE_TYPE)
+    etags = set()
+    for form in ("jsonl", "markdown", "sqlite"):
+        first = alice.get(f"{path}?format={form}")
+        etags.add(first.headers["ETag"])
+        again = alice.get(f"{path}?format={form}", headers={"If-None-Match": first.headers["ETag"]})
+        assert (304, b"") == (again.status_code, again.data)
+        assert first.mimetype == alice.open("HEAD", f"{path}?format={form}").mimetype
+    assert 3 == len(etags)
+
+
+def test_other_files_have_one_format(alice: Caller, services: Services, crawl: Job, job: Job) -> None:
+    """Of the same name, too, where the job is no crawl; a format that is none is named."""
+    other = save(services, crawl, "changes.jsonl", LINES, LINE_TYPE)
+    same_name = save(services, job, "pages.jsonl", LINES, LINE_TYPE)
+    for path in (other, same_name):
+        refused = alice.get(f"{path}?format=sqlite")
+        assert (422, "format") == (refused.status_code, refused.json["errors"][0]["field"])
+        assert LINES == alice.get(path, headers={"Accept": "application/zip"}).data
+    assert 422 == alice.get(f"{save(services, crawl, 'pages.jsonl', LINES, LINE_TYPE)}?format=pdf").status_code

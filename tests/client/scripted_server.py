@@ -343,7 +343,8 @@ class ScriptedServer:
         return {"artifacts": rows}
 
     def _file(self, job_id: str, name: str) -> Any:
-        content = self.files[job_id, name]
+        asked = request.query_string.decode()
+        content = self.files[job_id, f"{name}?{asked}" if asked else name]
         start = int(request.headers.get("Range", "bytes=0-")[6:-1])
         body, cut = content[start:], self.drop_file_at
         headers = {"ETag": '"file"', "Content-Length": str(len(body))}

@@ -186,6 +186,15 @@ def test_download_is_whole_after_a_drop(server: ScriptedServer, client: Switchya
     assert [path.name for path in tmp_path.iterdir()] == ["all.jsonl"]
 
 
+def test_pages_are_fetched_in_another_format(server: ScriptedServer, client: Switchyard, tmp_path: Path) -> None:
+    """Under its usual ending, whole after a drop; the lines need no asking for."""
+    server.files |= {("job-1", "pages.jsonl"): b"lines", ("job-1", "pages.jsonl?format=sqlite"): b"d" * 100_000}
+    server.drop_file_at = 50_000
+    target = client.download("job-1", "pages.jsonl", tmp_path, as_format="sqlite")
+    assert ("pages.sqlite", b"d" * 100_000) == (target.name, target.read_bytes())
+    assert b"lines" == client.download("job-1", "pages.jsonl", tmp_path, as_format="jsonl").read_bytes()
+
+
 def test_failed_download_leaves_no_file(client: Switchyard, tmp_path: Path) -> None:
     """What does not exist makes no file either."""
     with pytest.raises(NotFound):

@@ -256,6 +256,19 @@ def test_kind_shows_its_example(switchyard: Command, capsys: pytest.CaptureFixtu
     assert '"url": "https://example.org"' in capsys.readouterr().out
 
 
+def test_pages_are_kept_as_the_file_says(
+    server: ScriptedServer, switchyard: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its ending, or by the format that is named; an ending that says nothing is refused."""
+    server.files |= {("job-1", "pages.jsonl"): b"lines", ("job-1", "pages.jsonl?format=markdown"): b"zip"}
+    assert 0 == switchyard("pages", "job-1", str(tmp_path / "a.zip"))
+    assert 0 == switchyard("pages", "job-1", str(tmp_path / "b"), "--format", "markdown")
+    assert 0 == switchyard("pages", "job-1", str(tmp_path / "c.jsonl"))
+    assert [b"zip", b"zip", b"lines"] == [(tmp_path / name).read_bytes() for name in ("a.zip", "b", "c.jsonl")]
+    assert 0 != switchyard("pages", "job-1", str(tmp_path / "d.csv"))
+    assert "or say --format" in capsys.readouterr().err
+
+
 def test_download_prints_the_path(
     server: ScriptedServer, switchyard: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

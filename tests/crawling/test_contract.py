@@ -98,7 +98,7 @@ def test_examples_are_valid() -> None:
     items = {**vars(records), **vars(contract)}.values()
     models = [item for item in items if isinstance(item, type) and issubclass(item, BaseModel)]
     ours = [model for model in models if model.__module__ in {contract.__name__, records.__name__}]
-    assert len(ours) == 16
+    assert len(ours) == 20
     for model in ours:
         for example in model.model_json_schema()["examples"]:
             model.model_validate_json(model.model_validate(example).model_dump_json())

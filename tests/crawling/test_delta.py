@@ -190,6 +190,20 @@ def test_nothing_to_compare_with(known: LocalSite, crawl: Crawl) -> None:
     assert "changes.jsonl" not in done.job.saved
 
 
+@pytest.mark.parametrize(("status", "is_whole"), [(404, True), (503, False)])
+def test_host_whose_robots_cannot_be_read_is_not_seen(
+    known: LocalSite, crawl: Crawl, make_job: MakeJob, status: int, is_whole: bool
+) -> None:
+    """So its pages are not missed; a robots.txt that is not there forbids nothing."""
+    with LocalSite().serving() as other:
+        other.answers["/robots.txt"] = Reply(status=status)
+        other.page("/away")
+        known.page("/", f"{other.url}/away")
+        done = crawl(scope="any", job=make_job(known, other))
+    assert (is_whole, is_whole) == (done.result.is_whole, "/away" in {str(page["url"])[-5:] for page in done.pages})
+    assert done.result.stopped_by == "exhausted"
+
+
 def test_crawl_that_is_not_there_fails_the_job(known: LocalSite, crawl: Crawl, make_job: MakeJob) -> None:
     """Before anything is fetched."""
 

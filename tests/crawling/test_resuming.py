@@ -203,3 +203,38 @@ def test_reports_know_what_earlier_attempts_found(
         map_site(SitemapRequest.model_validate(fields), first, limits=QUICK)
     mapped = map_site(SitemapRequest.model_validate(fields), next_attempt(make_job, site, first), limits=QUICK)
     assert mapped.addresses == 20
+
+
+def test_links_that_were_tried_are_not_tried_again(
+    site: LocalSite, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that lead out of the site, too; they count towards the cap."""
+    monkeypatch.setattr(visiting, "Extraction", ExtractionHere)
+    with LocalSite().serving() as other:
+        site.page("/", *(f"{other.url}/{n}" for n in range(6)))
+        other.page("/1")
+        request = LinksRequest.model_validate(
+            {"url": f"{site.url}/", "delay_s": 0, "max_external": 5, "concurrency": 1}
+        )
+        first = make_job(site, other, cancel_after=3)  # a report for the page, then one for each link
+        with pytest.raises(JobCancelled):
+            check_links(request, first, limits=QUICK)
+        again = make_job(site, other, resume=first.resume, attempt=2, fence=2)
+        done = check_links(request, again, limits=QUICK)
+        asked = Counter(other.targets())
+    # The one whose report ended the attempt was noted before.
+    assert {f"/{n}": 1 for n in range(5)} == asked
+    assert (6, 5, 4) == (done.links, done.checked, done.broken)
+    assert 4 == sum(bool(line) for line in again.saved["links.jsonl"].splitlines())
+
+
+def test_state_of_another_version_is_not_used(site: LocalSite, crawl: Crawl, make_job: MakeJob) -> None:
+    """Its tables are others: the crawl begins again."""
+    tree(site)
+    first = make_job(site, cancel_after=5)
+    interrupted(crawl, first)
+    (state,) = first.keepdir.glob("*.sqlite")
+    with closing(sqlite3.connect(state)) as database:
+        database.execute("PRAGMA user_version = 1")
+    done = crawl(job=next_attempt(make_job, site, first))
+    assert (done.job.lines[0], len(done.paths)) == ("info attempt 2 starts anew", 20)

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +19,7 @@ from tasks.core.ledger.tenants import Tenant
 from tasks.core.text.ngrams import packed
 from tasks.core.text.words import stems
 from tasks.knowledge.contract import ReindexRequest, ReindexResult, UpdateRequest, UpdateResult
+from tasks.knowledge.crawled import crawl_of
 from tasks.knowledge.engine.embedding import Embedder, HashedNgrams
 from tasks.knowledge.engine.reindex import Reindexer
 from tasks.knowledge.engine.update import Updater
@@ -106,6 +107,12 @@ class House:
         job_id = new_id()
         crawl = Crawl(job_id=job_id, site="docs.example", finished_at=at or now(), **values)
         self.crawls[job_id] = (crawl, [{"url": url, "title": "", "text": text} for url, text in pages])
+        return job_id
+
+    def keep(self, result: Mapping[str, Any], pages: Iterable[dict[str, Any]]) -> str:
+        """Keep a crawl that has this result and these pages; return its job's id."""
+        job_id = new_id()
+        self.crawls[job_id] = (crawl_of(job_id, result, finished_at=now()), list(pages))
         return job_id
 
     @contextmanager

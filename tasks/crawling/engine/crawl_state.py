@@ -29,9 +29,25 @@ CREATE TABLE IF NOT EXISTS pages (identity BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (fence INTEGER PRIMARY KEY, size_bytes INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS errors (number INTEGER PRIMARY KEY, error TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS earlier (url TEXT PRIMARY KEY, etag TEXT NOT NULL, last_modified TEXT NOT NULL,
-  body_hash TEXT NOT NULL, content_hash TEXT NOT NULL, title TEXT NOT NULL, place INTEGER NOT NULL) WITHOUT ROWID;
+  body_hash TEXT NOT NULL, content_hash TEXT NOT NULL, title TEXT NOT NULL, watch TEXT NOT NULL,
+  requested_url TEXT NOT NULL, place INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS earlier_requested ON earlier (requested_url);
 CREATE TABLE IF NOT EXISTS changes (url TEXT PRIMARY KEY, change TEXT NOT NULL, cost TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS lastmods (url TEXT PRIMARY KEY, lastmod TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS watched (url TEXT PRIMARY KEY, every_s INTEGER NOT NULL, due_at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fingerprints (url TEXT PRIMARY KEY, fingerprint INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS leaders (part INTEGER NOT NULL, value INTEGER NOT NULL, fingerprint INTEGER NOT NULL,
+  url TEXT NOT NULL, PRIMARY KEY (part, value, url)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS similar (leader TEXT NOT NULL, url TEXT NOT NULL, PRIMARY KEY (leader, url)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS links (url TEXT PRIMARY KEY, number INTEGER NOT NULL, pages INTEGER NOT NULL,
+  found_on TEXT NOT NULL) WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS links_in_order ON links (number);
+CREATE TABLE IF NOT EXISTS checked (url TEXT PRIMARY KEY, is_asked INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS broken (url TEXT PRIMARY KEY, reason TEXT NOT NULL, error TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS addresses (number INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE, day TEXT NOT NULL);
 """
+# Grows when a table changes: what another version has begun is begun again.
+_VERSION = 2
 # Of the file, in KiB: what most pages of a large crawl link to stays in memory, the rest on disk.
 _CACHE_KIB = 16 * 1024
 # Nobody else writes but an attempt that was superseded, and that not for long.
@@ -47,6 +63,7 @@ class CrawlState:
 
         Raises:
             JobSuperseded: a newer attempt has it.
+            sqlite3.DatabaseError: it is no such file, or another version of this code has made it.
         """
         self.path = path
         self.fence = fence
@@ -56,7 +73,7 @@ class CrawlState:
             # A kill loses nothing. A loss of power may lose the last pages, and never leaves half of one.
             for setting in ("journal_mode=WAL", "synchronous=NORMAL", f"cache_size=-{_CACHE_KIB}"):
                 self._db.execute(f"PRAGMA {setting}")
-            self._db.executescript(_TABLES)
+            self._make_tables()
             self._take_over()
         except BaseException:
             self._db.close()
@@ -71,7 +88,7 @@ class CrawlState:
         """
         name = (job.resume.load() or {}).get(_KEY)
         if isinstance(name, str) and (path := job.keepdir / f"{name}.sqlite").is_file():
-            # Broken by a loss of power or a full disk: the crawl begins again.
+            # Broken by a loss of power or a full disk, or of another version: the crawl begins again.
             with suppress(sqlite3.DatabaseError):
                 state = cls(path, fence=job.fence)
                 if state._is_whole():
@@ -106,6 +123,12 @@ class CrawlState:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _make_tables(self) -> None:
+        version = self.number("PRAGMA user_version")
+        if version != _VERSION and self.number("SELECT count(*) FROM sqlite_master"):
+            raise sqlite3.DatabaseError(f"its tables are of version {version}")
+        self._db.executescript(f"{_TABLES}PRAGMA user_version = {_VERSION};")
 
     def _take_over(self) -> None:
         self._db.execute("BEGIN IMMEDIATE")
@@ -153,9 +176,13 @@ class CrawlState:
         """Return the rows of a SELECT."""
         return self._db.execute(statement, values).fetchall()
 
-    def number(self, statement: str) -> int:
+    def rows(self, statement: str, *values: object) -> Iterator[Any]:
+        """Give the rows of a SELECT one after another, for those that are many; their tables stand still meanwhile."""
+        return self._db.execute(statement, values)
+
+    def number(self, statement: str, *values: object) -> int:
         """Return the one number that a SELECT finds."""
-        return int(self._db.execute(statement).fetchone()[0])
+        return int(self._db.execute(statement, values).fetchone()[0])
 
     def note_error(self, error: PageError) -> None:
         """Keep what is to be said of a page that failed."""
@@ -166,6 +193,11 @@ class CrawlState:
         """Return the pages that failed, in order; at most ``limit``, where it is not negative."""
         rows = self.read("SELECT error FROM errors ORDER BY number LIMIT ?", limit)
         return [PageError.model_validate_json(error) for (error,) in rows]
+
+    def write_errors(self, path: Path) -> None:
+        """Write the pages that failed, one JSON object a line, in order."""
+        with path.open("w", encoding="utf-8") as out:
+            out.writelines(f"{error}\n" for (error,) in self.rows("SELECT error FROM errors ORDER BY number"))
 
     def fact(self, name: str) -> Any:
         """Return what was kept under this name, or None."""

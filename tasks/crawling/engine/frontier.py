@@ -51,7 +51,7 @@ class Frontier:
         self._next: deque[Visit] = deque()
         self._last_read = -1
         self._traps = Traps()
-        for (url,) in state.read("SELECT url FROM known WHERE is_wanted"):
+        for (url,) in state.rows("SELECT url FROM known WHERE is_wanted"):
             self._traps.is_trap(url)
 
     def _release_claims(self) -> None:

@@ -1,7 +1,6 @@
 """The pages kept so far, one JSON object a line, written as they come."""
 
 import hashlib
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -52,31 +51,6 @@ class PagesFile:
         self._size_bytes += len(line)
         with self._state.writing() as db:
             db.execute("INSERT OR REPLACE INTO files VALUES (?, ?)", (self._state.fence, self._size_bytes))
-
-    def keeping(self, note: Callable[[CrawledPage], bool]) -> Callable[[CrawledPage], bool]:
-        """Return ``note`` so that each page of which it says True is written without its text, for a later attempt.
-
-        It is told now of the pages of earlier attempts.
-        """
-        for page in self._earlier():
-            note(page)
-
-        def keep(page: CrawledPage) -> bool:
-            if not note(page):
-                return False
-            self.append(page.model_copy(update={"text": "", "structured": (), "forms": ()}))
-            return True
-
-        return keep
-
-    def _earlier(self) -> Iterator[CrawledPage]:
-        """Give the pages of earlier attempts, in order."""
-        for fence, size_bytes in self._state.pages_files():
-            if fence == self._state.fence:
-                continue
-            with self._state.pages_path(fence).open("rb") as file:
-                while file.tell() < size_bytes:
-                    yield CrawledPage.model_validate_json(file.readline())
 
     def whole(self, folder: Path) -> Path:
         """Return a file of all pages: this attempt's own where there was no other, else a new one in ``folder``."""

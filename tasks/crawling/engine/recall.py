@@ -11,14 +11,24 @@ from typing import Literal, NamedTuple
 from tasks.core.job import JobContext
 from tasks.crawling.engine.crawl_state import CrawlState
 from tasks.crawling.engine.reading_version import reading_version
-from tasks.crawling.records import ChangedPage, CrawlDelta, CrawledPage, EarlierCrawl, PageChange, PageError
+from tasks.crawling.engine.revisiting import Revisiting
+from tasks.crawling.records import (
+    ChangedPage,
+    CrawlDelta,
+    CrawledPage,
+    EarlierCrawl,
+    PageChange,
+    PageError,
+    PageWatch,
+)
 
-_GONE = frozenset({404, 410})
+GONE = frozenset({404, 410})
 _LOADED = "earlier"
 # Lines between two looks at whether the job goes on.
 _LINES_AT_A_TIME = 500
 
-Cost = Literal["read", "same_bytes", "not_modified"]
+Cost = Literal["read", "same_bytes", "not_modified", "not_due"]
+_CHEAP = ("not_modified", "same_bytes", "not_due")
 
 
 class _Known(NamedTuple):
@@ -27,15 +37,23 @@ class _Known(NamedTuple):
     body_hash: str
     content_hash: str
     title: str
+    watch: str
     place: int
 
 
 class Recall:
     """The pages of an earlier crawl, by address. Everything happens in one thread."""
 
-    def __init__(self, state: CrawlState, earlier: EarlierCrawl, job: JobContext) -> None:
-        """Read through the earlier crawl's pages, unless an earlier attempt has."""
+    def __init__(
+        self, state: CrawlState, earlier: EarlierCrawl, job: JobContext, *, revisiting: Revisiting | None = None
+    ) -> None:
+        """Read through the earlier crawl's pages, unless an earlier attempt has.
+
+        Args:
+            revisiting: says which of them are due; None where all are.
+        """
         self._state = state
+        self._revisiting = revisiting
         self._earlier = earlier
         # What another reader made of a page is not what this one would: then each page is fetched and read.
         self._is_read_alike = earlier.reader == reading_version()
@@ -45,7 +63,7 @@ class Recall:
                 for number, row in enumerate(self._rows()):
                     if number % _LINES_AT_A_TIME == 0:
                         job.checkpoint()
-                    db.execute("INSERT OR REPLACE INTO earlier VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+                    db.execute("INSERT OR REPLACE INTO earlier VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
                 state.keep_fact(_LOADED, earlier.job_id)
 
     def _rows(self) -> Iterator[tuple[object, ...]]:
@@ -53,8 +71,30 @@ class Recall:
         for line in self._earlier.pages:
             page = json.loads(line)
             told = (page.get(name) or "" for name in ("etag", "last_modified", "body_hash", "content_hash", "title"))
-            yield page["url"], *told, place
+            watch = page.get("watch")
+            yield page["url"], *told, json.dumps(watch) if watch else "", page["requested_url"], place
             place += len(line)
+
+    def not_due(self, url: str) -> CrawledPage | None:
+        """Return the earlier record of a page that this address led to and that is not to be asked for yet, or None."""
+        if self._revisiting is None or not self._is_read_alike:
+            return None
+        rows = self._state.read(_WATCHED, url) or self._state.read(_WATCHED_FROM, url)
+        if not rows:
+            return None
+        ((own, watch),) = rows
+        if not watch or self._revisiting.is_due(own, PageWatch.model_validate_json(watch)):
+            return None
+        return self._again(own, "not_due")
+
+    def watch_of(self, url: str) -> PageWatch | None:
+        """Return what the earlier crawl knew of the page's changes."""
+        known = self._known(url)
+        return PageWatch.model_validate_json(known.watch) if known is not None and known.watch else None
+
+    def was_asked_for(self, page: CrawledPage) -> bool:
+        """Tell whether the page was asked for, before ``settle`` is told of it."""
+        return self._costs.get(page.url) != "not_due"
 
     def conditions(self, url: str) -> dict[str, str]:
         """Return the headers that ask for the page only where it is another than before (RFC 9110, 13.1)."""
@@ -101,9 +141,19 @@ class Recall:
     def fail(self, error: PageError) -> None:
         """Note that a page could not be had, where it was known, as part of the transaction around this."""
         if self._known(error.url) is not None:
-            change = PageChange.GONE if error.status in _GONE else PageChange.FAILED
+            change = PageChange.GONE if error.status in GONE else PageChange.FAILED
             with self._state.writing() as db:
                 db.execute("INSERT OR REPLACE INTO changes VALUES (?, ?, 'read')", (error.url, change.value))
+
+    def links_of(self, url: str) -> tuple[str, ...]:
+        """Return where a page linked to that cannot be had now: what it leads to is not gone for that."""
+        known = self._known(url)
+        if known is None:
+            return ()
+        self._earlier.pages.seek(known.place)
+        page = json.loads(self._earlier.pages.readline())
+        left_out = frozenset(page.get("unfollowed") or ())
+        return tuple(link for link in page["links"] if link not in left_out)
 
     def finish(self, path: Path, *, is_whole: bool) -> CrawlDelta:
         """Write what has changed to ``path``, by address, and return the counts.
@@ -114,13 +164,13 @@ class Recall:
         if is_whole:
             with self._state.writing() as db:
                 db.execute(_MISSED)
-        counts = dict.fromkeys(("not_modified", "same_bytes"), 0) | {change.value: 0 for change in PageChange}
+        counts = dict.fromkeys(_CHEAP, 0) | {change.value: 0 for change in PageChange}
         for change, cost, count in self._state.read("SELECT change, cost, count(*) FROM changes GROUP BY 1, 2"):
             counts[change] += count
-            if cost in counts:
+            if cost in _CHEAP:
                 counts[cost] += count
         with path.open("w", encoding="utf-8") as out:
-            for url, change in self._state.read(_CHANGED):
+            for url, change in self._state.rows(_CHANGED):
                 out.write(ChangedPage(url=url, change=change).model_dump_json() + "\n")
         return CrawlDelta(since=self._earlier.job_id, **counts)
 
@@ -138,6 +188,8 @@ class Recall:
         return page.model_copy(update={"change": PageChange.UNCHANGED})
 
 
-_KNOWN = "SELECT etag, last_modified, body_hash, content_hash, title, place FROM earlier WHERE url = ?"
+_KNOWN = "SELECT etag, last_modified, body_hash, content_hash, title, watch, place FROM earlier WHERE url = ?"
+_WATCHED = "SELECT url, watch FROM earlier WHERE url = ?"
+_WATCHED_FROM = "SELECT url, watch FROM earlier WHERE requested_url = ? LIMIT 1"
 _MISSED = "INSERT OR IGNORE INTO changes SELECT url, 'missed', 'read' FROM earlier"
 _CHANGED = "SELECT url, change FROM changes WHERE change != 'unchanged' ORDER BY url"

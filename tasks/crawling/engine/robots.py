@@ -31,6 +31,8 @@ class RobotsBook:
         self._user_agent = user_agent
         self._is_obeyed = is_obeyed
         self._rules: dict[str, RobotsRules] = {}
+        self.has_unread = False
+        """Whether one could not be read, so that nothing of its origin is fetched."""
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def rules_for(self, url: str) -> RobotsRules:
@@ -42,6 +44,7 @@ class RobotsBook:
                 if rules.delay_s:
                     self._politeness.gate(host_of(url)).slow_to(rules.delay_s)
                 self._rules[origin] = rules
+                self.has_unread = self.has_unread or rules.unreachable is not None
         return self._rules[origin]
 
     async def _fetch(self, origin: str) -> RobotsRules:

@@ -1,14 +1,17 @@
 """Crawling one site: the engine of ``crawling.site``."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 from tasks.core.job import JobContext
 from tasks.core.web_address import host_of
 from tasks.crawling.contract import (
     CHANGES_NAME,
+    FAILURES_NAME,
+    MAX_ERRORS_SHOWN,
     PAGES_MEDIA_TYPE,
     PAGES_NAME,
+    SIMILAR_NAME,
     SITE_CRAWLED,
     CrawlResult,
     SiteRequest,
@@ -16,9 +19,11 @@ from tasks.crawling.contract import (
 )
 from tasks.crawling.engine.crawl_state import CrawlState
 from tasks.crawling.engine.fetch import FetchLimits
+from tasks.crawling.engine.near_duplicates import NearDuplicates
 from tasks.crawling.engine.pages_file import PagesFile
 from tasks.crawling.engine.reading_version import reading_version
 from tasks.crawling.engine.recall import Recall
+from tasks.crawling.engine.revisiting import Revisiting
 from tasks.crawling.engine.visiting import run
 from tasks.crawling.engine.walk import walk
 from tasks.crawling.records import CrawledPage, EarlierCrawl
@@ -49,7 +54,7 @@ def crawl(
 
     A new attempt on the same machine goes on where the last one stopped; only pages under way are fetched again.
     With ``since`` it asks for pages of the earlier crawl conditionally and keeps what differs as ``changes.jsonl``.
-    With ``urls`` it fetches these instead of what it finds.
+    With ``revisit`` it asks only for those that are due. With ``urls`` it fetches these instead of what it finds.
 
     Args:
         job: gets a ``crawling`` report per page, and is asked at least every 0.2 s whether to go on.
@@ -60,17 +65,19 @@ def crawl(
         Transient: the start URL or its robots.txt did not answer, or answered 429 or 5xx.
         NotFound: the earlier crawl that the request names is not there. Permanent.
     """
-    with (
-        CrawlState.of(job) as state,
-        PagesFile(state) as pages,
-        _recalling(request, job, state, open_earlier) as recall,
-    ):
+    with ExitStack() as stack:
+        state = stack.enter_context(CrawlState.of(job))
+        pages = stack.enter_context(PagesFile(state))
+        revisiting = None if request.revisit is None else Revisiting(state, request.revisit)
+        recall = stack.enter_context(_recalling(request, job, state, open_earlier, revisiting))
+
+        near = NearDuplicates(state)
 
         def keep(page: CrawledPage) -> bool:
-            is_new = pages.is_new(page)
-            if is_new:
-                pages.append(page)
-            return is_new
+            if not pages.is_new(page):
+                return False
+            pages.append(near.noted(_watched(page, revisiting, recall)))
+            return True
 
         work = walk(
             request if request.urls is None else _bounded_by(request, request.urls),
@@ -79,18 +86,30 @@ def crawl(
             state=state,
             keep=keep,
             recall=recall,
+            revisiting=revisiting,
             tell=job.delta if request.page_events else None,
             listed=request.urls,
         )
         result = run(work).model_copy(update={"reader": reading_version()})
         if request.urls is not None and result.stopped_by is StopReason.EXHAUSTED:
-            result = result.model_copy(update={"stopped_by": StopReason.LISTED})
+            result = result.model_copy(update={"stopped_by": StopReason.LISTED, "is_whole": False})
         job.save(PAGES_NAME, pages.whole(job.workdir), PAGES_MEDIA_TYPE)
+        if result.pages_failed > MAX_ERRORS_SHOWN:
+            failures = job.workdir / FAILURES_NAME
+            state.write_errors(failures)
+            job.save(FAILURES_NAME, failures, PAGES_MEDIA_TYPE)
+        groups = job.workdir / SIMILAR_NAME
+        count, similar = near.write_groups(groups, job)
+        if count:
+            job.save(SIMILAR_NAME, groups, PAGES_MEDIA_TYPE)
+            result = result.model_copy(update={"similar": similar})
         if recall is not None:
             changes = job.workdir / CHANGES_NAME
-            delta = recall.finish(changes, is_whole=result.stopped_by is StopReason.EXHAUSTED)
+            delta = recall.finish(changes, is_whole=result.is_whole)
             job.save(CHANGES_NAME, changes, PAGES_MEDIA_TYPE)
             result = result.model_copy(update={"delta": delta})
+        if revisiting is not None:
+            result = result.model_copy(update={"revisit": revisiting.summary()})
     job.emit(SITE_CRAWLED, _crawled(result, job_id=job.id))
     return result
 
@@ -100,9 +119,25 @@ def _bounded_by(request: SiteRequest, urls: Sequence[str]) -> SiteRequest:
     return request.model_copy(update={"depth": 1, "max_pages": len(urls) + 1, "use_sitemap": False})
 
 
+def _watched(page: CrawledPage, revisiting: Revisiting | None, recall: Recall | None) -> CrawledPage:
+    """Return the page with what is known of its changes; what was not asked for is due when it was."""
+    before = None if recall is None else recall.watch_of(page.url)
+    if revisiting is None:  # a crawl that does not care loses nothing for those that do
+        return page.model_copy(update={"watch": before})
+    if recall is None or recall.was_asked_for(page):
+        page = revisiting.watched(page, before)
+    assert page.watch is not None  # noqa: S101  # without one it is due
+    revisiting.settle(page.watch, page.url)
+    return page
+
+
 @contextmanager
 def _recalling(
-    request: SiteRequest, job: JobContext, state: CrawlState, open_earlier: OpenEarlier
+    request: SiteRequest,
+    job: JobContext,
+    state: CrawlState,
+    open_earlier: OpenEarlier,
+    revisiting: Revisiting | None,
 ) -> Iterator[Recall | None]:
     """Give what the earlier crawl knew, which every attempt must take from the same one."""
     if request.since is None:
@@ -118,7 +153,8 @@ def _recalling(
         return
     with closing(earlier.pages):
         job.log(f"compares with job {earlier.job_id}")
-        yield Recall(state, earlier, job)
+        # Who lists pages wants these now.
+        yield Recall(state, earlier, job, revisiting=revisiting if request.urls is None else None)
 
 
 def _reopened(job: JobContext, job_id: str | None, open_earlier: OpenEarlier) -> EarlierCrawl | None:

@@ -7,7 +7,6 @@ from tasks.core.web_address import host_of
 from tasks.crawling.contract import SITEMAP_MEDIA_TYPE, SITEMAP_NAME, SitemapRequest, SitemapResult
 from tasks.crawling.engine.crawl_state import CrawlState
 from tasks.crawling.engine.fetch import FetchLimits
-from tasks.crawling.engine.pages_file import PagesFile
 from tasks.crawling.engine.visiting import run
 from tasks.crawling.engine.walk import walk
 from tasks.crawling.records import CrawledPage
@@ -21,30 +20,29 @@ def map_site(request: SitemapRequest, job: JobContext, *, limits: FetchLimits | 
     Raises:
         AppError: as ``crawl`` of ``site``.
     """
-    days: dict[str, str] = {}
+    with CrawlState.of(job) as state:
 
-    def note(page: CrawledPage) -> bool:
-        own = page.canonical if page.canonical and host_of(page.canonical) == host_of(page.url) else page.url
-        if own in days:
-            return False
-        days[own] = page.modified or page.published
-        return True
+        def note(page: CrawledPage) -> bool:
+            own = page.canonical if page.canonical and host_of(page.canonical) == host_of(page.url) else page.url
+            row = (own, page.modified or page.published)
+            with state.writing() as db:
+                return db.execute("INSERT OR IGNORE INTO addresses (url, day) VALUES (?, ?)", row).rowcount == 1
 
-    with CrawlState.of(job) as state, PagesFile(state) as pages:
-        keep = pages.keeping(note)
-        crawled = run(walk(request, job, limits=limits or FetchLimits(), state=state, keep=keep))
-    path = job.workdir / SITEMAP_NAME
-    with path.open("w", encoding="utf-8") as out:
-        out.write(_HEAD)
-        for url, day in days.items():
-            lastmod = f"<lastmod>{day}</lastmod>" if day else ""
-            out.write(f"  <url><loc>{escape(url)}</loc>{lastmod}</url>\n")
-        out.write("</urlset>\n")
+        crawled = run(walk(request, job, limits=limits or FetchLimits(), state=state, keep=note))
+        path = job.workdir / SITEMAP_NAME
+        with path.open("w", encoding="utf-8") as out:
+            out.write(_HEAD)
+            for url, day in state.rows("SELECT url, day FROM addresses ORDER BY number"):
+                job.checkpoint()
+                lastmod = f"<lastmod>{day}</lastmod>" if day else ""
+                out.write(f"  <url><loc>{escape(url)}</loc>{lastmod}</url>\n")
+            out.write("</urlset>\n")
+        addresses, with_lastmod = state.read("SELECT count(*), count(nullif(day, '')) FROM addresses")[0]
     job.save(SITEMAP_NAME, path, SITEMAP_MEDIA_TYPE)
     return SitemapResult(
         start_url=crawled.start_url,
-        addresses=len(days),
-        with_lastmod=sum(map(bool, days.values())),
+        addresses=addresses,
+        with_lastmod=with_lastmod,
         sitemap_urls=crawled.sitemap_urls,
         pages_failed=crawled.pages_failed,
         stopped_by=crawled.stopped_by,

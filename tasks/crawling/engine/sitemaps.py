@@ -11,13 +11,15 @@ from lxml import etree
 from tasks.core.errors import EngineFailed
 from tasks.core.web_address import canonical, origin_of
 from tasks.crawling.engine.fetch import Fetcher, FetchFailed
+from tasks.crawling.records import FailureReason
 
 # The protocol allows 50 MB; a file this large holds some 100,000 URLs.
 MAX_SITEMAP_BYTES = 20 * 2**20
 MAX_FILES = 50
 CHUNK_BYTES = 64 * 1024
 _ENTRIES = frozenset({"url", "sitemap"})
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T[0-9:.]{4,18}(Z|[+-]\d{2}:\d{2})?)?", re.ASCII)
+_FAULTS = frozenset({FailureReason.TIMEOUT, FailureReason.CONNECTION, FailureReason.HTTP_5XX})
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -32,7 +34,7 @@ class Sitemap:
     pages: tuple[str, ...]
     sitemaps: tuple[str, ...]
     lastmods: tuple[str, ...] = ()
-    """For each of them the day of its last change, YYYY-MM-DD; empty where it is not told."""
+    """For each of them when it changed last, the day or more (W3C's format); empty where it is not told."""
 
 
 def parse_sitemap(body: bytes, *, max_urls: int, max_bytes: int = MAX_SITEMAP_BYTES) -> Sitemap:
@@ -67,7 +69,7 @@ def parse_sitemap(body: bytes, *, max_urls: int, max_bytes: int = MAX_SITEMAP_BY
             elif name == "loc" and _is_entry(element.getparent()):
                 found.append((element.text or "").strip())
             elif name == "lastmod" and _is_entry(element.getparent()):
-                day = _day(element.text or "")
+                day = _moment(element.text or "")
             elif name in _ENTRIES:
                 days += [""] * (len(found) - len(days))
                 if days:
@@ -84,9 +86,9 @@ def parse_sitemap(body: bytes, *, max_urls: int, max_bytes: int = MAX_SITEMAP_BY
     return Sitemap(pages=() if is_index else places, sitemaps=places if is_index else (), lastmods=lastmods)
 
 
-def _day(text: str) -> str:
-    """Return the day of a W3C date and time; coarser ones tell too little to go by."""
-    match = _DAY.match(text.strip())
+def _moment(text: str) -> str:
+    """Return a W3C date and time that tells the day at least; coarser ones tell too little to go by."""
+    match = _MOMENT.match(text.strip())
     return match[0] if match else ""
 
 
@@ -119,6 +121,10 @@ class SitemapReader:
         self._max_urls = max_urls
         self.problems: list[str] = []
         """One line for each sitemap that could not be read."""
+        self.has_failed = False
+        """Whether one was not had for a fault of the server's, so that pages may be missing that it lists."""
+        self.lastmods: dict[str, str] = {}
+        """When each of the pages changed last, where that is told."""
 
     async def pages(self, start_url: str, *, listed: tuple[str, ...], is_newest_first: bool = False) -> list[str]:
         """Return canonical page URLs, distinct, in order; or by the day of their last change, the newest first.
@@ -147,6 +153,7 @@ class SitemapReader:
                     seen.add(child)
                     waiting.append(child)
         chosen = list(pages.items())[: self._max_urls]
+        self.lastmods = {url: lastmod for url, lastmod in chosen if lastmod}
         return [url for url, _ in (sorted(chosen, key=_second, reverse=True) if is_newest_first else chosen)]
 
     async def _read(self, url: str, *, is_guess: bool) -> Sitemap:
@@ -155,6 +162,7 @@ class SitemapReader:
             # Parsing a large file takes a second; lxml releases the interpreter lock for most of it.
             return await asyncio.to_thread(parse_sitemap, answer.body, max_urls=self._max_urls)
         except FetchFailed as exc:
+            self.has_failed = self.has_failed or exc.reason in _FAULTS or exc.status == 429
             if not (is_guess and exc.status in {404, 410}):
                 self.problems.append(f"sitemap {url}: {exc.message}")
         except SitemapBroken as exc:

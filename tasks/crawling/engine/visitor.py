@@ -67,6 +67,8 @@ class Visitor:
         """
         if not (await self._robots.rules_for(visit.url)).allows(visit.url):
             return Skipped("robots")
+        if self._compares_with is not None and (known := self._compares_with.not_due(visit.url)) is not None:
+            return await self._untouched(known, visit, gatekeeper=gatekeeper, on_links=on_links)
         try:
             return await self.page(visit, gatekeeper=gatekeeper, on_links=on_links)
         except FetchSkipped as exc:
@@ -75,6 +77,15 @@ class Visitor:
             return PageError(url=visit.url, reason=exc.reason, status=exc.status, message=exc.message[:300])
         except ExtractionFailed as exc:
             return PageError(url=visit.url, reason=FailureReason.EXTRACTION, message=exc.message[:300])
+
+    async def _untouched(
+        self, known: CrawledPage, visit: Visit, *, gatekeeper: Gatekeeper, on_links: OnLinks
+    ) -> Outcome:
+        """Return the earlier record of a page that is not asked for, as if its address had led there again."""
+        if known.url != visit.url and (reason := await self._judge(visit, gatekeeper)(known.url)) is not None:
+            return Skipped(reason)
+        on_links(self.to_follow(known))
+        return known.model_copy(update={"requested_url": visit.url, "depth": visit.depth})
 
     async def page(self, visit: Visit, *, gatekeeper: Gatekeeper, on_links: OnLinks) -> CrawledPage:
         """Return the page.

@@ -18,7 +18,8 @@ from tasks.crawling.engine.crawl_state import CrawlState
 from tasks.crawling.engine.fetch import FetchLimits
 from tasks.crawling.engine.frontier import Frontier, Visit
 from tasks.crawling.engine.politeness import Politeness
-from tasks.crawling.engine.recall import Recall
+from tasks.crawling.engine.recall import GONE, Recall
+from tasks.crawling.engine.revisiting import Revisiting
 from tasks.crawling.engine.scope import SiteScope
 from tasks.crawling.engine.sitemaps import SitemapReader
 from tasks.crawling.engine.start import first_page
@@ -31,6 +32,8 @@ from tasks.crawling.records import CrawledPage, PageError
 EXTRACTION_PROCESSES = 2
 MAX_SITEMAP_URLS = 50_000
 UNANSWERED_UNTIL_DOWN = 25
+# A fact of the state: parts of the site could not be seen, for a fault that may pass.
+_UNSEEN = "unseen"
 
 ResultT = TypeVar("ResultT")
 
@@ -45,6 +48,7 @@ async def walk(
     on_error: Callable[[PageError], None] = lambda _error: None,
     afterwards: Callable[[Tools, str], Coroutine[object, object, None]] | None = None,
     recall: Recall | None = None,
+    revisiting: Revisiting | None = None,
     tell: Callable[[dict[str, object]], None] | None = None,
     keeps_noindex: bool = False,
     listed: Sequence[str] | None = None,
@@ -57,6 +61,7 @@ async def walk(
         on_error: gets each page that failed.
         afterwards: is awaited at the end with what fetched, and where the start URL led to.
         recall: what an earlier crawl knew, for pages to be compared with.
+        revisiting: is told what the sitemaps say.
         tell: gets a few words on each page as it comes.
         keeps_noindex: whether pages that ask not to be indexed are kept, whatever the request says.
         listed: URLs to begin with in place of the start URL, which is not fetched then.
@@ -79,6 +84,7 @@ async def walk(
             keep=keep,
             on_error=on_error,
             recall=recall,
+            revisiting=revisiting,
             tell=tell,
             keeps_noindex=keeps_noindex,
             listed=listed,
@@ -90,7 +96,9 @@ async def walk(
         if afterwards is not None:
             await afterwards(tools, start_url)
         kept_delay_s = politeness.gate(host_of(start_url)).delay_s
-        return site.tally.result(start_url=start_url, delay_s=kept_delay_s, stopped_by=stopped_by)
+        result = site.tally.result(start_url=start_url, delay_s=kept_delay_s, stopped_by=stopped_by)
+        is_whole = stopped_by is StopReason.EXHAUSTED and not state.fact(_UNSEEN)
+        return result.model_copy(update={"is_whole": is_whole})
 
 
 class _OutOfTime(Exception):
@@ -111,12 +119,14 @@ class _Site:
         keep: Callable[[CrawledPage], bool],
         on_error: Callable[[PageError], None],
         recall: Recall | None,
+        revisiting: Revisiting | None,
         tell: Callable[[dict[str, object]], None] | None,
         keeps_noindex: bool,
         listed: Sequence[str] | None,
     ) -> None:
         self.tally = tally
         self._recall = recall
+        self._revisiting = revisiting
         self._tell = tell
         self._listed = listed
         self._keeps_noindex = keeps_noindex or not request.respect_page_robots
@@ -194,8 +204,12 @@ class _Site:
         with self._state.writing():
             # Where there is something to compare with, what the site says has changed is looked at first.
             self._frontier.add(urls, found_by=-1 if is_delta else 1)
+            if self._revisiting is not None:
+                self._revisiting.note_listed(reader.lastmods)
             self.tally.keep_in(self._state)
             self._state.keep_fact("sitemaps", value=True)
+            if reader.has_failed:
+                self._state.keep_fact(_UNSEEN, value=True)
 
     async def _crawl_levels(self) -> StopReason:
         while True:
@@ -240,8 +254,12 @@ class _Site:
         self._without_links.discard(visit)
         with self._state.writing():
             self._count(outcome)
+            if isinstance(outcome, PageError) and self._recall is not None and outcome.status not in GONE:
+                self._frontier.add(self._recall.links_of(outcome.url), found_by=visit.order)
             self._frontier.done(visit)
             self.tally.keep_in(self._state)
+            if self._robots.has_unread:
+                self._state.keep_fact(_UNSEEN, value=True)
         if outcome == Skipped("robots"):
             return
         if isinstance(outcome, PageError):
@@ -272,7 +290,8 @@ class _Site:
         is_kept = self._keep(page)
         cost = "read" if self._recall is None else self._recall.settle(page, is_kept=is_kept)
         if is_kept:
-            self.tally.keep(size_bytes=0 if cost == "not_modified" else page.size_bytes, depth=page.depth)
+            was_sent = cost not in {"not_modified", "not_due"}
+            self.tally.keep(size_bytes=page.size_bytes if was_sent else 0, depth=page.depth)
         else:
             self.tally.skip("duplicate")
 

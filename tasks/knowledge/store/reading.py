@@ -32,6 +32,7 @@ class SiteStanding:
     crawl_job_id: str | None
     crawled_at: datetime | None
     crawl_is_flagged: bool
+    revisit: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,7 @@ def _standing_of(connection: sa.Connection, row: sa.Row[Any]) -> SiteStanding:
         crawl_job_id=row.crawl_job_id,
         crawled_at=row.crawled_at,
         crawl_is_flagged=bool(row.crawl_is_flagged),
+        revisit=row.revisit,
     )
 
 

@@ -22,6 +22,8 @@ sites = sa.Table(
     sa.Column("crawl_job_id", sa.String(36)),
     sa.Column("crawled_at", UTCDateTime),
     sa.Column("crawl_is_flagged", sa.Boolean, nullable=False, server_default=sa.false()),
+    # How often its pages are asked for, as that crawl tells it.
+    sa.Column("revisit", sa.JSON(none_as_null=True)),
     sa.UniqueConstraint("tenant_id", "site"),
 )
 

@@ -72,6 +72,7 @@ class PageStore(JobTransactions):
                 "crawl_job_id": crawl.job_id,
                 "crawled_at": crawl.finished_at,
                 "crawl_is_flagged": crawl.is_mostly_failed,
+                "revisit": None if crawl.revisit is None else dict(crawl.revisit),
             }
             change.connection.execute(sites.update().where(sites.c.id == site.id).values(**values))
 

@@ -1,0 +1,111 @@
+"""Pages that say nearly the same, found by fingerprints of their words.
+
+Source: M. Charikar, "Similarity Estimation Techniques from Rounding Algorithms", STOC 2002, for the fingerprint;
+G. Manku, A. Jain, A. Das Sarma, "Detecting Near-Duplicates for Web Crawling", WWW 2007, for finding those that differ
+in few bits: of seven parts at least one is alike where six bits differ.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+
+from tasks.core.job import JobContext
+from tasks.crawling.engine.crawl_state import CrawlState
+from tasks.crawling.records import MAX_SIMILAR_SHOWN, CrawledPage, SimilarPages
+
+_WORD = re.compile(r"\w+")
+_RUN_WORDS = 3
+# Of a text with fewer runs of words, one word more or less changes too much.
+_LEAST_RUNS = 50
+_MOST_WORDS = 20_000
+# As many as SQLite's integers have beside their sign.
+_BITS = 63
+_PARTS = 7
+_PART_BITS = _BITS // _PARTS
+# About one run of words in twenty differs then: the share of bits is the angle between texts over half a turn.
+_MOST_APART = _PARTS - 1
+
+
+def fingerprint(text: str) -> int | None:
+    """Return 63 bits of which texts that share most runs of three words share most; None where a text is short."""
+    words = _WORD.findall(text.casefold())[:_MOST_WORDS]
+    runs = {" ".join(words[at : at + _RUN_WORDS]) for at in range(len(words) - _RUN_WORDS + 1)}
+    if len(runs) < _LEAST_RUNS:
+        return None
+    digests = b"".join(hashlib.blake2b(run.encode(), digest_size=8).digest() for run in runs)
+    bits = np.unpackbits(np.frombuffer(digests, np.uint8).reshape(-1, 8), axis=1)[:, :_BITS]
+    is_set = 2 * bits.sum(axis=0, dtype=np.int64) > len(runs)
+    return int("".join("01"[int(one)] for one in is_set), 2)
+
+
+def bits_apart(one: int, other: int) -> int:
+    """Return how many bits of two fingerprints differ."""
+    return (one ^ other).bit_count()
+
+
+class NearDuplicates:
+    """Groups the pages of one crawl; what is known lies in its state."""
+
+    def __init__(self, state: CrawlState) -> None:
+        self._state = state
+
+    def noted(self, page: CrawledPage) -> CrawledPage:
+        """Return the page with its fingerprint, noted as part of the transaction around this."""
+        known = page.fingerprint
+        found = int(known, 16) if known else fingerprint(page.text)
+        if found is None:
+            return page
+        with self._state.writing() as db:
+            db.execute("INSERT OR REPLACE INTO fingerprints VALUES (?, ?)", (page.url, found))
+        return page if known else page.model_copy(update={"fingerprint": f"{found:016x}"})
+
+    def write_groups(self, path: Path, job: JobContext) -> tuple[int, int]:
+        """Write the groups to ``path``, one a line; return how many there are, and how many pages are not the first.
+
+        The first of a group is the page with the shortest address; the others differ from it in few bits.
+        """
+        with self._state.writing() as db:
+            db.execute("DELETE FROM leaders")
+            db.execute("DELETE FROM similar")
+            for number, (url, found) in enumerate(self._state.rows(_IN_ORDER)):
+                if number % 100 == 0:
+                    job.checkpoint()
+                if (leader := self._leader(found)) is not None:
+                    db.execute("INSERT INTO similar VALUES (?, ?)", (leader, url))
+                else:
+                    parts = [(part, _part(found, part), found, url) for part in range(_PARTS)]
+                    db.executemany("INSERT INTO leaders VALUES (?, ?, ?, ?)", parts)
+        groups = 0
+        with path.open("w", encoding="utf-8") as out:
+            for (leader,) in self._state.rows("SELECT DISTINCT leader FROM similar ORDER BY leader"):
+                others = self._state.read("SELECT url FROM similar WHERE leader = ? ORDER BY url", leader)
+                urls = tuple(str(url) for (url,) in others)
+                line = SimilarPages(url=leader, pages=len(urls), similar=urls[:MAX_SIMILAR_SHOWN])
+                out.write(line.model_dump_json() + "\n")
+                groups += 1
+        return groups, self._state.number("SELECT count(*) FROM similar")
+
+    def _leader(self, found: int) -> str | None:
+        """Return the page that a group begins with and that is nearest, or None."""
+        wanted = [_part(found, part) for part in range(_PARTS)]
+        near = [
+            (bits_apart(found, other), len(url), url)
+            for other, url in self._state.read(_CANDIDATES, *wanted)
+            if bits_apart(found, other) <= _MOST_APART
+        ]
+        return min(near)[2] if near else None
+
+
+def _part(found: int, part: int) -> int:
+    return (found >> part * _PART_BITS) & ((1 << _PART_BITS) - 1)
+
+
+_IN_ORDER = "SELECT url, fingerprint FROM fingerprints ORDER BY length(url), url"
+# Each part by the index; SQLite makes no more of an OR over parts than these seven look-ups.
+_CANDIDATES = """
+SELECT fingerprint, url FROM leaders WHERE (part = 0 AND value = ?) OR (part = 1 AND value = ?)
+OR (part = 2 AND value = ?) OR (part = 3 AND value = ?) OR (part = 4 AND value = ?)
+OR (part = 5 AND value = ?) OR (part = 6 AND value = ?)
+"""
