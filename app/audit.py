@@ -26,7 +26,9 @@ class AuditQuery(Input):
     tenant: Annotated[Text, Field(min_length=1, max_length=100)] | None = Field(
         None, description="The name of the tenant that it concerned."
     )
-    who: Annotated[Text, Field(max_length=100)] | None = Field(None, description="A key's id, or `command line`.")
+    who: Annotated[Text, Field(max_length=100)] | None = Field(
+        None, description="A key's id, `command line`, or `job` and its id."
+    )
     what: Annotated[Text, Field(max_length=60)] | None = Field(None, description="Such as `limit.set`.")
     subject: Annotated[Text, Field(max_length=300)] | None = None
     since: Moment | None = Field(None, description="RFC 3339, with a zone; at or after.")
@@ -42,7 +44,7 @@ class AuditRecord(BaseModel):
 
     id: str
     at: datetime
-    who: str = Field(description="The id of the key that asked, or `command line`.")
+    who: str = Field(description="The id of the key that asked, `command line`, or `job` and its id.")
     what: str
     subject: str = Field(description="Which one it was.")
     tenant: str | None = Field(description="Whom it concerned; null: everybody.")

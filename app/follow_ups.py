@@ -17,7 +17,7 @@ from tasks.core.errors import InputRejected
 from tasks.core.follow_ups.checks import errors_in
 from tasks.core.follow_ups.places import leads_somewhere
 from tasks.core.follow_ups.plans import MOST_STEPS, Branch, Plan
-from tasks.core.follow_ups.templates import FROM, LITERAL, Hole, TemplateRefused, holes_of, items_of
+from tasks.core.follow_ups.templates import FROM, LITERAL, Hole, TemplateRefused, condition, holes_of, items_of
 from tasks.core.matching import Requires
 from tasks.core.spec import JobSpec
 from tasks.core.uploads.references import holds_uploads
@@ -79,6 +79,7 @@ class _Reading:
             self._refuse(path, "kind", _no_kind(self.at, sent.kind))
             return kept
         self._check_limits(sent, spec, path)
+        self._check_when(sent.when, path, ancestors)
         if sent.requires is not None:
             kept["requires"] = sent.requires.asked()
             self._check_requires(sent.requires, spec, path)
@@ -101,6 +102,17 @@ class _Reading:
             for refusal in exc.refusals:
                 self._refuse(path, refusal.field, refusal.message)
             return None
+
+    def _check_when(self, when: str | None, path: tuple[str, ...], ancestors: _Ancestors) -> None:
+        if when is None:
+            return
+        try:
+            [hole] = holes_of(condition(when))
+        except TemplateRefused as exc:
+            self._refuse(path, "when", exc.message)
+            return
+        if not leads_somewhere(ancestors, hole.tokens):
+            self._refuse(path, "when", _leads_nowhere(hole, ancestors))
 
     def _check_limits(self, sent: FollowUp, spec: JobSpec, path: tuple[str, ...]) -> None:
         for name, wanted, most in (

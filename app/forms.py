@@ -38,6 +38,11 @@ class FollowUp(Input):
         "ended, by JSON Pointer: of `/job`, `/request`, `/result` or `/error`, `/parent`; beside it, `default` says "
         "what stands there where there is none.",
     )
+    when: Annotated[Text, Field(max_length=500)] | None = Field(
+        None,
+        description="A JSON Pointer, as in `params`. Only if it leads to something is this started: not where there is "
+        "no such value, nor if it is null, false, zero or empty. Absent: always.",
+    )
     timeout_s: float | None = Field(None, gt=0, description="The kind's own at most.")
     max_attempts: int | None = Field(None, ge=1, description="At most the kind's own.")
     expires_in_s: float | None = Field(None, gt=0, le=_LONGEST_EXPIRY_S, description="From its own acceptance.")

@@ -76,7 +76,7 @@ def _measured(site: Path, scratch: Path, ledger: Ledger, tenant: Tenant, server:
     rows["weight"] = before | {"page_bytes_after": _release_weight(bench)}
     for name, one in {"rollback": bench, "bucket_rollback": into_bucket}.items():
         began = time.monotonic()
-        result = Rollback(one.records, one.place, one.caches)(RollbackRequest(site="docs"), one.job())
+        result = Rollback(one.records, one.place, one.memo, one.caches)(RollbackRequest(site="docs"), one.job())
         rows[name] = {"seconds": round(time.monotonic() - began, 3), "stages": result.stages}
     return rows
 

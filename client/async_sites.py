@@ -49,17 +49,23 @@ class AsyncSites:
         return await self._run(performed(sites.preview_of(site, release, expires_s), self._limits))
 
     async def publish(
-        self, folder: str | os.PathLike[str], site: str, *, on_progress: OnProgress | None = None, **params: Any
+        self,
+        folder: str | os.PathLike[str],
+        site: str,
+        *,
+        on_progress: OnProgress | None = None,
+        refresh: bool = False,
+        **params: Any,
     ) -> Sent:
         """Publish a folder, without what its ``.gitignore`` files name; return what was sent, and the job.
 
         Its files are read and packed in one go, while which nothing else of the event loop runs.
         """
-        options = self._options({"site": site})
+        options = self._options(sites.named(site, refresh=refresh))
         flow = sites.published(folder, site, params, options, on_progress=on_progress, limits=self._limits)
         return await self._run(flow)
 
-    async def roll_back(self, site: str, release: str | None = None, **params: Any) -> Job:
+    async def roll_back(self, site: str, release: str | None = None, *, refresh: bool = False, **params: Any) -> Job:
         """Submit a rollback: to the release before, or to one by its name or the beginning of it."""
-        options = self._options({"site": site})
+        options = self._options(sites.named(site, refresh=refresh))
         return await self._run(sites.rolled_back(site, release, params, options, limits=self._limits))

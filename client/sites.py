@@ -18,6 +18,7 @@ from client.limits import Limits
 from client.models import Job, Record
 from client.patience import performed
 from client.site_files import files_of, pack
+from client.site_refresh import refreshed
 from client.steps import Flow, Request
 from client.uploading import OnProgress, submitted, uploaded
 
@@ -140,23 +141,39 @@ class Sites:
         return self._run(performed(preview_of(site, release, expires_s), self._limits))
 
     def publish(
-        self, folder: str | os.PathLike[str], site: str, *, on_progress: OnProgress | None = None, **params: Any
+        self,
+        folder: str | os.PathLike[str],
+        site: str,
+        *,
+        on_progress: OnProgress | None = None,
+        refresh: bool = False,
+        **params: Any,
     ) -> Sent:
         """Publish a folder, without what its ``.gitignore`` files name; return what was sent, and the job.
 
         Args:
             on_progress: called with the bytes of the archive of missing files that the server has, and with all.
+            refresh: then take what has changed into searches and tools, as ``site_refresh.refreshed``.
             params: others of ``publishing.site``, such as ``url``, ``intent`` or ``note``.
         Raises:
             InputRejected: the folder has no file.
         """
-        options = self._options({"site": site})
+        options = self._options(named(site, refresh=refresh))
         return self._run(published(folder, site, params, options, on_progress=on_progress, limits=self._limits))
 
-    def roll_back(self, site: str, release: str | None = None, **params: Any) -> Job:
-        """Submit a rollback: to the release before, or to one by its name or the beginning of it."""
-        options = self._options({"site": site})
+    def roll_back(self, site: str, release: str | None = None, *, refresh: bool = False, **params: Any) -> Job:
+        """Submit a rollback: to the release before, or to one by its name or the beginning of it.
+
+        Args:
+            refresh: as for ``publish``.
+        """
+        options = self._options(named(site, refresh=refresh))
         return self._run(rolled_back(site, release, params, options, limits=self._limits))
+
+
+def named(site: str, *, refresh: bool) -> SubmitOptions:
+    """Return the options of a job that is about a site."""
+    return {"site": site, "on_success": refreshed()} if refresh else {"site": site}
 
 
 def all_sites() -> Call[Sequence[Site]]:

@@ -41,6 +41,7 @@ if [ "$profile" = dev ]; then
   want postgresql has_postgres
   want nginx-light has_nginx
   want varnish has_varnish
+  want rsync has rsync
   want openssl has openssl
   want git has git
 fi

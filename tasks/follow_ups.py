@@ -16,7 +16,7 @@ from tasks.core.callbacks.records import OwnCallback, Webhook
 from tasks.core.clock import now
 from tasks.core.errors import AppError, InputRejected, LedgerUnavailable
 from tasks.core.follow_ups.plans import BRANCH_OF, Branch, Plan
-from tasks.core.follow_ups.templates import TemplateRefused, document_of, filled, generations
+from tasks.core.follow_ups.templates import TemplateRefused, condition, document_of, filled, generations
 from tasks.core.ids import new_id
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import follow_ups, queries
@@ -54,6 +54,9 @@ def _settle(kernel: Kernel, specs: Mapping[str, JobSpec], found: Due) -> None:
         follow_ups.note_skipped(kernel.ledger, found)
         return
     try:
+        if not _is_wanted(kernel, found, step):
+            follow_ups.note_skipped(kernel.ledger, found)
+            return
         _start(kernel, specs, found, branch, step)
     except LedgerUnavailable:
         raise
@@ -91,6 +94,15 @@ def _start(kernel: Kernel, specs: Mapping[str, JobSpec], found: Due, branch: Bra
             branch=branch.value,
             correlation_id=job.correlation_id,
         )
+
+
+def _is_wanted(kernel: Kernel, found: Due, step: dict[str, Any]) -> bool:
+    """Tell whether what the step's ``when`` leads to is something."""
+    if step.get("when") is None:
+        return True
+    template = condition(step["when"])
+    document = _document(kernel, found.job, found.link.parent_id, generations(template))
+    return bool(filled(template, document))
 
 
 def _request(kernel: Kernel, spec: JobSpec, found: Due, step: dict[str, Any]) -> BaseModel:

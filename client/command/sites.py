@@ -8,11 +8,18 @@ from client.command.exits import Exit
 from client.command.follow import follow, wait
 from client.command.jobs import pass_session, wait_option
 from client.command.plain import moment, size
+from client.command.published import differing, told
 from client.command.sending import bar
 from client.command.session import Session, json_flag
 from client.models import Job
 
 site_option = click.option("--site", required=True, help="What the site is called: small letters, digits and dashes.")
+refresh_option = click.option(
+    "--refresh",
+    "is_refreshed",
+    is_flag=True,
+    help="Then crawl exactly the pages that changed, keep them for searches, and find the tools of changed forms.",
+)
 follow_option = click.option("--follow", "is_followed", is_flag=True, help="Show progress and logs until the end.")
 
 
@@ -22,8 +29,17 @@ follow_option = click.option("--follow", "is_followed", is_flag=True, help="Show
 @click.option("--address", "url", help="Where visitors find it; then it is verified there, and gets a sitemap.")
 @click.option("--preview", "is_preview", is_flag=True, help="Keep it, and make it live later (switchyard rollback).")
 @click.option("--browser", "is_opened", is_flag=True, help="Once live, open it in a browser; take it back on errors.")
+@click.option("--images", "has_images", is_flag=True, help="Offer pictures in several widths, as AVIF and WebP, too.")
+@click.option(
+    "--refuse",
+    "refused",
+    multiple=True,
+    metavar="FAULT",
+    help="Do not publish where this is found, such as broken_link (repeatable; else: secret).",
+)
 @click.option("--note", help="What it is, such as a commit.")
 @click.option("--by", help="Who or what publishes.")
+@refresh_option
 @follow_option
 @wait_option
 @json_flag
@@ -37,8 +53,11 @@ def publish(
     url: str | None,
     is_preview: bool,
     is_opened: bool,
+    has_images: bool,
+    refused: tuple[str, ...],
     note: str | None,
     by: str | None,
+    is_refreshed: bool,
     is_followed: bool,
     wait_s: float | None,
 ) -> Exit:
@@ -47,11 +66,17 @@ def publish(
     What .gitignore files name stays out, and only what the server lacks is sent. Without --follow or --wait it prints
     the job's id.
     """
-    given = {"url": url, "note": note, "by": by, "intent": "preview" if is_preview else None}
+    given: dict[str, Any] = {"url": url, "note": note, "by": by, "intent": "preview" if is_preview else None}
     given["smoke"] = "browser" if is_opened else None
+    options: dict[str, Any] = ({"images": {}} if has_images else {}) | ({"refuse": refused} if refused else {})
+    given["options"] = options or None
     with session.client() as client, bar(site) as tell:
         sent = client.sites.publish(
-            folder, site, on_progress=tell, **{name: value for name, value in given.items() if value is not None}
+            folder,
+            site,
+            on_progress=tell,
+            refresh=is_refreshed,
+            **{name: value for name, value in given.items() if value is not None},
         )
     if not session.as_json:
         click.echo(f"{sent.files} files, {sent.missing} to send, {size(sent.sent_bytes)} packed", err=True)
@@ -62,27 +87,41 @@ def publish(
 @click.argument("site")
 @click.option("--to", "release", help="A release by the beginning of its name; else the one that was live before.")
 @click.option("--by", help="Who or what asks.")
+@refresh_option
 @follow_option
 @wait_option
 @json_flag
 @pass_session
 def rollback(
-    session: Session, /, site: str, *, release: str | None, by: str | None, is_followed: bool, wait_s: float | None
+    session: Session,
+    /,
+    site: str,
+    *,
+    release: str | None,
+    by: str | None,
+    is_refreshed: bool,
+    is_followed: bool,
+    wait_s: float | None,
 ) -> Exit:
     """Make an earlier release of SITE live again, or a preview."""
     params: dict[str, Any] = {} if by is None else {"by": by}
     with session.client() as client:
-        job = client.sites.roll_back(site, release, **params)
+        job = client.sites.roll_back(site, release, refresh=is_refreshed, **params)
     return _finish(session, job, is_followed=is_followed, wait_s=wait_s)
 
 
 @click.command()
 @click.argument("site")
+@click.option("--diff", "compared", nargs=2, metavar="OLD NEW", help="Tell what differs between two of them instead.")
 @json_flag
 @pass_session
-def releases(session: Session, /, site: str) -> Exit:
+def releases(session: Session, /, site: str, *, compared: tuple[str, str] | None) -> Exit:
     """List the releases of SITE that can be made live again, newest first."""
     with session.client() as client:
+        if compared is not None:
+            diff = client.sites.diff(site, *compared)
+            session.show(diff, "\n".join(differing(diff)))
+            return Exit.OK
         found = client.sites.releases(site)
     columns = {
         "release": lambda one: one.release[:12],
@@ -136,9 +175,12 @@ def sites(session: Session, /) -> Exit:
 
 
 def _finish(session: Session, job: Job, *, is_followed: bool, wait_s: float | None) -> Exit:
-    if is_followed:
-        return follow(session, job.id, limit_s=wait_s)
-    if wait_s is not None:
-        return wait(session, job.id, limit_s=wait_s)
-    session.show(job, job.id)
-    return Exit.OK
+    if not is_followed and wait_s is None:
+        session.show(job, job.id)
+        return Exit.OK
+    code = (follow if is_followed else wait)(session, job.id, limit_s=wait_s)
+    if code is Exit.OK and not session.as_json:
+        with session.client() as client:
+            result = client.job(job.id).result
+        click.echo("\n".join(told(result or {})))
+    return code

@@ -23,6 +23,7 @@ VALUE_NAME: Literal["value.json"] = "value.json"
 MAX_TOOLS = 100
 DAY_S = 86_400
 MAX_PAGES = 100
+MAX_URLS = MAX_PAGES - 1
 # A result is read whole by every poll; what is beyond this is in an artifact.
 MAX_INLINE_BYTES = 160 * 1024
 MAX_NOTES = 100
@@ -123,6 +124,12 @@ class SiteRequest(_Discovery):
         f"cut at {MAX_GOAL_CHARS} characters.",
     )
     max_tools: ToolCount = Field(10, description="Tools returned at most; a fraction is floored.")
+    urls: Annotated[tuple[WebURL, ...], Field(max_length=MAX_URLS)] | None = Field(
+        None,
+        description="Besides `url`, look at these pages of its site and at nothing else: no link is followed, and "
+        "`max_pages` and `max_depth` do not count. What was found on one of them before, and is there no more, is "
+        "gone. Null: the site.",
+    )
 
 
 class ToolRequest(_Discovery):
@@ -201,8 +208,8 @@ class Skipped(Contract):
     name: str = Field(max_length=2048)
     reason: str = Field(
         max_length=100,
-        description="`failed`, `robots`, `other_site`, `max_pages`, `max_cost`, `max_tools`, `not_html`, `unsafe`, "
-        "`duplicate`, `low_confidence`, `too_slow` …",
+        description="`failed`, `gone`, `robots`, `other_site`, `max_pages`, `max_cost`, `max_tools`, `not_html`, "
+        "`unsafe`, `duplicate`, `low_confidence`, `too_slow` …",
     )
     message: str = Field("", max_length=500)
 

@@ -132,10 +132,12 @@ def _charge(kernel: Kernel, job: JobContext, cost: Cost, method: str) -> None:
     costs.keep(kernel.ledger, job.id, fence=job.fence, method=method, amount=cost.total, budget=budget)
 
 
-def _record(kernel: Kernel, job: JobContext, site: str, tools: Sequence[Tool], is_whole: bool) -> None:
+def _record(kernel: Kernel, job: JobContext, site: str, tools: Sequence[Tool], all_of: frozenset[str] | None) -> None:
     from tasks.discovery.store.recording import record_discovery  # noqa: PLC0415  # stores load on the first job
 
-    record_discovery(kernel.ledger, job.id, job.fence, site=site, tools=tools, is_whole=is_whole)
+    record_discovery(
+        kernel.ledger, job.id, job.fence, site=site, tools=tools, is_whole=all_of is None, pages=all_of or ()
+    )
 
 
 def _stored(kernel: Kernel, job: JobContext, tool_id: str) -> "StoredTool":

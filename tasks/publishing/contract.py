@@ -15,12 +15,14 @@ ROLLBACK = "publishing.rollback"
 PURGE = "publishing.purge"
 SITE_PUBLISHED = "site.published"
 """The domain event at the end of both: site, job_id, release, previous, url, cause (``publish`` or ``rollback``),
-added, changed, removed (counts) and paths (of what is new, changed or gone, at most 100; the rest in the artifact)."""
+added, changed, removed, forms_changed (counts) and paths (of what is new, changed or gone, at most 100; the rest in
+the artifact)."""
 CHANGES_NAME = "changes.json"
 CHECKS_NAME = "checks.json"
 MAX_FINDINGS = 50
 MAX_URLS_TOLD = 1000
 MAX_URLS_BYTES = 64 * 1024
+MAX_FORM_URLS = 99
 DAY_S = 86_400
 
 SiteName = Annotated[
@@ -39,6 +41,14 @@ ChangedURLs = Annotated[
     ),
 ]
 RemovedURLs = Annotated[_URLs | None, Field(description="Addresses of pages that are gone; null as above.")]
+FormURLs = Annotated[
+    _URLs | None,
+    Field(
+        description="Addresses of pages whose forms are new, others or gone. Null: the site's address is not known, or "
+        f"they are more than {MAX_FORM_URLS}."
+    ),
+]
+FormsChanged = Annotated[int, Field(ge=0, description="Pages whose forms are new, others or gone.")]
 
 
 class Stage(StrEnum):
@@ -87,6 +97,23 @@ class FilesSource(Contract):
     )
 
 
+class ImageOptions(Contract):
+    """Smaller copies of the pictures that pages show; a browser takes the one that suits its screen."""
+
+    widths: Annotated[tuple[Annotated[int, Field(ge=16, le=8192)], ...], Field(min_length=1, max_length=8)] = Field(
+        (480, 960, 1920), description="In pixels; and a picture's own width, in other formats. None is made larger."
+    )
+    formats: Annotated[tuple[Literal["avif", "webp"], ...], Field(min_length=1, max_length=2)] = Field(
+        ("avif", "webp"), description="The first that a browser can show is taken."
+    )
+    quality: int = Field(70, ge=1, le=100, description="By the scale of the encoders; 100 is the best.")
+    sizes: str = Field(
+        "100vw",
+        pattern=r"^[^<>\"&]{1,200}$",
+        description="How wide pages show pictures (HTML's `sizes`), where an `img` has neither `sizes` nor `width`.",
+    )
+
+
 class PublishOptions(Contract):
     """What is done to the files, and what ends the publication. The defaults suit nearly every site."""
 
@@ -97,6 +124,11 @@ class PublishOptions(Contract):
         True,
         description="Add what is missing: `sitemap.xml`, `robots.txt`, `404.html`, `actions.json`, speculation rules "
         "and preload hints.",
+    )
+    images: ImageOptions | None = Field(
+        None,
+        description="Offer JPEG and PNG pictures of pages in several widths and formats, too: each `img` gets a "
+        "`picture` around it. Null: they stay as they are.",
     )
     refuse: Annotated[tuple[Fault, ...], Field(max_length=len(Fault))] = Field(
         (Fault.SECRET,), description="Findings that end the publication before anything is live; others are told."
@@ -174,9 +206,12 @@ class SiteResult(Contract):
     removed: Count
     changed_urls: ChangedURLs = None
     removed_urls: RemovedURLs = None
+    forms_changed: FormsChanged = 0
+    form_urls: FormURLs = None
     uploaded_files: Count = Field(description="Contents that the place did not have, compressed forms among them.")
     uploaded_bytes: Count
     generated: tuple[str, ...] = Field(max_length=20, description="Files that were missing and were made.")
+    image_copies: Count = Field(0, description="Smaller copies of pictures that pages offer.")
     faults: dict[Fault, Count] = Field(description="How many of each were found.")
     findings: Annotated[tuple[Finding, ...], Field(max_length=MAX_FINDINGS)] = Field(
         description=f"The first {MAX_FINDINGS}; all are in the artifact `{CHECKS_NAME}`."
@@ -192,11 +227,14 @@ class RollbackResult(Contract):
     site: SiteName
     release: ReleaseName
     previous: ReleaseName | None = Field(description="What was live before this.")
+    url: str | None = Field(None, max_length=2048, description="Where visitors find the site; null: nobody knows.")
     added: Count
     changed: Count
     removed: Count
     changed_urls: ChangedURLs = None
     removed_urls: RemovedURLs = None
+    forms_changed: FormsChanged = 0
+    form_urls: FormURLs = None
     verified: Count
     stages: dict[Stage, Seconds]
 

@@ -1,8 +1,9 @@
 """A release as it is recorded: what the engine tells and the store keeps. Light: the web process loads this."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from tasks.publishing.manifest import Manifest
@@ -62,6 +63,17 @@ class Site:
     updated_at: datetime
 
 
+class Act(StrEnum):
+    """What makes another release live, as the book of changes calls it."""
+
+    PUBLISHED = "site.published"
+    ROLLED_BACK = "site.rolled_back"
+    TAKEN_BACK = "site.taken_back"
+    """A release that did not verify; what was live before is live again."""
+    FOUND = "site.found_live"
+    """It was live before the ledger knew: whoever made it so died before that could be noted."""
+
+
 class Owner(Protocol):
     """Of a job: who it is, and which of its claims."""
 
@@ -95,8 +107,16 @@ class Records(Protocol):
     def keep(self, job: Owner, facts: ReleaseFacts) -> None:
         """Keep a release; the same bytes again are the same release."""
 
-    def mark_live(self, job: Owner, site: str, release: str) -> None:
-        """Note that the release is live, and what was live before as the previous one. Again is harmless."""
+    def mark_live(self, job: Owner, site: str, release: str, act: Act) -> None:
+        """Note that the release is live, what was live before as the previous one, and both in the book of changes.
+        Again is harmless.
+        """
+
+    def take_back(self, job: Owner, site: str, release: str, *, previous: str | None) -> None:
+        """Note that the release is live again, as ``mark_live`` does; ``previous`` is what was live before it."""
+
+    def note_purge(self, job: Owner, site: str, *, urls: int, tags: Sequence[str]) -> None:
+        """Write into the book of changes that caches were made to forget so many addresses, and these tags."""
 
     def note_stages(self, job: Owner, site: str, release: str, stages: Mapping[str, float]) -> None:
         """Note how long making the release took."""

@@ -63,7 +63,7 @@ def _load_rollback(kernel: Kernel) -> Engine[Any]:
     from tasks.publishing.engine.rollback import Rollback  # noqa: PLC0415  # as above
     from tasks.publishing.store.records import LedgerRecords  # noqa: PLC0415  # as above
 
-    return Rollback(LedgerRecords(kernel.ledger), partial(_place, kernel), _caches(kernel))
+    return Rollback(LedgerRecords(kernel.ledger), partial(_place, kernel), partial(_memo, kernel), _caches(kernel))
 
 
 def _load_purge(kernel: Kernel) -> Engine[Any]:

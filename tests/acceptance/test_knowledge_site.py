@@ -8,24 +8,13 @@ import pytest
 
 from client import Job, Switchyard
 from client.command import main
+from client.site_refresh import refreshed
 from tests.acceptance.conftest import Yard
 from tests.acceptance.site import Site
 from tests.integration.processes import await_true
 from tests.publishing.bench import PAGE, tarred
 
-THEN_CRAWLED = {
-    "kind": "crawling.site",
-    "params": {"url": {"$from": "/result/url"}, "urls": {"$from": "/result/changed_urls"}, "delay_s": 0.0},
-    "on_success": {
-        "kind": "knowledge.update",
-        "params": {
-            "crawl_job_id": {"$from": "/job/id"},
-            "site": {"$from": "/parent/result/site"},
-            "delete": {"$from": "/parent/result/removed_urls", "default": []},
-        },
-    },
-}
-
+FORM = "<form action=/say method=post><label>Message <input name=message></label><button>Send</button></form>"
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("yard")]
 
 
@@ -61,14 +50,18 @@ def test_a_crawled_site_is_asked(client: Switchyard, site: Site) -> None:
 
 
 def test_what_a_publication_changes_is_crawled_and_known(client: Switchyard, yard: Yard, site: Site) -> None:
-    """Exactly the pages that changed are fetched and kept; those that are gone go: a chain of three jobs."""
+    """Exactly the pages that changed are fetched and kept; those that are gone go; new forms become tools."""
 
     def publish(files: dict[str, str]) -> tuple[Job, Job, Job]:
         upload = client.upload(tarred(files), name="site.tar")
         params = {"site": "docs-known", "source": upload.ref, "url": f"{site.url}docs/", "options": {"minify": False}}
-        published = client.run("publishing.site", params, on_success=THEN_CRAWLED, run_timeout_s=90)
+        published = client.run("publishing.site", params, on_success=refreshed(delay_s=0.0), run_timeout_s=90)
         crawled = followed(client, published)
         return published, crawled, followed(client, crawled)
+
+    def told(job: Job) -> str | None:
+        link = client.job(job.id).follow_up
+        return link and link.state
 
     site.docs = lambda: next((yard.state_dir / "sites").glob("*/docs-known/live"))
     pages = {f"{name}.html": PAGE.format(name) for name in ("index", "other", "third")}
@@ -76,8 +69,9 @@ def test_what_a_publication_changes_is_crawled_and_known(client: Switchyard, yar
     assert first.result is not None
     assert known.result is not None
     assert (3, "listed", 3) == (first.result["pages_ok"], first.result["stopped_by"], known.result["added"])
+    await_true(lambda: told(known) == "skipped", what="no page has a form")
     del pages["third.html"]
-    published, second, known = publish(pages | {"other.html": PAGE.format("another")})
+    published, second, known = publish(pages | {"other.html": PAGE.format(f"another {FORM}")})
     assert published.result is not None
     assert ([f"{site.url}docs/other.html"], [f"{site.url}docs/third.html"]) == (
         published.result["changed_urls"],
@@ -90,7 +84,14 @@ def test_what_a_publication_changes_is_crawled_and_known(client: Switchyard, yar
         *(known.result[name] for name in ("added", "changed", "deleted")),
     )
     assert published.id == known.chain_id
-    assert ["publishing.site", "crawling.site", "knowledge.update"] == [one.kind for one in client.chain(known.id).jobs]
+    found = followed(client, known).result
+    assert found is not None
+    assert [f"{site.url}docs/", f"{site.url}docs/other.html"] == [page["url"] for page in found["pages"]]
+    assert [f"{site.url}docs/other.html"] == published.result["form_urls"]
+    assert [["message"]] == [[*tool["inputSchema"]["properties"]] for tool in found["tools"]]
+    assert ["publishing.site", "crawling.site", "knowledge.update", "discovery.site"] == [
+        one.kind for one in client.chain(known.id).jobs
+    ]
 
 
 def followed(client: Switchyard, job: Job) -> Job:

@@ -128,6 +128,8 @@ def test_a_job_without_follow_ups_is_its_own_chain(alice: Caller) -> None:
         ({"on_success": STEP | {"params": {"message": {"$from": "/result/massage"}}}}, "on_success.params.message"),
         ({"on_success": STEP | {"params": {"message": {"$from": "x"}}}}, "on_success.params.message.$from"),
         ({"on_success": STEP | {"params": {"message": {"$from": "/parent/job/id"}}}}, "on_success.params.message"),
+        ({"on_success": STEP | {"when": "/result/massage"}}, "on_success.when"),
+        ({"on_success": STEP | {"when": "result"}}, "on_success.when"),
         ({"on_failure": STEP}, "on_failure.params.message"),
         ({"on_failure": {"kind": "maintenance.ping", "timeout_s": 1e6}}, "on_failure.timeout_s"),
         ({"on_failure": {"kind": "maintenance.ping", "max_attempts": 99}}, "on_failure.max_attempts"),

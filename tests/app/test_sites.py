@@ -13,6 +13,7 @@ from tasks.core.clock import now
 from tasks.core.ledger.tenants import Tenant
 from tasks.publishing.engine.places.folder import FolderPlace
 from tasks.publishing.manifest import Stored
+from tasks.publishing.release import Act
 from tasks.publishing.sources import SourceStore
 from tasks.publishing.store.records import LedgerRecords
 from tests.app.conftest import Caller
@@ -31,7 +32,7 @@ def published(services: Services, alice: Caller) -> None:
     records, job = LedgerRecords(ledger), running(ledger, Tenant(alice.tenant_id, ""))
     for manifest in (ONE, TWO):
         records.keep(job, release_facts("docs", manifest, note="n"))
-        records.mark_live(job, "docs", manifest.release)
+        records.mark_live(job, "docs", manifest.release, Act.PUBLISHED)
     records.keep(job, release_facts("docs", THREE, is_preview=True))
 
 

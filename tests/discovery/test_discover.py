@@ -71,6 +71,7 @@ class Bench:
     sources: tuple[Any, ...] = (find_search, find_messages)
     session: dict[str, Any] = field(default_factory=dict)
     tools: list[Tool] = field(default_factory=list)
+    pages: list[frozenset[str] | None] = field(default_factory=list)
     model: LanguageModel | None = None
     proving: Proving | None = None
 
@@ -84,8 +85,11 @@ class Bench:
             model=self.model,
         )
 
-    def _record(self, _job: object, site: str, tools: Sequence[Tool], is_whole: bool) -> None:  # as it is called
-        self.recorded.append((site, [one.name for one in tools], is_whole))
+    def _record(
+        self, _job: object, site: str, tools: Sequence[Tool], all_of: frozenset[str] | None
+    ) -> None:  # as it is called
+        self.pages.append(all_of)
+        self.recorded.append((site, [one.name for one in tools], all_of is None))
         self.tools += tools
 
     def discover(self, **changes: Any) -> SiteResult:
@@ -183,6 +187,21 @@ def test_a_site_that_was_seen_whole_is_recorded_as_such(bench: Bench) -> None:
     bench.discover(max_pages=2)
     bench.discover(max_pages=50, max_depth=1)
     assert [True, False, False, False] == [whole for _, _, whole in bench.recorded]
+
+
+def test_only_pages_that_are_named_are_looked_at(bench: Bench) -> None:
+    """And the first one; of what is not there, and of nothing else, it is known that its tools are gone."""
+    origin = bench.shop.origin
+    named = [f"{origin}/contact", f"{origin}/was", f"{origin}/private/x", "http://elsewhere.test/", f"{origin}/#top"]
+    result = bench.discover(urls=named, max_pages=1)
+    assert [f"{origin}/", f"{origin}/contact"] == [page.url for page in result.pages]
+    assert {("page", "gone"), ("link", "robots"), ("link", "other_site")} == skipped(result)
+    assert (["search", "send_message"], False) == bench.recorded[0][1:]
+    assert {f"{origin}/", f"{origin}/contact", f"{origin}/was"} == bench.pages[0]
+    bench.shop.statuses["/contact"] = 500
+    assert 1 == len(bench.discover(urls=named).pages)
+    assert not bench.pages[1], "who knows what would have been there"
+    assert 1 == len(bench.discover(urls=[]).pages)
 
 
 def test_robots_that_cannot_be_read_keep_it_to_the_start_page(bench: Bench) -> None:

@@ -1,5 +1,6 @@
 """Tools, and discoveries and runs of them, for tests of what is around them."""
 
+from collections.abc import Collection
 from typing import Any
 
 from tasks.core.ledger import Ledger
@@ -47,11 +48,18 @@ def a_tool(name: str = "search_products", **changes: Any) -> Tool:
     return Tool(**(values | changes))
 
 
-def record(ledger: Ledger, tenant: Tenant, *tools: Tool, is_whole: bool = True, job: Job | None = None) -> Diff:
+def record(
+    ledger: Ledger,
+    tenant: Tenant,
+    *tools: Tool,
+    is_whole: bool = True,
+    pages: Collection[str] = (),
+    job: Job | None = None,
+) -> Diff:
     """Record a discovery of ``SITE``, or of the tools' own site, by a running job, a new one unless it is given."""
     job = job or running(ledger, tenant)
     site = tools[0].site if tools else SITE
-    return record_discovery(ledger, job.id, job.fence, site=site, tools=tools, is_whole=is_whole)
+    return record_discovery(ledger, job.id, job.fence, site=site, tools=tools, is_whole=is_whole, pages=pages)
 
 
 def ran(

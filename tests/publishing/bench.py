@@ -131,7 +131,7 @@ class Bench:
     def roll_back(self, job: FakeJob | None = None, **request: Any) -> RollbackResult:
         """Roll ``docs`` back."""
         job = job or self.job()
-        result = Rollback(self.records, self.place, self.caches)(
+        result = Rollback(self.records, self.place, self.memo, self.caches)(
             RollbackRequest.model_validate({"site": "docs"} | request), job
         )
         self.end(job)

@@ -38,6 +38,18 @@ def found(folder: Path, files: dict[str, str | bytes], *, prefix: str = "/") -> 
         "glpat-" + "abcde12345" * 2,
         "xoxb-" + "1234567890-abcdefghij1234567890",
         "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc",
+        '{"private_key": "' + KEY.format("", BODY).replace("\n", "\\n") + '"}',
+        "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n" + BODY,
+        "https://hooks.slack.com/services/" + "T0A1B2C3D/B0A1B2C3D/" + "a1B2c3D4" * 3,
+        "sk-ant-" + "api03-" + "aB3_" * 22,
+        "sk-proj-" + "aB3_" * 6 + "T3BlbkFJ" + "aB3_" * 6,
+        "npm_" + "a1B2" * 9,
+        "pypi-AgEI" + "cHlwaS5vcmc" * 6,
+        "SG." + "a1" * 11 + "." + "b2" * 21 + "c",
+        "GOCSPX-" + "a1B2" * 7,
+        "dop_v1_" + "0a1b2c3d" * 8,
+        "hvs." + "aB3_" * 25,
+        "SWITCHYARD_API_KEY=sy_" + "aB3" * 14 + "c",
     ],
 )
 def test_a_secret_is_found_wherever_it_is(tmp_path: Path, text: str) -> None:
@@ -53,6 +65,10 @@ def test_a_secret_is_found_wherever_it_is(tmp_path: Path, text: str) -> None:
         "AKIAIOSFODNN7EXAMPLE",
         "ghp_short",
         "sk_test_4eC39HqLyjWDarjtT1zdp7dc",
+        "sk-ant-api03-your-key",
+        "npm_config_registry",
+        "MSG.id and SG.x.y",
+        "https://hooks.slack.com/services/T.../B.../...",
     ],
 )
 def test_what_documentation_shows_is_no_secret(tmp_path: Path, text: str) -> None:
@@ -62,7 +78,10 @@ def test_what_documentation_shows_is_no_secret(tmp_path: Path, text: str) -> Non
 
 def test_names_that_are_never_meant_for_visitors_are_found(tmp_path: Path) -> None:
     """Whatever they hold."""
-    assert [(Fault.SECRET, "id_rsa"), (Fault.SECRET, "sub/.env")] == found(tmp_path, {"sub/.env": "", "id_rsa": ""})
+    names = (".aws/credentials", ".env.production", "Store.P12", "id_rsa", "sub/.env", "wp-config.php")
+    assert [(Fault.SECRET, name) for name in names] == found(tmp_path, dict.fromkeys(names, ""))
+    shown = (".env.example", "ssh/index.md", "environment.env.html.txt")
+    assert [] == found(tmp_path, dict.fromkeys(shown, ""))
 
 
 def test_links_resolve_as_a_web_server_would(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tasks.core.errors import JobSuperseded
+from tasks.core.ledger.audit import Wanted, entries
 from tasks.publishing.contract import Fault, SiteRequest, Stage
 from tasks.publishing.engine.announcing import page_urls
 from tasks.publishing.engine.archives import ArchiveRefused
@@ -219,7 +220,7 @@ class Spoiling(FolderPlace):
 def test_a_release_that_does_not_verify_is_taken_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was live before is live again, in the place and in the records; the job fails and says so."""
     monkeypatch.setattr("tasks.publishing.engine.verifying._PATIENCE_S", 0.3)
-    first = bench.publish()
+    zeroth, first = bench.publish(SITE | {"new.html": PAGE.format("Zeroth")}), bench.publish()
     before = bench.tree()
     bench.place_type = Spoiling
     job = bench.job()
@@ -228,8 +229,11 @@ def test_a_release_that_does_not_verify_is_taken_back(bench: Bench, monkeypatch:
     assert before == bench.tree()
     site = bench.records.site(job, "docs")
     assert site is not None
-    assert first.release == site.live
+    assert (first.release, zeroth.release) == (site.live, site.previous), "nobody goes back to what failed"
     assert [] == job.emissions.emitted
+    written = [(one.what, one.details["after"]) for one in entries(bench.ledger, Wanted(subject="docs"), limit=2)]
+    assert ("site.taken_back", first.release) == written[0]
+    assert "site.published" == written[1][0]
     bench.end(job)
     bench.place_type = FolderPlace
     assert first.release == bench.publish(CHANGED).previous, "a later job goes on"

@@ -62,3 +62,11 @@ def test_what_is_wrong_in_a_browser_is_taken_back(bench: Bench, origin: str, bro
             bench.publish(well | {name: wrong}, job(), smoke="browser")
         assert "is live again" in failed.value.message
         assert first.release == bench.place().pointer().release
+    loads = "<title>x</title><script>fetch('style.css?1'); fetch('style.css?2')</script>"
+    # The page, what its script asks for, and the rules that its header names.
+    options = {"refuse": ["heavy_page"], "max_page_requests": 3}
+    with pytest.raises(VerificationFailed, match="in 4 requests, over"):
+        bench.publish(SITE | {"index.html": loads}, job(), smoke="browser", options=options)
+    done = job()
+    bench.publish(SITE | {"index.html": loads}, done, smoke="browser")
+    assert any("index.html: 4 requests" in line for line in done.lines), done.lines

@@ -3,9 +3,10 @@
 import pytest
 
 from tasks.core.errors import JobSuperseded, NotFound
-from tasks.core.ledger import Ledger, transitions
+from tasks.core.ledger import Ledger, audit, transitions
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
 from tasks.core.records import Cause, Job, JobState
+from tasks.publishing.release import Act
 from tasks.publishing.store import sites as stored_sites
 from tasks.publishing.store.actions import actions_of
 from tasks.publishing.store.records import LedgerRecords
@@ -62,7 +63,9 @@ def test_who_lost_the_job_loses_the_site(ledger: Ledger) -> None:
     for act in (
         lambda: records.take_turn(zombie, "docs"),
         lambda: records.keep(zombie, release_facts("docs")),
-        lambda: records.mark_live(zombie, "docs", "a" * 64),
+        lambda: records.mark_live(zombie, "docs", "a" * 64, Act.PUBLISHED),
+        lambda: records.take_back(zombie, "docs", "a" * 64, previous=None),
+        lambda: records.note_purge(zombie, "docs", urls=1, tags=()),
         lambda: records.note_stages(zombie, "docs", "a" * 64, {}),
         lambda: records.forget(zombie, "docs", ["a" * 64]),
     ):
@@ -78,11 +81,11 @@ def test_live_and_previous_follow_what_is_made_live(ledger: Ledger) -> None:
     job = running(ledger, tenant)
     one, two = manifest_of(index="one"), manifest_of(index="two")
     records.keep(job, release_facts("docs", one))
-    records.mark_live(job, "docs", one.release)
+    records.mark_live(job, "docs", one.release, Act.PUBLISHED)
     records.keep(job, release_facts("docs", two, is_preview=True))
     assert [True, False] == [found.is_preview for found in records.kept(job, "docs")]
     for _ in range(2):
-        records.mark_live(job, "docs", two.release)
+        records.mark_live(job, "docs", two.release, Act.PUBLISHED)
         site = records.site(job, "docs")
         assert site is not None
         assert (two.release, one.release) == (site.live, site.previous)
@@ -95,6 +98,34 @@ def test_live_and_previous_follow_what_is_made_live(ledger: Ledger) -> None:
     assert 2 == len(records.kept(job, "docs")), "live and previous stay"
 
 
+def test_what_goes_live_is_in_the_book_of_changes(ledger: Ledger) -> None:
+    """Once, with what was live before; by which job, and who that said it was."""
+    tenant, records = a_tenant(ledger), LedgerRecords(ledger)
+    job = running(ledger, tenant, request={"by": "carol"})
+    one, two = manifest_of(index="one"), manifest_of(index="two")
+    for manifest in (one, two):
+        records.keep(job, release_facts("docs", manifest))
+        for _ in range(2):
+            records.mark_live(job, "docs", manifest.release, Act.PUBLISHED)
+    records.take_back(job, "docs", one.release, previous=None)
+    records.note_purge(job, "docs", urls=3, tags=("docs",))
+    site = records.site(job, "docs")
+    assert site is not None
+    assert (one.release, None) == (site.live, site.previous)
+    found = audit.entries(ledger, audit.Wanted(tenant_id=tenant.id, subject="docs"), limit=10)
+    assert {(f"job {job.id}", "carol")} == {(entry.who, entry.details["by"]) for entry in found}
+    assert [
+        ("site.purged", None, None),
+        ("site.taken_back", two.release, one.release),
+        ("site.published", one.release, two.release),
+        ("site.published", None, one.release),
+    ] == [(entry.what, entry.details.get("before"), entry.details.get("after")) for entry in found]
+    assert {"urls": 3, "tags": ["docs"], "by": "carol"} == found[0].details
+    records.mark_live(job, "docs", two.release, Act.FOUND)
+    (entry,) = audit.entries(ledger, audit.Wanted(what="site.found_live"), limit=1)
+    assert {"before": one.release, "after": two.release} == entry.details, "who did it is not known"
+
+
 def test_the_front_door_reads_what_jobs_wrote(ledger: Ledger) -> None:
     """A tenant's own; a manifest by the beginning of its release's name."""
     tenant, records = a_tenant(ledger), LedgerRecords(ledger)
@@ -102,7 +133,7 @@ def test_the_front_door_reads_what_jobs_wrote(ledger: Ledger) -> None:
     one, two = manifest_of(index="one"), manifest_of(index="two", other="three")
     for manifest in (one, two):
         records.keep(job, release_facts("docs", manifest))
-    records.mark_live(job, "docs", two.release)
+    records.mark_live(job, "docs", two.release, Act.PUBLISHED)
     (summary,) = stored_sites.list_sites(ledger, tenant.id)
     assert ("docs", 2) == (summary.site.name, summary.kept)
     assert summary.live is not None

@@ -65,6 +65,11 @@ def filled(template: object, document: Mapping[str, Any]) -> Any:
     return _put(template, (), lambda hole: _value_for(hole, document))
 
 
+def condition(pointer: str) -> dict[str, Any]:
+    """Return the template of a value that need not be there: null stands in for it."""
+    return {FROM: pointer, DEFAULT: None}
+
+
 def with_nulls(template: object) -> Any:
     """Return the template with null in each hole."""
     return _put(template, (), lambda _hole: None)

@@ -65,7 +65,7 @@ def write_down(
 
     Args:
         tenant_id: whom it concerns; None: everybody.
-        who: the id of the key that asked, or ``COMMAND_LINE``.
+        who: the id of the key that asked, ``COMMAND_LINE``, or ``job`` and its id.
         what: ``noun.verb``, in the past: ``limit.set``.
         subject: which one it was.
         details: what is to be known of it, as JSON: ``before`` and ``after`` where something was changed.

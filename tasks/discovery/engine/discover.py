@@ -50,8 +50,8 @@ from tasks.discovery.tool import Source, Tool
 OpenSession = Callable[[JobContext, str], StorageState]
 # Notes what a job has cost, and how it went about it.
 Charge = Callable[[JobContext, Cost, str], None]
-# Hands tools to the registry: the job, the site, its tools, and whether these are all that it has.
-Record = Callable[[JobContext, str, Sequence[Tool], bool], object]
+# Hands tools to the registry: the job, the site, its tools, and the pages of which these are all; None: the whole site.
+Record = Callable[[JobContext, str, Sequence[Tool], frozenset[str] | None], object]
 
 # Names of tools that the domain event holds, which is small; the artifact has all of them.
 _MAX_NAMES_TOLD = 50
@@ -116,6 +116,7 @@ class _Discovery:
         self._parts = parts
         self._request = request
         self._kind = kind
+        self._is_named = isinstance(request, SiteRequest) and request.urls is not None
         self._used = usage
         self._goal = GoalMatch(request.goal)
         self._notes = Notes()
@@ -138,7 +139,7 @@ class _Discovery:
             reason = "max_tools" if len(tools) == max_tools else "not_for_the_goal"
             self._notes.skip("tool", walked.origin, reason=reason, message=f"{left} tools serve the goal less.")
         tools = self._worded([struck(tool, self._hidden) for tool in tools])
-        self._parts.record(self._job, walked.origin, tools, self._is_whole(walked, tools, merged))
+        self._parts.record(self._job, walked.origin, tools, self._all_of(walked, tools, merged))
         self._save(walked, tools)
         return struck(self._result(walked, tools, found=len(merged), counts=counts), self._hidden)
 
@@ -202,10 +203,15 @@ class _Discovery:
         self._used.model_name, self._used.is_counted = used.model_name, used.is_counted
         return tools
 
-    def _is_whole(self, walked: Walked, tools: Sequence[Tool], merged: Sequence[Tool]) -> bool:
-        """Whether what is not among the tools is not on the site: nothing was cut, nothing failed, nothing was left."""
-        is_all = not self._request.options.sources and len(tools) == len(merged)
-        return is_all and walked.is_exhausted and not self._notes.is_partial
+    def _all_of(self, walked: Walked, tools: Sequence[Tool], merged: Sequence[Tool]) -> frozenset[str] | None:
+        """The pages of which these are all tools; None: they are all of the site.
+
+        They are so where nothing was cut, nothing failed, and nothing was left.
+        """
+        is_all = not self._request.options.sources and len(tools) == len(merged) and not self._notes.is_partial
+        if not is_all or not walked.is_exhausted:
+            return frozenset()
+        return _pages_of(walked) if self._is_named else None
 
     def _save(self, walked: Walked, tools: Sequence[Tool]) -> None:
         content = {
@@ -268,6 +274,11 @@ class _Discovery:
             yield
         finally:
             self._spent_s[stage] += time.monotonic() - began
+
+
+def _pages_of(walked: Walked) -> frozenset[str]:
+    """The addresses that were looked at, or do not exist."""
+    return frozenset(canonical(url) or url for url in (*(page.url for page in walked.pages), *walked.gone))
 
 
 def inline(tools: Sequence[Tool]) -> tuple[MCPTool, ...]:

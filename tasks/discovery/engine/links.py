@@ -94,6 +94,18 @@ class Links:
             serves = self._serves(f"{words_of(link)} {urlsplit(url).path}")
             self._waiting.append(Candidate(url, depth + 1, self._seen, serves))
 
+    def name(self, url: str) -> None:
+        """Take a page that the caller names."""
+        address = canonical(url) or url
+        if address in self._known:
+            return
+        self._known.add(address)
+        if origin_of(address) != self.origin:
+            self._told(address, "other_site")
+            return
+        self._seen += 1
+        self._waiting.append(Candidate(address, 1, self._seen, 0.0))
+
     def take(self) -> Candidate | None:
         """Return the next page to look at."""
         if not self._waiting:

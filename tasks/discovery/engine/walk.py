@@ -14,7 +14,7 @@ from tasks.core.errors import AppError, InputRejected, Transient
 from tasks.core.job import JobContext
 from tasks.core.robots import RobotsText, parse_robots
 from tasks.core.web_address import canonical, origin_of
-from tasks.discovery.contract import PageSeen, SiteRequest, ToolRequest
+from tasks.discovery.contract import MAX_PAGES, PageSeen, SiteRequest, ToolRequest
 from tasks.discovery.engine.fetching import SiteFetch
 from tasks.discovery.engine.links import Candidate, Links
 from tasks.discovery.engine.looking import PageHangs
@@ -34,6 +34,8 @@ _MOST_FATAL = 2
 _AT_ONCE = 3
 # A browser that pages have hung this often is not asked again.
 _MAX_VISITS = 4
+# Statuses of a page that does not exist.
+_GONE = {404, 410}
 
 # Opens an address in a tab of its own, within so many seconds, and reads what is there.
 Look = Callable[[Visit, str, float], Awaitable[tuple[Response, Snapshot]]]
@@ -61,6 +63,7 @@ class Walked:
     Attributes:
         delay_s: the pause between pages, as the caller or the site wants it.
         is_exhausted: no page within its depth was left for a bound.
+        gone: pages that the caller named and that do not exist.
     """
 
     origin: str = ""
@@ -69,6 +72,7 @@ class Walked:
     pages: list[PageSeen] = field(default_factory=list)
     snapshots: list[Snapshot] = field(default_factory=list)
     is_exhausted: bool = False
+    gone: list[str] = field(default_factory=list)
 
 
 class Walk:
@@ -93,6 +97,8 @@ class Walk:
     ) -> None:
         self.walked = Walked(delay_s=request.options.delay_s)
         self._request = request
+        self._named = request.urls if isinstance(request, SiteRequest) else None
+        self._most = request.max_pages if self._named is None else MAX_PAGES
         self._job = job
         self._look = look
         self._fetch = fetch
@@ -174,7 +180,7 @@ class Walk:
         """Return the next page that may be opened beside those."""
         busy = [*(one.candidate for one in under_way), *fresh]
         at_once = 1 if self._is_careful or self.walked.delay_s else _AT_ONCE
-        while len(busy) < at_once and len(self.walked.pages) + len(busy) < self._request.max_pages:
+        while len(busy) < at_once and len(self.walked.pages) + len(busy) < self._most:
             # The browser tells its time when a visit has ended.
             if self._may_not_spend(time.monotonic() - self._visit_began) or time.monotonic() >= self._ends_at:
                 return None
@@ -215,6 +221,8 @@ class Walk:
             self._links.claim(address)
         await self._read_robots()
         await self._keep(seen, depth=0)
+        for named in self._named or ():
+            self._links.name(named)
 
     async def _take_in(self, opened: _Opened) -> None:
         candidate = opened.candidate
@@ -233,6 +241,9 @@ class Walk:
             self._notes.skip("page", candidate.url, reason="other_site", message=f"It leads to {url}.")
         elif (canonical(url) or url) != candidate.url and not self._links.claim(url):
             self._notes.skip("page", candidate.url, reason="duplicate", message=f"It leads to {url}.")
+        elif self._named is not None and seen.response.status in _GONE:
+            self.walked.gone.append(candidate.url)
+            self._notes.skip("page", candidate.url, reason="gone", message=f"It answered {seen.response.status}.")
         elif seen.response.status >= 400:
             self._notes.skip("page", candidate.url, reason="failed", message=f"It answered {seen.response.status}.")
         else:
@@ -275,9 +286,10 @@ class Walk:
                 took_s=round(seen.took_s, 3),
             )
         )
-        self._links.add(page, depth=depth)
+        if self._named is None:
+            self._links.add(page, depth=depth)
         done = len(self.walked.pages)
-        total = min(self._request.max_pages, done + len(self._links))
+        total = min(self._most, done + len(self._links))
         await asyncio.to_thread(self._job.report, "pages", done, total, page.url)
 
     def _may_not_spend(self, extra_s: float) -> bool:
@@ -293,7 +305,7 @@ class Walk:
             self.walked.is_exhausted = not self._links.is_cut
             return
         reason, message = "max_pages", f"{len(self._links)} links were not followed."
-        if len(self.walked.pages) < self._request.max_pages:
+        if len(self.walked.pages) < self._most:
             reason = "max_cost" if self._is_spent else "too_slow"
         self._notes.skip("page", self.walked.origin, reason=reason, message=message)
 

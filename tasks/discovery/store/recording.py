@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -19,6 +19,7 @@ from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.schema import tenants as tenant_rows
 from tasks.core.records import JobState
 from tasks.core.text import ngrams
+from tasks.core.web_address import canonical
 from tasks.discovery.store.notes import ARGUMENT
 from tasks.discovery.store.records import Diff, Status, status_of
 from tasks.discovery.store.tables import notes, recordings, terms, tools, versions
@@ -35,7 +36,14 @@ _ASSESSMENT = {"prior", "evidence", "examples", "checks", "confidence", "wording
 
 
 def record_discovery(
-    ledger: Ledger, job_id: str, fence: int, *, site: str, tools: Sequence[Tool], is_whole: bool = True
+    ledger: Ledger,
+    job_id: str,
+    fence: int,
+    *,
+    site: str,
+    tools: Sequence[Tool],
+    is_whole: bool = True,
+    pages: Collection[str] = (),
 ) -> Diff:
     """Keep what the job found on a site, for the job's tenant, in one transaction.
 
@@ -46,6 +54,8 @@ def record_discovery(
         site: the origin; that of each tool.
         is_whole: these are all of the site's tools, so that others are gone: they become deprecated. False where only
             some were looked for.
+        pages: canonical addresses of pages of whose tools these are all; others that were found on one of them are
+            gone.
 
     Raises:
         InputRejected: two have one name, one is of another site, or there are more than 1,000.
@@ -53,7 +63,7 @@ def record_discovery(
     """
     _check(site, tools)
     digest = hashlib.sha256(
-        json.dumps([is_whole, *(one.model_dump(mode="json") for one in tools)], sort_keys=True).encode()
+        json.dumps([is_whole, sorted(pages), *(one.model_dump(mode="json") for one in tools)], sort_keys=True).encode()
     ).hexdigest()
     with ledger.write() as connection:
         tenant_id = _owner(connection, job_id, fence)
@@ -66,7 +76,7 @@ def record_discovery(
         connection.execute(
             sa.select(tenant_rows.c.id).where(tenant_rows.c.id == tenant_id).with_for_update(key_share=True)
         )
-        diff = _Recording(connection, tenant_id, site, job_id).take_in(tools, is_whole=is_whole)
+        diff = _Recording(connection, tenant_id, site, job_id).take_in(tools, is_whole=is_whole, pages=pages)
         _remember(connection, (job_id, site), digest, diff)
         tell_changes(connection, tenant_id, site, diff, job_id=job_id)
     return diff
@@ -118,18 +128,21 @@ class _Recording:
         self._job_id = job_id
         self._at = now()
 
-    def take_in(self, found: Sequence[Tool], *, is_whole: bool) -> Diff:
+    def take_in(self, found: Sequence[Tool], *, is_whole: bool, pages: Collection[str]) -> Diff:
         of_site = (tools.c.tenant_id == self._tenant_id) & (tools.c.site == self._site)
         known = {row.name: row for row in self._connection.execute(tools.select().where(of_site).with_for_update())}
         sorts: dict[str, list[str]] = {"same": [], "changed": [], "gone": [], "new": []}
         for tool in found:
             row = known.get(tool.name)
             sorts[self._add(tool) if row is None else self._update(row, tool)].append(tool.name)
-        if is_whole:
-            here = {tool.name for tool in found}
-            gone = [row for name, row in known.items() if name not in here and row.status != Status.DEPRECATED]
-            self._deprecate([row.id for row in gone])
-            sorts["gone"] = [row.name for row in gone]
+        here = {tool.name for tool in found}
+        gone = [
+            row
+            for name, row in known.items()
+            if name not in here and row.status != Status.DEPRECATED and (is_whole or _page_of(row) in pages)
+        ]
+        self._deprecate([row.id for row in gone])
+        sorts["gone"] = [row.name for row in gone]
         return Diff(**{sort: tuple(sorted(names)) for sort, names in sorts.items()})
 
     def _add(self, tool: Tool) -> str:
@@ -200,6 +213,11 @@ def index(connection: Connection, tool_id: str, tool: Tool) -> None:
     vector = ngrams.packed(vector_of_tool(tool, weights))
     found_by = {"terms": sum(weights.values()), "vector": vector, "vector_maker": ngrams.NAME}
     connection.execute(tools.update().where(tools.c.id == tool_id).values(found_by))
+
+
+def _page_of(row: Row[Any]) -> str:
+    found_on: str = row.tool["found_on"]
+    return canonical(found_on) or found_on
 
 
 def _definition(content: dict[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ def announce(
     *,
     url: str | None,
     change: Difference,
+    forms_changed: int,
     cause: Literal["publish", "rollback"],
 ) -> None:
     """Emit ``site.published``, from which follow-ups know which pages to look at again."""
@@ -47,18 +48,19 @@ def announce(
             "url": url,
             "cause": cause,
             **counts,
+            "forms_changed": forms_changed,
             "paths": paths,
             "paths_complete": len(paths) == sum(counts.values()),
         },
     )
 
 
-def page_urls(url: str | None, paths: Iterable[str]) -> tuple[str, ...] | None:
+def page_urls(url: str | None, paths: Iterable[str], *, most: int = MAX_URLS_TOLD) -> tuple[str, ...] | None:
     """Return the addresses of the pages among ``paths``; None where they are not known, or too many to tell."""
     if url is None:
         return None
     found = tuple(sorted(address_of(url, path) for path in paths if is_page(path) and path != NOT_FOUND))
-    is_much = len(found) > MAX_URLS_TOLD or len(json.dumps(found)) > MAX_URLS_BYTES
+    is_much = len(found) > most or len(json.dumps(found)) > MAX_URLS_BYTES
     return None if is_much else found
 
 

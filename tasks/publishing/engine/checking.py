@@ -1,9 +1,6 @@
 """Looks at a site's files before anything is live: do links and assets resolve, what is too large, what is secret."""
 
-import json
-import re
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from tasks.core.errors import Permanent
@@ -12,44 +9,10 @@ from tasks.publishing.engine import references
 from tasks.publishing.engine.memo import Memo
 from tasks.publishing.engine.pages import Page
 from tasks.publishing.engine.references import Use
-from tasks.publishing.engine.tree import SiteFile, Tree
+from tasks.publishing.engine.secrets import secrets_of
+from tasks.publishing.engine.tree import Tree
 
 _MAX_FINDINGS = 10_000
-# Enough of a file to find a key in; what is larger is no text that somebody wrote.
-_SCANNED_BYTES = 2 * 2**20
-_SECRET_NAMES = {
-    ".env": "a file of settings with passwords",
-    ".htpasswd": "a file of passwords",
-    ".netrc": "a file of passwords",
-    ".npmrc": "a file that may hold a token",
-    ".pypirc": "a file of passwords",
-    "id_rsa": "a private key",
-    "id_ed25519": "a private key",
-    "id_ecdsa": "a private key",
-}
-# With a body: documentation shows the frame of a key alone.
-# Each with words of which one is in it, which are looked for first: that takes a hundredth of the time.
-_SECRETS = (
-    (
-        (b"PRIVATE KEY-----",),
-        re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\s+(?:[A-Za-z-]+: [^\n]*\s+)*[A-Za-z0-9+/=]{40,}\s"),
-        "a private key",
-    ),
-    (
-        (b"AKIA", b"ASIA"),
-        re.compile(rb"\b(?:AKIA|ASIA)(?![0-9A-Z]{9}EXAMPLE)[0-9A-Z]{16}\b"),
-        "an access key of AWS",
-    ),
-    (
-        (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_"),
-        re.compile(rb"\bgh[pousr]_[A-Za-z0-9]{36}\b"),
-        "a token of GitHub",
-    ),
-    ((b"github_pat_",), re.compile(rb"\bgithub_pat_[A-Za-z0-9_]{60,}\b"), "a token of GitHub"),
-    ((b"glpat-",), re.compile(rb"\bglpat-[A-Za-z0-9_-]{20}\b"), "a token of GitLab"),
-    ((b"xox",), re.compile(rb"\bxox[abprs]-[0-9]{8,}-[A-Za-z0-9-]{16,}"), "a token of Slack"),
-    ((b"k_live_",), re.compile(rb"\b[sr]k_live_[0-9A-Za-z]{24,}\b"), "a secret key of Stripe"),
-)
 _INDEXES = ("index.html", "index.htm")
 
 
@@ -80,7 +43,7 @@ def check(
         checkpoint()
         if file.size > max_file_bytes:
             found.append(_finding(Fault.TOO_LARGE, path, f"{file.size:,} bytes, over {max_file_bytes:,}."))
-        found += _secrets(path, file, memo)
+        found += [_finding(Fault.SECRET, path, why) for why in secrets_of(path, file, memo)]
         if path in pages:
             found += _page(path, pages[path], files, prefix=prefix)
     return found[:_MAX_FINDINGS]
@@ -102,20 +65,6 @@ def resolves(path: str, files: Mapping[str, object]) -> bool:
     """Tell whether a web server finds something under the path: a file, or a folder with an index."""
     folder = path.rstrip("/")
     return path in files or any(f"{folder}/{name}".lstrip("/") in files for name in _INDEXES)
-
-
-def _secrets(path: str, file: SiteFile, memo: Memo) -> Iterator[Finding]:
-    if (why := _SECRET_NAMES.get(PurePosixPath(path).name)) is not None:
-        yield _finding(Fault.SECRET, path, f"The name is that of {why}.")
-    found = memo.made("secrets", file.key, lambda: json.dumps(list(_secrets_in(file.read()[:_SCANNED_BYTES]))).encode())
-    for line, what in json.loads(found):
-        yield _finding(Fault.SECRET, path, f"Line {line} has {what}.")
-
-
-def _secrets_in(head: bytes) -> Iterator[tuple[int, str]]:
-    for words, pattern, what in _SECRETS:
-        if any(word in head for word in words) and (match := pattern.search(head)):
-            yield head.count(b"\n", 0, match.start()) + 1, what
 
 
 def _page(path: str, page: Page, files: Tree, *, prefix: str) -> Iterator[Finding]:

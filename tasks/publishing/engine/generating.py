@@ -96,7 +96,7 @@ def _hinted(tree: Tree, pages: Mapping[str, Page], memo: Memo, checkpoint: Calla
             for style in _imported(page, path, imports)
         )
         if links and page.head is not None:
-            found[path] = inserted(tree[path], page.head, links)
+            found[path] = inserted(tree[path], (page.head, links))
     return found
 
 

@@ -4,11 +4,13 @@ from tasks.core.job import JobContext
 from tasks.publishing.contract import Stage
 from tasks.publishing.engine.places.place import Place, Turn
 from tasks.publishing.engine.purging import Caches, purge_changed
+from tasks.publishing.engine.smoke import Budget
 from tasks.publishing.engine.stages import Stages
 from tasks.publishing.engine.verifying import VerificationFailed, open_pages, verify, warm
 from tasks.publishing.manifest import Difference, Manifest
-from tasks.publishing.release import Records
+from tasks.publishing.release import Act, Records
 
+_PREVIOUS = "previous_before"
 _BEFORE = "live_before"
 
 
@@ -24,7 +26,7 @@ def reconciled(records: Records, job: JobContext, place: Place, site: str) -> st
     live = place.pointer().release
     known = records.site(job, site)
     if live is not None and known is not None and known.live != live:
-        records.mark_live(job, site, live)
+        records.mark_live(job, site, live, Act.FOUND)
     return live
 
 
@@ -38,26 +40,29 @@ def go_live(
     url: str | None,
     manifest: Manifest,
     before: str | None,
+    act: Act,
     change: Difference,
     caches: Caches,
-    is_opened: bool = False,
+    opened: Budget | None = None,
 ) -> int:
     """Make a prepared release live; return how many files were verified.
 
     Args:
         before: what was live before this job.
+        act: what makes it live, for the book of changes.
         change: what differs from it.
-        is_opened: a browser opens some of its pages, too; needs ``url``.
+        opened: a browser opens some of its pages, too, and each may load so much; needs ``url``. None: it does not.
 
     Raises:
         PurgeFailed: it is live, but a cache may show what was before.
         VerificationFailed: what visitors got was something else; ``before`` is live again, where there was one.
     """
     release = manifest.release
-    job.resume.save({_BEFORE: before})
+    previous = _previous(records, job, site)
+    job.resume.save({_BEFORE: before, _PREVIOUS: previous})
     with stages.stage(Stage.ACTIVATING):
         place.activate(release, Turn(job.id, job.fence))
-    records.mark_live(job, site, release)
+    records.mark_live(job, site, release, act)
     changed = (*change.added, *change.changed)
     different = (*changed, *change.removed)
     try:
@@ -66,14 +71,24 @@ def go_live(
             warm(manifest, job, url=url, changed=changed)
         with stages.stage(Stage.VERIFYING):
             verified = verify(manifest, job, place, url=url, changed=changed)
-            if is_opened and url is not None:
-                open_pages(manifest, job, url, changed=changed)
+            if opened is not None and url is not None:
+                open_pages(manifest, job, url, changed=changed, budget=opened)
             return verified
     except VerificationFailed as exc:
         if before is None or before == release:
             raise VerificationFailed(f"{exc.message} There is no other release to go back to.") from exc
         place.activate(before, Turn(job.id, job.fence, step=1))
-        records.mark_live(job, site, before)
+        records.take_back(job, site, before, previous=previous)
         purge_changed(caches, job, site=site, url=url, changed=different)
         job.log(f"rolled back to {before[:12]}", level="warning")
         raise VerificationFailed(f"{exc.message} Release {before[:12]} is live again.") from exc
+
+
+def _previous(records: Records, job: JobContext, site: str) -> str | None:
+    """What was live before that which was live before this job."""
+    resumed = job.resume.load()
+    if resumed is not None and _PREVIOUS in resumed:
+        found = resumed[_PREVIOUS]
+        return found if isinstance(found, str) else None
+    known = records.site(job, site)
+    return None if known is None else known.previous

@@ -17,7 +17,7 @@ from pathlib import Path
 _KEEP_S = 30 * 86_400
 _FRESH_S = 86_400
 _DIGEST_BYTES = 32
-_LIBRARIES = ("brotli", "minify-html", "rcssmin", "rjsmin", "tinycss2")
+_LIBRARIES = ("brotli", "minify-html", "pillow", "rcssmin", "rjsmin", "tinycss2")
 
 
 class Memo:

@@ -24,8 +24,9 @@ import rcssmin  # type: ignore[import-untyped]  # no types upstream
 import rjsmin  # type: ignore[import-untyped]  # no types upstream
 
 from tasks.publishing.engine import references
+from tasks.publishing.engine.forms import note_forms
 from tasks.publishing.engine.memo import Memo
-from tasks.publishing.engine.pages import PAGES, Page, packed, unpacked
+from tasks.publishing.engine.pages import PAGES, Page, is_page, packed, unpacked
 from tasks.publishing.engine.references import Reference
 from tasks.publishing.engine.tree import Tree
 from tasks.publishing.manifest import (
@@ -301,6 +302,8 @@ def _done(site: Site, path: str) -> Done:
     made = {name: compress(content) for name, compress in compressors.items()}
     done = Done(_kept(site, content), {name: _kept(site, one) for name, one in made.items() if len(one) < len(content)})
     site.memo.keep(step, key, _written(done))
+    if is_page(path):
+        note_forms(site.memo, done.content.sha256, content)
     return done
 
 

@@ -17,14 +17,17 @@ from tasks.publishing.contract import (
     CHANGES_NAME,
     CHECKS_NAME,
     MAX_FINDINGS,
+    MAX_FORM_URLS,
     Fault,
     Finding,
+    ImageOptions,
     SiteRequest,
     SiteResult,
     Stage,
 )
 from tasks.publishing.engine import checking, weighing
 from tasks.publishing.engine.announcing import announce, page_urls, sweep
+from tasks.publishing.engine.forms import forms_of, with_other_forms
 from tasks.publishing.engine.generating import generate
 from tasks.publishing.engine.going_live import go_live, reconciled
 from tasks.publishing.engine.intake import SourceRefused, take_in
@@ -33,12 +36,13 @@ from tasks.publishing.engine.optimising import Options, Release, optimise
 from tasks.publishing.engine.pages import Page, is_page, pages_of
 from tasks.publishing.engine.places.place import Place
 from tasks.publishing.engine.purging import Caches
+from tasks.publishing.engine.smoke import Budget
 from tasks.publishing.engine.stages import Stages
 from tasks.publishing.engine.tree import Tree
 from tasks.publishing.engine.turns import turn_of
 from tasks.publishing.engine.verifying import check_url
 from tasks.publishing.manifest import Difference, Manifest, difference
-from tasks.publishing.release import Records, ReleaseFacts
+from tasks.publishing.release import Act, Records, ReleaseFacts
 from tasks.publishing.sources import SourceStore
 
 # Contents on their way to the place: each waits for the disk, and a disk writes several in the time of one.
@@ -95,6 +99,7 @@ class _Publication:
         self._pages: dict[str, Page] = {}
         self._generated: list[str] = []
         self._source_bytes = 0
+        self._copies = 0
 
     def run(self) -> SiteResult:
         job, request, records = self._job, self._request, self._by.records
@@ -108,22 +113,26 @@ class _Publication:
         change = difference(old, manifest)
         uploaded = self._upload(made, change)
         release = manifest.release
+        forms = self._other_forms(old, made, change)
         verified = 0
         if request.intent == "production":
             verified = go_live(
                 records, job, self._place, self._stages, site=request.site, url=self._url,
-                manifest=manifest, before=before, change=change, caches=self._by.caches,
-                is_opened=request.smoke == "browser",
+                manifest=manifest, before=before, act=Act.PUBLISHED, change=change, caches=self._by.caches,
+                opened=self._budget(),
             )  # fmt: skip
         with self._stages.stage(Stage.ANNOUNCING):
             if request.intent == "production":
-                announce(job, request.site, release, before, url=self._url, change=change, cause="publish")
+                announce(
+                    job, request.site, release, before, url=self._url, change=change, forms_changed=len(forms),
+                    cause="publish",
+                )  # fmt: skip
             kept = sweep(records, job, self._place, site=request.site, keep=self._by.keep)
             self._by.open_sources(job, request.site).sweep()
             self._memo.sweep()
         took = {str(name): seconds for name, seconds in self._stages.seconds.items()}
         records.note_stages(job, request.site, release, took)
-        return self._result(manifest, before, change, uploaded=uploaded, verified=verified, kept=kept)
+        return self._result(manifest, before, change, forms=forms, uploaded=uploaded, verified=verified, kept=kept)
 
     def _validate(self) -> None:
         with self._stages.stage(Stage.VALIDATING):
@@ -153,6 +162,8 @@ class _Publication:
 
     def _build(self) -> None:
         with self._stages.stage(Stage.BUILDING):
+            if (images := self._request.options.images) is not None:
+                self._offer(images)
             if self._request.options.generate:
                 self._tree, self._generated = generate(
                     self._tree,
@@ -164,6 +175,14 @@ class _Publication:
                     checkpoint=self._job.checkpoint,
                 )
                 self._pages |= pages_of({path: self._tree[path] for path in self._generated}, self._memo)
+
+    def _offer(self, images: ImageOptions) -> None:
+        from tasks.publishing.engine.images import offered  # noqa: PLC0415  # Pillow, for who asks for it
+
+        self._tree, self._copies = offered(
+            self._tree, self._pages, images, memo=self._memo, checkpoint=self._job.checkpoint
+        )
+        self._pages = pages_of(self._tree, self._memo, self._job.checkpoint)
 
     def _package(self) -> Release:
         options, out = self._request.options, self._job.workdir / "made"
@@ -223,12 +242,27 @@ class _Publication:
             job.save(CHANGES_NAME, json.dumps(asdict(change)).encode(), "application/json")
         return len(missing), sum(stored.size for stored in missing)
 
+    def _budget(self) -> Budget | None:
+        """What a page may load in the browser; None: none is asked for."""
+        if self._request.smoke == "none":
+            return None
+        options = self._request.options
+        is_refused = Fault.HEAVY_PAGE in options.refuse
+        return Budget(options.max_page_bytes, options.max_page_requests) if is_refused else Budget()
+
+    def _other_forms(self, old: Manifest | None, made: Release, change: Difference) -> list[str]:
+        """The pages whose forms are new, others or gone. What is live is still the old release."""
+        before = forms_of(old, (*change.changed, *change.removed), memo=self._memo, read=self._place.live_content)
+        after = forms_of(made.manifest, (*change.changed, *change.added), memo=self._memo, read=made.content)
+        return list(with_other_forms(before, after))
+
     def _result(
         self,
         manifest: Manifest,
         before: str | None,
         change: Difference,
         *,
+        forms: list[str],
         uploaded: tuple[int, int],
         verified: int,
         kept: int,
@@ -250,9 +284,12 @@ class _Publication:
             removed=len(change.removed),
             changed_urls=page_urls(address, (*change.added, *change.changed)),
             removed_urls=page_urls(address, change.removed),
+            forms_changed=len(forms),
+            form_urls=page_urls(address, forms, most=MAX_FORM_URLS),
             uploaded_files=uploaded[0],
             uploaded_bytes=uploaded[1],
             generated=tuple(self._generated),
+            image_copies=self._copies,
             faults=_counted(self._findings),
             findings=tuple(self._findings[:MAX_FINDINGS]),
             verified=verified,

@@ -162,6 +162,7 @@ class Purge:
         )
         began = time.monotonic()
         self.caches.purge(job, wanted)
+        self.records.note_purge(job, request.site, urls=len(wanted.urls), tags=wanted.tags)
         return PurgeResult(
             site=request.site,
             urls=len(wanted.urls),

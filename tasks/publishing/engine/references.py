@@ -76,12 +76,12 @@ _SCRIPTS = {"", "text/javascript", "application/javascript"}
 
 def in_page(text: str) -> list[Reference]:
     """Return the references of an HTML page, in the order of the text."""
-    return [one for tag, start, attributes in _start_tags(text, _REFERRING) for one in _in_tag(tag, start, attributes)]
+    return [one for tag, start, attributes in start_tags(text, _REFERRING) for one in _in_tag(tag, start, attributes)]
 
 
 def assets_in_page(text: str) -> list[Reference]:
     """Return those of ``in_page`` that a browser fetches for the page by any name, in half the time."""
-    tags = _start_tags(text, _LOADING)
+    tags = start_tags(text, _LOADING)
     found = (one for tag, start, attributes in tags for one in _in_tag(tag, start, attributes))
     return [one for one in found if one.use is Use.ASSET]
 
@@ -171,7 +171,7 @@ def _joined(url: str, page: str) -> str:
     return "/".join([*parts, ""] if url.rpartition("/")[2] in (".", "..") else parts)
 
 
-def _start_tags(text: str, wanted: Set[str]) -> Iterator[tuple[str, int, str]]:
+def start_tags(text: str, wanted: Set[str]) -> Iterator[tuple[str, int, str]]:
     """Yield those of the names that are wanted: name, where the attributes begin, and these."""
     at = 0
     while (found := _TOKEN.search(text, at)) is not None:
@@ -186,11 +186,17 @@ def _start_tags(text: str, wanted: Set[str]) -> Iterator[tuple[str, int, str]]:
             at = len(text) if end is None else end.start()
 
 
+def values_of(attributes: str) -> dict[str, str]:
+    """Return a tag's attributes by name, character references resolved; of two with one name, the first counts."""
+    found = [(match.group(1).lower(), match.group(2) or "") for match in _ATTRIBUTE.finditer(attributes)]
+    return {name: _plain(raw) for name, raw in reversed(found)}
+
+
 def _in_tag(tag: str, start: int, attributes: str) -> Iterator[Reference]:
     found = [
         (match.group(1).lower(), match.start(2), match.group(2) or "") for match in _ATTRIBUTE.finditer(attributes)
     ]
-    values = {name: _plain(raw) for name, _, raw in reversed(found)}  # of two with one name, the first counts
+    values = values_of(attributes)
     seen: set[str] = set()
     for name, at, raw in found:
         if name not in seen and raw:

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 from tasks.core.errors import Permanent
 from tasks.core.job import JobContext
-from tasks.publishing.contract import RollbackRequest, RollbackResult, Stage
+from tasks.publishing.contract import MAX_FORM_URLS, RollbackRequest, RollbackResult, Stage
 from tasks.publishing.engine.announcing import announce, page_urls
+from tasks.publishing.engine.forms import forms_of, with_other_forms
 from tasks.publishing.engine.going_live import go_live, reconciled
+from tasks.publishing.engine.memo import Memo
 from tasks.publishing.engine.places.place import Place
 from tasks.publishing.engine.purging import Caches
 from tasks.publishing.engine.stages import Stages
 from tasks.publishing.engine.turns import turn_of
 from tasks.publishing.manifest import difference
-from tasks.publishing.release import Records
+from tasks.publishing.release import Act, Records
 
 
 class ReleaseUnknown(Permanent):
@@ -28,6 +30,7 @@ class Rollback:
 
     records: Records
     open_place: Callable[[JobContext, str], Place]
+    open_memo: Callable[[JobContext, str], Memo]
     caches: Caches
 
     def __call__(self, request: RollbackRequest, job: JobContext) -> RollbackResult:
@@ -58,7 +61,10 @@ class Rollback:
             if release not in {one.release for one in self.records.kept(job, request.site)}:
                 raise ReleaseUnknown(f"Release {release[:12]} of {request.site} is not kept.", field="release")
             manifest = place.manifest(release)
-            change = difference(place.manifest(before) if before else None, manifest)
+            old = place.manifest(before) if before else None
+            change = difference(old, manifest)
+            memo = self.open_memo(job, request.site)
+            forms = forms_of(old, (*change.changed, *change.removed), memo=memo, read=place.live_content)
         verified = go_live(
             self.records,
             job,
@@ -68,20 +74,29 @@ class Rollback:
             url=known.url,
             manifest=manifest,
             before=before,
+            act=Act.ROLLED_BACK,
             change=change,
             caches=self.caches,
         )
         with stages.stage(Stage.ANNOUNCING):
-            announce(job, request.site, release, before, url=known.url, change=change, cause="rollback")
+            now = forms_of(manifest, (*change.changed, *change.added), memo=memo, read=place.live_content)
+            other = list(with_other_forms(forms, now))
+            announce(
+                job, request.site, release, before, url=known.url, change=change, forms_changed=len(other),
+                cause="rollback",
+            )  # fmt: skip
         return RollbackResult(
             site=request.site,
             release=release,
             previous=before,
+            url=known.url,
             added=len(change.added),
             changed=len(change.changed),
             removed=len(change.removed),
             changed_urls=page_urls(known.url, (*change.added, *change.changed)),
             removed_urls=page_urls(known.url, change.removed),
+            forms_changed=len(other),
+            form_urls=page_urls(known.url, other, most=MAX_FORM_URLS),
             verified=verified,
             stages=stages.seconds,
         )

@@ -1,6 +1,7 @@
 """Opens the first pages of a live site in a browser, and says what is wrong with them there."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -20,11 +21,24 @@ _SETTLE_S = 0.5
 _MOST_TOLD = 300
 
 
-def trouble_in_browser(job: JobContext, url: str, paths: list[str]) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a page may load, from wherever, until its scripts rest; None: any."""
+
+    max_bytes: int | None = None
+    max_requests: int | None = None
+
+    def exceeded_by(self, size_bytes: int, requests: int) -> bool:
+        """Tell whether it is more."""
+        is_heavy = self.max_bytes is not None and size_bytes > self.max_bytes
+        return is_heavy or (self.max_requests is not None and requests > self.max_requests)
+
+
+def trouble_in_browser(job: JobContext, url: str, paths: list[str], budget: Budget) -> str | None:
     """Open pages of the site and return the first thing that is wrong; None: nothing is.
 
     Wrong is an exception of a script, and an error in the console or a request that fails where the site itself is
-    concerned: what other sites have on theirs is not this site's.
+    concerned: what other sites have on theirs is not this site's. So is a page that loads more than it may.
 
     Raises:
         EngineUnavailable, Transient: there is no browser, or it failed.
@@ -33,37 +47,58 @@ def trouble_in_browser(job: JobContext, url: str, paths: list[str]) -> str | Non
 
     async def look(visit: "Visit") -> str | None:
         for path in paths:
-            if (wrong := await _wrong_with(visit, urljoin(base, quote(path)))) is not None:
-                return f"{path!r} in a browser: {wrong}"[:_MOST_TOLD]
+            heard = await _listened(visit, urljoin(base, quote(path)))
+            job.log(f"{path}: {heard.requests} requests, {heard.size_bytes:,} bytes in a browser")
+            if heard.first is None and budget.exceeded_by(heard.size_bytes, heard.requests):
+                heard.first = f"{heard.size_bytes:,} bytes in {heard.requests} requests, over what a page may load"
+            if heard.first is not None:
+                return f"{path!r} in a browser: {heard.first}"[:_MOST_TOLD]
         return None
 
     return job.browser.visit(look, timeout_s=_ALL_S)
 
 
-async def _wrong_with(visit: "Visit", url: str) -> str | None:
+async def _listened(visit: "Visit", url: str) -> "_Listener":
     page = await visit.context.new_page()
     heard = _Listener(page, url)
     try:
         answer = await visit.open(page, url, timeout_s=_PAGE_S, until="load")
     except (Transient, EgressRefused) as exc:
-        return exc.message
+        heard.first = exc.message
+        return heard
     if not answer.ok:
-        return f"it is answered with status {answer.status}"
+        heard.first = f"it is answered with status {answer.status}"
+        return heard
     await asyncio.sleep(_SETTLE_S)
+    await heard.weigh()
     await page.close()
-    return heard.first
+    return heard
 
 
 class _Listener:
-    """Keeps the first thing that goes wrong on a page."""
+    """Keeps the first thing that goes wrong on a page, and counts what it loads."""
 
     def __init__(self, page: "Page", url: str) -> None:
         self.first: str | None = None
+        self.requests = 0
+        self.size_bytes = 0
+        self._finished: list[Request] = []
+        page.on("requestfinished", self._finish)
         self._origin = _origin(url)
         page.on("pageerror", lambda error: self._note(f"a script threw {error.message}"))
         page.on("console", self._hear)
         page.on("requestfailed", self._miss)
         page.on("response", self._judge)
+
+    async def weigh(self) -> None:
+        """Count what has come so far, as it came over the line."""
+        finished = list(self._finished)
+        sizes = await asyncio.gather(*(one.sizes() for one in finished))
+        self.requests = len(finished)
+        self.size_bytes = sum(one["responseBodySize"] + one["responseHeadersSize"] for one in sizes)
+
+    def _finish(self, request: "Request") -> None:
+        self._finished.append(request)
 
     def _note(self, what: str) -> None:
         self.first = self.first or " ".join(what.split())

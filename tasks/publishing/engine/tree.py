@@ -4,7 +4,7 @@ What is made of an unchanged file is known by its key, so that its bytes are not
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -72,12 +72,15 @@ def of_bytes(content: bytes) -> SiteFile:
     return SiteFile(hashlib.sha256(content).hexdigest(), len(content), lambda: content)
 
 
-def inserted(file: SiteFile, at: int, text: str) -> SiteFile:
-    """The file with ``text`` at a position of its own text; it is made when it is read."""
-    key = hashlib.sha256(f"{file.key} {at} {text}".encode()).hexdigest()
-    return SiteFile(key, file.size + len(text.encode()), partial(_insert, file, at, text))
+def inserted(file: SiteFile, *texts: tuple[int, str]) -> SiteFile:
+    """The file with texts at positions of its own text, in order; it is made when it is read."""
+    key = hashlib.sha256(" ".join([file.key, *(f"{at} {text}" for at, text in texts)]).encode()).hexdigest()
+    return SiteFile(key, file.size + sum(len(text.encode()) for _, text in texts), partial(_insert, file, texts))
 
 
-def _insert(file: SiteFile, at: int, text: str) -> bytes:
-    whole = file.read().decode()
-    return (whole[:at] + text + whole[at:]).encode()
+def _insert(file: SiteFile, texts: Sequence[tuple[int, str]]) -> bytes:
+    whole, pieces, last = file.read().decode(), [], 0
+    for at, text in texts:
+        pieces += [whole[last:at], text]
+        last = at
+    return "".join([*pieces, whole[last:]]).encode()

@@ -15,7 +15,7 @@ from tasks.core.job import JobContext
 from tasks.publishing.engine.generating import ACTIONS, NOT_FOUND, ROBOTS, SITEMAP
 from tasks.publishing.engine.pages import is_page
 from tasks.publishing.engine.places.place import Place
-from tasks.publishing.engine.smoke import trouble_in_browser
+from tasks.publishing.engine.smoke import Budget, trouble_in_browser
 from tasks.publishing.manifest import Manifest
 
 INDEX = "index.html"
@@ -103,8 +103,8 @@ def verify(manifest: Manifest, job: JobContext, place: Place, *, url: str | None
     return len(paths)
 
 
-def open_pages(manifest: Manifest, job: JobContext, url: str, *, changed: Iterable[str]) -> None:
-    """Open the first page and some changed pages in a browser.
+def open_pages(manifest: Manifest, job: JobContext, url: str, *, changed: Iterable[str], budget: Budget) -> None:
+    """Open the first page and some changed pages in a browser; each may load as much as ``budget`` says.
 
     Raises:
         VerificationFailed: something is wrong with one.
@@ -112,7 +112,7 @@ def open_pages(manifest: Manifest, job: JobContext, url: str, *, changed: Iterab
     """
     pages = [path for path in _chosen(manifest, changed, _MOST_PAGES) if is_page(path) and path != NOT_FOUND]
     opened = pages[:_MOST_OPENED]
-    if (wrong := trouble_in_browser(job, url, opened)) is not None:
+    if (wrong := trouble_in_browser(job, url, opened, budget)) is not None:
         raise VerificationFailed(f"Of the release {manifest.release[:12]}, {wrong}."[:500])
     job.log(f"a browser opened {len(opened)} pages without an error")
 

@@ -21,7 +21,9 @@ def weigh(page: str, files: Mapping[str, File], content: Callable[[str], bytes])
     """Weigh a page of ``files``; ``content`` gives a file's bytes by its path."""
     text = content(page).decode(errors="replace")
     used = {page}
-    coming = [one.url for one in references.in_page(text) if one.use in (Use.ASSET, Use.MODULE)]
+    # Of several forms of a picture a browser takes one; `src` is the one that every browser can take.
+    found = [one for one in references.in_page(text) if not one.is_in_srcset]
+    coming = [one.url for one in found if one.use in (Use.ASSET, Use.MODULE)]
     waiting = [path for url in coming if (path := references.local_path(url, page=page)) in files and path]
     while waiting:
         path = waiting.pop()

@@ -1,7 +1,7 @@
 """What jobs write of sites and releases: see ``tasks.publishing.release.Records``."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,12 +9,12 @@ from sqlalchemy.engine import Connection, Row
 
 from tasks.core.clock import now
 from tasks.core.errors import JobSuperseded
-from tasks.core.ledger import Ledger
+from tasks.core.ledger import Ledger, audit
 from tasks.core.ledger.database import insert_if_new
 from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.schema import tenants as tenant_rows
 from tasks.core.records import JobState
-from tasks.publishing.release import Owner, Release, ReleaseFacts, Site
+from tasks.publishing.release import Act, Owner, Release, ReleaseFacts, Site
 from tasks.publishing.store.tables import releases, sites, turns
 
 # All but the manifest, which few want.
@@ -95,17 +95,34 @@ class LedgerRecords:
                     same &= releases.c.activated_at.is_(None)
                 connection.execute(releases.update().where(same).values(**values))
 
-    def mark_live(self, job: Owner, site: str, release: str) -> None:
+    def mark_live(self, job: Owner, site: str, release: str, act: Act) -> None:
         """See ``Records``."""
+        self._mark(job, site, release, act, {"previous": sites.c.live})
+
+    def take_back(self, job: Owner, site: str, release: str, *, previous: str | None) -> None:
+        """See ``Records``."""
+        self._mark(job, site, release, Act.TAKEN_BACK, {"previous": previous})
+
+    def note_purge(self, job: Owner, site: str, *, urls: int, tags: Sequence[str]) -> None:
+        """See ``Records``."""
+        with self._ledger.write() as connection:
+            told = {"urls": urls, "tags": list(tags)}
+            _write_down(connection, job, _owner(connection, job), what="site.purged", site=site, told=told)
+
+    def _mark(self, job: Owner, site: str, release: str, act: Act, values: Mapping[str, Any]) -> None:
         at = now()
         with self._ledger.write() as connection:
             tenant_id = _owner(connection, job)
             here = (sites.c.tenant_id == tenant_id) & (sites.c.name == site)
+            before = connection.execute(sa.select(sites.c.live).where(here)).scalar_one_or_none()
             # Both sides are read before either is written, and what is live already stays as it is.
             other = sa.or_(sites.c.live.is_(None), sites.c.live != release)
-            connection.execute(
-                sites.update().where(here, other).values(previous=sites.c.live, live=release, updated_at=at)
+            changed = connection.execute(
+                sites.update().where(here, other).values(live=release, updated_at=at, **values)
             )
+            if changed.rowcount:
+                told = {"before": before, "after": release}
+                _write_down(connection, job, tenant_id, what=act, site=site, told=told)
             same = _release(tenant_id, site, release)
             connection.execute(releases.update().where(same).values(activated_at=at, used_at=at, is_preview=False))
 
@@ -178,6 +195,17 @@ def _owner(connection: Connection, job: Owner) -> str:
     if tenant_id is None:
         raise JobSuperseded
     return tenant_id
+
+
+def _write_down(
+    connection: Connection, job: Owner, tenant_id: str, *, what: str, site: str, told: Mapping[str, object]
+) -> None:
+    request = connection.execute(sa.select(jobs.c.request).where(jobs.c.id == job.id)).scalar_one()
+    # What was found live is another job's doing.
+    said = {name: request[name] for name in ("by", "note") if what != Act.FOUND and request.get(name)}
+    audit.write_down(
+        connection, tenant_id=tenant_id, who=f"job {job.id}", what=what, subject=site, details={**told, **said}
+    )
 
 
 def _one_at_a_time(connection: Connection, tenant_id: str) -> None:

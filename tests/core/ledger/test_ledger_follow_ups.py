@@ -95,6 +95,28 @@ def test_a_result_starts_what_follows_it(kernel: Kernel, tenant: Tenant) -> None
     assert not follow_ups.anything_waits(ledger)
 
 
+@pytest.mark.parametrize(
+    ("when", "starts"),
+    [
+        ("/result/message", True),
+        ("/result/none", False),
+        ("/request/message", False),
+        ("/parent/result/message", False),
+    ],
+)
+def test_a_follow_up_starts_only_when_there_is_something(
+    kernel: Kernel, tenant: Tenant, when: str, starts: bool
+) -> None:
+    """Nothing, or what is empty, starts nothing, and is no failure."""
+    step = PING | {"when": when}
+    job = accept(kernel.ledger, tenant, Plan(on_success=step), request={"message": ""})
+    ended(kernel.ledger, job)
+    assert 1 == start_due(kernel, SPECS)
+    assert starts == bool(followers(kernel.ledger, job))
+    expected = (FollowUpState.STARTED, "on_success") if starts else (FollowUpState.SKIPPED, None)
+    assert expected == state_of(kernel.ledger, job)
+
+
 def test_a_follow_up_takes_over_what_the_job_had(kernel: Kernel, tenant: Tenant) -> None:
     """Its priority and its place in line, its names and its callback; what the step names is the step's."""
     given = {"reference": "r", "labels": {"a": "b"}, "site": "s", "correlation_id": "c", "priority": 80}

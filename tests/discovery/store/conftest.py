@@ -1,6 +1,6 @@
 """The registry's tests run on SQLite and PostgreSQL, as the ledger's own do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import pytest
 
@@ -34,8 +34,8 @@ def bob(ledger: Ledger) -> Tenant:
 def discover(ledger: Ledger, alice: Tenant) -> Callable[..., Diff]:
     """Records tools of ``SITE`` as one new job of alice's would."""
 
-    def run(*tools: Tool, is_whole: bool = True) -> Diff:
-        return record(ledger, alice, *tools, is_whole=is_whole)
+    def run(*tools: Tool, is_whole: bool = True, pages: Collection[str] = ()) -> Diff:
+        return record(ledger, alice, *tools, is_whole=is_whole, pages=pages)
 
     return run
 

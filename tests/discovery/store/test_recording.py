@@ -50,6 +50,15 @@ def test_a_second_discovery_tells_what_differs(discover: Discover, stored: Store
     assert {"site": SITE, "new": ["new"], "changed": ["changed"], "gone": ["gone"]} == told(ledger)[-1]
 
 
+def test_what_is_not_found_again_on_its_page_is_gone(discover: Discover, stored: Stored) -> None:
+    """Where only some pages were looked at, tools of others stay; addresses are compared as browsers have them."""
+    pages = {name: f"{SITE}/{name}" for name in "abc"}
+    discover(*(a_tool(name, found_on=f"{page}#form") for name, page in pages.items()))
+    diff = discover(a_tool("c", found_on=pages["c"]), is_whole=False, pages={pages["a"], pages["c"]})
+    assert (("a",), ()) == (diff.gone, diff.new)
+    assert [Status.DEPRECATED, Status.ACTIVE] == [stored(name).status for name in "ab"]
+
+
 def test_another_assessment_makes_no_version(discover: Discover, stored: Stored, ledger: Ledger) -> None:
     """It is kept, with the newest version."""
     discover(a_tool("a"))
