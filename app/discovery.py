@@ -14,6 +14,7 @@ from app.inputs import TRUE_OR_FALSE, Input, checked
 from app.openapi import SECURITY, answer, problems
 from app.services import Services, services
 from tasks.core.clock import now
+from tasks.core.errors import InputRejected
 from tasks.core.ledger import cached_results, costs, queries
 from tasks.core.ledger.accepting import is_key_used
 from tasks.core.result_cache import MAX_ENTRIES
@@ -59,7 +60,8 @@ class PresetList(BaseModel):
 class KindStats(BaseModel):
     """How a tenant's cache of one kind stands, and what it was asked."""
 
-    entries: int | None = Field(description="Earlier answers; null where they are kept in Redis.")
+    entries: int = Field(description="Earlier answers that would answer now.")
+    remaining: int = Field(description="How many more there is room for before the one used longest ago goes.")
     hits: int = Field(description="Jobs answered from an earlier one.")
     misses: int = Field(description="Jobs that looked and did the work.")
     hit_rate: float | None = Field(description="Hits among both, 0 to 1; null before the first.")
@@ -73,6 +75,18 @@ class DiscoveryStats(BaseModel):
     cache_limit: int = Field(description="Answers kept of one kind.")
     cache_s: int = Field(description="How long an answer lives from its writing, unless a request says otherwise.")
     jobs: dict[str, dict[str, int]] = Field(description="How many jobs of each kind are in each state.")
+
+
+class ForgetAnswersQuery(Input):
+    """That this is meant."""
+
+    confirm: Annotated[bool, TRUE_OR_FALSE] = Field(False, description="Without `true` nothing is done.")
+
+
+class AnswersForgotten(BaseModel):
+    """What was done."""
+
+    forgotten: int = Field(description="Earlier discoveries that answer nothing any more; their jobs and tools stay.")
 
 
 class CostsQuery(Input):
@@ -104,7 +118,7 @@ class CostSummary(MethodCost):
 
 
 MODELS: tuple[type[BaseModel], ...] = (
-    *(PresetList, DomainPreset, DiscoveryStats, KindStats),
+    *(PresetList, DomainPreset, DiscoveryStats, KindStats, AnswersForgotten),
     *(CostSummary, MethodCost),
 )
 
@@ -146,12 +160,30 @@ def read_stats() -> Response:
     )
 
 
+@bp.delete("/api/discovery/cache", responses={200: answer(AnswersForgotten, "Done."), **problems(401, 422, 503)})
+@checked
+def forget_answers(query: ForgetAnswersQuery) -> Response:
+    """Let every discovery of this tenant look again; the earlier jobs, their tools and all counts stay."""
+    at = services()
+    if not query.confirm:
+        entries = sum(cache_of(at, kind).entries for kind in (SITE, TOOL))
+        raise InputRejected(
+            f"This would forget {entries} earlier discoveries: repeat it with confirm=true.",
+            field="confirm",
+            code="confirmation_required",
+        )
+    ledger = at.kernel.ledger
+    forgotten = sum(cached_results.forget(ledger, tenant_id=tenant_id(), kind=kind) for kind in (SITE, TOOL))
+    return json_answer(AnswersForgotten(forgotten=forgotten))
+
+
 def cache_of(at: Services, kind: str) -> KindStats:
     """Tell how the cache of a kind stands for the tenant that asks."""
     found = cached_results.standing(at.kernel.ledger, tenant_id=tenant_id(), kind=kind)
     lookups = found.hits + found.misses
     return KindStats(
-        entries=None if at.settings.needs_redis else found.entries,
+        entries=found.entries,
+        remaining=max(0, MAX_ENTRIES - found.entries),
         hits=found.hits,
         misses=found.misses,
         hit_rate=round(found.hits / lookups, 4) if lookups else None,

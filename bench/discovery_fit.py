@@ -42,6 +42,8 @@ SITE_SPREAD = 0.7
 # applied to classification networks", equation 11).
 SHRINKING = 1 / math.sqrt(1 + math.pi * SITE_SPREAD**2 / 8)
 _BINS = 5
+# Of how good the confidences are on sites drawn anew from those that there are.
+_RESAMPLES, _INTERVAL = 2000, (0.05, 0.95)
 _PAGES = "labelled pages"
 
 
@@ -155,9 +157,13 @@ def shipped(rows: Sequence[Row]) -> list[float]:
 
 
 def judge(rows: Sequence[Row], answers: Sequence[float]) -> Mapping[str, Any]:
-    """Return Brier score, its skill against always saying the base rate, and the reliability by fifths."""
+    """Return Brier score, its skill against always saying the base rate, and the reliability by fifths.
+
+    ``skill_90`` is the interval that holds the skill in nine of ten draws of as many sites, with replacement. The base
+    rate is that of the very rows, which nobody knows beforehand; ``skill_beforehand`` is against that of other sites.
+    """
     if not rows:
-        return {"rows": 0, "brier": None, "skill": None, "bins": []}
+        return {"rows": 0, "brier": None, "skill": None, "skill_90": None, "skill_beforehand": None, "bins": []}
     said, was = np.array(answers), np.array([float(row.is_right) for row in rows])
     brier, constant = float(np.mean((said - was) ** 2)), float(np.mean((was.mean() - was) ** 2))
     order = np.array_split(np.argsort(said, kind="stable"), min(_BINS, len(rows)))
@@ -167,5 +173,32 @@ def judge(rows: Sequence[Row], answers: Sequence[float]) -> Mapping[str, Any]:
         "base_rate": round(float(was.mean()), 4),
         "brier": round(brier, 4),
         "skill": round(1 - brier / constant, 4) if constant else None,
+        "skill_90": _interval([row.group for row in rows], said, was),
+        "skill_beforehand": _beforehand([row.group for row in rows], was, brier),
         "bins": bins,
     }
+
+
+def _beforehand(groups: Sequence[str], was: NDArray[np.float64], brier: float) -> float | None:
+    """Return the skill against saying, of each site, the base rate of the others."""
+    of = np.array(groups)
+    if len(set(groups)) == 1:
+        return None
+    others = np.array([was[of != group].mean() for group in groups])
+    constant = float(np.mean((others - was) ** 2))
+    return round(1 - brier / constant, 4) if constant else None
+
+
+def _interval(groups: Sequence[str], said: NDArray[np.float64], was: NDArray[np.float64]) -> list[float] | None:
+    """Return the interval of the skill over sites drawn with replacement. Deterministic."""
+    sites = list(dict.fromkeys(groups))
+    of = np.array([sites.index(group) for group in groups])
+    # Of each site: tools, right ones, and the sum of squared errors.
+    counts = np.array(
+        [[np.sum(of == at), was[of == at].sum(), ((said - was)[of == at] ** 2).sum()] for at in range(len(sites))]
+    )
+    drawn = np.random.default_rng(0).integers(len(sites), size=(_RESAMPLES, len(sites)))
+    number, right, error = counts[drawn].sum(axis=1).T
+    constant = right * (1 - right / number)
+    skills = 1 - error[constant > 0] / constant[constant > 0]
+    return [round(float(one), 4) for one in np.quantile(skills, _INTERVAL)] if len(skills) else None

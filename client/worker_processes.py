@@ -28,6 +28,7 @@ import psutil
 from pydantic import BaseModel
 
 from client.errors import ConfigurationRefused
+from client.worker_logs import remove_old
 from client.worker_programs import ALL_PROGRAMS, QUEUES, Plan, configuration
 
 # The server's own defaults (tests compare).
@@ -44,7 +45,10 @@ _LONGEST_SOCKET_PATH = 100
 
 
 class WorkerProcess(BaseModel, frozen=True):
-    """One managed process. ``state``: running, starting, backoff (starts again soon), stopping, exited or fatal."""
+    """One managed process. ``state``: running, starting, backoff (starts again soon), stopping, exited or fatal.
+
+    ``waiting`` and ``running`` count the jobs of its queue; None where no server was asked, or none answered.
+    """
 
     name: str
     queue: str
@@ -54,6 +58,8 @@ class WorkerProcess(BaseModel, frozen=True):
     rss_bytes: int | None
     last_line: str
     log: str
+    waiting: int | None = None
+    running: int | None = None
 
 
 class WorkerProcesses:
@@ -145,6 +151,7 @@ class WorkerProcesses:
             plan = replace(before, counts=counts)
         text = configuration(plan, folder=self.folder, socket=self._socket, logs=self._logs)
         self._logs.mkdir(parents=True, exist_ok=True)
+        remove_old(self._logs, in_use={one.name for one in self.status()} | {name for name, _ in plan.programs})
         self._configuration.write_text(text, encoding="utf-8")
         self._plan.write_text(plan.written(), encoding="utf-8")
         if pid is None:

@@ -117,7 +117,7 @@ class WaltStats(BaseModel):
     success: Literal[True] = True
     stats: dict[str, dict[str, int]] = Field(description="How many jobs of each kind are in each state.")
     cache: dict[str, KindStats]
-    cache_size: int | None = Field(description="Earlier answers that are kept; null where they are kept in Redis.")
+    cache_size: int = Field(description="Earlier answers that are kept.")
 
 
 class WaltExecuted(BaseModel):
@@ -188,12 +188,11 @@ def walt_app_stats(query: KeyQuery) -> Response:  # noqa: ARG001  # it is read f
     """Tell how discoveries went, and how their cache stands."""
     at = services()
     cache = {kind: cache_of(at, kind) for kind in (SITE, TOOL)}
-    sizes = [one.entries for one in cache.values() if one.entries is not None]
     return json_answer(
         WaltStats(
             stats=queries.counts_of_kinds(at.kernel.ledger, tenant_id=tenant_id(), kinds=(SITE, TOOL, RUN)),
             cache=cache,
-            cache_size=sum(sizes) if sizes else None,
+            cache_size=sum(one.entries for one in cache.values()),
         )
     )
 

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,12 @@ from client.command.exits import Exit
 from client.command.jobs import pass_session
 from client.command.plain import clean, seconds, size
 from client.command.session import F, Session, json_flag
+from client.errors import SwitchyardError
 from client.worker_processes import WorkerProcess, WorkerProcesses
 from client.worker_programs import counts_of
+
+# For the counts of a server that may not be there.
+_SOON_S = 2.0
 
 
 @click.group(invoke_without_command=True)
@@ -80,8 +85,8 @@ def scale(session: Session, *, counts: tuple[str, ...], state_dir: Path | None) 
 @json_flag
 @pass_session
 def status(session: Session, *, state_dir: Path | None) -> Exit:
-    """List the processes that were started here."""
-    return _show(session, _processes(state_dir).status())
+    """List the processes that were started here, with how many jobs of their queue wait and run."""
+    return _show(session, _counted(session, _processes(state_dir).status()))
 
 
 @workers.command()
@@ -99,6 +104,20 @@ def _processes(state_dir: Path | None) -> WorkerProcesses:
     return WorkerProcesses(state_dir or Path(os.environ.get("SWITCHYARD_STATE_DIR") or "var"))
 
 
+def _counted(session: Session, found: Sequence[WorkerProcess]) -> Sequence[WorkerProcess]:
+    """Add the counts of the queues where a server answers soon; the processes are told of all the same."""
+    if not found:
+        return found
+    session.limits = replace(session.limits, connect_s=_SOON_S, status_s=_SOON_S, reconnects=0)
+    try:
+        with session.client() as client:
+            queues = {one.queue: one for one in client.queues()}
+    except SwitchyardError:
+        return found
+    counts = {name: {"waiting": one.waiting, "running": one.running} for name, one in queues.items()}
+    return [one.model_copy(update=counts.get(one.queue, {})) for one in found]
+
+
 def _show(session: Session, found: Sequence[WorkerProcess]) -> Exit:
     if found or session.as_json:
         session.table("workers", found, _PROCESS_COLUMNS)
@@ -113,5 +132,7 @@ _PROCESS_COLUMNS: dict[str, Callable[[Any], object]] = {
     "pid": lambda row: row.pid or "-",
     "uptime": lambda row: seconds(row.uptime_s),
     "memory": lambda row: size(row.rss_bytes),
+    "waiting": lambda row: "-" if row.waiting is None else row.waiting,
+    "running": lambda row: "-" if row.running is None else row.running,
     "last line of its log": lambda row: clean(row.last_line),
 }

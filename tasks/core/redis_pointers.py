@@ -1,4 +1,4 @@
-"""Which jobs answer which requests, in Redis: a hash and an order of use for each shelf, bounded and short-lived."""
+"""Which jobs answer which requests, copied to Redis: a hash and an order of use for each shelf, bounded and short."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,22 +29,22 @@ redis.call('ZADD', KEYS[2], time[1] * 1000000 + time[2], ARGV[1])
 return {entry.job, entry.fence, now - entry.at, left}
 """
 
-# KEYS: as above.  ARGV: key, job, fence, ttl in ms, most entries.  Returns how many had to make room.
+# KEYS: as above.  ARGV: key, job, fence, age and time left in ms, most entries.
 _PUT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local entry = {job = ARGV[2], fence = tonumber(ARGV[3]), ttl = tonumber(ARGV[4]), at = now}
+local age, left = tonumber(ARGV[4]), tonumber(ARGV[5])
+local entry = {job = ARGV[2], fence = tonumber(ARGV[3]), ttl = age + left, at = now - age}
 redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(entry))
 redis.call('ZADD', KEYS[2], time[1] * 1000000 + time[2], ARGV[1])
-local surplus = redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[5])
+local surplus = redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[6])
 if surplus > 0 then
   local gone = redis.call('ZPOPMIN', KEYS[2], surplus)
   for i = 1, #gone, 2 do redis.call('HDEL', KEYS[1], gone[i]) end
 end
 for i = 1, 2 do
-  if redis.call('PTTL', KEYS[i]) < entry.ttl then redis.call('PEXPIRE', KEYS[i], entry.ttl) end
+  if redis.call('PTTL', KEYS[i]) < left then redis.call('PEXPIRE', KEYS[i], left) end
 end
-return math.max(surplus, 0)
 """
 
 
@@ -71,15 +71,17 @@ class RedisPointers:
         job_id, fence, age_ms, left_ms = found
         return Pointer(str(job_id), int(fence), int(age_ms) / 1000, int(left_ms) / 1000)
 
-    def put(self, shelf: str, key: str, *, job_id: str, fence: int, ttl_s: float, max_entries: int) -> int:
+    def put(self, shelf: str, key: str, pointer: Pointer, *, max_entries: int) -> None:
         """See ``Pointers``."""
-        arguments: list[str | int] = [key, job_id, fence, max(1, round(ttl_s * 1000)), max_entries]
-        return int(self._ask(lambda: self._put(keys=_keys(shelf), args=arguments)) or 0)
+        times = [round(pointer.age_s * 1000), max(1, round(pointer.left_s * 1000))]
+        arguments: list[str | int] = [key, pointer.job_id, pointer.fence, *times, max_entries]
+        self._ask(lambda: self._put(keys=_keys(shelf), args=arguments))
 
-    def drop(self, shelf: str, key: str) -> None:
+    def drop(self, shelf: str, *keys: str) -> None:
         """See ``Pointers``."""
         entries, order = _keys(shelf)
-        self._ask(lambda: (self._redis.hdel(entries, key), self._redis.zrem(order, key)))
+        if keys:
+            self._ask(lambda: (self._redis.hdel(entries, *keys), self._redis.zrem(order, *keys)))
 
     def close(self) -> None:
         """Close its connections."""

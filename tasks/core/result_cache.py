@@ -1,7 +1,7 @@
-"""Earlier answers, found in the ledger and among the artifacts; where there is Redis, by way of pointers kept there.
+"""Earlier answers, found in the ledger and among the artifacts; where there is Redis, by way of pointers copied there.
 
 A pointer, like an entry of the ledger, only says which job answers. The job's own row and files do, so that an erased
-job answers nothing, wherever it was remembered.
+job answers nothing, wherever it was remembered; and a Redis that was wiped has lost nothing but time.
 """
 
 import time
@@ -66,22 +66,23 @@ class Pointer:
 
 
 class Pointers(Protocol):
-    """A bounded store that all processes share. Away, it knows nothing and raises nothing."""
+    """A bounded store of copies that all processes share. Away, it knows nothing and raises nothing."""
 
     def get(self, shelf: str, key: str) -> Pointer | None:
         """Return the entry, as the one that was used last."""
 
-    def put(self, shelf: str, key: str, *, job_id: str, fence: int, ttl_s: float, max_entries: int) -> int:
-        """Keep an entry for so long; return how many of the shelf had to make room, those used longest ago first."""
+    def put(self, shelf: str, key: str, pointer: Pointer, *, max_entries: int) -> None:
+        """Keep an entry for as long as it is left; those of the shelf that were used longest ago make room."""
 
-    def drop(self, shelf: str, key: str) -> None:
-        """Forget an entry."""
+    def drop(self, shelf: str, *keys: str) -> None:
+        """Forget entries."""
 
 
 @dataclass(slots=True)
 class SharedResultCache:
-    """``KnownResults`` with pointers in the process, then in a store that all processes share.
+    """``KnownResults`` with copies of its pointers in the process and in a store that all processes share.
 
+    The ledger is the truth: what the copies do not have is looked up there and copied anew, and room is made there.
     An entry lives exactly as long as was said when it was written: being read, here or there, prolongs nothing.
     """
 
@@ -96,15 +97,15 @@ class SharedResultCache:
         """See ``KnownResults``."""
         try:
             shelf = self._shelf(job_id)
-            pointer = None if shelf is None else self._pointer(shelf, key)
-            if shelf is None or pointer is None or (max_age_s is not None and pointer.age_s >= max_age_s):
+            if shelf is None:
                 return None
-            entry = cached_results.answer_of(self.ledger, job_id, pointer.job_id, pointer.fence)
-            if entry is None:
-                self._drop(shelf, key)
-            return None if entry is None else _with_files(self.artifacts, entry)
+            entry = self._pointed_at(job_id, shelf, key, max_age_s) or self._written(job_id, shelf, key, max_age_s)
+            found = None if entry is None else _with_files(self.artifacts, entry)
+            if found is not None:
+                cached_results.touch(self.ledger, job_id, key=key)
         except (LedgerUnavailable, NotFound):
             return None
+        return found
 
     def count(self, job_id: str, *, hit: bool) -> None:
         """See ``KnownResults``."""
@@ -115,20 +116,34 @@ class SharedResultCache:
         """See ``KnownResults``; without ``ttl_s`` for a day."""
         ttl_s = 86_400.0 if ttl_s is None else ttl_s
         with suppress(LedgerUnavailable):
-            shelf = self._shelf(job_id)
-            if shelf is None:
+            shelf, bounds = self._shelf(job_id), Bounds(ttl_s, self.max_entries)
+            done = cached_results.remember(self.ledger, job_id, fence=fence, key=key, bounds=bounds)
+            if shelf is None or done is None:
                 return
-            evicted = self.pointers.put(
-                shelf, key, job_id=job_id, fence=fence, ttl_s=ttl_s, max_entries=self.max_entries
-            )
-            self._keep_near((shelf, key), Pointer(job_id, fence, 0.0, ttl_s))
-            if evicted:
-                cached_results.count_evictions(self.ledger, job_id, evicted)
+            self._copy(shelf, key, Pointer(job_id, fence, 0.0, ttl_s))
+            self._drop(shelf, *done.evicted)
 
     def _shelf(self, job_id: str) -> str | None:
         """Name what a job's entries share: tenant and kind, so that nothing crosses from one to another."""
         job = queries.job(self.ledger, job_id)
         return None if job is None else f"{job.tenant_id}:{job.kind}"
+
+    def _pointed_at(self, job_id: str, shelf: str, key: str, max_age_s: float | None) -> Entry | None:
+        pointer = self._pointer(shelf, key)
+        if pointer is None or (max_age_s is not None and pointer.age_s >= max_age_s):
+            return None
+        of = (pointer.job_id, pointer.fence)
+        entry = cached_results.find(self.ledger, job_id, key=key, max_age_s=max_age_s, of=of)
+        if entry is None:
+            self._drop(shelf, key)
+        return entry
+
+    def _written(self, job_id: str, shelf: str, key: str, max_age_s: float | None) -> Entry | None:
+        """Ask the ledger: the copies may have been lost, or be older than what another process has written since."""
+        entry = cached_results.find(self.ledger, job_id, key=key, max_age_s=max_age_s)
+        if entry is not None and entry.left_s is not None:
+            self._copy(shelf, key, Pointer(entry.job_id, entry.fence, entry.age_s, entry.left_s))
+        return entry
 
     def _pointer(self, shelf: str, key: str) -> Pointer | None:
         near = self._near.get((shelf, key))
@@ -144,15 +159,20 @@ class SharedResultCache:
             self._keep_near((shelf, key), found)
         return found
 
+    def _copy(self, shelf: str, key: str, pointer: Pointer) -> None:
+        self.pointers.put(shelf, key, pointer, max_entries=self.max_entries)
+        self._keep_near((shelf, key), pointer)
+
     def _keep_near(self, name: tuple[str, str], pointer: Pointer) -> None:
         self._near[name] = (pointer, self.clock())
         self._near.move_to_end(name)
         while len(self._near) > self.max_entries:
             self._near.popitem(last=False)
 
-    def _drop(self, shelf: str, key: str) -> None:
-        self._near.pop((shelf, key), None)
-        self.pointers.drop(shelf, key)
+    def _drop(self, shelf: str, *keys: str) -> None:
+        for key in keys:
+            self._near.pop((shelf, key), None)
+        self.pointers.drop(shelf, *keys)
 
     def close(self) -> None:
         """Hold nothing any more."""

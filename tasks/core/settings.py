@@ -71,7 +71,8 @@ class Settings(BaseSettings):
         description="Bring the ledger's tables up to date at start. Off: refuse to start until it is done by hand.",
     )
     redis_url: Annotated[str, AfterValidator(known_redis_scheme)] = Field(
-        "redis://127.0.0.1:6379/0", description="Redis used as the broker and for live events; `rediss://` for TLS."
+        "redis://127.0.0.1:6379/0",
+        description="Redis used as the broker and for live events; `rediss://` for TLS, with its certificate checked.",
     )
     storage_dir: Path | None = Field(
         None, description="Folder for artifacts, shared by web and workers. Default: `artifacts` in the state folder."
@@ -375,6 +376,8 @@ class Settings(BaseSettings):
         redis = urlsplit(self.redis_url)
         if redis.scheme == "redis" and not self._may_be_plain(redis.hostname):
             problems.append("redis_url: production uses rediss:// off loopback")
+        if redis.scheme == "rediss" and parse_qs(redis.query).get("ssl_cert_reqs") != ["required"]:
+            problems.append("redis_url: production checks certificates, so ssl_cert_reqs is required or left out")
         ledger = urlsplit(self.ledger_url or "")
         tls = parse_qs(ledger.query).get("sslmode", [""])[0] in {"require", "verify-ca", "verify-full"}
         if ledger.scheme.startswith("postgresql") and not self._may_be_plain(ledger.hostname) and not tls:

@@ -218,6 +218,10 @@ class CheckName(StrEnum):
     PAGE_DIFFERS = "page_differs"
     # An order or filter changed the items as it should.
     CHOICE_CHANGES = "choice_changes"
+    # What is there to list something listed something.
+    SHOWS_ITEMS = "shows_items"
+    # Another one of many has another answer.
+    ITEM_DIFFERS = "item_differs"
     # The answer mentions what was asked for.
     ANSWER_MENTIONS_QUERY = "answer_mentions_query"
     # An input that the schema forbids was refused before any request.

@@ -26,6 +26,7 @@ class Yard:
     other_key: str
     state_dir: Path
     flower_url: str
+    redis_url: str = ""
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +85,7 @@ def yard(tmp_path_factory: pytest.TempPathFactory, site: Site, shop: LocalShop) 
         assert other.wait() == 0
         other_key = next(word for word in other.logs().split() if word.startswith("sy_"))
         await_true(lambda: _serves_all(url, key), what="a worker serves all six queues", within_s=90)
-        yield Yard(url, key, other_key, folder / "state", "")
+        yield Yard(url, key, other_key, folder / "state", "", redis.url)
     finally:
         for process in reversed(running):
             process.teardown()

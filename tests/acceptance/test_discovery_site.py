@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
 from client import Switchyard
 from tasks.discovery.tool import Tool
@@ -81,6 +82,20 @@ def test_the_same_discovery_again_is_answered_from_the_first(yard: Yard, client:
     assert stats["misses"] >= 1
 
 
+def test_a_wiped_redis_takes_no_answer_and_no_count_along(yard: Yard, client: Switchyard, shop: LocalShop) -> None:
+    """The ledger has both: no page is looked at again, entries stay, and hits only grow."""
+    first = discovered(client, shop, max_pages=2)
+    before = read(yard, "/api/discovery/stats")["cache"]["discovery.site"]
+    seen = shop.hits.total()
+    with redis.Redis.from_url(yard.redis_url) as server:
+        server.flushall()
+    again = discovered(client, shop, max_pages=2)
+    after = read(yard, "/api/discovery/stats")["cache"]["discovery.site"]
+    assert (True, first["tools"], seen) == (again["cache"]["hit"], again["tools"], shop.hits.total())
+    assert before | {"hits": before["hits"] + 1, "hit_rate": after["hit_rate"]} == after
+    assert after["entries"] >= 1
+
+
 def test_an_invalid_argument_is_refused_before_anything_is_sent(
     client: Switchyard, shop: LocalShop, tmp_path: Path
 ) -> None:
@@ -93,3 +108,39 @@ def test_an_invalid_argument_is_refused_before_anything_is_sent(
     run = client.run("discovery.run", {"tool": tool, "arguments": {"colour": "red"}}, check=False, run_timeout_s=120)
     assert ("failed", "input_rejected") == (run.state, run.cause)
     assert before == shop.hits["/search"]
+
+
+def test_a_tool_that_fails_again_and_again_is_stale_until_it_is_looked_for_anew(
+    yard: Yard, client: Switchyard, shop: LocalShop
+) -> None:
+    """Each run is in its log; what is offered is submitted as it is, and finds it again."""
+    discovered(client, shop, max_pages=3)
+    (search,) = [one for one in read(yard, "/api/tools", site=shop.origin)["tools"] if one["purpose"] == "search"]
+    before = search["statistics"]
+
+    def ran() -> int:
+        run = client.run("discovery.run", {"tool_id": search["id"], "arguments": {"q": "tea"}}, run_timeout_s=120)
+        return int((run.result or {})["status"])
+
+    assert 200 == ran()
+    shop.failing = True
+    try:
+        assert [410, 410, 410] == [ran() for _ in range(3)]
+    finally:
+        shop.failing = False
+    stale = read(yard, f"/api/tools/{search['id']}")
+    after = stale["statistics"]
+    assert "stale" == stale["status"]
+    assert (4, [1, 3]) == (stale["uses"] - search["uses"], [after[name] - before[name] for name in ("ok", "failed")])
+    assert after["p95_ms"] > 0
+    assert after["total_cost_usd"] is not None
+    log = read(yard, f"/api/tools/{search['id']}/runs")["runs"]
+    assert [False, False, False, True] == [run["ok"] for run in log[:4]]
+    assert all(run["error_code"] for run in log[:3])
+    told = client.wait_for_event("tool.stale", lambda event: event.data["tool_id"] == search["id"], 60, after="0")
+    assert stale["rediscover"] == told.data["rediscover"]
+
+    again = client.submit(stale["rediscover"]["kind"], stale["rediscover"]["params"])
+    assert not (client.result(again.id, timeout_s=240))["cache"]["hit"]
+    assert "active" == read(yard, f"/api/tools/{search['id']}")["status"]
+    assert 200 == ran()

@@ -1,4 +1,4 @@
-"""docs/migrate.md does what it says: each of its examples is run as it stands, against the whole of Switchyard."""
+"""docs/migrate.md and docs/quickstart.md do what they say: each example is run as it stands, against a whole house."""
 
 import os
 import re
@@ -23,8 +23,12 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium here: make setup installs it"),
 ]
 
-PAGE = (REPOSITORY / "docs/migrate.md").read_text()
-EXAMPLES = re.findall(r"^```(python|bash)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+_FENCED = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+EXAMPLES = [
+    (page, *example)
+    for page in ("migrate", "quickstart")
+    for example in _FENCED.findall((REPOSITORY / f"docs/{page}.md").read_text())
+]
 
 
 @pytest.fixture(scope="module")
@@ -43,19 +47,31 @@ def environ(yard: Yard, shop: LocalShop, tmp_path_factory: pytest.TempPathFactor
     LocalServer(own, Limits()).stop()
 
 
-def test_the_page_has_examples_of_both_ways() -> None:
+@pytest.mark.parametrize(("page", "least"), [("migrate", 7), ("quickstart", 4)])
+def test_the_page_has_examples_of_both_ways(page: str, least: int) -> None:
     """What is looked for below is there."""
-    assert ["bash", "python"] == sorted({language for language, _ in EXAMPLES})
-    assert 7 <= len(EXAMPLES)
+    languages = [language for of, language, _ in EXAMPLES if of == page]
+    assert {"bash", "python"} == set(languages)
+    assert least <= len(languages)
 
 
-@pytest.mark.parametrize(("language", "code"), EXAMPLES, ids=[f"{n}-{one[0]}" for n, one in enumerate(EXAMPLES)])
+@pytest.mark.parametrize(
+    ("page", "language", "code"),
+    EXAMPLES,
+    ids=[f"{page}-{n}-{language}" for n, (page, language, _) in enumerate(EXAMPLES)],
+)
 def test_example_does_what_it_says(
-    environ: Mapping[str, str], shop: LocalShop, tmp_path: Path, language: str, code: str
+    environ: Mapping[str, str], shop: LocalShop, tmp_path: Path, page: str, language: str, code: str
 ) -> None:
     """Only the site's address is another; each is a program of its own, and its assertions hold."""
+    if "jq" in code and shutil.which("jq") is None:
+        pytest.skip(f"no jq here, which docs/{page}.md reads JSON with")
     code = code.replace("https://shop.example/", f"{shop.origin}/")
-    command = [sys.executable, "-W", "error", "-c", code] if language == "python" else ["bash", "-euc", code]
+    command = (
+        [sys.executable, "-W", "error", "-c", code]
+        if language == "python"
+        else ["bash", "-euo", "pipefail", "-c", code]
+    )
     done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240)
     assert 0 == done.returncode, done.stderr
     assert done.stdout

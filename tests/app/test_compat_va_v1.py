@@ -7,7 +7,7 @@ import pytest
 from app.services import Services
 from tasks.core.ledger import cached_results, queries
 from tasks.core.records import JobState
-from tests.app.conftest import Caller, add_worker, claim
+from tests.app.conftest import Caller, add_worker, claim, finish
 from tests.app.test_compat_va import created, failed, job_of, succeeded
 
 
@@ -129,7 +129,7 @@ def test_clearing_jobs_erases_the_ended_calibrations_of_the_tenant(
 def cached(at: Services, by: Caller, key: str, **more: Any) -> str:
     job = claim(at.kernel, created(by, **more))
     cached_results.remember(at.kernel.ledger, job.id, fence=job.fence, key=key * 64)
-    return job.id
+    return finish(at.kernel, job).id
 
 
 def test_cache_is_told_and_cleared_by_country(services: Services, alice: Caller, bob: Caller) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from app.openapi import API
 from app.services import Services, services_of
-from tasks.core.ledger import cached_results, costs
+from tasks.core.ledger import cached_results, costs, queries
+from tasks.core.ledger.cached_results import Bounds
 from tasks.core.ledger.costs import Budget
 from tasks.core.records import JobState
 from tests.app.conftest import Caller, claim, finish, sign_in
@@ -23,6 +24,16 @@ def discovered(by: Caller, at: Services, *, amount: float | None, method: str = 
     job = claim(at.kernel, accepted.json["id"])
     costs.keep(at.kernel.ledger, job.id, fence=job.fence, method=method, amount=amount, budget=Budget())
     return job.id
+
+
+def remembered(by: Caller, at: Services, keys: str, *, at_most: int) -> None:
+    """Discoveries that have ended and answer, each to a key of its own, as far as there is room."""
+    for key in keys:
+        job = queries.job(at.kernel.ledger, discovered(by, at, amount=None))
+        assert job is not None
+        bounds = Bounds(60.0, at_most)
+        cached_results.remember(at.kernel.ledger, job.id, fence=job.fence, key=key * 64, bounds=bounds)
+        finish(at.kernel, job)
 
 
 def test_presets_can_be_submitted_as_they_are(alice: Caller) -> None:
@@ -52,13 +63,18 @@ def test_stats_are_the_tenants_own(services: Services, alice: Caller, bob: Calle
     """Hits, misses and evictions by kind, and jobs by state."""
     job_id = discovered(alice, services, amount=0.1)
     ledger = services.kernel.ledger
+    remembered(alice, services, "abcd", at_most=1)
     cached_results.count_lookup(ledger, job_id, hit=True)
     cached_results.count_lookup(ledger, job_id, hit=False)
-    cached_results.count_evictions(ledger, job_id, 3)
     told = alice.get("/api/discovery/stats").json
     mine = told["cache"]["discovery.site"]
     assert (1, 1, 0.5, 3) == (mine["hits"], mine["misses"], mine["hit_rate"], mine["evictions"])
-    assert ({"running": 1}, 500, 86_400) == (told["jobs"]["discovery.site"], told["cache_limit"], told["cache_s"])
+    assert (1, 499) == (mine["entries"], mine["remaining"])
+    assert ({"running": 1, "succeeded": 4}, 500, 86_400) == (
+        told["jobs"]["discovery.site"],
+        told["cache_limit"],
+        told["cache_s"],
+    )
     others = bob.get("/api/discovery/stats").json
     assert ({}, 0, None) == (
         others["jobs"]["discovery.site"],
@@ -67,9 +83,22 @@ def test_stats_are_the_tenants_own(services: Services, alice: Caller, bob: Calle
     )
 
 
+def test_answers_are_forgotten_once_that_is_confirmed(services: Services, alice: Caller, bob: Caller) -> None:
+    """Of this tenant; what was counted stays."""
+    remembered(alice, services, "ab", at_most=5)
+    remembered(bob, services, "a", at_most=5)
+    refused = alice.delete("/api/discovery/cache")
+    assert (422, "confirmation_required") == (refused.status_code, refused.json["code"])
+    assert "2 earlier discoveries" in refused.json["detail"]
+    assert {"forgotten": 2} == alice.delete("/api/discovery/cache?confirm=true").json
+    entries = [by.get("/api/discovery/stats").json["cache"]["discovery.site"]["entries"] for by in (alice, bob)]
+    assert [0, 1] == entries
+    assert {"succeeded": 2} == alice.get("/api/discovery/stats").json["jobs"]["discovery.site"]
+
+
 def test_metrics_tell_evictions(services: Services, alice: Caller) -> None:
     """Over all tenants."""
-    cached_results.count_evictions(services.kernel.ledger, discovered(alice, services, amount=None), 2)
+    remembered(alice, services, "abc", at_most=1)
     assert 'switchyard_cache_evictions_total{kind="discovery.site"} 2.0' in alice.get("/metrics").text
 
 

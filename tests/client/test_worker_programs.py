@@ -1,6 +1,8 @@
 """The plan of managed workers, and supervisord's file; and what is refused before anything is started."""
 
 import json
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,11 +10,15 @@ import pytest
 from supervisor.options import ServerOptions
 
 from client.command import main
+from client.command.session import Session
+from client.command.workers import _counted
 from client.errors import ConfigurationRefused
-from client.worker_processes import DEFAULT_DRAIN_GRACE_S, DEFAULT_REDIS_URL, WorkerProcesses
+from client.worker_logs import KEPT_S, remove_old
+from client.worker_processes import DEFAULT_DRAIN_GRACE_S, DEFAULT_REDIS_URL, WorkerProcess, WorkerProcesses
 from client.worker_programs import QUEUES, Plan, configuration, counts_of
 from tasks.core.settings import Settings
 from tasks.core.spec import Queue
+from tests.client.scripted_server import KEY, ScriptedServer
 from tests.servers import free_port
 
 Command = Callable[..., int]
@@ -87,6 +93,36 @@ def test_where_nothing_runs_little_can_be_done(switchyard: Command, capsys: pyte
     told = capsys.readouterr().err
     assert "`switchyard workers start` first" in told
     assert "Redis does not listen at 127.0.0.1:" in told
+
+
+def test_old_logs_go_but_not_those_that_are_written(tmp_path: Path) -> None:
+    """What was put aside by a worker that runs goes too, and nothing that is no worker's."""
+    names = (
+        "worker-ai-1.log",
+        "worker-ai-1.log.3",
+        "worker-voice-2.log",
+        "worker-ai-2.log",
+        "supervisord.log",
+        "web.log",
+    )
+    for name in names:
+        (tmp_path / name).write_text(name)
+        if name != "worker-ai-2.log":
+            os.utime(tmp_path / name, (time.time() - KEPT_S - 60,) * 2)
+    removed = remove_old(tmp_path, in_use={"ai-1"})
+    assert ["worker-ai-1.log.3", "worker-voice-2.log"] == [path.name for path in removed]
+    assert set(names) - {path.name for path in removed} == {path.name for path in tmp_path.iterdir()}
+    assert [] == remove_old(tmp_path / "missing", in_use=())
+
+
+def test_processes_are_told_with_the_jobs_of_their_queue_where_a_server_answers(server: ScriptedServer) -> None:
+    """And without, where none does: what runs here is known all the same."""
+    facts = {"state": "running", "pid": 1, "uptime_s": 1.0, "rss_bytes": 1, "last_line": "", "log": ""}
+    mine = [WorkerProcess(name=f"{queue}-1", queue=queue, **facts) for queue in ("crawler", "voice")]
+    told = _counted(Session(server.url, KEY), mine)
+    assert [(2, 0), (None, None)] == [(one.waiting, one.running) for one in told]
+    assert mine == _counted(Session(f"http://127.0.0.1:{free_port()}", KEY), mine)
+    assert mine == _counted(Session(server.url, "another key"), mine)
 
 
 def test_defaults_are_the_servers() -> None:

@@ -151,7 +151,29 @@ def test_production_accepts_encryption_or_loopback(environ, redis_url: str, ledg
     """TLS off this machine, plain on it."""
     environ(ENVIRONMENT="production", SECRET_KEY=SECRET, FLOWER_PASSWORD="p")
     environ(REDIS_URL=redis_url, LEDGER_URL=ledger_url)
-    assert load_settings().redis_url == redis_url
+    assert load_settings().redis_url.removesuffix("?ssl_cert_reqs=required") == redis_url
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("redis://cache/0", "redis://cache/0"),
+        ("rediss://cache/0", "rediss://cache/0?ssl_cert_reqs=required"),
+        ("rediss://cache/0?ssl_ca_certs=/ca.pem", "rediss://cache/0?ssl_ca_certs=/ca.pem&ssl_cert_reqs=required"),
+        ("rediss://cache/0?ssl_cert_reqs=none", "rediss://cache/0?ssl_cert_reqs=none"),
+    ],
+)
+def test_certificates_are_checked_unless_somebody_says_otherwise(given: str, expected: str) -> None:
+    """By every client alike."""
+    assert expected == Settings(redis_url=given).redis_url
+
+
+def test_production_does_not_take_any_certificate(environ) -> None:
+    """Whoever sits between could have it."""
+    environ(
+        ENVIRONMENT="production", SECRET_KEY=SECRET, FLOWER_PASSWORD="p", REDIS_URL="rediss://h/0?ssl_cert_reqs=none"
+    )
+    assert [line.partition(",")[0] for line in refusal()] == ["SWITCHYARD_REDIS_URL: production checks certificates"]
 
 
 def test_ledger_url_names_its_driver() -> None:
@@ -178,7 +200,7 @@ def test_description_masks_secrets_and_passwords() -> None:
     )
     shown = {row["name"].removeprefix("SWITCHYARD_").lower(): row["value"] for row in describe(settings)}
     assert dict.fromkeys(SECRET_FIELDS, "********") == {name: shown[name] for name in SECRET_FIELDS}
-    assert shown["redis_url"] == "rediss://:***@h/0"
+    assert shown["redis_url"] == "rediss://:***@h/0?ssl_cert_reqs=required"
     assert shown["ledger_url"] == "postgresql://u:***@h/d"
     assert not [value for value in shown.values() if "hunter2" in value or SECRET in value]
 

@@ -1,4 +1,4 @@
-"""Pointers to earlier answers, in a real Redis: bounded in number, and exactly as old as was said."""
+"""Pointers to earlier answers, copied to a real Redis: bounded in number, exactly as old as was said, never missed."""
 
 import time
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tasks.core.ledger import Ledger, cached_results, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.redis_pointers import RedisPointers
-from tasks.core.result_cache import SharedResultCache
+from tasks.core.result_cache import Pointer, SharedResultCache
 from tests.integration.processes import RedisContainer, await_true
 from tests.samples import accepted, eventually, running
 from tests.servers import free_port
@@ -45,8 +45,10 @@ def pointers(redis_url: str) -> Iterator[RedisPointers]:
     found.close()
 
 
-def put(pointers: RedisPointers, key: str, *, shelf: str = "s", ttl_s: float = 60, most: int = 100) -> int:
-    return pointers.put(shelf, key, job_id=f"job-{key}", fence=3, ttl_s=ttl_s, max_entries=most)
+def put(
+    pointers: RedisPointers, key: str, *, shelf: str = "s", age_s: float = 0, left_s: float = 60, most: int = 100
+) -> None:
+    pointers.put(shelf, key, Pointer(f"job-{key}", 3, age_s, left_s), max_entries=most)
 
 
 def test_what_was_put_is_found_with_its_age(pointers: RedisPointers) -> None:
@@ -60,10 +62,19 @@ def test_what_was_put_is_found_with_its_age(pointers: RedisPointers) -> None:
     assert pointers.get("one", "b") is pointers.get("other", "a") is None
 
 
+def test_what_is_copied_late_is_as_old_as_it_is(pointers: RedisPointers) -> None:
+    """And lives no longer for that."""
+    put(pointers, "a", shelf="late", age_s=3600, left_s=40)
+    found = pointers.get("late", "a")
+    assert found is not None
+    assert 3600 <= found.age_s < 3640
+    assert 3639.9 <= found.age_s + found.left_s <= 3640.001
+
+
 def test_reading_prolongs_nothing(pointers: RedisPointers) -> None:
     """An entry ends when it was said that it would, however often it is asked for."""
     began = time.monotonic()
-    put(pointers, "a", shelf="short", ttl_s=2)
+    put(pointers, "a", shelf="short", left_s=2)
     seen = 0
     while pointers.get("short", "a") is not None:
         seen += 1
@@ -74,33 +85,35 @@ def test_reading_prolongs_nothing(pointers: RedisPointers) -> None:
 
 def test_a_new_entry_lives_for_its_own_time(pointers: RedisPointers) -> None:
     """Longer than those that were there, whose shelf goes on as long as it does."""
-    put(pointers, "a", shelf="mixed", ttl_s=0.2)
-    put(pointers, "b", shelf="mixed", ttl_s=60)
+    put(pointers, "a", shelf="mixed", left_s=0.2)
+    put(pointers, "b", shelf="mixed", left_s=60)
     assert eventually(lambda: pointers.get("mixed", "a") is None, within_s=30)
     assert pointers.get("mixed", "b") is not None
 
 
 def test_what_was_used_longest_ago_makes_room(pointers: RedisPointers) -> None:
-    """And is counted."""
-    assert [0, 0, 0] == [put(pointers, key, shelf="full", most=3) for key in "abc"]
+    """What was asked for is used."""
+    for key in "abc":
+        put(pointers, key, shelf="full", most=3)
     pointers.get("full", "a")
-    assert 1 == put(pointers, "d", shelf="full", most=3)
+    put(pointers, "d", shelf="full", most=3)
     assert ["a", "c", "d"] == [key for key in "abcd" if pointers.get("full", key) is not None]
-    assert 0 == put(pointers, "d", shelf="full", most=3)
 
 
-def test_a_dropped_entry_is_gone(pointers: RedisPointers) -> None:
-    """At once."""
-    put(pointers, "a", shelf="dropped")
-    pointers.drop("dropped", "a")
-    assert pointers.get("dropped", "a") is None
+def test_dropped_entries_are_gone(pointers: RedisPointers) -> None:
+    """At once; to drop none is nothing."""
+    for key in "abc":
+        put(pointers, key, shelf="dropped")
+    pointers.drop("dropped")
+    pointers.drop("dropped", "a", "b")
+    assert ["c"] == [key for key in "abc" if pointers.get("dropped", key) is not None]
 
 
 def test_a_redis_that_is_away_knows_nothing() -> None:
     """And raises nothing."""
     away = RedisPointers(f"redis://127.0.0.1:{free_port()}/0")
     assert away.get("s", "a") is None
-    assert 0 == put(away, "a")
+    put(away, "a")
     away.drop("s", "a")
     away.close()
 
@@ -168,9 +181,51 @@ def test_who_wants_a_younger_answer_gets_none(cache: SharedResultCache, tenant: 
     assert found(cache, tenant, max_age_s=3600) is not None
 
 
-def test_evictions_are_counted_in_the_ledger(cache: SharedResultCache, tenant: Tenant) -> None:
-    """Beside hits and misses."""
-    jobs = [answered(cache, tenant, f"{n}" * 64) for n in range(3)]
+def test_room_is_made_in_the_ledger_and_holds_everywhere(cache: SharedResultCache, tenant: Tenant) -> None:
+    """Counted beside hits and misses; another process that knew the answer gives it no longer."""
+    other = elsewhere(cache)
+    jobs = [answered(cache, tenant, f"{n}" * 64) for n in range(2)]
+    assert jobs[0].id == found(other, tenant, "0" * 64)
+    assert jobs[1].id == found(cache, tenant, "1" * 64)
+    newest = answered(cache, tenant, "2" * 64)
+    standing = cached_results.standing(cache.ledger, tenant_id=tenant.id, kind=newest.kind)
+    assert (1, 2) == (standing.evictions, standing.entries)
+    for process in (cache, other, elsewhere(cache)):
+        assert [None, jobs[1].id, newest.id] == [found(process, tenant, f"{n}" * 64) for n in range(3)]
+
+
+def test_a_fresher_answer_replaces_the_one_that_others_know(cache: SharedResultCache, tenant: Tenant) -> None:
+    """Who forces a discovery forces it for all."""
+    other = elsewhere(cache)
+    first = answered(cache, tenant)
+    assert first.id == found(other, tenant)
+    second = answered(cache, tenant)
+    assert second.id == found(other, tenant)
+
+
+def test_a_redis_that_was_wiped_has_lost_nothing(
+    cache: SharedResultCache, pointers: RedisPointers, redis_url: str, tenant: Tenant
+) -> None:
+    """Entries, counts and times are the ledger's; the answer is copied anew, and ends when it would have ended."""
+    jobs = [answered(cache, tenant, f"{n}" * 64, ttl_s=3600) for n in range(3)]
+    cache.count(jobs[0].id, hit=True)
     standing = cached_results.standing(cache.ledger, tenant_id=tenant.id, kind=jobs[0].kind)
-    assert 1 == standing.evictions
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    shelf = f"{tenant.id}:{jobs[0].kind}"
+    assert pointers.get(shelf, "2" * 64) is None
     assert [None, jobs[1].id, jobs[2].id] == [found(elsewhere(cache), tenant, f"{n}" * 64) for n in range(3)]
+    copied = pointers.get(shelf, "2" * 64)
+    assert copied is not None
+    assert jobs[2].id == copied.job_id
+    assert copied.left_s <= 3600.001 - copied.age_s
+    assert standing == cached_results.standing(cache.ledger, tenant_id=tenant.id, kind=jobs[0].kind)
+
+
+def test_without_redis_answers_are_found_all_the_same(cache: SharedResultCache, tenant: Tenant) -> None:
+    """By the ledger alone."""
+    away = RedisPointers(f"redis://127.0.0.1:{free_port()}/0")
+    other = SharedResultCache(cache.ledger, cache.artifacts, away, max_entries=2)
+    assert answered(cache, tenant).id == found(other, tenant)
+    assert answered(other, tenant, "b" * 64).id == found(cache, tenant, "b" * 64)
+    away.close()

@@ -29,12 +29,13 @@ ROBOTS = "User-agent: *\nDisallow: /private/\n"
 
 
 class LocalShop:
-    """Serves the pages; ``hits`` counts requests by path, ``hanging`` are pages whose script never ends."""
+    """Serves the pages; ``hits`` counts requests by path, ``failing`` is a search that has gone."""
 
     def __init__(self) -> None:
         self.hits: Counter[str] = Counter()
         self.pages = dict(PAGES)
         self.statuses: dict[str, int] = {}
+        self.failing = False
         self.robots: tuple[int, str] = (200, ROBOTS)
         shop = self
 
@@ -61,6 +62,8 @@ class LocalShop:
         self.hits[parts.path] += 1
         if parts.path == "/robots.txt":
             return self.robots[0], "text/plain", self.robots[1].encode()
+        if parts.path == "/search" and self.failing:
+            return 410, "text/html", _page("Gone", "<p>The search has moved.")
         if parts.path == "/search":
             words = parse_qs(parts.query).get("q", [""])[0]
             found = [f"Tea {n}" for n in range(1, 8) if words.lower() in f"tea {n}"]

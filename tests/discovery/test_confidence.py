@@ -53,6 +53,47 @@ def test_what_reads_and_could_not_be_tried_is_untried() -> None:
         assert "untried" not in features(tool.model_copy(update=other))
 
 
+@pytest.mark.parametrize(
+    ("title", "purpose", "expected"),
+    [
+        ("Search books", "search", 1.0),
+        ("Delete selected authors", "other", 1.0),
+        ("Bücher suchen", "search", 1.0),
+        ("Contact", "contact/comment", 1.0),
+        ("Contact", "other", -1.0),
+        ("A Christmas Carol", "other", -1.0),
+        ("Focal point (optional)", "other", -1.0),
+        ("Name", "registration", -1.0),
+    ],
+)
+def test_words_speak_for_a_form_where_they_say_what_is_done(title: str, purpose: str, expected: float) -> None:
+    """Called after a field, or after the one thing that was seen, nobody knows it."""
+    assert expected == features(TOOL.model_copy(update={"title": title, "purpose": purpose}))["words"]
+
+
+@pytest.mark.parametrize(("title", "expected"), [("List books", 1.0), ("List add", -1.0), ("List Search", -1.0)])
+def test_a_page_called_after_an_act_is_no_list(title: str, expected: float) -> None:
+    """But where that is done."""
+    one = TOOL.model_copy(update={"source": Source.LIST, "purpose": "list", "title": title})
+    assert expected == features(one)["words"]
+
+
+def test_words_of_other_sources_are_made_to_say_what_is_done() -> None:
+    """And the form of a labelled page has none."""
+    order = TOOL.model_copy(update={"source": Source.SORT, "purpose": "sort", "title": "Loans by due date"})
+    assert "words" not in features(order)
+    assert "words" not in features(TOOL)
+
+
+def test_a_probability_counts_for_what_the_tool_says() -> None:
+    """A form whose type is doubtful and that is called after its button claims no type."""
+    called = TOOL.model_copy(update={"title": "Search books"})
+    otherwise = TOOL.model_copy(update={"title": "Change loan"})
+    assert {"prior", "measured"} <= features(called).keys()
+    assert {"prior", "measured"}.isdisjoint(features(otherwise))
+    assert {"prior", "measured"} <= features(TOOL).keys()
+
+
 def test_certainty_that_somebody_set_is_no_measurement() -> None:
     """A form's is a classifier's."""
     script = TOOL.model_copy(update={"source": Source.XHR})

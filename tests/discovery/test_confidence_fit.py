@@ -46,7 +46,30 @@ def test_evidence_that_tells_is_learnt_and_holds_on_other_sites() -> None:
     assert weights["answers_follow"] > 0.5
     judged = judge(seen, cross_validated(seen))
     assert judged["skill"] > 0.3
+    least, most = judged["skill_90"]
+    assert least <= judged["skill"] <= most
     assert 12 * 6 == judged["rows"] == sum(count for *_, count in judged["bins"])
+
+
+def test_the_interval_of_the_skill_is_as_wide_as_sites_differ() -> None:
+    """Sites that are alike give a narrow one, one site that misleads a wide one; the same each time."""
+    alike = rows(6)
+    answers = cross_validated(alike)
+    odd = [Row(row.tool, row.is_right != (row.group == "site0"), row.group, row.kind) for row in alike]
+    narrow, wide = judge(alike, answers)["skill_90"], judge(odd, answers)["skill_90"]
+    assert narrow == judge(alike, answers)["skill_90"]
+    assert wide[1] - wide[0] > narrow[1] - narrow[0]
+
+
+def test_a_base_rate_that_was_known_beforehand_is_that_of_other_sites() -> None:
+    """Where sites differ, saying theirs is worse than saying one's own: half and half by hand."""
+    sites = {"a": [True, True], "b": [True, False]}
+    seen = [Row(tool(), is_right=right, group=name, kind="targets") for name, each in sites.items() for right in each]
+    judged = judge(seen, [0.75] * 4)
+    assert 0.0 == judged["skill"]
+    # a is told 1/2, b is told 1: errors of 1/4, 1/4, 0 and 1.
+    assert round(1 - 0.1875 / 0.375, 4) == judged["skill_beforehand"]
+    assert judge(seen[:2], [0.9, 0.9])["skill_beforehand"] is None
 
 
 def test_without_a_site_beliefs_are_all_there_is() -> None:

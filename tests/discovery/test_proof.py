@@ -30,7 +30,8 @@ class FakeSite:
         check_arguments(tool.input_schema, arguments)
         self.asked.append(arguments)
         items = self._answer(arguments, len(self.asked))
-        value = {"title": "Shop", "text": " ".join(map(str, items)), "url": self._url, "items": items}
+        said = f"{' '.join(map(str, items))} for {arguments.get('q', '')}"
+        value = {"title": "Shop", "text": said, "url": self._url, "items": items}
         return Outcome(
             status=self._status,
             url=self._url,
@@ -79,7 +80,7 @@ def test_a_search_that_searches_passes_every_check() -> None:
     proven = prove(tool(), site)
     names = {
         *(CheckName.RUNS, CheckName.REPEATS, CheckName.NONSENSE_GIVES_LESS, CheckName.ANSWER_MENTIONS_QUERY),
-        *(CheckName.INVALID_IS_REFUSED, CheckName.FITS_OUTPUT_SCHEMA),
+        *(CheckName.INVALID_IS_REFUSED, CheckName.FITS_OUTPUT_SCHEMA, CheckName.SHOWS_ITEMS),
     }
     assert dict.fromkeys(names, True) == checks(proven)
     assert [{"q": "tea"}, {"q": NONSENSE}, {"q": "tea"}] == site.asked
@@ -92,6 +93,32 @@ def test_a_search_that_ignores_the_query_fails() -> None:
     failure = failed_check(prove(tool(), FakeSite(everything)))
     assert failure is not None
     assert CheckName.NONSENSE_GIVES_LESS is failure.name
+
+
+def test_a_page_that_only_repeats_the_query_mentions_nothing() -> None:
+    """Where nothing was found, the words of the query in the address or in “no results for …” are no find."""
+
+    def echoed(arguments: dict[str, Any], _number: int) -> list[dict[str, Any]]:
+        return []
+
+    proven = prove(tool(), FakeSite(echoed, url=f"{SITE}/search?q=tea"))
+    assert {CheckName.ANSWER_MENTIONS_QUERY, CheckName.NONSENSE_GIVES_LESS}.isdisjoint(checks(proven))
+    assert not checks(proven)[CheckName.SHOWS_ITEMS]
+    assert failed_check(proven) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [({"source": Source.LIST}, False), ({"source": Source.XHR}, None), ({"source": Source.ITEM}, None)],
+)
+def test_what_is_there_to_list_shows_items_or_speaks_against_itself(
+    changes: dict[str, Any], *, expected: bool | None
+) -> None:
+    """A table that only a script fills lists nothing for a request; it is evidence, and publishes all the same."""
+    site = FakeSite(lambda _arguments, _number: [])
+    proven = prove(tool(purpose="list", input_schema={"type": "object"}, examples=({},), **changes), site)
+    assert expected is checks(proven).get(CheckName.SHOWS_ITEMS)
+    assert failed_check(proven) is None
 
 
 def test_a_filter_that_needs_a_column_is_tried_with_one() -> None:
@@ -135,6 +162,33 @@ def test_another_page_has_other_items(*, is_paged: bool, expected: bool) -> None
     assert expected is (failed_check(proven) is None)
 
 
+@pytest.mark.parametrize(
+    ("source", "check"), [(Source.PAGINATION, CheckName.PAGE_DIFFERS), (Source.FILTER, CheckName.CHOICE_CHANGES)]
+)
+def test_items_of_which_only_the_addresses_differ_are_the_same(source: Source, check: CheckName) -> None:
+    """A menu's links carry what was asked for; where there are only addresses, they are what the items say."""
+    schema = {"type": "object", "properties": {"page": {"type": "integer", "minimum": 1}}, "required": ["page"]}
+    paging = tool(source=source, purpose="list", input_schema=schema, examples=({"page": 2},))
+
+    def menu(arguments: dict[str, Any], _number: int) -> list[dict[str, Any]]:
+        return [{"title": tea, "url": f"{SITE}/{tea}?page={arguments['page']}"} for tea in TEAS]
+
+    def pictures(arguments: dict[str, Any], _number: int) -> list[dict[str, Any]]:
+        return [{"url": f"{SITE}/{arguments['page']}/{tea}.png"} for tea in TEAS]
+
+    assert checks(prove(paging, FakeSite(menu))).get(check) is not True
+    assert checks(prove(paging, FakeSite(pictures)))[check]
+
+
+def test_a_menu_whose_links_carry_the_query_is_no_find() -> None:
+    """It has nothing in common with that of another query but its words, which are all that it says."""
+
+    def menu(arguments: dict[str, Any], _number: int) -> list[dict[str, Any]]:
+        return [{"title": tea, "url": f"{SITE}/{tea}?q={arguments['q']}"} for tea in TEAS]
+
+    assert not checks(prove(tool(), FakeSite(menu))).get(CheckName.NONSENSE_GIVES_LESS)
+
+
 def test_a_choice_changes_the_items() -> None:
     """Of two choices, one may well give what the first gave."""
     schema = {"type": "object", "properties": {"sort": {"type": "string", "enum": ["a", "b", "c"]}}}
@@ -145,6 +199,24 @@ def test_a_choice_changes_the_items() -> None:
 
     assert checks(prove(sorting, FakeSite(ordered)))[CheckName.CHOICE_CHANGES]
     assert not checks(prove(sorting, FakeSite(everything)))[CheckName.CHOICE_CHANGES]
+
+
+def test_another_one_of_many_says_something_else() -> None:
+    """A page that is the same whatever it is asked for opens nothing; with a single one nothing is shown."""
+    schema = {"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}
+    opening = tool(source=Source.ITEM, purpose="item", input_schema=schema, examples=({"id": 1}, {"id": 2}))
+
+    def opened(arguments: dict[str, Any], _number: int) -> list[dict[str, Any]]:
+        return [{"name": TEAS[arguments["id"]]}]
+
+    proven = prove(opening, FakeSite(opened))
+    assert checks(proven)[CheckName.ITEM_DIFFERS]
+    same = prove(opening, FakeSite(everything))
+    assert not checks(same)[CheckName.ITEM_DIFFERS]
+    assert failed_check(same) is None
+    assert CheckName.ITEM_DIFFERS not in checks(
+        prove(tool(**dict(opening) | {"examples": ({"id": 1},)}), FakeSite(opened))
+    )
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,42 @@ def test_rows_of_a_table_are_named_by_its_headers() -> None:
     ] == find_records(NAV + html, url=URL)
 
 
+KEPT_BACK = (
+    "<template>{}</template>",
+    "<div hidden>{}</div>",
+    "<dialog>{}</dialog>",
+    "<noscript>{}</noscript>",
+)
+
+
+@pytest.mark.parametrize("around", KEPT_BACK)
+def test_what_a_page_keeps_out_of_sight_is_no_record_of_it(around: str) -> None:
+    """A table of keyboard shortcuts that waits in a template says more than the two posts that are shown."""
+    keys = "".join(f"<tr><td>Section number {n}</td><td>Ctrl + {n}, then something long</td></tr>" for n in range(21))
+    shortcuts = around.format(f"<table><tr><th>What</th><th>Keys</th></tr>{keys}</table>")
+    posts = "<ul><li><a href=/1>First post</a></li><li><a href=/2>Second post</a></li></ul>"
+    html = f"{shortcuts}<main>{posts}</main>"
+    assert ["First post", "Second post"] == [one["title"] for one in find_records(html, url=URL)]
+    answer = Answer(200, URL, "text/html", f"<main>{posts}{shortcuts}</main>")
+    value, _ = read_value(answer)
+    assert "First post Second post" == value["text"]
+
+
+@pytest.mark.parametrize("around", ["<dialog open>{}</dialog>", "<div hidden=until-found>{}</div>"])
+def test_what_is_shown_or_can_be_found_counts(around: str) -> None:
+    """An open dialog, and what a search in the page would open."""
+    html = around.format("<ul><li><a href=/1>First post</a></li><li><a href=/2>Second post</a></li></ul>")
+    assert 2 == len(find_records(html, url=URL))
+
+
+def test_a_table_of_one_row_is_a_record_where_its_columns_have_names() -> None:
+    """A list may have a single entry today; without names it may be anything."""
+    row = "<tr><td>shop.example</td><td>443</td></tr>"
+    named = f"<table><tr><th>Host</th><th>Port</th></tr>{row}</table>"
+    assert [{"host": "shop.example", "port": "443"}] == find_records(named, url=URL)
+    assert [] == find_records(f"<table>{row}</table>", url=URL)
+
+
 def test_a_table_without_headers_has_numbered_columns() -> None:
     """Header cells in the first row count as headers, too."""
     rows = "<tr><td>a</td><td>1</td></tr><tr><td>b</td><td>2</td></tr>"
@@ -75,8 +111,17 @@ def test_itemprop_and_definitions_name_fields() -> None:
 
 @pytest.mark.parametrize("html", ["", "<p>One text.", "<p>a<p>b", NAV, "<table></table>"])
 def test_what_does_not_repeat_is_no_record(html: str) -> None:
-    """A menu alone is the frame of a page; it may be all there is, but says nothing of the page's subject."""
-    assert all("entry of the menu" in str(record) for record in find_records(html, url=URL))
+    """Nor is a menu, be it all that there is: a search that found nothing has no items, whatever leads away from it."""
+    assert [] == find_records(html, url=URL)
+
+
+def test_rows_that_are_ticked_in_a_form_win_over_what_filters_them() -> None:
+    """A single row, too; a long list to choose from beside it is no record."""
+    row = "<tr><td><input type=checkbox name=x></td><td>Emma</td><td>1815</td></tr>"
+    rows = f"<form method=post><table><tr><th></th><th>Title</th><th>Year</th></tr>{row}</table></form>"
+    authors = "".join(f"<li><a href='?author={n}'>An author of many books, number {n}</a></li>" for n in range(42))
+    page = f"{rows}<nav><ul>{authors}</ul></nav>"
+    assert [{"title": "Emma", "year": "1815"}] == find_records(page, url=URL)
 
 
 def test_the_frame_of_the_page_never_hides_its_subject() -> None:

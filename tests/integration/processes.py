@@ -161,7 +161,7 @@ class RedisContainer(ProcessContainer):
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.port = free_port()
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder)]
+        command = ["redis-server", *self.options_of_port(), "--bind", "127.0.0.1", "--dir", str(folder)]
         command += ["--save", "", "--maxmemory-policy", "noeviction", *options]
         super().__init__(
             LocalProcess("redis", command, env=dict(os.environ), log=folder / f"redis-{self.port}.log", cwd=folder)
@@ -171,6 +171,10 @@ class RedisContainer(ProcessContainer):
     def url(self) -> str:
         """The address for clients."""
         return f"redis://127.0.0.1:{self.port}/0"
+
+    def options_of_port(self) -> list[str]:
+        """How it listens."""
+        return ["--port", str(self.port)]
 
     @property
     def celeryconfig(self) -> dict[str, Any]:

@@ -65,6 +65,7 @@ def test_workers_are_started_replaced_scaled_and_stopped(
     assert (worker.pid, "running") == (told["pid"], told["state"])
     assert told["rss_bytes"] > 10_000_000
     assert told["uptime_s"] > 0
+    assert told["waiting"] is told["running"] is None  # no server answers here
 
     psutil.Process(worker.pid).kill()
     await_true(lambda: processes.status()[0].pid not in {worker.pid, None}, what="it is started again")

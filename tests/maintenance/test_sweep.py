@@ -284,6 +284,8 @@ def test_what_answered_for_a_job_goes_with_its_files(
     for age_s, key in ((8 * DAY_S, "a"), (6 * DAY_S, "b")):
         job = claimed(ledger, carried(ledger, tenant))
         cached_results.remember(ledger, job.id, fence=job.fence, key=key * 64)
+        how = {"fence": job.fence, "state": JobState.SUCCEEDED, "cause": "completed", "result": {"x": 1}}
+        transitions.finish(ledger, job.id, **how)
         with ledger.write() as connection:
             old = cached_rows.c.job_id == job.id
             connection.execute(cached_rows.update().where(old).values(created_at=ago(age_s)))

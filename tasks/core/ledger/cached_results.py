@@ -20,18 +20,36 @@ from tasks.core.records import JobState
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An earlier job that answers; ``at``: when it ended."""
+    """An earlier job that answers.
+
+    Args:
+        at: when it ended.
+        age_s: since it was remembered.
+        left_s: how long it still answers; None: as long as its job is there.
+    """
 
     job_id: str
     fence: int
     attempt: int
     at: datetime
     result: dict[str, Any]
+    age_s: float
+    left_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """An answer was remembered; ``evicted``: keys of those that had to make room for it."""
+
+    evicted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a tenant's cache of one kind stands; ``hits``, ``misses`` and ``evictions`` since the beginning."""
+    """How a tenant's cache of one kind stands; ``hits``, ``misses`` and ``evictions`` since the beginning.
+
+    ``entries`` are those that would answer now, ``oldest`` and ``newest`` when they were remembered.
+    """
 
     entries: int
     hits: int
@@ -52,8 +70,8 @@ class Bounds:
 _UNBOUNDED = Bounds()
 
 
-def remember(ledger: Ledger, job_id: str, *, fence: int, key: str, bounds: Bounds = _UNBOUNDED) -> bool:
-    """Let the job answer its tenant's requests with this key, once it has succeeded. False: another claim owns it.
+def remember(ledger: Ledger, job_id: str, *, fence: int, key: str, bounds: Bounds = _UNBOUNDED) -> Remembered | None:
+    """Let the job answer its tenant's requests with this key, once it has succeeded. None: another claim owns it.
 
     Those that were used longest ago make room.
     """
@@ -63,26 +81,27 @@ def remember(ledger: Ledger, job_id: str, *, fence: int, key: str, bounds: Bound
         owned = (jobs.c.id == job_id) & (jobs.c.state == JobState.RUNNING) & (jobs.c.fence == fence)
         job = connection.execute(sa.select(jobs.c.tenant_id, jobs.c.kind).where(owned).with_for_update()).one_or_none()
         if job is None:
-            return False
+            return None
         name = {"tenant_id": job.tenant_id, "kind": job.kind, "key": key}
         value = {"job_id": job_id, "fence": fence, "created_at": at, "used_at": at, "expires_at": expires_at}
         if not insert_if_new(connection, cached_results, **name, **value):
             same = sa.and_(*(cached_results.c[column] == wanted for column, wanted in name.items()))
             connection.execute(cached_results.update().where(same).values(value))
-        if bounds.max_entries is not None:
-            _make_room(connection, job.tenant_id, job.kind, bounds.max_entries)
-        return True
+        if bounds.max_entries is None:
+            return Remembered()
+        return Remembered(_make_room(connection, job.tenant_id, job.kind, bounds.max_entries))
 
 
-def _make_room(connection: Connection, tenant_id: str, kind: str, max_entries: int) -> None:
+def _make_room(connection: Connection, tenant_id: str, kind: str, max_entries: int) -> tuple[str, ...]:
     mine = (cached_results.c.tenant_id == tenant_id) & (cached_results.c.kind == kind)
     connection.execute(cached_results.delete().where(mine, cached_results.c.expires_at <= now()))
     used = sa.func.coalesce(cached_results.c.used_at, cached_results.c.created_at)
     surplus = sa.select(cached_results.c.key).where(mine).order_by(used.desc()).offset(max_entries).limit(1000)
-    keys = list(connection.execute(surplus).scalars())
+    keys = tuple(connection.execute(surplus).scalars())
     if keys:
         connection.execute(cached_results.delete().where(mine, cached_results.c.key.in_(keys)))
         _count(connection, tenant_id, kind, evictions=len(keys))
+    return keys
 
 
 def touch(ledger: Ledger, job_id: str, *, key: str) -> None:
@@ -95,19 +114,24 @@ def touch(ledger: Ledger, job_id: str, *, key: str) -> None:
             connection.execute(cached_results.update().where(named, cached_results.c.key == key).values(used_at=now()))
 
 
-def find(ledger: Ledger, job_id: str, *, key: str, max_age_s: float | None = None) -> Entry | None:
+def find(
+    ledger: Ledger, job_id: str, *, key: str, max_age_s: float | None = None, of: tuple[str, int] | None = None
+) -> Entry | None:
     """Return what answers this job's request, of the same tenant and kind; None when nothing does.
 
     Args:
         max_age_s: an older answer is none.
+        of: the job and claim that a copy of the entry names; where the entry is another's by now, there is none.
     """
     at = now()
-    young = [sa.or_(cached_results.c.expires_at.is_(None), cached_results.c.expires_at > at)]
+    wanted = [sa.or_(cached_results.c.expires_at.is_(None), cached_results.c.expires_at > at)]
     if max_age_s is not None:
-        young.append(cached_results.c.created_at > at - timedelta(seconds=max_age_s))
-    asking = jobs.alias("asking")
+        wanted.append(cached_results.c.created_at > at - timedelta(seconds=max_age_s))
+    if of is not None:
+        wanted += [cached_results.c.job_id == of[0], cached_results.c.fence == of[1]]
+    asking, times = jobs.alias("asking"), (cached_results.c.created_at, cached_results.c.expires_at)
     statement = (
-        sa.select(jobs.c.id, jobs.c.fence, jobs.c.attempt, jobs.c.finished_at, jobs.c.result)
+        sa.select(jobs.c.id, jobs.c.fence, jobs.c.attempt, jobs.c.finished_at, jobs.c.result, *times)
         .join(cached_results, (cached_results.c.job_id == jobs.c.id) & (cached_results.c.fence == jobs.c.fence))
         .join(
             asking,
@@ -118,45 +142,25 @@ def find(ledger: Ledger, job_id: str, *, key: str, max_age_s: float | None = Non
             cached_results.c.key == key,
             jobs.c.id != job_id,
             *_answering(),
-            *young,
+            *wanted,
         )
     )
-    return _entry(ledger, statement)
-
-
-def answer_of(ledger: Ledger, asking: str, job_id: str, fence: int) -> Entry | None:
-    """Return what a job answered at this claim, to a job of the same tenant and kind; None if it did not, or no more.
-
-    Args:
-        asking: the job that wants to know.
-    """
-    other = jobs.alias("other")
-    statement = (
-        sa.select(jobs.c.id, jobs.c.fence, jobs.c.attempt, jobs.c.finished_at, jobs.c.result)
-        .join(other, (other.c.tenant_id == jobs.c.tenant_id) & (other.c.kind == jobs.c.kind))
-        .where(other.c.id == asking, jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.id != asking, *_answering())
-    )
-    return _entry(ledger, statement)
+    with ledger.read() as connection:
+        row = connection.execute(statement).one_or_none()
+    if row is None:
+        return None
+    left_s = None if row.expires_at is None else (row.expires_at - at).total_seconds()
+    age_s = max(0.0, (at - row.created_at).total_seconds())
+    return Entry(row.id, row.fence, row.attempt, row.finished_at, row.result, age_s, left_s)
 
 
 def _answering() -> tuple[sa.ColumnElement[bool], ...]:
     return jobs.c.state == JobState.SUCCEEDED, jobs.c.result.is_not(None)
 
 
-def _entry(ledger: Ledger, statement: sa.Select[Any]) -> Entry | None:
-    with ledger.read() as connection:
-        row = connection.execute(statement).one_or_none()
-    return None if row is None else Entry(row.id, row.fence, row.attempt, row.finished_at, row.result)
-
-
 def count_lookup(ledger: Ledger, job_id: str, *, hit: bool) -> None:
     """Count one question of the job's tenant and its answer."""
     _count_for(ledger, job_id, hits=int(hit), misses=int(not hit))
-
-
-def count_evictions(ledger: Ledger, job_id: str, evictions: int) -> None:
-    """Count answers of the job's tenant and kind that had to make room elsewhere than here."""
-    _count_for(ledger, job_id, evictions=evictions)
 
 
 def _count_for(ledger: Ledger, job_id: str, **more: int) -> None:
@@ -177,9 +181,14 @@ def _count(connection: Connection, tenant_id: str, kind: str, **more: int) -> No
 
 def standing(ledger: Ledger, *, tenant_id: str, kind: str) -> Standing:
     """Return how the tenant's cache of this kind stands."""
-    mine = (cached_results.c.tenant_id == tenant_id) & (cached_results.c.kind == kind)
-    created = cached_results.c.created_at
-    entries = sa.select(sa.func.count(), sa.func.min(created), sa.func.max(created)).where(mine)
+    created, ends = cached_results.c.created_at, cached_results.c.expires_at
+    entries = (
+        sa.select(sa.func.count(), sa.func.min(created), sa.func.max(created))
+        .select_from(cached_results)
+        .join(jobs, (jobs.c.id == cached_results.c.job_id) & (jobs.c.fence == cached_results.c.fence))
+        .where(cached_results.c.tenant_id == tenant_id, cached_results.c.kind == kind, *_answering())
+        .where(sa.or_(ends.is_(None), ends > now()))
+    )
     counters = (cache_lookups.c.hits, cache_lookups.c.misses, cache_lookups.c.evictions)
     lookups = sa.select(*counters).where(cache_lookups.c.tenant_id == tenant_id, cache_lookups.c.kind == kind)
     with ledger.read() as connection:

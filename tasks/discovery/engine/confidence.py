@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
+from tasks.discovery.engine.act_words import is_called, says_act
 from tasks.discovery.tool import CheckName, Effect, Source, Tool
 
 _PACKAGE = "tasks.discovery.engine"
@@ -37,19 +38,22 @@ _CHECKS = {
     CheckName.NONSENSE_GIVES_LESS: "answers_follow",
     CheckName.PAGE_DIFFERS: "answers_follow",
     CheckName.CHOICE_CHANGES: "answers_follow",
+    CheckName.ITEM_DIFFERS: "answers_follow",
     CheckName.ANSWER_MENTIONS_QUERY: "mentions",
+    CheckName.SHOWS_ITEMS: "shows",
 }
 # What a tool of a source promises, and a run can show.
 _PROMISES = {
     Source.PAGINATION: CheckName.PAGE_DIFFERS,
     Source.SORT: CheckName.CHOICE_CHANGES,
     Source.FILTER: CheckName.CHOICE_CHANGES,
+    Source.ITEM: CheckName.ITEM_DIFFERS,
 }
 # Their prior is a classifier's probability; that of the others is a number that somebody thought right.
 _MEASURED = frozenset({Source.FORM, Source.PAGINATION, Source.STEPS})
 _AGREES = "also found as "
 
-EVIDENCE = frozenset({"prior", "agrees", *_CHECKS.values()})
+EVIDENCE = frozenset({"prior", "agrees", "words", *_CHECKS.values()})
 """Features that can only speak for a tool where they are above 0, and only against it below."""
 
 
@@ -68,12 +72,12 @@ def features(tool: Tool) -> dict[str, float]:
     site shows no inputs for it, is ``untried``.
     """
     found = {"bias": 1.0, _KINDS.get(tool.source, "steps"): 1.0}
-    if tool.source in _MEASURED:
+    if _is_measured(tool):
         prior = min(max(tool.prior, _LEAST), _MOST)
         found |= {"measured": 1.0, "prior": math.log(prior / (1 - prior))}
     checks = {check.name: check.passed for check in tool.checks}
     promised = CheckName.NONSENSE_GIVES_LESS if tool.purpose == "search" else _PROMISES.get(tool.source)
-    if checks.get(CheckName.RUNS) and promised:
+    if CheckName.RUNS in checks and promised:
         checks.setdefault(promised, False)
     for name, passed in checks.items():
         if name in _CHECKS:
@@ -82,7 +86,29 @@ def features(tool: Tool) -> dict[str, float]:
         found["untried"] = 1.0
     if any(one.startswith(_AGREES) for one in tool.evidence):
         found["agrees"] = 1.0
+    if (said := _of_words(tool)) is not None:
+        found["words"] = 1.0 if said else -1.0
     return found
+
+
+def _of_words(tool: Tool) -> bool | None:
+    """Whether its words can be what it does; None where they are made to say so, or there are none.
+
+    A form whose title names no act was called after a field, or after the one thing that was seen. A list whose page is
+    called after an act is where that is done.
+    """
+    if tool.source is Source.FORM and tool.title:
+        return says_act(tool.title, purpose=tool.purpose)
+    if tool.purpose == "list" and tool.title:
+        return not says_act(tool.title.partition(" ")[2])
+    return None
+
+
+def _is_measured(tool: Tool) -> bool:
+    """Whether a classifier's probability is of what the tool says: a form that is called otherwise claims no type."""
+    if tool.source not in _MEASURED:
+        return False
+    return tool.source is Source.PAGINATION or not tool.title or is_called(tool.title, purpose=tool.purpose)
 
 
 def parse_weights(text: str) -> dict[str, float]:

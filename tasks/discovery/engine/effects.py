@@ -41,6 +41,7 @@ _ASKING = frozenset(
         *("autocomplete", "suggest", "typeahead", "count"),
     }
 )
+_THINGS = frozenset({"account", "credential", "payment", "new_account"})
 _ASKING_NAMES = _ASKING | frozenset({"get", "list", "fetch"})
 
 
@@ -85,6 +86,16 @@ def adds_account(text: str) -> bool:
 def ends_session(*words: str) -> bool:
     """Whether it is called a sign-out: it harms nothing, but takes away the sign-in that a discovery works with."""
     return "log_out" in _concepts(" . ".join(_plain(word[:MAX_WORD_CHARS]) for word in words[:MAX_WORDS]))
+
+
+def acts_in(text: str) -> set[str]:
+    """Return what the words say is done, as far as it writes or destroys; not what it is done to."""
+    return _concepts(_plain(text[:MAX_WORD_CHARS])) - _THINGS
+
+
+def reads_by(text: str) -> bool:
+    """Whether the first word is one of reading or asking: show, list, search, download …"""
+    return _plain(text[:MAX_WORD_CHARS]).split(" ", 1)[0] in _READING | _ASKING
 
 
 def is_idempotent(method: str, effect: Effect) -> bool:

@@ -12,6 +12,7 @@ from tasks.discovery.engine.html_control import one_line
 from tasks.discovery.engine.json_records import find_json_records
 from tasks.discovery.engine.outcome import Outcome
 from tasks.discovery.engine.records import records_in
+from tasks.discovery.engine.shown import is_kept_back
 
 MAX_MAIN_TEXT = 20_000
 _MAX_TITLE = 500
@@ -84,7 +85,7 @@ def _collect(root: HtmlElement, pieces: list[str], *, skips: frozenset[str]) -> 
     walker = etree.iterwalk(root, events=("start", "end"))
     for event, element in walker:
         if event == "start":
-            if element.tag in skips:
+            if element.tag in skips or is_kept_back(element):
                 walker.skip_subtree()
             elif element.text:
                 pieces.append(element.text)

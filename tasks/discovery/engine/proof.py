@@ -17,7 +17,7 @@ from tasks.discovery.engine.outcome import Outcome, Run
 from tasks.discovery.engine.output_schema import schema_of_page, schema_of_values
 from tasks.discovery.engine.running.arguments import check_arguments
 from tasks.discovery.engine.running.equality import Equality
-from tasks.discovery.engine.trials import RUN_TROUBLE, Trials, answers_of, is_success, text_of
+from tasks.discovery.engine.trials import RUN_TROUBLE, Trials, answers_of, is_success, text_of, words_of
 from tasks.discovery.tool import Check, CheckName, Effect, FormCall, JSONSchema, Source, Tool
 
 # Tells what a browser would send; None where there is none to ask.
@@ -41,6 +41,7 @@ _DECISIVE = frozenset(
 _SCALARS = ("string", "integer", "number", "boolean")
 _SEARCHES = frozenset({"search", "autocomplete"})
 _CHOOSES = frozenset({Source.SORT, Source.FILTER})
+_LISTING = _CHOOSES | {Source.PAGINATION, Source.LIST, Source.OPENSEARCH}
 _QUERY_NAMES = re.compile(r"(^|[_\[.-])(q|query|search|searchterm|term|keywords?|text|s)($|[\]_.-])", re.IGNORECASE)
 
 
@@ -124,6 +125,8 @@ class _Proof:
         self._answers.append(first)
         if self.tool.effect is not Effect.READ:
             return
+        if _lists(self.tool) and (_is_page(first) or "json" in first.media_type):
+            self._note(CheckName.SHOWS_ITEMS, bool(first.items), f"{len(first.items)} items")
         query = query_input(self.tool, arguments)
         if query:
             self._mentions(first, str(arguments[query]))
@@ -132,6 +135,8 @@ class _Proof:
             self._differs(CheckName.PAGE_DIFFERS, first, trials, arguments)
         elif self.tool.source in _CHOOSES:
             self._differs(CheckName.CHOICE_CHANGES, first, trials, arguments)
+        elif self.tool.source is Source.ITEM:
+            self._other_item(first, trials, arguments)
         self._repeats(first, trials(arguments))
 
     def proven(self) -> Tool:
@@ -142,8 +147,11 @@ class _Proof:
         return self.tool.model_copy(update=changes)
 
     def _mentions(self, outcome: Outcome, query: str) -> None:
+        """See whether what was found has a word of the query; where nothing was, a page may repeat it all the same."""
+        if not outcome.items:
+            return
         words = [word for word in re.findall(r"\w+", query.casefold()) if len(word) > 1] or [query.casefold()]
-        pieces = answers_of(outcome) if outcome.items else [str(outcome.value)]
+        pieces = answers_of(outcome)
         said = sum(any(word in piece.casefold() for word in words) for piece in pieces)
         self._note(CheckName.ANSWER_MENTIONS_QUERY, said > 0, f"{said} of {len(pieces)} pieces mention “{query[:60]}”")
 
@@ -175,7 +183,7 @@ class _Proof:
         if not other.is_ok:  # many answer 404 where nothing is found
             return (True if first.items else None), f"it answered {other.status}"
         self._answers.append(other)
-        left = len(set(answers_of(first)) & set(answers_of(other)))
+        left = len(set(words_of(first)) & set(words_of(other)))
         seen = f"{len(first.items)} items before, {len(other.items)} for nonsense, {left} of them the same"
         if first.items and (len(other.items) < len(first.items) or not left):
             return True, seen
@@ -183,25 +191,46 @@ class _Proof:
         is_same = text_of(first, without=asked) == text_of(other, without=asked)
         # Where the words change and the items do not, the items are not what was searched for; and where no item has
         # the query in it, it may not have been found either.
-        is_there = any(query.casefold() in piece.casefold() for piece in answers_of(first))
+        is_there = bool(first.items) and any(query.casefold() in piece.casefold() for piece in answers_of(first))
         return (False if is_same and is_there else None), seen
 
     def _differs(self, name: CheckName, first: Outcome, trials: Trials, arguments: dict[str, Any]) -> None:
         """Compare with another page or another choice; of choices two are tried, because two may well be alike."""
-        mine = answers_of(first)
+        mine = words_of(first)
         for other in other_arguments(self.tool, arguments)[:2]:
             outcome = trials(other)
             if outcome is None or not outcome.is_ok:
                 continue
             self._answers.append(outcome)
-            if answers_of(outcome) != mine:
+            if words_of(outcome) != mine:
                 self._note(name, True, f"{len(first.items)} and {len(outcome.items)} items, not the same")
                 return
             if name is CheckName.PAGE_DIFFERS or text_of(outcome) == text_of(first):
                 self._note(name, False, f"the same {len(first.items)} items")
 
+    def _other_item(self, first: Outcome, trials: Trials, arguments: dict[str, Any]) -> None:
+        """Open another of the many that the site shows: there is one, and it says something else."""
+        other = next((one for one in self.tool.examples if one != arguments), None)
+        outcome = None if other is None else trials(dict(other))
+        if other is None or outcome is None:
+            return
+        mine, theirs = (
+            text_of(answer, without=tuple(map(str, values.values())))
+            for answer, values in ((first, arguments), (outcome, other))
+        )
+        passed = is_success(outcome) and (mine != theirs or words_of(first) != words_of(outcome))
+        if is_success(outcome):
+            self._answers.append(outcome)
+        note = "another one says something else" if passed else f"another one answered {outcome.status}, and the same"
+        self._note(CheckName.ITEM_DIFFERS, passed, note)
+
     def _note(self, name: CheckName, passed: bool, note: str) -> None:
         self._checks[name] = Check(name=name, passed=passed, note=note[:_MAX_NOTE])
+
+
+def _lists(tool: Tool) -> bool:
+    """Whether a run of the tool is there to give items."""
+    return tool.source in _LISTING or tool.purpose in _SEARCHES
 
 
 def query_input(tool: Tool, arguments: dict[str, Any]) -> str:

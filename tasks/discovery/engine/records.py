@@ -17,6 +17,7 @@ from lxml.html import HtmlElement
 
 from tasks.discovery.engine.html_control import absolute, one_line
 from tasks.discovery.engine.record_fields import Fields, field_name, read_fields
+from tasks.discovery.engine.shown import FRAME, share_of, shown_elements
 
 MAX_RECORDS = 500
 MAX_ELEMENTS = 50_000
@@ -24,14 +25,6 @@ MAX_CELL_CHARS = 2000
 
 Record = dict[str, Any]
 
-_FRAME = frozenset({"nav", "header", "footer", "aside", "form"})
-_FRAME_ROLES = frozenset(
-    {"navigation", "banner", "contentinfo", "complementary", "menu", "menubar", "tablist", "search"}
-)
-_FRAME_WORDS = re.compile(
-    r"(^|[-_\s])(nav(bar|igation)?|menu|breadcrumbs?|pagination|pager|paginator|footer|header|sidebar|toolbar|tabs)($|[-_\s])",
-    re.IGNORECASE,
-)
 _NO_ITEM = frozenset(
     {
         *(
@@ -90,7 +83,6 @@ _STATE_CLASS = re.compile(
 )
 _MIN_SIBLINGS = 2
 _TEXT_THAT_COUNTS = 200
-_FRAME_SHARE = 0.02
 # A table with headers is meant as records; a list may be anything.
 _TABLE_FACTOR = 3.0
 
@@ -117,12 +109,14 @@ def records_in(root: HtmlElement, *, url: str) -> list[Record]:
 
 
 def _candidates(root: HtmlElement, base: str) -> Iterator[tuple[list[Record], float]]:
-    for seen, parent in enumerate(root.iter(etree.Element)):
+    for seen, parent in enumerate(shown_elements(root)):
         if seen > MAX_ELEMENTS:
             return
         if parent.tag == "table":
-            records, share = _table(parent, base)
-            yield records, _score(records, parent) * (_TABLE_FACTOR if share else 1.0)
+            records, is_named = _table(parent, base)
+            # A table that names its columns is one of records, be it of a single one just now.
+            score = _score(records, parent, least=1 if is_named else _MIN_SIBLINGS)
+            yield records, score * (_TABLE_FACTOR if is_named else 1.0)
         elif parent.tag == "dl":
             records = _definitions(parent, base)
             yield records, _score(records, parent)
@@ -133,12 +127,13 @@ def _candidates(root: HtmlElement, base: str) -> Iterator[tuple[list[Record], fl
                     yield records, _score(records, group[0])
 
 
-def _score(records: list[Record], element: HtmlElement) -> float:
+def _score(records: list[Record], element: HtmlElement, *, least: int = _MIN_SIBLINGS) -> float:
     """Return how much the records say, less where they are the frame of the page; 0 for what is no list."""
-    if len(records) < _MIN_SIBLINGS:
+    if len(records) < least:
         return 0.0
     said = sum(_said(record) for record in records)
-    return said * (_FRAME_SHARE if _in_frame(element) else 1.0)
+    # Rows to be ticked stand in a form; their table names its columns all the same.
+    return said * share_of(element, frames=FRAME - {"form"} if least < _MIN_SIBLINGS else FRAME)
 
 
 def _said(record: Record) -> float:
@@ -151,17 +146,6 @@ def _said(record: Record) -> float:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and not value.startswith(("http:", "https:"))
-
-
-def _in_frame(element: HtmlElement) -> bool:
-    for node in (element, *element.iterancestors()):
-        if node.tag in ("body", "html", "main"):
-            return False
-        if node.tag in _FRAME or node.get("role", "").lower() in _FRAME_ROLES:
-            return True
-        if _FRAME_WORDS.search(f"{node.get('class', '')} {node.get('id', '')}"):
-            return True
-    return False
 
 
 def _groups(parent: HtmlElement) -> list[list[HtmlElement]]:

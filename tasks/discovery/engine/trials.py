@@ -74,6 +74,24 @@ def answers_of(outcome: Outcome) -> list[str]:
     return [_stable(item) for item in outcome.items] or [text_of(outcome)]
 
 
+def words_of(outcome: Outcome) -> list[str]:
+    """Return what ``answers_of`` does, without addresses where there are words.
+
+    What is asked for is in links all over a page: items that differ in nothing else are the same.
+    """
+    return [_stable(_without_addresses(item)) for item in outcome.items] or [text_of(outcome)]
+
+
+def _without_addresses(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in item.items() if not _is_address(value)} or item
+
+
+def _is_address(value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(map(_is_address, value))
+    return isinstance(value, str) and value.startswith(("http://", "https://", "/", "?"))
+
+
 def text_of(outcome: Outcome, *, without: tuple[str, ...] = ()) -> str:
     """Return all that the answer says, without what is new in every answer, and without these words."""
     is_page = isinstance(outcome.value, dict) and "text" in outcome.value

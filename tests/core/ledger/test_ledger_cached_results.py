@@ -8,7 +8,7 @@ import pytest
 
 from tasks.core.clock import now
 from tasks.core.ledger import Ledger, cached_results, tenants, transitions
-from tasks.core.ledger.cached_results import Bounds, Lookups
+from tasks.core.ledger.cached_results import Bounds, Lookups, Remembered
 from tasks.core.ledger.schema import cached_results as cached_results_table
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Cause, Job, JobState
@@ -63,6 +63,7 @@ def test_a_job_that_has_not_succeeded_answers_nothing(ledger: Ledger, tenant: Te
     assert cached_results.find(ledger, job.id, key=KEY) is None
     end(ledger, job, JobState.FAILED)
     assert found_for(ledger, tenant) is None
+    assert 0 == cached_results.standing(ledger, tenant_id=tenant.id, kind=PING).entries
 
 
 def test_the_newest_answers(ledger: Ledger, tenant: Tenant) -> None:
@@ -142,6 +143,7 @@ def test_an_answer_lives_as_long_as_was_said_when_it_was_written(ledger: Ledger,
         assert row.expires_at == row.created_at + timedelta(hours=1)
         connection.execute(cached_results_table.update().values(expires_at=now() - timedelta(seconds=1)))
     assert found_for(ledger, tenant) is None
+    assert 0 == cached_results.standing(ledger, tenant_id=tenant.id, kind=PING).entries
 
 
 def test_who_wants_a_younger_answer_gets_none(ledger: Ledger, tenant: Tenant) -> None:
@@ -153,7 +155,16 @@ def test_who_wants_a_younger_answer_gets_none(ledger: Ledger, tenant: Tenant) ->
     assert cached_results.find(ledger, asking.id, key=KEY, max_age_s=3600) is None
     entry = cached_results.find(ledger, asking.id, key=KEY, max_age_s=3 * 3600)
     assert entry is not None
-    assert job.id == entry.job_id
+    assert (job.id, None) == (entry.job_id, entry.left_s)
+    assert 2 * 3600 <= entry.age_s < 3 * 3600
+
+
+def test_a_copy_of_an_entry_that_another_job_has_taken_over_answers_nothing(ledger: Ledger, tenant: Tenant) -> None:
+    """Who asks by it is told of the entry as it is."""
+    first, second = answered(ledger, tenant), answered(ledger, tenant)
+    asking = accepted(ledger, tenant)
+    assert cached_results.find(ledger, asking.id, key=KEY, of=(first.id, first.fence)) is None
+    assert cached_results.find(ledger, asking.id, key=KEY, of=(second.id, second.fence)) is not None
 
 
 def test_what_was_used_longest_ago_makes_room(ledger: Ledger, tenant: Tenant) -> None:
@@ -164,7 +175,10 @@ def test_what_was_used_longest_ago_makes_room(ledger: Ledger, tenant: Tenant) ->
     for key in ("a" * 64, "b" * 64):
         end(ledger, remembered(ledger, tenant, key, bounds))
     cached_results.touch(ledger, accepted(ledger, tenant).id, key="a" * 64)
-    end(ledger, remembered(ledger, tenant, "c" * 64, bounds))
+    last = running(ledger, tenant)
+    done = cached_results.remember(ledger, last.id, fence=last.fence, key="c" * 64, bounds=bounds)
+    end(ledger, last)
+    assert Remembered(("b" * 64,)) == done
     assert [True, False, True] == [found_for(ledger, tenant, letter * 64) is not None for letter in "abc"]
     assert found_for(ledger, stranger, "z" * 64) is not None
     assert 1 == cached_results.standing(ledger, tenant_id=tenant.id, kind=PING).evictions
