@@ -87,7 +87,7 @@ flower: setup-run  ## Flower alone
 
 pins:  ## resolve the dependencies anew
 	@for p in run dev; do \
-	  extra=$$([ $$p = run ] && echo "--extra embedded-redis --extra browser --extra publishing" || echo "--extra embedded-redis --extra browser --extra publishing --extra onnx --extra dev --extra targets --extra bench --extra telemetry --extra sentry"); \
+	  extra=$$([ $$p = run ] && echo "--extra embedded-redis --extra browser --extra publishing --extra mkdocs" || echo "--extra embedded-redis --extra browser --extra publishing --extra mkdocs --extra onnx --extra dev --extra targets --extra bench --extra telemetry --extra sentry"); \
 	  .venv/bin/pip-compile --quiet --upgrade --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate \
 	    $$extra --output-file deploy/requirements-$$p.txt pyproject.toml; done
 	@RPY2_CFFI_MODE=ABI .venv/bin/pip-compile --quiet --upgrade --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate \

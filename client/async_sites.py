@@ -65,6 +65,11 @@ class AsyncSites:
         flow = sites.published(folder, site, params, options, on_progress=on_progress, limits=self._limits)
         return await self._run(flow)
 
+    async def publish_commit(self, git: str, commit: str, site: str, *, refresh: bool = False, **params: Any) -> Job:
+        """Submit the publication of a git repository at one commit, which workers fetch themselves."""
+        options = self._options(sites.named(site, refresh=refresh))
+        return await self._run(sites.commit_published(git, commit, site, params, options, limits=self._limits))
+
     async def roll_back(self, site: str, release: str | None = None, *, refresh: bool = False, **params: Any) -> Job:
         """Submit a rollback: to the release before, or to one by its name or the beginning of it."""
         options = self._options(sites.named(site, refresh=refresh))

@@ -154,12 +154,24 @@ class Sites:
         Args:
             on_progress: called with the bytes of the archive of missing files that the server has, and with all.
             refresh: then take what has changed into searches and tools, as ``site_refresh.refreshed``.
-            params: others of ``publishing.site``, such as ``url``, ``intent`` or ``note``.
+            params: others of ``publishing.site``, such as ``url``, ``intent``, ``recipe`` or ``note``.
         Raises:
             InputRejected: the folder has no file.
         """
         options = self._options(named(site, refresh=refresh))
         return self._run(published(folder, site, params, options, on_progress=on_progress, limits=self._limits))
+
+    def publish_commit(self, git: str, commit: str, site: str, *, refresh: bool = False, **params: Any) -> Job:
+        """Submit the publication of a git repository at one commit, which workers fetch themselves.
+
+        Args:
+            git: the repository's address, ``https://…``.
+            commit: its whole id.
+            refresh: as for ``publish``.
+            params: others of ``publishing.site``, such as ``recipe``, ``subfolder`` or ``url``.
+        """
+        options = self._options(named(site, refresh=refresh))
+        return self._run(commit_published(git, commit, site, params, options, limits=self._limits))
 
     def roll_back(self, site: str, release: str | None = None, *, refresh: bool = False, **params: Any) -> Job:
         """Submit a rollback: to the release before, or to one by its name or the beginning of it.
@@ -228,6 +240,14 @@ def published(
     given = {"site": site, "source": source, **params}
     job = yield from submitted("publishing.site", given, {}, options, limits=limits)
     return Sent(job, len(files), len(wanted), sent_bytes)
+
+
+def commit_published(
+    git: str, commit: str, site: str, params: Mapping[str, Any], options: SubmitOptions, *, limits: Limits
+) -> Flow[Job]:
+    """Submit the publication of a commit."""
+    given = {"site": site, "source": {"git": git, "commit": commit}, **params}
+    return submitted("publishing.site", given, {}, options, limits=limits)
 
 
 def rolled_back(

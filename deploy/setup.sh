@@ -31,6 +31,8 @@ has_python_doc() { [ -f /usr/share/doc/python3-doc/html/index.html ]; }
 want python3 has_python
 want python3-venv has_venv
 want python3-doc has_python_doc
+want bubblewrap has bwrap
+want git has git
 want r-base-core has Rscript
 want gcc has cc
 want make has make
@@ -43,7 +45,6 @@ if [ "$profile" = dev ]; then
   want varnish has_varnish
   want rsync has rsync
   want openssl has openssl
-  want git has git
 fi
 if [ ${#wanted[@]} -gt 0 ]; then
   if ! has apt-get >/dev/null; then

@@ -18,6 +18,7 @@ _PROGRAMS: Mapping[str, Sequence[str]] = {
     "nginx": ("nginx",),
 }
 _MODULES: Mapping[str, str] = {
+    "mkdocs": "mkdocs",
     "playwright": "playwright",
     "publishing": "minify_html",  # of the extra's packages, which come together
     "rpy2": "rpy2",

@@ -24,8 +24,12 @@ follow_option = click.option("--follow", "is_followed", is_flag=True, help="Show
 
 
 @click.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False))
 @site_option
+@click.option("--git", help="Instead of FOLDER: a git repository's address, https://…, which workers fetch.")
+@click.option("--commit", help="With --git: the commit's whole id, as `git rev-parse` prints it.")
+@click.option("--recipe", help="How the site is made of these files: copy (the default), or mkdocs.")
+@click.option("--subfolder", help="Of these files: the folder that is the site, or that the recipe is used in.")
 @click.option("--address", "url", help="Where visitors find it; then it is verified there, and gets a sitemap.")
 @click.option("--preview", "is_preview", is_flag=True, help="Keep it, and make it live later (switchyard rollback).")
 @click.option("--browser", "is_opened", is_flag=True, help="Once live, open it in a browser; take it back on errors.")
@@ -47,9 +51,13 @@ follow_option = click.option("--follow", "is_followed", is_flag=True, help="Show
 def publish(
     session: Session,
     /,
-    folder: str,
+    folder: str | None,
     *,
     site: str,
+    git: str | None,
+    commit: str | None,
+    recipe: str | None,
+    subfolder: str | None,
     url: str | None,
     is_preview: bool,
     is_opened: bool,
@@ -61,26 +69,26 @@ def publish(
     is_followed: bool,
     wait_s: float | None,
 ) -> Exit:
-    """Publish FOLDER as a site: checked, made smaller, live in one step.
+    """Publish FOLDER, or a commit of a git repository, as a site: checked, made smaller, live in one step.
 
     What .gitignore files name stays out, and only what the server lacks is sent. Without --follow or --wait it prints
     the job's id.
     """
+    if (folder is None) == (git is None):
+        raise click.UsageError("Give either FOLDER or --git.")
+    if (git is None) != (commit is None):
+        raise click.UsageError("--git and --commit belong together.")
     given: dict[str, Any] = {"url": url, "note": note, "by": by, "intent": "preview" if is_preview else None}
-    given["smoke"] = "browser" if is_opened else None
-    options: dict[str, Any] = ({"images": {}} if has_images else {}) | ({"refuse": refused} if refused else {})
-    given["options"] = options or None
-    with session.client() as client, bar(site) as tell:
-        sent = client.sites.publish(
-            folder,
-            site,
-            on_progress=tell,
-            refresh=is_refreshed,
-            **{name: value for name, value in given.items() if value is not None},
-        )
-    if not session.as_json:
-        click.echo(f"{sent.files} files, {sent.missing} to send, {size(sent.sent_bytes)} packed", err=True)
-    return _finish(session, sent.job, is_followed=is_followed, wait_s=wait_s)
+    given |= {"smoke": "browser" if is_opened else None, "recipe": recipe, "subfolder": subfolder}
+    given["options"] = (({"images": {}} if has_images else {}) | ({"refuse": refused} if refused else {})) or None
+    params = {name: value for name, value in given.items() if value is not None}
+    if git is not None and commit is not None:
+        with session.client() as client:
+            job = client.sites.publish_commit(git, commit, site, refresh=is_refreshed, **params)
+    else:
+        assert folder is not None  # noqa: S101  # one of both is given
+        job = _sent(session, folder, site, params, is_refreshed=is_refreshed)
+    return _finish(session, job, is_followed=is_followed, wait_s=wait_s)
 
 
 @click.command()
@@ -172,6 +180,15 @@ def sites(session: Session, /) -> Exit:
     }
     session.table("sites", found, columns)
     return Exit.OK
+
+
+def _sent(session: Session, folder: str, site: str, params: dict[str, Any], *, is_refreshed: bool) -> Job:
+    """Send a folder and submit its publication."""
+    with session.client() as client, bar(site) as tell:
+        sent = client.sites.publish(folder, site, on_progress=tell, refresh=is_refreshed, **params)
+    if not session.as_json:
+        click.echo(f"{sent.files} files, {sent.missing} to send, {size(sent.sent_bytes)} packed", err=True)
+    return sent.job
 
 
 def _finish(session: Session, job: Job, *, is_followed: bool, wait_s: float | None) -> Exit:

@@ -108,6 +108,15 @@ class Settings(BaseSettings):
         "the address to which a purge is posted.",
     )
     publish_cache_token: SecretStr | None = Field(None, description="Sent to `http:` caches as a Bearer token.")
+    publish_git_mb: int = Field(
+        512, ge=1, le=2048, description="Most MiB that fetching one commit of a published site may send and receive."
+    )
+    publish_build_s: float = Field(
+        300, ge=1, le=800, description="Time that a generator such as MkDocs gets to make a published site."
+    )
+    publish_build_memory_mb: int = Field(
+        1024, ge=64, description="MiB that a generator's processes may hold together, and each of them address."
+    )
     host: str = Field("127.0.0.1", description="Address the web server listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the web server listens on.")
     web_threads: int = Field(

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tasks.core.spec import FAST, Contract, JobSpec, Option, Queue, Retention
-from tasks.core.uploads import UploadRef
 from tasks.core.web_url import WebURL
 from tasks.publishing.caches import Tag
+from tasks.publishing.origins import Source, Subfolder
+from tasks.publishing.recipes import COPY, RECIPES, RecipeName
 
 SITE = "publishing.site"
 ROLLBACK = "publishing.rollback"
@@ -82,21 +83,6 @@ class Fault(StrEnum):
     """A private key, a token or a file that is never meant for visitors."""
 
 
-class FolderSource(Contract):
-    """A folder on the server, below one that the operator allowed (``SWITCHYARD_PUBLISH_SOURCES``)."""
-
-    folder: str = Field(min_length=1, max_length=1024, description="An absolute path on the worker's machine.")
-
-
-class FilesSource(Contract):
-    """A list of files with their hashes, and an archive with those that `POST /api/sites/{site}/missing` named."""
-
-    files: UploadRef = Field(description='JSON: `{"files": {path: [sha256, size]}}`.')
-    contents: UploadRef | None = Field(
-        None, description="An archive whose files have the missing contents, whatever their names; null: none lacks."
-    )
-
-
 class ImageOptions(Contract):
     """Smaller copies of the pictures that pages show; a browser takes the one that suits its screen."""
 
@@ -139,10 +125,15 @@ class PublishOptions(Contract):
 
 
 class SiteRequest(Contract):
-    """Publish a site: from an uploaded archive (zip, tar, tar.gz, tar.zst), a list of files, or a server's folder."""
+    """Publish a site: from an uploaded archive (zip, tar, tar.gz, tar.zst), a list of files, a server's folder or git.
+
+    With a `recipe` the source is not the site itself, but what a generator makes it of.
+    """
 
     site: SiteName
-    source: UploadRef | FilesSource | FolderSource
+    source: Source
+    recipe: RecipeName = COPY
+    subfolder: Subfolder = ""
     intent: Literal["production", "preview"] = Field(
         "production", description="A preview is kept and can be made live later, as it is (`publishing.rollback`)."
     )
@@ -197,6 +188,8 @@ class SiteResult(Contract):
     previous: ReleaseName | None = Field(description="What was live before; null: nothing.")
     url: str | None = Field(max_length=2048)
     live: bool = Field(description="False for a preview.")
+    recipe: str = Field(COPY, max_length=50)
+    commit: str | None = Field(None, max_length=64, description="Of the git repository that it was made of.")
     files: Count
     size_bytes: Count = Field(description="Of all files as they are served uncompressed.")
     source_bytes: Count = Field(description="Of the files as they came.")
@@ -261,7 +254,10 @@ SPECS = (
         retry=FAST,
         retention=Retention(artifacts_s=30 * DAY_S),
         capabilities=frozenset({"publishing"}),
-        options=(Option("smoke", "browser", "chromium"),),
+        options=(
+            Option("smoke", "browser", "chromium"),
+            *(Option("recipe", name, recipe.capability) for name, recipe in RECIPES.items() if recipe.capability),
+        ),
         example={"site": "docs", "source": {"upload": "01890000-0000-7000-8000-000000000000"}},
     ),
     JobSpec(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tasks.publishing.engine.purging import Caches
     from tasks.publishing.sources import SourceStore
 
+_MB = 2**20
 _SPECS = {spec.kind: spec for spec in SPECS}
 
 
@@ -43,6 +44,8 @@ def purge(self: JobTask, _job_id: str) -> dict[str, Any]:
 
 
 def _load_publisher(kernel: Kernel) -> Engine[Any]:
+    from tasks.publishing.engine.building.build import BuildLimits  # noqa: PLC0415  # engines load on the first job
+    from tasks.publishing.engine.git.repository import GitLimits  # noqa: PLC0415  # as above
     from tasks.publishing.engine.publish import Publisher  # noqa: PLC0415  # engines load on the first job
     from tasks.publishing.store.actions import actions_of  # noqa: PLC0415  # and so do their stores
     from tasks.publishing.store.records import LedgerRecords  # noqa: PLC0415  # as above
@@ -56,6 +59,10 @@ def _load_publisher(kernel: Kernel) -> Engine[Any]:
         actions=partial(actions_of, kernel.ledger),
         folders=kernel.settings.publish_sources,
         keep=kernel.settings.publish_keep,
+        git=GitLimits(fetched_bytes=kernel.settings.publish_git_mb * _MB),
+        building=BuildLimits(
+            seconds=kernel.settings.publish_build_s, memory_bytes=kernel.settings.publish_build_memory_mb * _MB
+        ),
     )
 
 

@@ -13,6 +13,7 @@ from client import Switchyard
 from tests.acceptance.conftest import Yard
 from tests.integration.processes import REPOSITORY
 from tests.publishing.bench import SITE
+from tests.publishing.test_building import MKDOCS
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("yard")]
 
@@ -26,7 +27,7 @@ def test_a_folder_is_published_changed_and_taken_back(yard: Yard, client: Switch
     (folder / "drafts" / "x.html").write_text("<p>draft</p>")
     (folder / ".gitignore").write_text("drafts/\n")
 
-    def run(*arguments: object) -> dict[str, Any]:
+    def run(*arguments: object, status: int | None = 0) -> dict[str, Any]:
         environ = os.environ | {
             "SWITCHYARD_URL": yard.url,
             "SWITCHYARD_API_KEY": yard.key,
@@ -34,8 +35,8 @@ def test_a_folder_is_published_changed_and_taken_back(yard: Yard, client: Switch
         }
         command = [sys.executable, "-m", "client.command", "--json", *map(str, arguments)]
         done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert 0 == done.returncode, done.stderr + done.stdout
-        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        assert status in (None, done.returncode), done.stderr + done.stdout
+        answer: dict[str, Any] = json.loads((done.stdout or done.stderr).splitlines()[-1])
         return answer
 
     published = run("publish", folder, "--site", "docs", "--note", "first", "--follow")["record"]
@@ -59,5 +60,17 @@ def test_a_folder_is_published_changed_and_taken_back(yard: Yard, client: Switch
     back = run("rollback", "docs", "--wait", 60)
     assert (first["release"], before) == (back["result"]["release"], (live / "index.html").read_bytes())
     assert ["index.html"] == run("releases", "docs", "--diff", *(one["release"][:12] for one in found))["changed"]
+    assert 1 == client.sites.diff("docs", found[0]["release"], found[1]["release"]).changed_count
+    project = tmp_path / "project"
+    for path, text in MKDOCS.items():
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text(text)
+    built = run("publish", project, "--site", "built", "--recipe", "mkdocs", "--wait", 120)
+    assert ("mkdocs", 0) == (built["result"]["recipe"], built["result"]["faults"].get("broken_link", 0))
+    assert any("Documentation built" in line.line for line in client.logs(built["id"]))
+    address = ("--git", "https://127.0.0.1:1/x", "--commit")
+    denied = run("publish", *address, "a" * 40, "--site", "built", "--wait", 60, status=1)
+    assert "egress_refused" == denied["error"]["code"]
+    assert "git rev-parse main" in json.dumps(run("publish", *address, "main", "--site", "built", status=None))
     event = client.wait_for_event("site.published", timeout_s=30, job_id=back["id"])
     assert (first["release"], "rollback") == (event.data["release"], event.data["cause"])

@@ -3,7 +3,10 @@
 import socket
 import ssl
 from collections.abc import Sequence
-from typing import Self, Unpack
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Self, Unpack
+
+import certifi
 
 from tasks.core.egress.backends import GuardedBackend
 from tasks.core.egress.clients import AsyncGuardedClient, GuardedClient
@@ -14,6 +17,9 @@ from tasks.core.egress.policy import EgressPolicy, Limits
 from tasks.core.egress.targets import Target
 from tasks.core.egress.translation import translated
 from tasks.core.egress.transports import plain_trust
+
+if TYPE_CHECKING:
+    from tasks.core.egress.loans import Loan
 
 _DEFAULT_CONNECTIONS = 10
 
@@ -27,6 +33,7 @@ class Egress:
 
     def __init__(self, policy: EgressPolicy | None = None, *, resolver: Resolver = system_resolver) -> None:
         self.policy = policy or EgressPolicy()
+        self._resolver = resolver
         self._lookups = Lookups(resolver)
 
     def check(self, url: str) -> Target:
@@ -68,6 +75,21 @@ class Egress:
     def trust(self) -> ssl.SSLContext:
         """What a TLS connection on top of ``connect`` trusts: the authorities that the clients do."""
         return plain_trust()
+
+    @property
+    def trust_file(self) -> str:
+        """The same authorities as a file, for programs that use ``proxy``."""
+        return certifi.where()
+
+    def proxy(self, *, max_bytes: int) -> "AbstractContextManager[Loan]":
+        """Run a proxy on loopback for one program, as ``with``; each of its connections obeys this policy.
+
+        Args:
+            max_bytes: that it may send and receive together.
+        """
+        from tasks.core.egress.loans import lend  # noqa: PLC0415  # few jobs need the proxy
+
+        return lend(self.policy, self._resolver, max_bytes=max_bytes)
 
     def _resolve(self, target: Target) -> Sequence[str]:
         with translated(Deadline.after(self.policy.total_timeout_s)):

@@ -12,11 +12,13 @@ from typing import assert_never
 from tasks.core.errors import Permanent
 from tasks.core.job import JobContext
 from tasks.core.uploads import UploadRef
-from tasks.publishing.contract import FilesSource, FolderSource
 from tasks.publishing.engine.archives import Limits, unpack
+from tasks.publishing.engine.git.fetching import take_commit
+from tasks.publishing.engine.git.repository import GitLimits
 from tasks.publishing.engine.names import Names, plain_path
 from tasks.publishing.engine.tree import Tree, kept_in
 from tasks.publishing.manifest import files_in
+from tasks.publishing.origins import FilesSource, FolderSource, GitSource
 from tasks.publishing.sources import SourceStore
 
 _LIMITS = Limits()
@@ -33,17 +35,25 @@ class SourceRefused(Permanent):
 
 
 def take_in(
-    source: UploadRef | FilesSource | FolderSource,
+    source: UploadRef | FilesSource | FolderSource | GitSource,
     into: Path,
     *,
     job: JobContext,
     store: SourceStore,
     allowed: Sequence[Path],
+    git: GitLimits,
+    below: str = "",
 ) -> Tree:
     """Return the files of the source; those that are not kept for longer are brought into the new folder ``into``.
 
+    Args:
+        allowed: the server's folders below which others may lie.
+        below: the folder of the source of which alone the files are wanted, as if it were all.
+
     Raises:
-        SourceRefused, ArchiveRefused, NameRefused: it cannot be published; nothing of it is used.
+        SourceRefused, ArchiveRefused, NameRefused, GitNotFound, GitRefused, GitTooLarge, EgressRefused: it cannot be
+            published; nothing of it is used.
+        GitFailed: a repository's server does not answer. Transient.
     """
     into.mkdir(parents=True)
     match source:
@@ -53,14 +63,27 @@ def take_in(
         case FilesSource():
             tree = _assemble(source, into, job=job, store=store)
         case FolderSource():
-            _copy(Path(source.folder), into, job=job, allowed=allowed)
+            tree = _copy(Path(source.folder), into, job=job, allowed=allowed)
+        case GitSource():
+            take_commit(source, into, job=job, limits=git, below=below)
             tree = Tree.of_folder(into)
         case _:
             assert_never(source)
     kept = Tree({path: file for path, file in tree.items() if not _NEVER.intersection(path.split("/"))})
+    if below and not isinstance(source, GitSource):
+        kept = Tree({path[len(below) + 1 :]: file for path, file in kept.items() if path.startswith(f"{below}/")})
     if not kept:
-        raise SourceRefused("There is no file to publish.", field="source")
+        where = f"below {below!r} in the source" if below else "to publish"
+        raise SourceRefused(f"There is no file {where}.", field="subfolder" if below else "source")
     return kept
+
+
+def lay_out(tree: Tree, folder: Path) -> None:
+    """See that all files of the tree are in the folder, of which some are not where contents are kept for longer."""
+    for path, file in tree.items():
+        if not (at := folder / path).exists():
+            at.parent.mkdir(parents=True, exist_ok=True)
+            at.write_bytes(file.read())
 
 
 def _unpack(source: UploadRef, into: Path, job: JobContext) -> None:
@@ -115,7 +138,7 @@ def _listed(source: FilesSource, job: JobContext) -> Mapping[str, str]:
     return wanted
 
 
-def _copy(folder: Path, into: Path, *, job: JobContext, allowed: Sequence[Path]) -> None:
+def _copy(folder: Path, into: Path, *, job: JobContext, allowed: Sequence[Path]) -> Tree:
     real = folder.resolve()
     if not any(real.is_relative_to(one.resolve()) for one in allowed):
         raise SourceRefused(
@@ -124,28 +147,40 @@ def _copy(folder: Path, into: Path, *, job: JobContext, allowed: Sequence[Path])
         )
     if not real.is_dir():
         raise SourceRefused(f"{str(folder)!r} is no folder on this worker's machine.", field="source.folder")
+    return copy_tree(real, into, job=job, field="source.folder", what="The folder")
+
+
+def copy_tree(folder: Path, into: Path, *, job: JobContext, field: str, what: str) -> Tree:
+    """Copy the files of a folder that others may have written to; what a working copy has along is left out.
+
+    Args:
+        field: of the request, that errors name.
+        what: the folder is, for errors.
+
+    Raises:
+        SourceRefused, NameRefused: a link, a thing that is no file, a name that cannot be published, or too much.
+    """
     names, total = Names(), 0
-    for count, (path, file) in enumerate(files_in(real), 1):
+    for count, (path, file) in enumerate(files_in(folder), 1):
         job.checkpoint()
         if _NEVER.intersection(path.split("/")):
             continue
         names.add(plain_path(path))
-        total += _copy_file(file, into / path, path)
+        total += _copy_file(file, into / path, path, field)
         if count > _LIMITS.files or total > _LIMITS.bytes:
-            raise SourceRefused(
-                f"The folder is over {_LIMITS.files:,} files or {_LIMITS.bytes:,} bytes.", field="source.folder"
-            )
+            raise SourceRefused(f"{what} is over {_LIMITS.files:,} files or {_LIMITS.bytes:,} bytes.", field=field)
+    return Tree.of_folder(into)
 
 
-def _copy_file(file: Path, to: Path, path: str) -> int:
+def _copy_file(file: Path, to: Path, path: str, field: str) -> int:
     # Opened first and asked then, so that nothing can be put in its place; a link would lead anywhere.
     try:
         handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as exc:
-        raise SourceRefused(f"{path!r} cannot be read, or is a link: {exc.strerror}.", field="source.folder") from exc
+        raise SourceRefused(f"{path!r} cannot be read, or is a link: {exc.strerror}.", field=field) from exc
     with open(handle, "rb") as source:  # noqa: PTH123  # of a handle
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise SourceRefused(f"{path!r} is no plain file.", field="source.folder")
+            raise SourceRefused(f"{path!r} is no plain file.", field=field)
         to.parent.mkdir(parents=True, exist_ok=True)
         with to.open("wb") as target:
             shutil.copyfileobj(source, target, 1 << 20)

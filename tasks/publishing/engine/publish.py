@@ -7,7 +7,7 @@ left is used by the next attempt or swept by the next publication.
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,10 +27,12 @@ from tasks.publishing.contract import (
 )
 from tasks.publishing.engine import checking, weighing
 from tasks.publishing.engine.announcing import announce, page_urls, sweep
+from tasks.publishing.engine.building.build import BuildLimits, build
 from tasks.publishing.engine.forms import forms_of, with_other_forms
 from tasks.publishing.engine.generating import generate
+from tasks.publishing.engine.git.repository import GitLimits
 from tasks.publishing.engine.going_live import go_live, reconciled
-from tasks.publishing.engine.intake import SourceRefused, take_in
+from tasks.publishing.engine.intake import SourceRefused, lay_out, take_in
 from tasks.publishing.engine.memo import Memo
 from tasks.publishing.engine.optimising import Options, Release, optimise
 from tasks.publishing.engine.pages import Page, is_page, pages_of
@@ -42,11 +44,14 @@ from tasks.publishing.engine.tree import Tree
 from tasks.publishing.engine.turns import turn_of
 from tasks.publishing.engine.verifying import check_url
 from tasks.publishing.manifest import Difference, Manifest, difference
+from tasks.publishing.origins import GitSource, Source
+from tasks.publishing.recipes import RECIPES
 from tasks.publishing.release import Act, Records, ReleaseFacts
 from tasks.publishing.sources import SourceStore
 
 # Contents on their way to the place: each waits for the disk, and a disk writes several in the time of one.
 _AT_ONCE = 8
+_NOTE_CHARS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ class Publisher:
         actions: what the registry of tools has for an origin, as MCP tools.
         folders: of the server, below which sites may lie.
         keep: releases of a site that stay besides the live and the previous one.
+        git, building: what fetching a commit and making a site of its source may take.
     """
 
     records: Records
@@ -69,12 +75,17 @@ class Publisher:
     actions: Callable[[JobContext, str], Sequence[Mapping[str, Any]]]
     folders: Sequence[Path]
     keep: int
+    git: GitLimits = field(default_factory=GitLimits)
+    building: BuildLimits = field(default_factory=BuildLimits)
 
     def __call__(self, request: SiteRequest, job: JobContext) -> SiteResult:
         """Publish a site.
 
         Raises:
             SourceRefused, ArchiveRefused, NameRefused, CheckFailed: it cannot be published; nothing has changed.
+            GitNotFound, GitRefused, GitTooLarge, EgressRefused: neither can what is in the repository.
+            GitFailed: the repository's server does not answer. Transient.
+            IsolationUnavailable, BuildFailed, BuildOverLimit: the recipe was not run, or made no site.
             VerificationFailed: what visitors got was something else; what was live before is live again.
             PurgeFailed: it is live, but a cache may show what was there before. Transient.
             ActivationRefused: a later job has published the site meanwhile.
@@ -143,25 +154,50 @@ class _Publication:
                 self._by.caches.check(self._job)
             self._tree = take_in(
                 self._request.source,
-                self._job.workdir / "site",
+                self._folder,
                 job=self._job,
                 store=self._by.open_sources(self._job, self._request.site),
                 allowed=self._by.folders,
+                git=self._by.git,
+                below="" if self._is_built else self._request.subfolder,
             )
-            self._pages = pages_of(self._tree, self._memo, self._job.checkpoint)
             self._source_bytes = sum(file.size for file in self._tree.values())
-            self._findings += checking.check(
-                self._tree,
-                self._pages,
-                prefix=urlsplit(self._url).path if self._url else "/",
-                max_file_bytes=self._request.options.max_file_bytes,
-                memo=self._memo,
-                checkpoint=self._job.checkpoint,
-            )
-            self._demand()
+            if not self._is_built:
+                self._check()
+
+    @property
+    def _folder(self) -> Path:
+        return self._job.workdir / "site"
+
+    @property
+    def _is_built(self) -> bool:
+        return bool(RECIPES[self._request.recipe].command)
+
+    def _check(self) -> None:
+        self._pages = pages_of(self._tree, self._memo, self._job.checkpoint)
+        self._findings += checking.check(
+            self._tree,
+            self._pages,
+            prefix=urlsplit(self._url).path if self._url else "/",
+            max_file_bytes=self._request.options.max_file_bytes,
+            memo=self._memo,
+            checkpoint=self._job.checkpoint,
+        )
+        self._demand()
 
     def _build(self) -> None:
         with self._stages.stage(Stage.BUILDING):
+            if self._is_built:
+                lay_out(self._tree, self._folder)
+                self._tree = build(
+                    self._request.recipe,
+                    self._folder,
+                    self._job.workdir / "made-site",
+                    inside=self._request.subfolder,
+                    job=self._job,
+                    limits=self._by.building,
+                )
+                self._check()
             if (images := self._request.options.images) is not None:
                 self._offer(images)
             if self._request.options.generate:
@@ -232,7 +268,7 @@ class _Publication:
                 is_preview=request.intent == "preview",
                 url=self._url,
                 by=request.by,
-                note=request.note,
+                note=request.note or _note_of(request.source),
                 added=len(change.added),
                 changed=len(change.changed),
                 removed=len(change.removed),
@@ -275,6 +311,8 @@ class _Publication:
             previous=before,
             url=self._url,
             live=self._request.intent == "production",
+            recipe=self._request.recipe,
+            commit=source.commit if isinstance(source := self._request.source, GitSource) else None,
             files=len(manifest.files),
             size_bytes=manifest.size,
             source_bytes=self._source_bytes,
@@ -303,6 +341,10 @@ def _counted(findings: Iterable[Finding]) -> dict[Fault, int]:
     for one in findings:
         counts[one.fault] = counts.get(one.fault, 0) + 1
     return counts
+
+
+def _note_of(source: Source) -> str:
+    return f"{source.git} {source.commit[:12]}"[-_NOTE_CHARS:] if isinstance(source, GitSource) else ""
 
 
 def _origin(url: str) -> str:
