@@ -6,10 +6,12 @@ model that had not seen the site, as at run time.
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -21,6 +23,8 @@ from tasks.crawling.engine.reading.choosing import choose
 from tasks.crawling.engine.reading.features import block_table
 from tasks.crawling.engine.reading.page_type import PAGE_TYPES
 from tasks.crawling.engine.reading.structured import read_structured
+from tasks.crawling.engine.reading.table import Table
+from tasks.crawling.engine.reading.told import Told, read_told
 
 PACKAGE = Path(reader.__file__).parent
 FOLDS = 5
@@ -30,6 +34,14 @@ SHORT_WORDS = 6
 # Models learn from so many blocks of a page at most, drawn by chance: a page of thousands has little more to teach.
 TAUGHT_BLOCKS = 200
 NEAR_BLOCKS = 12
+# The blocks' model is the mean of so many, which differ in the features that each tree may use.
+MEMBERS = 3
+ROUNDS = 120
+_SETTINGS = {
+    "objective": "binary", "learning_rate": 0.1, "num_leaves": 16, "min_data_in_leaf": 40, "lambda_l2": 10.0,
+    "max_bin": 63, "feature_fraction": 0.25, "num_threads": 1, "deterministic": True, "force_col_wise": True,
+    "verbosity": -1,
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -39,7 +51,7 @@ class Sample:
     case: Case
     cut: Cut
     title: str
-    told: str
+    told: Told
     page: np.ndarray
     page_names: list[str]
     labels: np.ndarray
@@ -56,7 +68,7 @@ def prepare(case: Case) -> Sample:
         case=case,
         cut=cut,
         title=reader.title_of(tree),
-        told=reader.told_by(tree, items),
+        told=read_told(tree, items),
         page=row.matrix()[0],
         page_names=row.names,
         labels=label(cut, case.text),
@@ -116,15 +128,18 @@ def _page_model() -> HistGradientBoostingClassifier:
     )  # fmt: skip
 
 
-def _block_model() -> HistGradientBoostingClassifier:
-    return HistGradientBoostingClassifier(
-        max_iter=60, learning_rate=0.15, max_leaf_nodes=16, min_samples_leaf=40, l2_regularization=10, max_bins=32,
-        early_stopping=False, max_features=0.2, random_state=0,
-    )  # fmt: skip
+def _table(sample: Sample, odds: np.ndarray) -> Table:
+    return block_table(sample.cut, url=sample.case.url, title=sample.title, told=sample.told, odds=odds)
 
 
 def try_out_of_fold(cases: list[Case], *, is_written: bool) -> list[float]:
     """Return each page's score by models that did not see its site; ``is_written`` also writes those fitted on all."""
+    judged = judge_out_of_fold(cases, is_written=is_written)
+    return [word_f1(words_kept(sample, kept_by(sample, likely)), sample.case.words) for sample, likely in judged]
+
+
+def judge_out_of_fold(cases: list[Case], *, is_written: bool = False) -> list[tuple[Sample, np.ndarray]]:
+    """Return each page and how likely its blocks are main text, by models that did not see its site."""
     samples = [prepare(case) for case in cases]
     fold = folds([site_of(case.url) for case in cases], FOLDS)
     types = np.array([case.page_type for case in cases])
@@ -135,17 +150,17 @@ def try_out_of_fold(cases: list[Case], *, is_written: bool) -> list[float]:
         columns = [PAGE_TYPES.index(name) for name in model.classes_]
         odds[np.ix_(fold == k, columns)] = model.predict_proba(pages[fold == k])
     full = [number for number, sample in enumerate(samples) if len(sample.labels)]
-    tables = {n: block_table(samples[n].cut, title=samples[n].title, told=samples[n].told, odds=odds[n]) for n in full}
+    tables = {n: _table(samples[n], odds[n]) for n in full}
     page_of = np.concatenate([np.full(len(samples[n].labels), n) for n in full])
     rows = np.concatenate([tables[n].matrix() for n in full])
     is_main = np.concatenate([samples[n].labels for n in full]) >= IS_MAIN
     weights = _weights(np.concatenate([samples[n].words for n in full]), page_of)
     likely = _out_of_fold(rows, is_main, weights, fold[page_of])
     if is_written:
-        _write("page_types", _page_model().fit(pages, types), samples[0].page_names)
-        _write("blocks", _fitted(rows, is_main, weights), tables[full[0]].names)
+        _write_page_types(_page_model().fit(pages, types), samples[0].page_names)
+        _write_blocks(_fitted(rows, is_main, weights), tables[full[0]].names)
     print(f"  page types right, out of fold: {np.mean(np.array(PAGE_TYPES)[odds.argmax(axis=1)] == types):.3f}")
-    return [_score(sample, likely[page_of == n]) for n, sample in enumerate(samples)]
+    return [(sample, likely[page_of == n]) for n, sample in enumerate(samples)]
 
 
 def _weights(words: np.ndarray, page_of: np.ndarray) -> np.ndarray:
@@ -162,37 +177,66 @@ def _weights(words: np.ndarray, page_of: np.ndarray) -> np.ndarray:
     return weights / np.bincount(page_of, weights)[page_of] * 100
 
 
-def _fitted(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> HistGradientBoostingClassifier:
+def _fitted(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> list[lightgbm.Booster]:
     taught = weights > 0
-    return _block_model().fit(rows[taught], labels[taught], sample_weight=weights[taught])
+    data = lightgbm.Dataset(rows[taught], labels[taught].astype(np.float32), weight=weights[taught], params=_SETTINGS)
+    return [lightgbm.train({**_SETTINGS, "seed": seed}, data, ROUNDS) for seed in range(MEMBERS)]
 
 
 def _out_of_fold(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray, fold: np.ndarray) -> np.ndarray:
     answer = np.zeros(len(rows), dtype=np.float32)
     for k in range(FOLDS):
-        model = _fitted(rows[fold != k], labels[fold != k], weights[fold != k])
-        answer[fold == k] = model.predict_proba(rows[fold == k])[:, 1]
+        models = _fitted(rows[fold != k], labels[fold != k], weights[fold != k])
+        scores = [model.predict(rows[fold == k], raw_score=True, num_threads=1) for model in models]
+        answer[fold == k] = 1 / (1 + np.exp(-np.mean(scores, axis=0)))
     return answer
 
 
-def _score(sample: Sample, likely: np.ndarray) -> float:
+def kept_by(sample: Sample, likely: np.ndarray) -> list[int]:
+    """Return the blocks that are kept of a page, as at run time."""
+    return reader.with_heading(sample.cut, [int(number) for number in choose(likely, sample.words)])
+
+
+def words_kept(sample: Sample, blocks: Iterable[int]) -> Counter[str]:
+    """Return the words of some of a page's blocks."""
     found: Counter[str] = Counter()
-    chosen = [int(number) for number in choose(likely, sample.words)]
-    for number in reader.with_heading(sample.cut, chosen):
+    for number in blocks:
         found.update(sample.cut.blocks[number].tokens)
-    return word_f1(found, sample.case.words)
+    return found
 
 
-def _write(name: str, model: HistGradientBoostingClassifier, features: list[str]) -> None:
+def _write_page_types(model: HistGradientBoostingClassifier, features: list[str]) -> None:
     rounds = [[_nodes(predictor.nodes) for predictor in group] for group in model._predictors]
-    classes = [str(label) for label in model.classes_]
-    fields: dict[str, Any] = {
-        "classes": classes if len(classes) > 2 else ["main"],
-        "features": features,
-        "baseline": [round(float(value), 5) for value in np.ravel(model._baseline_prediction)],
-        "rounds": rounds,
-    }
+    baseline = [round(float(value), 5) for value in np.ravel(model._baseline_prediction)]
+    _write("page_types", [str(label) for label in model.classes_], features, baseline=baseline, rounds=rounds)
+
+
+def _write_blocks(models: list[lightgbm.Booster], features: list[str]) -> None:
+    dumped = [tree["tree_structure"] for model in models for tree in model.dump_model()["tree_info"]]
+    _write("blocks", ["main"], features, baseline=[0.0], rounds=[[_flat(tree)] for tree in dumped])
+
+
+def _write(name: str, classes: list[str], features: list[str], *, baseline: list[float], rounds: list) -> None:
+    fields = {"classes": classes, "features": features, "baseline": baseline, "rounds": rounds}
     (PACKAGE / f"{name}.json").write_text(json.dumps(fields, separators=(",", ":")) + "\n", encoding="utf-8")
+
+
+def _flat(tree: dict[str, Any]) -> list[list[float]]:
+    """Return a tree as five lists, a place a node: feature (-1 for a leaf), threshold, left, right, value."""
+    nodes: list[list[float]] = []
+
+    def add(node: dict[str, Any]) -> int:
+        place = len(nodes)
+        if "leaf_value" in node:
+            nodes.append([-1, 0, 0, 0, round(node["leaf_value"] / MEMBERS, 5)])
+            return place
+        nodes.append([node["split_feature"], float(f"{node['threshold']:.6g}"), 0, 0, 0])
+        nodes[place][2] = add(node["left_child"])
+        nodes[place][3] = add(node["right_child"])
+        return place
+
+    add(tree)
+    return [list(part) for part in zip(*nodes, strict=True)]
 
 
 def _nodes(nodes: np.ndarray) -> list[list[float]]:

@@ -6,7 +6,9 @@ import numpy as np
 
 from tasks.crawling.engine.reading.blocks import FLAG_COUNT, HEADINGS, WORD, Cut
 from tasks.crawling.engine.reading.likeness import add_likeness, find_likeness
+from tasks.crawling.engine.reading.link_targets import add_link_targets
 from tasks.crawling.engine.reading.table import Floats, Table, Whole, log
+from tasks.crawling.engine.reading.told import Told, add_told
 from tasks.crawling.engine.reading.words import NAME_GROUPS, TEXT_GROUPS
 
 TAGS = (
@@ -37,11 +39,11 @@ def _window(column: Floats, radius: int) -> Floats:
     return means
 
 
-def block_table(cut: Cut, *, title: str, told: str, odds: Floats) -> Table:
+def block_table(cut: Cut, *, url: str, title: str, told: Told, odds: Floats) -> Table:
     """Return the features of the blocks.
 
     Args:
-        told: what the page says of itself to machines.
+        url: what the page answers to; where links lead is seen from there.
         odds: how likely the page is of each type.
     """
     blocks = cut.blocks
@@ -59,7 +61,7 @@ def block_table(cut: Cut, *, title: str, told: str, odds: Floats) -> Table:
     total = words.sum()
     _add_texts(table, cut, texts=texts, words=words, density=density, ends=ends)
     _add_titles(table, cut, title=title)
-    said = set(WORD.findall(told.lower()))
+    said = set(WORD.findall(told.longest.lower()))
     table.add("told", np.array([sum(w in said for w in b.tokens) for b in blocks]) / words)
     table.add("told.words", np.full(count, np.log1p(len(said))))
     prose = float((words * ((words >= 10) & (density < 0.34))).sum())
@@ -71,6 +73,8 @@ def block_table(cut: Cut, *, title: str, told: str, odds: Floats) -> Table:
     _add_around(table, words=words, density=density, heading=heading, ends=ends, owner=owner)
     _add_boxes(table, cut, owner=owner, total=total)
     add_likeness(table, cut, find_likeness(cut), words=words, density=density)
+    add_link_targets(table, cut, url=url)
+    add_told(table, cut, told)
     repeated: dict[str, int] = {}
     for text in texts:
         repeated[text] = repeated.get(text, 0) + 1

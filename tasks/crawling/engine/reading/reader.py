@@ -10,8 +10,9 @@ from tasks.crawling.engine.reading.choosing import choose
 from tasks.crawling.engine.reading.features import block_table
 from tasks.crawling.engine.reading.markdown import Renderer
 from tasks.crawling.engine.reading.page_type import page_table
-from tasks.crawling.engine.reading.structured import Item, first_text, read_structured, types_of
+from tasks.crawling.engine.reading.structured import Item, read_structured, types_of
 from tasks.crawling.engine.reading.table import Table
+from tasks.crawling.engine.reading.told import read_told
 from tasks.crawling.engine.reading.trees import load
 
 # A page with fewer words than this is a shell that scripts fill; what it tells machines is all that there is to read.
@@ -41,7 +42,7 @@ def read_main(root: lxml.html.HtmlElement, *, url: str, base: str) -> Reading:
     page = page_row(cut, root, url=url, items=items)
     types = load("page_types")
     odds = types.probabilities(page.matrix())[0]
-    rows = block_table(cut, title=title_of(root), told=told_by(root, items), odds=odds).matrix()
+    rows = block_table(cut, url=url, title=title_of(root), told=read_told(root, items), odds=odds).matrix()
     likely = load("blocks").probability(rows)
     words = np.array([len(block.tokens) for block in cut.blocks], dtype=np.float32)
     chosen = with_heading(cut, [int(number) for number in choose(likely, words)])
@@ -61,12 +62,6 @@ def title_of(root: lxml.html.HtmlElement) -> str:
     return str(root.xpath("string(//head/title | //body/title)"))[:500]
 
 
-def told_by(root: lxml.html.HtmlElement, items: tuple[Item, ...]) -> str:
-    """Return the longest text that the page gives to machines: of its JSON-LD, else its summary."""
-    text = first_text(items, "articleBody", "text", "description")
-    return text or str(next(iter(root.xpath("//meta[@property='og:description']/@content")), ""))
-
-
 def with_heading(cut: Cut, chosen: list[int]) -> list[int]:
     """Return the chosen blocks with the last first-level heading above them, where there is none among them.
 
@@ -80,7 +75,7 @@ def with_heading(cut: Cut, chosen: list[int]) -> list[int]:
 
 def _of_shell(cut: Cut, root: lxml.html.HtmlElement, *, items: tuple[Item, ...], base: str) -> str:
     """Return what the page tells machines, or the few words that it shows: whichever is more."""
-    told = told_by(root, items)
+    told = read_told(root, items).longest
     shown = [number for number, block in enumerate(cut.blocks) if not block.flags & _AROUND]
     if len(told.split()) > sum(len(cut.blocks[number].tokens) for number in shown):
         return " ".join(told.split())
