@@ -3,7 +3,6 @@
 Every field's description is its documentation: ``switchyard settings`` prints it, ``docs/settings.md`` repeats it.
 """
 
-import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -13,6 +12,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tasks.core.errors import ConfigurationRefused
+from tasks.core.publishing_settings import PublishingSettings
 from tasks.core.setting_values import (
     LABEL,
     Environment,
@@ -31,7 +31,7 @@ PREFIX = "SWITCHYARD_"
 CHROMIUM_PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
-class Settings(BaseSettings):
+class Settings(PublishingSettings, BaseSettings):
     """What an operator can set. Frozen; unknown values of known names stop the process at start."""
 
     # Inputs stay out of pydantic's messages, because a traceback would print secrets with them.
@@ -76,46 +76,6 @@ class Settings(BaseSettings):
     )
     storage_dir: Path | None = Field(
         None, description="Folder for artifacts, shared by web and workers. Default: `artifacts` in the state folder."
-    )
-    publish_dir: Path | None = Field(
-        None, description="Folder for published sites, shared by web and workers. Default: `sites` in the state folder."
-    )
-    publish_bucket: str | None = Field(
-        None,
-        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*$",
-        description="Bucket where published sites go instead of that folder, as `name` or `name/prefix` "
-        "(docs/publishing.md#a-bucket).",
-    )
-    publish_bucket_url: str | None = Field(
-        None, description="The store of that bucket, which speaks S3's protocol. Default: Amazon's."
-    )
-    publish_bucket_region: str | None = Field(
-        None, pattern=r"^[a-z0-9-]{1,64}$", description="Its region. Default: as the AWS tools find it, or `us-east-1`."
-    )
-    publish_bucket_key: SecretStr | None = Field(
-        None, description="Access key for it. Default: as the AWS tools find theirs, in environment, files or machine."
-    )
-    publish_bucket_secret: SecretStr | None = Field(None, description="Secret of that access key.")
-    publish_sources: Annotated[tuple[Path, ...], NoDecode] = Field(
-        (), description="Comma-separated folders of worker machines below which a published site may lie."
-    )
-    publish_keep: int = Field(
-        10, ge=1, le=1000, description="Releases kept of each published site, besides the live and the previous one."
-    )
-    publish_caches: Annotated[tuple[str, ...], NoDecode] = Field(
-        (),
-        description="Comma-separated caches in front of published sites: `varnish:http://host:port`, or `http:` and "
-        "the address to which a purge is posted.",
-    )
-    publish_cache_token: SecretStr | None = Field(None, description="Sent to `http:` caches as a Bearer token.")
-    publish_git_mb: int = Field(
-        512, ge=1, le=2048, description="Most MiB that fetching one commit of a published site may send and receive."
-    )
-    publish_build_s: float = Field(
-        300, ge=1, le=800, description="Time that a generator such as MkDocs gets to make a published site."
-    )
-    publish_build_memory_mb: int = Field(
-        1024, ge=64, description="MiB that a generator's processes may hold together, and each of them address."
     )
     host: str = Field("127.0.0.1", description="Address the web server listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the web server listens on.")
@@ -349,12 +309,7 @@ class Settings(BaseSettings):
             problems.append(f"lease_s: {self.lease_s:g} must be at least three times beat_s ({self.beat_s:g})")
         if (self.knowledge_model.startswith("endpoint:") or self.knowledge_writer) and not self.knowledge_url:
             problems.append("knowledge_url: needed where knowledge_model is an endpoint's, or knowledge_writer is set")
-        problems += [
-            f"publish_caches: {entry!r} is neither varnish:URL nor http:URL"
-            for entry in self.publish_caches
-            if not re.fullmatch(r"(varnish|http):https?://[^\s/]+(/\S*)?", entry)
-        ]
-        problems += self._wrong_bucket()
+        problems += self.wrong_publishing()
         problems += [
             f"egress_allow: {entry!r} is not host:port" for entry in self.egress_allow if not is_host_port(entry)
         ]
@@ -364,17 +319,6 @@ class Settings(BaseSettings):
         if problems:
             raise ValueError("; ".join(problems))
         return self
-
-    def _wrong_bucket(self) -> list[str]:
-        problems = []
-        url = urlsplit(self.publish_bucket_url or "https://default")
-        if url.scheme not in ("http", "https") or not url.hostname or url.path not in ("", "/") or url.query:
-            problems.append("publish_bucket_url: is not http(s)://host:port")
-        if "@" in url.netloc:
-            problems.append("publish_bucket_url: has no place for credentials: use publish_bucket_key and _secret")
-        if (self.publish_bucket_key is None) != (self.publish_bucket_secret is None):
-            problems.append("publish_bucket_secret: it and publish_bucket_key are needed together")
-        return problems
 
     def _unsafe_in_production(self) -> list[str]:
         problems = []
@@ -498,7 +442,10 @@ def describe(settings: Settings) -> list[dict[str, str]]:
             "default": _shown(name, field.default),
             "description": field.description or "",
         }
-        for name, field in Settings.model_fields.items()
+        # Those of the whole house before those of a part of it.
+        for name, field in sorted(
+            Settings.model_fields.items(), key=lambda one: one[0] in PublishingSettings.model_fields
+        )
     ]
 
 
