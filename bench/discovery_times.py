@@ -1,4 +1,7 @@
-"""How long the discovery of a local site of ten pages takes with a warm browser, and its answer from cache."""
+"""How long the discovery of a local site of ten pages takes with a warm browser, and a run of a stored tool.
+
+Two sites: one of plain pages, and a shop with scripts, searches, orders and forms that work.
+"""
 
 import json
 import tempfile
@@ -7,6 +10,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
+from bench import discovery_shop
 from bench.crawl import served
 from bench.discovery_memory import PAGES, page
 from bench.discovery_targets import Discovery, opened
@@ -17,7 +21,7 @@ _RUNS = 50
 
 
 def measure(jobs: int) -> dict[str, float]:
-    """Return p50 and p95 of a discovery in seconds, and p50 of a run by HTTP in milliseconds."""
+    """Return p50 and p95 of a discovery in seconds, of plain pages and of the shop, and p50 of a run by HTTP in ms."""
     with tempfile.TemporaryDirectory() as folder:
         for number in range(PAGES):
             name = "index.html" if number == 0 else f"page{number}.html"
@@ -25,8 +29,18 @@ def measure(jobs: int) -> dict[str, float]:
         with served(Path(folder)) as url, opened(url) as discovery:
             took = [_discovered(discovery, url) for _ in range(jobs + 1)][1:]
             run_ms = _run_ms(discovery, url)
+    with discovery_shop.running() as url, opened(url) as discovery:
+        of_shop = [_discovered(discovery, url) for _ in range(jobs + 1)][1:]
+    return {
+        **_marks("", took),
+        **_marks("shop_", of_shop),
+        "run_http_p50_ms": round(run_ms, 2),
+    }
+
+
+def _marks(name: str, took: list[float]) -> dict[str, float]:
     cuts = quantiles(took, n=20, method="inclusive")
-    return {"p50_s": round(cuts[9], 3), "p95_s": round(cuts[18], 3), "run_http_p50_ms": round(run_ms, 2)}
+    return {f"{name}p50_s": round(cuts[9], 3), f"{name}p95_s": round(cuts[18], 3)}
 
 
 def _discovered(discovery: Discovery, url: str) -> float:

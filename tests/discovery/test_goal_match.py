@@ -68,3 +68,12 @@ def test_without_a_goal_the_surest_comes_first() -> None:
     """By what was shown, else by what the source says, then by the kind of source."""
     assessed = [one.model_copy(update={"confidence": 0.1}) for one in TOOLS[:-1]]
     assert "get_forecast" == rank([*assessed, TOOLS[-1]], GoalMatch(""))[0].tool.name
+
+
+def test_what_only_shows_a_page_comes_after_what_does_something() -> None:
+    """However sure it is: it would else fill a bounded result."""
+    page = tool("list_offers", "list", "/offers", source=Source.LIST)
+    found = tool("find_offers", "list", "/api/offers", "search", source=Source.LIST)
+    unsure = TOOLS[1].model_copy(update={"prior": 0.5})
+    names = [one.tool.name for one in rank([page, found, unsure], GoalMatch(""))]
+    assert ["find_offers", "subscribe_newsletter", "list_offers"] == names

@@ -1,7 +1,7 @@
 """Tries the safe controls of a live page, so that its scripts show what they ask the site for.
 
 Search boxes are typed into; more of a list, another order, a filter, a tab or a menu is asked for. Nothing else is
-pressed, and ``Watch`` lets nothing out that is more than a question.
+pressed, and ``Watch`` lets nothing out that is more than a question. What no script listens to is left alone.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from playwright.async_api import ElementHandle, Frame, JSHandle, Page
 from playwright.async_api import Error as PlaywrightError
 
+from tasks.discovery.engine.listeners import heeded
 from tasks.discovery.engine.safe_controls import (
     MOST_OF,
     Act,
@@ -145,11 +146,11 @@ async def _controls_in(frame: Frame, host: str) -> list[_Control]:
     found: list[_Control] = []
     handle = await frame.evaluate_handle(_script("exercise.js"))
     facts: list[dict[str, Any]] = await handle.evaluate("found => found.facts")
-    for position, fact in enumerate(facts):
-        candidate = _candidate(fact)
-        act = safe_act(candidate, host=host)
-        if act is not None and (element := await _element(handle, position)):
-            found.append(_Control(candidate, element, act))
+    candidates = [_candidate(fact) for fact in facts]
+    acts = {at: act for at, one in enumerate(candidates) if (act := safe_act(one, host=host)) is not None}
+    for at in await heeded(frame, handle, list(acts)):
+        if element := await _element(handle, at):
+            found.append(_Control(candidates[at], element, acts[at]))
     return found
 
 

@@ -75,7 +75,7 @@ class _LiveReader(Reader):
     def _read_control(self, element: HtmlElement) -> Control:
         control = super()._read_control(element)
         fact = self._fact(element)
-        control = replace(control, is_visible=bool(fact.get("visible")))
+        control = replace(control, is_visible=bool(fact.get("visible")), is_of_widget=bool(fact.get("labelled")))
         name = " ".join(fact.get("name", "").split())
         if not name or name in (control.title, control.placeholder):
             return control

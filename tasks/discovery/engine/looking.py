@@ -18,6 +18,8 @@ from tasks.discovery.engine.snapshot import take_snapshot
 from tasks.discovery.engine.tabs import Tabs
 from tasks.discovery.engine.watch import Watch
 
+# Tabs at a time. More wait for the same processor, and for a site that did not ask for so many guests.
+AT_ONCE = 3
 # A page that still loads its pictures can be read; one that is being built by its scripts cannot.
 _LOAD_LIMIT_S = 5.0
 _FIRST_REQUEST_S = 0.1
@@ -26,6 +28,12 @@ _QUIET_LIMIT_S = 3.0
 _EXERCISE_S = 4.0
 _MOST_EXERCISED = 12
 _CLOSE_LIMIT_S = 2.0
+# Whatever may ask for something by itself; a page without it is at rest as soon as it is there.
+_HAS_SCRIPTS = """document.scripts.length > 0 ||
+    document.querySelector('iframe,frame,object,embed,[onload],[onerror],[http-equiv=refresh i]') !== null"""
+_ANSWER_LIMIT_S = 1.0
+
+_Keys = set[tuple[str, ...]]
 
 
 class PageHangs(Transient):
@@ -34,9 +42,10 @@ class PageHangs(Transient):
 
 @dataclass(slots=True)
 class Looking:
-    """Looks at the pages of one site, several at a time.
+    """Looks at the pages of one site, at most ``AT_ONCE`` at a time, the oldest of which is waited for first.
 
-    Which pages have their controls tried goes by the order in which they are asked for, not by who is ready first.
+    Which pages have their controls tried, and which controls of them are known to ask for nothing, goes by the order
+    in which they are asked for, not by who is ready first.
 
     Args:
         explores: try safe controls, to see the requests of scripts.
@@ -45,10 +54,9 @@ class Looking:
     explores: bool = True
     # By kind, the page that stands for it.
     _exercised: dict[str, str] = field(default_factory=dict)
-    # Controls that asked for nothing; those of a menu are on every page.
-    _silent: set[tuple[str, ...]] = field(default_factory=set)
+    # Of each page, the controls that asked for nothing; those of a menu are on every page.
+    _silent: list[_Keys] = field(default_factory=list)
     _tabs: Tabs | None = None
-    _last_turn: "_Turn | None" = None
 
     async def __call__(self, visit: Visit, url: str, timeout_s: float) -> tuple[Response, Snapshot]:
         """Open ``url`` in a tab that shows nothing else; return its answer and what was there.
@@ -57,23 +65,21 @@ class Looking:
             EgressRefused, Transient: see ``Visit.open`` and ``take_snapshot``.
             PageHangs: its tab cannot be closed.
         """
-        turn = self._next_turn() if self._is_worth_exercising(url) else None
-        tabs = self._tabs_of(visit.context)
-        try:
-            return await self._look(visit, tabs, url=url, timeout_s=timeout_s, turn=turn)
-        finally:
-            if turn:
-                turn.end()
+        own: _Keys = set()
+        self._silent.append(own)
+        is_tried = self._is_worth_exercising(url)
+        # Of those after them some may be under way, and nobody knows how far.
+        known = frozenset(key for keys in self._silent[:-AT_ONCE] for key in keys) if is_tried else None
+        return await self._look(visit, _Errand(url, timeout_s, known, own))
 
-    async def _look(
-        self, visit: Visit, tabs: Tabs, *, url: str, timeout_s: float, turn: "_Turn | None"
-    ) -> tuple[Response, Snapshot]:
+    async def _look(self, visit: Visit, errand: "_Errand") -> tuple[Response, Snapshot]:
+        tabs = self._tabs_of(visit.context)
         page = await tabs.open()
         watch = Watch(page, tabs=tabs)
         is_empty = False
         try:
             await watch.start()
-            seen = await self._read(visit, page, watch, url=url, timeout_s=timeout_s, turn=turn)
+            seen = await self._read(visit, page, watch, errand)
             watch.pause()
             is_empty = await tabs.empty(page)
         finally:
@@ -86,17 +92,17 @@ class Looking:
             tabs.keep(page)
         return seen
 
-    async def _read(
-        self, visit: Visit, page: Page, watch: Watch, *, url: str, timeout_s: float, turn: "_Turn | None"
-    ) -> tuple[Response, Snapshot]:
-        response = await visit.open(page, url, timeout_s=timeout_s)
+    async def _read(self, visit: Visit, page: Page, watch: Watch, errand: "_Errand") -> tuple[Response, Snapshot]:
+        response = await visit.open(page, errand.url, timeout_s=errand.timeout_s)
         with suppress(PlaywrightTimeoutError):
             await page.wait_for_load_state("load", timeout=_LOAD_LIMIT_S * 1000)
-        await watch.settle(first_s=_FIRST_REQUEST_S, most_s=_QUIET_LIMIT_S)
+        if await _has_scripts(page):
+            await watch.settle(first_s=_FIRST_REQUEST_S, most_s=_QUIET_LIMIT_S)
         snapshot = _with_header(await take_snapshot(page, status=response.status), response)
-        if turn and response.status < 400:
-            await turn.come()
-            await exercise(page, watch, budget_s=_EXERCISE_S, silent=self._silent, reopen=False)
+        if errand.known is not None and response.status < 400:
+            silent = set(errand.known)
+            await exercise(page, watch, budget_s=_EXERCISE_S, silent=silent, reopen=False)
+            errand.own.update(silent - errand.known)
         return response, replace(snapshot, exchanges=await watch.exchanges())
 
     def _tabs_of(self, context: BrowserContext) -> Tabs:
@@ -104,32 +110,30 @@ class Looking:
             self._tabs = Tabs(context)
         return self._tabs
 
-    def _next_turn(self) -> "_Turn":
-        self._last_turn = _Turn(self._last_turn)
-        return self._last_turn
-
     def _is_worth_exercising(self, url: str) -> bool:
         if self.explores and len(self._exercised) < _MOST_EXERCISED:
             self._exercised.setdefault(kind_of(url), url)
         return self._exercised.get(kind_of(url)) == url
 
 
-@dataclass(slots=True)
-class _Turn:
-    """A page's turn to have its controls tried: one page after another, in the order in which they were asked for."""
+@dataclass(frozen=True, slots=True)
+class _Errand:
+    """One page to look at. ``known`` are controls that are not worth trying, None where none is; ``own`` takes those
+    that this page shows to be silent.
+    """
 
-    before: "_Turn | None"
-    is_over: asyncio.Event = field(default_factory=asyncio.Event)
+    url: str
+    timeout_s: float
+    known: frozenset[tuple[str, ...]] | None
+    own: _Keys
 
-    async def come(self) -> None:
-        """Wait for all pages before."""
-        while self.before:
-            await self.before.is_over.wait()
-            self.before = self.before.before
 
-    def end(self) -> None:
-        """Let the next page have its turn."""
-        self.is_over.set()
+async def _has_scripts(page: Page) -> bool:
+    try:
+        async with asyncio.timeout(_ANSWER_LIMIT_S):
+            return bool(await page.evaluate(_HAS_SCRIPTS))
+    except (PlaywrightError, TimeoutError):  # it is busy, hence it has
+        return True
 
 
 def _with_header(snapshot: Snapshot, response: Response) -> Snapshot:

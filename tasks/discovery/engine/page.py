@@ -78,6 +78,9 @@ class Control:
     is_readonly: bool = False
     # False where an attribute says so; only a live browser knows the style sheets.
     is_visible: bool = True
+    # A label in sight names it, though it is out of sight itself: a widget stands in its place and fills it in. Only a
+    # live browser knows.
+    is_of_widget: bool = False
     # Whether it stands in an element whose role is search.
     is_in_search: bool = False
     # dirname: the name under which the direction of what was typed is sent as well.
@@ -131,8 +134,8 @@ class Form:
 
     @property
     def fields(self) -> Iterator[Control]:
-        """The controls that a person fills in or chooses."""
-        return (control for control in self.controls if not control.is_button and control.type != "hidden")
+        """The controls that a person fills in or chooses, be it through a widget."""
+        return (one for one in self.controls if not one.is_button and (one.type != "hidden" or one.is_of_widget))
 
     @property
     def buttons(self) -> Iterator[Control]:

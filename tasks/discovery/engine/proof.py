@@ -57,8 +57,8 @@ def prove(tool: Tool, run: Run, *, compare: Compare | None = None, allow_write: 
     """
     proof = _Proof(tool)
     proof.refuse()
-    arguments = first_arguments(tool)
-    if arguments is not None and tool.effect is not Effect.DESTROY and not _signs_out(tool):
+    arguments = trial_arguments(tool)
+    if arguments is not None:
         proof.compare(compare, arguments)
         if tool.effect is Effect.READ or allow_write:
             proof.go(Trials(proof.tool, run), arguments)
@@ -74,6 +74,11 @@ def _signs_out(tool: Tool) -> bool:
     """Whether running it would end the session that the rest of the discovery is made with."""
     path = urlsplit(getattr(tool.call, "url", "")).path
     return ends_session(tool.name, tool.title, path, getattr(tool.call, "submit_value", ""))
+
+
+def trial_arguments(tool: Tool) -> dict[str, Any] | None:
+    """Return what a tool is tried with; None for one that is not tried: for what it does, or for want of inputs."""
+    return None if tool.effect is Effect.DESTROY or _signs_out(tool) else first_arguments(tool)
 
 
 def first_arguments(tool: Tool) -> dict[str, Any] | None:

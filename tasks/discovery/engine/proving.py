@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from tasks.core.errors import Transient
+from tasks.core.errors import AppError, Transient
 from tasks.core.job import JobContext
 from tasks.discovery.contract import SiteRequest, ToolRequest
 from tasks.discovery.engine.outcome import Outcome, Run
-from tasks.discovery.engine.proof import Compare
-from tasks.discovery.engine.running.equality import Equality, compare_with_browser
+from tasks.discovery.engine.proof import Compare, trial_arguments
+from tasks.discovery.engine.running.equality import AT_ONCE as COMPARED_AT_ONCE
+from tasks.discovery.engine.running.equality import Equality, compare_together
 from tasks.discovery.engine.running.form_address import open_inputs
 from tasks.discovery.engine.running.runner import Runner
 from tasks.discovery.engine.trouble import PAGE_TROUBLE, told
@@ -107,7 +108,9 @@ class _Trying:
         self._tools = tools
         self._total = total
         self._ends_at = time.monotonic() + _LIMIT_S
-        self._begun = self._compared = 0
+        self._begun = 0
+        self._forms: dict[int, dict[str, Any]] = {}
+        self._equalities: dict[int, Equality | AppError] = {}
         self._turn = threading.Lock()
         self._is_over = threading.Event()
 
@@ -121,7 +124,10 @@ class _Trying:
         waiting = deque(plain)
         try:
             futures = [threads.submit(self._lane, waiting) for _ in range(lanes)]
-            self._lane(deque(place for place in reading if place not in plain))
+            others = [place for place in reading if place not in plain]
+            # Forms have one lane.
+            self._forms = self._forms_of(others + writing)
+            self._lane(deque(others))
             while wait(futures, timeout=_LOOK_EVERY_S, return_when=FIRST_EXCEPTION).not_done:
                 self._job.checkpoint()
                 _raise_from(futures)
@@ -155,19 +161,39 @@ class _Trying:
                     return
                 self._try(place, run)
 
+    def _forms_of(self, places: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Return the first forms whose requests can be compared with the browser's, with what they are tried with."""
+        forms = {
+            place: arguments
+            for place in places
+            if isinstance(self._tools[place].call, FormCall)
+            and not open_inputs(self._tools[place])
+            and (arguments := trial_arguments(self._tools[place])) is not None
+        }
+        return dict(list(forms.items())[:_MOST_COMPARED])
+
+    def _compared(self, place: int, _: Tool, __: dict[str, Any]) -> Equality:
+        """Return how a browser sends the form; who asks first has the next ones compared with it."""
+        if place not in self._equalities:
+            waiting = [at for at in self._forms if at not in self._equalities]
+            together = waiting[waiting.index(place) :][:COMPARED_AT_ONCE]
+            pairs = [(self._tools[at], self._forms[at]) for at in together]
+            found = compare_together(self._job, pairs, session=self._session)
+            self._equalities |= dict(zip(together, found, strict=True))
+        found_here = self._equalities[place]
+        if isinstance(found_here, AppError):
+            raise found_here
+        return found_here
+
     def _may_go_on(self) -> bool:
         return not self._is_over.is_set() and time.monotonic() < self._ends_at and self._may_spend()
 
     def _try(self, place: int, run: Run) -> None:
         tool = self._tools[place]
-        compare = None
         with self._turn:
             self._job.report("proof", self._begun, self._total, tool.name)
             self._begun += 1
-        if isinstance(tool.call, FormCall) and not open_inputs(tool) and self._compared < _MOST_COMPARED:
-            # Forms have one lane.
-            self._compared += 1
-            compare = partial(_compared, self._job, self._session)
+        compare = partial(self._compared, place) if place in self._forms else None
         try:
             self.proven[place] = self._proving.prove(
                 tool, partial(self._run, run), compare=compare, allow_write=self._may_write
@@ -185,10 +211,6 @@ def _raise_from(futures: Sequence[Future[None]]) -> None:
     for future in futures:
         if future.done():
             future.result()
-
-
-def _compared(job: JobContext, session: StorageState | None, tool: Tool, arguments: dict[str, Any]) -> Equality:
-    return compare_with_browser(job, tool, arguments, session=session)
 
 
 def _strings(value: object) -> list[str]:

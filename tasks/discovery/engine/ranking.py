@@ -10,6 +10,9 @@ from tasks.discovery.tool import Source, Tool
 
 # How far a tool's place depends on the goal, on how sure it is, and on how sure its kind of source is.
 _OF_GOAL, _OF_CERTAINTY, _OF_SOURCE = 0.6, 0.3, 0.1
+# Less for what only shows a page: whoever knows its address has it. Else such tools, which can be tried without any
+# input and are surer for it, would fill a bounded result before any form that writes.
+_ONLY_SHOWS = 0.15
 # Below this no tool is "the one for the goal": nothing but a word or two in passing.
 LEAST_MATCH = 0.25
 
@@ -32,6 +35,8 @@ def rank(tools: Sequence[Tool], goal: GoalMatch) -> list[Ranked]:
         match = goal.of(tool)
         source = 1 - _PLACES[tool.source] / len(_PLACES)
         score = _OF_GOAL * match + _OF_CERTAINTY * certainty(tool) + _OF_SOURCE * source
+        if tool.source is Source.LIST and not tool.input_schema.get("properties"):
+            score -= _ONLY_SHOWS
         ranked.append(Ranked(tool, match, round(score, 6)))
     return sorted(ranked, key=lambda one: -one.score)
 

@@ -45,8 +45,8 @@ def is_token_name(name: str) -> bool:
 def fillable(form: Form) -> dict[str, tuple[Control, ...]]:
     """Return the controls that a caller may set, by the name they send, in the order of the document.
 
-    Left out is what a person could not set either (hidden, disabled, read-only, without a name), what is pressed, and
-    tokens against forgery, which are read anew for each run.
+    Left out is what a person could not set either (hidden, unless a widget in sight fills it in, disabled, read-only,
+    without a name), what is pressed, and tokens against forgery, which are read anew for each run.
     """
     groups: dict[str, tuple[Control, ...]] = {}
     for control in form.fields:

@@ -299,6 +299,14 @@
     return found.slice(0, limits.selectors);
   };
 
+  // Hidden fields have no labels by the standard; a label that names one all the same is that of a widget.
+  const labelsOf = (element) => {
+    if (element.labels) return Array.from(element.labels);
+    const id = attributeOf(element, "id");
+    return id ? query(`label[for=${quoted(id)}]`) : [];
+  };
+  const isNaming = (label) => textOf(label).trim() !== "" && isInSight(label);
+
   // --- the answer -----------------------------------------------------------------------------------------------
 
   const top = documentElement(document);
@@ -313,6 +321,11 @@
   for (const [element, tag, fact] of controls) {
     const form = ownerGetters[tag](element);
     fact.owner = forms.get(form) ?? -1;
+    if (!fact.visible && !isLate()) {
+      const naming = labelsOf(element).find(isNaming);
+      if (naming) fact.labelled = true;
+      if (naming && element.type === "hidden") fact.name = textOf(naming).slice(0, limits.attribute);
+    }
     if (!isLate() && element.type !== "hidden") fact.selectors = selectorsOf(element, tag, formSelectors.get(form));
   }
   return JSON.stringify({

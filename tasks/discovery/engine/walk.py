@@ -17,7 +17,7 @@ from tasks.core.web_address import canonical, origin_of
 from tasks.discovery.contract import MAX_PAGES, PageSeen, SiteRequest, ToolRequest
 from tasks.discovery.engine.fetching import SiteFetch
 from tasks.discovery.engine.links import Candidate, Links
-from tasks.discovery.engine.looking import PageHangs
+from tasks.discovery.engine.looking import AT_ONCE, PageHangs
 from tasks.discovery.engine.notes import Notes
 from tasks.discovery.engine.site import Snapshot
 from tasks.discovery.engine.trouble import PAGE_TROUBLE, told
@@ -30,8 +30,6 @@ WALK_LIMIT_S = 420.0
 _READ_LIMIT_S = 30.0
 # One lost worker is chance, and no reason to leave out the page that it was looking at.
 _MOST_FATAL = 2
-# Tabs at a time. More wait for the same processor, and for a site that did not ask for so many guests.
-_AT_ONCE = 3
 # A browser that pages have hung this often is not asked again.
 _MAX_VISITS = 4
 # Statuses of a page that does not exist.
@@ -179,7 +177,7 @@ class Walk:
     def _next(self, under_way: deque[_Opened], fresh: list[Candidate]) -> Candidate | None:
         """Return the next page that may be opened beside those."""
         busy = [*(one.candidate for one in under_way), *fresh]
-        at_once = 1 if self._is_careful or self.walked.delay_s else _AT_ONCE
+        at_once = 1 if self._is_careful or self.walked.delay_s else AT_ONCE
         while len(busy) < at_once and len(self.walked.pages) + len(busy) < self._most:
             # The browser tells its time when a visit has ended.
             if self._may_not_spend(time.monotonic() - self._visit_began) or time.monotonic() >= self._ends_at:

@@ -139,6 +139,14 @@ field.onmousedown = () => {
 };
 </script>"""
 
+# A script listens to the order alone, and on the window to what nobody's hand causes.
+DEAF = """<!doctype html><title>Deaf</title><ul><li>red kettle<li>blue kettle</ul>
+<form action="/found"><input type=search name=q placeholder="Search"></form><button>Load more</button>
+<select id="sort" aria-label="Sort"><option>name<option>price</select>
+<div id="pages"><button>Next</button></div>
+<script>sort.onchange = () => fetch('/api/v1/products?sort=' + sort.value); addEventListener('resize', () => {});
+pages.addEventListener('click', () => fetch('/api/v1/products?page=2'));</script>"""
+
 STILL = "<!doctype html><title>Still</title><input type=search><button>Load more</button><details><summary>x</summary>"
 
 
@@ -197,6 +205,7 @@ class Shop:
             "/harmful": HARMFUL.replace("SOCKET", self.socket_endpoint),
             "/queries": QUERIES,
             "/still": STILL,
+            "/deaf": DEAF,
         }
         if parts.path in pages:
             return 200, "text/html", pages[parts.path]

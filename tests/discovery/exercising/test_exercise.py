@@ -178,3 +178,11 @@ def test_time_acts_and_bodies_are_bounded(browser: WarmBrowser, shop: Shop) -> N
 def test_given_words_are_typed(browser: WarmBrowser, shop: Shop) -> None:
     seen = tried(browser, shop.url(), words=["teapot"], max_acts=1)
     assert ["teapot"] == [exchange.typed for exchange in seen.exchanges if exchange.typed]
+
+
+def test_what_no_script_listens_to_is_left_alone(browser: WarmBrowser, shop: Shop) -> None:
+    """A listener above a control counts; so it does after something was pressed."""
+    found = tried(browser, shop.url("/deaf"))
+    names = ("Sort", "Next", "Search", "Load more")
+    assert {"Sort", "Next"} == {name for act in found.acts for name in names if name in act}
+    assert {"page=2", "sort=price"} <= {one.url.partition("?")[2] for one in found.exchanges}

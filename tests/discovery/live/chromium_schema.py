@@ -169,6 +169,8 @@ def _reason_of_one(name: str, form: Form, *, is_ours: bool) -> str:
     controls = [control for control in form.controls if control.name == name and not control.is_button]
     if is_ours and any(control.type == "file" for control in controls):
         return "files are marked here and left out there"
+    if is_ours and any(control.type == "hidden" and control.is_of_widget for control in controls):
+        return "hidden fields that a widget fills in are inputs here and left out there"
     if is_ours and len(controls) > 1:
         return "names that several controls share are arrays here and left out there"
     if not is_ours and not name:

@@ -4,6 +4,7 @@ import pytest
 
 from tasks.core.browser import Visit, WarmBrowser
 from tasks.discovery.engine.page import Form, Method
+from tasks.discovery.engine.schema import input_schema
 from tasks.discovery.engine.site import Snapshot
 from tasks.discovery.engine.snapshot import take_snapshot
 from tests.core.browser.site import Site
@@ -74,6 +75,24 @@ def test_visibility_is_what_the_styles_say(site: Site, snap: Snap) -> None:
         )
     )
     assert ["seen", "e"] == [control.name for control in found.page.forms[0].controls if control.is_visible]
+
+
+def test_fields_that_a_widget_fills_in_are_those_that_a_label_in_sight_names(site: Site, snap: Snap) -> None:
+    """Hidden ones are inputs then, called after the label; a trap has its label out of sight, too."""
+    found = snap(
+        site.page(
+            "/widgets",
+            "<form method=post><label for=body>Your text</label><input type=hidden id=body name=body value=null>"
+            "<div contenteditable>…</div><label for=tags>Tags</label><input id=tags name=tags style='display:none'>"
+            "<div style='display:none'><label for=url>Leave empty</label><input id=url name=url></div>"
+            "<input type=hidden name=plain value=1><button>Save</button></form>",
+        )
+    )
+    (form,) = found.page.forms
+    assert ["body", "tags"] == [control.name for control in form.controls if control.is_of_widget]
+    schema = input_schema(form)["properties"]
+    assert {"body", "tags", "url"} == set(schema)
+    assert "Your text" == schema["body"]["description"]
 
 
 def test_values_are_the_present_ones(site: Site, snap: Snap) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tasks.core.browser import VisitOptions
 from tasks.core.errors import InputRejected, Permanent, Transient
 from tasks.discovery.engine.running import Runner
-from tasks.discovery.engine.running.equality import compare_with_browser
+from tasks.discovery.engine.running.equality import Equality, compare_together, compare_with_browser
 from tasks.discovery.tool import FormCall, PageToolCall, Source, Step, StepsCall, Tool
 from tests.core.egress.raw_server import RawServer
 from tests.discovery.running.echo import EchoServer
@@ -241,6 +241,22 @@ def test_hidden_fields_that_change_become_tokens_and_cookies_ask_for_the_page(
     run(browser_job, tool.model_copy(update={"call": equality.call}), {"q": "x"})
     (sent,) = echo.sent()
     assert (b"stamp=2&q=x", "sid=1") == (sent.body, sent.headers["cookie"])
+
+
+def test_forms_are_compared_together_and_one_that_fails_takes_no_other_with_it(
+    echo: EchoServer, browser_job: FakeJob
+) -> None:
+    """Each has its own request, also one that opens a window; nothing reaches anybody."""
+    form = "<form action=/s><input type=hidden name=n value={n}><input name=q><button>Go</button></form>"
+    pages = [form.format(n=n) for n in range(6)]
+    pages[1] = pages[1].replace("<form", "<form target=_blank")
+    tools = [tool_of(html, url=echo.page(f"/form{n}", html)) for n, html in enumerate(pages)]
+    echo.page("/form2", "<p>The form has gone.")
+    tools[3] = tools[3].model_copy(update={"input_schema": {"type": "object", "additionalProperties": False}})
+    found = compare_together(browser_job, [(tool, {"q": "x"}) for tool in tools])
+    kinds = [one.is_equal if isinstance(one, Equality) else one.code for one in found]
+    assert [True, True, "permanent", "input_rejected", True, True] == kinds
+    assert [] == echo.sent()
 
 
 @pytest.mark.parametrize(

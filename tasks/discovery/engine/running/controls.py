@@ -156,5 +156,7 @@ def _by_name(field: FormField) -> str:
         return by_name + (f"[value={css_string(field.value)}]" if field.value != "on" else f"[type={field.type}]")
     if field.type in ("submit", "image") and field.value:
         return by_name + f"[value={css_string(field.value)}]"
+    if field.type == "hidden":
+        return f"{by_name}[type=hidden]"
     # A button or a hidden field may have the same name.
     return f"{by_name}:not([type=submit], [type=image], [type=hidden], button)"

@@ -7,12 +7,16 @@ encoder makes of the same arguments. So forms that write can be tried like those
 
 import asyncio
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from playwright.async_api import Request, Route
+from playwright.async_api import Error as PlaywrightError
+from playwright.async_api import Page, Request, Route
 
 from tasks.core.browser import Visit, VisitOptions
-from tasks.core.errors import Permanent, Transient
+from tasks.core.browser.visits import first_line
+from tasks.core.errors import AppError, EgressRefused, EngineFailed, InputRejected, Permanent, TooLarge, Transient
 from tasks.core.job import JobContext
 from tasks.discovery.engine.html_page import read_page
 from tasks.discovery.engine.running.arguments import check_arguments
@@ -25,9 +29,12 @@ from tasks.discovery.engine.running.page_steps import Diary, frame_of
 from tasks.discovery.engine.running.sessions import StorageState
 from tasks.discovery.engine.running.tokens import find_form, refreshed, same_controls
 from tasks.discovery.engine.running.traffic import Traffic
+from tasks.discovery.engine.tabs import page_of
 from tasks.discovery.tool import FormCall, FormField, Tool
 
 TRY_LIMIT_S = 60.0
+# Forms in one visit, each in a tab of its own.
+AT_ONCE = 4
 _SENDING_LIMIT_S = 5.0
 _LOAD_LIMIT_S = 5.0
 _LOOK_EVERY_S = 0.02
@@ -41,8 +48,8 @@ class Equality:
     Attributes:
         is_equal: method, URL, content type and body are the same; multipart bodies part by part, in order.
         difference: the first one, in a few words; empty where there is none.
-        call: the form as it was found to be: ``is_plain`` set or not, ``needs_page`` where its page sets a cookie, and
-            hidden fields that differ from load to load marked as tokens.
+        call: the form as it was found to be: ``is_plain`` set or not, ``needs_page`` where its page, or one that was
+            opened with it, sets a cookie, and hidden fields that differ from load to load marked as tokens.
     """
 
     is_equal: bool
@@ -60,62 +67,138 @@ def compare_with_browser(
         EgressRefused, EngineUnavailable, TooLarge: of the browser.
         Transient, Permanent: the form could not be filled in or sent; the message names the step.
     """
-    call = tool.call
-    if not isinstance(call, FormCall):
-        raise Permanent(f"A tool of the kind {call.kind!r} has no form to compare.")
-    check_arguments(tool.input_schema, arguments)
-    trial = _Trial(tool, call, arguments)
+    trial = _Trial(tool, arguments)
+    _try_together([trial], job, session)
+    return trial.result()
+
+
+def compare_together(
+    job: JobContext, forms: Sequence[tuple[Tool, Arguments]], *, session: StorageState | None = None
+) -> list[Equality | AppError]:
+    """Do the same for many forms, several in one visit; what one fails with stands in its place."""
+    trials: list[_Trial | AppError] = []
+    for tool, arguments in forms:
+        try:
+            trials.append(_Trial(tool, arguments))
+        except (InputRejected, EngineFailed) as exc:
+            trials.append(exc)
+    waiting = [one for one in trials if isinstance(one, _Trial)]
+    for first in range(0, len(waiting), AT_ONCE):
+        together = waiting[first : first + AT_ONCE]
+        try:
+            _try_together(together, job, session)
+        except (EgressRefused, EngineFailed, TooLarge) as exc:
+            for one in together:
+                one.fail(exc)
+    return [one.outcome() if isinstance(one, _Trial) else one for one in trials]
+
+
+def _try_together(trials: Sequence["_Trial"], job: JobContext, session: StorageState | None) -> None:
+    """Open all, cut off, then fill in and send one after another."""
+    sending: list[_Trial] = []
+
+    async def catch(route: Route) -> None:
+        page = page_of(route.request)
+        # A window that a form opens belongs to nobody yet.
+        owners = [one for one in trials if page is not None and one.page is page] or sending[-1:]
+        for owner in owners:
+            owner.caught.append(route.request)
+        await route.fulfill(status=200, content_type="text/html", body="")
+
+    async def work(visit: Visit) -> None:
+        before = await visit.context.cookies()
+        await asyncio.gather(*(one.open(visit) for one in trials))
+        cookies = [cookie for cookie in await visit.context.cookies() if cookie not in before]
+        await visit.context.route("**/*", catch)
+        visit.cut_off()
+        for one in trials:
+            sending.append(one)
+            await one.send(sets_cookies=bool(cookies))
+
     try:
-        return job.browser.visit(trial.work, timeout_s=TRY_LIMIT_S, options=VisitOptions(storage_state=session))
+        job.browser.visit(work, timeout_s=TRY_LIMIT_S, options=VisitOptions(storage_state=session))
     finally:
-        for line in trial.diary.lines:
-            job.log(line, level="debug", stream="browser")
+        for one in trials:
+            for line in one.diary.lines:
+                job.log(line, level="debug", stream="browser")
 
 
 class _Trial:
-    """One comparison, on the event loop of the browser."""
+    """One comparison, on the event loop of the browser. What fails is kept and raised by ``result``."""
 
-    def __init__(self, tool: Tool, call: FormCall, arguments: Arguments) -> None:
+    def __init__(self, tool: Tool, arguments: Arguments) -> None:
+        if not isinstance(tool.call, FormCall):
+            raise Permanent(f"A tool of the kind {tool.call.kind!r} has no form to compare.")
+        check_arguments(tool.input_schema, arguments)
         self.diary = Diary()
+        self.page: Page | None = None
+        self.caught: list[Request] = []
         self._tool = tool
-        self._call = call
+        self._call = tool.call
         self._arguments = arguments
-        self._caught: list[Request] = []
+        self._static = ""
+        self._found: Equality | AppError = Transient("It was not tried.")
+        self._is_over = False
 
-    async def work(self, visit: Visit) -> Equality:
-        """Open, cut off, fill in, send, compare."""
-        before = await visit.context.cookies()
-        page = await visit.context.new_page()
-        traffic = Traffic(visit.context, page)
-        response = await visit.open(page, self._call.page_url)
-        await traffic.settle(limit_s=_LOAD_LIMIT_S, name="open")
-        static = "" if self._call.frame_url else await response.text()
-        sets_cookies = any(cookie not in before for cookie in await visit.context.cookies(self._call.url))
-        await visit.context.route("**/*", self._catch)
-        visit.cut_off()
-        call = _as_loaded(self._call, static)
-        frame = frame_of(page, call.frame_url)
-        filled = fill(call, self._arguments, schema=self._tool.input_schema)
-        await set_controls(frame, filled, diary=self.diary)
-        self._caught.clear()
-        await press(frame, call, diary=self.diary)
-        sent = await self._sent()
-        difference = _difference(form_request(call, filled), sent) if is_known(call.charset) else "its charset"
-        learnt = {"is_plain": not difference, "needs_page": call.needs_page or sets_cookies}
-        return Equality(not difference, difference, call.model_copy(update=learnt))
+    def fail(self, exc: AppError) -> None:
+        """Take what ended all, unless it was over by then."""
+        if not self._is_over:
+            self._found, self._is_over = exc, True
 
-    async def _catch(self, route: Route) -> None:
-        self._caught.append(route.request)
-        await route.fulfill(status=200, content_type="text/html", body="")
+    def outcome(self) -> Equality | AppError:
+        """Return what was found, or what it failed with."""
+        return self._found
+
+    def result(self) -> Equality:
+        """Return what was found; raises what it failed with."""
+        if isinstance(self._found, AppError):
+            raise self._found
+        return self._found
+
+    async def open(self, visit: Visit) -> None:
+        """Open the form's page and let it come to rest."""
+        with self._failing():
+            page = await visit.context.new_page()
+            traffic = Traffic(visit.context, page)
+            response = await visit.open(page, self._call.page_url)
+            await traffic.settle(limit_s=_LOAD_LIMIT_S, name="open")
+            self._static = "" if self._call.frame_url else await response.text()
+            self.page = page
+
+    async def send(self, *, sets_cookies: bool) -> None:
+        """Fill in, send, compare. Only in a context that was cut off."""
+        if self.page is None:
+            return
+        with self._failing():
+            call = _as_loaded(self._call, self._static)
+            frame = frame_of(self.page, call.frame_url)
+            filled = fill(call, self._arguments, schema=self._tool.input_schema)
+            await set_controls(frame, filled, diary=self.diary)
+            self.caught.clear()
+            await press(frame, call, diary=self.diary)
+            sent = await self._sent()
+            difference = _difference(form_request(call, filled), sent) if is_known(call.charset) else "its charset"
+            learnt = {"is_plain": not difference, "needs_page": call.needs_page or sets_cookies}
+            self._found = Equality(not difference, difference, call.model_copy(update=learnt))
+            self._is_over = True
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except (EgressRefused, EngineFailed, InputRejected, TooLarge) as exc:
+            self.fail(exc)
+        except PlaywrightError as exc:
+            self.fail(Transient(f"The browser failed: {first_line(exc)}"))
 
     async def _sent(self) -> Request:
         ends_at = time.monotonic() + _SENDING_LIMIT_S
         while time.monotonic() < ends_at:
-            for request in self._caught:
+            for request in self.caught:
                 if request.is_navigation_request():
                     return request
             await asyncio.sleep(_LOOK_EVERY_S)
-        by_script = next((request for request in self._caught if request.resource_type in ("fetch", "xhr")), None)
+        by_script = next((request for request in self.caught if request.resource_type in ("fetch", "xhr")), None)
         if by_script is not None:
             return by_script
         raise Transient("submit: the browser sent nothing.")

@@ -7,6 +7,7 @@ from playwright.async_api import BrowserContext, Download, Frame, Page, Request,
 from playwright.async_api import Error as PlaywrightError
 
 from tasks.core.errors import Transient
+from tasks.discovery.engine.tabs import page_of
 
 # A page is quiet when it has asked for nothing for so long. Where nothing was asked for yet, a script may be waiting
 # for the end of the typing; those delays are shorter than the longer time.
@@ -20,7 +21,7 @@ _AWAITED = frozenset({"document", "xhr", "fetch", "script"})
 
 
 class Traffic:
-    """Watches one context from the moment it is made.
+    """Watches one tab, and from ``forget`` on all of its context, from the moment it is made.
 
     Attributes:
         page: where the answer is: the newest page that was opened, else the first.
@@ -73,7 +74,7 @@ class Traffic:
             raise Transient(f"{name}: no answer within {limit_s:g} s.")
 
     def _begin(self, request: Request) -> None:
-        if request.resource_type in _AWAITED:
+        if request.resource_type in _AWAITED and not self._is_of_another(request):
             self._open.add(request)
             self._is_touched = True
             self._changed_at = time.monotonic()
@@ -85,6 +86,8 @@ class Traffic:
     def _take(self, response: Response) -> None:
         if not response.request.is_navigation_request() or 300 <= response.status < 400:
             return
+        if self._is_of_another(response.request):
+            return
         try:
             frame = response.frame
         except PlaywrightError:  # of a window that is just being opened
@@ -92,6 +95,11 @@ class Traffic:
         if frame is None or frame is self.frame or frame.parent_frame is None:
             self.document = response
             self._shown_by = 0.0 if response.status in _SHOWS_NOTHING else time.monotonic() + _SHOWN_WITHIN_S
+
+    def _is_of_another(self, request: Request) -> bool:
+        """Whether it is of a tab beside ours; once we act, what opens is of our doing."""
+        page = page_of(request)
+        return not self._is_acting and page is not None and page is not self.page
 
     def _follow(self, page: Page) -> None:
         if not self._is_acting:  # an advertisement

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tasks.discovery.engine.site import Site
 from tasks.discovery.engine.sources import (
+    collections,
     form,
     graphql,
     items,
@@ -30,6 +31,7 @@ SOURCES: tuple[Callable[[Site], list[Tool]], ...] = (
     links.find_tools,
     items.find_tools,
     lists.find_tools,
+    collections.find_tools,
     xhr.find_tools,
     graphql.find_tools,
 )

@@ -147,7 +147,7 @@ def _is_trap(control: Control, method: Method) -> bool:
 
     Fields of a search are often folded away; of a form that is posted they rarely are.
     """
-    if control.type not in _TRAPS or control.value or control.is_required:
+    if control.type not in _TRAPS or control.value or control.is_required or control.is_of_widget:
         return False
     says = f"{control.name} {control.id} {control.label} {control.text_before} {' '.join(control.class_tokens)}"
     return method is Method.POST or "honeypot" in field_concepts(says)
