@@ -53,8 +53,11 @@ class GitSource(Contract):
         description="The repository's address, `https://…`, that needs no sign-in.",
         examples=["https://git.example.org/docs.git"],
     )
-    commit: Annotated[str, Field(max_length=255), AfterValidator(_commit_id)] = Field(
+    commit: Annotated[str, AfterValidator(_commit_id)] = Field(
+        max_length=255,
         description="The commit's whole id: 40 hexadecimal digits, or 64.",
+        # Told, and looked at by hand, for the sake of the message.
+        json_schema_extra={"pattern": "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$"},
     )
 
 

@@ -23,11 +23,11 @@ from tasks.core.ledger.control_tables import pauses
 from tasks.core.ledger.flow_tables import limits
 from tests.app.conftest import Caller, add_worker, claim, finish, sign_in
 
-_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "8"))
+_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5"))
 _CONFIG = {
     "seed": 20260101,
     "generation": {
-        "max-examples": int(os.environ.get("FUZZ_EXAMPLES", "8")),
+        "max-examples": int(os.environ.get("FUZZ_EXAMPLES", "5")),
         "deterministic": True,
         "database": "none",
     },
@@ -52,7 +52,9 @@ _OF_OTHER_SCHEMAS = ("/api/uploads", "/mcp", "/api/jobs/batch", "/api/schedules"
 _TIMES = ("not_before", "expires_at", "expires_in_s")
 # Nor which cursors were given out, which uploads there are, whether a host's name is one, how a kind's parameters go
 # together, what a file of matrices holds, and which strings are regular expressions.
-_JUDGED_BY_MEANING = {"cursor", "params", "params.url", "callback.url", "csv", "file_base64", *_TIMES}
+# What has several formats, which span of two is one, and what a git address and a folder below another may be.
+_OF_SOURCES = ("format", "params.revisit", "params.source.git.git", "params.subfolder")
+_JUDGED_BY_MEANING = {"cursor", "params", "params.url", "callback.url", "csv", "file_base64", *_TIMES, *_OF_SOURCES}
 # What a tool's step needs depends on what it does; a list without its wrong items may be too short as well.
 _STEPS = "params.tool.call.steps"
 _REFUSED_BY_MEANING = {"idempotency_key_reused", "confirmation_required"}

@@ -1,5 +1,6 @@
 """The broker carries; losing what it carries loses no job."""
 
+import psutil
 import pytest
 
 from tasks.core.ledger import pauses
@@ -7,6 +8,7 @@ from tasks.core.ledger.audit import Actor
 from tasks.core.ledger.pauses import Scope
 from tasks.core.records import JobState
 from tests.integration.house import House
+from tests.integration.processes import await_true, thaw
 from tests.samples import eventually
 
 _JOBS_PER_CHILD = 40
@@ -26,6 +28,29 @@ def test_job_runs_once_and_leaves_its_result(house: House) -> None:
 
     assert (JobState.SUCCEEDED, {"attempt": 1, "fence": 1}) == (ended.state, ended.result)
     assert [(1, 1)] == house.effects(job)
+
+
+def test_no_job_is_taken_before_a_child_stands(house: House) -> None:
+    """While children load, the worker asks for nothing: what it cannot begin stays where another finds it."""
+    ended = house.worker.pool_children()
+    for child in ended:
+        child.kill()
+
+    def successors() -> list[psutil.Process]:
+        found = [child for child in house.worker.pool_children() if child not in ended]
+        return found if len(found) == len(ended) else []
+
+    loading = await_true(successors, what="others are started for them")
+    for child in loading:
+        child.suspend()
+    await_true(lambda: not house.waits_for_messages(), what="the worker asks for no more")
+    job = house.submit("sleep", seconds=0.1)
+    await_true(lambda: house.messages(job), what="its message is in Redis")
+    assert not house.waits_for_messages()
+    thaw(loading)
+
+    assert JobState.SUCCEEDED == house.await_end(job).state
+    assert 1 == len(house.attempts(job))
 
 
 def test_worker_keeps_no_note_in_redis_of_what_it_took(house: House) -> None:

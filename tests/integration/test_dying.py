@@ -5,7 +5,7 @@ import pytest
 
 from tasks.core.records import JobState
 from tests.integration.house import House
-from tests.integration.processes import await_true, thaw
+from tests.integration.processes import await_true
 
 
 @pytest.mark.parametrize("act", ["exit", "segfault"])
@@ -35,29 +35,6 @@ def test_workdir_of_a_killed_attempt_is_removed(house: House) -> None:
     job = house.await_end(house.submit("exit", max_attempts=1))
 
     await_true(lambda: not list((house.folder / "var" / "work").glob(f"{job.id}-*")), what="the workdir is removed")
-
-
-def test_no_job_is_taken_before_a_child_stands(house: House) -> None:
-    """While children load, the worker asks for nothing: what it cannot begin stays where another finds it."""
-    ended = house.worker.pool_children()
-    for child in ended:
-        child.kill()
-
-    def successors() -> list[psutil.Process]:
-        found = [child for child in house.worker.pool_children() if child not in ended]
-        for child in found:
-            child.suspend()
-        return found if len(found) == len(ended) else []
-
-    loading = await_true(successors, what="others are started for them")
-    await_true(lambda: not house.waits_for_messages(), what="the worker asks for no more")
-    job = house.submit("sleep", seconds=0.1)
-    await_true(lambda: house.messages(job), what="its message is in Redis")
-    assert not house.waits_for_messages()
-    thaw(loading)
-
-    assert JobState.SUCCEEDED == house.await_end(job).state
-    assert 1 == len(house.attempts(job))
 
 
 def test_hard_limit_ends_a_hung_job_as_timeout(house: House) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from tasks.core.clock import now
 from tasks.core.errors import LedgerBusy, LedgerUnavailable
 from tasks.core.ledger.drivers import TRUSTED_S, Driver, Drivers
-from tasks.core.ledger.locking import BUSY, BUSY_TIMEOUT_S, UNREACHABLE, begin_writing
+from tasks.core.ledger.locking import BUSY, BUSY_TIMEOUT_S, UNREACHABLE, begin_writing, when_free
 from tasks.core.ledger.schema import REVISION, UTCDateTime
 
 # PostgreSQL: how long a statement may wait for a lock, and how long one may run, before we answer 503.
@@ -194,8 +194,9 @@ def _set_up_sqlite(connection: object, _entry: ConnectionPoolEntry) -> None:
     # We say BEGIN ourselves: the driver's own would take the write lock only at the first write.
     connection.isolation_level = None  # type: ignore[attr-defined]
     cursor = connection.cursor()  # type: ignore[attr-defined]
+    # Of a new file it takes a lock for which SQLite does not wait by itself, while others open the file, too.
+    when_free(cursor, "PRAGMA journal_mode=WAL")
     for pragma in (
-        "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
         "cache_size=-16000",

@@ -30,10 +30,20 @@ def begin_writing(driver: Any) -> None:
         LedgerBusy: others held the lock all the time.
         LedgerUnavailable: the file cannot be written or read.
     """
+    when_free(driver, "BEGIN IMMEDIATE")
+
+
+def when_free(driver: Any, statement: str) -> None:
+    """Run what needs a lock for which SQLite does not wait by itself.
+
+    Raises:
+        LedgerBusy: others held the lock all the time.
+        LedgerUnavailable: the file cannot be written or read.
+    """
     began, pause_s = time.monotonic(), _FIRST_PAUSE_S
     while True:
         try:
-            driver.execute("BEGIN IMMEDIATE")
+            driver.execute(statement)
         except sqlite3.DatabaseError as exc:
             if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 raise LedgerUnavailable(UNREACHABLE) from exc

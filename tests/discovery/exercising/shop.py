@@ -137,6 +137,7 @@ field.onmousedown = () => {
   box.focus();
   find('');
 };
+theme.onclick = () => theme.classList.toggle('open');
 </script>"""
 
 # A script listens to the order alone, and on the window to what nobody's hand causes.
