@@ -102,6 +102,8 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, help="folder with what targets gave before")
     parser.add_argument("--jobs", type=int, default=20, help="timed discoveries; 0 leaves them out")
     options = parser.parse_args()
+    if len(options.target or NAMES) == 1 and not labelled_rows(options.data):
+        parser.error(f"--data: {options.data} has no labelled pages, and --target alone leaves nothing to judge it by")
     found = [kept_or_found(name, options.kept) for name in options.target or NAMES]
     result = figures(found, data=options.data)
     if options.fit:
