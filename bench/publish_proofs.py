@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import shutil
 import statistics
-import subprocess
 import tarfile
 import tempfile
 import threading
@@ -19,8 +18,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import make_server
-
-import httpx
 
 from bench.publish import DEBIAN
 from tasks.core.browser import BrowserOptions, JobBrowser, WarmBrowser
@@ -32,10 +29,10 @@ from tasks.core.records import Cause
 from tasks.publishing.contract import SiteRequest, Stage
 from tasks.publishing.nginx import nginx_config
 from tasks.publishing.serving import SiteServer
-from tests.publishing.bench import PAGE, SITE, UPLOAD, Bench, tarred
-from tests.publishing.test_nginx import _MAIN, _answers, _style_of
+from tests.publishing.bench import SITE, UPLOAD, Bench, tarred
 from tests.publishing.test_publish_faults import CHANGED, _die
-from tests.samples import claimed, eventually, running
+from tests.publishing.visitors import Visitors, nginx_serving, two_versions
+from tests.samples import claimed, running
 from tests.servers import free_port
 from workers.sites import _Quiet, _Threaded
 
@@ -197,56 +194,21 @@ def swapped(bench: Bench, folder: Path) -> dict[str, Any]:
     folder.mkdir()
     port = free_port()
     site = bench.folder / "places" / "docs"
-    (folder / "site.conf").write_text(nginx_config(site, server_name="localhost", listen=f"127.0.0.1:{port}"))
-    user = "user root;" if os.geteuid() == 0 else ""
-    (folder / "nginx.conf").write_text(_MAIN.format(folder=folder, user=user))
-    command = ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
-    releases = [
-        bench.publish(SITE | {"index.html": PAGE.format(f"Version {n}"), "style.css": f"p{{width:{n}px}}"}).release
-        for n in range(2)
-    ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            origin = f"http://127.0.0.1:{port}/"
-            assert eventually(lambda: _answers(origin), within_s=20)
-            return _visited(bench, origin, releases)
-        finally:
-            server.terminate()
-
-
-def _visited(bench: Bench, origin: str, releases: list[str]) -> dict[str, Any]:
-    counts = {"visits": 0, "mixed": 0, "status_404": 0, "status_5xx": 0, "other": 0}
-    is_over = threading.Event()
-
-    def visit() -> None:
-        with httpx.Client() as client:
-            while not is_over.is_set():
-                page = client.get(origin)
-                style = client.get(origin + _style_of(page.text)) if page.status_code == 200 else page
-                statuses = {page.status_code, style.status_code}
-                counts["visits"] += 1
-                counts["status_404"] += 404 in statuses
-                counts["status_5xx"] += max(statuses) >= 500
-                counts["other"] += not statuses <= {200, 404} and max(statuses) < 500
-                counts["mixed"] += f"{page.text.partition('Version ')[2][:1]}px" not in style.text
-
-    visitors = [threading.Thread(target=visit) for _ in range(2)]
-    for visitor in visitors:
-        visitor.start()
-    took = []
-    try:
+    config = nginx_config(site, server_name="localhost", listen=f"127.0.0.1:{port}")
+    releases, place, took = two_versions(bench), bench.place(), []
+    with nginx_serving(folder, config, port=port) as origin, Visitors(origin) as visitors:
         for n in range(_SWAPS):
-            seen = counts["visits"]
             began = time.monotonic()
-            bench.place().activate(releases[n % 2], bench.turn())
+            place.activate(releases[n % 2], bench.turn())
             took.append(time.monotonic() - began)
-            eventually(lambda before=seen: counts["visits"] > before, within_s=30)  # type: ignore[misc]
-    finally:
-        is_over.set()
-        for visitor in visitors:
-            visitor.join()
+            visitors.await_another()
     milliseconds = {"median": statistics.median(took) * 1000, "longest": max(took) * 1000}
-    return {"swaps": _SWAPS, **counts, "activation_ms": {name: round(one, 2) for name, one in milliseconds.items()}}
+    return {
+        "swaps": _SWAPS,
+        "visits": len(visitors.versions),
+        "wrong": dict(visitors.wrong),
+        "activation_ms": {name: round(one, 2) for name, one in milliseconds.items()},
+    }
 
 
 def opened(bench: Bench) -> dict[str, Any]:

@@ -25,12 +25,10 @@ from tasks.publishing.nginx import nginx_config_of_edge
 from tasks.publishing.serving import SiteServer
 from tests.publishing.bench import PAGE, SITE, Bench
 from tests.publishing.bucket_server import KEY, SECRET, BucketServer, Road, Trouble
-from tests.publishing.test_nginx import _MAIN, _answers, _style_of
 from tests.publishing.test_publish_faults import CHANGED, Killed
+from tests.publishing.visitors import Visitors, nginx_serving, style_of, two_versions
 from tests.samples import claimed, eventually, running
 from tests.servers import free_port
-
-VERSIONS = [SITE | {"index.html": PAGE.format(f"Version {n}"), "style.css": f"p{{width:{n}px}}"} for n in range(2)]
 
 
 def kept(bench: Bench) -> set[str]:
@@ -171,7 +169,7 @@ def test_an_edge_serves_what_the_manifest_says(bucket_bench: Bench, site: Bucket
     assert (308, "/sub/") == (get(site, "/sub")[0], get(site, "/sub")[1]["Location"])
     assert b"b" * (5 << 20) == get(site, "/big.bin")[2]
     assert "public, max-age=300" == get(site, "/logo.png")[1]["Cache-Control"]
-    style = f"/{_style_of(page)}"
+    style = f"/{style_of(page)}"
     bucket_bench.publish(SITE | {"style.css": "body { color: red }"})
     asset = get(BucketSite(site._bucket, "docs"), style)
     assert (200, "public, max-age=31536000, immutable", "docs") == (
@@ -224,15 +222,9 @@ def origin(bucket_bench: Bench, bucket_server: BucketServer, tmp_path: Path) -> 
     """Where nginx serves ``docs`` by way of an edge of two processes."""
     assert bucket_bench.bucket is not None
     port, edge = free_port(), f"127.0.0.1:{free_port()}"
-    (tmp_path / "site.conf").write_text(
-        nginx_config_of_edge(
-            "docs", server_name="localhost", edge=edge, listen=f"127.0.0.1:{port}", cache=tmp_path / "cache"
-        )
-    )
-    (tmp_path / "cache").mkdir(mode=0o777)
-    user = "user root;" if os.geteuid() == 0 else ""
-    (tmp_path / "nginx.conf").write_text(_MAIN.format(folder=tmp_path, user=user))
-    nginx = ["nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "error.log")]
+    cache = tmp_path / "cache"
+    cache.mkdir(mode=0o777)
+    config = nginx_config_of_edge("docs", server_name="localhost", edge=edge, listen=f"127.0.0.1:{port}", cache=cache)
     environ = os.environ | {
         "SWITCHYARD_PUBLISH_BUCKET": f"{bucket_bench.bucket._address.name}/sites",
         "SWITCHYARD_PUBLISH_BUCKET_URL": bucket_server.url,
@@ -242,21 +234,19 @@ def origin(bucket_bench: Bench, bucket_server: BucketServer, tmp_path: Path) -> 
     command = [sys.executable, "-m", "workers", "edge", "docs", "--listen", edge, "--processes", "2", "--threads", "8"]
     with (
         subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as served,
-        subprocess.Popen(nginx, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server,
+        nginx_serving(tmp_path, config, port=port) as url,
     ):
-        url = f"http://127.0.0.1:{port}/"
         try:
-            assert eventually(lambda: _answers(url) and httpx.get(url).status_code == 200, within_s=60)
+            assert eventually(lambda: httpx.get(url).status_code == 200, within_s=60)
             yield url
         finally:
             served.terminate()
-            server.terminate()
 
 
 @pytest.fixture
 def releases(bucket_bench: Bench) -> list[str]:
     """Two, the second of which is live."""
-    return [bucket_bench.publish(files).release for files in VERSIONS]
+    return two_versions(bucket_bench)
 
 
 @pytest.mark.parametrize("swaps", [20, pytest.param(100, marks=pytest.mark.long)])
@@ -265,36 +255,15 @@ def test_swaps_under_load_show_no_mix_no_404_and_no_5xx(
     bucket_bench: Bench, releases: list[str], origin: str, swaps: int
 ) -> None:
     """A page that is asked for after a swap is of that release; its style sheet is its own, kept by nginx."""
-    kept_by_nginx = origin + _style_of(httpx.get(origin).text)
+    kept_by_nginx = origin + style_of(httpx.get(origin).text)
     for encoding, expected in (("gzip, br;q=0", "gzip"), ("br", "br"), ("identity", None)):
         page = httpx.get(origin, headers={"Accept-Encoding": encoding})
         assert (200, expected) == (page.status_code, page.headers.get("Content-Encoding"))
-    wrong: list[str] = []
-    visits: list[str] = []
-    is_over = threading.Event()
-
-    def visit() -> None:
-        with httpx.Client() as client:
-            while not is_over.is_set():
-                page = client.get(origin)
-                style = client.get(origin + _style_of(page.text)) if page.status_code == 200 else page
-                version = page.text.partition("Version ")[2][:1]
-                if (200, 200) != (page.status_code, style.status_code) or f"{version}px" not in style.text:
-                    wrong.append(f"{page.status_code} {style.status_code} {version!r} {style.text[:80]}")
-                visits.append(version)
-
-    visitors = [threading.Thread(target=visit) for _ in range(2)]
-    for visitor in visitors:
-        visitor.start()
-    try:
-        place = bucket_bench.place()
+    place = bucket_bench.place()
+    with Visitors(origin) as visitors:
         for n in range(swaps):
             place.activate(releases[n % 2], bucket_bench.turn())
             assert f"Version {n % 2}" in httpx.get(origin).text
-    finally:
-        is_over.set()
-        for visitor in visitors:
-            visitor.join()
-    assert [] == wrong
-    assert {"0", "1"} == set(visits)
+    assert not visitors.wrong
+    assert {"0", "1"} == set(visitors.versions)
     assert re.fullmatch(r"p\{width:\dpx\}", httpx.get(kept_by_nginx).text)

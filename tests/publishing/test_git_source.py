@@ -326,11 +326,12 @@ def test_links_stand_for_files_of_the_commit_alone(server: GitServer, take: Taki
         assert not (take.job.workdir / "site").exists()
 
 
-def test_submodules_and_large_file_storage_are_not_followed(server: GitServer, take: Taking) -> None:
+def test_submodules_and_large_file_storage_are_not_followed(server: GitServer, take: Taking, tmp_path: Path) -> None:
     """They are told of; the server is asked for nothing else, and what a repository brings along is never run."""
     pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 12345\n"
     server.repository("more")
-    modules = '[submodule "x"]\n path = x\n url = ../docs\n update = !touch /tmp/build-never\n'
+    never = tmp_path / "never"
+    modules = f'[submodule "x"]\n path = x\n url = ../docs\n update = !touch {never}\n'
     tree = server.tree(
         "more",
         [
@@ -348,7 +349,7 @@ def test_submodules_and_large_file_storage_are_not_followed(server: GitServer, t
     assert "submodules are left out: x" in told
     assert "Git LFS, which is not asked: they are pointers: a.png" in told
     assert {"/more/info/refs", "/more/git-upload-pack"} == {line.split()[1] for line in server.seen}
-    assert not Path("/tmp/build-never").exists()
+    assert not never.exists()
 
 
 def test_cancelled_or_out_of_time_it_leaves_no_process(server: GitServer, head: str, take: Taking) -> None:
