@@ -44,6 +44,7 @@ if [ "$profile" = dev ]; then
   want nginx-light has_nginx
   want varnish has_varnish
   want rsync has rsync
+  want jq has jq
   want openssl has openssl
 fi
 if [ ${#wanted[@]} -gt 0 ]; then
