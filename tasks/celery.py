@@ -4,6 +4,7 @@ import atexit
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 from celery import Celery
 
@@ -38,6 +39,17 @@ class SwitchyardCelery(Celery):  # type: ignore[misc]  # Celery has no types
         telemetry = configure_telemetry(load_settings(), service="switchyard-worker")
         atexit.register(telemetry.close)
         return telemetry
+
+    def __reduce__(self) -> Any:
+        """Travel to a worker's child by name, so that it has this application once, with one kernel.
+
+        Celery would rebuild an application there, beside the one that modules import (``celery/app/base.py``, 5.7).
+        """
+        return (_the_app, ()) if self is app else super().__reduce__()
+
+
+def _the_app() -> SwitchyardCelery:
+    return app
 
 
 app = SwitchyardCelery("switchyard")

@@ -199,7 +199,9 @@ def _set_up_sqlite(connection: object, _entry: ConnectionPoolEntry) -> None:
     for pragma in (
         "synchronous=FULL",
         "foreign_keys=ON",
-        "cache_size=-16000",
+        # KiB: what one tick needs. SQLite fills it with whatever it reads, so that a larger one looks like a leak for
+        # hours, in each connection of each process; what is not in it comes from the kernel's memory.
+        "cache_size=-4000",
         # Pages: 16 MiB of log. A job writes about 26, most of them the same as its neighbours'.
         "wal_autocheckpoint=4000",
     ):
