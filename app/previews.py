@@ -21,10 +21,12 @@ from app.services import services
 from tasks.core.clock import now
 from tasks.core.errors import NotFound
 from tasks.core.secret_key import secret_key
-from tasks.publishing.bucket import Bucket, bucket_of
+from tasks.publishing.bucket import Bucket
 from tasks.publishing.bucket_site import BucketSite
 from tasks.publishing.served import FolderSite, Served
 from tasks.publishing.serving import SiteServer
+from tasks.publishing.store.sites import target_of
+from tasks.publishing.targets import open_bucket, target_named
 
 bp = APIBlueprint("previews", __name__, abp_tags=[Tag(name="sites")])
 MODELS: tuple[type[BaseModel], ...] = ()
@@ -98,16 +100,19 @@ def preview_links() -> PreviewLinks:
     "/previews/<token>/<any_path:path>",
     responses={
         200: raw_answer("The file.", "*/*"),
+        206: raw_answer("A part of it.", "*/*"),
         304: bare_answer("The client has it."),
         308: bare_answer("It is a folder.", headers=("Location",)),
-        **problems(404, 503),
+        412: raw_answer("It is not the content that the client names.", "text/plain"),
+        416: raw_answer("It has no such part.", "text/plain"),
+        **problems(404, 422, 503),
     },
 )
 @checked
 def read_preview(path: PreviewPath) -> AnyResponse:
     """Show a file of a release to whoever has the link."""
     shown = preview_links().shown(path.token)
-    site = _site(shown)
+    site = _site(shown, target_of(services().kernel.ledger, shown.tenant_id, shown.site, shown.release))
     if site.manifest(shown.release) is None:
         raise NotFound(f"Release {shown.release[:12]} of {shown.site} is no longer kept.")
     # As WSGI has paths: their bytes, each as a character.
@@ -117,12 +122,12 @@ def read_preview(path: PreviewPath) -> AnyResponse:
     return answer
 
 
-def _site(shown: Shown) -> Served:
+def _site(shown: Shown, target: str) -> Served:
     kernel = services().kernel
-    bucket = bucket_of(kernel)
-    if bucket is not None:
-        return _bucket_site(bucket, shown.tenant_id, shown.site)
-    return FolderSite(kernel.settings.resolved_publish_dir / shown.tenant_id / shown.site)
+    found = target_named(kernel.settings, target, site=shown.site)
+    if found.folder is not None:
+        return FolderSite(found.folder / shown.tenant_id / shown.site)
+    return _bucket_site(open_bucket(kernel, found), shown.tenant_id, shown.site)
 
 
 @lru_cache(maxsize=8)

@@ -99,6 +99,7 @@ class ReleaseRecord(BaseModel):
     removed: int
     changed_bytes: int = Field(description="Of what was added or changed.")
     stages: dict[str, float] = Field(description="Seconds of each stage of its publication.")
+    target: str = Field(description="Where it lies, by the operator's name for it.")
 
 
 class SiteRecord(BaseModel):
@@ -110,6 +111,7 @@ class SiteRecord(BaseModel):
     updated_at: datetime
     live: ReleaseRecord | None = Field(description="Null: there are only previews.")
     releases: int = Field(description="How many are kept.")
+    target: str = Field(description="Where it is live, by the operator's name for it.")
 
 
 class SiteList(BaseModel):
@@ -230,6 +232,7 @@ def _site(found: sites.SiteSummary) -> SiteRecord:
         updated_at=site.updated_at,
         live=None if found.live is None else _release(found.live, site),
         releases=found.kept,
+        target=site.target,
     )
 
 
@@ -254,4 +257,5 @@ def _release(found: Release, site: Site) -> ReleaseRecord:
         removed=found.removed,
         changed_bytes=found.changed_bytes,
         stages=dict(found.stages),
+        target=found.target,
     )

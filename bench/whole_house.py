@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -16,8 +16,14 @@ _READY_LIMIT_S = 120.0
 
 
 @contextmanager
-def whole_house(folder: Path, endpoint: str, *, queues: Sequence[str]) -> Iterator[httpx.Client]:
-    """Start everything, its worker for these queues; give a client that is signed in. ``endpoint`` may be reached."""
+def whole_house(
+    folder: Path, endpoint: str, *, queues: Sequence[str], settings: Mapping[str, str] | None = None
+) -> Iterator[httpx.Client]:
+    """Start everything, its worker for these queues; give a client that is signed in. ``endpoint`` may be reached.
+
+    Args:
+        settings: more of them, by their variables.
+    """
     port = free_port()
     worker = ("-m", "celery", "-A", "tasks", "worker", "-Q", ",".join(queues))
     with ExitStack() as opened:
@@ -29,6 +35,7 @@ def whole_house(folder: Path, endpoint: str, *, queues: Sequence[str]) -> Iterat
             "SWITCHYARD_LOG_LEVEL": "warning",
             "SWITCHYARD_DRAIN_S": "0",
             "SWITCHYARD_DRAIN_GRACE_S": "1",
+            **(settings or {}),
         }
         for command in (("-m", "app"), ("-m", "workers", "dispatcher"), worker):
             process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)

@@ -46,6 +46,8 @@ class Release(Record):
     removed: int = 0
     changed_bytes: int = 0
     stages: dict[str, float] = Field(default_factory=dict)
+    target: str = "default"
+    """Where it lies, by the operator's name for it."""
 
 
 class Site(Record):
@@ -56,6 +58,7 @@ class Site(Record):
     updated_at: datetime | None = None
     live: Release | None = None
     releases: int = 0
+    target: str = "default"
 
 
 class SiteList(Record):

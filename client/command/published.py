@@ -18,6 +18,8 @@ def told(result: Mapping[str, Any]) -> Iterator[str]:
     if result.get("live", True):
         same = result.get("previous") == result["release"]
         where = f" at {clean(result['url'])}" if result.get("url") else ""
+        if result.get("target", "default") != "default":
+            where += f" in the target {clean(result['target'])}"
         yield f"live      {release}{where}" + (" (as before)" if same else f" (before: {before})")
     else:
         yield f"preview   {release}: `switchyard preview {site} {release}` shows it"

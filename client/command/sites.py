@@ -138,6 +138,7 @@ def releases(session: Session, /, site: str, *, compared: tuple[str, str] | None
         "live since": lambda one: moment(one.activated_at),
         "files": lambda one: one.files,
         "size": lambda one: size(one.size_bytes),
+        "target": lambda one: one.target,
         "changes": lambda one: f"+{one.added} ~{one.changed} -{one.removed}",
         "by": lambda one: one.by or "-",
         "note": lambda one: one.note or "-",
@@ -175,6 +176,7 @@ def sites(session: Session, /) -> Exit:
         "site": lambda one: one.name,
         "live": lambda one: one.live.release[:12] if one.live else "-",
         "releases": lambda one: one.releases,
+        "target": lambda one: one.target,
         "updated": lambda one: moment(one.updated_at),
         "address": lambda one: one.url or "-",
     }

@@ -1,12 +1,22 @@
 """The settings of published sites: where they lie, what is kept of them, and what fetching and building may take."""
 
-import re
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import NoDecode
+
+from tasks.core.publishing_file import (
+    BUCKET,
+    REGION,
+    PublishingFile,
+    bucket_place,
+    folder_place,
+    read_publishing_file,
+    wrong_cache,
+    wrong_store,
+)
 
 
 class PublishingSettings(BaseModel):
@@ -17,7 +27,7 @@ class PublishingSettings(BaseModel):
     )
     publish_bucket: str | None = Field(
         None,
-        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*$",
+        pattern=BUCKET,
         description="Bucket where published sites go instead of that folder, as `name` or `name/prefix` "
         "(docs/publishing.md#a-bucket).",
     )
@@ -25,12 +35,17 @@ class PublishingSettings(BaseModel):
         None, description="The store of that bucket, which speaks S3's protocol. Default: Amazon's."
     )
     publish_bucket_region: str | None = Field(
-        None, pattern=r"^[a-z0-9-]{1,64}$", description="Its region. Default: as the AWS tools find it, or `us-east-1`."
+        None, pattern=REGION, description="Its region. Default: as the AWS tools find it, or `us-east-1`."
     )
     publish_bucket_key: SecretStr | None = Field(
         None, description="Access key for it. Default: as the AWS tools find theirs, in environment, files or machine."
     )
     publish_bucket_secret: SecretStr | None = Field(None, description="Secret of that access key.")
+    publish_file: Path | None = Field(
+        None,
+        description="TOML file with further targets for published sites and with access to git servers "
+        "(docs/publishing.md#several-targets).",
+    )
     publish_sources: Annotated[tuple[Path, ...], NoDecode] = Field(
         (), description="Comma-separated folders of worker machines below which a published site may lie."
     )
@@ -53,18 +68,33 @@ class PublishingSettings(BaseModel):
         1024, ge=64, description="MiB that a generator's processes may hold together, and each of them address."
     )
 
-    def wrong_publishing(self) -> list[str]:
-        """List what is wrong with these, each with its name first."""
-        problems = [
-            f"publish_caches: {entry!r} is neither varnish:URL nor http:URL"
-            for entry in self.publish_caches
-            if not re.fullmatch(r"(varnish|http):https?://[^\s/]+(/\S*)?", entry)
+    @cached_property
+    def publishing_file(self) -> PublishingFile:
+        """What the operator's file says, as it was when the process started.
+
+        Raises:
+            ValueError: it cannot be read, or says what cannot be.
+        """
+        return PublishingFile() if self.publish_file is None else read_publishing_file(self.publish_file)
+
+    def wrong_publishing(self, *, folder: Path) -> list[str]:
+        """List what is wrong with these, each with its name first.
+
+        Args:
+            folder: for published sites, as it is resolved.
+        """
+        problems = [f"publish_caches: {wrong}" for entry in self.publish_caches if (wrong := wrong_cache(entry))]
+        problems += [
+            f"publish_bucket_url: {one.replace('key and secret', 'publish_bucket_key and _secret')}"
+            for one in wrong_store(self.publish_bucket_url)
         ]
-        url = urlsplit(self.publish_bucket_url or "https://default")
-        if url.scheme not in ("http", "https") or not url.hostname or url.path not in ("", "/") or url.query:
-            problems.append("publish_bucket_url: is not http(s)://host:port")
-        if "@" in url.netloc:
-            problems.append("publish_bucket_url: has no place for credentials: use publish_bucket_key and _secret")
         if (self.publish_bucket_key is None) != (self.publish_bucket_secret is None):
             problems.append("publish_bucket_secret: it and publish_bucket_key are needed together")
-        return problems
+        default = folder_place(folder)
+        if self.publish_bucket is not None:
+            default = bucket_place(self.publish_bucket, self.publish_bucket_url)
+        try:
+            in_file = [*self.publishing_file.problems(default=default)]
+        except ValueError as exc:
+            in_file = str(exc).splitlines()
+        return problems + [f"publish_file: {one.replace('; ', ', ')}" for one in in_file]

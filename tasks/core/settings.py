@@ -4,6 +4,7 @@ Every field's description is its documentation: ``switchyard settings`` prints i
 """
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import parse_qs, urlsplit
@@ -309,7 +310,7 @@ class Settings(PublishingSettings, BaseSettings):
             problems.append(f"lease_s: {self.lease_s:g} must be at least three times beat_s ({self.beat_s:g})")
         if (self.knowledge_model.startswith("endpoint:") or self.knowledge_writer) and not self.knowledge_url:
             problems.append("knowledge_url: needed where knowledge_model is an endpoint's, or knowledge_writer is set")
-        problems += self.wrong_publishing()
+        problems += self.wrong_publishing(folder=self.resolved_publish_dir)
         problems += [
             f"egress_allow: {entry!r} is not host:port" for entry in self.egress_allow if not is_host_port(entry)
         ]
@@ -335,12 +336,21 @@ class Settings(PublishingSettings, BaseSettings):
         tls = parse_qs(ledger.query).get("sslmode", [""])[0] in {"require", "verify-ca", "verify-full"}
         if ledger.scheme.startswith("postgresql") and not self._may_be_plain(ledger.hostname) and not tls:
             problems.append("ledger_url: production uses sslmode=require or stricter off loopback")
-        bucket = urlsplit(self.publish_bucket_url or "")
-        if bucket.scheme == "http" and not self._may_be_plain(bucket.hostname):
+        if self._is_plain(self.publish_bucket_url):
             problems.append("publish_bucket_url: production uses https:// off loopback")
+        with suppress(ValueError):  # what is wrong with the file itself is told beside this
+            problems += [
+                f"publish_file: target.{name}.url: production uses https:// off loopback"
+                for name, target in self.publishing_file.target.items()
+                if self._is_plain(target.url)
+            ]
         if "*" in self.cors_origins:
             problems.append("cors_origins: production names its origins")
         return problems
+
+    def _is_plain(self, url: str | None) -> bool:
+        parts = urlsplit(url or "")
+        return parts.scheme == "http" and not self._may_be_plain(parts.hostname)
 
     def _may_be_plain(self, host: str | None) -> bool:
         return is_loopback(host) or host in self.plaintext_hosts

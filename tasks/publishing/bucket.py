@@ -11,15 +11,12 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from tasks.core.errors import EngineUnavailable
 from tasks.publishing.bucket_errors import Absent, absent, is_unmet, status_of, told
+from tasks.publishing.conditions import Part
 from tasks.publishing.failures import PlaceRefused
-
-if TYPE_CHECKING:
-    from tasks.core.kernel import Kernel
-    from tasks.core.settings import Settings
 
 _CONNECT_S = 5
 _SILENCE_S = 30
@@ -37,6 +34,7 @@ class BucketAddress:
         prefix: of all keys; empty, or with a slash at its end.
         url: of the store; None: Amazon's.
         key_id, secret: None: as the store's library finds them in the process's environment, files or machine.
+        ca_file: certificates of authorities that the store is proven by; None: those that everybody trusts.
     """
 
     name: str
@@ -45,6 +43,7 @@ class BucketAddress:
     region: str | None = None
     key_id: str | None = field(default=None, repr=False)
     secret: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +52,6 @@ class Got:
 
     content: bytes
     etag: str
-
-
-def bucket_address(settings: Settings) -> BucketAddress | None:
-    """Return the operator's bucket for published sites; None: they go to a folder."""
-    if settings.publish_bucket is None:
-        return None
-    name, _, prefix = settings.publish_bucket.partition("/")
-    key_id, secret = settings.publish_bucket_key, settings.publish_bucket_secret
-    return BucketAddress(
-        name,
-        f"{prefix}/" if prefix else "",
-        url=settings.publish_bucket_url,
-        region=settings.publish_bucket_region,
-        key_id=key_id.get_secret_value() if key_id else None,
-        secret=secret.get_secret_value() if secret else None,
-    )
-
-
-def bucket_of(kernel: Kernel) -> Bucket | None:
-    """Return the operator's bucket, open as long as this process; None: sites go to a folder.
-
-    Raises:
-        EngineUnavailable: the library is not installed.
-        PlaceRefused: the address is none.
-    """
-    address = bucket_address(kernel.settings)
-    return None if address is None else kernel.warm.get("bucket", lambda: Bucket.open(address))
 
 
 class Bucket:
@@ -125,7 +97,10 @@ class Bucket:
         with told(address.name):
             # Stores other than Amazon's mostly have no regions, but the signature needs one.
             region = session.region_name or "us-east-1"
-            return cls(session.client("s3", endpoint_url=address.url, region_name=region, config=config), address)
+            client = session.client(
+                "s3", endpoint_url=address.url, region_name=region, config=config, verify=address.ca_file
+            )
+            return cls(client, address)
 
     def below(self, *names: str) -> Bucket:
         """Return what is below these names, over the same connections."""
@@ -161,14 +136,15 @@ class Bucket:
                         raise
         raise AssertionError("the last try returns or raises")
 
-    def stream(self, key: str) -> Iterator[bytes]:
-        """Yield an object's bytes; it is there once this has returned.
+    def stream(self, key: str, part: Part | None = None) -> Iterator[bytes]:
+        """Yield an object's bytes, or a part of them; it is there once this has returned.
 
         Raises:
             Absent: it is not there.
         """
         with told(self._address.name), absent(key):
-            body = self._client.get_object(**self._at(key))["Body"]
+            wanted = {} if part is None else {"Range": f"bytes={part.first}-{part.last}"}
+            body = self._client.get_object(**self._at(key), **wanted)["Body"]
         return self._blocks(body)
 
     def _blocks(self, body: Any) -> Iterator[bytes]:

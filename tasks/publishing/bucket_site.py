@@ -16,6 +16,7 @@ from threading import Condition, Lock
 
 from tasks.publishing.bucket import Bucket
 from tasks.publishing.bucket_errors import Absent
+from tasks.publishing.conditions import Part
 from tasks.publishing.failures import PlaceFailed, PlaceRefused
 from tasks.publishing.manifest import IMMUTABLE, File, Manifest, Stored
 from tasks.publishing.served import Live
@@ -113,14 +114,15 @@ class BucketSite:
                 self._manifests.popitem(last=False)
         return found
 
-    def content(self, stored: Stored) -> Iterable[bytes]:
+    def content(self, stored: Stored, part: Part | None = None) -> Iterable[bytes]:
         """See ``Served``."""
+        wanted = slice(None) if part is None else slice(part.first, part.last + 1)
         if (known := self._contents.get(stored.sha256)) is not None:
-            return [known]
+            return [known[wanted]]
         key = CONTENT + stored.sha256
         try:
             if stored.size > _KEPT_CONTENT_BYTES:
-                return self._bucket.stream(key)
+                return self._bucket.stream(key, part)
             found = self._bucket.read(key)
         except Absent as exc:
             raise PlaceFailed(f"The content {stored.sha256} is not in the bucket.") from exc
@@ -128,7 +130,7 @@ class BucketSite:
         if hashlib.sha256(found.content).hexdigest() != stored.sha256:
             raise PlaceFailed(f"The content {stored.sha256} is damaged in the bucket.")
         self._contents.keep(stored.sha256, found.content)
-        return [found.content]
+        return [found.content[wanted]]
 
     def asset(self, path: str) -> File | None:
         """See ``Served``."""

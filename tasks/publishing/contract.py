@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from tasks.core.publishing_file import DEFAULT_TARGET
 from tasks.core.spec import FAST, Contract, JobSpec, Option, Queue, Retention
 from tasks.core.web_url import WebURL
 from tasks.publishing.caches import Tag
@@ -15,9 +16,9 @@ SITE = "publishing.site"
 ROLLBACK = "publishing.rollback"
 PURGE = "publishing.purge"
 SITE_PUBLISHED = "site.published"
-"""The domain event at the end of both: site, job_id, release, previous, url, cause (``publish`` or ``rollback``),
-added, changed, removed, forms_changed (counts) and paths (of what is new, changed or gone, at most 100; the rest in
-the artifact)."""
+"""The domain event at the end of both: site, job_id, release, previous, url, target, cause (``publish`` or
+``rollback``), added, changed, removed, forms_changed (counts) and paths (of what is new, changed or gone, at most 100;
+the rest in the artifact)."""
 CHANGES_NAME = "changes.json"
 CHECKS_NAME = "checks.json"
 MAX_FINDINGS = 50
@@ -30,6 +31,7 @@ SiteName = Annotated[
     str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", description="Small letters, digits and dashes.")
 ]
 ReleaseName = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="A release: the SHA-256 of its manifest.")]
+TargetName = Annotated[str, Field(max_length=63, description="Where it lies, by the operator's name for it.")]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _URLs = Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=MAX_URLS_TOLD)]
@@ -79,6 +81,8 @@ class Fault(StrEnum):
     """A file over ``max_file_bytes``."""
     HEAVY_PAGE = "heavy_page"
     """A page that with all it needs is over ``max_page_bytes`` or ``max_page_requests``."""
+    OVER_BUDGET = "over_budget"
+    """A page that needs more of one kind of file than one of the ``budgets`` has for it."""
     SECRET = "secret"  # noqa: S105  # a word, not one
     """A private key, a token or a file that is never meant for visitors."""
 
@@ -97,6 +101,33 @@ class ImageOptions(Contract):
         "100vw",
         pattern=r"^[^<>\"&]{1,200}$",
         description="How wide pages show pictures (HTML's `sizes`), where an `img` has neither `sizes` nor `width`.",
+    )
+
+
+class Resource(StrEnum):
+    """What a page needs, by kind."""
+
+    HTML = "html"
+    STYLE = "style"
+    SCRIPT = "script"
+    IMAGE = "image"
+    FONT = "font"
+    OTHER = "other"
+    TOTAL = "total"
+    """All of them together."""
+
+
+class PageBudget(Contract):
+    """What some pages may need at most; what it does not name has no limit."""
+
+    pages: str = Field(
+        "*", min_length=1, max_length=1024, description="Their paths, such as `blog/*`; `*` stands for anything."
+    )
+    bytes: dict[Resource, Annotated[int, Field(ge=0, le=2**40)]] = Field(
+        {}, description="Of all files of a kind, each in its smallest form.", examples=[{"script": 150_000}]
+    )
+    requests: dict[Resource, Annotated[int, Field(ge=0, le=100_000)]] = Field(
+        {}, description="How many files of a kind.", examples=[{"font": 2, "total": 30}]
     )
 
 
@@ -122,6 +153,9 @@ class PublishOptions(Contract):
     max_file_bytes: int = Field(64 * 2**20, ge=1, le=2**40)
     max_page_bytes: int | None = Field(None, ge=1, le=2**40, description="Of a page and what it loads, compressed.")
     max_page_requests: int | None = Field(None, ge=1, le=100_000)
+    budgets: Annotated[tuple[PageBudget, ...], Field(max_length=20)] = Field(
+        (), description="What pages may need by kind of file: each that a page's path meets holds for it."
+    )
 
 
 class SiteRequest(Contract):
@@ -184,6 +218,7 @@ class SiteResult(Contract):
     """A publication."""
 
     site: SiteName
+    target: TargetName = DEFAULT_TARGET
     release: ReleaseName
     previous: ReleaseName | None = Field(description="What was live before; null: nothing.")
     url: str | None = Field(max_length=2048)
@@ -218,6 +253,7 @@ class RollbackResult(Contract):
     """A release is live again."""
 
     site: SiteName
+    target: TargetName = DEFAULT_TARGET
     release: ReleaseName
     previous: ReleaseName | None = Field(description="What was live before this.")
     url: str | None = Field(None, max_length=2048, description="Where visitors find the site; null: nobody knows.")
@@ -236,6 +272,7 @@ class PurgeResult(Contract):
     """Caches have forgotten."""
 
     site: SiteName
+    target: TargetName = DEFAULT_TARGET
     urls: Count = Field(description="That each cache was told.")
     tags: tuple[str, ...] = Field(max_length=len(Tag), description="That each cache was told, as caches know them.")
     caches: Count

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from tasks.core.publishing_file import DEFAULT_TARGET
 from tasks.publishing.manifest import Manifest
 
 
@@ -16,6 +17,7 @@ class ReleaseFacts:
     Args:
         added, changed, removed: how many files differ from what was live when it was made.
         changed_bytes: of what was added or changed.
+        target: where it lies.
     """
 
     site: str
@@ -28,6 +30,7 @@ class ReleaseFacts:
     changed: int
     removed: int
     changed_bytes: int
+    target: str = DEFAULT_TARGET
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +52,12 @@ class Release:
     removed: int
     changed_bytes: int
     stages: Mapping[str, float] = field(default_factory=dict)
+    target: str = DEFAULT_TARGET
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A site of a tenant."""
+    """A site of a tenant; ``target`` is where it is live, or was put first."""
 
     name: str
     url: str | None
@@ -61,6 +65,7 @@ class Site:
     previous: str | None
     created_at: datetime
     updated_at: datetime
+    target: str = DEFAULT_TARGET
 
 
 class Act(StrEnum):
@@ -107,12 +112,14 @@ class Records(Protocol):
     def keep(self, job: Owner, facts: ReleaseFacts) -> None:
         """Keep a release; the same bytes again are the same release."""
 
-    def mark_live(self, job: Owner, site: str, release: str, act: Act) -> None:
-        """Note that the release is live, what was live before as the previous one, and both in the book of changes.
-        Again is harmless.
+    def mark_live(self, job: Owner, site: str, release: str, act: Act, *, target: str = DEFAULT_TARGET) -> None:
+        """Note that the release is live in a target, what was live before as the previous one, and both in the book of
+        changes. Again is harmless.
         """
 
-    def take_back(self, job: Owner, site: str, release: str, *, previous: str | None) -> None:
+    def take_back(
+        self, job: Owner, site: str, release: str, *, previous: str | None, target: str = DEFAULT_TARGET
+    ) -> None:
         """Note that the release is live again, as ``mark_live`` does; ``previous`` is what was live before it."""
 
     def note_purge(self, job: Owner, site: str, *, urls: int, tags: Sequence[str]) -> None:

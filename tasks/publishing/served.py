@@ -1,14 +1,16 @@
 """Where a server finds a site: in a folder here, in a bucket in ``tasks.publishing.bucket_site``. Light."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import IO, Protocol
 
+from tasks.publishing.conditions import Part
 from tasks.publishing.manifest import IMMUTABLE, File, Manifest, Stored, media_type_of
 
+_BLOCK = 1 << 18
 _ENDINGS = {"br": ".br", "gzip": ".gz"}
 
 
@@ -40,8 +42,8 @@ class Served(Protocol):
     def manifest(self, release: str) -> Manifest | None:
         """Return the manifest of a kept release; None: it is not kept."""
 
-    def content(self, stored: Stored) -> Iterable[bytes]:
-        """Return the bytes, in pieces."""
+    def content(self, stored: Stored, part: Part | None = None) -> Iterable[bytes]:
+        """Return the bytes, or a part of them, in pieces."""
 
     def asset(self, path: str) -> File | None:
         """Return an asset of any kept release by its fingerprinted name."""
@@ -69,9 +71,10 @@ class FolderSite:
         """See ``Served``."""
         return _manifest(self._folder, release) if (self._folder / "manifests" / release).exists() else None
 
-    def content(self, stored: Stored) -> Iterable[bytes]:
-        """See ``Served``."""
-        return [(self._folder / "content" / stored.sha256[:2] / stored.sha256).read_bytes()]
+    def content(self, stored: Stored, part: Part | None = None) -> Iterable[bytes]:
+        """See ``Served``. The file is open once this has returned, so that it may be swept meanwhile."""
+        wanted = part or Part(0, stored.size - 1)
+        return _blocks((self._folder / "content" / stored.sha256[:2] / stored.sha256).open("rb"), wanted)
 
     def asset(self, path: str) -> File | None:
         """See ``Served``."""
@@ -87,6 +90,15 @@ class FolderSite:
             IMMUTABLE,
             {name: _stored(one) for name, one in encodings.items() if one.is_file()},
         )
+
+
+def _blocks(file: IO[bytes], part: Part) -> Iterator[bytes]:
+    with file:
+        file.seek(part.first)
+        left = part.size
+        while left > 0 and (block := file.read(min(left, _BLOCK))):
+            left -= len(block)
+            yield block
 
 
 def _stored(path: Path) -> Stored:

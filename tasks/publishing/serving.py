@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tasks.publishing.caches import TAG_HEADER, cache_tags
+from tasks.publishing.conditions import Unsatisfiable, is_known, is_other, part_of
 from tasks.publishing.failures import PlaceFailed, PlaceRefused
 from tasks.publishing.manifest import IMMUTABLE, File
 from tasks.publishing.served import FolderSite, Live, Served
@@ -77,17 +78,30 @@ class SiteServer:
         encoding = next((name for name in ("br", "gzip") if name in accepted and name in file.encodings), None)
         stored = file.encodings[encoding] if encoding else file.content
         headers = self._headers(file, live)
-        headers += [("ETag", f'"{stored.sha256}"'), ("Vary", "Accept-Encoding")]
+        etag = f'"{stored.sha256}"'
+        headers += [("ETag", etag), ("Vary", "Accept-Encoding"), ("Accept-Ranges", "bytes")]
         if encoding:
             headers.append(("Content-Encoding", encoding))
         if file.media_type.startswith("text/html") and _SPECULATION in live.manifest.files:
             headers.append(("Speculation-Rules", json.dumps(f"{_root(environ)}/{_SPECULATION}")))
-        if status is HTTPStatus.OK and f'"{stored.sha256}"' in environ.get("HTTP_IF_NONE_MATCH", ""):
-            start(_line(HTTPStatus.NOT_MODIFIED), headers)
-            return []
+        part = None
+        if status is HTTPStatus.OK:
+            if is_other(environ, etag):
+                return _plain(start, HTTPStatus.PRECONDITION_FAILED)
+            if is_known(environ, etag):
+                start(_line(HTTPStatus.NOT_MODIFIED), headers)
+                return []
+            try:
+                part = part_of(environ, etag=etag, size=stored.size)
+            except Unsatisfiable:
+                status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+                return _plain(start, status, ("Content-Range", f"bytes */{stored.size}"), ("Accept-Ranges", "bytes"))
+        if part is not None:
+            status = HTTPStatus.PARTIAL_CONTENT
+            headers.append(("Content-Range", f"bytes {part.first}-{part.last}/{stored.size}"))
         is_asked = environ["REQUEST_METHOD"] != "HEAD"
-        content = self._site.content(stored) if is_asked else []
-        start(_line(status), [*headers, ("Content-Length", str(stored.size))])
+        content = self._site.content(stored, part) if is_asked else []
+        start(_line(status), [*headers, ("Content-Length", str(stored.size if part is None else part.size))])
         return content
 
     def _headers(self, file: File, live: Live) -> list[tuple[str, str]]:

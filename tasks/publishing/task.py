@@ -7,15 +7,11 @@ from celery import shared_task
 
 from tasks.core.job import Engine, JobContext
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import queries
 from tasks.core.run import JobTask, run_job
-from tasks.publishing.bucket import bucket_of
 from tasks.publishing.contract import PURGE, ROLLBACK, SITE, SPECS
 
 if TYPE_CHECKING:
     from tasks.publishing.engine.memo import Memo
-    from tasks.publishing.engine.places.place import Place
-    from tasks.publishing.engine.purging import Caches
     from tasks.publishing.sources import SourceStore
 
 _MB = 2**20
@@ -47,18 +43,19 @@ def _load_publisher(kernel: Kernel) -> Engine[Any]:
     from tasks.publishing.engine.building.build import BuildLimits  # noqa: PLC0415  # engines load on the first job
     from tasks.publishing.engine.git.repository import GitLimits  # noqa: PLC0415  # as above
     from tasks.publishing.engine.publish import Publisher  # noqa: PLC0415  # engines load on the first job
+    from tasks.publishing.homes import KernelHomes, git_access  # noqa: PLC0415  # as above
     from tasks.publishing.store.actions import actions_of  # noqa: PLC0415  # and so do their stores
     from tasks.publishing.store.records import LedgerRecords  # noqa: PLC0415  # as above
 
     return Publisher(
         records=LedgerRecords(kernel.ledger),
-        open_place=partial(_place, kernel),
+        homes=KernelHomes(kernel),
         open_sources=partial(_sources, kernel),
         open_memo=partial(_memo, kernel),
-        caches=_caches(kernel),
         actions=partial(actions_of, kernel.ledger),
         folders=kernel.settings.publish_sources,
         keep=kernel.settings.publish_keep,
+        git_access=partial(git_access, kernel),
         git=GitLimits(fetched_bytes=kernel.settings.publish_git_mb * _MB),
         building=BuildLimits(
             seconds=kernel.settings.publish_build_s, memory_bytes=kernel.settings.publish_build_memory_mb * _MB
@@ -68,55 +65,29 @@ def _load_publisher(kernel: Kernel) -> Engine[Any]:
 
 def _load_rollback(kernel: Kernel) -> Engine[Any]:
     from tasks.publishing.engine.rollback import Rollback  # noqa: PLC0415  # as above
+    from tasks.publishing.homes import KernelHomes  # noqa: PLC0415  # as above
     from tasks.publishing.store.records import LedgerRecords  # noqa: PLC0415  # as above
 
-    return Rollback(LedgerRecords(kernel.ledger), partial(_place, kernel), partial(_memo, kernel), _caches(kernel))
+    return Rollback(LedgerRecords(kernel.ledger), KernelHomes(kernel), partial(_memo, kernel))
 
 
 def _load_purge(kernel: Kernel) -> Engine[Any]:
     from tasks.publishing.engine.purging import Purge  # noqa: PLC0415  # as above
+    from tasks.publishing.homes import caches_of  # noqa: PLC0415  # as above
     from tasks.publishing.store.records import LedgerRecords  # noqa: PLC0415  # as above
 
-    return Purge(LedgerRecords(kernel.ledger), _caches(kernel))
-
-
-def _caches(kernel: Kernel) -> "Caches":
-    from tasks.publishing.engine.purging import Caches, HTTPPurge, Varnish  # noqa: PLC0415  # as above
-
-    token = kernel.settings.publish_cache_token
-    made: list[Varnish | HTTPPurge] = []
-    for entry in kernel.settings.publish_caches:
-        name, _, address = entry.partition(":")
-        if name == "varnish":
-            made.append(Varnish(address))
-        else:
-            made.append(HTTPPurge(address, token.get_secret_value() if token else None))
-    return Caches(made)
-
-
-def _place(kernel: Kernel, job: JobContext, site: str) -> "Place":
-    from tasks.publishing.engine.places.bucket import BucketPlace  # noqa: PLC0415  # as above
-    from tasks.publishing.engine.places.folder import FolderPlace  # noqa: PLC0415  # as above
-
-    tenant = _tenant_of(kernel, job)
-    if (bucket := bucket_of(kernel)) is not None:
-        return BucketPlace(bucket.below(tenant, site))
-    return FolderPlace(kernel.settings.resolved_publish_dir / tenant, site)
+    return Purge(LedgerRecords(kernel.ledger), lambda _, site, name: caches_of(kernel.settings, name, site=site))
 
 
 def _sources(kernel: Kernel, job: JobContext, site: str) -> "SourceStore":
+    from tasks.publishing.homes import tenant_of  # noqa: PLC0415  # as above
     from tasks.publishing.sources import SourceStore  # noqa: PLC0415  # as above
 
-    return SourceStore(kernel.settings.resolved_publish_dir / _tenant_of(kernel, job), site)
+    return SourceStore(kernel.settings.resolved_publish_dir / tenant_of(kernel, job), site)
 
 
 def _memo(kernel: Kernel, job: JobContext, site: str) -> "Memo":
     from tasks.publishing.engine.memo import Memo  # noqa: PLC0415  # as above
+    from tasks.publishing.homes import tenant_of  # noqa: PLC0415  # as above
 
-    return Memo(kernel.settings.resolved_publish_dir / _tenant_of(kernel, job) / ".made" / site)
-
-
-def _tenant_of(kernel: Kernel, job: JobContext) -> str:
-    found = queries.job(kernel.ledger, job.id)
-    assert found is not None  # noqa: S101  # it runs
-    return found.tenant_id
+    return Memo(kernel.settings.resolved_publish_dir / tenant_of(kernel, job) / ".made" / site)

@@ -12,8 +12,17 @@ from client import Switchyard
 from tests.acceptance.site import Site
 from tests.discovery.local_shop import LocalShop, local_shop
 from tests.integration.processes import CommandContainer, RedisContainer, await_true
+from tests.publishing.bucket_server import KEY, SECRET
 from tests.servers import free_port
 
+PUBLISH_FILE = """
+[target.store]
+sites = ["*/bucket-*"]
+bucket = "pages/yard"
+url = "{url}"
+key = "{key}"
+secret = "{secret}"
+"""
 QUEUES = {"critical", "ai", "crawler", "voice", "analytics", "maintenance"}
 
 
@@ -27,6 +36,9 @@ class Yard:
     state_dir: Path
     flower_url: str
     redis_url: str = ""
+    publish_file: str = ""
+    bucket_url: str = ""
+    """Where a store is expected, in whose bucket `pages` the sites `bucket-…` go; who needs it starts it."""
 
 
 @pytest.fixture(scope="session")
@@ -48,12 +60,15 @@ def yard(tmp_path_factory: pytest.TempPathFactory, site: Site, shop: LocalShop) 
     """Everything, started as a person would start it."""
     folder = tmp_path_factory.mktemp("yard")
     redis = RedisContainer(folder)
-    port = free_port()
+    port, bucket_url = free_port(), f"http://127.0.0.1:{free_port()}"
+    publish_file = folder / "publishing.toml"
+    publish_file.write_text(PUBLISH_FILE.format(url=bucket_url, key=KEY, secret=SECRET))
     environment = {
         **os.environ,
         "SWITCHYARD_STATE_DIR": str(folder / "state"),
         "SWITCHYARD_REDIS_URL": redis.url,
         "SWITCHYARD_PORT": str(port),
+        "SWITCHYARD_PUBLISH_FILE": str(publish_file),
         "SWITCHYARD_EGRESS_ALLOW": f"{site.endpoint},{shop.endpoint}",
         "SWITCHYARD_CORS_ORIGINS": site.origin,
         "SWITCHYARD_EXTRA_FAMILIES": "tests.faulty",
@@ -85,7 +100,7 @@ def yard(tmp_path_factory: pytest.TempPathFactory, site: Site, shop: LocalShop) 
         assert other.wait() == 0
         other_key = next(word for word in other.logs().split() if word.startswith("sy_"))
         await_true(lambda: _serves_all(url, key), what="a worker serves all six queues", within_s=90)
-        yield Yard(url, key, other_key, folder / "state", "", redis.url)
+        yield Yard(url, key, other_key, folder / "state", "", redis.url, str(publish_file), bucket_url)
     finally:
         for process in reversed(running):
             process.teardown()

@@ -53,6 +53,8 @@ def test_a_rollback_and_the_same_again_are_told() -> None:
     """A rollback has no files of its own; nothing may have been there before."""
     rollback = {name: RESULT[name] for name in ("site", "release", "added", "changed", "removed", "stages")}
     assert "live      aaaaaaaaaaaa (before: nothing)" == next(told(rollback | {"previous": None}))
+    in_target = next(told(rollback | {"previous": None, "target": "eu"}))
+    assert "live      aaaaaaaaaaaa in the target eu (before: nothing)" == in_target
     assert "live      aaaaaaaaaaaa (as before)" == next(told(rollback | {"previous": "a" * 64}))
 
 

@@ -14,9 +14,11 @@ from tasks.core.egress import Egress, EgressPolicy
 from tasks.core.ids import new_id
 from tasks.core.ledger import Ledger, transitions
 from tasks.core.ledger.tenants import Tenant
+from tasks.core.publishing_file import DEFAULT_TARGET
 from tasks.core.records import Cause, Job, JobState
 from tasks.publishing.bucket import Bucket
 from tasks.publishing.contract import RollbackRequest, RollbackResult, SiteRequest, SiteResult
+from tasks.publishing.engine.homes import Home, TargetUnknown
 from tasks.publishing.engine.memo import Memo
 from tasks.publishing.engine.places.bucket import BucketPlace
 from tasks.publishing.engine.places.folder import FolderPlace
@@ -75,6 +77,10 @@ class Bench:
     bucket: Bucket | None = None
     caches: Caches = field(default_factory=Caches)
     actions: list[dict[str, Any]] = field(default_factory=list)
+    target: str = DEFAULT_TARGET
+    """Where sites go from now on."""
+    gone: set[str] = field(default_factory=set)
+    """Targets that are not declared any more."""
 
     @property
     def records(self) -> LedgerRecords:
@@ -96,16 +102,28 @@ class Bench:
     def memo(self, _job: object = None, site: str = "docs") -> Memo:
         return Memo(self.folder / "places" / ".made" / site)
 
-    def publisher(self) -> Publisher:
+    def wanted(self, job: object, site: str) -> Home:
+        """As ``Homes``: by ``target``."""
+        return self.named(job, site, self.target)
+
+    def named(self, job: object, site: str, target: str) -> Home:
+        """As ``Homes``: the place of ``default`` is the bench's own, others lie in folders by their names."""
+        if target == DEFAULT_TARGET:
+            return Home(self.place(job, site), self.caches)
+        if target in self.gone:
+            raise TargetUnknown(f"{site} lies in the target {target!r}", field="site")
+        return Home(self.place_type(self.folder / f"target-{target}", site), self.caches, target)
+
+    def publisher(self, **more: Any) -> Publisher:
         return Publisher(
             records=self.records,
-            open_place=self.place,
+            homes=self,
             open_sources=self.sources,
             open_memo=self.memo,
-            caches=self.caches,
             actions=lambda _job, _origin: self.actions,
             folders=self.folders,
             keep=self.keep,
+            **more,
         )
 
     def job(self, row: Job | None = None, *, make: type[FakeJob] = FakeJob, **uploads: bytes) -> FakeJob:
@@ -131,7 +149,7 @@ class Bench:
     def roll_back(self, job: FakeJob | None = None, **request: Any) -> RollbackResult:
         """Roll ``docs`` back."""
         job = job or self.job()
-        result = Rollback(self.records, self.place, self.memo, self.caches)(
+        result = Rollback(self.records, self, self.memo)(
             RollbackRequest.model_validate({"site": "docs"} | request), job
         )
         self.end(job)

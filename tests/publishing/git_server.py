@@ -4,6 +4,7 @@ import os
 import ssl
 import subprocess
 import threading
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ class GitServer:
         redirects: answers for the first part of a path: an address that takes its place.
         statuses: the same, a status.
         seen: methods and paths that were asked for.
+        sign_ins: user:password that repositories, by the first part of their paths, ask for.
+        heard: the sign-ins that were given, whatever they were asked for.
     """
 
     folder: Path
@@ -48,6 +51,8 @@ class GitServer:
     redirects: dict[str, str] = field(default_factory=dict)
     statuses: dict[str, int] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)
+    sign_ins: dict[str, str] = field(default_factory=dict)
+    heard: list[str] = field(default_factory=list)
 
     @property
     def endpoint(self) -> str:
@@ -112,7 +117,12 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         self.git_server.seen.append(f"{self.command} {url.path}")
         first, _, rest = url.path.lstrip("/").partition("/")
-        if first in self.git_server.redirects:
+        if given := self.headers.get("Authorization"):
+            self.git_server.heard.append(b64decode(given.removeprefix("Basic ")).decode())
+        wanted = self.git_server.sign_ins.get(first)
+        if wanted is not None and f"Basic {b64encode(wanted.encode()).decode()}" != given:
+            self._answer(401, {"WWW-Authenticate": "Basic realm=x"}, b"no")
+        elif first in self.git_server.redirects:
             self._answer(302, {"Location": f"{self.git_server.redirects[first]}/{rest}?{url.query}"})
         elif first in self.git_server.statuses:
             head = {"WWW-Authenticate": "Basic realm=x"} if self.git_server.statuses[first] == 401 else {}

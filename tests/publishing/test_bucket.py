@@ -12,9 +12,10 @@ import pytest
 
 from tasks.core.errors import EngineUnavailable
 from tasks.core.settings import Settings
-from tasks.publishing.bucket import Bucket, BucketAddress, bucket_address
+from tasks.publishing.bucket import Bucket, BucketAddress
 from tasks.publishing.bucket_errors import Absent
 from tasks.publishing.failures import PlaceFailed, PlaceRefused
+from tasks.publishing.targets import bucket_address
 from tests.publishing.bucket_server import KEY, SECRET, BucketServer, Road
 from tests.servers import free_port
 
@@ -197,7 +198,8 @@ def test_logs_at_their_most_talkative_have_no_credentials(bucket_server: BucketS
     code = (
         "from tasks.core.log import configure_logging\n"
         "from tasks.core.settings import load_settings\n"
-        "from tasks.publishing.bucket import Bucket, bucket_address\n"
+        "from tasks.publishing.bucket import Bucket\n"
+        "from tasks.publishing.targets import bucket_address\n"
         "from tasks.publishing.bucket_errors import Absent\n"
         "settings = load_settings()\n"
         "configure_logging(settings)\n"

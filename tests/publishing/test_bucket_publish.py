@@ -168,6 +168,15 @@ def test_an_edge_serves_what_the_manifest_says(bucket_bench: Bench, site: Bucket
     page = get(site, "/")[2].decode()
     assert (308, "/sub/") == (get(site, "/sub")[0], get(site, "/sub")[1]["Location"])
     assert b"b" * (5 << 20) == get(site, "/big.bin")[2]
+    for path, part, told, size in (
+        ("/big.bin", "bytes=-7", f"bytes {(5 << 20) - 7}-{(5 << 20) - 1}/{5 << 20}", 7),
+        ("/logo.png", "bytes=1-", "bytes 1-2/3", 2),
+    ):
+        answer = get(site, path, HTTP_RANGE=part)
+        assert (206, told, str(size), size) == (
+            answer[0], answer[1]["Content-Range"], answer[1]["Content-Length"], len(answer[2]),
+        )  # fmt: skip
+    assert 416 == get(site, "/logo.png", HTTP_RANGE="bytes=3-")[0]
     assert "public, max-age=300" == get(site, "/logo.png")[1]["Cache-Control"]
     style = f"/{style_of(page)}"
     bucket_bench.publish(SITE | {"style.css": "body { color: red }"})

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks.publishing.contract import Fault
+from tasks.publishing.contract import Fault, PageBudget
 from tasks.publishing.engine.checking import check
 from tasks.publishing.engine.memo import Memo
 from tasks.publishing.engine.pages import pages_of
 from tasks.publishing.engine.tree import Tree, kept_in
-from tasks.publishing.engine.weighing import Weight, weigh
-from tasks.publishing.manifest import REVALIDATED, File, Stored
+from tasks.publishing.engine.weighing import Weight, over_budget, weigh
+from tasks.publishing.manifest import REVALIDATED, File, Manifest, Stored, media_type_of
 
 KEY = "-----BEGIN {0}PRIVATE KEY-----\n{1}\n-----END {0}PRIVATE KEY-----\n"
 BODY = "\n".join(["MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ" + "A" * 14] * 3)
@@ -125,3 +125,29 @@ def test_a_page_weighs_what_it_loads_each_once() -> None:
     files["c.css"] = File(Stored("", 100), "", REVALIDATED, {"br": Stored("", 5)})
     weight = weigh("index.html", files, lambda path: texts[path].encode())
     assert Weight(4, len(texts["index.html"]) + len(texts["a.css"]) + 5 + 3) == weight
+
+
+def test_a_page_keeps_to_its_budget_by_kind_of_file() -> None:
+    """Bytes and requests of each kind, and in total; every budget whose pages it is one of holds."""
+    texts = {
+        "blog/a.html": '<link rel="stylesheet" href="a.css"><img src="p.png"><img src="q.png">'
+        '<script src="s.js"></script>',
+        "blog/a.css": "@font-face { src: url(f.woff2) }",
+        **{f"blog/{name}": "x" * 10 for name in ("p.png", "q.png", "s.js", "f.woff2")},
+        "index.html": "<p>",
+    }
+    files = {path: File(Stored("", len(text)), media_type_of(path), REVALIDATED) for path, text in texts.items()}
+
+    def over(*budgets: dict[str, object]) -> list[tuple[str, str]]:
+        made = [PageBudget.model_validate(one) for one in budgets]
+        pages = [path for path in texts if path.endswith(".html")]
+        found = over_budget(Manifest(files), pages, lambda path: texts[path].encode(), made)
+        assert {Fault.OVER_BUDGET} >= {one.fault for one in found}
+        return [(one.path, one.message) for one in found]
+
+    assert [] == over({"bytes": {"image": 20, "script": 10, "font": 10}, "requests": {"image": 2, "total": 6}})
+    assert [("blog/a.html", "20 bytes of image, over 19."), ("blog/a.html", "6 requests for total, over 5.")] == over(
+        {"bytes": {"image": 19}}, {"pages": "blog/*", "requests": {"total": 5}}, {"pages": "x", "bytes": {"html": 0}}
+    )
+    assert ["blog/a.html", "index.html"] == [path for path, _ in over({"bytes": {"html": 2}})]
+    assert [("blog/a.html", "1 requests for font, over 0.")] == over({"requests": {"font": 0}})

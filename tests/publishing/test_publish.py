@@ -189,6 +189,7 @@ def test_findings_are_told_and_end_what_the_request_says(bench: Bench) -> None:
         ({}, {"refuse": ["too_large"], "max_file_bytes": 30}),
         ({}, {"refuse": ["heavy_page"], "max_page_requests": 1}),
         ({}, {"refuse": ["heavy_page"], "max_page_bytes": 10}),
+        ({}, {"refuse": ["over_budget"], "budgets": [{"requests": {"style": 0}}]}),
     ):
         with pytest.raises(CheckFailed):
             bench.publish(files | more, options=options)

@@ -1,8 +1,6 @@
 """Caches in front of a site: what they are told, and a real Varnish that shows no old page after a publication."""
 
 import json
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,20 +16,18 @@ from tasks.publishing.caches import Tag
 from tasks.publishing.contract import PurgeRequest, PurgeResult
 from tasks.publishing.engine.purging import Caches, HTTPPurge, Purge, PurgeFailed, PurgeRefused, Varnish
 from tasks.publishing.serving import SiteServer
-from tasks.publishing.varnish import varnish_config
 from tests.publishing.bench import PAGE, SITE, Bench
 from tests.publishing.releases import release_facts
-from tests.samples import eventually
+from tests.publishing.varnish_server import VARNISH, varnish_serving
 from tests.servers import free_port
 from workers.sites import _Quiet, _Threaded
 
 CHANGED = SITE | {"index.html": PAGE.format("Changed")}
-_VARNISH = shutil.which("varnishd") or shutil.which("/usr/sbin/varnishd")
 
 
 def purge(bench: Bench, **request: Any) -> PurgeResult:
     job = bench.job()
-    result = Purge(bench.records, bench.caches)(PurgeRequest.model_validate({"site": "docs"} | request), job)
+    result = Purge(bench.records, lambda *_: bench.caches)(PurgeRequest.model_validate({"site": "docs"} | request), job)
     bench.end(job)
     return result
 
@@ -115,25 +111,14 @@ def test_a_purge_that_can_do_nothing_is_refused(bench: Bench, told: list[dict[st
             purge(bench)
 
 
-@pytest.mark.skipif(_VARNISH is None, reason="varnish is not installed")
+@pytest.mark.skipif(VARNISH is None, reason="varnish is not installed")
 def test_varnish_shows_no_old_page_after_a_publication(bench: Bench, origin: int, tmp_path: Path) -> None:
     """It keeps pages between publications; only workers' addresses may purge, by URL or by tag."""
     port = free_port()
-    site = f"http://127.0.0.1:{port}/"
     bench.policy = EgressPolicy(allow=frozenset({f"127.0.0.1:{port}"}))
-    bench.caches = Caches((Varnish(site),))
-    (tmp_path / "site.vcl").write_text(varnish_config(host="127.0.0.1", port=origin))
-    command = [str(_VARNISH), "-F", "-n", str(tmp_path / "varnish"), "-a", f"127.0.0.1:{port}", "-j", "none"]
-    options = ["-f", str(tmp_path / "site.vcl"), "-s", "malloc,16m", "-p", "thread_pool_min=5"]
-    with (
-        (tmp_path / "log").open("wb") as log,
-        subprocess.Popen([*command, *options], stdout=log, stderr=log) as varnish,
-    ):
-        try:
-            assert eventually(lambda: _answers(site), within_s=30), (tmp_path / "log").read_text()
-            _check_varnish(bench, site)
-        finally:
-            varnish.terminate()
+    with varnish_serving(tmp_path, port=port, origin=origin) as site:
+        bench.caches = Caches((Varnish(site),))
+        _check_varnish(bench, site)
 
 
 def _check_varnish(bench: Bench, site: str) -> None:
@@ -167,13 +152,6 @@ def _check_varnish(bench: Bench, site: str) -> None:
 
 def _title(url: str) -> str:
     return httpx.get(url).text.partition("<title>")[2].partition("<")[0]
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url).status_code > 0
-    except httpx.HTTPError:
-        return False
 
 
 def _with_url(bench: Bench) -> Any:

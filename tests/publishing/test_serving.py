@@ -61,6 +61,53 @@ def test_a_site_is_served_as_its_manifest_says(bench: Bench, origin: str) -> Non
     assert b"" == httpx.head(origin).content
 
 
+def ask(origin: str, path: str, **headers: str) -> tuple[int, str | None, bytes]:
+    """Status, range and bytes of an answer."""
+    fields = {name.replace("_", "-"): value for name, value in headers.items()} | {"Accept-Encoding": "identity"}
+    answer = httpx.get(origin + path, headers=fields)
+    return answer.status_code, answer.headers.get("Content-Range"), answer.content
+
+
+def test_a_part_is_sent_as_it_is_asked_for(bench: Bench, origin: str) -> None:
+    """One part; several, other units and what has changed meanwhile are all of it; what is not there is 416."""
+    bench.publish(SITE | {"film.bin": bytes(range(200))})
+    whole = bytes(range(200))
+    etag = httpx.get(origin + "film.bin").headers["ETag"]
+    for wanted, status, told, content in (
+        ("bytes=0-9", 206, "bytes 0-9/200", whole[:10]),
+        ("bytes=190-", 206, "bytes 190-199/200", whole[190:]),
+        ("bytes=190-500", 206, "bytes 190-199/200", whole[190:]),
+        ("bytes=-5", 206, "bytes 195-199/200", whole[-5:]),
+        ("bytes=-500", 206, "bytes 0-199/200", whole),
+        ("bytes=5-2", 200, None, whole),
+        ("bytes=0-1,4-5", 200, None, whole),
+        ("lines=0-1", 200, None, whole),
+        ("bytes=-", 200, None, whole),
+        ("bytes=" + "9" * 30 + "-", 200, None, whole),
+    ):
+        assert (status, told, content) == ask(origin, "film.bin", Range=wanted), wanted
+    for wanted in ("bytes=200-", "bytes=-0"):
+        assert (416, "bytes */200") == ask(origin, "film.bin", Range=wanted)[:2]
+    assert 206 == ask(origin, "film.bin", Range="bytes=0-9", If_Range=etag)[0]
+    for other in ('"other"', f"W/{etag}", "Wed, 21 Oct 2026 07:28:00 GMT"):
+        assert (200, None, whole) == ask(origin, "film.bin", Range="bytes=0-9", If_Range=other)
+    assert 304 == ask(origin, "film.bin", Range="bytes=0-9", If_None_Match=etag)[0]
+    assert (404, None) == ask(origin, "missing.bin", Range="bytes=0-9")[:2]
+    head = httpx.head(origin + "film.bin", headers={"Range": "bytes=0-9"})
+    assert (200, "200", "bytes") == (head.status_code, head.headers["Content-Length"], head.headers["Accept-Ranges"])
+
+
+def test_conditions_are_kept(bench: Bench, origin: str) -> None:
+    """By the content's tag, weak or among others; who wants another content gets none."""
+    bench.publish()
+    etag = httpx.get(origin, headers={"Accept-Encoding": "identity"}).headers["ETag"]
+    for given in (etag, f"W/{etag}", f'"x", {etag}', "*"):
+        assert 304 == ask(origin, "", If_None_Match=given)[0]
+    assert 200 == ask(origin, "", If_None_Match=etag[1:-1])[0]
+    for given, status in ((etag, 200), ("*", 200), (f'"x", {etag}', 200), ('"x"', 412), (f"W/{etag}", 412)):
+        assert status == ask(origin, "", If_Match=given)[0]
+
+
 def test_a_folder_is_shown_by_its_slash(bench: Bench, origin: str) -> None:
     """So that what its page refers to is found."""
     assert 404 == httpx.get(origin).status_code, "nothing is live yet"

@@ -8,8 +8,9 @@ from typing import Literal
 from tasks.core.job import JobContext
 from tasks.publishing.contract import MAX_URLS_BYTES, MAX_URLS_TOLD, SITE_PUBLISHED
 from tasks.publishing.engine.generating import NOT_FOUND
+from tasks.publishing.engine.homes import Home, Homes, TargetUnknown
 from tasks.publishing.engine.pages import address_of, is_page
-from tasks.publishing.engine.places.place import Place
+from tasks.publishing.failures import PlaceFailed, PlaceRefused
 from tasks.publishing.manifest import Difference
 from tasks.publishing.release import Records
 
@@ -28,6 +29,7 @@ def announce(
     change: Difference,
     forms_changed: int,
     cause: Literal["publish", "rollback"],
+    target: str,
 ) -> None:
     """Emit ``site.published``, from which follow-ups know which pages to look at again."""
     paths: list[str] = []
@@ -46,6 +48,7 @@ def announce(
             "release": release,
             "previous": previous,
             "url": url,
+            "target": target,
             "cause": cause,
             **counts,
             "forms_changed": forms_changed,
@@ -64,16 +67,30 @@ def page_urls(url: str | None, paths: Iterable[str], *, most: int = MAX_URLS_TOL
     return None if is_much else found
 
 
-def sweep(records: Records, job: JobContext, place: Place, *, site: str, keep: int) -> int:
-    """Remove all but the newest ``keep`` releases, the live and the previous one; return how many are kept."""
+def sweep(records: Records, job: JobContext, homes: Homes, home: Home, *, site: str, keep: int) -> int:
+    """Remove all but the newest ``keep`` releases, the live and the previous one; return how many are kept.
+
+    A target that the site has left keeps what was live there, for whoever still comes to it, and what is kept of what
+    was made there.
+    """
     known = records.site(job, site)
     always = {known.live, known.previous} if known else set()
-    releases = [one.release for one in records.kept(job, site)]
-    kept = [release for at, release in enumerate(releases) if at < keep or release in always]
-    gone = [release for release in releases if release not in kept]
+    releases = records.kept(job, site)
+    kept = [one for at, one in enumerate(releases) if at < keep or one.release in always]
+    gone = [one.release for one in releases if one not in kept]
     job.checkpoint()
     if gone:
         records.forget(job, site, gone)
-    if freed := place.sweep(kept):
+    freed = 0
+    for target in {home.target, *(one.target for one in releases)}:
+        needed = [one.release for one in kept if one.target == target]
+        if target == home.target:
+            freed += home.place.sweep(needed)
+            continue
+        try:
+            freed += homes.named(job, site, target).place.sweep(needed)
+        except (TargetUnknown, PlaceFailed, PlaceRefused) as exc:
+            job.log(f"the target {target!r} is not swept: {exc.message}", level="warning")
+    if freed:
         job.log(f"swept {freed:,} bytes that no kept release has")
     return len(kept)

@@ -58,6 +58,7 @@ def run(
     folder: Path,
     on_line: Callable[[str], None],
     meanwhile: Callable[[int], None],
+    handed: Sequence[int] = (),
 ) -> Ended:
     """Run ``command`` to its end; it and all that it has started are dead when this returns or raises.
 
@@ -65,11 +66,12 @@ def run(
         environ: all of its environment, besides two marks of the worker.
         on_line: called with each line that it prints, to either stream, without its end.
         meanwhile: called with its process id, ten times a second at least; what it raises ends the child.
+        handed: open files that it gets under the same numbers.
 
     Raises:
         OSError: it could not be started.
     """
-    with started(command, environ=environ, folder=folder, stderr=subprocess.STDOUT) as process:
+    with started(command, environ=environ, folder=folder, stderr=subprocess.STDOUT, handed=handed) as process:
         assert process.stdout is not None  # noqa: S101  # it is a pipe
         last = _relay(process, process.stdout.fileno(), on_line, meanwhile)
     return Ended(process.returncode, last)
@@ -83,8 +85,12 @@ def started(
     folder: Path,
     stdin: int | IO[bytes] = subprocess.DEVNULL,
     stderr: int | IO[bytes] = subprocess.DEVNULL,
+    handed: Sequence[int] = (),
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """Start ``command``, whose output is a pipe; when the block ends, so do it and all that it has started.
+
+    Args:
+        handed: open files that it gets under the same numbers.
 
     Raises:
         OSError: it could not be started.
@@ -97,6 +103,7 @@ def started(
         stderr=stderr,
         cwd=folder,
         env={**environ, **marks},
+        pass_fds=handed,
     ) as process:
         try:
             yield process

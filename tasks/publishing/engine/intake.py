@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import assert_never
 
@@ -13,6 +13,7 @@ from tasks.core.errors import Permanent
 from tasks.core.job import JobContext
 from tasks.core.uploads import UploadRef
 from tasks.publishing.engine.archives import Limits, unpack
+from tasks.publishing.engine.git.access import Access
 from tasks.publishing.engine.git.fetching import take_commit
 from tasks.publishing.engine.git.repository import GitLimits
 from tasks.publishing.engine.names import Names, plain_path
@@ -42,17 +43,19 @@ def take_in(
     store: SourceStore,
     allowed: Sequence[Path],
     git: GitLimits,
+    access_to: Callable[[str], Access],
     below: str = "",
 ) -> Tree:
     """Return the files of the source; those that are not kept for longer are brought into the new folder ``into``.
 
     Args:
         allowed: the server's folders below which others may lie.
+        access_to: what the operator has for a repository.
         below: the folder of the source of which alone the files are wanted, as if it were all.
 
     Raises:
-        SourceRefused, ArchiveRefused, NameRefused, GitNotFound, GitRefused, GitTooLarge, EgressRefused: it cannot be
-            published; nothing of it is used.
+        SourceRefused, ArchiveRefused, NameRefused, GitNotFound, GitDenied, GitRefused, GitTooLarge, EgressRefused:
+            it cannot be published; nothing of it is used.
         GitFailed: a repository's server does not answer. Transient.
     """
     into.mkdir(parents=True)
@@ -65,7 +68,7 @@ def take_in(
         case FolderSource():
             tree = _copy(Path(source.folder), into, job=job, allowed=allowed)
         case GitSource():
-            take_commit(source, into, job=job, limits=git, below=below)
+            take_commit(source, into, job=job, limits=git, below=below, access=access_to(source.git))
             tree = Tree.of_folder(into)
         case _:
             assert_never(source)

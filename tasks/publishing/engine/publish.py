@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,19 +31,20 @@ from tasks.publishing.engine.announcing import announce, page_urls, sweep
 from tasks.publishing.engine.building.build import BuildLimits, build
 from tasks.publishing.engine.forms import forms_of, with_other_forms
 from tasks.publishing.engine.generating import generate
+from tasks.publishing.engine.git.access import NO_ACCESS, Access
 from tasks.publishing.engine.git.repository import GitLimits
-from tasks.publishing.engine.going_live import go_live, reconciled
+from tasks.publishing.engine.going_live import Before, go_live, reconciled
+from tasks.publishing.engine.homes import Homes, home_before
 from tasks.publishing.engine.intake import SourceRefused, lay_out, take_in
 from tasks.publishing.engine.memo import Memo
 from tasks.publishing.engine.optimising import Options, Release, optimise
 from tasks.publishing.engine.pages import Page, is_page, pages_of
-from tasks.publishing.engine.places.place import Place
-from tasks.publishing.engine.purging import Caches
 from tasks.publishing.engine.smoke import Budget
 from tasks.publishing.engine.stages import Stages
 from tasks.publishing.engine.tree import Tree
 from tasks.publishing.engine.turns import turn_of
 from tasks.publishing.engine.verifying import check_url
+from tasks.publishing.failures import PlaceFailed, PlaceRefused
 from tasks.publishing.manifest import Difference, Manifest, difference
 from tasks.publishing.origins import GitSource, Source
 from tasks.publishing.recipes import RECIPES
@@ -59,22 +61,23 @@ class Publisher:
     """Publishes sites.
 
     Args:
-        open_place, open_sources, open_memo: those of the job's tenant for a site.
-        caches: in front of sites; they are told what has changed.
+        homes: where sites lie, and the caches that are told what has changed.
+        open_sources, open_memo: those of the job's tenant for a site.
         actions: what the registry of tools has for an origin, as MCP tools.
         folders: of the server, below which sites may lie.
         keep: releases of a site that stay besides the live and the previous one.
+        git_access: what the operator has stored for a repository, for the job's tenant.
         git, building: what fetching a commit and making a site of its source may take.
     """
 
     records: Records
-    open_place: Callable[[JobContext, str], Place]
+    homes: Homes
     open_sources: Callable[[JobContext, str], SourceStore]
     open_memo: Callable[[JobContext, str], Memo]
-    caches: Caches
     actions: Callable[[JobContext, str], Sequence[Mapping[str, Any]]]
     folders: Sequence[Path]
     keep: int
+    git_access: Callable[[JobContext, str], Access] = lambda _job, _url: NO_ACCESS
     git: GitLimits = field(default_factory=GitLimits)
     building: BuildLimits = field(default_factory=BuildLimits)
 
@@ -83,7 +86,7 @@ class Publisher:
 
         Raises:
             SourceRefused, ArchiveRefused, NameRefused, CheckFailed: it cannot be published; nothing has changed.
-            GitNotFound, GitRefused, GitTooLarge, EgressRefused: neither can what is in the repository.
+            GitNotFound, GitDenied, GitRefused, GitTooLarge, EgressRefused: neither can what is in the repository.
             GitFailed: the repository's server does not answer. Transient.
             IsolationUnavailable, BuildFailed, BuildOverLimit: the recipe was not run, or made no site.
             VerificationFailed: what visitors got was something else; what was live before is live again.
@@ -100,11 +103,14 @@ class _Publication:
         self._by = publisher
         self._request = request
         self._job = job
-        self._place = publisher.open_place(job, request.site)
+        known = publisher.records.site(job, request.site)
+        self._home = publisher.homes.wanted(job, request.site)
+        # What is live until then: in another target, if the site moves.
+        self._old_home = home_before(publisher.homes, job, known, self._home)
+        self._place = self._home.place
         self._memo = publisher.open_memo(job, request.site)
         self._stages = Stages(job)
         self._findings: list[Finding] = []
-        known = publisher.records.site(job, request.site)
         self._url = request.url or (known.url if known else None)
         self._tree = Tree()
         self._pages: dict[str, Page] = {}
@@ -114,8 +120,8 @@ class _Publication:
 
     def run(self) -> SiteResult:
         job, request, records = self._job, self._request, self._by.records
-        before = reconciled(records, job, self._place, request.site)
-        old = self._place.manifest(before) if before else None
+        before = reconciled(records, job, self._home, request.site)
+        old = self._live_manifest(before)
         self._validate()
         self._build()
         made = self._package()
@@ -128,22 +134,36 @@ class _Publication:
         verified = 0
         if request.intent == "production":
             verified = go_live(
-                records, job, self._place, self._stages, site=request.site, url=self._url,
-                manifest=manifest, before=before, act=Act.PUBLISHED, change=change, caches=self._by.caches,
-                opened=self._budget(),
+                records, job, self._home, self._stages, site=request.site, url=self._url,
+                manifest=manifest, before=before, act=Act.PUBLISHED, change=change, opened=self._budget(),
             )  # fmt: skip
         with self._stages.stage(Stage.ANNOUNCING):
             if request.intent == "production":
                 announce(
-                    job, request.site, release, before, url=self._url, change=change, forms_changed=len(forms),
-                    cause="publish",
+                    job, request.site, release, before.release, url=self._url, change=change,
+                    forms_changed=len(forms), cause="publish", target=self._home.target,
                 )  # fmt: skip
-            kept = sweep(records, job, self._place, site=request.site, keep=self._by.keep)
+            kept = sweep(records, job, self._by.homes, self._home, site=request.site, keep=self._by.keep)
             self._by.open_sources(job, request.site).sweep()
             self._memo.sweep()
         took = {str(name): seconds for name, seconds in self._stages.seconds.items()}
         records.note_stages(job, request.site, release, took)
-        return self._result(manifest, before, change, forms=forms, uploaded=uploaded, verified=verified, kept=kept)
+        return self._result(
+            manifest, before.release, change, forms=forms, uploaded=uploaded, verified=verified, kept=kept
+        )
+
+    def _live_manifest(self, before: Before) -> Manifest | None:
+        if before.release is None:
+            return None
+        if before.target == self._home.target:
+            return self._place.manifest(before.release)
+        try:
+            return None if self._old_home is None else self._old_home.place.manifest(before.release)
+        except (PlaceFailed, PlaceRefused) as exc:
+            # It is being left, perhaps for this very reason.
+            self._job.log(f"{exc.message} All files count as new.", level="warning")
+            self._old_home = None
+            return None
 
     def _validate(self) -> None:
         with self._stages.stage(Stage.VALIDATING):
@@ -151,7 +171,7 @@ class _Publication:
                 raise SourceRefused("A browser cannot open a site whose address nobody has told.", field="url")
             if self._url is not None:
                 check_url(self._job, self._url)
-                self._by.caches.check(self._job)
+                self._home.caches.check(self._job)
             self._tree = take_in(
                 self._request.source,
                 self._folder,
@@ -159,6 +179,7 @@ class _Publication:
                 store=self._by.open_sources(self._job, self._request.site),
                 allowed=self._by.folders,
                 git=self._by.git,
+                access_to=partial(self._by.git_access, self._job),
                 below="" if self._is_built else self._request.subfolder,
             )
             self._source_bytes = sum(file.size for file in self._tree.values())
@@ -241,6 +262,9 @@ class _Publication:
                 max_bytes=options.max_page_bytes,
                 max_requests=options.max_page_requests,
             )
+            self._findings += weighing.over_budget(
+                made.manifest, filter(is_page, made.manifest.files), made.content, options.budgets
+            )
         return made
 
     def _demand(self) -> None:
@@ -273,6 +297,7 @@ class _Publication:
                 changed=len(change.changed),
                 removed=len(change.removed),
                 changed_bytes=change.bytes,
+                target=self._home.target,
             )
             self._by.records.keep(job, facts)
             job.save(CHANGES_NAME, json.dumps(asdict(change)).encode(), "application/json")
@@ -288,7 +313,8 @@ class _Publication:
 
     def _other_forms(self, old: Manifest | None, made: Release, change: Difference) -> list[str]:
         """The pages whose forms are new, others or gone. What is live is still the old release."""
-        before = forms_of(old, (*change.changed, *change.removed), memo=self._memo, read=self._place.live_content)
+        place = self._place if self._old_home is None else self._old_home.place
+        before = forms_of(old, (*change.changed, *change.removed), memo=self._memo, read=place.live_content)
         after = forms_of(made.manifest, (*change.changed, *change.added), memo=self._memo, read=made.content)
         return list(with_other_forms(before, after))
 
@@ -310,6 +336,7 @@ class _Publication:
             release=manifest.release,
             previous=before,
             url=self._url,
+            target=self._home.target,
             live=self._request.intent == "production",
             recipe=self._request.recipe,
             commit=source.commit if isinstance(source := self._request.source, GitSource) else None,

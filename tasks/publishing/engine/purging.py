@@ -11,6 +11,7 @@ import httpx
 
 from tasks.core.errors import EgressRefused, Permanent, TooLarge, Transient
 from tasks.core.job import JobContext
+from tasks.core.publishing_file import DEFAULT_TARGET
 from tasks.publishing.caches import TAG_HEADER, Tag, cache_tag
 from tasks.publishing.contract import PurgeRequest, PurgeResult
 from tasks.publishing.release import Records
@@ -107,7 +108,7 @@ class HTTPPurge:
 
 @dataclass(frozen=True, slots=True)
 class Caches:
-    """All caches of this house."""
+    """All caches in front of a site."""
 
     all: Sequence[Cache] = ()
 
@@ -140,7 +141,8 @@ class Purge:
     """Runs ``publishing.purge``."""
 
     records: Records
-    caches: Caches
+    caches_of: Callable[[JobContext, str, str], Caches]
+    """Those of a site in a target."""
 
     def __call__(self, request: PurgeRequest, job: JobContext) -> PurgeResult:
         """Purge what the request names.
@@ -148,12 +150,17 @@ class Purge:
         Raises:
             PurgeRefused: there is no cache, no such site, or nobody knows its address.
             PurgeFailed: a cache did not forget.
+            TargetUnknown: the site lies in a target that is not declared any more.
         """
         known = self.records.site(job, request.site)
         if known is None or known.url is None:
             raise PurgeRefused(f"The address of {request.site} is not known: publish it with its `url`.", field="site")
-        if not self.caches.all:
-            raise PurgeRefused("No cache is configured: an operator can name some (SWITCHYARD_PUBLISH_CACHES).")
+        caches = self.caches_of(job, request.site, known.target)
+        if not caches.all:
+            where = "SWITCHYARD_PUBLISH_CACHES"
+            if known.target != DEFAULT_TARGET:
+                where = f"caches of target.{known.target} in SWITCHYARD_PUBLISH_FILE"
+            raise PurgeRefused(f"No cache is configured for {request.site}: an operator can name some ({where}).")
         tags = request.tags or (() if request.paths else (Tag.ALL,))
         wanted = Wanted(
             _host(known.url),
@@ -161,13 +168,14 @@ class Purge:
             tuple(cache_tag(request.site, tag) for tag in tags),
         )
         began = time.monotonic()
-        self.caches.purge(job, wanted)
+        caches.purge(job, wanted)
         self.records.note_purge(job, request.site, urls=len(wanted.urls), tags=wanted.tags)
         return PurgeResult(
             site=request.site,
+            target=known.target,
             urls=len(wanted.urls),
             tags=wanted.tags,
-            caches=len(self.caches.all),
+            caches=len(caches.all),
             seconds=round(time.monotonic() - began, 3),
         )
 

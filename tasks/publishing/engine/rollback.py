@@ -9,9 +9,8 @@ from tasks.publishing.contract import MAX_FORM_URLS, RollbackRequest, RollbackRe
 from tasks.publishing.engine.announcing import announce, page_urls
 from tasks.publishing.engine.forms import forms_of, with_other_forms
 from tasks.publishing.engine.going_live import go_live, reconciled
+from tasks.publishing.engine.homes import Homes, bring
 from tasks.publishing.engine.memo import Memo
-from tasks.publishing.engine.places.place import Place
-from tasks.publishing.engine.purging import Caches
 from tasks.publishing.engine.stages import Stages
 from tasks.publishing.engine.turns import turn_of
 from tasks.publishing.manifest import difference
@@ -29,15 +28,15 @@ class Rollback:
     """Makes kept releases live; previews, too."""
 
     records: Records
-    open_place: Callable[[JobContext, str], Place]
+    homes: Homes
     open_memo: Callable[[JobContext, str], Memo]
-    caches: Caches
 
     def __call__(self, request: RollbackRequest, job: JobContext) -> RollbackResult:
         """Make a release live.
 
         Raises:
             ReleaseUnknown: it is not kept.
+            TargetUnknown: the site or the release lies in a target that is not declared any more.
             VerificationFailed: what visitors got was something else; what was live before is live again.
             PurgeFailed: it is live, but a cache may show what was there before. Transient.
             ActivationRefused: a later job has published the site meanwhile.
@@ -50,25 +49,28 @@ class Rollback:
         known = self.records.site(job, request.site)
         if known is None:
             raise ReleaseUnknown(f"There is no site {request.site!r}: publish it first.", field="site")
-        place = self.open_place(job, request.site)
-        before = reconciled(self.records, job, place, request.site)
+        # Where it is, not where it might be wanted next: who goes back is in a hurry.
+        home = self.homes.named(job, request.site, known.target)
+        place = home.place
+        before = reconciled(self.records, job, home, request.site)
         known = self.records.site(job, request.site) or known
-        release = request.release or (known.previous if known.live == before else known.live)
+        release = request.release or (known.previous if known.live == before.release else known.live)
         if release is None:
             raise ReleaseUnknown(f"{request.site} has no earlier release to go back to.", field="site")
         with stages.stage(Stage.VALIDATING):
-            self.caches.check(job)
-            if release not in {one.release for one in self.records.kept(job, request.site)}:
+            home.caches.check(job)
+            kept = {one.release: one for one in self.records.kept(job, request.site)}
+            if release not in kept:
                 raise ReleaseUnknown(f"Release {release[:12]} of {request.site} is not kept.", field="release")
-            manifest = place.manifest(release)
-            old = place.manifest(before) if before else None
+            manifest = bring(self.homes, job, home, kept[release])
+            old = place.manifest(before.release) if before.release else None
             change = difference(old, manifest)
             memo = self.open_memo(job, request.site)
             forms = forms_of(old, (*change.changed, *change.removed), memo=memo, read=place.live_content)
         verified = go_live(
             self.records,
             job,
-            place,
+            home,
             stages,
             site=request.site,
             url=known.url,
@@ -76,20 +78,20 @@ class Rollback:
             before=before,
             act=Act.ROLLED_BACK,
             change=change,
-            caches=self.caches,
         )
         with stages.stage(Stage.ANNOUNCING):
             now = forms_of(manifest, (*change.changed, *change.added), memo=memo, read=place.live_content)
             other = list(with_other_forms(forms, now))
             announce(
-                job, request.site, release, before, url=known.url, change=change, forms_changed=len(other),
-                cause="rollback",
+                job, request.site, release, before.release, url=known.url, change=change, forms_changed=len(other),
+                cause="rollback", target=home.target,
             )  # fmt: skip
         return RollbackResult(
             site=request.site,
             release=release,
-            previous=before,
+            previous=before.release,
             url=known.url,
+            target=home.target,
             added=len(change.added),
             changed=len(change.changed),
             removed=len(change.removed),

@@ -1,9 +1,10 @@
 """What a visitor's browser has to load for a page, as the release serves it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
-from tasks.publishing.contract import Fault, Finding
+from tasks.publishing.contract import Fault, Finding, PageBudget, Resource
 from tasks.publishing.engine import references
 from tasks.publishing.engine.references import Use
 from tasks.publishing.manifest import File, Manifest
@@ -19,6 +20,56 @@ class Weight:
 
 def weigh(page: str, files: Mapping[str, File], content: Callable[[str], bytes]) -> Weight:
     """Weigh a page of ``files``; ``content`` gives a file's bytes by its path."""
+    used = _loaded(page, files, content)
+    return Weight(len(used), sum(smallest(files[path]) for path in used))
+
+
+def over_budget(
+    manifest: Manifest, pages: Iterable[str], content: Callable[[str], bytes], budgets: Sequence[PageBudget]
+) -> list[Finding]:
+    """Return for each page the kinds of files of which it needs more than a budget has."""
+    found: list[Finding] = []
+    for page in pages:
+        held = [budget for budget in budgets if fnmatchcase(page, budget.pages)]
+        if not held:
+            continue
+        needed: dict[Resource, list[int]] = {kind: [] for kind in Resource}
+        for path in _loaded(page, manifest.files, content):
+            for kind in (resource_of(manifest.files[path]), Resource.TOTAL):
+                needed[kind].append(smallest(manifest.files[path]))
+        messages = {
+            f"{sum(needed[kind]):,} bytes of {kind}, over {most:,}."
+            for budget in held
+            for kind, most in budget.bytes.items()
+            if sum(needed[kind]) > most
+        } | {
+            f"{len(needed[kind])} requests for {kind}, over {most}."
+            for budget in held
+            for kind, most in budget.requests.items()
+            if len(needed[kind]) > most
+        }
+        found += [Finding(fault=Fault.OVER_BUDGET, path=page, message=message) for message in sorted(messages)]
+    return found
+
+
+def resource_of(file: File) -> Resource:
+    """Return the kind of file that it is, by its media type."""
+    plain = file.media_type.partition(";")[0]
+    if plain in ("text/html", "application/xhtml+xml"):
+        return Resource.HTML
+    if plain == "text/css":
+        return Resource.STYLE
+    if plain in ("text/javascript", "application/javascript", "application/wasm"):
+        return Resource.SCRIPT
+    if plain.startswith("image/"):
+        return Resource.IMAGE
+    if plain.startswith(("font/", "application/font-", "application/vnd.ms-fontobject")):
+        return Resource.FONT
+    return Resource.OTHER
+
+
+def _loaded(page: str, files: Mapping[str, File], content: Callable[[str], bytes]) -> set[str]:
+    """The page and what it needs, by paths."""
     text = content(page).decode(errors="replace")
     used = {page}
     # Of several forms of a picture a browser takes one; `src` is the one that every browser can take.
@@ -33,7 +84,7 @@ def weigh(page: str, files: Mapping[str, File], content: Callable[[str], bytes])
         if path.endswith(".css"):
             urls = references.in_style(content(path).decode(errors="replace"))
             waiting += [one for url in urls if (one := references.local_path(url, page=path)) in files and one]
-    return Weight(len(used), sum(smallest(files[path]) for path in used))
+    return used
 
 
 def smallest(file: File) -> int:

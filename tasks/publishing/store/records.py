@@ -13,6 +13,7 @@ from tasks.core.ledger import Ledger, audit
 from tasks.core.ledger.database import insert_if_new
 from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.schema import tenants as tenant_rows
+from tasks.core.publishing_file import DEFAULT_TARGET
 from tasks.core.records import JobState
 from tasks.publishing.release import Act, Owner, Release, ReleaseFacts, Site
 from tasks.publishing.store.tables import releases, sites, turns
@@ -79,10 +80,11 @@ class LedgerRecords:
             "removed": facts.removed,
             "changed_bytes": facts.changed_bytes,
             "stages": {},
+            "target": facts.target,
         }
         with self._ledger.write() as connection:
             tenant_id = _owner(connection, job)
-            row = {"tenant_id": tenant_id, "name": facts.site}
+            row = {"tenant_id": tenant_id, "name": facts.site, "target": facts.target}
             if not insert_if_new(connection, sites, **row, url=facts.url, created_at=at, updated_at=at):
                 known = (sites.c.tenant_id == tenant_id) & (sites.c.name == facts.site)
                 connection.execute(sites.update().where(known).values(url=facts.url, updated_at=at))
@@ -95,13 +97,15 @@ class LedgerRecords:
                     same &= releases.c.activated_at.is_(None)
                 connection.execute(releases.update().where(same).values(**values))
 
-    def mark_live(self, job: Owner, site: str, release: str, act: Act) -> None:
+    def mark_live(self, job: Owner, site: str, release: str, act: Act, *, target: str = DEFAULT_TARGET) -> None:
         """See ``Records``."""
-        self._mark(job, site, release, act, {"previous": sites.c.live})
+        self._mark(job, site, release, act, {"previous": sites.c.live}, target=target)
 
-    def take_back(self, job: Owner, site: str, release: str, *, previous: str | None) -> None:
+    def take_back(
+        self, job: Owner, site: str, release: str, *, previous: str | None, target: str = DEFAULT_TARGET
+    ) -> None:
         """See ``Records``."""
-        self._mark(job, site, release, Act.TAKEN_BACK, {"previous": previous})
+        self._mark(job, site, release, Act.TAKEN_BACK, {"previous": previous}, target=target)
 
     def note_purge(self, job: Owner, site: str, *, urls: int, tags: Sequence[str]) -> None:
         """See ``Records``."""
@@ -109,22 +113,28 @@ class LedgerRecords:
             told = {"urls": urls, "tags": list(tags)}
             _write_down(connection, job, _owner(connection, job), what="site.purged", site=site, told=told)
 
-    def _mark(self, job: Owner, site: str, release: str, act: Act, values: Mapping[str, Any]) -> None:
+    def _mark(self, job: Owner, site: str, release: str, act: Act, values: Mapping[str, Any], *, target: str) -> None:
         at = now()
         with self._ledger.write() as connection:
             tenant_id = _owner(connection, job)
             here = (sites.c.tenant_id == tenant_id) & (sites.c.name == site)
-            before = connection.execute(sa.select(sites.c.live).where(here)).scalar_one_or_none()
+            found = connection.execute(sa.select(sites.c.live, sites.c.target).where(here)).one_or_none()
             # Both sides are read before either is written, and what is live already stays as it is.
             other = sa.or_(sites.c.live.is_(None), sites.c.live != release)
             changed = connection.execute(
                 sites.update().where(here, other).values(live=release, updated_at=at, **values)
             )
-            if changed.rowcount:
-                told = {"before": before, "after": release}
+            # The same release in another target is live there, with what was live before it as it is.
+            moved = connection.execute(sites.update().where(here, sites.c.target != target).values(target=target))
+            if changed.rowcount or moved.rowcount:
+                told = {"before": found.live if found else None, "after": release}
+                if found and found.target != target:
+                    told |= {"target_before": found.target, "target_after": target}
                 _write_down(connection, job, tenant_id, what=act, site=site, told=told)
             same = _release(tenant_id, site, release)
-            connection.execute(releases.update().where(same).values(activated_at=at, used_at=at, is_preview=False))
+            connection.execute(
+                releases.update().where(same).values(activated_at=at, used_at=at, is_preview=False, target=target)
+            )
 
     def note_stages(self, job: Owner, site: str, release: str, stages: Mapping[str, float]) -> None:
         """See ``Records``."""
@@ -159,7 +169,7 @@ class LedgerRecords:
 
 def site_of(row: Row[Any]) -> Site:
     """Make a ``Site`` of a row."""
-    return Site(row.name, row.url, row.live, row.previous, row.created_at, row.updated_at)
+    return Site(row.name, row.url, row.live, row.previous, row.created_at, row.updated_at, row.target)
 
 
 def release_of(row: Row[Any]) -> Release:
@@ -180,6 +190,7 @@ def release_of(row: Row[Any]) -> Release:
         removed=row.removed,
         changed_bytes=row.changed_bytes,
         stages=row.stages,
+        target=row.target,
     )
 
 

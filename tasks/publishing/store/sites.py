@@ -68,6 +68,20 @@ def list_releases(ledger: Ledger, tenant_id: str, site: str) -> list[Release]:
         return [release_of(row) for row in found]
 
 
+def target_of(ledger: Ledger, tenant_id: str, site: str, release: str) -> str:
+    """Return where a kept release lies.
+
+    Raises:
+        NotFound: it is not kept.
+    """
+    wanted = (releases.c.tenant_id == tenant_id) & (releases.c.site == site) & (releases.c.release == release)
+    with ledger.read() as connection:
+        target: str | None = connection.execute(sa.select(releases.c.target).where(wanted)).scalar_one_or_none()
+    if target is None:
+        raise NotFound(f"Release {release[:12]} of {site} is no longer kept.")
+    return target
+
+
 def manifest_of(ledger: Ledger, tenant_id: str, site: str, release: str) -> Manifest:
     """Return the manifest of a kept release; ``release`` may be the beginning of its name, if only one has it.
 

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from tasks.core.ledger.schema import UTCDateTime, metadata
+from tasks.core.publishing_file import DEFAULT_TARGET
 
 sites = sa.Table(
     "publishing_sites",
@@ -14,6 +15,7 @@ sites = sa.Table(
     sa.Column("previous", sa.String(64)),
     sa.Column("created_at", UTCDateTime, nullable=False),
     sa.Column("updated_at", UTCDateTime, nullable=False),
+    sa.Column("target", sa.String(63), nullable=False, server_default=DEFAULT_TARGET),  # where it is live
 )
 
 releases = sa.Table(
@@ -37,6 +39,7 @@ releases = sa.Table(
     sa.Column("changed_bytes", sa.BigInteger, nullable=False),
     sa.Column("stages", sa.JSON, nullable=False),
     sa.Column("manifest", sa.LargeBinary, nullable=False),  # its canonical form, zlib
+    sa.Column("target", sa.String(63), nullable=False, server_default=DEFAULT_TARGET),  # where it lies
     sa.ForeignKeyConstraint(
         ["tenant_id", "site"], ["publishing_sites.tenant_id", "publishing_sites.name"], ondelete="CASCADE"
     ),

@@ -9,8 +9,10 @@ from tasks.core.errors import AppError, EgressRefused
 from tasks.core.job import JobContext
 from tasks.publishing.contract import Stage
 from tasks.publishing.engine.child import Ended, run
+from tasks.publishing.engine.git.access import NO_ACCESS, Access, signed_in
 from tasks.publishing.engine.git.reading import write_files
 from tasks.publishing.engine.git.repository import (
+    GitDenied,
     GitFailed,
     GitLimits,
     GitNotFound,
@@ -31,15 +33,19 @@ _OTHER_PROTOCOL = ("not supported or disabled", "not allowed")
 _OTHER_IDS = ("mismatched algorithms", "object format")
 
 
-def take_commit(source: GitSource, into: Path, *, job: JobContext, limits: GitLimits, below: str = "") -> None:
+def take_commit(
+    source: GitSource, into: Path, *, job: JobContext, limits: GitLimits, below: str = "", access: Access = NO_ACCESS
+) -> None:
     """Write the files of a commit into the folder ``into``.
 
     Args:
+        access: what the operator has for the repository.
         below: the folder of the repository of which alone the files are wanted, as if it were all.
 
     Raises:
         EgressRefused: the address, or one that it leads to, is not allowed.
-        GitNotFound, GitRefused, GitTooLarge, NameRefused: it cannot be published; nothing of it is used. Permanent.
+        GitNotFound, GitDenied, GitRefused, GitTooLarge, NameRefused: it cannot be published; nothing of it is used.
+            Permanent.
         GitFailed: no answer, or a broken one. Transient.
     """
     try:
@@ -54,10 +60,12 @@ def take_commit(source: GitSource, into: Path, *, job: JobContext, limits: GitLi
             raise GitFailed(f"{url} was not fetched within {limits.seconds:g} s.", field="source.git")
 
     folder = job.workdir / "git"
-    with job.http.proxy(max_bytes=limits.fetched_bytes) as loan:
-        repository = Repository(folder, limits, proxy_url=loan.url, trust_file=job.http.trust_file)
+    trust_file = access.ca_file or job.http.trust_file
+    with job.http.proxy(max_bytes=limits.fetched_bytes) as loan, signed_in(url, access) as sign_in:
+        repository = Repository(folder, limits, proxy_url=loan.url, trust_file=trust_file, sign_in=sign_in)
         _call(repository, repository.init_command(source.commit), look)
-        job.log(f"fetching {source.commit} of {url}", stream="git")
+        how = "" if sign_in is None else ", with the operator's sign-in"
+        job.log(f"fetching {source.commit} of {url}{how}", stream="git")
         _fetch(repository, url, source.commit, loan=loan, job=job, look=look, limits=limits)
     kind = _call(repository, repository.command("cat-file", "-t", source.commit), look)
     if kind.last[:1] != ["commit"]:
@@ -94,22 +102,26 @@ def _fetch(
             *("--no-auto-maintenance", "--", url, commit),
         ),
         meanwhile,
+        handed=repository.handed,
     )
     if ended.status:
-        raise _failure(url, commit, ended, loan, limits)
+        raise _failure(url, commit, ended, loan=loan, limits=limits, is_signed_in=bool(repository.handed))
 
 
-def _call(repository: Repository, command: Sequence[str], meanwhile: Callable[[], None]) -> Ended:
+def _call(
+    repository: Repository, command: Sequence[str], meanwhile: Callable[[], None], handed: Sequence[int] = ()
+) -> Ended:
     return run(
         command,
         environ=repository.environ,
         folder=repository.folder,
         on_line=lambda _: None,
         meanwhile=lambda _: meanwhile(),
+        handed=handed,
     )
 
 
-def _failure(url: str, commit: str, ended: Ended, loan: Loan, limits: GitLimits) -> AppError:
+def _failure(url: str, commit: str, ended: Ended, *, loan: Loan, limits: GitLimits, is_signed_in: bool) -> AppError:
     """Return what the end of ``git fetch`` means; its words are those of the C locale."""
     words = " ".join(ended.last)
     repository, its_commit = "source.git", "source.commit"
@@ -136,11 +148,25 @@ def _failure(url: str, commit: str, ended: Ended, loan: Loan, limits: GitLimits)
             field=its_commit,
         )
     if says(*_NOT_TRUSTED):
-        return GitRefused(f"The certificate of {url}'s server is not one that can be trusted.", field=repository)
+        return GitRefused(
+            f"The certificate of {url}'s server is not one that can be trusted: an operator can name the authority "
+            "that vouches for it (ca_file in SWITCHYARD_PUBLISH_FILE).",
+            field=repository,
+        )
     if says(*_OTHER_PROTOCOL):
         return GitRefused(f"{url} leads to an address that is not https.", field=repository)
+    if says(*_SIGN_IN) and is_signed_in:
+        return GitDenied(
+            f"{url} does not take the sign-in that the operator has stored for it: it is wrong, has ended, or may not "
+            "read this repository (git in SWITCHYARD_PUBLISH_FILE).",
+            field=repository,
+        )
     if says(*_SIGN_IN):
-        return GitNotFound(f"{url} is not there, or asks for a sign-in, which is never given.", field=repository)
+        return GitNotFound(
+            f"{url} is not there, or asks for a sign-in, and none is stored for it that you may use: an operator can "
+            "store one (git in SWITCHYARD_PUBLISH_FILE).",
+            field=repository,
+        )
     if says(*_GONE):
         return GitNotFound(f"There is no repository at {url}.", field=repository)
     if says(*_NO_REPOSITORY):

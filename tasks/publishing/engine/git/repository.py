@@ -15,6 +15,7 @@ from typing import IO
 
 from tasks.core.errors import EngineUnavailable, Permanent, Transient
 from tasks.publishing.engine.child import Limits, started
+from tasks.publishing.engine.git.access import SignIn
 
 _SHA256_DIGITS = 64
 _PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -26,6 +27,12 @@ class GitNotFound(Permanent):
     """There is no such repository or commit, or it asks for a sign-in."""
 
     code = "git_not_found"
+
+
+class GitDenied(Permanent):
+    """The server does not take the sign-in that the operator has stored for it."""
+
+    code = "git_denied"
 
 
 class GitRefused(Permanent):
@@ -68,8 +75,13 @@ class GitLimits:
 class Repository:
     """One repository in a new folder of ours, and how git is called there."""
 
-    def __init__(self, folder: Path, limits: GitLimits, *, proxy_url: str, trust_file: str) -> None:
+    def __init__(
+        self, folder: Path, limits: GitLimits, *, proxy_url: str, trust_file: str, sign_in: SignIn | None = None
+    ) -> None:
         """Set it up: what git fetches goes through the proxy, to servers that ``trust_file`` proves.
+
+        Args:
+            sign_in: for the one server that it is for; open as long as commands of this are run.
 
         Raises:
             EngineUnavailable: there is no git.
@@ -95,7 +107,9 @@ class Repository:
             "pack.threads": "1",
             "gc.auto": "0",
             "maintenance.auto": "false",
+            **({} if sign_in is None else sign_in.settings),
         }
+        self.handed = () if sign_in is None else (sign_in.handle,)
         self.environ: Mapping[str, str] = {
             "PATH": _PATH,
             "LC_ALL": "C",

@@ -16,7 +16,7 @@ that has its mark: an attempt that was overtaken, and wakes up in its sweep, rem
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -130,6 +130,13 @@ class BucketPlace:
         if hashlib.sha256(got.content).hexdigest() != file.content.sha256:
             raise PlaceFailed(f"The content of {path!r} is damaged in the bucket.")
         return got.content
+
+    def content(self, stored: Stored) -> Iterator[bytes]:
+        """See ``Place``."""
+        try:
+            yield from self._bucket.stream(CONTENT + stored.sha256)
+        except Absent as exc:
+            raise PlaceFailed(f"The content {stored.sha256} is not in the bucket.") from exc
 
     def manifest(self, release: str) -> Manifest:
         """See ``Place``."""

@@ -108,6 +108,12 @@ class FolderPlace:
         with _told():
             return (self._site / "live" / path).read_bytes()
 
+    def content(self, stored: Stored) -> Iterator[bytes]:
+        """See ``Place``."""
+        with _told(), self._content(stored).open("rb") as file:
+            while block := file.read(1 << 20):
+                yield block
+
     def manifest(self, release: str) -> Manifest:
         """See ``Place``."""
         with _told():

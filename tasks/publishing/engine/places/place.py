@@ -84,6 +84,13 @@ class Place(Protocol):
             PlaceFailed: nothing is live, or has no such file.
         """
 
+    def content(self, stored: Stored) -> Iterable[bytes]:
+        """Return the bytes of a content, in pieces; ``put`` proves them by their hash.
+
+        Raises:
+            PlaceFailed: it is not here.
+        """
+
     def manifest(self, release: str) -> Manifest:
         """Return the manifest of a release that is prepared here.
 
