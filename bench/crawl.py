@@ -1,8 +1,9 @@
 """Pages per second of our crawler and of Scrapy, on one local site.
 
-``python -m bench.crawl [--data FOLDER] [--pages N] [--rounds N] [--concurrency N] [--json]``
+``python -m bench.crawl [--data FOLDER | --made] [--pages N] [--rounds N] [--concurrency N] [--only A,B] [--json]``
 
-The site is a folder of HTML (by default Debian's ``python3-doc``), served from memory by another process. Each round
+The site is a folder of HTML (by default Debian's ``python3-doc``), served from memory by another process; with
+``--made`` it is as many made-up pages as ``--pages`` says, of 2,500 characters of text and 20 links each. Each round
 runs every crawler once, in turn, each in a fresh process, with no delay between requests, the same concurrency, page
 cap and depth, and robots.txt obeyed; the median of the rounds counts. ``scrapy+text`` does the same work as ours,
 ``scrapy`` leaves out the main text. ``missed`` and ``extra`` count the pages that only Scrapy or only ours kept, where
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench import changing_site
 from bench.crawlers import CRAWLERS
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +39,13 @@ def served(folder: Path) -> Iterator[str]:
         port = int(server.stdout.readline())
         yield f"http://127.0.0.1:{port}/index.html"
         server.stdin.close()
+
+
+@contextmanager
+def served_made(pages: int) -> Iterator[str]:
+    """Serve so many made-up pages from another process and give their start URL."""
+    with changing_site.served("--made", str(pages)) as site:
+        yield site.url
 
 
 def run(name: str, url: str, *, pages: int, concurrency: int) -> dict[str, Any]:
@@ -65,11 +74,13 @@ def summarize(runs: Runs) -> dict[str, dict[str, float]]:
     return summary
 
 
-def compared(runs: Runs, summary: dict[str, dict[str, float]], *, pages: int) -> dict[str, Any]:
+def compared(runs: Runs, summary: dict[str, dict[str, float]], *, cap: int) -> dict[str, Any]:
     """Return ours beside Scrapy without text; pages missed or extra only where neither met the cap."""
+    if not {"switchyard", "scrapy"} <= runs.keys():
+        return {}
     ours, theirs = summary["switchyard"], summary["scrapy"]
     kept, wanted = (set(runs[name][0]["urls"]) for name in ("switchyard", "scrapy"))
-    is_whole = max(len(kept), len(wanted)) < pages
+    is_whole = max(len(kept), len(wanted)) < cap
     return {
         "ours_pages_s": ours["pages_per_second"],
         "scrapy_pages_s": theirs["pages_per_second"],
@@ -96,27 +107,30 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DEFAULT_SITE, help="folder with an index.html")
+    parser.add_argument("--made", action="store_true", help="as many made-up pages as --pages, in place of a folder")
     parser.add_argument("--pages", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--concurrency", type=int, default=8)
+    parser.add_argument("--only", default=",".join(CRAWLERS), help="which crawlers, separated by commas")
     parser.add_argument("--json", action="store_true", help="print a JSON object as the last line")
     options = parser.parse_args()
-    if not (options.data / "index.html").is_file():
+    if not options.made and not (options.data / "index.html").is_file():
         parser.error(f"{options.data} has no index.html; name another folder with --data or install python3-doc")
-    runs: Runs = {name: [] for name in CRAWLERS}
-    with served(options.data) as url:
+    names = options.only.split(",")
+    if unknown := [name for name in names if name not in CRAWLERS]:
+        parser.error(f"--only names {unknown[0]!r}, which is none of {', '.join(CRAWLERS)}")
+    runs: Runs = {name: [] for name in names}
+    # One more than there are, so that nobody is stopped by it.
+    cap = options.pages + 1 if options.made else options.pages
+    with served_made(options.pages) if options.made else served(options.data) as url:
         for _ in range(options.rounds):
-            for name in CRAWLERS:
-                runs[name].append(run(name, url, pages=options.pages, concurrency=options.concurrency))
+            for name in names:
+                runs[name].append(run(name, url, pages=cap, concurrency=options.concurrency))
     summary = summarize(runs)
     print_table(summary)
     if options.json:
-        settings = {"pages": options.pages, "rounds": options.rounds, "concurrency": options.concurrency}
-        print(
-            json.dumps(
-                {"bench": "crawl", **compared(runs, summary, pages=options.pages), **settings, "crawlers": summary}
-            )
-        )
+        settings = {name: getattr(options, name) for name in ("pages", "made", "rounds", "concurrency")}
+        print(json.dumps({"bench": "crawl", **compared(runs, summary, cap=cap), **settings, "crawlers": summary}))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ the whole site, and the update.
 
 import argparse
 import json
+import re
 import sys
 import tempfile
 import time
@@ -27,6 +28,8 @@ from bench.whole_house import whole_house
 BAR_S = 300.0
 _LOOKS_EVERY_S = 0.25
 _LETTERS = "bcdfghklmnprstvz"
+# As Markdown has it.
+_LINK = re.compile(r"\[[^\]]*\]\([^)]*\)")
 
 
 def measure(docs: Path, *, pages: int, every_s: int, changes: int, gap_s: float) -> dict[str, Any]:
@@ -67,8 +70,13 @@ def _first(client: httpx.Client, crawl: dict[str, Any]) -> list[str]:
     _ended(client, update)
     lines = client.get(f"/api/jobs/{done['id']}/artifacts/pages.jsonl").text.splitlines()
     pages = [json.loads(line) for line in lines]
-    # An index is a list of links: a sentence above it is none of its main text.
-    return [page["url"] for page in pages if page["page_type"] == "documentation" and "index" not in page["url"]]
+    return [page["url"] for page in pages if page["page_type"] == "documentation" and _is_prose(page)]
+
+
+def _is_prose(page: dict[str, Any]) -> bool:
+    """Tell whether it is no list of links, such as an index: a sentence above one is none of its main text."""
+    words = _LINK.sub("", page["text"])
+    return "index" not in page["url"] and len(words) > len(page["text"]) / 2
 
 
 def _changed(client: httpx.Client, site: ServedSite, urls: list[str], *, changes: int, gap_s: float) -> list[float]:

@@ -3,6 +3,7 @@
 import os
 import random
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ _FAMILIES = ("tests.chaos.family", "tests.faulty")
 _START_LIMIT_S = 90.0
 # What a dispatcher logs once it is the one that acts.
 _LEADS = "dispatcher_leads"
+# Alembic has one context for all threads of a process, and two rows may be played at a time.
+_PREPARING = threading.Lock()
 
 
 @dataclass(slots=True)
@@ -243,8 +246,9 @@ def open_house(
         url = env.get("SWITCHYARD_LEDGER_URL") or f"sqlite:///{trial.folder / 'var' / 'ledger.db'}"
         (trial.folder / "var").mkdir(exist_ok=True)
         ledger = Ledger(url)
-        ledger.prepare()
         stack.callback(ledger.close)
+        with _PREPARING:
+            ledger.prepare()
         house = House(trial, env, redis, sink, ledger, Watch(ledger), proxy, postgresql)
         stack.callback(house.close)
         house.watch.start()

@@ -10,7 +10,7 @@ from tests.integration.house import House
 @pytest.fixture(scope="module")
 def house_settings() -> dict[str, str]:
     """A grace time that a test can wait for."""
-    return {"drain_grace_s": "4"}
+    return {"drain_grace_s": "2"}
 
 
 @pytest.fixture(scope="module")
@@ -32,50 +32,43 @@ def test_running_job_finishes_within_the_grace_time(house: House) -> None:
     house.await_row(worker, WorkerState.STOPPED)
 
 
-@pytest.mark.parametrize("act", ["sleep", "stubborn", "hang"])
-def test_job_beyond_the_grace_time_is_handed_back_uncounted(house: House, act: str) -> None:
-    """A longer job is queued again with its attempt given back, its child killed, and the worker exits 0."""
-    worker = house.start_worker("-Q", "analytics")
-    job = house.submit(act, seconds=1000, max_attempts=1)
-    started = house.await_start(job)
+def test_jobs_beyond_the_grace_time_are_handed_back_uncounted(house: House) -> None:
+    """Longer jobs are queued again with their attempts given back, their children killed, and the worker exits 0."""
+    worker = house.start_worker("-Q", "analytics", "-c", "3")
+    jobs = {act: house.submit(act, seconds=1000, max_attempts=1) for act in ("sleep", "stubborn", "hang")}
+    children = {act: house.await_start(job).child_pid for act, job in jobs.items()}
 
     worker.kill("SIGTERM")
 
     assert 0 == worker.container.wait()
     house.await_row(worker, WorkerState.STOPPED)
-    assert (JobState.QUEUED, 0, "drained") == (house.job(job).state, house.job(job).attempt, house.job(job).cause)
-    assert ["drained"] == [row.outcome for row in house.attempts(job)]
-    assert [] == house.marked(started.child_pid)
-    assert [] == list((house.folder / "var" / "work").glob(f"{job.id}-*"))
-    house.cancel(job)
+    for act, job in jobs.items():
+        back = house.job(job)
+        assert (act, JobState.QUEUED, 0, "drained") == (act, back.state, back.attempt, back.cause)
+        assert (act, ["drained"]) == (act, [row.outcome for row in house.attempts(job)])
+        assert (act, []) == (act, house.marked(children[act]))
+        assert (act, []) == (act, list((house.folder / "var" / "work").glob(f"{job.id}-*")))
+        house.cancel(job)
 
 
-def test_job_that_was_handed_back_runs_elsewhere(house: House) -> None:
-    """What a stopped worker gave back is run by the next one, as the same attempt under a new fence."""
-    first = house.start_worker("-Q", "analytics", settings={"drain_grace_s": "0"})
+def test_worker_without_grace_hands_back_what_runs_and_cancels_what_is_to_be_cancelled(house: House) -> None:
+    """What it gives back the next one runs, as the same attempt under a new fence; what was cancelled ends so."""
+    settings = {"cancel_grace_s": "60", "drain_grace_s": "0"}
+    first = house.start_worker("-Q", "analytics", "-c", "2", settings=settings)
     job = house.submit("sleep", seconds=3, max_attempts=1)
+    cancelled = house.submit("stubborn", seconds=1000)
     house.await_start(job)
+    house.await_start(cancelled)
+    house.cancel(cancelled)
     first.kill("SIGTERM")
     assert 0 == first.container.wait()
+    assert JobState.CANCELLED == house.await_end(cancelled).state
 
     second = house.start_worker("-Q", "analytics")
 
     ended = house.await_end(job)
     assert (JobState.SUCCEEDED, {"attempt": 1, "fence": 2}) == (ended.state, ended.result)
     second.teardown()
-
-
-def test_cancelled_job_of_a_draining_worker_is_cancelled(house: House) -> None:
-    """A job that was to be cancelled is not handed back."""
-    worker = house.start_worker("-Q", "analytics", settings={"cancel_grace_s": "60", "drain_grace_s": "0"})
-    job = house.submit("stubborn", seconds=1000)
-    house.await_start(job)
-    house.cancel(job)
-
-    worker.kill("SIGTERM")
-
-    assert 0 == worker.container.wait()
-    assert JobState.CANCELLED == house.await_end(job).state
 
 
 def test_drain_does_not_wait_for_work_that_was_taken_away(house: House) -> None:

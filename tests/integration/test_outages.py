@@ -78,31 +78,23 @@ def _locked(house: House, *, for_s: float) -> Iterator[None]:
     connection.close()
 
 
-def test_finished_work_is_written_when_the_ledger_is_back(house: House) -> None:
-    """A job that ends while the ledger cannot be written keeps its result until it can, and is not run again."""
-    job = house.submit("sleep", seconds=1)
-    house.await_start(job)
-
-    with _locked(house, for_s=9):
-        pass
-
-    ended = house.await_end(job)
-    assert (JobState.SUCCEEDED, [(1, 1)]) == (ended.state, house.effects(job))
-
-
-def test_child_killed_while_the_ledger_is_away_is_noticed(house: House) -> None:
-    """A dead child whose report the ledger could not take is settled later, by the worker's beat."""
-    job = house.submit("stubborn", seconds=1000, until_attempt=1)
-    house.await_start(job)
-    (child,) = [child for child in house.worker.children() if child.pid == house.child_of(job)]
+def test_what_happened_while_the_ledger_was_away_is_written_when_it_is_back(house: House) -> None:
+    """A job that ended keeps its result and is not run again; a dead child whose report was not taken is noticed."""
+    finished = house.submit("sleep", seconds=1)
+    killed = house.submit("stubborn", seconds=1000, until_attempt=1)
+    house.await_start(finished)
+    house.await_start(killed)
+    (child,) = [child for child in house.worker.children() if child.pid == house.child_of(killed)]
 
     with _locked(house, for_s=9):
         child.kill()
 
-    ended = house.await_end(job)
+    ended = house.await_end(finished)
+    assert (JobState.SUCCEEDED, [(1, 1)]) == (ended.state, house.effects(finished))
+    ended = house.await_end(killed)
     assert (JobState.SUCCEEDED, ["worker_lost", "completed"]) == (
         ended.state,
-        [row.cause for row in house.attempts(job)],
+        [row.cause for row in house.attempts(killed)],
     )
 
 
@@ -110,3 +102,9 @@ def test_child_killed_while_the_ledger_is_away_is_noticed(house: House) -> None:
 def house_settings() -> dict[str, str]:
     """A lease that outlasts the ledger's absence: nobody is to be taken for gone."""
     return {"lease_s": "30"}
+
+
+@pytest.fixture(scope="module")
+def worker_options() -> tuple[str, ...]:
+    """Room for two jobs at a time, however many processors there are."""
+    return ("-Q", "analytics", "-c", "2")

@@ -124,12 +124,18 @@ def _base_of(tree: lxml.html.HtmlElement, url: str) -> str:
 def _links(tree: lxml.html.HtmlElement, base: str) -> dict[str, bool]:
     """Return the links in order, and whether any element that leads there lets robots follow it."""
     found: dict[str, bool] = {}
+    spelled: dict[str, str | None] = {}
     for element in tree.xpath("//a[@href] | //area[@href]"):
         if len(found) >= MAX_LINKS:
             break
         href = element.get("href")
-        # A fragment alone leads nowhere else; many pages have hundreds of them.
-        if not href.startswith("#") and (url := canonical(href, base=base)):
+        # A fragment alone leads nowhere else; many pages have hundreds of them, and as many to parts of one other page.
+        if href.startswith("#"):
+            continue
+        address = href.partition("#")[0]
+        if address not in spelled:
+            spelled[address] = canonical(address, base=base)
+        if url := spelled[address]:
             found[url] = found.get(url, False) or "nofollow" not in element.get("rel", "").lower().split()
     return found
 

@@ -19,9 +19,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     keep_together(items, __file__, timeout_s=180)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def open_shop() -> Iterator[Shop]:
-    """The module's shop."""
+    """The shop of all modules."""
     shop = Shop()
     yield shop
     shop.close()
@@ -36,15 +36,15 @@ def shop(open_shop: Shop) -> Shop:
     return open_shop
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def policy(open_shop: Shop) -> EgressPolicy:
     """Allows the shop and nothing else of this machine."""
     return EgressPolicy(allow=frozenset({open_shop.endpoint, open_shop.socket_endpoint}), connect_timeout_s=5)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser(policy: EgressPolicy) -> Iterator[WarmBrowser]:
-    """The module's browser."""
+    """The browser of all modules."""
     warm = WarmBrowser(BrowserOptions(policy=policy))
     yield warm
     warm.close()

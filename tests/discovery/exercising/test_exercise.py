@@ -41,8 +41,13 @@ class PatientWatch(Watch):
 
 @pytest.fixture(autouse=True)
 def _patient_hands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exercise_module, "_CLICK_LIMIT_MS", 5000)
-    monkeypatch.setattr(exercise_module, "_FRAME_LIMIT_S", 10.0)
+    make_patient(monkeypatch)
+
+
+def make_patient(patch: pytest.MonkeyPatch) -> None:
+    """Give each act the time that it takes on a slow machine."""
+    patch.setattr(exercise_module, "_CLICK_LIMIT_MS", 5000)
+    patch.setattr(exercise_module, "_FRAME_LIMIT_S", 10.0)
 
 
 def tried(
@@ -74,9 +79,19 @@ def tried(
     return browser.run(work, timeout_s=120)
 
 
-def test_requests_are_seen_with_what_was_done_before_them(browser: WarmBrowser, shop: Shop) -> None:
+@pytest.fixture(scope="module")
+def seen_anew(browser: WarmBrowser, open_shop: Shop) -> tuple[Tried, list[str]]:
+    """The shop's page, tried and opened anew, and what the shop was asked for meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        make_patient(patch)
+        open_shop.asked.clear()
+        seen = tried(browser, open_shop.url(), after_s=0.5)
+        return seen, [asked.path for asked in open_shop.asked]
+
+
+def test_requests_are_seen_with_what_was_done_before_them(seen_anew: tuple[Tried, list[str]]) -> None:
     """Loading, typing, more, an order and a tab each show the shop's API; what it may not show is left out."""
-    seen = tried(browser, shop.url())
+    seen, _ = seen_anew
     assert (
         "typed 'blue' into 'Search products'",
         "typed 'kettle' into 'Search products'",
@@ -97,16 +112,19 @@ def test_requests_are_seen_with_what_was_done_before_them(browser: WarmBrowser, 
     }
 
 
-def test_the_page_is_opened_anew(browser: WarmBrowser, shop: Shop) -> None:
+def test_the_page_is_opened_anew(seen_anew: tuple[Tried, list[str]], shop: Shop) -> None:
     """Its address and its fields are as they were; what its new start asks for is no evidence."""
-    seen = tried(browser, shop.url(), after_s=0.5)
+    seen, asked = seen_anew
     assert (shop.url(), "") == (seen.url, seen.field)
     assert 1 == sum(exchange.trigger == "load" for exchange in seen.exchanges)
-    assert 2 == sum(asked.path.startswith("/api/v1/products?q=&page=1&sort=name") for asked in shop.asked)
+    assert 2 == sum(path.startswith("/api/v1/products?q=&page=1&sort=name") for path in asked)
 
 
-def test_the_same_page_is_tried_the_same_way(browser: WarmBrowser, shop: Shop) -> None:
-    first, second = (tried(browser, shop.url(), reopen=False) for _ in range(2))
+def test_the_same_page_is_tried_the_same_way(
+    seen_anew: tuple[Tried, list[str]], browser: WarmBrowser, shop: Shop
+) -> None:
+    """Whether it is opened anew afterwards or not."""
+    first, second = seen_anew[0], tried(browser, shop.url(), reopen=False)
     assert first.acts == second.acts
     assert [(e.method, e.url, e.trigger) for e in first.exchanges] == [
         (e.method, e.url, e.trigger) for e in second.exchanges
@@ -169,14 +187,15 @@ def test_a_list_to_pick_from_is_opened_and_searched(browser: WarmBrowser, shop: 
 
 
 def test_time_acts_and_bodies_are_bounded(browser: WarmBrowser, shop: Shop) -> None:
-    assert () == tried(browser, shop.url(), budget_s=0.0).acts
-    assert 2 == len(tried(browser, shop.url(), max_acts=2).acts)
-    few = tried(browser, shop.url(), limits=WatchLimits(max_exchanges=2, max_response_bytes=50), max_acts=3)
+    assert () == tried(browser, shop.url(), budget_s=0.0, reopen=False).acts
+    limits = WatchLimits(max_exchanges=2, max_response_bytes=50)
+    few = tried(browser, shop.url(), limits=limits, max_acts=2, reopen=False)
+    assert 2 == len(few.acts)
     assert [("", 200), ("", 200)] == [(exchange.response_text, exchange.status) for exchange in few.exchanges]
 
 
 def test_given_words_are_typed(browser: WarmBrowser, shop: Shop) -> None:
-    seen = tried(browser, shop.url(), words=["teapot"], max_acts=1)
+    seen = tried(browser, shop.url(), words=["teapot"], max_acts=1, reopen=False)
     assert ["teapot"] == [exchange.typed for exchange in seen.exchanges if exchange.typed]
 
 

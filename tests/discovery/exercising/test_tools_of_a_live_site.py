@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx
+import pytest
 
 from tasks.core.browser import WarmBrowser
 from tasks.discovery.engine.site import Document, Site, Snapshot
@@ -10,6 +11,12 @@ from tasks.discovery.engine.sources import graphql, xhr
 from tasks.discovery.tool import Effect, RequestCall, Tool
 from tests.discovery.exercising.shop import Shop
 from tests.discovery.exercising.test_exercise import tried
+
+
+@pytest.fixture(scope="module")
+def queries(browser: WarmBrowser, open_shop: Shop) -> Site:
+    """The page that asks by GraphQL, as it was seen once."""
+    return site_of(browser, open_shop, "/queries")
 
 
 def site_of(browser: WarmBrowser, shop: Shop, path: str = "/") -> Site:
@@ -46,8 +53,8 @@ def test_the_shops_api_becomes_tools(browser: WarmBrowser, shop: Shop) -> None:
     assert "needs a session: x-csrf-token" in search.evidence
 
 
-def test_the_shops_graphql_becomes_tools(browser: WarmBrowser, shop: Shop) -> None:
-    tools = {tool.name: tool for tool in graphql.find_tools(site_of(browser, shop, "/queries"))}
+def test_the_shops_graphql_becomes_tools(queries: Site, shop: Shop) -> None:
+    tools = {tool.name: tool for tool in graphql.find_tools(queries)}
     assert {"search_products", "get_product", "add_review", "delete_product"} == tools.keys()
     search = tools["search_products"]
     assert ("search", shop.url("/graphql")) == (search.purpose, call_of(search).url)
@@ -57,9 +64,9 @@ def test_the_shops_graphql_becomes_tools(browser: WarmBrowser, shop: Shop) -> No
     assert ["red kettle", "blue kettle"] == [item["name"] for item in answer["data"]["products"]][:2]
 
 
-def test_operations_seen_do_where_introspection_is_refused(browser: WarmBrowser, shop: Shop) -> None:
+def test_operations_seen_do_where_introspection_is_refused(queries: Site, shop: Shop) -> None:
     shop.is_introspectable = False
-    [tool] = graphql.find_tools(site_of(browser, shop, "/queries"))
+    [tool] = graphql.find_tools(queries)
     assert ("find", "search", Effect.READ) == (tool.name, tool.purpose, tool.effect)
     assert {"search", "first"} == tool.input_schema["properties"].keys()
     assert tool.output_schema is not None

@@ -9,9 +9,10 @@ import pytest
 from tasks.discovery.engine.html_page import read_page
 from tasks.discovery.engine.page import Control
 from tasks.discovery.engine.running import Runner
-from tasks.discovery.engine.running.equality import compare_with_browser
+from tasks.discovery.engine.running.equality import Equality, compare_together
 from tasks.discovery.engine.running.multipart_parts import parts
 from tasks.discovery.engine.schema import fillable
+from tasks.discovery.tool import Tool
 from tests.discovery.running.echo import EchoServer, Received
 from tests.discovery.running.forms import tool_of
 from tests.fakes import FakeJob
@@ -188,10 +189,8 @@ def _comparable(each: Received) -> tuple[object, ...]:
 def test_plain_request_is_the_browser_s(
     echo: EchoServer, browser_job: FakeJob, name: str, form: str, arguments: dict[str, Any], more: dict[str, Any]
 ) -> None:
-    """What the server gets from the browser and from the plain request is the same; the comparison says so unsent."""
-    charset = more.get("charset", "UTF-8")
-    url = echo.page("/form", f"<!doctype html>{form}", charset=charset, codec=more.get("codec"))
-    tool = tool_of(form, url=url, charset=charset, press=more.get("press"))
+    """What the server gets from the browser and from the plain request is the same."""
+    tool = served(echo, "/form", form, more)
     with Runner(browser_job, prefer="browser") as run:
         run(tool, arguments)
     from_browser = echo.sent()
@@ -200,9 +199,31 @@ def test_plain_request_is_the_browser_s(
     assert seen(from_browser) == seen(echo.sent())
     assert 1 == len(from_browser)
 
-    equality = compare_with_browser(browser_job, tool, arguments)
-    assert (True, "") == (equality.is_equal, equality.difference)
+
+def test_comparison_says_the_same_unsent(echo: EchoServer, browser_job: FakeJob) -> None:
+    """Of all these forms, several in one visit."""
+    forms = [
+        (served(echo, f"/form/{number}", form, more), arguments)
+        for number, (_, form, arguments, more) in enumerate(FORMS)
+    ]
+    assert_equal(browser_job, forms, names=[name for name, *_ in FORMS])
     assert [] == echo.sent()
+
+
+def served(echo: EchoServer, path: str, form: str, more: dict[str, Any]) -> Tool:
+    """Serve a page with the form, and return the form's tool."""
+    charset = more.get("charset", "UTF-8")
+    url = echo.page(path, f"<!doctype html>{form}", charset=charset, codec=more.get("codec"))
+    return tool_of(form, url=url, charset=charset, press=more.get("press"))
+
+
+def assert_equal(job: FakeJob, forms: list[tuple[Tool, dict[str, Any]]], *, names: list[str]) -> None:
+    """Compare all with the browser's own submissions; what differs is told by name."""
+    found = [
+        (name, (one.is_equal, one.difference) if isinstance(one, Equality) else repr(one))
+        for name, one in zip(names, compare_together(job, forms), strict=True)
+    ]
+    assert [(name, (True, "")) for name in names] == found
 
 
 TEXTS = ["", "a", "a b", "ü&=", "\"'<>", "a+b%20", "日本", "😀", "x\\y", "€", "~*-._", "#?/", "\t t"]
@@ -256,11 +277,13 @@ def _value(chance: random.Random, controls: tuple[Control, ...]) -> Any:
             return chance.choice(TEXTS)
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_generated_forms_are_sent_as_the_browser_sends_them(echo: EchoServer, browser_job: FakeJob, seed: int) -> None:
-    """Sixty forms drawn by chance, each compared with the browser's own submission."""
-    form, arguments, (charset, codec) = generated(random.Random(seed))
-    url = echo.page("/form", f"<!doctype html>{form}", charset=charset, codec=codec)
-    equality = compare_with_browser(browser_job, tool_of(form, url=url, charset=charset), arguments)
-    assert (True, "") == (equality.is_equal, equality.difference), (form, arguments)
+@pytest.mark.parametrize("first", range(0, 60, 12))
+def test_generated_forms_are_sent_as_the_browser_sends_them(echo: EchoServer, browser_job: FakeJob, first: int) -> None:
+    """Sixty forms drawn by chance, each compared with the browser's own submission, several in one visit."""
+    drawn = [generated(random.Random(seed)) for seed in range(first, first + 12)]
+    forms = [
+        (served(echo, f"/form/{first + number}", form, {"charset": charset, "codec": codec}), arguments)
+        for number, (form, arguments, (charset, codec)) in enumerate(drawn)
+    ]
+    assert_equal(browser_job, forms, names=[f"{first + number}: {each}" for number, each in enumerate(drawn)])
     assert [] == echo.sent()
