@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import isotonic_regression, minimize
 
 from bench.discovery_judged import is_right
 from bench.discovery_targets import Found
@@ -44,6 +44,8 @@ SHRINKING = 1 / math.sqrt(1 + math.pi * SITE_SPREAD**2 / 8)
 _BINS = 5
 # Of how good the confidences are on sites drawn anew from those that there are.
 _RESAMPLES, _INTERVAL = 2000, (0.05, 0.95)
+# No probability is said to be surer than this: what was never seen has no score otherwise.
+_LEAST_SAID = 1e-4
 _PAGES = "labelled pages"
 
 
@@ -161,22 +163,64 @@ def judge(rows: Sequence[Row], answers: Sequence[float]) -> Mapping[str, Any]:
 
     ``skill_90`` is the interval that holds the skill in nine of ten draws of as many sites, with replacement. The base
     rate is that of the very rows, which nobody knows beforehand; ``skill_beforehand`` is against that of other sites.
+    ``log_score`` is the mean of minus the logarithm of what was said of what was so, ``log_skill`` its skill. ``told``
+    is how often, of a right and a wrong row of one site, the right one was said to be the likelier (a tie is half):
+    what confidence can do where nearly all are right. A half is chance. ``skill_of_order`` is the skill of the
+    same order if each had been told the share that turned out right: no other scale of these confidences has more.
     """
     if not rows:
-        return {"rows": 0, "brier": None, "skill": None, "skill_90": None, "skill_beforehand": None, "bins": []}
+        names = ("brier", "skill", "skill_90", "skill_beforehand", "skill_of_order", "log_score", "log_skill", "told")
+        return {"rows": 0, "wrong": 0, **dict.fromkeys((*names, "told_90")), "bins": []}
     said, was = np.array(answers), np.array([float(row.is_right) for row in rows])
     brier, constant = float(np.mean((said - was) ** 2)), float(np.mean((was.mean() - was) ** 2))
     order = np.array_split(np.argsort(said, kind="stable"), min(_BINS, len(rows)))
     bins = [(round(float(said[one].mean()), 3), round(float(was[one].mean()), 3), len(one)) for one in order]
     return {
         "rows": len(rows),
+        "wrong": int(len(rows) - was.sum()),
         "base_rate": round(float(was.mean()), 4),
         "brier": round(brier, 4),
         "skill": round(1 - brier / constant, 4) if constant else None,
         "skill_90": _interval([row.group for row in rows], said, was),
         "skill_beforehand": _beforehand([row.group for row in rows], was, brier),
+        "skill_of_order": round(1 - _error_of_order(said, was) / constant, 4) if constant else None,
+        **_log_scores(said, was),
+        **_told([row.group for row in rows], said, was),
         "bins": bins,
     }
+
+
+def _error_of_order(said: NDArray[np.float64], was: NDArray[np.float64]) -> float:
+    ordered = was[np.argsort(said, kind="stable")]
+    return float(np.mean((isotonic_regression(ordered).x - ordered) ** 2))
+
+
+def _log_scores(said: NDArray[np.float64], was: NDArray[np.float64]) -> dict[str, float | None]:
+    rate = np.full_like(was, was.mean())
+    score, constant = _log_score(said, was), _log_score(rate, was)
+    return {"log_score": round(score, 4), "log_skill": round(1 - score / constant, 4) if 0 < rate[0] < 1 else None}
+
+
+def _log_score(said: NDArray[np.float64], was: NDArray[np.float64]) -> float:
+    held = np.clip(said, _LEAST_SAID, 1 - _LEAST_SAID)
+    return float(-np.mean(was * np.log(held) + (1 - was) * np.log(1 - held)))
+
+
+def _told(groups: Sequence[str], said: NDArray[np.float64], was: NDArray[np.float64]) -> dict[str, Any]:
+    """Return how often a right row was told from a wrong one of its site, and the interval over sites drawn anew."""
+    of, pairs = np.array(groups), []
+    for site in dict.fromkeys(groups):
+        right, wrong = said[(of == site) & (was == 1)], said[(of == site) & (was == 0)]
+        if len(right) and len(wrong):
+            higher = right[:, None] - wrong[None, :]
+            pairs.append((float(np.sum(higher > 0) + np.sum(higher == 0) / 2), higher.size))
+    if not pairs:
+        return {"told": None, "told_90": None}
+    counts = np.array(pairs)
+    drawn = np.random.default_rng(0).integers(len(counts), size=(_RESAMPLES, len(counts)))
+    told, number = counts[drawn].sum(axis=1).T
+    interval = [round(float(one), 4) for one in np.quantile(told / number, _INTERVAL)]
+    return {"told": round(float(counts[:, 0].sum() / counts[:, 1].sum()), 4), "told_90": interval}
 
 
 def _beforehand(groups: Sequence[str], was: NDArray[np.float64], brier: float) -> float | None:

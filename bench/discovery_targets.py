@@ -24,7 +24,7 @@ from tests.acceptance.targets.starting import started
 from tests.acceptance.targets.target import Target
 from tests.acceptance.targets.wanted import Wanted, matches, wanted
 
-MAX_PAGES = 80
+MAX_PAGES = 100
 MAX_PAGES_OF_A_STRANGER = 30
 MAX_TOOLS = 100
 MAX_DEPTH = 3

@@ -43,6 +43,14 @@ def test_what_is_promised_and_not_shown_counts_as_failed() -> None:
     assert "answers_follow" not in features(TOOL)
 
 
+def test_a_list_that_lists_nothing_is_another_matter_than_a_search_that_finds_nothing() -> None:
+    """It takes no word that may be the wrong one."""
+    empty = TOOL.model_copy(update={"checks": (Check(name=CheckName.SHOWS_ITEMS, passed=False),)})
+    assert {"shows": -1.0} == {name: value for name, value in features(empty).items() if name in ("shows", "lists")}
+    plain = features(empty.model_copy(update={"source": Source.LIST, "purpose": "list"}))
+    assert {"lists": -1.0} == {name: value for name, value in plain.items() if name in ("shows", "lists")}
+
+
 def test_what_reads_and_could_not_be_tried_is_untried() -> None:
     """What writes is not tried without leave, and what nobody looked at is not either."""
     refused = (Check(name=CheckName.INVALID_IS_REFUSED, passed=True),)

@@ -72,6 +72,30 @@ def test_a_base_rate_that_was_known_beforehand_is_that_of_other_sites() -> None:
     assert judge(seen[:2], [0.9, 0.9])["skill_beforehand"] is None
 
 
+def test_right_ones_are_told_from_wrong_ones_of_their_site() -> None:
+    """Whatever is said of other sites; by hand: of three pairs one is told, one is not, one is a tie."""
+    seen = [Row(tool(), is_right=right, group="a", kind="targets") for right in (True, True, True, False)]
+    seen += [Row(tool(), is_right=True, group="b", kind="targets")]
+    judged = judge(seen, [0.9, 0.6, 0.7, 0.7, 0.1])
+    assert (0.5, [0.5, 0.5], 1) == (judged["told"], judged["told_90"], judged["wrong"])
+    assert judge(seen[:3], [0.9, 0.6, 0.7])["told"] is None
+
+
+def test_the_skill_of_an_order_is_what_no_scale_can_exceed() -> None:
+    """A wrong one that is said to be the least likely leaves nothing to explain, however it was said."""
+    seen = [Row(tool(), is_right=right, group="a", kind="targets") for right in (True, True, True, False)]
+    judged = judge(seen, [0.4, 0.5, 0.6, 0.3])
+    assert 1.0 == judged["skill_of_order"] > judged["skill"]
+    assert 0.0 == judge(seen, [0.4, 0.5, 0.6, 0.7])["skill_of_order"]
+
+
+def test_the_log_score_of_the_base_rate_has_no_skill() -> None:
+    """And what was sure, and wrong, costs, but not without end."""
+    seen = [Row(tool(), is_right=right, group="a", kind="targets") for right in (True, True, True, False)]
+    assert 0.0 == judge(seen, [0.75] * 4)["log_skill"]
+    assert -5 < judge(seen, [1.0] * 4)["log_skill"] < -1
+
+
 def test_without_a_site_beliefs_are_all_there_is() -> None:
     """Drawn in by how far sites differ."""
     assert 0 < SHRINKING < 1

@@ -4,7 +4,7 @@ import pytest
 
 from tasks.discovery.engine.goal_match import GoalMatch
 from tasks.discovery.engine.ranking import LEAST_MATCH, rank
-from tasks.discovery.tool import RequestCall, Source, Tool
+from tasks.discovery.tool import FormCall, RequestCall, Source, Tool
 
 
 def tool(name: str, purpose: str, path: str, *inputs: str, title: str = "", source: Source = Source.FORM) -> Tool:
@@ -77,3 +77,17 @@ def test_what_only_shows_a_page_comes_after_what_does_something() -> None:
     unsure = TOOLS[1].model_copy(update={"prior": 0.5})
     names = [one.tool.name for one in rank([page, found, unsure], GoalMatch(""))]
     assert ["find_offers", "subscribe_newsletter", "list_offers"] == names
+
+
+def test_the_page_of_a_form_comes_after_the_form() -> None:
+    """Whoever has the form needs no tool that shows it; other pages of many things keep their place."""
+    url = "http://shop.test/books/{id}/change/"
+    change = tool("change_book", "other", "/").model_copy(
+        update={"call": FormCall(page_url=f"{url}?next=/", url=url, method="POST"), "prior": 0.6}
+    )
+    pages = [
+        tool("open_book_change", "open", "/books/{book}/change/", "book", source=Source.ITEM),
+        tool("open_book", "open", "/books/{id}/", "id", source=Source.ITEM),
+    ]
+    ranked = rank([*pages, change], GoalMatch(""))
+    assert ["open_book", "change_book", "open_book_change"] == [one.tool.name for one in ranked]

@@ -1,5 +1,7 @@
 """Which links of a site are followed, and in which order."""
 
+from dataclasses import replace
+
 import pytest
 
 from tasks.discovery.engine.html_page import read_page
@@ -36,6 +38,15 @@ def test_each_page_is_taken_once_in_order() -> None:
     """However it is spelt, and never the page itself."""
     found, _ = links("<a href=/a>A</a><a href=/b>B</a><a href='/a#x'>A</a><a href=/>Home</a><a href='./b?'>B</a>")
     assert ["/a", "/b"] == taken(found)
+
+
+def test_links_that_scripts_keep_back_are_followed_like_others() -> None:
+    """After those in sight, and not where they do something."""
+    page = read_page("<a href=/a>A</a>", url=f"{ORIGIN}/")
+    kept_back = read_page("<a href=/a/copy>Copy</a><a href=/logout>Bye</a>", url=f"{ORIGIN}/").links
+    found, _ = links("")
+    found.add(replace(page, kept_back=kept_back), depth=0)
+    assert ["/a", "/a/copy"] == taken(found)
 
 
 def test_other_sites_files_and_unsafe_links_are_left_out() -> None:

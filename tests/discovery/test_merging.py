@@ -30,7 +30,8 @@ def form(path: str, *names: str, method: str = "GET", hidden: tuple[tuple[str, s
 
 def tool(call: Any, source: Source, **more: Any) -> Tool:
     facts: dict[str, Any] = {"name": "search", "site": SITE, "found_on": f"{SITE}/", "prior": 0.8} | more
-    return Tool(source=source, call=call, input_schema={"type": "object"}, **facts)
+    schema = {"type": "object"} | ({"required": facts.pop("required")} if "required" in facts else {})
+    return Tool(source=source, call=call, input_schema=schema, **facts)
 
 
 def test_the_surer_source_wins_and_keeps_the_others_evidence() -> None:
@@ -56,6 +57,13 @@ def test_other_methods_paths_and_inputs_are_other_tools() -> None:
         request("/items", "sort", source=Source.SORT),
     ]
     assert len(found) == len(merge(found))
+
+
+def test_the_pages_of_a_search_are_not_lost_in_the_search() -> None:
+    """A form that takes no page cannot give the second one; one that does is the same tool."""
+    pages = request("/items", "q", "page", source=Source.PAGINATION, required=["page"])
+    assert 2 == len(merge([form("/items", "q"), pages]))
+    assert 1 == len(merge([form("/items", "q", "page"), pages]))
 
 
 def test_what_is_always_sent_tells_tools_apart() -> None:

@@ -39,6 +39,8 @@ class Shop:
 
     takes_s: Callable[[str], float] = lambda _: 0.0
     hangs: frozenset[str] = frozenset()
+    more: str = ""
+    missing: frozenset[str] = frozenset()
     under_way: int = 0
     most: int = 0
     looked: list[str] = field(default_factory=list)
@@ -58,8 +60,8 @@ class Shop:
             self.under_way -= 1
         if path in self.hangs:
             raise PageHangs("it hangs")
-        html = "".join(f"<a href={link}>{link}</a>" for link in LINKS.get(path, ()))
-        return SimpleNamespace(status=200), Snapshot(read_page(html, url=url), html)
+        html = "".join(f"<a href={link}>{link}</a>" for link in LINKS.get(path, ())) + self.more
+        return SimpleNamespace(status=404 if path in self.missing else 200), Snapshot(read_page(html, url=url), html)
 
 
 class NoBrowser:
@@ -82,13 +84,14 @@ def walked(
         job = FakeJob(tmp_path, egress, browser=NoBrowser())
         job.resume.state = state
         may_spend = changes.pop("may_spend", lambda _: True)
+        notes = changes.pop("notes", None) or Notes()
         options = DiscoveryOptions(respect_robots=False, **changes.pop("options", {}))
         walk = Walk(
             SiteRequest(**{"url": f"{ORIGIN}/", "max_pages": 50, "options": options, **changes}),
             job,
             look=shop.look,
             fetch=lambda *_, **__: None,  # type: ignore[arg-type]  # nothing is fetched
-            notes=Notes(),
+            notes=notes,
             serves=lambda _: 0.0,
             may_spend=may_spend,
         )
@@ -164,3 +167,29 @@ def test_what_is_looked_at_is_kept_before_it_is(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(FakeResume, "save", save)
     walked(Shop(lambda _: 0.001), tmp_path, max_pages=4)
     assert [["/tea", "/coffee", "/help"], []] == kept
+
+
+SEARCH = (
+    "<form role=search action=/search><input type=search name=q><button>Search</button></form>"
+    "<main><a href=/tea>Leaves of spring</a><a href=/coffee>Leaves of autumn</a></main>"
+)
+RESULTS = "/search?q=leaves"
+
+
+def test_what_a_search_shows_is_looked_at_like_a_page(tmp_path: Path) -> None:
+    """Once; not where a site may not be explored, nor beside pages that the caller names."""
+    assert 1 == paths(walked(Shop(more=SEARCH), tmp_path / "a")[0]).count(RESULTS)
+    quiet, _ = walked(Shop(more=SEARCH), tmp_path / "b", options={"explore": False})
+    assert ALL == paths(quiet)
+    named, _ = walked(Shop(more=SEARCH), tmp_path / "c", urls=[f"{ORIGIN}/help"])
+    assert ["/", "/help"] == paths(named)
+
+
+def test_a_search_that_leads_nowhere_costs_nothing(tmp_path: Path) -> None:
+    """The site was seen whole, and is not looked at again for it."""
+    notes = Notes()
+    found, _ = walked(Shop(more=SEARCH, missing=frozenset({RESULTS})), tmp_path, notes=notes)
+    assert ALL == paths(found)
+    assert ["gone"] == [one.reason for one in notes.told]
+    assert not notes.is_partial
+    assert found.is_exhausted

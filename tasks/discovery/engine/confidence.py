@@ -53,7 +53,10 @@ _PROMISES = {
 _MEASURED = frozenset({Source.FORM, Source.PAGINATION, Source.STEPS})
 _AGREES = "also found as "
 
-EVIDENCE = frozenset({"prior", "agrees", "words", *_CHECKS.values()})
+# Whether a list that takes no search, order or page lists anything. A search may well find nothing.
+_LISTS = "lists"
+
+EVIDENCE = frozenset({"prior", "agrees", "words", _LISTS, *_CHECKS.values()})
 """Features that can only speak for a tool where they are above 0, and only against it below."""
 
 
@@ -81,7 +84,8 @@ def features(tool: Tool) -> dict[str, float]:
         checks.setdefault(promised, False)
     for name, passed in checks.items():
         if name in _CHECKS:
-            found[_CHECKS[name]] = min(found.get(_CHECKS[name], 1.0), 1.0 if passed else -1.0)
+            says = _LISTS if name is CheckName.SHOWS_ITEMS and _only_lists(tool) else _CHECKS[name]
+            found[says] = min(found.get(says, 1.0), 1.0 if passed else -1.0)
     if tool.checks and tool.effect is Effect.READ and CheckName.RUNS not in checks:
         found["untried"] = 1.0
     if any(one.startswith(_AGREES) for one in tool.evidence):
@@ -89,6 +93,10 @@ def features(tool: Tool) -> dict[str, float]:
     if (said := _of_words(tool)) is not None:
         found["words"] = 1.0 if said else -1.0
     return found
+
+
+def _only_lists(tool: Tool) -> bool:
+    return tool.source is Source.LIST
 
 
 def _of_words(tool: Tool) -> bool | None:

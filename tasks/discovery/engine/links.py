@@ -25,12 +25,14 @@ class Candidate:
     Args:
         order: where the link was seen, counted over the whole site.
         serves: how well its words serve the goal.
+        is_extra: no link leads to it, so that nothing of the site is left out without it.
     """
 
     url: str
     depth: int
     order: int
     serves: float
+    is_extra: bool = False
 
 
 class Links:
@@ -66,7 +68,12 @@ class Links:
         """Whether a page that could have been looked at was too deep."""
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return sum(not one.is_extra for one in self._waiting)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left at all, not even what no link leads to."""
+        return not self._waiting
 
     def claim(self, url: str) -> bool:
         """Count a page as looked at; False where it was known before."""
@@ -78,7 +85,7 @@ class Links:
 
     def add(self, page: Page, *, depth: int) -> None:
         """Take the links of a page that was looked at."""
-        for link in page.links[:_MAX_LINKS_OF_A_PAGE]:
+        for link in (*page.links, *page.kept_back)[:_MAX_LINKS_OF_A_PAGE]:
             url = canonical(link.href, base=page.base_url or page.url)
             if url is None or url in self._known:
                 continue
@@ -94,8 +101,8 @@ class Links:
             serves = self._serves(f"{words_of(link)} {urlsplit(url).path}")
             self._waiting.append(Candidate(url, depth + 1, self._seen, serves))
 
-    def name(self, url: str) -> None:
-        """Take a page that the caller names."""
+    def name(self, url: str, *, depth: int = 1, is_extra: bool = False) -> None:
+        """Take a page that the caller names, or one that no link leads to (``is_extra``)."""
         address = canonical(url) or url
         if address in self._known:
             return
@@ -104,7 +111,7 @@ class Links:
             self._told(address, "other_site")
             return
         self._seen += 1
-        self._waiting.append(Candidate(address, 1, self._seen, 0.0))
+        self._waiting.append(Candidate(address, depth, self._seen, 0.0, is_extra))
 
     def take(self) -> Candidate | None:
         """Return the next page to look at."""

@@ -12,6 +12,7 @@ from tasks.core.browser import Visit
 from tasks.core.errors import Transient
 from tasks.discovery.engine.document_links import header_links
 from tasks.discovery.engine.exercise import exercise
+from tasks.discovery.engine.kept_back import links_kept_back
 from tasks.discovery.engine.links import kind_of
 from tasks.discovery.engine.site import Snapshot
 from tasks.discovery.engine.snapshot import take_snapshot
@@ -96,9 +97,13 @@ class Looking:
         response = await visit.open(page, errand.url, timeout_s=errand.timeout_s)
         with suppress(PlaywrightTimeoutError):
             await page.wait_for_load_state("load", timeout=_LOAD_LIMIT_S * 1000)
-        if await _has_scripts(page):
+        has_scripts = await _has_scripts(page)
+        if has_scripts:
             await watch.settle(first_s=_FIRST_REQUEST_S, most_s=_QUIET_LIMIT_S)
         snapshot = _with_header(await take_snapshot(page, status=response.status), response)
+        if has_scripts:
+            kept_back = await links_kept_back(response, snapshot.page)
+            snapshot = replace(snapshot, page=replace(snapshot.page, kept_back=kept_back))
         if errand.known is not None and response.status < 400:
             silent = set(errand.known)
             await exercise(page, watch, budget_s=_EXERCISE_S, silent=silent, reopen=False)

@@ -14,6 +14,8 @@ _MAX_EVIDENCE = 20
 _MAX_EXAMPLES = 5
 _PLACEHOLDER = re.compile(r"\{[^{}/]*\}|%7B[^/]*?%7D", re.IGNORECASE)
 _ORDER = {source: place for place, source in enumerate(Source)}
+# What links are found to do is one input of theirs.
+_OF_LINKS = frozenset({Source.PAGINATION, Source.SORT, Source.FILTER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,23 @@ def merge(tools: Iterable[Tool]) -> list[Tool]:
     for tool in ordered:
         endpoint = endpoint_of(tool)
         of_place = places.setdefault(endpoint.place, [])
-        twin = next((at for at in of_place if groups[at][0].is_same(endpoint)), None)
+        twin = next(
+            (at for at in of_place if groups[at][0].is_same(endpoint) and not _loses(tool, endpoint, groups[at][0])),
+            None,
+        )
         if twin is None:
             of_place.append(len(groups))
             groups.append((endpoint, [tool]))
         else:
             groups[twin][1].append(tool)
     return with_own_names([_joined(group) for _, group in groups])
+
+
+def _loses(tool: Tool, found: Endpoint, kept: Endpoint) -> bool:
+    """Whether what the tool is for would be lost: a search that takes no page does not give its second one."""
+    return tool.source in _OF_LINKS and not kept.names >= found.names.intersection(
+        tool.input_schema.get("required", ())
+    )
 
 
 def endpoint_of(tool: Tool) -> Endpoint:

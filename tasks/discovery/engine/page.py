@@ -180,7 +180,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page offers. ``head_links`` are the ``link`` elements with a target, and the links of its header."""
+    """What a page offers. ``head_links`` are the ``link`` elements with a target, and the links of its header.
+
+    ``kept_back`` are links that the site sent with the page and that its scripts have taken out until something opens
+    them: those of menus, mostly.
+    """
 
     url: str
     base_url: str
@@ -191,3 +195,4 @@ class Page:
     loose: tuple[Control, ...] = ()
     links: tuple[Link, ...] = ()
     head_links: tuple[Link, ...] = ()
+    kept_back: tuple[Link, ...] = ()

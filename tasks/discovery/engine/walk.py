@@ -19,6 +19,8 @@ from tasks.discovery.engine.fetching import SiteFetch
 from tasks.discovery.engine.links import Candidate, Links
 from tasks.discovery.engine.looking import AT_ONCE, PageHangs
 from tasks.discovery.engine.notes import Notes
+from tasks.discovery.engine.page import Page
+from tasks.discovery.engine.searching import Searches
 from tasks.discovery.engine.site import Snapshot
 from tasks.discovery.engine.trouble import PAGE_TROUBLE, told
 
@@ -109,6 +111,7 @@ class Walk:
             told=self._left_out,
             opens_deletions=request.options.open_deletions,
         )
+        self._searches = Searches() if request.options.explore and self._named is None else None
         self._robots = RobotsText()
         self._ends_at = time.monotonic() + WALK_LIMIT_S
         self._current = request.url
@@ -229,7 +232,9 @@ class Walk:
         except PageHangs:
             raise
         except PAGE_TROUBLE as exc:
-            self._notes.skip("page", candidate.url, reason="failed", message=told(exc))
+            # A search that leads nowhere is none of the site's pages.
+            reason = "gone" if candidate.is_extra else "failed"
+            self._notes.skip("page", candidate.url, reason=reason, message=told(exc))
             self._job.log(f"{candidate.url} could not be read: {told(exc)}", level="warning")
             return
         finally:
@@ -239,8 +244,8 @@ class Walk:
             self._notes.skip("page", candidate.url, reason="other_site", message=f"It leads to {url}.")
         elif (canonical(url) or url) != candidate.url and not self._links.claim(url):
             self._notes.skip("page", candidate.url, reason="duplicate", message=f"It leads to {url}.")
-        elif self._named is not None and seen.response.status in _GONE:
-            self.walked.gone.append(candidate.url)
+        elif (self._named is not None or candidate.is_extra) and seen.response.status in _GONE:
+            self.walked.gone += [] if candidate.is_extra else [candidate.url]
             self._notes.skip("page", candidate.url, reason="gone", message=f"It answered {seen.response.status}.")
         elif seen.response.status >= 400:
             self._notes.skip("page", candidate.url, reason="failed", message=f"It answered {seen.response.status}.")
@@ -286,9 +291,19 @@ class Walk:
         )
         if self._named is None:
             self._links.add(page, depth=depth)
+            self._ask_searches(page, depth=depth)
         done = len(self.walked.pages)
         total = min(self._most, done + len(self._links))
         await asyncio.to_thread(self._job.report, "pages", done, total, page.url)
+
+    def _ask_searches(self, page: Page, *, depth: int) -> None:
+        """Look at what the site's searches show, too: no link leads there."""
+        if self._searches is None:
+            return
+        self._searches.add(page)
+        if depth < self._request.max_depth:
+            for address in self._searches.addresses(is_end=not len(self._links)):
+                self._links.name(address, depth=depth + 1, is_extra=True)
 
     def _may_not_spend(self, extra_s: float) -> bool:
         self._is_spent = self._is_spent or not self._may_spend(extra_s)
@@ -300,7 +315,8 @@ class Walk:
     def _tell_rest(self) -> None:
         """Say why links were not followed that could have been."""
         if not len(self._links):
-            self.walked.is_exhausted = not self._links.is_cut
+            # A search that was not asked for want of pages leaves tools open, and no page of the site.
+            self.walked.is_exhausted = self._links.is_empty and not self._links.is_cut
             return
         reason, message = "max_pages", f"{len(self._links)} links were not followed."
         if len(self.walked.pages) < self._most:

@@ -3,6 +3,7 @@
 import pytest
 
 from tasks.core.browser import Visit, WarmBrowser
+from tasks.discovery.engine.looking import Looking
 from tasks.discovery.engine.page import Form, Method
 from tasks.discovery.engine.schema import input_schema
 from tasks.discovery.engine.site import Snapshot
@@ -45,6 +46,22 @@ def test_open_shadow_roots_are_read_where_they_are_shown(site: Site, snap: Snap)
     assert "Inner" == found.page.forms[0].controls[0].label
     assert "Outer" == found.page.loose[0].label
     assert ["slotted"] == names(found.page.forms[1])
+
+
+def test_links_of_a_menu_that_a_script_has_put_away_are_known(site: Site, browser: WarmBrowser) -> None:
+    """They are in the document as it was sent; those in sight are not told twice."""
+    url = site.page(
+        "/menu",
+        "<a href=/shown>Shown</a><div id=menu hidden><a href=/shown>Shown</a><a href=copy>Copy</a><a href=copy>Copy</a>"
+        "</div><script>document.getElementById('menu').remove()</script>",
+    )
+
+    async def work(visit: Visit) -> Snapshot:
+        return (await Looking(explores=False)(visit, url, 10))[1]
+
+    page = browser.run(work, timeout_s=60).page
+    assert [site.url("/shown")] == [link.href for link in page.links]
+    assert [(site.url("/copy"), "Copy")] == [(link.href, link.text) for link in page.kept_back]
 
 
 def test_frames_of_the_same_origin_are_read_and_no_others(site: Site, other_site: Site, snap: Snap) -> None:

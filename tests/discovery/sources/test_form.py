@@ -73,10 +73,28 @@ def test_a_search_form_is_a_tool_that_a_person_would_recognise() -> None:
             "<input type=number name=b></label><select name=c><option>x<option>y</select><button>Save</button></form>",
             "add_a_book",
         ),
+        ("<form action=/images/results/><input type=search name=q><button>Search</button></form>", "search_images"),
+        (
+            "<title>Add site: Site - Desk</title><form method=post action=/sites/new><h2>Site</h2><label>Host "
+            "<input name=a></label><input type=number name=b><button>Create</button></form>",
+            "add_site",
+        ),
+        (
+            "<title>New: Author - Desk</title><form method=post action=/authors/add/><h2>Name*</h2><label>Name "
+            "<input name=a></label><input type=number name=b><button>Save</button></form>",
+            "add_author",
+        ),
+        (
+            "<title>Add user: User - Desk</title><form method=post action=/out><button>Log out</button></form>"
+            "<form method=post action=/users><h2>User</h2><input name=username><input type=email name=email>"
+            "<input type=password name=p1><input type=password name=p2><button>Create</button></form>",
+            "add_user",
+        ),
     ],
 )
 def test_names_are_words_of_the_page(html: str, name: str) -> None:
-    assert name == only(html).name
+    """A heading that is only a field's is none of the form; nobody who is signed in registers."""
+    assert name in {tool.name for tool in find_tools(site_of(start=html))}
 
 
 def test_the_same_form_on_many_pages_is_one_tool() -> None:

@@ -92,6 +92,26 @@ def test_a_form_of_one_thing_is_a_tool_for_each() -> None:
     assert "default" not in found.input_schema["properties"]["title"]
 
 
+def test_a_form_of_one_thing_that_is_called_after_a_field_is_called_after_its_address() -> None:
+    """/books/edit/3 edits a book."""
+    links = "".join(f"<a href=/books/edit/{at}/>Emma {at}</a>" for at in range(1, 8))
+    fields = "<h2>Name*</h2><input name=title required><input type=number name=pages><button>Save</button>"
+    page = snapshot_of(f"<form method=post action=/books/edit/3/>{fields}</form>", path="/books/edit/3/")
+    site = site_of(books=f"<main>{links}</main>")
+    (found,) = form.find_tools(type(site)(ORIGIN, (*site.snapshots, page), site.fetch))
+    assert ("edit_book", "Edit book") == (found.name, found.title)
+    assert f"{ORIGIN}/books/edit/{{id}}/" == found.call.url  # type: ignore[union-attr]  # a form's call
+
+
+def test_a_function_beside_things_is_none_of_them() -> None:
+    """/pages/search is not one of /pages/3 and /pages/7, though it is spelt alike."""
+    links = "".join(f"<a href=/pages/{at}/>Emma {at}</a>" for at in range(1, 8))
+    page = snapshot_of("<form action=/pages/search/><input type=search name=q></form>", path="/pages/search/")
+    site = site_of(pages=f"<main>{links}</main>")
+    (found,) = form.find_tools(type(site)(ORIGIN, (*site.snapshots, page), site.fetch))
+    assert ("search_pages", f"{ORIGIN}/pages/search/") == (found.name, found.call.url)  # type: ignore[union-attr]
+
+
 def test_a_run_puts_the_thing_into_the_address() -> None:
     """Encoded, and taken out of the arguments; other tools are left alone."""
     call = FormCall(page_url=f"{ORIGIN}/books/{{id}}/change/", url=f"{ORIGIN}/books/{{id}}/change/")

@@ -54,6 +54,19 @@ def test_a_part_of_the_path_that_counts_pages_is_an_input(shape: str) -> None:
     assert "maximum" not in tool.input_schema["properties"]["page"]
 
 
+def test_rows_that_are_called_by_their_numbers_are_no_pages() -> None:
+    """A table has a row 1, and no page of it leads to the next one."""
+    rows = [f"/books/{at}|{at}" for at in range(1, 8)]
+    assert [] == [tool for tool in tools_of(pager(*rows)) if tool.source is Source.PAGINATION]
+    assert only(pager(*rows[1:], "/books/2|Next"), Source.PAGINATION)
+
+
+def test_numbers_that_begin_elsewhere_are_no_pages() -> None:
+    """Years of a list; the first page would lead to the second."""
+    years = [f"?year={at}|{at}" for at in range(1997, 2004)]
+    assert [] == [tool for tool in tools_of(pager(*years)) if tool.source is Source.PAGINATION]
+
+
 def test_offsets_count_in_steps() -> None:
     tool = only(pager("?start=20|2", "?start=40|3", "?start=20|Next"), Source.PAGINATION)
     rules = tool.input_schema["properties"]["start"]

@@ -70,4 +70,6 @@ def list_name(path: str, *, title: str) -> str:
     return re.split(r"\s[|:·\u2013\u2014-]\s", title)[0].strip()[:40] or "items"
 
 
-_UNTELLING = frozenset({"index", "default", "page", "home", "main", "start", "all", "list", "search"})
+_UNTELLING = frozenset(
+    {"index", "default", "page", "home", "main", "start", "all", "list", "search", "results", "cgi bin"}
+)

@@ -83,7 +83,9 @@ class _Maker:
             tokens=self.tokens,
         )
         list_path = urlsplit(page.url).path if first.is_own else ""
-        title = title_of(form, type_name=kind.name, submit=submit, is_of_item=bool(items), list_path=list_path)
+        title = title_of(
+            form, type_name=kind.name, submit=submit, is_of_item=bool(items), list_path=list_path, page=page
+        )
         if is_variant and submit and submit.caption and submit.caption.casefold() not in title.casefold():
             title = f"{title}: {submit.caption[:60]}"
         method = method_of(sent_by(form, submit))

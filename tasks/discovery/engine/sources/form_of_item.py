@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from tasks.discovery.engine.act_words import says_act
 from tasks.discovery.engine.effects import effect_of
 from tasks.discovery.engine.endpoint_inputs import singular
+from tasks.discovery.engine.endpoints import clear_kind
 from tasks.discovery.engine.inference import text_schema
 from tasks.discovery.engine.names import Names
 from tasks.discovery.engine.schema import MAX_DESCRIPTION_CHARS, tool_name
@@ -28,7 +30,7 @@ def of_any_item(tool: Tool, templates: Sequence[Template], *, names: Names) -> T
     if not isinstance(call, FormCall) or call.frame_url:
         return tool
     page, target = urlsplit(call.page_url), urlsplit(call.url)
-    template = next((one for one in templates if one.value_in(page.path) is not None), None)
+    template = next((one for one in templates if _is_one_of(one, page.path)), None)
     if template is None or template.value_in(page.path) != _value_at(template, target.path):
         return tool
     value = template.value_in(page.path)
@@ -38,7 +40,8 @@ def of_any_item(tool: Tool, templates: Sequence[Template], *, names: Names) -> T
         update={"page_url": _opened(call.page_url, at=at, name=name), "url": _opened(call.url, at=at, name=name)}
     )
     rules = text_schema(template.values) | {"description": "Which one, as links to its page say"}
-    typed: Any = int(value) if value is not None and rules.get("type") == "integer" else value
+    is_number = value is not None and rules.get("type") == "integer" and value.isdigit()
+    typed: Any = int(value) if is_number and value is not None else value
     title = _title(tool, template)
     is_named = title != tool.title
     return tool.model_copy(
@@ -54,16 +57,31 @@ def of_any_item(tool: Tool, templates: Sequence[Template], *, names: Names) -> T
     )
 
 
+def _is_one_of(template: Template, path: str) -> bool:
+    """Whether the page at ``path`` is one of the many: /pages/search is none of /pages/3 and /pages/7."""
+    value = template.value_in(path)
+    return value is not None and (value in template.values or (template.is_clear and bool(clear_kind(value))))
+
+
 def _title(tool: Tool, template: Template) -> str:
     """Return a title that does not name the one thing whose page was seen, nor hides that it deletes."""
     texts = [_plain(text) for text in template.texts]
     names_thing = any(len(text) >= _TELLING_CHARS and _plain(tool.title).startswith(text) for text in texts)
     hides = tool.effect is Effect.DESTROY and effect_of("POST", tool.title) is not Effect.DESTROY
-    if not (names_thing or hides or tool.purpose in _WITHOUT_THING):
+    # The heading of its first field, mostly. What only a script sends, without a button, is not what the page is for.
+    says_nothing = not says_act(tool.title, purpose=tool.purpose) and _has_button(tool)
+    if not (names_thing or hides or says_nothing or tool.purpose in _WITHOUT_THING):
         return tool.title
-    thing = singular(list_name("/".join(template.before), title="")) or "item"
-    does = " ".join(template.after) or "change"
+    *before, last = ["", *template.before]
+    # /books/edit/3 edits a book.
+    does = " ".join(template.after) or (last if before and says_act(last) else "change")
+    of_thing = "/".join(before if does == last else template.before)
+    thing = singular(list_name(of_thing, title="")) or "item"
     return re.sub(r"[\W_]+", " ", f"{does} {thing}").strip().capitalize()[:200]
+
+
+def _has_button(tool: Tool) -> bool:
+    return isinstance(tool.call, FormCall) and any(field.type in ("submit", "image") for field in tool.call.fields)
 
 
 def _plain(text: str) -> str:

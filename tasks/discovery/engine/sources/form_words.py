@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
-from tasks.discovery.engine.effects import adds_account
+from tasks.discovery.engine.act_words import says_act
+from tasks.discovery.engine.effects import adds_account, ends_session
+from tasks.discovery.engine.endpoint_inputs import singular
 from tasks.discovery.engine.lexicon import form_concepts
 from tasks.discovery.engine.page import Control, Form, Method, Page
 from tasks.discovery.engine.schema import describe
@@ -58,33 +60,43 @@ _GENERIC_CAPTIONS = frozenset({"", "go", "ok", "send", "submit", "save", "search
 
 
 def title_of(
-    form: Form, *, type_name: str, submit: Control | None, is_of_item: bool = False, list_path: str = ""
+    form: Form,
+    *,
+    type_name: str,
+    submit: Control | None,
+    is_of_item: bool = False,
+    list_path: str = "",
+    page: Page | None = None,
 ) -> str:
     """Return a title of a few words, such as ``Search books``.
 
     Args:
         is_of_item: the form stands beside each item of a list, whose name its heading is.
         list_path: of the page that the form leads back to: what a search without a better name searches.
+        page: that it stands on, which may say what is done where the form's heading is only a field's.
     """
     caption = _short(submit.caption if submit else "")
     if type_name == "search" and _says_search(form) and not _says_otherwise(caption):
         title = _search_title(form)
-        called = list_name(list_path, title="-") if list_path.strip("/") else "-"
+        # A search of /images/results looks for images. A box without a form leads back to where it stands.
+        called = list_name(list_path.strip("/") or (urlsplit(form.action).path if page else ""), title="-")
         return f"Search {called}" if title == "Search" and called != "-" and not _SEARCH_WORD.match(called) else title
     if list_path and (acts := _acts(form)):
         return acts[0][:80] if len(acts) == 1 else f"Act on selected {list_name(list_path, title='items')}"
     plain = _PLAIN_TITLES.get(type_name, "")
-    if type_name in _SAME_EVERYWHERE and not _is_for_others(form, type_name):
+    if type_name in _SAME_EVERYWHERE and not _is_for_others(form, type_name, page):
         return plain
     heading = _short(form.label) or ("" if is_of_item else _short(form.heading))
     if caption.casefold() not in _GENERIC_CAPTIONS and len(caption.split()) > 1:
         return caption
     if heading:
-        return heading
+        return heading if says_act(heading, purpose=type_name) or page is None else _act_of(form, page) or heading
     if caption.casefold() not in _GENERIC_CAPTIONS:
         return caption
     if type_name == "search" and list_path:
         return f"Filter {list_name(list_path, title='items')}"
+    if type_name in _SAME_EVERYWHERE and page is not None and (act := _act_of(form, page)):
+        return act
     return plain or f"{caption or 'Submit'} {_path_words(form.action)}".strip()
 
 
@@ -96,11 +108,33 @@ def _acts(form: Form) -> list[str]:
     return [option.label for option in options if option.value and option.label and not option.is_disabled]
 
 
-def _is_for_others(form: Form, type_name: str) -> bool:
+def _act_of(form: Form, page: Page) -> str:
+    """Return what the page's title, else the form's address, says is done; nothing where neither does."""
+    before, colon, after = re.split(r"\s[|·\u2013\u2014-]\s", page.title)[0].partition(":")
+    said = before if after.strip().casefold() in before.casefold() else f"{before}{colon}{after}"
+    if (title := _short(said.strip())) and says_act(title):
+        return title
+    if form.method is not Method.POST:
+        return ""
+    *rest, last = ["", *(part for part in unquote(urlsplit(form.action).path).split("/") if part)]
+    thing = re.sub(r"[\W_]+", " ", singular(rest[-1])).strip() if rest else ""
+    is_told = thing and says_act(last) and not re.search(r"\d", thing)
+    return f"{last} {thing}".replace("_", " ").capitalize()[:60] if is_told else ""
+
+
+def _is_signed_in(page: Page) -> bool:
+    """Whether the page offers to sign out."""
+    captions = (button.caption for form in page.forms for button in form.buttons)
+    return any(ends_session(text) for text in (*captions, *(link.text for link in page.links)) if text)
+
+
+def _is_for_others(form: Form, type_name: str, page: Page | None) -> bool:
     """Whether it looks like a form for visitors and is none: who knows a password changes it, who is in adds a user."""
     if type_name == "password/login recovery":
         return any(control.type == "password" for control in form.controls)
-    return type_name == "registration" and adds_account(form.label or form.heading)
+    if type_name != "registration":
+        return False
+    return adds_account(form.label or form.heading) or (page is not None and _is_signed_in(page))
 
 
 def description_of(form: Form, *, title: str, page: Page, submit: Control | None) -> str:

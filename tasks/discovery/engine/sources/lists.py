@@ -38,7 +38,11 @@ def find_tools(site: Site) -> list[Tool]:
     data: dict[str, Tool] = {}
     for snapshot in site.snapshots:
         page = snapshot.page
-        for link in (*page.links, *(link for link in page.head_links if "alternate" in link.rel)):
+        for link in (
+            *page.links,
+            *page.kept_back,
+            *(link for link in page.head_links if "alternate" in link.rel),
+        ):
             address = address_of(link.href)
             if address is None or address.origin != site.origin or address.path in data or not _is_data(link, address):
                 continue

@@ -76,6 +76,26 @@ class SiteWords:
         return list(dict.fromkeys((*self.by_page.get(page.url, ()), *others)))[:MAX_WORDS]
 
 
+class CommonWords:
+    """Which word most titles of the pages that were added so far have."""
+
+    def __init__(self) -> None:
+        self._titles: dict[str, set[str]] = {}
+
+    def add(self, page: Page) -> None:
+        """Count the titles that the page links to; one that several pages have counts once."""
+        for link in page.links:
+            for word, is_titled in _words_of(link):
+                if is_titled:
+                    self._titles.setdefault(word, set()).add(link.href)
+
+    def commonest(self) -> str:
+        """Return the word that most titles have, of equals the longest; empty where no two share one."""
+        ranked = ((len(titles), len(word), word) for word, titles in self._titles.items())
+        titles, _, word = max(ranked, default=(0, 0, ""))
+        return word if titles > 1 else ""
+
+
 def words_of_site(pages: list[Page]) -> SiteWords:
     """Return what each page could be searched for."""
     said = {page.url: list(_said(page)) for page in pages}
@@ -87,12 +107,16 @@ def words_of_site(pages: list[Page]) -> SiteWords:
 def _said(page: Page) -> Iterator[tuple[str, bool]]:
     """Yield the words of links, and whether they stand in a title of several words."""
     for link in page.links:
-        if _is_furniture(link):
-            continue
-        words = _WORD.findall(link.text)
-        for word in words:
-            if word.casefold() not in _PLAIN and not field_concepts(word) and not link_concepts(word):
-                yield word.casefold(), 2 <= len(words) <= 12
+        yield from _words_of(link)
+
+
+def _words_of(link: Link) -> Iterator[tuple[str, bool]]:
+    if _is_furniture(link):
+        return
+    words = _WORD.findall(link.text)
+    for word in words:
+        if word.casefold() not in _PLAIN and not field_concepts(word) and not link_concepts(word):
+            yield word.casefold(), 2 <= len(words) <= 12
 
 
 def _is_furniture(link: Link) -> bool:

@@ -19,6 +19,7 @@ _HEAD_SURENESS = 0.95
 _LONE_SURENESS = 0.5
 _MAX_NEXT_CHARS = 20
 _MAX_NUMBER = 10**7
+_SECOND = 2
 _NEIGHBOURS = frozenset({PageLinkKind.NEXT, PageLinkKind.PREVIOUS})
 
 _CURSOR = re.compile(
@@ -110,7 +111,7 @@ def counters(page: Page) -> list[Counter]:
             key = (place.origin, place.path, place.name, place.rest)
             told = int(number[1]) if number else None
             found.setdefault(key, place).signs.append(Sign(kind, value, told, probability))
-    counting = [counter for counter in found.values() if _counts(counter)]
+    counting = [counter for counter in found.values() if _counts(counter) and not _counts_rows(counter, page)]
     return sorted(counting, key=lambda counter: (-len(counter.signs), -counter.probability))
 
 
@@ -156,12 +157,28 @@ def _counts(counter: Counter) -> bool:
     numbered = {sign.number for sign in counter.signs if sign.number is not None}
     if counter.step() is None and not _steps_from_here(counter):
         return False
+    # The first page of a list leads to the second: years, say, have numbers that begin elsewhere.
+    if counter.here is None and numbered and min(numbered) > _SECOND and not _has_neighbours(counter):
+        return False
     if counter.name:
         if len(values) > 1 and len(numbered) > 1:
             return True
         return counter.is_own and bool(PAGE_KEY.fullmatch(counter.name))
     has_word = bool(_PAGE_IN_PATH.search(counter.path.partition(PLACEHOLDER)[0]))
     return len(numbered) > 1 or (counter.is_own and (has_word or len(numbered) > 0))
+
+
+def _counts_rows(counter: Counter, page: Page) -> bool:
+    """Whether it is the rows of a list that are called by their numbers: there is a row 1, and nothing says "next"."""
+    before = counter.path.partition(PLACEHOLDER)[0]
+    if counter.name or counter.here is not None or _PAGE_IN_PATH.search(before) or _has_neighbours(counter):
+        return False
+    first = counter.path.replace(PLACEHOLDER, "1")
+    return any(target is not None and target.path == first for target in (address_of(one.href) for one in page.links))
+
+
+def _has_neighbours(counter: Counter) -> bool:
+    return any(sign.kind in _NEIGHBOURS for sign in counter.signs)
 
 
 def _steps_from_here(counter: Counter) -> bool:

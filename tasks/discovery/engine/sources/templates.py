@@ -88,7 +88,7 @@ def _addresses(origin: str, pages: Iterable[Page]) -> Iterable[tuple[Address, Li
         here = address_of(page.url)
         if here is not None and here.origin == origin:
             yield here, None, page
-        for link in page.links:
+        for link in (*page.links, *page.kept_back):
             address = address_of(link.href)
             if address is not None and address.origin == origin:
                 yield address, link, page
