@@ -12,6 +12,7 @@ from tasks.core.kernel import Kernel, open_kernel
 from tasks.core.meanwhile import Meanwhile
 from tasks.core.settings import load_settings
 from tasks.core.spec import JobSpec
+from tasks.core.streak import Streaks
 from tasks.core.telemetry import Telemetry, configure_telemetry
 from tasks.registry import load_specs
 
@@ -19,14 +20,23 @@ from tasks.registry import load_specs
 class SwitchyardCelery(Celery):  # type: ignore[misc]  # Celery has no types
     """Celery, plus the kernel of this process."""
 
-    # Set in a worker's child, which has time to spare between one job and the next.
-    tells_meanwhile = False
+    # Set in a worker's child.
+    is_child = False
 
     @cached_property
     def kernel(self) -> Kernel:
-        """The kernel, opened on first use in this process; closed when the process ends."""
+        """The kernel, opened on first use in this process; closed when the process ends.
+
+        A worker's child has time to tell of an end while its parent fetches the next job.
+        """
         kernel = open_kernel(load_settings())
-        return replace(kernel, meanwhile=Meanwhile()) if self.tells_meanwhile else kernel
+        return replace(kernel, meanwhile=Meanwhile()) if self.is_child else kernel
+
+    @cached_property
+    def streaks(self) -> Streaks | None:
+        """How this process takes further messages by itself, if it is a worker's child."""
+        prefix = str(self.conf.broker_transport_options.get("global_keyprefix", ""))
+        return Streaks(self.kernel.settings.redis_url, key_prefix=prefix) if self.is_child else None
 
     @cached_property
     def specs(self) -> Mapping[str, JobSpec]:

@@ -21,6 +21,7 @@ from tasks.core.log import configure_logging
 from tasks.core.matching import direct_queue
 from tasks.core.settings import load_settings
 from tasks.core.spec import Queue
+from tasks.core.streak import Streaks
 from workers.beat import Beat
 from workers.identity import describe_worker, mark_child, take_identity
 from workers.monitoring import BatchEventsStep
@@ -95,7 +96,7 @@ def _mark_child(**_: Any) -> None:
     """Make this child the leader of its own group, and mark all that it will start."""
     os.setpgid(0, 0)
     mark_child()
-    app.tells_meanwhile = True
+    app.is_child = True
 
 
 @signals.worker_process_shutdown.connect  # type: ignore[untyped-decorator]  # Celery has no types
@@ -109,6 +110,9 @@ def _close_child(**_: Any) -> None:
         if kernel.meanwhile is not None:
             kernel.meanwhile.close()
         kernel.warm.close()
+    streaks: Streaks | None = vars(app).get("streaks")
+    if streaks is not None:
+        streaks.close()
 
 
 class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types

@@ -11,11 +11,11 @@ from tasks.calibration.terms import KIND
 from tasks.core.job import Engine
 from tasks.core.kernel import Kernel
 from tasks.core.result_cache import ResultCache
-from tasks.core.run import JobTask, run_job
+from tasks.core.run import JobTask, Returned, run_job
 
 
 @shared_task(name=KIND, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def calibrate_va(self: JobTask, _job_id: str) -> dict[str, Any]:
+def calibrate_va(self: JobTask, _job_id: str) -> Returned:
     """Run ``calibration.va``."""
     kernel: Kernel = self.app.kernel
     return run_job(self, SPECS[0], lambda: _load_calibrator(kernel))
@@ -34,7 +34,7 @@ def _load_calibrator(kernel: Kernel) -> Engine[Any]:
 
 
 @shared_task(name=IMPORT, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def import_matrices(self: JobTask, _job_id: str) -> dict[str, Any]:
+def import_matrices(self: JobTask, _job_id: str) -> Returned:
     """Run ``calibration.import``."""
     kernel: Kernel = self.app.kernel
     return run_job(self, IMPORT_SPEC, lambda: _load_importer(kernel))

@@ -8,7 +8,7 @@ from celery import shared_task
 from tasks.connectors.contract import CHECK, HTTP, SIMULATE, SPECS, WEBSOCKET
 from tasks.core.job import Engine, JobContext
 from tasks.core.kernel import Kernel
-from tasks.core.run import JobTask, run_job
+from tasks.core.run import JobTask, Returned, run_job
 
 if TYPE_CHECKING:
     from tasks.connectors.connector import Connector
@@ -17,27 +17,27 @@ _SPECS = {spec.kind: spec for spec in SPECS}
 
 
 @shared_task(name=SIMULATE, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def simulate(self: JobTask, _job_id: str) -> dict[str, Any]:
+def simulate(self: JobTask, _job_id: str) -> Returned:
     """Run ``connectors.simulate``."""
     return run_job(self, _SPECS[SIMULATE], _load_simulate)
 
 
 @shared_task(name=HTTP, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def call_http(self: JobTask, _job_id: str) -> dict[str, Any]:
+def call_http(self: JobTask, _job_id: str) -> Returned:
     """Run ``connectors.http``."""
     kernel: Kernel = self.app.kernel
     return run_job(self, _SPECS[HTTP], lambda: _load_http(kernel))
 
 
 @shared_task(name=WEBSOCKET, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def speak(self: JobTask, _job_id: str) -> dict[str, Any]:
+def speak(self: JobTask, _job_id: str) -> Returned:
     """Run ``connectors.websocket``."""
     kernel: Kernel = self.app.kernel
     return run_job(self, _SPECS[WEBSOCKET], lambda: _load_websocket(kernel))
 
 
 @shared_task(name=CHECK, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def check(self: JobTask, _job_id: str) -> dict[str, Any]:
+def check(self: JobTask, _job_id: str) -> Returned:
     """Run ``connectors.check``."""
     kernel: Kernel = self.app.kernel
     return run_job(self, _SPECS[CHECK], lambda: _load_check(kernel))

@@ -15,7 +15,7 @@ from tasks.core.errors import AttemptEnded
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries
 from tasks.core.records import Job, JobState
-from tasks.core.settling import cause_of, settle_for_child
+from tasks.core.settling import cause_of, settle_for_child, settle_held_by
 
 log = structlog.get_logger()
 
@@ -50,9 +50,13 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc]  # Celery has no types
             return result
         cause, message = cause_of(result, self._kernel.memory_kills)
         # Quiet without the ledger: an error from here would keep Celery from killing a child over its hard limit.
-        settle_for_child(
-            self._kernel, task_id, worker=request.hostname, carry=int(request.carry), cause=cause, message=message
-        )
+        child_pid = getattr(request, "child_pid", None)
+        if child_pid is None:
+            settle_for_child(
+                self._kernel, task_id, worker=request.hostname, carry=int(request.carry), cause=cause, message=message
+            )
+        else:
+            settle_held_by(self._kernel, worker=request.hostname, child_pid=child_pid, cause=cause, message=message)
         return result
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:

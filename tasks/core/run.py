@@ -39,6 +39,7 @@ from tasks.core.places import remove_keepdir, workdir_of
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.relay import Opening
 from tasks.core.spec import JobSpec
+from tasks.core.streak import MOST, RESULT_CHARACTERS, Delivery, Followed, Told, beginning_of
 from tasks.core.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -51,23 +52,52 @@ log = structlog.get_logger()
 _LEDGER_PAUSE_S = 0.5
 
 
+Returned = dict[str, Any] | Told
+
+
 class JobTask(Task):  # type: ignore[misc]  # Celery has no types
     """Base of every kind's Celery task."""
 
     abstract = True
     Request = "tasks.core.request:JobRequest"
     throws = (AttemptEnded,)
+    resultrepr_maxsize = RESULT_CHARACTERS
 
 
-def run_job(task: JobTask, spec: JobSpec, load_engine: Callable[[], Engine[Any]]) -> dict[str, Any]:
+def run_job(task: JobTask, spec: JobSpec, load_engine: Callable[[], Engine[Any]]) -> Returned:
     """Claim the delivered job, run its engine, write the end; return the result.
+
+    In a worker's child, brief jobs of the same kind may be run behind it; then ``Told`` is returned.
 
     Raises:
         Ignore: the delivery is void (a duplicate, or the job was cancelled or taken over); nothing was changed.
         AttemptEnded: the attempt failed, was cancelled or goes back to the queue; the ledger says which.
     """
+    request, streaks, began = task.request, task.app.streaks, time.monotonic()
+    result = _run_delivered(task, spec, load_engine, Delivery(request.id, int(request.carry)))
+    followed: list[Followed] = []
+    while streaks is not None and len(followed) < MOST:
+        queue, limits = request.delivery_info["routing_key"], tuple(request.timelimit)
+        following = streaks.take(spec.kind, queue=queue, limits=limits, began=began)
+        if following is None:
+            break
+        at = time.monotonic()
+        try:
+            text = beginning_of(_run_delivered(task, spec, load_engine, following))
+        except Ignore:  # nobody is told of a void delivery
+            continue
+        except AttemptEnded:
+            text = None
+        followed.append(Followed(following.job_id, time.monotonic() - at, text))
+    return Told(result, followed) if followed else result
+
+
+def _run_delivered(
+    task: JobTask, spec: JobSpec, load_engine: Callable[[], Engine[Any]], delivery: Delivery
+) -> dict[str, Any]:
     kernel: Kernel = task.app.kernel
-    job = _claim(kernel, task)
+    began = time.monotonic()
+    job = _claim(kernel, delivery, worker=task.request.hostname)
     telemetry: Telemetry = task.app.telemetry
     with (
         structlog.contextvars.bound_contextvars(
@@ -86,6 +116,8 @@ def run_job(task: JobTask, spec: JobSpec, load_engine: Callable[[], Engine[Any]]
         log.info("attempt_ended", state=str(ended.state), cause=ended.cause)
         if ended.state is not JobState.SUCCEEDED:
             span.fail(ended.cause)
+    if task.app.streaks is not None:
+        task.app.streaks.note(spec.kind, time.monotonic() - began)
     if ended.state is not JobState.SUCCEEDED:
         raise AttemptEnded(f"{ended.state}: {ended.cause}")
     return ended.result or {}
@@ -99,18 +131,16 @@ def _tell(kernel: Kernel, tell: Callable[[], None]) -> None:
         kernel.meanwhile.call(tell)
 
 
-def _claim(kernel: Kernel, task: JobTask) -> Job:
-    request = task.request
+def _claim(kernel: Kernel, delivery: Delivery, *, worker: str) -> Job:
+    job_id, carry = delivery
     try:
-        job = transitions.claim(
-            kernel.ledger, request.id, carry=int(request.carry), worker=request.hostname, child_pid=os.getpid()
-        )
+        job = transitions.claim(kernel.ledger, job_id, carry=carry, worker=worker, child_pid=os.getpid())
     except LedgerUnavailable as exc:
         # The job is still published in the ledger and its message is gone now, so it will be carried again.
-        log.warning("claim_failed", job_id=request.id, code=exc.code)
+        log.warning("claim_failed", job_id=job_id, code=exc.code)
         raise Ignore(exc.message) from exc
     if job is None:
-        log.info("delivery_void", job_id=request.id, held=_hold(kernel, request.id))
+        log.info("delivery_void", job_id=job_id, held=_hold(kernel, job_id))
         raise Ignore("a duplicate, cancelled meanwhile, or paused")
     return job
 

@@ -7,7 +7,7 @@ from celery import shared_task
 
 from tasks.core.job import Engine, JobContext
 from tasks.core.kernel import Kernel
-from tasks.core.run import JobTask, run_job
+from tasks.core.run import JobTask, Returned, run_job
 from tasks.crawling.contract import KIND, LINKS_KIND, PAGE_KIND, SITEMAP_KIND, SPECS
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @shared_task(name=KIND, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def crawl_site(self: JobTask, _job_id: str) -> dict[str, Any]:
+def crawl_site(self: JobTask, _job_id: str) -> Returned:
     """Run ``crawling.site``."""
     kernel: Kernel = self.app.kernel
     return run_job(self, SPECS[0], lambda: load_crawl(kernel))
@@ -35,7 +35,7 @@ def _earlier(kernel: Kernel, job: JobContext, since: str) -> "EarlierCrawl | Non
 
 
 @shared_task(name=PAGE_KIND, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def read_page(self: JobTask, _job_id: str) -> dict[str, Any]:
+def read_page(self: JobTask, _job_id: str) -> Returned:
     """Run ``crawling.page``."""
     return run_job(self, SPECS[1], _load_page)
 
@@ -47,7 +47,7 @@ def _load_page() -> Engine[Any]:
 
 
 @shared_task(name=SITEMAP_KIND, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def map_site(self: JobTask, _job_id: str) -> dict[str, Any]:
+def map_site(self: JobTask, _job_id: str) -> Returned:
     """Run ``crawling.sitemap``."""
     return run_job(self, SPECS[2], _load_map)
 
@@ -59,7 +59,7 @@ def _load_map() -> Engine[Any]:
 
 
 @shared_task(name=LINKS_KIND, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def check_links(self: JobTask, _job_id: str) -> dict[str, Any]:
+def check_links(self: JobTask, _job_id: str) -> Returned:
     """Run ``crawling.links``."""
     return run_job(self, SPECS[3], _load_links)
 

@@ -13,7 +13,7 @@ from tasks.core.known_results import KnownResults
 from tasks.core.ledger import costs
 from tasks.core.ledger.costs import Budget
 from tasks.core.result_cache import MAX_ENTRIES, ResultCache, SharedResultCache
-from tasks.core.run import JobTask, run_job
+from tasks.core.run import JobTask, Returned, run_job
 from tasks.core.settings import Settings
 from tasks.discovery.budget import demand_budget
 from tasks.discovery.contract import RUN, SITE, SPECS, TOOL, Cost
@@ -29,21 +29,21 @@ _SPECS = {spec.kind: spec for spec in SPECS}
 
 
 @shared_task(name=SITE, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def discover_site(self: JobTask, _job_id: str) -> dict[str, Any]:
+def discover_site(self: JobTask, _job_id: str) -> Returned:
     """Run ``discovery.site``."""
     kernel: Kernel = self.app.kernel
     return run_job(self, _SPECS[SITE], lambda: _load_site(kernel))
 
 
 @shared_task(name=TOOL, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def discover_tool(self: JobTask, _job_id: str) -> dict[str, Any]:
+def discover_tool(self: JobTask, _job_id: str) -> Returned:
     """Run ``discovery.tool``."""
     kernel: Kernel = self.app.kernel
     return run_job(self, _SPECS[TOOL], lambda: _load_tool(kernel))
 
 
 @shared_task(name=RUN, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def run_tool(self: JobTask, _job_id: str) -> dict[str, Any]:
+def run_tool(self: JobTask, _job_id: str) -> Returned:
     """Run ``discovery.run``."""
     kernel: Kernel = self.app.kernel
     return run_job(self, _SPECS[RUN], lambda: _load_run(kernel))

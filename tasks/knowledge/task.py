@@ -10,7 +10,7 @@ from celery import shared_task
 from tasks.core.errors import EngineUnavailable, NotFound
 from tasks.core.job import Engine, JobContext
 from tasks.core.kernel import Kernel
-from tasks.core.run import JobTask, run_job
+from tasks.core.run import JobTask, Returned, run_job
 from tasks.knowledge.contract import ANSWER, EMBED, REINDEX, SPECS, UPDATE, AnswerRequest
 from tasks.knowledge.records import ENDPOINT, MINILM, OpenSite
 
@@ -24,28 +24,28 @@ _SPECS = {spec.kind: spec for spec in SPECS}
 
 
 @shared_task(name=UPDATE, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def update(self: JobTask, _job_id: str) -> dict[str, Any]:
+def update(self: JobTask, _job_id: str) -> Returned:
     """Run ``knowledge.update``."""
     kernel: Kernel = self.app.kernel
     return run_job(self, _SPECS[UPDATE], lambda: load_update(kernel))
 
 
 @shared_task(name=EMBED, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def embed(self: JobTask, _job_id: str) -> dict[str, Any]:
+def embed(self: JobTask, _job_id: str) -> Returned:
     """Run ``knowledge.embed``."""
     kernel: Kernel = self.app.kernel
     return run_job(self, _SPECS[EMBED], lambda: load_embed(kernel))
 
 
 @shared_task(name=REINDEX, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def reindex(self: JobTask, _job_id: str) -> dict[str, Any]:
+def reindex(self: JobTask, _job_id: str) -> Returned:
     """Run ``knowledge.reindex``."""
     kernel: Kernel = self.app.kernel
     return run_job(self, _SPECS[REINDEX], lambda: load_reindex(kernel))
 
 
 @shared_task(name=ANSWER, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def answer(self: JobTask, _job_id: str) -> dict[str, Any]:
+def answer(self: JobTask, _job_id: str) -> Returned:
     """Run ``knowledge.answer``."""
     kernel: Kernel = self.app.kernel
     return run_job(self, _SPECS[ANSWER], lambda: load_answer(kernel))

@@ -6,14 +6,14 @@ from typing import Any
 from celery import shared_task
 
 from tasks.core.job import Engine
-from tasks.core.run import JobTask, run_job
+from tasks.core.run import JobTask, Returned, run_job
 from tasks.maintenance.contract import PING, SPECS, SWEEP
 
 _SPECS = {spec.kind: spec for spec in SPECS}
 
 
 @shared_task(name=PING, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def ping(self: JobTask, _job_id: str) -> dict[str, Any]:
+def ping(self: JobTask, _job_id: str) -> Returned:
     """Run ``maintenance.ping``."""
     return run_job(self, _SPECS[PING], _load_ping)
 
@@ -25,7 +25,7 @@ def _load_ping() -> Engine[Any]:
 
 
 @shared_task(name=SWEEP, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def sweep(self: JobTask, _job_id: str) -> dict[str, Any]:
+def sweep(self: JobTask, _job_id: str) -> Returned:
     """Run ``maintenance.sweep``."""
 
     def load() -> Engine[Any]:

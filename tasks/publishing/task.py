@@ -7,7 +7,7 @@ from celery import shared_task
 
 from tasks.core.job import Engine, JobContext
 from tasks.core.kernel import Kernel
-from tasks.core.run import JobTask, run_job
+from tasks.core.run import JobTask, Returned, run_job
 from tasks.publishing.contract import PURGE, ROLLBACK, SITE, SPECS
 
 if TYPE_CHECKING:
@@ -19,21 +19,21 @@ _SPECS = {spec.kind: spec for spec in SPECS}
 
 
 @shared_task(name=SITE, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def publish_site(self: JobTask, _job_id: str) -> dict[str, Any]:
+def publish_site(self: JobTask, _job_id: str) -> Returned:
     """Run ``publishing.site``."""
     kernel: Kernel = self.app.kernel
     return run_job(self, _SPECS[SITE], lambda: _load_publisher(kernel))
 
 
 @shared_task(name=ROLLBACK, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def roll_back(self: JobTask, _job_id: str) -> dict[str, Any]:
+def roll_back(self: JobTask, _job_id: str) -> Returned:
     """Run ``publishing.rollback``."""
     kernel: Kernel = self.app.kernel
     return run_job(self, _SPECS[ROLLBACK], lambda: _load_rollback(kernel))
 
 
 @shared_task(name=PURGE, bind=True, base=JobTask)  # type: ignore[untyped-decorator]  # Celery has no types
-def purge(self: JobTask, _job_id: str) -> dict[str, Any]:
+def purge(self: JobTask, _job_id: str) -> Returned:
     """Run ``publishing.purge``."""
     kernel: Kernel = self.app.kernel
     return run_job(self, _SPECS[PURGE], lambda: _load_purge(kernel))

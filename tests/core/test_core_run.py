@@ -55,7 +55,7 @@ def job(kernel: Kernel, tenant: Tenant) -> Job:
 def run(kernel: Kernel, job: Job, engine: Engine) -> dict[str, Any]:
     """Deliver the job's message to a child that has ``engine``."""
     request = SimpleNamespace(id=job.id, carry=job.carry, hostname="maintenance@here#1")
-    task = SimpleNamespace(app=SimpleNamespace(kernel=kernel, telemetry=Telemetry()), request=request)
+    task = SimpleNamespace(app=SimpleNamespace(kernel=kernel, telemetry=Telemetry(), streaks=None), request=request)
     with capture_logs():
         return run_job(task, SPECS[0], lambda: engine)
 
@@ -202,7 +202,7 @@ def test_engine_that_does_not_load_ends_its_job(kernel: Kernel, job: Job) -> Non
         raise ModuleNotFoundError("No module named 'rpy2'")
 
     request = SimpleNamespace(id=job.id, carry=job.carry, hostname="w")
-    task = SimpleNamespace(app=SimpleNamespace(kernel=kernel, telemetry=Telemetry()), request=request)
+    task = SimpleNamespace(app=SimpleNamespace(kernel=kernel, telemetry=Telemetry(), streaks=None), request=request)
     with capture_logs(), pytest.raises(AttemptEnded):
         run_job(task, SPECS[0], load)
     assert queries.job(kernel.ledger, job.id).error["code"] == "engine_error"

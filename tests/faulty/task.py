@@ -6,24 +6,24 @@ from typing import Any
 from celery import shared_task
 
 from tasks.core.job import Engine
-from tasks.core.run import JobTask, run_job
+from tasks.core.run import JobTask, Returned, run_job
 from tests.faulty.contract import ACT, SPECS, WATCHED, R
 
 
 @shared_task(name=ACT, bind=True, base=JobTask)
-def act(self: JobTask, _job_id: str) -> dict[str, Any]:
+def act(self: JobTask, _job_id: str) -> Returned:
     """Run ``faulty.act``."""
     return run_job(self, SPECS[0], _load)
 
 
 @shared_task(name=WATCHED, bind=True, base=JobTask)
-def watched(self: JobTask, _job_id: str) -> dict[str, Any]:
+def watched(self: JobTask, _job_id: str) -> Returned:
     """Run ``faulty.watched``."""
     return run_job(self, SPECS[1], _load)
 
 
 @shared_task(name=R, bind=True, base=JobTask)
-def run_r(self: JobTask, _job_id: str) -> dict[str, Any]:
+def run_r(self: JobTask, _job_id: str) -> Returned:
     """Run ``faulty.r``."""
     settings = self.app.kernel.settings
     return run_job(self, SPECS[2], lambda: _load_r(settings.resolved_r_library))

@@ -6,7 +6,7 @@ from typing import Any
 from celery import current_app, shared_task
 
 from tasks.core.job import Engine
-from tasks.core.run import JobTask, run_job
+from tasks.core.run import JobTask, Returned, run_job
 from tasks.core.spec import JobSpec
 from tests.chaos.family.contract import SPECS
 
@@ -17,7 +17,7 @@ if "CHAOS_VISIBILITY_TIMEOUT_S" in os.environ:
 
 def _register(spec: JobSpec) -> None:
     @shared_task(name=spec.kind, bind=True, base=JobTask)
-    def effect(self: JobTask, _job_id: str) -> dict[str, Any]:
+    def effect(self: JobTask, _job_id: str) -> Returned:
         return run_job(self, spec, _load)
 
 

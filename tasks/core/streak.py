@@ -1,0 +1,124 @@
+"""Several brief jobs in one go: a worker's child takes the next message itself, instead of by way of its parent.
+
+The way through Celery's parent costs more than a job that does next to nothing. So a child that has just ended such a
+job takes the next message from the same queue, if it is of the same kind and under the same limits, and claims that job
+as it would any other. To whatever happens then it is as if the parent had taken it: what a child was at when it died,
+the ledger knows by the child.
+"""
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from celery.utils.saferepr import saferepr
+from redis.exceptions import RedisError
+
+from tasks.core.redis_events import connect
+from tasks.core.redis_script import KeptScript
+
+# The parent counts a job's time limits from when it sent the first of a streak, so none begins later than this.
+LONGEST_S = 0.1
+# What the parent is told of them has to fit into ``RESULT_CHARACTERS``.
+MOST = 16
+# A kind is brief in this child while so many attempts of it in a row took no longer than that.
+_BRIEF_S, _IN_A_ROW = 0.02, 3
+_LIMIT_S = 0.5
+
+# How much of the text of a result Celery passes to the parent, and how much of that one job may have.
+RESULT_CHARACTERS = 2048
+_EACH = 60
+_SEPARATOR = "\N{SYMBOL FOR RECORD SEPARATOR}"
+
+# Only whoever would get the message next may have it; the newest are at the list's other end (Kombu's Redis transport).
+_TAKE = """
+local raw = redis.call('LINDEX', KEYS[1], -1)
+if not raw then return false end
+local headers = cjson.decode(raw).headers
+local limits = headers.timelimit
+if headers.task ~= ARGV[1] or limits[1] ~= tonumber(ARGV[2]) or limits[2] ~= tonumber(ARGV[3]) then return false end
+redis.call('RPOP', KEYS[1])
+return {headers.id, headers.carry}
+"""
+
+
+class Delivery(NamedTuple):
+    """What a message says of its job."""
+
+    job_id: str
+    carry: int
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A job that was run behind another one's message. ``result``: the beginning of its text, None if it failed."""
+
+    job_id: str
+    runtime_s: float
+    result: str | None
+
+
+class Told:
+    """What a child returns to its parent after a streak; of a result, Celery passes on ``repr`` alone."""
+
+    def __init__(self, first: Any, followed: list[Followed]) -> None:
+        self.first = first
+        self._followed = followed
+
+    def __repr__(self) -> str:
+        """Return what ``read_told`` reads."""
+        lines = [f"{one.job_id} {one.runtime_s:.6f} {one.result or ''}" for one in self._followed]
+        return _SEPARATOR.join([beginning_of(self.first), *lines])
+
+
+def beginning_of(result: Any) -> str:
+    """Return as much of the text of a result as the parent is told of each job of a streak."""
+    return str(saferepr(result, maxlen=_EACH)).replace(_SEPARATOR, " ")
+
+
+def read_told(text: str) -> tuple[str, list[Followed]]:
+    """Return the text of the first job's result, and what was run behind it."""
+    first, *lines = text.split(_SEPARATOR)
+    return first, [_read(line) for line in lines]
+
+
+def _read(line: str) -> Followed:
+    job_id, runtime_s, result = line.split(" ", 2)
+    return Followed(job_id, float(runtime_s), result or None)
+
+
+class Streaks:
+    """Takes messages for this child.
+
+    Args:
+        key_prefix: what Kombu puts before the name of each queue.
+    """
+
+    def __init__(self, url: str, *, key_prefix: str) -> None:
+        self._redis = connect(url, timeout_s=_LIMIT_S, max_connections=1)
+        self._take = KeptScript(self._redis, _TAKE)
+        self._key_prefix = key_prefix
+        self._brief: dict[str, int] = {}
+
+    def note(self, kind: str, took_s: float) -> None:
+        """Learn how long an attempt of ``kind`` took."""
+        self._brief[kind] = self._brief.get(kind, 0) + 1 if took_s <= _BRIEF_S else 0
+
+    def take(self, kind: str, *, queue: str, limits: tuple[float, float], began: float) -> Delivery | None:
+        """Take the next message of ``queue``, if it may follow one that was sent with ``limits`` at ``began``.
+
+        Args:
+            limits: hard and soft, in seconds.
+            began: by ``time.monotonic``.
+        """
+        if self._brief.get(kind, 0) < _IN_A_ROW or time.monotonic() - began > LONGEST_S:
+            return None
+        with suppress(RedisError):  # a message that is lost on the way is carried again
+            taken = self._take.run_all([([self._key_prefix + queue], [kind, *map(repr, limits)])])[0]
+            return Delivery(str(taken[0]), int(taken[1])) if taken else None
+        return None
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._take.close()
+        self._redis.close()
