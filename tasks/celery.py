@@ -4,7 +4,7 @@ import atexit
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 
@@ -12,9 +12,11 @@ from tasks.core.kernel import Kernel, open_kernel
 from tasks.core.meanwhile import Meanwhile
 from tasks.core.settings import load_settings
 from tasks.core.spec import JobSpec
-from tasks.core.streak import Streaks
 from tasks.core.telemetry import Telemetry, configure_telemetry
 from tasks.registry import load_specs
+
+if TYPE_CHECKING:
+    from tasks.core.streak import Streaks
 
 
 class SwitchyardCelery(Celery):  # type: ignore[misc]  # Celery has no types
@@ -33,10 +35,14 @@ class SwitchyardCelery(Celery):  # type: ignore[misc]  # Celery has no types
         return replace(kernel, meanwhile=Meanwhile()) if self.is_child else kernel
 
     @cached_property
-    def streaks(self) -> Streaks | None:
+    def streaks(self) -> "Streaks | None":
         """How this process takes further messages by itself, if it is a worker's child."""
+        if not self.is_child:
+            return None
+        from tasks.core.streak import Streaks  # noqa: PLC0415  # not where there is no Redis
+
         prefix = str(self.conf.broker_transport_options.get("global_keyprefix", ""))
-        return Streaks(self.kernel.settings.redis_url, key_prefix=prefix) if self.is_child else None
+        return Streaks(self.kernel.settings.redis_url, key_prefix=prefix)
 
     @cached_property
     def specs(self) -> Mapping[str, JobSpec]:

@@ -9,7 +9,7 @@ from celery.worker.request import Request
 from tasks.core.errors import LedgerUnavailable
 from tasks.core.ledger import queries
 from tasks.core.records import Job, JobState
-from tasks.core.streak import Followed, beginning_of, read_told
+from tasks.core.streak_telling import Followed, beginning_of, read_told
 
 # What a message of ours says of a job besides its id, see ``tasks.core.carrier``.
 _PLAIN = {"kwargs": "{}", "parent_id": None, "retries": 0, "eta": None, "expires": None}

@@ -39,7 +39,7 @@ from tasks.core.places import remove_keepdir, workdir_of
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.relay import Opening
 from tasks.core.spec import JobSpec
-from tasks.core.streak import MOST, RESULT_CHARACTERS, Delivery, Followed, Told, beginning_of
+from tasks.core.streak_telling import MOST, RESULT_CHARACTERS, Delivery, Followed, Told, beginning_of
 from tasks.core.telemetry import Telemetry
 
 if TYPE_CHECKING:

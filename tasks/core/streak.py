@@ -8,27 +8,18 @@ the ledger knows by the child.
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, NamedTuple
 
-from celery.utils.saferepr import saferepr
 from redis.exceptions import RedisError
 
 from tasks.core.redis_events import connect
 from tasks.core.redis_script import KeptScript
+from tasks.core.streak_telling import Delivery
 
 # The parent counts a job's time limits from when it sent the first of a streak, so none begins later than this.
 LONGEST_S = 0.1
-# What the parent is told of them has to fit into ``RESULT_CHARACTERS``.
-MOST = 16
 # A kind is brief in this child while so many attempts of it in a row took no longer than that.
 _BRIEF_S, _IN_A_ROW = 0.02, 3
 _LIMIT_S = 0.5
-
-# How much of the text of a result Celery passes to the parent, and how much of that one job may have.
-RESULT_CHARACTERS = 2048
-_EACH = 60
-_SEPARATOR = "\N{SYMBOL FOR RECORD SEPARATOR}"
 
 # Only whoever would get the message next may have it; the newest are at the list's other end (Kombu's Redis transport).
 _TAKE = """
@@ -40,51 +31,6 @@ if headers.task ~= ARGV[1] or limits[1] ~= tonumber(ARGV[2]) or limits[2] ~= ton
 redis.call('RPOP', KEYS[1])
 return {headers.id, headers.carry}
 """
-
-
-class Delivery(NamedTuple):
-    """What a message says of its job."""
-
-    job_id: str
-    carry: int
-
-
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """A job that was run behind another one's message. ``result``: the beginning of its text, None if it failed."""
-
-    job_id: str
-    runtime_s: float
-    result: str | None
-
-
-class Told:
-    """What a child returns to its parent after a streak; of a result, Celery passes on ``repr`` alone."""
-
-    def __init__(self, first: Any, followed: list[Followed]) -> None:
-        self.first = first
-        self._followed = followed
-
-    def __repr__(self) -> str:
-        """Return what ``read_told`` reads."""
-        lines = [f"{one.job_id} {one.runtime_s:.6f} {one.result or ''}" for one in self._followed]
-        return _SEPARATOR.join([beginning_of(self.first), *lines])
-
-
-def beginning_of(result: Any) -> str:
-    """Return as much of the text of a result as the parent is told of each job of a streak."""
-    return str(saferepr(result, maxlen=_EACH)).replace(_SEPARATOR, " ")
-
-
-def read_told(text: str) -> tuple[str, list[Followed]]:
-    """Return the text of the first job's result, and what was run behind it."""
-    first, *lines = text.split(_SEPARATOR)
-    return first, [_read(line) for line in lines]
-
-
-def _read(line: str) -> Followed:
-    job_id, runtime_s, result = line.split(" ", 2)
-    return Followed(job_id, float(runtime_s), result or None)
 
 
 class Streaks:

@@ -12,6 +12,7 @@ from tasks.core.records import JobState
 from tests.integration.house import House
 from tests.integration.test_cancelling import *  # noqa: F403  # the same tests on another database
 from tests.integration.test_dying import (
+    fates,
     test_hard_limit_ends_a_hung_job_as_timeout,
     test_job_survives_a_killed_child,
     test_killed_child_costs_attempts_until_the_job_is_dead,
@@ -19,6 +20,7 @@ from tests.integration.test_dying import (
 from tests.servers import PostgreSQL
 
 __all__ = [
+    "fates",
     "test_hard_limit_ends_a_hung_job_as_timeout",
     "test_job_survives_a_killed_child",
     "test_killed_child_costs_attempts_until_the_job_is_dead",

@@ -138,18 +138,36 @@ class Drivers:
         return True
 
     def _open(self) -> Driver:
+        if self._is_sqlite:
+            connection = self._connect()
+            connection.execute(_NEVER_WAIT)
+        else:
+            connection = self._open_at_server()
+        return Driver(connection, self._engine.dialect)
+
+    def _open_at_server(self) -> Any:
+        connection = self._connect()
+        connection.autocommit = True
+        try:
+            connection.execute(_PLAN_ONCE)
+        except self._errors:
+            # One that the pool kept is dead, and its fellows with it: the server was restarted.
+            with suppress(self._errors):
+                connection.close()
+            self._engine.dispose()
+            connection = self._connect()
+            connection.autocommit = True
+            self._execute(connection, _PLAN_ONCE)
+        return connection
+
+    def _connect(self) -> Any:
         try:
             pooled = self._engine.raw_connection()
         except self._errors as exc:
             raise self._named(exc, "connect") from exc
-        connection: Any = pooled.driver_connection
+        connection = pooled.driver_connection
         pooled.detach()  # else the pool would count it, and reset it at the end
-        if self._is_sqlite:
-            connection.execute(_NEVER_WAIT)
-        else:
-            connection.autocommit = True
-            connection.execute(_PLAN_ONCE)
-        return Driver(connection, self._engine.dialect)
+        return connection
 
     def _begin(self, driver: Driver) -> None:
         if self._is_sqlite:
@@ -158,10 +176,13 @@ class Drivers:
             self._run(driver, "BEGIN")
 
     def _run(self, driver: Driver, text: str) -> None:
+        self._execute(driver.connection, text)
+
+    def _execute(self, connection: Any, text: str) -> None:
         try:
-            driver.connection.execute(text)
+            connection.execute(text)
         except self._errors as exc:
-            raise self._named(exc, text, driver.connection) from exc
+            raise self._named(exc, text, connection) from exc
 
     def _named(self, exc: Exception, text: str, connection: Any = None) -> sa.exc.StatementError:
         """Return the driver's error as SQLAlchemy would name it."""

@@ -136,6 +136,19 @@ def test_stopped_postgresql_is_unavailable_and_comes_back(postgresql: PostgreSQL
     ledger.close()
 
 
+def test_connections_kept_across_a_restart_of_postgresql_are_not_used(postgresql: PostgreSQL) -> None:
+    """Also those used a moment ago, which nobody asks whether they still live."""
+    ledger = Ledger(postgresql.create("kept"))
+    ledger.prepare()
+    with ledger.read() as one, ledger.read() as other:
+        assert [1, 2] == [one.scalar(sa.select(1)), other.scalar(sa.select(2))]
+    postgresql.stop()
+    postgresql.start()
+    with ledger.read_prepared() as driver:
+        assert (1,) == driver.connection.execute("SELECT 1").fetchone()
+    ledger.close()
+
+
 def test_many_rows_are_what_one_row_would_be(ledger: Ledger, tenant: Tenant) -> None:
     """However they are sent to the database: every column, in every form that a value may have."""
     odd = {"text": "é\t\\N\n\"'", "none": None, "list": [1, 2.5, True], "empty": {}}
