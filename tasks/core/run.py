@@ -112,7 +112,7 @@ def _run_delivered(
         if ended is None:
             log.warning("attempt_superseded", fence=job.fence)
             raise Ignore("another claim owns the job")
-        _tell(kernel, partial(opening.tell_with, ended))
+        _meanwhile(kernel, partial(_tell, kernel, opening, ended))
         log.info("attempt_ended", state=str(ended.state), cause=ended.cause)
         if ended.state is not JobState.SUCCEEDED:
             span.fail(ended.cause)
@@ -123,12 +123,21 @@ def _run_delivered(
     return ended.result or {}
 
 
-def _tell(kernel: Kernel, tell: Callable[[], None]) -> None:
-    # Should this process be gone before: the ledger has the event, and the dispatcher sees that Redis lacks it.
+def _meanwhile(kernel: Kernel, call: Callable[[], None]) -> None:
     if kernel.meanwhile is None:
-        tell()
+        call()
     else:
-        kernel.meanwhile.call(tell)
+        kernel.meanwhile.call(call)
+
+
+def _tell(kernel: Kernel, opening: Opening, ended: Job) -> None:
+    # Should this process be gone before: the ledger has the event, and the dispatcher sees that Redis lacks it.
+    try:
+        kernel.ledger.sync()
+    except LedgerUnavailable as exc:
+        log.error("end_not_on_disk", job_id=ended.id, code=exc.code)  # its cause is the disk
+    else:
+        opening.tell_with(ended)
 
 
 def _claim(kernel: Kernel, delivery: Delivery, *, worker: str) -> Job:
@@ -278,6 +287,7 @@ def _write_end(
         result=outcome,
         progress=progress,
         emitted=attempt.emissions.emitted,
+        may_vanish=kernel.meanwhile is not None,  # until ``_tell``, which the next job does not wait for
     )
 
 

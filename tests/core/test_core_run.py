@@ -1,5 +1,6 @@
 """``core.run`` around small engines, called as Celery calls it but without a worker."""
 
+import errno
 import threading
 import time
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from tasks.core.errors import (
 )
 from tasks.core.job import JobContext
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import Ledger, carrying, outbox, queries, transitions
+from tasks.core.ledger import Ledger, carrying, drivers, outbox, queries, transitions
 from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.meanwhile import Meanwhile
@@ -100,6 +101,26 @@ def test_result_of_a_workers_child_does_not_wait_until_its_end_is_told(kernel: K
     gate.set()
     meanwhile.close(limit_s=30)
     assert states(kernel, job) == ["queued", "running", "succeeded"]
+
+
+def test_nobody_is_told_of_a_result_before_the_disk_has_it(
+    kernel: Kernel, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With SQLite on a disk that fails, its event waits in the ledger; PostgreSQL sees to its disk itself."""
+    asked = []
+
+    def sync_file(_log: int) -> None:
+        asked.append(states(kernel, job))
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(drivers, "_sync_file", sync_file)
+    meanwhile = Meanwhile()
+    assert run(replace(kernel, meanwhile=meanwhile), job, ping) == {"message": "hello"}
+    meanwhile.close(limit_s=30)
+    if kernel.ledger.is_sqlite:
+        assert (asked, states(kernel, job)) == ([[]], [])
+    else:
+        assert (asked, states(kernel, job)) == ([], ["queued", "running", "succeeded"])
 
 
 def test_last_report_of_a_success_is_complete(kernel: Kernel, job: Job) -> None:

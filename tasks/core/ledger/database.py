@@ -23,6 +23,8 @@ from tasks.core.ledger.locking import BUSY, BUSY_TIMEOUT_S, UNREACHABLE, begin_w
 from tasks.core.ledger.schema import REVISION, UTCDateTime
 
 # PostgreSQL: how long a statement may wait for a lock, and how long one may run, before we answer 503.
+# The disk has whatever is older than this, or has failed since.
+_FRESH = timedelta(seconds=5)
 _PG_OPTIONS = "-c lock_timeout=5000 -c statement_timeout=30000"
 _PG_SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
@@ -93,6 +95,25 @@ class Ledger:
         """Run ``Prepared`` statements that read, at a fraction of what ``read`` costs; each sees its own snapshot."""
         with _translated(), self._drivers.reading() as driver:
             yield driver
+
+    def sync(self) -> None:
+        """Wait until the disk has what this process's ``write_prepared`` committed with ``may_vanish``.
+
+        Raises:
+            LedgerUnavailable: the disk failed.
+        """
+        self._drivers.sync()
+
+    def sync_seen(self, *times: datetime | None) -> None:
+        """Wait until the disk has what other processes committed, if any of it is of a moment ago.
+
+        Who tells anybody of what it has read in the ledger calls this before, with when that came to be.
+
+        Raises:
+            LedgerUnavailable: the disk failed.
+        """
+        if self.is_sqlite and any(at is not None and at > now() - _FRESH for at in times):
+            self._drivers.sync(of_others=True)
 
     def close(self) -> None:
         """Close every pooled connection."""

@@ -4,18 +4,19 @@ SQLAlchemy's way to a transaction (a connection object, its pool's checks, its e
 statements of a claim themselves. Here SQLAlchemy opens a connection, which is then kept and used as the driver made it.
 """
 
+import os
 import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Lock
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect, Engine
 
-from tasks.core.errors import LedgerBusy
-from tasks.core.ledger.locking import BUSY_TIMEOUT_S, begin_writing
+from tasks.core.errors import LedgerBusy, LedgerUnavailable
+from tasks.core.ledger.locking import BUSY_TIMEOUT_S, UNREACHABLE, begin_writing
 
 # A connection that was used this long ago is taken to live.
 TRUSTED_S = 1.0
@@ -24,6 +25,9 @@ _WAIT_S = 5.0
 _NEVER_WAIT = "PRAGMA busy_timeout=0"
 # To plan a statement anew for each run takes PostgreSQL about as long as to run it, and the plan is always the same.
 _PLAN_ONCE = "SET plan_cache_mode = force_generic_plan"
+
+
+_sync_file = getattr(os, "fdatasync", os.fsync)  # which is what SQLite itself calls
 
 
 class Driver:
@@ -49,6 +53,9 @@ class Drivers:
         self._is_sqlite = engine.dialect.name == "sqlite"
         self._spare: deque[Driver] = deque()
         self._free = BoundedSemaphore(most)
+        # Whether the disk may lack what was committed.
+        self._unsynced = False
+        self._syncing = Lock()
 
     @contextmanager
     def transaction(self, *, of_one: bool = False, may_vanish: bool = False) -> Iterator[Driver]:
@@ -57,7 +64,7 @@ class Drivers:
         With ``of_one`` a single statement writes, or on SQLite as many as you like: PostgreSQL is not asked to begin or
         to commit then, and each statement that reads before sees its own snapshot. With ``may_vanish`` SQLite does not
         wait for the disk: a loss of power may undo the transaction, though none before it; the next one that waits
-        makes it durable, too.
+        makes it durable, too, and so does ``sync``.
 
         Raises:
             LedgerBusy: every connection is in use, or another writer holds the ledger, for too long.
@@ -73,6 +80,35 @@ class Drivers:
             yield driver
             if in_steps:
                 self._run(driver, "COMMIT")
+            if driver.hurries:
+                self._unsynced = True
+
+    def sync(self, *, of_others: bool = False) -> None:
+        """Wait until the disk has every transaction that this process has committed, however long ago.
+
+        With ``of_others`` also what it has seen of other processes'.
+
+        Raises:
+            LedgerUnavailable: the disk failed.
+        """
+        with self._syncing:
+            if not (self._unsynced or (of_others and self._is_sqlite)):
+                return
+            self._unsynced = False  # what is committed from now on may come too late for this one
+            try:
+                self._sync_log()
+            except OSError as exc:
+                self._unsynced = True
+                raise LedgerUnavailable(UNREACHABLE) from exc
+
+    def _sync_log(self) -> None:
+        # The log is there as long as a connection is. What it no longer has, SQLite has moved to the database, and saw
+        # to it that the disk had it before.
+        log = os.open(f"{self._engine.url.database}-wal", os.O_RDONLY)
+        try:
+            _sync_file(log)
+        finally:
+            os.close(log)
 
     @contextmanager
     def reading(self) -> Iterator[Driver]:

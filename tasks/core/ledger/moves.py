@@ -72,8 +72,6 @@ CLAIM = Move(
     ),
     _attempt_of,
     _event_of,
-    # On SQLite a loss of power takes the worker with it: the job is queued then, as if it had never been claimed.
-    may_vanish=True,
 )
 
 FINISH = Move(

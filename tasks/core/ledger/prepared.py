@@ -232,13 +232,9 @@ class Move:
     Args:
         update: updates at most one row of ``jobs``.
         follow: each makes an insert or update from the columns of the row as it is then.
-        may_vanish: a loss of power may undo it, see ``Ledger.write_prepared``.
     """
 
-    def __init__(
-        self, update: sa.Update, *follow: Callable[[Moved], sa.Insert | sa.Update], may_vanish: bool = False
-    ) -> None:
-        self._may_vanish = may_vanish
+    def __init__(self, update: sa.Update, *follow: Callable[[Moved], sa.Insert | sa.Update]) -> None:
         moved = update.returning(*JOB_COLUMNS)
         bound = {column.name: sa.bindparam(f"moved_{column.name}", type_=column.type) for column in JOB_COLUMNS}
         self._move = Prepared(moved)
@@ -254,14 +250,20 @@ class Move:
         self._at_once = Prepared(sa.select(*cte.c).add_cte(*followers))
 
     def run(
-        self, ledger: Ledger, values: Mapping[str, Any], also: Callable[[Connection, Job], None] | None = None
+        self,
+        ledger: Ledger,
+        values: Mapping[str, Any],
+        also: Callable[[Connection, Job], None] | None = None,
+        *,
+        may_vanish: bool = False,
     ) -> Job | None:
         """Run it in a transaction of its own; return the job as it is then. None: no row matched.
 
-        ``also`` writes what else belongs to that transaction.
+        ``also`` writes what else belongs to that transaction. Without it, the transaction ``may_vanish`` with a loss of
+        power, see ``Ledger.write_prepared``.
         """
         if also is None:
-            with ledger.write_prepared(of_one=True, may_vanish=self._may_vanish) as driver:
+            with ledger.write_prepared(of_one=True, may_vanish=may_vanish) as driver:
                 return self._run(ledger, driver, values)
         with ledger.write() as connection:
             job = self._run(ledger, connection, values)

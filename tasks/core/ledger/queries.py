@@ -128,7 +128,10 @@ def job(ledger: Ledger, job_id: str, *, tenant_id: str | None = None) -> Job | N
     with ledger.read_prepared() as driver:
         row = _JOB.first(driver, {"asked": job_id})
     found = None if row is None else job_of(row)
-    return None if found is None or tenant_id not in {None, found.tenant_id} else found
+    if found is None or tenant_id not in {None, found.tenant_id}:
+        return None
+    ledger.sync_seen(found.finished_at)
+    return found
 
 
 def pulse(ledger: Ledger, job_id: str) -> Pulse | None:
@@ -196,6 +199,7 @@ def listing(ledger: Ledger, wanted: Filter, *, limit: int, cursor: str | None = 
         total = int(connection.execute(sa.select(sa.func.count()).select_from(jobs).where(*where)).scalar_one())
         rows = connection.execute(page.order_by(jobs.c.id.desc()).limit(limit + 1).offset(offset)).all()
     found = [job_from_row(row) for row in rows[:limit]]
+    ledger.sync_seen(*(one.finished_at for one in found))
     return Listing(found, total, _encode_cursor(found[-1].id) if len(rows) > limit else None)
 
 

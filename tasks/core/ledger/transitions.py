@@ -30,7 +30,9 @@ def claim(ledger: Ledger, job_id: str, *, carry: int, worker: str, child_pid: in
     told.
     """
     values = {"job_id": job_id, "carry_taken": carry, "by": worker, "pid": child_pid, "at": now()}
-    return CLAIM.run(ledger, values | {"event": {"state": JobState.RUNNING, "cause": Cause.CLAIMED}})
+    values["event"] = {"state": JobState.RUNNING, "cause": Cause.CLAIMED}
+    # On SQLite a loss of power takes the worker with it: the job is queued then, as if it had never been claimed.
+    return CLAIM.run(ledger, values, may_vanish=True)
 
 
 def finish(
@@ -45,16 +47,19 @@ def finish(
     dead: bool = False,
     progress: dict[str, Any] | None = None,
     emitted: Sequence[Emission] = (),
+    may_vanish: bool = False,
 ) -> Job | None:
     """End the job: ``running -> succeeded | failed | cancelled``. None: this fence no longer owns it.
 
-    ``emitted`` are the domain events that the job has brought about.
+    Args:
+        emitted: the domain events that the job has brought about.
+        may_vanish: a loss of power may undo it until ``Ledger.sync`` has been called, so nobody is to be told before.
     """
     values = {"job_id": job_id, "under": fence, "state": state, "cause": cause, "at": now()}
     values |= {"result": result, "error": error, "dead": dead, "progress": progress}
     values["event"] = end_data(job_id, state=state, cause=cause, error=error, dead=dead)
     if not emitted and not dead:
-        return FINISH.run(ledger, values)
+        return FINISH.run(ledger, values, may_vanish=may_vanish)
 
     def tell(connection: Connection, job: Job) -> None:
         if emitted:

@@ -1,21 +1,25 @@
 """Transactions of prepared statements, on connections of the driver's own."""
 
+import errno
+import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from tasks.core.errors import LedgerBusy, LedgerUnavailable
-from tasks.core.ledger import Ledger, accepting, drivers, locking, moves, queries, transitions
+from tasks.core.ledger import Ledger, accepting, drivers, locking, queries, transitions
 from tasks.core.ledger.accepting import Idempotency
 from tasks.core.ledger.drivers import Driver
 from tasks.core.ledger.prepared import Prepared
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.schema import UTCDateTime, jobs
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
-from tasks.core.records import JobState
+from tasks.core.records import Job, JobState
 from tests.samples import a_job, ago, carried
 from tests.servers import PostgreSQL
 
@@ -30,6 +34,22 @@ def count(driver: Driver) -> int:
     row = _COUNT.first(driver, {})
     assert row is not None
     return int(row[0])
+
+
+def tenant_in(ledger: Ledger) -> Tenant:
+    tenant = tenant_of(ledger, create_key(ledger, tenant="a", name="k"))
+    assert tenant is not None
+    return tenant
+
+
+def succeed(ledger: Ledger, job: Job) -> Job:
+    running = transitions.claim(ledger, job.id, carry=job.carry, worker="w", child_pid=1)
+    assert running is not None
+    ended = transitions.finish(
+        ledger, job.id, fence=running.fence, state=JobState.SUCCEEDED, cause="completed", may_vanish=True
+    )
+    assert ended is not None
+    return ended
 
 
 @pytest.fixture
@@ -108,16 +128,84 @@ def test_only_a_claim_may_vanish_with_the_power(sqlite_ledger: Ledger) -> None:
             return int(driver.connection.execute("PRAGMA synchronous").fetchone()[0])
 
     assert [synchronous(), synchronous(may_vanish=True), synchronous(), synchronous(of_one=True)] == [2, 1, 2, 2]
-    assert (moves.CLAIM._may_vanish, moves.FINISH._may_vanish) == (True, False)
+
+
+def test_disk_has_what_was_committed_in_a_hurry_once_that_is_synced(
+    sqlite_ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in the two files when the disk is asked for is all that a loss of power would leave."""
+    tenant, kept = tenant_in(sqlite_ledger), tmp_path / "kept.sqlite"
+    here = Path(sqlite_ledger.url.removeprefix("sqlite:///"))
+    asked = []
+
+    def sync_file(log: int) -> None:
+        kept.write_bytes(here.read_bytes())
+        kept.with_name(f"{kept.name}-wal").write_bytes(os.pread(log, 1 << 30, 0))
+        asked.append(log)
+
+    monkeypatch.setattr(drivers, "_sync_file", sync_file)
+    for number in (1, 2):
+        ended = succeed(sqlite_ledger, carried(sqlite_ledger, tenant))
+        assert len(asked) == number - 1
+        sqlite_ledger.sync()
+        with closing(sqlite3.connect(kept)) as left:
+            assert left.execute("SELECT state FROM jobs WHERE id = ?", (ended.id,)).fetchone() == ("succeeded",)
+        sqlite_ledger.sync()  # it has everything
+        assert len(asked) == number
+
+
+def test_end_that_others_may_see_is_on_the_disk_when_it_is_told(
+    sqlite_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process reads a job that has just ended; of one that ended long ago, or has not, it knows."""
+    asked: list[int] = []
+    monkeypatch.setattr(drivers, "_sync_file", asked.append)
+    tenant, other = tenant_in(sqlite_ledger), Ledger(sqlite_ledger.url)
+    job = carried(sqlite_ledger, tenant)
+    assert queries.job(other, job.id) is not None
+    assert asked == []
+    succeed(sqlite_ledger, job)
+    assert queries.job(other, job.id) is not None
+    assert len(asked) == 1
+    queries.listing(other, Filter(tenant.id), limit=9)
+    assert len(asked) == 2
+    with sqlite_ledger.write() as connection:
+        connection.execute(jobs.update().values(finished_at=ago(60)))
+    assert queries.job(other, job.id) is not None
+    assert len(asked) == 2
+    other.close()
+
+
+def test_failing_disk_is_asked_again(sqlite_ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said, and what it lacks is not forgotten."""
+    succeed(sqlite_ledger, carried(sqlite_ledger, tenant_in(sqlite_ledger)))
+    answers: list[Exception | None] = [OSError(errno.EIO, "Input/output error"), None]
+
+    def sync_file(_log: int) -> None:
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+
+    monkeypatch.setattr(drivers, "_sync_file", sync_file)
+    with pytest.raises(LedgerUnavailable):
+        sqlite_ledger.sync()
+    sqlite_ledger.sync()
+    assert answers == []
+
+
+def test_postgresql_has_nothing_to_sync(postgresql_ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its server waits for the disk with every commit."""
+    monkeypatch.setattr(drivers, "_sync_file", lambda _: pytest.fail("there is no file"))
+    with postgresql_ledger.write_prepared(may_vanish=True) as driver:
+        count(driver)
+    postgresql_ledger.sync()
 
 
 def test_stopped_postgresql_is_unavailable_and_comes_back(postgresql: PostgreSQL) -> None:
     """In the middle of a transaction, before one, and on a connection that is found dead after a while."""
     ledger = Ledger(postgresql.create("drivers"))
     ledger.prepare()
-    tenant = tenant_of(ledger, create_key(ledger, tenant="a", name="k"))
-    assert tenant is not None
-    job = carried(ledger, tenant)
+    job = carried(ledger, tenant_in(ledger))
     try:
         with pytest.raises(LedgerUnavailable), ledger.write_prepared() as driver:  # noqa: PT012  # it fails on its way
             postgresql.stop()
