@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,6 +30,13 @@ class JobState(StrEnum):
 
 TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 REPLAYABLE = frozenset({JobState.FAILED, JobState.CANCELLED})
+
+
+class Delivery(NamedTuple):
+    """What a message says of its job."""
+
+    job_id: str
+    carry: int
 
 
 class Backend(StrEnum):

@@ -5,7 +5,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +17,13 @@ from pydantic import BaseModel
 
 from tasks.core import at_work
 from tasks.core.attempt import Attempt
+from tasks.core.claiming import claim
+from tasks.core.ending import Outcome, Ran, write_end
 from tasks.core.errors import (
     AppError,
     AttemptEnded,
-    EngineFailed,
     EngineUnavailable,
-    JobCancelled,
     JobInterrupted,
-    JobSuperseded,
     LedgerUnavailable,
     Permanent,
     SoftLimitReached,
@@ -33,13 +32,11 @@ from tasks.core.errors import (
 )
 from tasks.core.job import Engine, JobContext
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import pauses, transitions
-from tasks.core.outcome import end_attempt
 from tasks.core.places import remove_keepdir, workdir_of
-from tasks.core.records import Cause, Job, JobState
+from tasks.core.records import Cause, Delivery, Job, JobState
 from tasks.core.relay import Opening
 from tasks.core.spec import JobSpec
-from tasks.core.streak_telling import MOST, RESULT_CHARACTERS, Delivery, Followed, Told, beginning_of
+from tasks.core.streak_telling import MOST, RESULT_CHARACTERS, Followed, Told, beginning_of
 from tasks.core.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -47,10 +44,6 @@ if TYPE_CHECKING:
     from tasks.core.egress import Egress, EgressPolicy
 
 log = structlog.get_logger()
-
-# Pause between tries to tell a ledger that is down how an attempt ended.
-_LEDGER_PAUSE_S = 0.5
-
 
 Returned = dict[str, Any] | Told
 
@@ -74,30 +67,53 @@ def run_job(task: JobTask, spec: JobSpec, load_engine: Callable[[], Engine[Any]]
         AttemptEnded: the attempt failed, was cancelled or goes back to the queue; the ledger says which.
     """
     request, streaks, began = task.request, task.app.streaks, time.monotonic()
-    result = _run_delivered(task, spec, load_engine, Delivery(request.id, int(request.carry)))
-    followed: list[Followed] = []
-    while streaks is not None and len(followed) < MOST:
+
+    def take() -> Delivery | None:
+        if streaks is None or len(followed) >= MOST:
+            return None
         queue, limits = request.delivery_info["routing_key"], tuple(request.timelimit)
-        following = streaks.take(spec.kind, queue=queue, limits=limits, began=began)
-        if following is None:
-            break
+        taken: Delivery | None = streaks.take(spec.kind, queue=queue, limits=limits, began=began)
+        return taken
+
+    followed: list[Followed] = []
+    job = claim(task.app.kernel, Delivery(request.id, int(request.carry)), worker=request.hostname)
+    # Nothing is taken before the first has ended: it would end later by one exchange with Redis, mostly for nothing.
+    ran = _run_claimed(task, spec, load_engine, job, take=lambda: None)
+    result = _result_of(ran)
+    while (following := ran.following or _claim_next(task, take)) is not None:
         at = time.monotonic()
-        try:
-            text = beginning_of(_run_delivered(task, spec, load_engine, following))
-        except Ignore:  # nobody is told of a void delivery
-            continue
-        except AttemptEnded:
-            text = None
-        followed.append(Followed(following.job_id, time.monotonic() - at, text))
+        ran = _run_claimed(task, spec, load_engine, following, take=take if len(followed) + 1 < MOST else lambda: None)
+        if ran.ended is not None:  # nobody is told of a void delivery
+            text = beginning_of(ran.ended.result or {}) if ran.ended.state is JobState.SUCCEEDED else None
+            followed.append(Followed(following.id, time.monotonic() - at, text))
     return Told(result, followed) if followed else result
 
 
-def _run_delivered(
-    task: JobTask, spec: JobSpec, load_engine: Callable[[], Engine[Any]], delivery: Delivery
-) -> dict[str, Any]:
+def _result_of(ran: Ran) -> dict[str, Any]:
+    if ran.ended is None:
+        raise Ignore("another claim owns the job")
+    if ran.ended.state is not JobState.SUCCEEDED:
+        raise AttemptEnded(f"{ran.ended.state}: {ran.ended.cause}")
+    return ran.ended.result or {}
+
+
+def _claim_next(task: JobTask, take: Callable[[], Delivery | None]) -> Job | None:
+    while (taken := take()) is not None:
+        with suppress(Ignore):
+            return claim(task.app.kernel, taken, worker=task.request.hostname)
+    return None
+
+
+def _run_claimed(
+    task: JobTask,
+    spec: JobSpec,
+    load_engine: Callable[[], Engine[Any]],
+    job: Job,
+    *,
+    take: Callable[[], Delivery | None],
+) -> Ran:
     kernel: Kernel = task.app.kernel
     began = time.monotonic()
-    job = _claim(kernel, delivery, worker=task.request.hostname)
     telemetry: Telemetry = task.app.telemetry
     with (
         structlog.contextvars.bound_contextvars(
@@ -108,19 +124,17 @@ def _run_delivered(
         opening = Opening(kernel.ledger, kernel.events, job)
         kernel.soon.call(opening.tell)
         log.info("attempt_started", worker=job.worker, fence=job.fence)
-        ended = _run_claimed(kernel, spec, job, load_engine, telemetry, opening=opening)
-        if ended is None:
+        ran = _run_engine(kernel, spec, job, load_engine, telemetry, opening=opening, take=take)
+        if ran.ended is None:
             log.warning("attempt_superseded", fence=job.fence)
-            raise Ignore("another claim owns the job")
-        _meanwhile(kernel, partial(_tell, kernel, opening, ended))
-        log.info("attempt_ended", state=str(ended.state), cause=ended.cause)
-        if ended.state is not JobState.SUCCEEDED:
-            span.fail(ended.cause)
+            return ran
+        _meanwhile(kernel, partial(_tell, kernel, opening, ran.ended))
+        log.info("attempt_ended", state=str(ran.ended.state), cause=ran.ended.cause)
+        if ran.ended.state is not JobState.SUCCEEDED:
+            span.fail(ran.ended.cause)
     if task.app.streaks is not None:
         task.app.streaks.note(spec.kind, time.monotonic() - began)
-    if ended.state is not JobState.SUCCEEDED:
-        raise AttemptEnded(f"{ended.state}: {ended.cause}")
-    return ended.result or {}
+    return ran
 
 
 def _meanwhile(kernel: Kernel, call: Callable[[], None]) -> None:
@@ -140,28 +154,7 @@ def _tell(kernel: Kernel, opening: Opening, ended: Job) -> None:
         opening.tell_with(ended)
 
 
-def _claim(kernel: Kernel, delivery: Delivery, *, worker: str) -> Job:
-    job_id, carry = delivery
-    try:
-        job = transitions.claim(kernel.ledger, job_id, carry=carry, worker=worker, child_pid=os.getpid())
-    except LedgerUnavailable as exc:
-        # The job is still published in the ledger and its message is gone now, so it will be carried again.
-        log.warning("claim_failed", job_id=job_id, code=exc.code)
-        raise Ignore(exc.message) from exc
-    if job is None:
-        log.info("delivery_void", job_id=job_id, held=_hold(kernel, job_id))
-        raise Ignore("a duplicate, cancelled meanwhile, or paused")
-    return job
-
-
-def _hold(kernel: Kernel, job_id: str) -> bool:
-    try:
-        return pauses.hold_job(kernel.ledger, job_id)
-    except LedgerUnavailable:
-        return False  # it stays published, so it will be carried, and refused, again
-
-
-def _run_claimed(
+def _run_engine(
     kernel: Kernel,
     spec: JobSpec,
     job: Job,
@@ -169,7 +162,8 @@ def _run_claimed(
     telemetry: Telemetry,
     *,
     opening: Opening,
-) -> Job | None:
+    take: Callable[[], Delivery | None],
+) -> Ran:
     # The beat takes the note for the sign that the attempt goes on.
     note = at_work.note_of(kernel.settings.state_dir, worker=job.worker or "", child_pid=os.getpid())
     at_work.begin(note, job.id, job.fence)
@@ -191,12 +185,12 @@ def _run_claimed(
             if folder.exists():
                 shutil.rmtree(folder, ignore_errors=True)
             at_work.end(note)
-        ended = _patiently(lambda: _write_end(kernel, job, attempt, outcome))
-    if ended is not None and ended.state.is_terminal:
+        ran = write_end(kernel, job, attempt, outcome, take=take)
+    if ran.ended is not None and ran.ended.state.is_terminal:
         remove_keepdir(kernel.settings.state_dir, job.id)
-    if attempt.emissions.emitted and ended is not None:
+    if attempt.emissions.emitted and ran.ended is not None:
         kernel.events.ring()  # the dispatcher numbers them, which their readers wait for
-    return ended
+    return ran
 
 
 def _egress(kernel: Kernel) -> "Egress":
@@ -223,7 +217,7 @@ def _browser(kernel: Kernel, context: JobContext) -> "JobBrowser":
 
 def _call_engine(
     spec: JobSpec, job: Job, attempt: Attempt, load_engine: Callable[[], Engine[Any]], telemetry: Telemetry
-) -> dict[str, Any] | AppError | JobInterrupted:
+) -> Outcome:
     try:
         engine = load_engine()
         result = engine(spec.request.model_validate(job.request), attempt)
@@ -256,49 +250,6 @@ def _bounded(spec: JobSpec, result: BaseModel) -> dict[str, Any]:
             f"The result is {size} bytes, over the kind's {spec.max_result_bytes}; save an artifact instead."
         )
     return result.model_dump(mode="json")
-
-
-def _write_end(
-    kernel: Kernel, job: Job, attempt: Attempt, outcome: dict[str, Any] | AppError | JobInterrupted
-) -> Job | None:
-    ledger, progress = kernel.ledger, attempt.last_progress
-    if isinstance(outcome, JobSuperseded):
-        return None
-    if isinstance(outcome, JobCancelled):
-        return transitions.finish(
-            ledger, job.id, fence=job.fence, state=JobState.CANCELLED, cause=Cause.CANCEL_REQUESTED, progress=progress
-        )
-    if isinstance(outcome, AppError):
-        retryable = isinstance(outcome, (Transient, LedgerUnavailable))
-        if not isinstance(outcome, EngineFailed):
-            log.info("attempt_refused", code=outcome.code)
-        return end_attempt(
-            ledger, job, cause=outcome.code, message=outcome.message, retryable=retryable, field=outcome.field
-        )
-    assert isinstance(outcome, dict)  # noqa: S101  # the only case left
-    if progress is not None and progress["total"]:
-        progress = progress | {"percent": 100.0, "eta_s": 0.0}
-    return transitions.finish(
-        ledger,
-        job.id,
-        fence=job.fence,
-        state=JobState.SUCCEEDED,
-        cause=Cause.COMPLETED,
-        result=outcome,
-        progress=progress,
-        emitted=attempt.emissions.emitted,
-        may_vanish=kernel.meanwhile is not None,  # until ``_tell``, which the next job does not wait for
-    )
-
-
-def _patiently(write: Callable[[], Job | None]) -> Job | None:
-    # Without a limit of its own: giving up would leave the job running for ever, and the hard limit ends this as well.
-    while True:
-        try:
-            return write()
-        except LedgerUnavailable:
-            log.warning("ledger_awaited")
-            time.sleep(_LEDGER_PAUSE_S)
 
 
 def _ignore_soft_limit() -> None:

@@ -11,9 +11,9 @@ from contextlib import suppress
 
 from redis.exceptions import RedisError
 
+from tasks.core.records import Delivery
 from tasks.core.redis_events import connect
 from tasks.core.redis_script import KeptScript
-from tasks.core.streak_telling import Delivery
 
 # The parent counts a job's time limits from when it sent the first of a streak, so none begins later than this.
 LONGEST_S = 0.1

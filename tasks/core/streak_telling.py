@@ -1,7 +1,7 @@
 """What goes between a worker's child and its parent of several jobs that were run in one go."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from celery.utils.saferepr import saferepr
 
@@ -11,13 +11,6 @@ _EACH = 60
 _SEPARATOR = "\N{SYMBOL FOR RECORD SEPARATOR}"
 # How many jobs may be run behind one: what the parent is told of them has to fit.
 MOST = 16
-
-
-class Delivery(NamedTuple):
-    """What a message says of its job."""
-
-    job_id: str
-    carry: int
 
 
 @dataclass(frozen=True, slots=True)

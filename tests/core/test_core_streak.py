@@ -15,10 +15,10 @@ from tasks.core.job import JobContext
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import Ledger, queries
 from tasks.core.ledger.tenants import Tenant
-from tasks.core.records import Job, JobState
+from tasks.core.records import Delivery, Job, JobState
 from tasks.core.run import JobTask, run_job
 from tasks.core.streak import LONGEST_S, Streaks
-from tasks.core.streak_telling import MOST, Delivery, Followed, Told, read_told
+from tasks.core.streak_telling import MOST, Followed, Told, read_told
 from tasks.core.telemetry import Telemetry
 from tasks.maintenance.contract import PING, SPECS, PingRequest, PingResult
 from tasks.maintenance.engine import ping

@@ -117,12 +117,15 @@ class Prepared:
         compiled = self._for(connection.dialect)
         with _Cursor(connection, compiled.text) as cursor:
             cursor.execute(compiled.text, compiled.parameters(values))
-            rows = [list(row) for row in (cursor.fetchall() if most is None else cursor.fetchmany(most))]
-            if not rows:
-                return rows
-            decoders = self._decoders.get(connection.dialect.name)
-            if decoders is None:
-                decoders = self._decoders[connection.dialect.name] = compiled.decoders(cursor, connection.dialect)
+            return self._read(cursor, connection.dialect, most=most)
+
+    def _read(self, cursor: Any, dialect: Dialect, *, most: int | None = None) -> list[list[Any]]:
+        rows = [list(row) for row in (cursor.fetchall() if most is None else cursor.fetchmany(most))]
+        if not rows:
+            return rows
+        decoders = self._decoders.get(dialect.name)
+        if decoders is None:
+            decoders = self._decoders[dialect.name] = self._for(dialect).decoders(cursor, dialect)
         for row in rows:
             for place, decode in decoders:
                 if row[place] is not None:
@@ -134,6 +137,21 @@ class Prepared:
         if compiled is None:
             compiled = self._compiled[dialect.name] = _compile(self._statement, dialect, self._column_keys)
         return compiled
+
+
+def first_of_both(
+    driver: Driver, one: Prepared, its: Mapping[str, Any], other: Prepared, others: Mapping[str, Any]
+) -> tuple[list[Any] | None, list[Any] | None]:
+    """Run two statements on PostgreSQL in one transaction and one round trip; return the first row of each, or None."""
+    dialect = driver.dialect
+    first, second = one._for(dialect), other._for(dialect)
+    with _Cursor(driver, first.text) as cursor, _Cursor(driver, second.text) as next_cursor:
+        # What goes to the server before it is asked for results is one transaction (libpq, "Pipeline Mode").
+        with driver.connection.pipeline():
+            cursor.execute(first.text, first.parameters(its))
+            next_cursor.execute(second.text, second.parameters(others))
+        rows = one._read(cursor, dialect, most=1), other._read(next_cursor, dialect, most=1)
+    return rows[0][0] if rows[0] else None, rows[1][0] if rows[1] else None
 
 
 class PreparedInsert(Prepared):
@@ -274,6 +292,17 @@ class Move:
     def _run(self, ledger: Ledger, connection: Runner, values: Mapping[str, Any]) -> Job | None:
         row = self._run_in_steps(connection, values) if ledger.is_sqlite else self._at_once.first(connection, values)
         return None if row is None else job_of(row)
+
+    def run_with(
+        self, ledger: Ledger, values: Mapping[str, Any], other: "Move", others: Mapping[str, Any], *, may_vanish: bool
+    ) -> tuple[Job | None, Job | None]:
+        """Run this move and then ``other`` in one transaction; return what ``run`` would of each."""
+        with ledger.write_prepared(of_one=True, may_vanish=may_vanish) as driver:
+            if ledger.is_sqlite:
+                rows = self._run_in_steps(driver, values), other._run_in_steps(driver, others)
+            else:
+                rows = first_of_both(driver, self._at_once, values, other._at_once, others)
+        return None if rows[0] is None else job_of(rows[0]), None if rows[1] is None else job_of(rows[1])
 
     def _run_in_steps(self, connection: Runner, values: Mapping[str, Any]) -> list[Any] | None:
         row = self._move.first(connection, values)

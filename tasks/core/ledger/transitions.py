@@ -20,7 +20,7 @@ from tasks.core.ledger.pauses import held_values
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import IS_QUEUED, attempts, jobs
 from tasks.core.ledger.state_events import end_data, write_event
-from tasks.core.records import TERMINAL, Cause, Job, JobState
+from tasks.core.records import TERMINAL, Cause, Delivery, Job, JobState
 
 
 def claim(ledger: Ledger, job_id: str, *, carry: int, worker: str, child_pid: int) -> Job | None:
@@ -29,10 +29,33 @@ def claim(ledger: Ledger, job_id: str, *, carry: int, worker: str, child_pid: in
     It was a duplicate, or the job was cancelled meanwhile, has expired, or is paused: then ``pauses.hold_job`` is to be
     told.
     """
-    values = {"job_id": job_id, "carry_taken": carry, "by": worker, "pid": child_pid, "at": now()}
-    values["event"] = {"state": JobState.RUNNING, "cause": Cause.CLAIMED}
     # On SQLite a loss of power takes the worker with it: the job is queued then, as if it had never been claimed.
-    return CLAIM.run(ledger, values, may_vanish=True)
+    return CLAIM.run(ledger, _claim_values(job_id, carry, worker, child_pid), may_vanish=True)
+
+
+def _claim_values(job_id: str, carry: int, worker: str, child_pid: int) -> dict[str, Any]:
+    values = {"job_id": job_id, "carry_taken": carry, "by": worker, "pid": child_pid, "at": now()}
+    return values | {"event": {"state": JobState.RUNNING, "cause": Cause.CLAIMED}}
+
+
+def succeed_and_claim(
+    ledger: Ledger,
+    job: Job,
+    *,
+    result: dict[str, Any],
+    progress: dict[str, Any] | None,
+    following: Delivery,
+    may_vanish: bool,
+) -> tuple[Job | None, Job | None]:
+    """End a running job as a success, and begin another one in the same child; in one transaction.
+
+    Returns: what ``finish`` and what ``claim`` would. Each may be None without the other.
+    """
+    assert job.worker is not None  # noqa: S101  # it runs
+    assert job.child_pid is not None  # noqa: S101  # as above
+    end = _end_values(job.id, job.fence, JobState.SUCCEEDED, Cause.COMPLETED, result=result, progress=progress)
+    begin = _claim_values(following.job_id, following.carry, job.worker, job.child_pid)
+    return FINISH.run_with(ledger, end, CLAIM, begin, may_vanish=may_vanish)
 
 
 def finish(
@@ -55,9 +78,7 @@ def finish(
         emitted: the domain events that the job has brought about.
         may_vanish: a loss of power may undo it until ``Ledger.sync`` has been called, so nobody is to be told before.
     """
-    values = {"job_id": job_id, "under": fence, "state": state, "cause": cause, "at": now()}
-    values |= {"result": result, "error": error, "dead": dead, "progress": progress}
-    values["event"] = end_data(job_id, state=state, cause=cause, error=error, dead=dead)
+    values = _end_values(job_id, fence, state, cause, result=result, error=error, dead=dead, progress=progress)
     if not emitted and not dead:
         return FINISH.run(ledger, values, may_vanish=may_vanish)
 
@@ -68,6 +89,22 @@ def finish(
             write_dead(connection, job)
 
     return FINISH.run(ledger, values, tell)
+
+
+def _end_values(
+    job_id: str,
+    fence: int,
+    state: JobState,
+    cause: str,
+    *,
+    result: dict[str, Any] | None = None,
+    error: dict[str, Any] | None = None,
+    dead: bool = False,
+    progress: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    values = {"job_id": job_id, "under": fence, "state": state, "cause": cause, "at": now()}
+    values |= {"result": result, "error": error, "dead": dead, "progress": progress}
+    return values | {"event": end_data(job_id, state=state, cause=cause, error=error, dead=dead)}
 
 
 def _end(
