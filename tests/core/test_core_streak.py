@@ -10,10 +10,10 @@ from celery.utils.saferepr import saferepr
 from structlog.testing import capture_logs
 
 from tasks.core.carrier import Publisher
-from tasks.core.errors import Permanent
+from tasks.core.errors import LedgerUnavailable, Permanent
 from tasks.core.job import JobContext
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import Ledger, queries
+from tasks.core.ledger import Ledger, queries, transitions
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Delivery, Job, JobState
 from tasks.core.run import JobTask, run_job
@@ -178,6 +178,25 @@ def test_one_that_fails_is_told_as_such_and_the_next_still_runs(
     _, followed = read_told(repr(run(kernel, untimed, first, engine)))
     assert [one.result for one in followed] == [None, "{'message': 'c'}"]
     assert states(kernel, jobs) == ["succeeded", "failed", "succeeded"]
+
+
+def test_ledger_that_is_away_as_a_job_ends_costs_no_job(
+    kernel: Kernel, tenant: Tenant, untimed: Streaks, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends when the ledger is back; the one whose message was taken is carried again, as it is still queued."""
+    first, second, third = jobs = [carried(kernel.ledger, tenant) for _ in range(3)]
+    publisher.publish([second, third])
+    both = transitions.succeed_and_claim
+
+    def fail(ledger: Any, job: Job, **asked: Any) -> Any:
+        assert (job.id, asked["following"].job_id) == (second.id, third.id)
+        monkeypatch.setattr(transitions, "succeed_and_claim", both)
+        raise LedgerUnavailable("It is away.")
+
+    monkeypatch.setattr(transitions, "succeed_and_claim", fail)
+    run(kernel, untimed, first)
+    assert states(kernel, jobs) == ["succeeded", "succeeded", "queued"]
+    assert queries.job(kernel.ledger, third.id) == third
 
 
 def test_a_streak_is_told_whole(kernel: Kernel, tenant: Tenant, streaks: Streaks) -> None:

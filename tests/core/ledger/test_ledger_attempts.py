@@ -3,10 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
-from tasks.core.ledger import Ledger, carrying, queries, transitions
+from tasks.core.clock import now
+from tasks.core.ledger import Ledger, carrying, queries, state_events, transitions
+from tasks.core.ledger.schema import attempts
 from tasks.core.ledger.tenants import Tenant
-from tasks.core.records import Cause, Job, JobError, JobState
+from tasks.core.records import Cause, Delivery, Job, JobError, JobState
 from tests.samples import WORKER, accepted, carried, claimed, running
 
 
@@ -88,6 +91,57 @@ def test_terminal_state_is_final(ledger: Ledger, tenant: Tenant) -> None:
     assert transitions.requeue(ledger, job.id, fence=job.fence, cause=Cause.WORKER_LOST) is None
     assert carrying.take_due(ledger, "maintenance") == []
     assert queries.job(ledger, job.id) == done
+
+
+def follow(ledger: Ledger, job: Job, following: Delivery) -> tuple[Job | None, Job | None]:
+    return transitions.succeed_and_claim(
+        ledger, job, result={"a": "ü"}, progress=None, following=following, may_vanish=False
+    )
+
+
+def test_end_and_next_claim_are_what_they_would_be_one_by_one(ledger: Ledger, tenant: Tenant) -> None:
+    """Rows, attempts and events; the next one runs in the same child. Repeated, as statements are prepared anew."""
+    for _ in range(7):
+        job, waiting = running(ledger, tenant, child_pid=77), carried(ledger, tenant)
+        ended, next_one = follow(ledger, job, Delivery(waiting.id, waiting.carry))
+        assert ended is not None
+        assert next_one is not None
+        assert (ended.state, ended.result, ended.cause) == (JobState.SUCCEEDED, {"a": "ü"}, Cause.COMPLETED)
+        assert (next_one.state, next_one.attempt, next_one.fence) == (JobState.RUNNING, 1, 1)
+        assert (next_one.worker, next_one.child_pid) == (WORKER, 77)
+        assert [queries.job(ledger, one.id) for one in (ended, next_one)] == [ended, next_one]
+        assert [row.outcome for row in queries.attempts_of(ledger, ended.id)] == ["succeeded"]
+        assert [row.outcome for row in queries.attempts_of(ledger, next_one.id)] == [None]
+        assert [event.data["state"] for event in state_events.events_of(ledger, next_one.id)] == ["queued", "running"]
+
+
+def test_void_delivery_does_not_keep_a_job_from_ending(ledger: Ledger, tenant: Tenant) -> None:
+    """It was a duplicate."""
+    job, waiting = running(ledger, tenant), carried(ledger, tenant)
+    ended, next_one = follow(ledger, job, Delivery(waiting.id, waiting.carry - 1))
+    assert ended is not None
+    assert (ended.state, next_one) == (JobState.SUCCEEDED, None)
+    assert queries.job(ledger, waiting.id) == waiting
+
+
+def test_job_that_was_taken_over_does_not_keep_the_next_from_beginning(ledger: Ledger, tenant: Tenant) -> None:
+    """Its fence is old; the other's message is gone, so it must not wait until it is carried again."""
+    job, waiting = running(ledger, tenant), carried(ledger, tenant)
+    assert transitions.requeue(ledger, job.id, fence=job.fence, cause=Cause.WORKER_LOST) is not None
+    ended, next_one = follow(ledger, job, Delivery(waiting.id, waiting.carry))
+    assert next_one is not None
+    assert (ended, next_one.state) == (None, JobState.RUNNING)
+
+
+def test_neither_is_written_without_the_other(ledger: Ledger, tenant: Tenant) -> None:
+    """Here the second cannot be: the attempt that it begins is there."""
+    job, waiting = running(ledger, tenant), carried(ledger, tenant)
+    with ledger.write() as connection:
+        row = {"job_id": waiting.id, "fence": 1, "attempt": 1, "worker": "w", "child_pid": 1, "started_at": now()}
+        connection.execute(attempts.insert().values(row))
+    with pytest.raises(IntegrityError):
+        follow(ledger, job, Delivery(waiting.id, waiting.carry))
+    assert [queries.job(ledger, one.id) for one in (job, waiting)] == [job, waiting]
 
 
 def test_requeued_job_waits_for_its_delay(ledger: Ledger, tenant: Tenant) -> None:
