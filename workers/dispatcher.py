@@ -180,7 +180,9 @@ class Dispatcher:
                 self._give_way(queue)
         self._match()
         open_queues = [queue for queue in Queue if queue not in self._matching.closed]
-        waiting = carrying.backlogs(self._kernel.ledger, open_queues, without=self._not_common)
+        waiting = carrying.backlogs(
+            self._kernel.ledger, open_queues, without=self._not_common, windows=self._pace.windows
+        )
         self._pause_s = self._pace.pause_s([(backlog, self._carry(backlog)) for backlog in waiting])
         if self._relays.is_due() or self._relays_more:
             self._relays_more = relay_late(self._kernel, limit=_RELAY_AT_ONCE)
@@ -218,7 +220,13 @@ class Dispatcher:
     def _carry(self, backlog: Backlog) -> int:
         if not backlog.room and not self._give_way(backlog.queue):
             return 0
-        carried = carrying.take_due(self._kernel.ledger, backlog.queue, shares=self._shares, without=self._not_common)
+        carried = carrying.take_due(
+            self._kernel.ledger,
+            backlog.queue,
+            shares=self._shares,
+            without=self._not_common,
+            window_of=self._pace.windows.get(backlog.queue, 0),
+        )
         self._publish(carried)
         return len(carried)
 

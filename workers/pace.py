@@ -1,4 +1,4 @@
-"""How soon the dispatcher must look again: workers that empty the broker's window ring no bell."""
+"""How soon the dispatcher must look again, and how much the broker may hold: workers that empty it ring no bell."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,6 +8,9 @@ from tasks.core.ledger.carrying import Backlog
 
 # Looking more often than this would cost the ledger more than it saves the workers.
 SHORTEST_S = 0.02
+# Whoever comes next waits behind what the broker holds, so it holds no more than workers take in so long.
+_REACH_S = 0.1
+_WIDEST = 256
 
 
 @dataclass(slots=True)
@@ -21,6 +24,11 @@ class Pace:
     clock: Callable[[], float] = time.monotonic
     _filled_at: float | None = None
     _pauses: dict[str, float] = field(default_factory=dict)
+    # How many jobs the broker held when it was last filled.
+    _held: dict[str, int] = field(default_factory=dict)
+    windows: dict[str, int] = field(default_factory=dict)
+    """How many jobs of each queue the broker may hold, where workers are quick: as many as they take in a tenth of a
+    second. Grows to twice of what it was at most, in one step."""
 
     def pause_s(self, filled: Sequence[tuple[Backlog, int]]) -> float:
         """Return how long the dispatcher may wait for its bell.
@@ -31,12 +39,19 @@ class Pace:
         at = self.clock()
         took_s = self.longest_s if self._filled_at is None else at - self._filled_at
         self._filled_at = at
+        self.windows = {backlog.queue: self._window_of(backlog, took_s=took_s) for backlog, _ in filled}
+        self._held = {backlog.queue: backlog.window - backlog.room + taken for backlog, taken in filled}
         self._pauses = {
             backlog.queue: self._pause_of(backlog, taken, took_s=took_s)
             for backlog, taken in filled
             if taken >= backlog.room  # else nothing waits any more
         }
         return min([self.longest_s, *self._pauses.values()])
+
+    def _window_of(self, backlog: Backlog, *, took_s: float) -> int:
+        held = backlog.window - backlog.room
+        left = max(0, self._held.get(backlog.queue, held) - held)
+        return min(_WIDEST, 2 * backlog.window, int(left * _REACH_S / max(took_s, SHORTEST_S)))
 
     def _pause_of(self, backlog: Backlog, taken: int, *, took_s: float) -> float:
         before = self._pauses.get(backlog.queue, SHORTEST_S)

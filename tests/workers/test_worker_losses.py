@@ -102,6 +102,29 @@ def test_backlog_of_long_jobs_is_looked_at_ever_more_seldom(pace: Pace, clock: F
     assert 0.5 > pace.pause_s([(Backlog("ai", window=32, room=32), 32)])
 
 
+def test_broker_holds_what_quick_workers_take_in_a_tenth_of_a_second(pace: Pace, clock: FakeClock) -> None:
+    """Twice as much from one look to the next at most; no more than the least once they are slow again."""
+
+    def look(window: int, *, held: int) -> int:
+        room = window - held
+        pace.pause_s([(Backlog("ai", window=window, room=room), room)])
+        return pace.windows["ai"]
+
+    assert look(32, held=0) == 0  # nobody knows yet how quick they are
+    clock.at += 0.05
+    assert look(32, held=2) == 60
+    clock.at += 0.05
+    assert look(60, held=10) == 44
+    clock.at += 0.02
+    assert look(44, held=0) == 88
+    clock.at += 0.02
+    assert look(88, held=0) == 176
+    clock.at += 0.02
+    assert look(176, held=0) == 256
+    clock.at += 10.0
+    assert look(256, held=56) == 1
+
+
 def test_bell_is_enough_where_nothing_waits(pace: Pace) -> None:
     """All that waited was carried."""
     assert 1.0 == pace.pause_s([(Backlog("ai", window=32, room=32), 31)])

@@ -1,7 +1,7 @@
 """Which jobs go into the broker, and which of them again: every carry is taken here."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -87,12 +87,17 @@ class Backlog:
     room: int
 
 
-def backlogs(ledger: Ledger, queues: Sequence[str], *, without: Unserved = ()) -> list[Backlog]:
-    """List those of ``queues`` in which anything due waits, other than the jobs in ``without``; locks nothing."""
+def backlogs(
+    ledger: Ledger, queues: Sequence[str], *, without: Unserved = (), windows: Mapping[str, int] | None = None
+) -> list[Backlog]:
+    """List those of ``queues`` in which anything due waits, other than the jobs in ``without``; locks nothing.
+
+    ``windows`` are of at least how many jobs the broker may hold, where that is more than ``fleet.window`` says.
+    """
     found = []
     with ledger.read_prepared() as driver:
         for (queue,) in _waiting_queues(tuple(queues), frozenset(without)).all(driver, {}):
-            size = window(driver, queue)
+            size = max(window(driver, queue), (windows or {}).get(queue, 0))
             found.append(Backlog(queue, size, max(0, size - published_count(driver, queue))))
     return found
 
@@ -110,15 +115,19 @@ def _waiting_queues(queues: tuple[str, ...], without: frozenset[str | Choice]) -
     )
 
 
-def take_due(ledger: Ledger, queue: str, *, shares: Shares | None = None, without: Unserved = ()) -> list[Job]:
+def take_due(
+    ledger: Ledger, queue: str, *, shares: Shares | None = None, without: Unserved = (), window_of: int = 0
+) -> list[Job]:
     """Take the next carry of as many due jobs as the queue's window has room for, in the order in which they go.
+
+    The window is ``fleet.window``, or ``window_of`` where that is more.
 
     Between tenants ``shares`` decides, between a tenant's own jobs their place in line. The jobs in ``without`` stay
     where they are.
     """
     shares, without = shares or Shares(), frozenset(without)
     with ledger.write_prepared() as driver:
-        room = window(driver, queue) - published_count(driver, queue)
+        room = max(window(driver, queue), window_of) - published_count(driver, queue)
         tenant_ids = [] if room <= 0 else waiting_tenants(driver, queue)
         if not tenant_ids:
             return []

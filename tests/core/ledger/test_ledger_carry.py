@@ -110,3 +110,12 @@ def test_backlogs_are_the_queues_where_something_due_waits(ledger: Ledger, tenan
     carried(ledger, tenant, queue="voice")
     found = carrying.backlogs(ledger, ["maintenance", "ai", "voice"])
     assert [carrying.Backlog("maintenance", window=32, room=31)] == found
+    found = carrying.backlogs(ledger, ["maintenance"], windows={"maintenance": 40, "ai": 50})
+    assert [carrying.Backlog("maintenance", window=40, room=39)] == found
+
+
+def test_wider_window_has_room_for_more(ledger: Ledger, tenant: Tenant) -> None:
+    """A narrower one than the workers' slots ask for does not narrow it."""
+    for _ in range(80):
+        accepted(ledger, tenant)
+    assert [len(carrying.take_due(ledger, "maintenance", window_of=size)) for size in (1, 40, 48)] == [32, 8, 8]
