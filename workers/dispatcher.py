@@ -210,6 +210,7 @@ class Dispatcher:
         taken_back = carrying.give_way(self._kernel.ledger, queue, patience_s=patience_s, weigh=self._shares.weigh)
         if not taken_back:
             return False
+        self._pace.taken_back(queue, len(taken_back))
         if not is_known_to_stand:
             self._stands_until[queue] = at + _STANDS_FOR_S
         # Else workers would fetch, and refuse, each of them before what goes first now.

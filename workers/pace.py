@@ -48,6 +48,10 @@ class Pace:
         }
         return min([self.longest_s, *self._pauses.values()])
 
+    def taken_back(self, queue: str, jobs: int) -> None:
+        """Note that so many jobs left the broker by no worker's doing."""
+        self._held[queue] = max(0, self._held.get(queue, 0) - jobs)
+
     def _window_of(self, backlog: Backlog, *, took_s: float) -> int:
         held = backlog.window - backlog.room
         left = max(0, self._held.get(backlog.queue, held) - held)
