@@ -116,7 +116,7 @@ def relay_late(kernel: Kernel, *, limit: int = 500) -> bool:
     before = now() - timedelta(seconds=_RELAY_AFTER_S)
     unsent = state_events.unsent_events(kernel.ledger, before=before, limit=limit)
     if unsent:
-        kernel.ledger.sync_seen(*(event.at for event in unsent))
+        kernel.ledger.sync_seen({(event.job_id, event.n): event.at for event in unsent})
         relay_unsent(kernel.ledger, kernel.events, unsent)
     return len(unsent) == limit
 

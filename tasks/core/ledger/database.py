@@ -1,8 +1,8 @@
 """Connections and transactions: one engine per process, opened on first use, closed by its owner."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +25,7 @@ from tasks.core.ledger.schema import REVISION, UTCDateTime
 # PostgreSQL: how long a statement may wait for a lock, and how long one may run, before we answer 503.
 # The disk has whatever is older than this, or has failed since.
 _FRESH = timedelta(seconds=5)
+_REMEMBERED = 1000
 _PG_OPTIONS = "-c lock_timeout=5000 -c statement_timeout=30000"
 _PG_SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
@@ -47,6 +48,8 @@ class Ledger:
         self._reader = self._engine if self.is_sqlite else self._engine.execution_options(**_PG_SNAPSHOT)
         self._drivers = Drivers(self._engine, most=pool_size)
         self._auto_migrate = auto_migrate
+        # The newest ends of which that is known, in order.
+        self._on_disk: dict[tuple[str, int], None] = {}
 
     @property
     def is_sqlite(self) -> bool:
@@ -104,16 +107,29 @@ class Ledger:
         """
         self._drivers.sync()
 
-    def sync_seen(self, *times: datetime | None) -> None:
-        """Wait until the disk has what other processes committed, if any of it is of a moment ago.
+    def sync_seen(self, ends: Mapping[tuple[str, int], datetime]) -> None:
+        """Wait until the disk has the ends of jobs that were read, if any of them is of a moment ago.
 
-        Who tells anybody of what it has read in the ledger calls this before, with when that came to be.
+        Who tells anybody of an end that it has read in the ledger calls this before.
+
+        Args:
+            ends: when each job ended, by its id and its version then.
 
         Raises:
             LedgerUnavailable: the disk failed.
         """
-        if self.is_sqlite and any(at is not None and at > now() - _FRESH for at in times):
+        if not self.is_sqlite:
+            return
+        long_ago = now() - _FRESH
+        if any(at > long_ago and end not in self._on_disk for end, at in ends.items()):
             self._drivers.sync(of_others=True)
+
+    def note_on_disk(self, job_id: str, version: int) -> None:
+        """Note that this end of a job was told by who saw to it that the disk has it."""
+        self._on_disk[job_id, version] = None
+        while len(self._on_disk) > _REMEMBERED:
+            with suppress(StopIteration, KeyError, RuntimeError):  # other threads do the same
+                del self._on_disk[next(iter(self._on_disk))]
 
     def close(self) -> None:
         """Close every pooled connection."""

@@ -130,7 +130,8 @@ def job(ledger: Ledger, job_id: str, *, tenant_id: str | None = None) -> Job | N
     found = None if row is None else job_of(row)
     if found is None or tenant_id not in {None, found.tenant_id}:
         return None
-    ledger.sync_seen(found.finished_at)
+    if found.finished_at is not None:
+        ledger.sync_seen({(found.id, found.version): found.finished_at})
     return found
 
 
@@ -199,7 +200,7 @@ def listing(ledger: Ledger, wanted: Filter, *, limit: int, cursor: str | None = 
         total = int(connection.execute(sa.select(sa.func.count()).select_from(jobs).where(*where)).scalar_one())
         rows = connection.execute(page.order_by(jobs.c.id.desc()).limit(limit + 1).offset(offset)).all()
     found = [job_from_row(row) for row in rows[:limit]]
-    ledger.sync_seen(*(one.finished_at for one in found))
+    ledger.sync_seen({(one.id, one.version): one.finished_at for one in found if one.finished_at is not None})
     return Listing(found, total, _encode_cursor(found[-1].id) if len(rows) > limit else None)
 
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from app.streams.waiter import HubWaiter
-from tasks.core.ledger import transitions
+from tasks.core.ledger import drivers, queries, transitions
+from tasks.core.records import JobState
 from tests.app.streams.house import House, eventually
 from tests.app.streams.redis_server import RedisServer
 
@@ -43,6 +44,19 @@ def test_wait_for_end_returns_promptly(house: House) -> None:
     with waiting(house, job.id) as join:
         house.finish(job)
         assert join() < SOONER_S
+
+
+def test_end_that_was_told_is_on_the_disk(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who told it had waited for the disk, so who was woken by it need not."""
+    asked: list[int] = []
+    monkeypatch.setattr(drivers, "_sync_file", asked.append)
+    job = house.running()
+    with waiting(house, job.id) as join:
+        house.finish(job)
+        join()
+    ended = queries.job(house.kernel.ledger, job.id)
+    assert ended is not None
+    assert (ended.state, asked) == (JobState.SUCCEEDED, [])
 
 
 def test_wait_for_end_sleeps_through_progress(house: House) -> None:

@@ -157,7 +157,7 @@ def test_disk_has_what_was_committed_in_a_hurry_once_that_is_synced(
 def test_end_that_others_may_see_is_on_the_disk_when_it_is_told(
     sqlite_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another process reads a job that has just ended; of one that ended long ago, or has not, it knows."""
+    """Another process reads a job that has just ended; of one that ended long ago, or was told, it knows."""
     asked: list[int] = []
     monkeypatch.setattr(drivers, "_sync_file", asked.append)
     tenant, other = tenant_in(sqlite_ledger), Ledger(sqlite_ledger.url)
@@ -169,6 +169,10 @@ def test_end_that_others_may_see_is_on_the_disk_when_it_is_told(
     assert len(asked) == 1
     queries.listing(other, Filter(tenant.id), limit=9)
     assert len(asked) == 2
+    other.note_on_disk(job.id, 3)
+    assert queries.job(other, job.id) is not None
+    assert len(asked) == 2
+    other._on_disk.clear()
     with sqlite_ledger.write() as connection:
         connection.execute(jobs.update().values(finished_at=ago(60)))
     assert queries.job(other, job.id) is not None
