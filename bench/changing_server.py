@@ -83,6 +83,12 @@ def _number(path: str) -> int | None:
     return int(name) if name.isascii() and name.isdecimal() else None
 
 
+def with_sentence(body: bytes, sentence: str) -> bytes:
+    """Return the page with a sentence under its heading, or at its end where it has none."""
+    before, mark, after = body.partition(_HEADING_ENDS)
+    return before + mark + f"<p>{sentence}</p>".encode() + after
+
+
 class ChangingSite:
     """Answers GET by path; the query is ignored."""
 
@@ -104,8 +110,7 @@ class ChangingSite:
         if body is None:
             return _head(404, "text/plain", b"", "")
         if path in self._changes:
-            before, mark, after = body.partition(_HEADING_ENDS)
-            body = before + mark + f"<p>{self._changes[path]}</p>".encode() + after
+            body = with_sentence(body, self._changes[path])
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         if any(one.lower().startswith(b"if-none-match:") and etag.encode() in one for one in rest):
             self.counts["not_modified"] += 1

@@ -43,6 +43,30 @@ def _kept_as(target: Path | None, form: PagesFormat | None) -> PagesFormat:
 @click.option("--depth", type=click.IntRange(0, 10), help="Links followed from URL (3).")
 @click.option("--include", multiple=True, metavar="GLOB", help="Only addresses like one of these.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No addresses like one of these.")
+@click.option("--include-regex", multiple=True, metavar="REGEX", help="As --include, by regular expression.")
+@click.option("--exclude-regex", multiple=True, metavar="REGEX", help="As --exclude, by regular expression.")
+@click.option(
+    "--scope",
+    type=click.Choice(["host", "path", "subdomains", "any"]),
+    help="Which addresses belong to the site (host): path, those below the folder of URL.",
+)
+@click.option(
+    "--render", type=click.Choice(["auto", "always", "never"]), help="Whether pages are opened in the browser (auto)."
+)
+@click.option(
+    "--delay", "delay_s", type=click.FloatRange(0, 60), metavar="S", help="Least seconds between two requests (0.5)."
+)
+@click.option("--concurrency", type=click.IntRange(1, 32), help="Pages fetched or read at the same time (8).")
+@click.option(
+    "--max-duration",
+    "max_duration_s",
+    type=click.IntRange(1, 14_000),
+    metavar="S",
+    help="End with what there is after so many seconds (3600).",
+)
+@click.option(
+    "--sitemap/--no-sitemap", "use_sitemap", default=None, help="Also take addresses from sitemaps (default)."
+)
 @click.option("--since", metavar="JOB", help="Tell what has changed since that crawl; `last`: since the last one.")
 @click.option("--save", metavar="FILE", type=click.Path(path_type=Path), help="Keep the pages in this file.")
 @_format_option

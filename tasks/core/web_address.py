@@ -32,12 +32,17 @@ def canonical(url: str, *, base: str | None = None) -> str | None:
     an empty query are dropped. None for other schemes, user names, broken URLs and those over 2048 characters.
     """
     try:
-        parsed = ada_url.URL(url.strip(), base)
-        if parsed.protocol not in {"http:", "https:"} or parsed.username or parsed.password:
-            return None
-        spelled = parsed.origin + _normal_escapes(parsed.pathname) + _normal_escapes(parsed.search)
+        # One call for the whole address: one for each of its parts costs four times as much.
+        href = ada_url.URL(url.strip(), base).href.partition("#")[0]
     except ValueError:  # also UnicodeEncodeError, for lone surrogates
         return None
+    scheme, _, rest = href.partition("://")
+    host, _, target = rest.partition("/")
+    if scheme not in {"http", "https"} or "@" in host:
+        return None
+    if target.find("?") == len(target) - 1:  # an empty query
+        target = target[:-1]
+    spelled = f"{scheme}://{host}/{_normal_escapes(target)}"
     return spelled if len(spelled) <= MAX_URL_CHARS else None
 
 

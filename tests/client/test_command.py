@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from client.command import main
+from tasks.crawling.contract import SiteRequest
 from tests.client.scripted_server import KEY, ScriptedServer, problem
 
 Command = Callable[..., int]
@@ -65,6 +66,51 @@ def test_submit_takes_times(server: ScriptedServer, switchyard: Command) -> None
     arguments = [part for name, value in times.items() for part in (f"--{name.replace('_', '-')}", value)]
     assert switchyard("submit", "crawling.site", *arguments) == 0
     assert server.submits[0][1] == {"params": {}, **times}
+
+
+def test_crawl_hands_on_what_is_said_and_nothing_else(server: ScriptedServer, switchyard: Command) -> None:
+    """Each option is a parameter of the kind; what is not given is the server's to say."""
+    options = {
+        "--scope": "path",
+        "--render": "never",
+        "--delay": "0",
+        "--depth": "2",
+        "--max-pages": "5",
+        "--concurrency": "4",
+        "--max-duration": "60",
+        "--exclude-regex": "/old/",
+        "--include": "/docs/*",
+    }
+    given = [part for pair in options.items() for part in pair]
+    switchyard("crawl", "http://a", "--no-know", "--no-sitemap", "--wait", "0", *given)
+    switchyard("crawl", "http://a", "--no-know", "--wait", "0")
+    full, bare = (one["params"] for _, one in server.submits)
+    assert {"url": "http://a"} == bare
+    assert full == {
+        "url": "http://a",
+        "scope": "path",
+        "render": "never",
+        "delay_s": 0.0,
+        "depth": 2,
+        "max_pages": 5,
+        "concurrency": 4,
+        "max_duration_s": 60,
+        "exclude_regex": ["/old/"],
+        "include": ["/docs/*"],
+        "use_sitemap": False,
+    }
+    request = SiteRequest.model_validate(full)
+    assert (request.scope, request.render, request.use_sitemap) == ("path", "never", False)
+
+
+def test_crawl_refuses_what_no_crawl_can_be_asked(
+    server: ScriptedServer, switchyard: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It names the option and what it may be; nothing is submitted."""
+    assert 2 == switchyard("crawl", "http://a", "--scope", "galaxy")
+    assert "'host', 'path', 'subdomains', 'any'" in capsys.readouterr().err
+    assert 2 == switchyard("crawl", "http://a", "--delay", "61")
+    assert [] == server.submits
 
 
 @pytest.mark.parametrize(

@@ -61,20 +61,16 @@ def test_a_site_without_any_has_no_groups(site: LocalSite, crawl: Crawl) -> None
 
 @pytest.mark.parametrize("flipped", [[0, 9, 18, 27, 36, 45], [57, 58, 59, 60, 61, 62], [0, 9, 18, 27, 36, 45, 54]])
 def test_six_bits_are_found_wherever_they_are(
-    site: LocalSite, crawl: Crawl, make_job: MakeJob, tmp_path: Path, flipped: list[int]
+    site: LocalSite, make_job: MakeJob, tmp_path: Path, flipped: list[int]
 ) -> None:
     """One in each of six parts of the fingerprint, or all in one; seven are too many."""
     one = print_of(text_of(1))
     other = one
     for bit in flipped:
         other ^= 1 << bit
-    site.page("/")
-    page = crawl().pages[0]
     with CrawlState(tmp_path / "x.sqlite", fence=1) as state:
         near = NearDuplicates(state)
-        from tasks.crawling.records import CrawledPage
-
         for url, found in (("https://a.example/1", one), ("https://a.example/2", other)):
-            near.noted(CrawledPage.model_validate(page | {"url": url, "fingerprint": f"{found:016x}"}))
+            near.note(url, found)
         groups = near.write_groups(tmp_path / "similar.jsonl", make_job(site))
     assert ((1, 1) if len(flipped) < 7 else (0, 0)) == groups

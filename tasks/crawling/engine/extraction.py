@@ -106,9 +106,8 @@ class Extraction:
 async def _send(process: Process, *frames: bytes) -> None:
     if process.stdin is None:
         raise ExtractionFailed("the process was started without an input")
-    for frame in frames:
-        process.stdin.write(struct.pack("!I", len(frame)))
-        process.stdin.write(frame)
+    # At once: each write is a call into the system.
+    process.stdin.write(b"".join(part for frame in frames for part in (struct.pack("!I", len(frame)), frame)))
     await process.stdin.drain()
 
 

@@ -6,6 +6,7 @@ frames: JSON ``{"url", "charset"}``, and the body. Its answer is two: the fields
 outlives whoever started it for long.
 """
 
+import gc
 import json
 import os
 import resource
@@ -19,6 +20,7 @@ from tasks.crawling.engine.page_content import MainText, Outline
 
 # A hostile page may end this process, not the machine.
 MEMORY_LIMIT_BYTES = 3 * 2**30
+PAGES_BETWEEN_COLLECTIONS = 50
 
 
 def main() -> None:
@@ -27,6 +29,10 @@ def main() -> None:
     jobs = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing that a library prints may get between the frames
+    # Next to nothing that reading makes refers to itself, while it makes so much that looking for it takes a fifth of
+    # the time.
+    gc.disable()
+    pages = 0
     while (head := _read_frame(jobs)) is not None:
         body = _read_frame(jobs)
         if body is None:
@@ -35,6 +41,10 @@ def main() -> None:
         tree = parse_page(body, charset=job["charset"])
         _answer(answers, read_outline(tree, url=job["url"]))
         _answer(answers, read_text(tree, url=job["url"]))
+        del tree, body
+        pages += 1
+        if pages % PAGES_BETWEEN_COLLECTIONS == 0:
+            gc.collect()
 
 
 def _read_frame(stream: BinaryIO) -> bytes | None:

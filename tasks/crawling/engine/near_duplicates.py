@@ -7,9 +7,11 @@ in few bits: of seven parts at least one is alike where six bits differ.
 
 import hashlib
 import re
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tasks.core.job import JobContext
 from tasks.crawling.engine.crawl_state import CrawlState
@@ -17,6 +19,10 @@ from tasks.crawling.records import MAX_SIMILAR_SHOWN, CrawledPage, SimilarPages
 
 _WORD = re.compile(r"\w+")
 _RUN_WORDS = 3
+# Any odd numbers do that have nothing to do with each other; these are digits of pi.
+_FACTORS = tuple(np.uint64(one) for one in (0x243F6A8885A308D3, 0x13198A2E03707345, 0xA4093822299F31D1))
+# Source: A. Appleby, MurmurHash3, fmix64 (public domain).
+_MIXERS = (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53))
 # Of a text with fewer runs of words, one word more or less changes too much.
 _LEAST_RUNS = 50
 _MOST_WORDS = 20_000
@@ -31,13 +37,27 @@ _MOST_APART = _PARTS - 1
 def fingerprint(text: str) -> int | None:
     """Return 63 bits of which texts that share most runs of three words share most; None where a text is short."""
     words = _WORD.findall(text.casefold())[:_MOST_WORDS]
-    runs = {" ".join(words[at : at + _RUN_WORDS]) for at in range(len(words) - _RUN_WORDS + 1)}
+    numbers = np.fromiter(map(_number, words), np.uint64, len(words))
+    # Each place of a run has its own factor, so that the same words in another order are another run.
+    runs = sum(numbers[at : len(words) - _RUN_WORDS + 1 + at] * factor for at, factor in enumerate(_FACTORS))
+    runs = np.unique(runs) if len(words) >= _RUN_WORDS else numbers[:0]
     if len(runs) < _LEAST_RUNS:
         return None
-    digests = b"".join(hashlib.blake2b(run.encode(), digest_size=8).digest() for run in runs)
-    bits = np.unpackbits(np.frombuffer(digests, np.uint8).reshape(-1, 8), axis=1)[:, :_BITS]
+    bits = np.unpackbits(_mixed(runs).view(np.uint8).reshape(-1, 8), axis=1)[:, :_BITS]
     is_set = 2 * bits.sum(axis=0, dtype=np.int64) > len(runs)
     return int("".join("01"[int(one)] for one in is_set), 2)
+
+
+@lru_cache(maxsize=100_000)
+def _number(word: str) -> int:
+    return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest())
+
+
+def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return numbers each bit of which hangs on every bit of the given ones: the last step of MurmurHash3."""
+    for factor in _MIXERS:
+        numbers = (numbers ^ (numbers >> np.uint64(33))) * factor
+    return (numbers ^ (numbers >> np.uint64(33))).astype(">u8")
 
 
 def bits_apart(one: int, other: int) -> int:
@@ -53,13 +73,17 @@ class NearDuplicates:
 
     def noted(self, page: CrawledPage) -> CrawledPage:
         """Return the page with its fingerprint, noted as part of the transaction around this."""
-        known = page.fingerprint
-        found = int(known, 16) if known else fingerprint(page.text)
+        # Also of a page from an earlier crawl: its fingerprint may have been made in another way.
+        found = fingerprint(page.text)
         if found is None:
             return page
+        self.note(page.url, found)
+        return page.model_copy(update={"fingerprint": f"{found:016x}"})
+
+    def note(self, url: str, found: int) -> None:
+        """Note the fingerprint of the page there, as part of the transaction around this."""
         with self._state.writing() as db:
-            db.execute("INSERT OR REPLACE INTO fingerprints VALUES (?, ?)", (page.url, found))
-        return page if known else page.model_copy(update={"fingerprint": f"{found:016x}"})
+            db.execute("INSERT OR REPLACE INTO fingerprints VALUES (?, ?)", (url, found))
 
     def write_groups(self, path: Path, job: JobContext) -> tuple[int, int]:
         """Write the groups to ``path``, one a line; return how many there are, and how many pages are not the first.

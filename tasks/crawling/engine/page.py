@@ -5,7 +5,6 @@ import hashlib
 import re
 from dataclasses import asdict
 
-import lxml.html
 from lxml import etree
 
 from tasks.core.web_address import canonical
@@ -35,18 +34,16 @@ _ROBOTS_WORD = re.compile(r"\b(?:noindex|nofollow|none)\b", re.IGNORECASE)
 _NOT_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
 
 
-def parse_page(body: bytes, *, charset: str | None) -> lxml.html.HtmlElement | None:
+def parse_page(body: bytes, *, charset: str | None) -> etree._Element | None:
     """Return the page's tree, or None where there is nothing in it; ``charset`` is the Content-Type header's."""
     # Fed as bytes: lxml refuses a str that carries an XML encoding declaration.
     text = decode(body, charset=charset).replace("\0", "").encode("utf-8", "replace")
-    parser = lxml.html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
-    try:
-        return lxml.html.document_fromstring(text, parser=parser)
-    except etree.ParserError:
-        return None
+    # Not the parser of lxml.html, which asks Python for the class of each element.
+    parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
+    return etree.fromstring(text, parser)
 
 
-def read_outline(tree: lxml.html.HtmlElement | None, *, url: str) -> Outline:
+def read_outline(tree: etree._Element | None, *, url: str) -> Outline:
     """Return title, distinct absolute links and canonical link of the page that ``url`` answered with."""
     if tree is None:
         return Outline(title="", links=(), canonical=None)
@@ -63,10 +60,10 @@ def read_outline(tree: lxml.html.HtmlElement | None, *, url: str) -> Outline:
     )
 
 
-def read_text(tree: lxml.html.HtmlElement | None, *, url: str) -> MainText:
+def read_text(tree: etree._Element | None, *, url: str) -> MainText:
     """Return the main text and metadata; empty where none is found. May change the tree, so read the outline before."""
     if tree is None:
-        tree = lxml.html.document_fromstring("<html></html>")
+        tree = etree.HTML("<html></html>")
     base = _base_of(tree, url)
     reading = read_main(tree, url=url, base=base)
     forms = read_forms(tree, base=base)
@@ -116,12 +113,12 @@ def _codec_name(label: str | None) -> str | None:
     return "cp1252" if codec.name in _LATIN else codec.name
 
 
-def _base_of(tree: lxml.html.HtmlElement, url: str) -> str:
+def _base_of(tree: etree._Element, url: str) -> str:
     hrefs = tree.xpath("//base/@href")
     return (canonical(hrefs[0], base=url) if hrefs else None) or url
 
 
-def _links(tree: lxml.html.HtmlElement, base: str) -> dict[str, bool]:
+def _links(tree: etree._Element, base: str) -> dict[str, bool]:
     """Return the links in order, and whether any element that leads there lets robots follow it."""
     found: dict[str, bool] = {}
     spelled: dict[str, str | None] = {}
@@ -140,7 +137,7 @@ def _links(tree: lxml.html.HtmlElement, base: str) -> dict[str, bool]:
     return found
 
 
-def _is_shell(tree: lxml.html.HtmlElement) -> bool:
+def _is_shell(tree: etree._Element) -> bool:
     """Tell whether the page has scripts of its own and fewer words than a text has."""
     words = 0
     walk = etree.iterwalk(tree, events=("start", "end"))
@@ -159,13 +156,13 @@ def _is_shell(tree: lxml.html.HtmlElement) -> bool:
     )
 
 
-def _robots(tree: lxml.html.HtmlElement) -> tuple[tuple[str, str], ...]:
+def _robots(tree: etree._Element) -> tuple[tuple[str, str], ...]:
     metas = ((meta.get("name"), meta.get("content")) for meta in tree.xpath("//meta[@name and @content]"))
     told = [(name, content) for name, content in metas if _ROBOTS_WORD.search(content)]
     return tuple(told[:MAX_ROBOTS_LINES])
 
 
-def _canonical_link(tree: lxml.html.HtmlElement, base: str) -> str | None:
+def _canonical_link(tree: etree._Element, base: str) -> str | None:
     for link in tree.xpath("//link[@rel and @href]"):
         if "canonical" in link.get("rel").lower().split():
             return canonical(link.get("href"), base=base)

@@ -1,11 +1,11 @@
 """A page cut into blocks: runs of text between the borders of paragraphs, headings, items and boxes."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import lxml.html
 from lxml import etree
 
+from tasks.crawling.engine.reading.nodes import Nodes, Sums
 from tasks.crawling.engine.reading.words import name_mask, text_mask
 
 WORD = re.compile(r"\w+")
@@ -42,30 +42,13 @@ HIDDEN = 1 << 18
 FLAG_COUNT = 19
 # A digit on one side, or a capital after a small letter in Latin letters.
 _SEAM = re.compile(r"\d|[a-zß-öø-ÿ][A-ZÀ-ÖØ-Þ]")
+# What is done at an element's borders, by its tag: one look-up for each of a page's elements.
+_BOX, _SPACED, _MARKED, _SPAN, _BREAK = 1, 2, 3, 4, 5
+_STEPS = {
+    **dict.fromkeys(BOXES, _BOX), **dict.fromkeys(SPACED, _SPACED), **dict.fromkeys(MARKED, _MARKED),
+    "span": _SPAN, "br": _BREAK,
+}  # fmt: skip
 _NO_DISPLAY = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-
-
-@dataclass(slots=True)
-class Node:
-    """An element around blocks. Figures count its whole subtree and are complete once the page is cut."""
-
-    element: lxml.html.HtmlElement
-    parent: int
-    depth: int
-    own_names: int
-    names: int
-    own_flags: int
-    flags: int
-    kind: tuple[str, str]
-    words: int = 0
-    link_words: int = 0
-    blocks: int = 0
-    prose_words: int = 0
-    links: int = 0
-    images: int = 0
-    first_block: int = -1
-    last_block: int = -1
-    same: int = 1
 
 
 @dataclass(slots=True)
@@ -90,13 +73,17 @@ class Block:
 class Cut:
     """The blocks of a page and the elements around them, both in the order of the document."""
 
-    nodes: list[Node] = field(default_factory=list)
-    blocks: list[Block] = field(default_factory=list)
+    nodes: Nodes
+    blocks: list[Block]
+    sums: Sums
 
 
 class _Cutter:
+    """Cuts a page in one walk over its elements."""
+
     def __init__(self, *, is_scriptless: bool) -> None:
-        self.cut = Cut()
+        self.nodes = Nodes()
+        self.blocks: list[Block] = []
         self._skipped = SKIPPED if is_scriptless else SKIPPED | {"noscript"}
         self._stack: list[int] = []
         self._boxes: list[int] = []
@@ -106,101 +93,121 @@ class _Cutter:
         self._hrefs: list[str] = []
         self._flags = 0
         self._links = 0
+        self._known: dict[tuple[str, str], tuple[int, int, int]] = {}
 
-    def walk(self, root: lxml.html.HtmlElement) -> Cut:
+    def walk(self, root: etree._Element) -> Cut:
         walker = etree.iterwalk(root, events=("start", "end"))
-        nodes, skipped = self.cut.nodes, self._skipped
+        skipped, parents, start, end = self._skipped, self.nodes.parent, self._start, self._end
+        is_skipping = False
         for event, element in walker:
-            tag = element.tag
             if event == "start":
-                if tag in skipped or not isinstance(tag, str) or len(nodes) >= MAX_NODES:
+                tag = element.tag
+                if tag in skipped or not isinstance(tag, str) or len(parents) >= MAX_NODES:
                     walker.skip_subtree()
                     self._pieces.append(" ")
-                    continue
-                self._start(element, tag)
-            elif (
-                tag in skipped
-                or not isinstance(tag, str)
-                or not self._stack
-                or (nodes[self._stack[-1]].element is not element)
-            ):
+                    is_skipping = True  # the end of this one comes next
+                else:
+                    start(element, tag)
+            elif is_skipping:
+                is_skipping = False
                 self._text(element.tail)
             else:
-                self._end(element, tag)
+                end(element.tail)
         self._flush()
-        self._sum()
-        return self.cut
+        return Cut(self.nodes, self.blocks, self.nodes.sums(self.blocks))
 
-    def _start(self, element: lxml.html.HtmlElement, tag: str) -> None:
-        nodes = self.cut.nodes
-        parent = self._stack[-1] if self._stack else -1
-        names = element.get("class", "")
-        label = element.get("id")
-        own_names = name_mask(f"{names} {label}" if label else names) if names or label else 0
-        own_flags = FLAGS.get(tag, 0) | ROLES.get(element.get("role", ""), 0)
-        style = element.get("style")
-        if (
-            element.get("hidden") is not None
-            or element.get("aria-hidden") == "true"
-            or (style and _NO_DISPLAY.search(style))
-        ):
-            own_flags |= HIDDEN
-        if tag in BOXES:
-            self._flush()
-        number = len(nodes)
-        if parent < 0:
-            nodes.append(Node(element, -1, 0, own_names, own_names, own_flags, own_flags, (tag, names)))
+    def _traits(self, element: etree._Element, tag: str) -> tuple[int, int, int, str]:
+        """Return the number of the element's kind, what its names and itself stand for, and where it leads."""
+        attributes = element.items()
+        if not attributes:
+            names = ""
+        elif len(attributes) == 1 and attributes[0][0] == "class":
+            names = attributes[0][1]
         else:
-            above = nodes[parent]
-            nodes.append(
-                Node(
-                    element,
-                    parent,
-                    above.depth + 1,
-                    own_names,
-                    above.names | own_names,
-                    own_flags,
-                    above.flags | own_flags,
-                    (tag, names),
-                )
-            )
-        self._stack.append(number)
-        if tag in BOXES:
-            self._boxes.append(number)
-        elif tag in SPACED:
-            self._part(None)
-            if tag == "img":
-                nodes[number].images = 1
-            elif tag in CELLS:
-                self._mark(f"|{number}")
-        elif tag == "span":
-            self._part_spans(element, number)
-        elif tag == "br":
-            self._pieces.append("\u2028")  # a line break that is no white space of the source
-        if tag == "a":
-            self._hrefs.append((element.get("href") or "").strip())
-            self._links += 1
-            self._mark("a" + self._hrefs[-1])
-        elif tag in MARKED:
-            self._mark(MARKED[tag])
-        self._flags |= own_flags
-        self._text(element.text)
+            return self._traits_of(tag, dict(attributes))
+        found = self._known.get((tag, names))
+        if found is None:
+            mask = name_mask(names) if names else 0
+            found = self._known[tag, names] = (self.nodes.kind_of(tag, names), mask, FLAGS.get(tag, 0))
+        return (*found, "")
 
-    def _end(self, element: lxml.html.HtmlElement, tag: str) -> None:
-        self._stack.pop()
-        if tag in BOXES:
-            self._flush()
-            self._boxes.pop()
+    def _traits_of(self, tag: str, known: dict[str, str]) -> tuple[int, int, int, str]:
+        names, label = known.get("class", ""), known.get("id")
+        mask = name_mask(f"{names} {label}" if label else names) if names or label else 0
+        flags = FLAGS.get(tag, 0)
+        if "role" in known:
+            flags |= ROLES.get(known["role"], 0)
+        style = known.get("style")
+        if "hidden" in known or known.get("aria-hidden") == "true" or (style and _NO_DISPLAY.search(style)):
+            flags |= HIDDEN
+        return self.nodes.kind_of(tag, names), mask, flags, known.get("href", "").strip()
+
+    def _start(self, element: etree._Element, tag: str) -> None:
+        nodes, stack = self.nodes, self._stack
+        kind, names, flags, href = self._traits(element, tag)
+        number = len(nodes.parent)
+        step = _STEPS.get(tag, 0)
+        if step == _BOX:
+            if self._pieces:
+                self._flush()
+            self._boxes.append(number)
+        nodes.add(tag, kind, stack[-1] if stack else -1, names, flags)
+        stack.append(number)
+        self._flags |= flags
+        pieces = self._pieces
+        if step:
+            if step == _SPAN:
+                if pieces and pieces[-1][-1:].isalnum() and not nodes.flags[number] & FLAGS["code"]:
+                    self._part_spans(element)
+            elif step == _SPACED:
+                self._start_spaced(tag, number, href)
+            elif step == _MARKED:
+                self._marks.append((len(pieces), MARKED[tag]))
+            elif tag == "pre":
+                nodes.elements[number] = element
+            elif step == _BREAK:
+                pieces.append("\u2028")  # a line break that is no white space of the source
+        if text := element.text:
+            pieces.append(text)
+            if self._hrefs:
+                self._linked.append(text)
+
+    def _start_spaced(self, tag: str, number: int, href: str) -> None:
+        pieces = self._pieces
+        if pieces and pieces[-1][-1:].isalnum():
+            pieces.append(" ")
         if tag == "a":
-            self._hrefs.pop()
-            self._mark("/a")
-        elif tag in MARKED:
-            self._mark("/" + MARKED[tag])
+            self._hrefs.append(href)
+            self._links += 1
+            self._marks.append((len(pieces), "a" + href))
+        elif tag == "img":
+            self.nodes.with_image.append(number)
         elif tag in CELLS:
-            self._mark("|-1")
-        if tag in SPACED:
-            self._part(element.tail)
-        self._text(element.tail)
+            self._marks.append((len(pieces), f"|{number}"))
+
+    def _end(self, tail: str | None) -> None:
+        nodes = self.nodes
+        number = self._stack.pop()
+        tag = nodes.tags[number]
+        step = _STEPS.get(tag, 0)
+        if step == _BOX:
+            if self._pieces:
+                self._flush()
+            self._boxes.pop()
+        elif step == _SPACED:
+            if tag == "a":
+                self._hrefs.pop()
+                self._marks.append((len(self._pieces), "/a"))
+            elif tag in CELLS:
+                self._marks.append((len(self._pieces), "|-1"))
+            self._part(tail)
+        elif step == _MARKED:
+            self._marks.append((len(self._pieces), "/" + MARKED[tag]))
+        nodes.end[number] = len(nodes.parent)
+        if tail:
+            self._pieces.append(tail)
+            if self._hrefs:
+                self._linked.append(tail)
 
     def _text(self, text: str | None) -> None:
         if text:
@@ -216,10 +223,8 @@ class _Cutter:
         elif after[:1].isalnum():
             self._pieces.append(" ")
 
-    def _part_spans(self, element: lxml.html.HtmlElement, number: int) -> None:
+    def _part_spans(self, element: etree._Element) -> None:
         """Keep two spans apart that touch and hold a word each: "2019" and "12 posts". Code is left as it stands."""
-        if not self._pieces or not self._pieces[-1][-1:].isalnum() or self.cut.nodes[number].flags & FLAGS["code"]:
-            return
         before = element.getprevious()
         if before is None or before.tag != "span" or before.tail:
             return
@@ -227,9 +232,6 @@ class _Cutter:
         # Single characters are drop caps and formulas; a word may be coloured in halves, though not at these seams.
         if len(left) == len(right) == 2 and (left + right).isalnum() and _SEAM.search(left[1] + right[0]):
             self._pieces.append(" ")
-
-    def _mark(self, mark: str) -> None:
-        self._marks.append((len(self._pieces), mark))
 
     def _flush(self) -> None:
         if not self._pieces:
@@ -240,22 +242,21 @@ class _Cutter:
         pieces, marks = self._pieces, self._marks
         self._pieces, self._linked, self._marks, self._flags, self._links = [], [], [], 0, 0
         if self._hrefs:  # a link around several boxes leads from each of them
-            self._mark("a" + self._hrefs[-1])
-        if text.isspace() or not self._boxes or len(self.cut.blocks) >= MAX_BLOCKS:
+            self._marks.append((0, "a" + self._hrefs[-1]))
+        if text.isspace() or not self._boxes or len(self.blocks) >= MAX_BLOCKS:
             return
         tokens = WORD.findall(text.lower())
         if not tokens:
             return
         link_words = len(WORD.findall(" ".join(linked))) if linked else 0
         owner = self._boxes[-1]
-        node = self.cut.nodes[owner]
-        self.cut.blocks.append(
+        self.blocks.append(
             Block(
                 text=text,
                 tokens=tokens,
                 owner=owner,
-                tag=node.kind[0],
-                flags=flags | node.flags,
+                tag=self.nodes.tags[owner],
+                flags=flags | self.nodes.flags[owner],
                 mask=text_mask(tokens[:40]),
                 link_words=min(link_words, len(tokens)),
                 links=links,
@@ -265,50 +266,14 @@ class _Cutter:
             )
         )
 
-    def _sum(self) -> None:
-        """Add up what blocks hold over the nodes around them, innermost first."""
-        nodes = self.cut.nodes
-        for number, block in enumerate(self.cut.blocks):
-            node = nodes[block.owner]
-            count = len(block.tokens)
-            node.words += count
-            node.link_words += block.link_words
-            node.links += block.links
-            node.blocks += 1
-            if count >= 10 and block.link_words * 3 < count:
-                node.prose_words += count
-            if node.first_block < 0:
-                node.first_block = number
-            node.last_block = number
-        alike: dict[tuple[int, tuple[str, str]], int] = {}
-        for node in reversed(nodes):
-            if node.parent < 0:
-                continue
-            above = nodes[node.parent]
-            above.words += node.words
-            above.link_words += node.link_words
-            above.links += node.links
-            above.blocks += node.blocks
-            above.prose_words += node.prose_words
-            above.images += node.images
-            if node.first_block >= 0:
-                if above.first_block < 0 or node.first_block < above.first_block:
-                    above.first_block = node.first_block
-                above.last_block = max(above.last_block, node.last_block)
-            if node.words:
-                key = (node.parent, node.kind)
-                alike[key] = alike.get(key, 0) + 1
-        for node in nodes:
-            node.same = alike.get((node.parent, node.kind), 1)
 
-
-def cut_page(root: lxml.html.HtmlElement) -> Cut:
+def cut_page(root: etree._Element) -> Cut:
     """Return the page's blocks; scripts, styles and controls without text of their own are left out.
 
     What stands in ``noscript`` counts where it is more than all the rest: a page that scripts would fill.
     """
     cut = _Cutter(is_scriptless=False).walk(root)
     spare = sum(len(element.xpath("string()").split()) for element in root.iter("noscript"))
-    if spare > sum(len(block.tokens) for block in cut.blocks):
+    if spare > cut.sums.total_words:
         return _Cutter(is_scriptless=True).walk(root)
     return cut

@@ -19,6 +19,8 @@ TAGS = (
 _TAG_CODE = {tag: number + 1 for number, tags in enumerate(TAGS) for tag in tags}
 _ENDS = (".", "!", "?", ":", "…", ".”", ".)", '."', "。")
 _PRICE = re.compile(r"[$€£¥₹]\s?\d|\d\s?(?:€|£|USD|EUR)")
+# Of a word, by its length.
+_SHORT = (4).__gt__
 _DATE = re.compile(r"\b(?:19|20)\d\d\b")
 
 
@@ -62,7 +64,7 @@ def block_table(cut: Cut, *, url: str, title: str, told: Told, odds: Floats) -> 
     _add_texts(table, cut, texts=texts, words=words, density=density, ends=ends)
     _add_titles(table, cut, title=title)
     said = set(WORD.findall(told.longest.lower()))
-    table.add("told", np.array([sum(w in said for w in b.tokens) for b in blocks]) / words)
+    table.add("told", np.array([sum(map(said.__contains__, b.tokens)) if said else 0 for b in blocks]) / words)
     table.add("told.words", np.full(count, np.log1p(len(said))))
     prose = float((words * ((words >= 10) & (density < 0.34))).sum())
     table.add("all.words", np.full(count, np.log1p(total)))
@@ -99,10 +101,10 @@ def _add_texts(table: Table, cut: Cut, *, texts: list[str], words: Floats, densi
     table.add("commas", log(np.array([t.count(",") for t in texts])))
     table.add("stops", log(np.array([t.count(". ") for t in texts])))
     table.add("lines", log(np.array([b.lines for b in blocks])))
-    table.add("digits", np.array([sum(w.isdigit() for w in b.tokens) for b in blocks]) / words)
+    table.add("digits", np.array([sum(map(str.isdigit, b.tokens)) for b in blocks]) / words)
     table.add("upper", np.array([t[:1].isupper() for t in texts], dtype=np.float32))
     table.add("capitals", np.array([t.isupper() for t in texts], dtype=np.float32))
-    table.add("short", np.array([sum(len(w) < 4 for w in b.tokens) for b in blocks]) / words)
+    table.add("short", np.array([sum(map(_SHORT, map(len, b.tokens))) for b in blocks]) / words)
     table.add("distinct", np.array([len(set(b.tokens)) for b in blocks]) / words)
     table.add("price", np.array([_PRICE.search(t[:400]) is not None for t in texts]))
     table.add("year", np.array([_DATE.search(t[:400]) is not None for t in texts]))
@@ -113,12 +115,14 @@ def _add_texts(table: Table, cut: Cut, *, texts: list[str], words: Floats, densi
 
 def _add_titles(table: Table, cut: Cut, *, title: str) -> None:
     wanted = set(WORD.findall(title.lower()))
-    shared = [
-        len(wanted & set(b.tokens)) / max(len(set(b.tokens)), 1) if len(b.tokens) < 40 else 0.0 for b in cut.blocks
-    ]
-    covered = [len(wanted & set(b.tokens)) / max(len(wanted), 1) if len(b.tokens) < 40 else 0.0 for b in cut.blocks]
-    table.add("title.shared", np.array(shared))
-    table.add("title.covered", np.array(covered))
+    shared, covered = np.zeros(len(cut.blocks)), np.zeros(len(cut.blocks))
+    for number, block in enumerate(cut.blocks):
+        if len(block.tokens) < 40 and not wanted.isdisjoint(block.tokens):
+            own = set(block.tokens)
+            both = len(wanted & own)
+            shared[number], covered[number] = both / len(own), both / len(wanted)
+    table.add("title.shared", shared)
+    table.add("title.covered", covered)
 
 
 def _add_place(table: Table, *, position: Floats, before: Floats, total: float, heading: Floats, words: Floats) -> None:
@@ -161,16 +165,13 @@ def _add_around(table: Table, *, words: Floats, density: Floats, heading: Floats
 def _add_boxes(table: Table, cut: Cut, *, owner: Whole, total: float) -> None:
     """Add what the boxes around each block are like, from the innermost outwards and from the outermost inwards."""
     nodes = cut.nodes
-    parent = np.array([n.parent for n in nodes], dtype=np.int64)
-    depth = np.array([n.depth for n in nodes], dtype=np.int64)
-    words = np.array([n.words for n in nodes], dtype=np.float32)
-    linked = np.array([n.link_words for n in nodes], dtype=np.float32)
-    blocks = np.array([n.blocks for n in nodes], dtype=np.float32)
-    prose = np.array([n.prose_words for n in nodes], dtype=np.float32)
-    images = np.array([n.images for n in nodes], dtype=np.float32)
-    same = np.array([n.same for n in nodes], dtype=np.float32)
-    own = np.array([n.own_names for n in nodes], dtype=np.int64)
-    names = np.array([n.names for n in nodes], dtype=np.int64)
+    parent, own, names = (np.array(column, dtype=np.int64) for column in (nodes.parent, nodes.own_names, nodes.names))
+    depth = nodes.depths()
+    sums = cut.sums
+    words, linked, blocks, prose, images, same = (
+        column.astype(np.float32)
+        for column in (sums.words, sums.link_words, sums.blocks, sums.prose_words, sums.images, sums.same)
+    )
     table.add("depth", depth[owner])
     at = owner
     near = own[owner]
@@ -202,7 +203,7 @@ def _add_boxes(table: Table, cut: Cut, *, owner: Whole, total: float) -> None:
     whole = float(prose[0]) if len(prose) else 0.0
     holders = np.flatnonzero(prose >= 0.6 * whole) if whole else np.zeros(1, dtype=np.int64)
     holder = int(holders[np.argmax(depth[holders])])
-    first, last = nodes[holder].first_block, nodes[holder].last_block
+    first, last = nodes.span(holder, cut.blocks)
     position = np.arange(len(owner))
     table.add("in.holder", (position >= first) & (position <= last))
     table.add("holder.depth", depth[owner] - depth[holder])

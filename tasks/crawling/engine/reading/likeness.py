@@ -34,54 +34,54 @@ class Likeness:
 
 def find_likeness(cut: Cut) -> Likeness:
     """Return which blocks are built alike."""
-    nodes = cut.nodes
-    numbers: dict[tuple[int, tuple[str, str]], int] = {}
-    group = np.array([numbers.setdefault((n.parent, n.kind), len(numbers)) if n.words else -1 for n in nodes])
-    words = np.array([n.words for n in nodes], dtype=np.float32)
+    group, size = cut.sums.group, cut.sums.group_size
+    words = cut.sums.words.astype(np.float32)
     grouped = group >= 0
-    size = np.bincount(group[grouped], minlength=len(numbers))
     owner = np.array([b.owner for b in cut.blocks], dtype=np.int64)
     levels = np.array([HEADINGS.get(b.tag, 0) for b in cut.blocks])
     at = np.arange(len(levels))
-    inner, outer, most = _items(cut, group=group.tolist(), size=size.tolist())
+    inner, outer, most = _items(cut)
     return Likeness(
-        build=_builds(cut),
+        build=_builds(cut, owner),
         heading=np.maximum.accumulate(np.where(levels > 0, at, -1)),
         big_heading=np.maximum.accumulate(np.where((levels > 0) & (levels <= BIG_HEADING), at, -1)),
         items={"inner": inner[owner], "outer": outer[owner], "often": most[owner]},
         group=group,
         group_size=size,
-        group_words=np.bincount(group[grouped], words[grouped], minlength=len(numbers)).astype(np.float32),
+        group_words=np.bincount(group[grouped], words[grouped], minlength=len(size)).astype(np.float32),
         node_words=words,
     )
 
 
-def _builds(cut: Cut) -> Whole:
+def _builds(cut: Cut, owner: Whole) -> Whole:
     nodes = cut.nodes
-    numbers: dict[tuple[tuple[str, str], ...], int] = {}
-    found = []
-    for block in cut.blocks:
-        own = nodes[block.owner]
-        above = nodes[max(own.parent, 0)]
-        build = (own.kind, above.kind, nodes[max(above.parent, 0)].kind)
-        found.append(numbers.setdefault(build, len(numbers)))
-    return np.array(found, dtype=np.int64)
+    kind, parent = np.array(nodes.kinds, dtype=np.int64), np.maximum(np.array(nodes.parent, dtype=np.int64), 0)
+    above = parent[owner]
+    build = (kind[owner] * nodes.kind_count + kind[above]) * nodes.kind_count + kind[parent[above]]
+    numbers: Whole = np.unique(build, return_inverse=True)[1]
+    return numbers
 
 
-def _items(cut: Cut, *, group: list[int], size: list[int]) -> tuple[Whole, Whole, Whole]:
+def _items(cut: Cut) -> tuple[Whole, Whole, Whole]:
     """Return for each node the innermost repeated item around it or itself, the outermost, and the most repeated."""
+    sums = cut.sums
+    often = np.where(sums.group >= 0, sums.group_size[sums.group], 0)
+    of_node = np.where(often >= REPEATED, often, 0)
+    repeats = of_node.tolist()
+    holds = np.where(sums.words >= MIN_ITEM_WORDS, of_node, 0).tolist()
     inner: list[int] = []
     outer: list[int] = []
     most: list[int] = []
-    for number, node in enumerate(cut.nodes):
-        own, parent = group[number], node.parent
-        is_repeated = own >= 0 and size[own] >= REPEATED
-        of_parent = (inner[parent], outer[parent], most[parent]) if parent >= 0 else (-1, -1, -1)
-        inner.append(number if is_repeated else of_parent[0])
-        outer.append(of_parent[1] if of_parent[1] >= 0 else number if is_repeated else -1)
-        above = of_parent[2]
-        is_most = is_repeated and node.words >= MIN_ITEM_WORDS and (above < 0 or size[own] >= size[group[above]])
-        most.append(number if is_most else above)
+    for number, parent in enumerate(cut.nodes.parent):
+        in_inner, in_outer, in_most = (inner[parent], outer[parent], most[parent]) if parent >= 0 else (-1, -1, -1)
+        if repeats[number]:
+            inner.append(number)
+            outer.append(in_outer if in_outer >= 0 else number)
+            most.append(number if holds[number] and (in_most < 0 or holds[number] >= repeats[in_most]) else in_most)
+        else:
+            inner.append(in_inner)
+            outer.append(in_outer)
+            most.append(in_most)
     return np.array(inner), np.array(outer), np.array(most)
 
 

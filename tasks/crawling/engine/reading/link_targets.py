@@ -44,11 +44,17 @@ def add_link_targets(table: Table, cut: Cut, *, url: str) -> None:
     page = _Page(url)
     own = np.zeros((len(cut.blocks), WIDTH), dtype=np.float32)
     counts = np.zeros(len(cut.blocks), dtype=np.float32)
+    kinds: list[Floats] = []
+    linking: list[int] = []
+    starts: list[int] = []
     for number, block in enumerate(cut.blocks):
-        targets = targets_of(block)
-        counts[number] = len(targets)
-        for target in targets[:MAX_LINKS]:
-            own[number] += page.kind_of(target)
+        if targets := targets_of(block):
+            counts[number] = len(targets)
+            linking.append(number)
+            starts.append(len(kinds))
+            kinds.extend(map(page.kind_of, targets[:MAX_LINKS]))
+    if kinds:
+        own[linking] = np.add.reduceat(np.stack(kinds), starts, axis=0)
     for radius in (0, 8):
         sums, total = _near(own, radius), _near(counts[:, None], radius)
         shares = sums / np.maximum(total, 1)

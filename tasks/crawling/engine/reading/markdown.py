@@ -32,6 +32,7 @@ class Renderer:
         self._cut = cut
         self._base = base
         self._begun: set[int] = set()
+        self._known: dict[int, dict[str, int]] = {}
         self._links: dict[str, str | None] = {}
         # Tables that only arrange a page, and how many items of each list were rendered.
         self._layouts: set[int] = set()
@@ -65,23 +66,24 @@ class Renderer:
         return _joined(parts)
 
     def _ancestors(self, block: Block) -> dict[str, int]:
-        """Return the nearest box of each tag around the block; ``li.depth`` counts lists."""
-        nodes = self._cut.nodes
-        found: dict[str, int] = {}
-        depth, at = 0, block.owner
-        while at >= 0:
-            tag = nodes[at].kind[0]
-            if tag in ("ul", "ol"):
-                depth += 1
-            if tag not in found:
-                found[tag] = at
-            at = nodes[at].parent
-        found["list.depth"] = depth
+        """Return the nearest box of each tag around the block; ``list.depth`` counts lists."""
+        return self._around(block.owner)
+
+    def _around(self, number: int) -> dict[str, int]:
+        if number < 0:
+            return {"list.depth": 0}
+        found = self._known.get(number)
+        if found is None:
+            nodes = self._cut.nodes
+            above = self._around(nodes.parent[number])
+            tag = nodes.tags[number]
+            found = {**above, tag: number, "list.depth": above["list.depth"] + (tag in ("ul", "ol"))}
+            self._known[number] = found
         return found
 
     def _run(self, numbers: list[int], at: int, node: int) -> int:
         """Return where the blocks within the node end."""
-        last = self._cut.nodes[node].last_block
+        last = self._cut.nodes.span(node, self._cut.blocks)[1]
         while at < len(numbers) and numbers[at] <= last:
             at += 1
         return at
@@ -98,7 +100,7 @@ class Renderer:
             if item in self._begun:
                 return _Part(_indented(text, indent + "    "), item=item)
             self._begun.add(item)
-            above = nodes[nodes[item].parent].kind[0] if nodes[item].parent >= 0 else "ul"
+            above = nodes.tags[nodes.parent[item]] if nodes.parent[item] >= 0 else "ul"
             sign = f"{self._place(item)}. " if above == "ol" else "- "
             return _Part(indent + sign + _indented(text, indent + "    ").lstrip(), item=item, is_tight=True)
         text = _LINE_START.sub(r"\\\1", text)
@@ -109,7 +111,7 @@ class Renderer:
         return _Part(text)
 
     def _place(self, item: int) -> int:
-        above = self._cut.nodes[item].parent
+        above = self._cut.nodes.parent[item]
         self._places[above] = self._places.get(above, 0) + 1
         return self._places[above]
 
@@ -181,7 +183,7 @@ class Renderer:
         return f"{fence}{self._language(pre)}\n{text}\n{fence}"
 
     def _language(self, pre: int) -> str:
-        element = self._cut.nodes[pre].element
+        element = self._cut.nodes.elements[pre]
         for place in (element, *element.findall("code")[:1], *list(element.iterancestors())[:2]):
             found = _LANGUAGE.search(place.get("class", ""))
             if found and found[1].lower() not in _NO_LANGUAGE:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-import lxml.html
+from lxml import etree
 from resiliparse.parse.lang import detect_fast
 
 from tasks.core.web_address import canonical
@@ -71,7 +71,7 @@ class Metadata:
     description: str
 
 
-def read_metadata(root: lxml.html.HtmlElement, *, url: str, text: str, items: tuple[Item, ...]) -> Metadata:
+def read_metadata(root: etree._Element, *, url: str, text: str, items: tuple[Item, ...]) -> Metadata:
     """Return what the page declares in JSON-LD and meta elements, else what its headings, bylines and times show.
 
     Dates are days, ``YYYY-MM-DD``. The language is a code of BCP 47: the declared one, unless the text is plainly in
@@ -90,7 +90,7 @@ def read_metadata(root: lxml.html.HtmlElement, *, url: str, text: str, items: tu
     )
 
 
-def read_forms(root: lxml.html.HtmlElement, *, base: str) -> tuple[FormSummary, ...]:
+def read_forms(root: etree._Element, *, base: str) -> tuple[FormSummary, ...]:
     """Return the page's forms in the order of the document."""
     forms: list[FormSummary] = []
     for form in root.iter("form"):
@@ -110,7 +110,7 @@ def read_forms(root: lxml.html.HtmlElement, *, base: str) -> tuple[FormSummary, 
     return tuple(forms)
 
 
-def _declared(root: lxml.html.HtmlElement) -> dict[str, str]:
+def _declared(root: etree._Element) -> dict[str, str]:
     """Return the contents of meta elements by their names in lower case; the first of each counts."""
     meta: dict[str, str] = {}
     for element in root.iter("meta"):
@@ -138,14 +138,14 @@ def _texts(items: list[Item], key: str) -> list[str]:
     return [item[key] for item in items if isinstance(item.get(key), str)]
 
 
-def _title(root: lxml.html.HtmlElement, meta: dict[str, str]) -> str:
+def _title(root: etree._Element, meta: dict[str, str]) -> str:
     """Return the one heading of the first level, else what is given to social media, without the site's name."""
     shown = _line(root.xpath("string(//head/title | //body/title)"))
     given = _line(_first(meta, ("og:title", "twitter:title", "dc.title"))) or shown
     words = set(re.findall(r"\w+", f"{given} {shown}".lower()))
     headings = []
     for heading in root.iter("h1"):
-        text = _line(heading.text_content()).rstrip(" ¶#")
+        text = _line(heading.xpath("string()")).rstrip(" ¶#")
         own = set(re.findall(r"\w+", text.lower()))
         if own and len(own & words) * 2 >= len(own):
             headings.append(text)
@@ -158,12 +158,12 @@ def _title(root: lxml.html.HtmlElement, meta: dict[str, str]) -> str:
     return given
 
 
-def _author(root: lxml.html.HtmlElement, meta: dict[str, str], written: list[Item]) -> str:
+def _author(root: etree._Element, meta: dict[str, str], written: list[Item]) -> str:
     names = [name for item in written for name in _names(item.get("author"))]
     names = names or [meta[name] for name in _AUTHORS if meta.get(name)]
     names = [name for name in map(_name, names) if name]
     if not names and written:
-        shown = (_name(_line(found.text_content())) for found in root.xpath(_BYLINES)[:5])
+        shown = (_name(_line(found.xpath("string()"))) for found in root.xpath(_BYLINES)[:5])
         names = [next(filter(None, shown), "")]
     return ", ".join(dict.fromkeys(filter(None, names)))[:MAX_NAME_CHARS]
 
@@ -184,7 +184,7 @@ def _name(text: str) -> str:
     return name.strip(" ,;|") if is_name else ""
 
 
-def _published(root: lxml.html.HtmlElement, meta: dict[str, str], subjects: list[Item], *, url: str) -> str:
+def _published(root: etree._Element, meta: dict[str, str], subjects: list[Item], *, url: str) -> str:
     declared = [
         text for key in ("datePublished", "uploadDate", "dateCreated", "datePosted") for text in _texts(subjects, key)
     ]
@@ -212,7 +212,7 @@ def _day(year: str, month: str, day: str) -> str:
         return ""
 
 
-def _language(root: lxml.html.HtmlElement, meta: dict[str, str], text: str) -> str:
+def _language(root: etree._Element, meta: dict[str, str], text: str) -> str:
     declared = (root.get("lang") or root.get("{http://www.w3.org/XML/1998/namespace}lang") or "").strip()
     declared = (declared or meta.get("content-language", "")).strip()
     declared = declared.replace("_", "-") if _LANGUAGE.match(declared) else ""

@@ -52,7 +52,7 @@ def page_table(cut: Cut, *, url: str, types: frozenset[str], og_type: str, made:
     linked = np.array([b.link_words for b in blocks] or [0], dtype=np.float32)
     flags = np.array([b.flags for b in blocks] or [0], dtype=np.int64)
     masks = np.array([b.mask for b in blocks] or [0], dtype=np.int64)
-    names = np.array([cut.nodes[b.owner].names for b in blocks] or [0], dtype=np.int64)
+    names = np.array([cut.nodes.names[b.owner] for b in blocks] or [0], dtype=np.int64)
     total, count = float(words.sum()), len(words)
 
     def one(name: str, value: float) -> None:
@@ -80,12 +80,13 @@ def page_table(cut: Cut, *, url: str, types: frozenset[str], og_type: str, made:
     one("h1s", float(tags.count("h1")))
     prices = sum(any(sign in b.text for sign in "$€£₹") for b in blocks)
     one("prices", float(np.log1p(prices)))
-    cards = [n for n in cut.nodes if n.same >= 4 and n.words and n.images]
+    sums = cut.sums
+    cards = sums.words[(sums.same >= 4) & (sums.words > 0) & (sums.images > 0)]
     one("cards", float(np.log1p(len(cards))))
-    one("cards.words", float(sum(n.words for n in cards if n.blocks) / (total * 4)))
-    alike = [n for n in cut.nodes if n.same >= 3 and n.words >= 40]
+    one("cards.words", float(int(cards.sum()) / (total * 4)))
+    alike = sums.words[(sums.same >= 3) & (sums.words >= 40)]
     one("posts", float(np.log1p(len(alike))))
-    one("posts.words", float(np.log1p(sum(n.words for n in alike))))
+    one("posts.words", float(np.log1p(int(alike.sum()))))
     for name, value in _address(url):
         one(name, value)
     for number, group in enumerate(_TYPES):

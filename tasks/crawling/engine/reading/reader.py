@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-import lxml.html
 import numpy as np
+from lxml import etree
 
 from tasks.crawling.engine.reading.blocks import FLAGS, Cut, cut_page
 from tasks.crawling.engine.reading.choosing import choose
@@ -30,14 +30,14 @@ class Reading:
     structured: tuple[Item, ...]
 
 
-def read_main(root: lxml.html.HtmlElement, *, url: str, base: str) -> Reading:
+def read_main(root: etree._Element, *, url: str, base: str) -> Reading:
     """Return the main text of the page that ``url`` answered with; ``base`` is what relative links start from.
 
     The tree is left as it is. The same tree gives the same text, always.
     """
     items = read_structured(root)
     cut = cut_page(root)
-    if sum(len(block.tokens) for block in cut.blocks) < MIN_WORDS:
+    if cut.sums.total_words < MIN_WORDS:
         return Reading(_of_shell(cut, root, items=items, base=base), "", items)
     page = page_row(cut, root, url=url, items=items)
     types = load("page_types")
@@ -50,14 +50,14 @@ def read_main(root: lxml.html.HtmlElement, *, url: str, base: str) -> Reading:
     return Reading(text, types.classes[int(np.argmax(odds))], items)
 
 
-def page_row(cut: Cut, root: lxml.html.HtmlElement, *, url: str, items: tuple[Item, ...]) -> Table:
+def page_row(cut: Cut, root: etree._Element, *, url: str, items: tuple[Item, ...]) -> Table:
     """Return the features by which a page's type is judged."""
     made = root.xpath("//meta[@name='generator']/@content | //body/@class | //body/@id | /html/@class")
     og_type = next(iter(root.xpath("//meta[@property='og:type']/@content")), "")
     return page_table(cut, url=url, types=types_of(items), og_type=str(og_type), made=" ".join(made)[:2000])
 
 
-def title_of(root: lxml.html.HtmlElement) -> str:
+def title_of(root: etree._Element) -> str:
     """Return what stands in the page's ``title``."""
     return str(root.xpath("string(//head/title | //body/title)"))[:500]
 
@@ -73,7 +73,7 @@ def with_heading(cut: Cut, chosen: list[int]) -> list[int]:
     return [*[number for number in headings if number < chosen[0]][-1:], *chosen]
 
 
-def _of_shell(cut: Cut, root: lxml.html.HtmlElement, *, items: tuple[Item, ...], base: str) -> str:
+def _of_shell(cut: Cut, root: etree._Element, *, items: tuple[Item, ...], base: str) -> str:
     """Return what the page tells machines, or the few words that it shows: whichever is more."""
     told = read_told(root, items).longest
     shown = [number for number, block in enumerate(cut.blocks) if not block.flags & _AROUND]

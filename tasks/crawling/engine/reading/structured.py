@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import lxml.html
+from lxml import etree
 
 MAX_SCRIPTS = 50
 MAX_SCRIPT_CHARS = 1_000_000
@@ -17,7 +17,7 @@ Item = dict[str, Any]
 _SCRIPTS = "//script[translate(@type, 'JSOND+LAPITCN', 'jsond+lapitcn')='application/ld+json']"
 
 
-def read_structured(root: lxml.html.HtmlElement) -> tuple[Item, ...]:
+def read_structured(root: etree._Element) -> tuple[Item, ...]:
     """Return the objects of the page's JSON-LD, each of a list or graph; what is no JSON is passed over."""
     found: list[Item] = []
     for script in root.xpath(_SCRIPTS)[:MAX_SCRIPTS]:

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import lxml.html
 import numpy as np
+from lxml import etree
 
 from tasks.crawling.engine.reading.blocks import WORD, Cut
 from tasks.crawling.engine.reading.structured import Item, first_text, parts_of
@@ -35,7 +35,7 @@ class Told:
     texts: dict[str, tuple[str, ...]]
 
 
-def read_told(root: lxml.html.HtmlElement, items: tuple[Item, ...]) -> Told:
+def read_told(root: etree._Element, items: tuple[Item, ...]) -> Told:
     """Return what the page tells machines."""
     longest = first_text(items, "articleBody", "text", "description")
     longest = longest or str(next(iter(root.xpath("//meta[@property='og:description']/@content")), ""))

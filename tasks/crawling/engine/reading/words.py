@@ -79,6 +79,7 @@ def _bits(groups: tuple[str, ...]) -> dict[str, int]:
 
 _NAME_BITS = _bits(_NAMES)
 _TEXT_BITS = _bits(_TEXTS)
+_TEXT_WORDS = frozenset(_TEXT_BITS)
 _TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
 
@@ -94,6 +95,6 @@ def name_mask(names: str) -> int:
 def text_mask(words: list[str]) -> int:
     """Return which groups the lower-cased words of a text belong to, a bit each."""
     mask = 0
-    for word in words:
-        mask |= _TEXT_BITS.get(word, 0)
+    for word in _TEXT_WORDS.intersection(words):
+        mask |= _TEXT_BITS[word]
     return mask
