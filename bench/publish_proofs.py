@@ -17,7 +17,6 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from wsgiref.simple_server import make_server
 
 from bench.publish import DEBIAN
 from tasks.core.browser import BrowserOptions, JobBrowser, WarmBrowser
@@ -30,11 +29,11 @@ from tasks.publishing.contract import SiteRequest, Stage
 from tasks.publishing.nginx import nginx_config
 from tasks.publishing.serving import SiteServer
 from tests.publishing.bench import SITE, UPLOAD, Bench, tarred
-from tests.publishing.test_publish_faults import CHANGED, _die
+from tests.publishing.test_publish_faults import CHANGED, die_at
 from tests.publishing.visitors import Visitors, nginx_serving, two_versions
 from tests.samples import claimed, running
 from tests.servers import free_port
-from workers.sites import _Quiet, _Threaded
+from workers.sites import server_on_loopback
 
 _SWAPS = 100
 
@@ -159,11 +158,11 @@ _ATTACKS: dict[str, Callable[[], bytes]] = {
 def killed(bench: Bench) -> list[dict[str, Any]]:
     """Kill a publication as each stage begins, then let the next attempt finish."""
     rows = []
-    context, url = multiprocessing.get_context("fork"), str(bench.ledger._engine.url)
+    context, url = multiprocessing.get_context("fork"), bench.ledger_url
     for stage in [*Stage][1:]:
         first = bench.publish(SITE | {"of.html": f"<p>{stage}"})
         row = running(bench.ledger, bench.tenant)
-        child = context.Process(target=_die, args=(bench, url, row, stage))
+        child = context.Process(target=die_at, args=(bench, url, row, stage))
         child.start()
         child.join(60)
         live = bench.place().pointer().release
@@ -229,7 +228,7 @@ def opened(bench: Bench) -> dict[str, Any]:
         "smoke": "browser",
         "options": {"images": {}},
     }
-    server = make_server("127.0.0.1", port, SiteServer(bench.folder / "places" / "docs"), _Threaded, _Quiet)
+    server = server_on_loopback(SiteServer(bench.folder / "places" / "docs"), port)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     began = time.monotonic()

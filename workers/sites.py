@@ -1,6 +1,6 @@
 """``python -m workers site`` and ``edge``: a published site on loopback for a look, and before a bucket for real."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -45,6 +45,11 @@ class _Threaded(ThreadingMixIn, WSGIServer):
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing of single requests."""
+
+
+def server_on_loopback(application: Callable[..., Iterable[bytes]], port: int = 0) -> WSGIServer:
+    """Return a server of the application that answers each request in a thread of its own; port 0: any that is free."""
+    return make_server("127.0.0.1", port, application, _Threaded, _Quiet)
 
 
 class _Edge(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -111,7 +116,7 @@ def site(
         else:
             click.echo(nginx_config(_only(wanted, folders), server_name=server_name), nl=False)
         return
-    with make_server("127.0.0.1", port, SiteServer(_found(settings, wanted)), _Threaded, _Quiet) as server:
+    with server_on_loopback(SiteServer(_found(settings, wanted)), port) as server:
         click.echo(f"{name}: http://127.0.0.1:{server.server_port}/")
         server.serve_forever()
 

@@ -6,7 +6,6 @@ such as a 503 or a lost connection; what still fails after them is ``PlaceFailed
 
 from __future__ import annotations
 
-import hashlib
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,7 +15,6 @@ from typing import IO, Any
 from tasks.core.errors import EngineUnavailable
 from tasks.publishing.bucket_errors import Absent, absent, is_unmet, status_of, told
 from tasks.publishing.conditions import Part
-from tasks.publishing.failures import PlaceRefused
 
 _CONNECT_S = 5
 _SILENCE_S = 30
@@ -60,6 +58,11 @@ class Bucket:
     def __init__(self, client: Any, address: BucketAddress) -> None:
         self._client = client
         self._address = address
+
+    @property
+    def name(self) -> str:
+        """The bucket's name, without a prefix."""
+        return self._address.name
 
     @classmethod
     def open(cls, address: BucketAddress, *, tries: int = _TRIES, silence_s: float = _SILENCE_S) -> Bucket:
@@ -189,21 +192,6 @@ class Bucket:
                     return None
                 raise
         return str(answer["ETag"])
-
-    def demand_conditions(self, key: str) -> None:
-        """See that the store keeps conditions on writes, on an object that nobody reads.
-
-        Raises:
-            PlaceRefused: it writes whatever is there.
-        """
-        another = f'"{hashlib.md5(b"another", usedforsecurity=False).hexdigest()}"'
-        is_created = self.put_if(key, b"{}", etag=None) is not None
-        is_overwritten = is_created and self.put_if(key, b"{}", etag=None) is not None
-        if is_overwritten or self.put_if(key, b"{}", etag=another) is not None:
-            raise PlaceRefused(
-                f"The store of the bucket {self._address.name!r} does not keep conditions on writes (If-Match, "
-                "If-None-Match), so that a job that was overtaken could go live: use one that does."
-            )
 
     def sizes(self, under: str) -> dict[str, int]:
         """Return the size of each object by what its key has behind ``under``."""

@@ -78,6 +78,12 @@ def told(bucket: str) -> Iterator[None]:
 def _failure(bucket: str, code: str, status: int) -> PlaceFailed | PlaceRefused:
     if code in _FULL or status == 507:
         return PlaceFailed(f"The bucket {bucket!r} failed: there is no room left ({code}).")
+    if status == 501:
+        return PlaceRefused(
+            f"The store of the bucket {bucket!r} does not know a request that publishing needs ({code or status}), "
+            "such as conditions on writes (If-Match, If-None-Match). An operator has to name a store that does, or a "
+            "folder (SWITCHYARD_PUBLISH_BUCKET, or `bucket` of the target in SWITCHYARD_PUBLISH_FILE)."
+        )
     if code in _PASSING or status in (408, 429) or status >= 500:
         return PlaceFailed(f"The bucket {bucket!r} failed for now: {code or 'an error'} (status {status}).")
     if code == "NoSuchBucket":

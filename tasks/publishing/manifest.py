@@ -11,8 +11,10 @@ from typing import Any, Self
 
 # What the standard table of types lacks or has otherwise on some machines.
 _TYPES = {
+    ".atom": "application/atom+xml",
     ".avif": "image/avif",
     ".css": "text/css",
+    ".eot": "application/vnd.ms-fontobject",
     ".htm": "text/html",
     ".html": "text/html",
     ".ico": "image/x-icon",
@@ -22,9 +24,14 @@ _TYPES = {
     ".map": "application/json",
     ".md": "text/markdown",
     ".mjs": "text/javascript",
+    ".ogg": "audio/ogg",
+    ".otf": "font/otf",
+    ".rss": "application/rss+xml",
     ".speculationrules": "application/speculationrules+json",
     ".svg": "image/svg+xml",
+    ".ttf": "font/ttf",
     ".txt": "text/plain",
+    ".vtt": "text/vtt",
     ".wasm": "application/wasm",
     ".webmanifest": "application/manifest+json",
     ".webp": "image/webp",
@@ -40,6 +47,8 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 """For a file whose name changes with its content (RFC 8246)."""
 REVALIDATED = "no-cache"
 """For a page: kept by browsers, and asked for each time whether it is still the one."""
+DEFAULT_TYPE = "application/octet-stream"
+"""Of what has no ending that is known."""
 BRIEFLY = "public, max-age=300"
 """For what has a name of its own and is no page, such as an image."""
 
@@ -145,8 +154,23 @@ def difference(old: Manifest | None, new: Manifest) -> Difference:
 def media_type_of(path: str) -> str:
     """Return the media type by the path's ending, with UTF-8 as the charset of text; the same on every machine."""
     ending = Path(path).suffix.lower()
-    found = _TYPES.get(ending) or _TABLE.types_map[1].get(ending) or "application/octet-stream"
+    found = _TYPES.get(ending) or _TABLE.types_map[1].get(ending) or DEFAULT_TYPE
     return f"{found}; charset=utf-8" if found.startswith("text/") else found
+
+
+def known_types() -> dict[str, list[str]]:
+    """Return the endings of all media types but ``DEFAULT_TYPE``, without dots, as ``media_type_of`` takes them."""
+    found: dict[str, list[str]] = {}
+    for ending, media_type in sorted((_TABLE.types_map[1] | _TYPES).items()):
+        if media_type != DEFAULT_TYPE:
+            found.setdefault(media_type, []).append(ending.removeprefix("."))
+    return found
+
+
+def caching_of(media_type: str) -> str:
+    """Return the cache header of a file under its own name, which the next release may give another content."""
+    # Styles and scripts that are asked for by their own names must be of the same release as the page.
+    return BRIEFLY if media_type.startswith(("image/", "font/", "audio/", "video/")) else REVALIDATED
 
 
 def is_text(media_type: str) -> bool:

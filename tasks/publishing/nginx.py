@@ -1,15 +1,17 @@
 """The configuration with which nginx serves a published site from its folder, or by way of an edge before a bucket."""
 
+from itertools import chain
 from pathlib import Path
 
 from tasks.publishing.caches import cache_tags
+from tasks.publishing.manifest import BRIEFLY, DEFAULT_TYPE, IMMUTABLE, REVALIDATED, caching_of, known_types
 
 _TEMPLATE = """\
 # Published site {name}; to be included in http {{ }}. Nothing in it changes from one release to the next.
 map $uri ${variable}_cache {{
-  default "no-cache";
-  "~\\.[0-9a-f]{{12}}\\.[a-z0-9]+$" "public, max-age=31536000, immutable";
-  "~*\\.(avif|gif|ico|jpe?g|mp[34]|ogg|png|svg|ttf|webm|webp|woff2?)$" "public, max-age=300";
+  default "{revalidated}";
+  "~\\.[0-9a-f]{{12}}\\.[a-z0-9]+$" "{immutable_caching}";
+  "~*\\.({brief_endings})$" "{brief}";
 }}
 map $uri ${variable}_tags {{
   default "{changing}";
@@ -24,7 +26,14 @@ server {{
   server_name {server_name};
   root "{folder}/live";
   index index.html;
+  # As the manifest says, whatever table of types this nginx has.
+  types {{
+{types}
+  }}
+  types_hash_max_size 2048;
+  default_type {default_type};
   charset utf-8;
+  charset_types {texts};
   absolute_redirect off;
   gzip_static on;
   # brotli_static on;  # where nginx has ngx_brotli
@@ -39,10 +48,6 @@ server {{
   add_header Speculation-Rules ${variable}_rules;
   add_header X-Content-Type-Options nosniff;
   error_page 404 /404.html;
-  location ~ \\.speculationrules$ {{
-    types {{ }}
-    default_type application/speculationrules+json;
-  }}
   location ~ "\\.[0-9a-f]{{12}}\\.[a-z0-9]+$" {{
     # Of all releases that are kept: a page that was opened before a swap asks for what it was made with. Looked for
     # here first, since nginx looks and then opens, and a swap in between would make what is only in live a 404.
@@ -101,12 +106,21 @@ def nginx_config(folder: Path, *, server_name: str, listen: str = "80") -> str:
         server_name, listen: as in nginx's directives.
     """
     variable = "site_" + folder.name.replace("-", "_")
+    types = known_types()
     return _TEMPLATE.format(
         name=folder.name,
         folder=folder,
         variable=variable,
         server_name=server_name,
         listen=listen,
+        brief_endings="|".join(chain.from_iterable(e for name, e in types.items() if caching_of(name) == BRIEFLY)),
+        brief=BRIEFLY,
+        revalidated=REVALIDATED,
+        immutable_caching=IMMUTABLE,
+        types="\n".join(f"    {name} {' '.join(endings)};" for name, endings in sorted(types.items())),
+        default_type=DEFAULT_TYPE,
+        # nginx adds HTML by itself, and warns of what is there twice.
+        texts=" ".join(name for name in types if name.startswith("text/") and name != "text/html"),
         changing=cache_tags(folder.name, is_immutable=False),
         immutable=cache_tags(folder.name, is_immutable=True),
     )

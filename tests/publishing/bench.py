@@ -83,6 +83,11 @@ class Bench:
     """Targets that are not declared any more."""
 
     @property
+    def ledger_url(self) -> str:
+        """Where a process that is forked from this one opens the ledger anew."""
+        return str(self.ledger._engine.url)
+
+    @property
     def records(self) -> LedgerRecords:
         return LedgerRecords(self.ledger)
 

@@ -2,14 +2,17 @@
 
 import http.client
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 from uuid import uuid4
 
@@ -21,12 +24,45 @@ from tests.samples import eventually
 from tests.servers import free_port
 
 KEY, SECRET = "AKIATESTTESTTESTTEST", "hunter2hunter2hunter2hunter2hunter2"  # of a server that lives for a test
-Trouble = Literal["busy", "denied", "full", "cut_upload", "cut_answer", "lose_answer", "unconditional"] | None
+Trouble = (
+    Literal[
+        "busy",
+        "denied",
+        "full",
+        "unknown",
+        "unmet",
+        "cut_upload",
+        "cut_answer",
+        "lose_answer",
+        "unconditional",
+        "in_two_steps",
+    ]
+    | None
+)
+
+
+# moto compares and writes in two steps, so that now and then two who write at once both win; and shows an object before
+# its ETag is computed, by a read that moves what a GET at that moment reads from, which then gets it cut off. Here one
+# request comes after the other.
+_MOTO = """
+import sys
+import threading
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+
+app, turn = DomainDispatcherApplication(create_backend_app), threading.Lock()
+
+def in_turn(environ, start_response):
+    with turn:
+        return app(environ, start_response)
+
+run_simple("127.0.0.1", int(sys.argv[1]), in_turn, threaded=True)
+"""
 
 
 @dataclass
 class BucketServer:
-    """moto's server, which keeps conditions on writes."""
+    """moto's server, which keeps conditions on writes, with one request at a time."""
 
     port: int = field(default_factory=free_port)
 
@@ -37,26 +73,24 @@ class BucketServer:
     @contextmanager
     def running(self) -> Iterator["BucketServer"]:
         # No look-up of credentials or of a machine's own address beside it.
-        command = [
-            sys.executable,
-            "-c",
-            "from moto.server import main; main()",
-            "-H",
-            "127.0.0.1",
-            "-p",
-            str(self.port),
-        ]
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST"))}
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environ) as server:
+        environ = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST", "RCLONE_"))
+        }
+        with subprocess.Popen(
+            self._command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environ
+        ) as server:
             try:
                 assert eventually(self._answers, within_s=60)
                 yield self
             finally:
                 server.kill()
 
+    def _command(self) -> list[str]:
+        return [sys.executable, "-c", _MOTO, str(self.port)]
+
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/moto-api/data.json").status_code == 200
+            return httpx.get(self.url).status_code > 0
         except httpx.HTTPError:
             return False
 
@@ -81,10 +115,27 @@ class BucketServer:
         return Bucket.open(self.address(name, url=url), tries=tries)
 
 
+@dataclass
+class RcloneServer(BucketServer):
+    """``rclone serve s3``, written by others in another language: it proves signatures, and ignores conditions."""
+
+    folder: Path = field(default_factory=Path)
+
+    @staticmethod
+    def program() -> str | None:
+        """Where it is installed: beside Python or on the system."""
+        return shutil.which("rclone", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])))
+
+    def _command(self) -> list[str]:
+        options = ["--addr", f"127.0.0.1:{self.port}", "--auth-key", f"{KEY},{SECRET}", "--config", ""]
+        return [str(self.program()), "serve", "s3", *options, str(self.folder)]
+
+
 class Road:
     """Passes requests on to a server, save where ``trouble`` says otherwise; remembers what was asked."""
 
     def __init__(self, server: BucketServer) -> None:
+        self.server = server
         self.asked: list[tuple[str, str]] = []
         self.trouble: Callable[[str, str], Trouble] = lambda _method, _path: None
         road = self
@@ -113,7 +164,13 @@ class Road:
         return [path.split("/", 3)[-1] for method, path in self.asked if method == "PUT"]
 
 
-_ANSWERS = {"busy": (503, "SlowDown"), "denied": (403, "AccessDenied"), "full": (507, "InsufficientStorage")}
+_ANSWERS = {
+    "busy": (503, "SlowDown"),
+    "denied": (403, "AccessDenied"),
+    "full": (507, "InsufficientStorage"),
+    "unknown": (501, "NotImplemented"),
+    "unmet": (412, "PreconditionFailed"),
+}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -135,10 +192,17 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         if trouble in _ANSWERS:
             return self._refuse(*_ANSWERS[trouble])
+        if trouble == "in_two_steps":
+            # As a store that reads, compares, and only then writes.
+            wanted = self.headers.get("If-Match")
+            if wanted is not None and wanted != self._etag():
+                return self._refuse(*_ANSWERS["unmet"])
+            time.sleep(0.2)
+        is_bare = trouble == "unconditional" or (trouble == "in_two_steps" and "If-Match" in self.headers)
         headers = {
             name: value
             for name, value in self.headers.items()
-            if name.lower() != "expect" and not (trouble == "unconditional" and name.lower().startswith("if-"))
+            if name.lower() != "expect" and not (is_bare and name.lower().startswith("if-"))
         }
         there = http.client.HTTPConnection(*self.target, timeout=30)
         try:
@@ -160,6 +224,14 @@ class _Handler(BaseHTTPRequestHandler):
         return self._cut() if trouble == "cut_answer" else None
 
     do_GET = do_HEAD = do_PUT = do_DELETE = do_POST = _pass  # noqa: N815  # named by the base class
+
+    def _etag(self) -> str | None:
+        bucket, _, key = self.path.partition("?")[0].lstrip("/").partition("/")
+        client = self.at.server.client()
+        try:
+            return str(client.head_object(Bucket=bucket, Key=key)["ETag"])
+        finally:
+            client.close()
 
     def _refuse(self, status: int, code: str) -> None:
         text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{KEY} {SECRET}</Message></Error>".encode()

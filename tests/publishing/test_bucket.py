@@ -5,7 +5,9 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +15,15 @@ import pytest
 from tasks.core.errors import EngineUnavailable
 from tasks.core.settings import Settings
 from tasks.publishing.bucket import Bucket, BucketAddress
+from tasks.publishing.bucket_conditions import demand_conditions
 from tasks.publishing.bucket_errors import Absent
+from tasks.publishing.conditions import Part
+from tasks.publishing.engine.places.bucket import BucketPlace
+from tasks.publishing.engine.places.place import Pointer
 from tasks.publishing.failures import PlaceFailed, PlaceRefused
 from tasks.publishing.targets import bucket_address
-from tests.publishing.bucket_server import KEY, SECRET, BucketServer, Road
+from tests.publishing.bucket_server import KEY, SECRET, BucketServer, RcloneServer, Road
+from tests.publishing.test_places import FIRST, LATER, manifest, publish
 from tests.servers import free_port
 
 
@@ -24,14 +31,15 @@ def put(bucket: Bucket, key: str, content: bytes) -> None:
     bucket.put(key, content, media_type="text/plain", cache_control="no-cache")
 
 
-def test_an_object_is_read_as_it_was_written(bucket: Bucket) -> None:
-    """And asked for again only if it has changed."""
+def test_an_object_is_read_as_it_was_written(each_bucket: Bucket) -> None:
+    """And asked for again only if it has changed; by servers of two makers."""
+    bucket = each_bucket
     put(bucket, "a/b", b"one")
     found = bucket.read("a/b")
     assert found is not None
     assert b"one" == found.content
     assert bucket.read("a/b", unless=found.etag) is None
-    assert b"one" == b"".join(bucket.stream("a/b"))
+    assert (b"one", b"ne") == (b"".join(bucket.stream("a/b")), b"".join(bucket.stream("a/b", Part(1, 2))))
     assert {"b": 3} == bucket.sizes("a/")
     assert ["a"] == bucket.folders()
     assert [True, False] == [bucket.has("a/b"), bucket.has("a")]
@@ -57,13 +65,56 @@ def test_a_condition_decides_who_writes(bucket: Bucket) -> None:
 
 def test_a_store_without_conditions_is_refused(bucket: Bucket, road: Road) -> None:
     """Before anything is published there."""
-    bucket.demand_conditions("probe")
-    bucket.demand_conditions("probe")
+    demand_conditions(bucket, "probe")
+    demand_conditions(bucket, "probe")
     road.trouble = lambda _method, _path: "unconditional"
-    with pytest.raises(PlaceRefused, match="does not keep conditions"):
-        bucket.demand_conditions("probe")
-    with pytest.raises(PlaceRefused, match="does not keep conditions"):
-        bucket.demand_conditions("another")
+    for key in ("probe", "another"):
+        with pytest.raises(PlaceRefused, match="conditions on writes"):
+            demand_conditions(bucket, key)
+
+
+def test_a_store_that_compares_before_it_writes_is_refused(bucket: Bucket, road: Road) -> None:
+    """One after the other it keeps its conditions; of several at once it takes more than one."""
+    demand_conditions(bucket, "probe")
+    road.trouble = lambda method, _path: "in_two_steps" if method == "PUT" else None
+    for _ in range(2):
+        with pytest.raises(PlaceRefused, match="does not compare and write in one step"):
+            demand_conditions(bucket, "another")
+
+
+def test_a_store_that_refuses_what_holds_is_refused(bucket: Bucket, road: Road) -> None:
+    """It would take the first release and no other."""
+    seen: list[str] = []
+
+    def after_the_first(method: str, _path: str) -> Any:
+        seen.append(method)
+        return "unmet" if method == "PUT" and len(seen) > 1 else None
+
+    road.trouble = after_the_first
+    with pytest.raises(PlaceRefused, match="whose condition"):
+        demand_conditions(bucket, "probe")
+
+
+def test_a_real_server_that_ignores_conditions_is_refused(rclone_server: RcloneServer, tmp_path: Path) -> None:
+    """At the first use, with nothing left there; and where releases are there already. What to change is named."""
+    bucket = rclone_server.bucket()
+    with pytest.raises(PlaceRefused, match="conditions on writes") as told:
+        publish(BucketPlace(bucket), tmp_path, {"index.html": b"1"}, FIRST)  # type: ignore[arg-type]
+    assert repr(bucket.name) in told.value.message
+    assert "SWITCHYARD_PUBLISH_BUCKET" in told.value.message
+    assert {} == bucket.sizes("")
+    made = manifest({"index.html": b"1"})
+    bucket.put(f"manifests/{made.release}", made.to_json(), media_type="application/json", cache_control="no-store")
+    with pytest.raises(PlaceRefused, match="conditions on writes"):
+        BucketPlace(bucket).activate(made.release, LATER)
+    assert Pointer() == BucketPlace(bucket).pointer()
+
+
+def test_a_wrong_secret_is_told(rclone_server: RcloneServer) -> None:
+    """By a server that looks at signatures."""
+    address = replace(rclone_server.address(), secret="another")
+    with pytest.raises(PlaceRefused, match=r"does not let us in \(SignatureDoesNotMatch\)"):
+        Bucket.open(address).sizes("")
 
 
 @pytest.mark.parametrize(
@@ -72,6 +123,7 @@ def test_a_store_without_conditions_is_refused(bucket: Bucket, road: Road) -> No
         ("busy", PlaceFailed, "for now: SlowDown"),
         ("full", PlaceFailed, "no room"),
         ("denied", PlaceRefused, "does not let us in"),
+        ("unknown", PlaceRefused, "does not know a request"),
         ("cut_upload", PlaceFailed, "connections end"),
         ("lose_answer", PlaceFailed, "connections end"),
     ],
@@ -86,7 +138,7 @@ def test_what_a_store_says_is_told_in_words(bucket: Bucket, road: Road, trouble:
         lambda: bucket.sizes(""),
         lambda: bucket.delete("key"),
     ]
-    for ask in asks if trouble in ("busy", "denied") else asks[:1]:
+    for ask in asks if trouble in ("busy", "denied", "unknown") else asks[:1]:
         with pytest.raises(error, match=words) as told:
             ask()
         assert KEY not in told.value.message

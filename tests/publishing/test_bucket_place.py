@@ -112,7 +112,7 @@ def test_a_zombie_between_its_look_and_its_write_is_refused(
         publish(new_place(), tmp_path, {"index.html": b"0"}, replace(FIRST, fence=0))
     old = prepared(bucket, tmp_path, ONE)
     new = prepared(bucket, tmp_path, TWO)
-    directly = BucketPlace(site(bucket_server.bucket(bucket._address.name)))
+    directly = BucketPlace(site(bucket_server.bucket(bucket.name)))
     overtaken: list[Pointer] = []
 
     def overtake(method: str, path: str) -> Trouble:
@@ -132,7 +132,7 @@ def test_an_earlier_turn_between_look_and_write_is_gone_over(
 ) -> None:
     """The later job looks again and goes live."""
     old, new = prepared(bucket, tmp_path, ONE), prepared(bucket, tmp_path, TWO)
-    directly = BucketPlace(site(bucket_server.bucket(bucket._address.name)))
+    directly = BucketPlace(site(bucket_server.bucket(bucket.name)))
     met: list[Pointer] = []
 
     def meet(method: str, path: str) -> Trouble:
@@ -279,7 +279,7 @@ def test_killed_before_every_write_the_old_release_is_live_or_the_new_one_whole(
         manifest({"index.html": b"2", "new.f1.css": b"new"}),
     )
     bucket = bucket_server.bucket()
-    name = bucket._address.name
+    name = bucket.name
     kills = 0
     ended: int | None = None
     for step in range(40):

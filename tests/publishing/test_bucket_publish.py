@@ -26,7 +26,7 @@ from tasks.publishing.serving import SiteServer
 from tests.publishing.bench import PAGE, SITE, Bench
 from tests.publishing.bucket_server import KEY, SECRET, BucketServer, Road, Trouble
 from tests.publishing.test_publish_faults import CHANGED, Killed
-from tests.publishing.visitors import Visitors, nginx_serving, style_of, two_versions
+from tests.publishing.visitors import PATIENCE_S, Visitors, nginx_serving, style_of, two_versions
 from tests.samples import claimed, eventually, running
 from tests.servers import free_port
 
@@ -102,9 +102,9 @@ def test_killed_at_a_stage_leaves_one_whole_release_and_a_rerun_finishes(
     assert bench.bucket is not None
     first, before = bench.publish(), bench.tree()
     row = running(bench.ledger, bench.tenant)
-    address = bucket_server.address(bench.bucket._address.name)
+    address = bucket_server.address(bench.bucket.name)
     child = multiprocessing.get_context("fork").Process(
-        target=_die, args=(bench, str(bench.ledger._engine.url), address, row, stage)
+        target=_die, args=(bench, bench.ledger_url, address, row, stage)
     )
     child.start()
     child.join(60)
@@ -235,7 +235,7 @@ def origin(bucket_bench: Bench, bucket_server: BucketServer, tmp_path: Path) -> 
     cache.mkdir(mode=0o777)
     config = nginx_config_of_edge("docs", server_name="localhost", edge=edge, listen=f"127.0.0.1:{port}", cache=cache)
     environ = os.environ | {
-        "SWITCHYARD_PUBLISH_BUCKET": f"{bucket_bench.bucket._address.name}/sites",
+        "SWITCHYARD_PUBLISH_BUCKET": f"{bucket_bench.bucket.name}/sites",
         "SWITCHYARD_PUBLISH_BUCKET_URL": bucket_server.url,
         "SWITCHYARD_PUBLISH_BUCKET_KEY": KEY,
         "SWITCHYARD_PUBLISH_BUCKET_SECRET": SECRET,
@@ -272,7 +272,7 @@ def test_swaps_under_load_show_no_mix_no_404_and_no_5xx(
     with Visitors(origin) as visitors:
         for n in range(swaps):
             place.activate(releases[n % 2], bucket_bench.turn())
-            assert f"Version {n % 2}" in httpx.get(origin).text
+            assert f"Version {n % 2}" in httpx.get(origin, timeout=PATIENCE_S).text
     assert not visitors.wrong
     assert {"0", "1"} == set(visitors.versions)
     assert re.fullmatch(r"p\{width:\dpx\}", httpx.get(kept_by_nginx).text)

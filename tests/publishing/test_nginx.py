@@ -15,6 +15,27 @@ from tests.servers import free_port
 pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
 
 
+# Among them what Debian's nginx has no type or another one for.
+_ENDINGS = (
+    "mjs",
+    "js",
+    "css",
+    "map",
+    "webmanifest",
+    "ttf",
+    "otf",
+    "woff2",
+    "vtt",
+    "md",
+    "csv",
+    "xml",
+    "rss",
+    "wasm",
+    "zzz",
+)
+_OF_ALL_TYPES = {f"type.{ending}": b"x" for ending in _ENDINGS}
+
+
 @pytest.fixture
 def origin(bench: Bench, tmp_path: Path) -> Iterator[str]:
     """Where nginx serves ``docs``."""
@@ -29,7 +50,7 @@ def origin(bench: Bench, tmp_path: Path) -> Iterator[str]:
 
 def test_nginx_serves_what_the_manifest_says(bench: Bench, origin: str) -> None:
     """Types, cache headers, compressed forms, ETags by content, the 404 page, assets of the release before."""
-    bench.publish(SITE | {"sub/index.html": PAGE.format("Sub"), "logo.png": b"png"})
+    bench.publish(SITE | {"sub/index.html": PAGE.format("Sub"), "logo.png": b"png"} | _OF_ALL_TYPES)
     page = httpx.get(origin, headers={"Accept-Encoding": "gzip"})
     assert (200, "gzip", "no-cache", "text/html; charset=utf-8", '"/site.speculationrules"', None) == (
         page.status_code,
@@ -44,6 +65,11 @@ def test_nginx_serves_what_the_manifest_says(bench: Bench, origin: str) -> None:
     assert 304 == httpx.get(origin, headers=known).status_code
     rules = httpx.get(f"{origin}site.speculationrules")
     assert "application/speculationrules+json" == rules.headers["Content-Type"].partition(";")[0]
+    with httpx.Client() as client:
+        for path, file in bench.place().manifest(bench.place().pointer().release).files.items():
+            if path.startswith("type."):
+                told = client.get(origin + path).headers
+                assert (file.media_type, file.cache_control) == (told["Content-Type"], told["Cache-Control"]), path
     assert "public, max-age=300" == httpx.get(f"{origin}logo.png").headers["Cache-Control"]
     assert "/sub/" == httpx.get(f"{origin}sub").headers["Location"]
     missing = httpx.get(f"{origin}not/there")

@@ -266,6 +266,8 @@ def test_difference_counts_what_changed() -> None:
         ("x.webmanifest", "application/manifest+json", True),
         ("x.png", "image/png", False),
         ("x.woff2", "font/woff2", False),
+        ("x.TTF", "font/ttf", True),
+        ("feed.atom", "application/atom+xml", True),
         ("unknown.zzz", "application/octet-stream", False),
         ("LICENSE", "application/octet-stream", False),
     ],

@@ -61,8 +61,11 @@ def test_a_site_goes_live_with_all_that_it_lacked(bench: Bench) -> None:
 
 
 def test_the_same_again_uploads_nothing_and_is_the_same_release(bench: Bench) -> None:
-    """What changed is named, and only that is brought."""
-    first, again, other = bench.publish(), bench.publish(), bench.publish(CHANGED)
+    """What changed is named, and only that is brought; who made it, and what it changed, stays on record."""
+    first, again = bench.publish(by="ann", note="one"), bench.publish()
+    (kept,) = bench.records.kept(bench.job(), "docs")
+    assert ("ann", "one", first.added) == (kept.by, kept.note, kept.added)
+    other = bench.publish(CHANGED)
     assert (first.release, 0, 0, 0) == (again.release, again.uploaded_files, again.changed, again.added)
     assert (1, first.release) == (other.changed, other.previous)
     assert (None, None) == (other.changed_urls, other.removed_urls), "nobody has told the address"

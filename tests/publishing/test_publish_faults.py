@@ -4,6 +4,8 @@ import errno
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,8 @@ class Killed(FakeJob):
         super().report(stage, *args, **more)
 
 
-def _die(bench: Bench, url: str, row: Any, stage: Stage) -> None:
+def die_at(bench: Bench, url: str, row: Any, stage: Stage) -> None:
+    """Publish ``CHANGED`` in a process that is forked for it, and end as by kill -9 when the stage begins."""
     bench.ledger = Ledger(url)
     job = bench.job(row, make=Killed)
     job.stage = stage  # type: ignore[attr-defined]
@@ -52,8 +55,8 @@ def test_killed_at_any_stage_leaves_one_whole_release(bench: Bench, tmp_path: Pa
     before = bench.tree()
     row = running(bench.ledger, bench.tenant)
     context = multiprocessing.get_context("fork")
-    url = str(bench.ledger._engine.url)
-    child = context.Process(target=_die, args=(bench, url, row, stage))
+    url = bench.ledger_url
+    child = context.Process(target=die_at, args=(bench, url, row, stage))
     child.start()
     child.join(60)
     assert -signal.SIGKILL == child.exitcode
@@ -107,6 +110,48 @@ def test_a_full_disk_is_a_clear_failure(bench: Bench) -> None:
     bench.place_type = FolderPlace
     bench.publish(SITE)
     assert bench.live.exists()
+
+
+_ON_A_SMALL_DISK = """
+import os, shutil, sys
+from pathlib import Path
+from tasks.core.ledger import Ledger
+from tasks.core.ledger.tenants import create_key, tenant_of
+from tasks.publishing.failures import PlaceFailed
+from tests.publishing.bench import SITE, Bench
+from tests.publishing.test_publish_faults import CHANGED
+
+root = Path(sys.argv[1])
+ledger = Ledger(f"sqlite:///{root / 'ledger.db'}")
+ledger.prepare()
+bench = Bench(root / "disk" / "bench", ledger, tenant_of(ledger, create_key(ledger, tenant="t", name="k")))
+bench.publish()
+before = bench.tree()
+for megabytes in (12, 5):
+    job = bench.job()
+    try:
+        bench.publish(SITE | {"big.bin": os.urandom(megabytes << 20)}, job)
+    except PlaceFailed as exc:
+        print(exc.message)
+    assert before == bench.tree()
+    shutil.rmtree(job.workdir)
+assert 1 == bench.publish(CHANGED).changed
+"""
+
+
+def test_a_disk_that_is_really_full_is_a_clear_failure(tmp_path: Path) -> None:
+    """While the source is unpacked, and while the place is written; what was live stays, and the next try finishes."""
+    (tmp_path / "disk").mkdir()
+    mounted = f"mount -t tmpfs -o size=8m none {tmp_path}/disk"
+    namespace = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
+    if subprocess.run([*namespace, mounted], capture_output=True, check=False).returncode:
+        pytest.skip("the kernel gives no disk of its own")
+    command = [*namespace, f'{mounted} && exec "$@"', "sh", sys.executable, "-c", _ON_A_SMALL_DISK, tmp_path]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert 0 == ended.returncode, ended.stderr
+    unpacking, uploading = ended.stdout.splitlines()
+    assert "no room left on the disk of this worker" in unpacking
+    assert "no room left" in uploading
 
 
 def test_100_swaps_under_load_show_no_mix_and_no_gap(bench: Bench) -> None:

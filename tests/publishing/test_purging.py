@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from wsgiref.simple_server import make_server
 
 import httpx
 import pytest
@@ -20,7 +19,7 @@ from tests.publishing.bench import PAGE, SITE, Bench
 from tests.publishing.releases import release_facts
 from tests.publishing.varnish_server import VARNISH, varnish_serving
 from tests.servers import free_port
-from workers.sites import _Quiet, _Threaded
+from workers.sites import server_on_loopback
 
 CHANGED = SITE | {"index.html": PAGE.format("Changed")}
 
@@ -62,7 +61,7 @@ def told(bench: Bench) -> Iterator[list[dict[str, Any]]]:
 @pytest.fixture
 def origin(bench: Bench) -> Iterator[int]:
     """The port at which ``docs`` is served."""
-    with make_server("127.0.0.1", 0, SiteServer(bench.folder / "places" / "docs"), _Threaded, _Quiet) as server:
+    with server_on_loopback(SiteServer(bench.folder / "places" / "docs")) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_port
         server.shutdown()

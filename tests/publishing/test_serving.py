@@ -3,16 +3,17 @@
 import threading
 from collections.abc import Iterator
 from typing import Any
-from wsgiref.simple_server import make_server
 
 import httpx
 import pytest
 
 from tasks.core.egress import EgressPolicy
+from tasks.publishing.engine.headers import wrong_header
 from tasks.publishing.engine.verifying import VerificationFailed
+from tasks.publishing.manifest import IMMUTABLE, REVALIDATED, File, Stored
 from tasks.publishing.serving import SiteServer
 from tests.publishing.bench import PAGE, SITE, Bench
-from workers.sites import _Quiet, _Threaded
+from workers.sites import server_on_loopback
 
 CHANGED = SITE | {"index.html": PAGE.format("Changed"), "style.css": "body { color: red }"}
 
@@ -20,7 +21,7 @@ CHANGED = SITE | {"index.html": PAGE.format("Changed"), "style.css": "body { col
 @pytest.fixture
 def origin(bench: Bench) -> Iterator[str]:
     """Where ``docs`` is served, which workers may reach."""
-    with make_server("127.0.0.1", 0, SiteServer(bench.folder / "places" / "docs"), _Threaded, _Quiet) as server:
+    with server_on_loopback(SiteServer(bench.folder / "places" / "docs")) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         bench.policy = EgressPolicy(allow=frozenset({f"127.0.0.1:{server.server_port}"}))
@@ -129,6 +130,43 @@ def test_a_publication_is_verified_where_visitors_find_it(
     with pytest.raises(VerificationFailed, match="is live again"):
         bench.publish(CHANGED)
     assert first.release == bench.place().pointer().release
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("Cache-Control", "public, max-age=600", "may be kept without asking"),
+        ("Content-Type", "application/octet-stream", "not as text/html"),
+    ],
+)
+def test_a_web_server_with_other_headers_than_the_release_s_is_noticed(
+    bench: Bench, origin: str, monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    """Browsers would keep the page beside the next release's files, or not show it."""
+    monkeypatch.setattr("tasks.publishing.engine.verifying._PATIENCE_S", 0.3)
+    first = bench.publish(url=origin)
+    serve = SiteServer.__call__
+
+    def other(site: SiteServer, environ: Any, start: Any) -> Any:
+        return serve(site, environ, lambda status, headers: start(status, [*(dict(headers) | {name: value}).items()]))
+
+    monkeypatch.setattr(SiteServer, "__call__", other)
+    with pytest.raises(VerificationFailed, match=told):
+        bench.publish(CHANGED)
+    assert first.release == bench.place().pointer().release
+
+
+def test_headers_that_mean_the_same_are_right() -> None:
+    """Older names of types, and what asks before it shows; what may be kept shorter is no fault."""
+    content = Stored("0" * 64, 1)
+    page = File(content, "text/html; charset=utf-8", REVALIDATED)
+    for caching in ("", "no-cache", "max-age=0, must-revalidate", "No-Store, max-age=5", "private"):
+        assert wrong_header(page, {"Content-Type": "Text/HTML", "Cache-Control": caching}) is None
+    assert wrong_header(page, {"Content-Type": "text/html", "Cache-Control": "s-maxage=60"}) is not None
+    assert "no type" in str(wrong_header(page, {}))
+    assert wrong_header(File(content, "application/xml", REVALIDATED), {"Content-Type": "text/xml"}) is None
+    assert wrong_header(File(content, "text/javascript", IMMUTABLE), {"Content-Type": "application/javascript"}) is None
+    assert wrong_header(File(content, "text/css", IMMUTABLE), {"Content-Type": "text/css"}) is None
 
 
 def test_an_address_that_workers_may_not_reach_is_told_before_anything_is_done(bench: Bench) -> None:

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from wsgiref.simple_server import make_server
 
 import pytest
 
@@ -13,7 +12,7 @@ from tasks.publishing.serving import SiteServer
 from tests.chromium import chromium
 from tests.fakes import FakeJob
 from tests.publishing.bench import PAGE, SITE, Bench
-from workers.sites import _Quiet, _Threaded
+from workers.sites import server_on_loopback
 
 __all__ = ["chromium"]
 
@@ -23,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser"), pytest.mark.
 @pytest.fixture
 def origin(bench: Bench) -> Iterator[str]:
     """Where ``docs`` is served, which workers may reach."""
-    with make_server("127.0.0.1", 0, SiteServer(bench.folder / "places" / "docs"), _Threaded, _Quiet) as server:
+    with server_on_loopback(SiteServer(bench.folder / "places" / "docs")) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         bench.policy = EgressPolicy(allow=frozenset({f"127.0.0.1:{server.server_port}"}))

@@ -16,6 +16,7 @@ import httpx
 from tests.publishing.bench import PAGE, SITE, Bench
 from tests.samples import eventually
 
+PATIENCE_S = 60.0
 _MAIN = """
 {user}
 daemon off;
@@ -102,7 +103,8 @@ class Visitors:
         assert eventually(lambda: len(self.versions) > seen, within_s=30)
 
     def _visit(self) -> None:
-        with httpx.Client() as client:
+        # How long an answer takes on a busy machine is not what they look at.
+        with httpx.Client(timeout=PATIENCE_S) as client:
             while not self._is_over.is_set():
                 try:
                     page = client.get(self._origin)

@@ -44,7 +44,7 @@ from tasks.publishing.engine.stages import Stages
 from tasks.publishing.engine.tree import Tree
 from tasks.publishing.engine.turns import turn_of
 from tasks.publishing.engine.verifying import check_url
-from tasks.publishing.failures import PlaceFailed, PlaceRefused
+from tasks.publishing.failures import PlaceFailed, PlaceRefused, full_disk_told
 from tasks.publishing.manifest import Difference, Manifest, difference
 from tasks.publishing.origins import GitSource, Source
 from tasks.publishing.recipes import RECIPES
@@ -94,7 +94,7 @@ class Publisher:
             ActivationRefused: a later job has published the site meanwhile.
             PlaceFailed: no room, or the place does not answer. Transient.
         """
-        with turn_of(self.records, job, request.site):
+        with full_disk_told(), turn_of(self.records, job, request.site):
             return _Publication(self, request, job).run()
 
 

@@ -13,6 +13,7 @@ from tasks.publishing.engine.homes import Homes, bring
 from tasks.publishing.engine.memo import Memo
 from tasks.publishing.engine.stages import Stages
 from tasks.publishing.engine.turns import turn_of
+from tasks.publishing.failures import full_disk_told
 from tasks.publishing.manifest import difference
 from tasks.publishing.release import Act, Records
 
@@ -41,7 +42,7 @@ class Rollback:
             PurgeFailed: it is live, but a cache may show what was there before. Transient.
             ActivationRefused: a later job has published the site meanwhile.
         """
-        with turn_of(self.records, job, request.site):
+        with full_disk_told(), turn_of(self.records, job, request.site):
             return self._run(request, job)
 
     def _run(self, request: RollbackRequest, job: JobContext) -> RollbackResult:

@@ -13,10 +13,11 @@ import httpx
 from tasks.core.errors import EgressRefused, Permanent, TooLarge, Transient
 from tasks.core.job import JobContext
 from tasks.publishing.engine.generating import ACTIONS, NOT_FOUND, ROBOTS, SITEMAP
+from tasks.publishing.engine.headers import wrong_header
 from tasks.publishing.engine.pages import is_page
 from tasks.publishing.engine.places.place import Place
 from tasks.publishing.engine.smoke import Budget, trouble_in_browser
-from tasks.publishing.manifest import Manifest
+from tasks.publishing.manifest import IMMUTABLE, File, Manifest
 
 INDEX = "index.html"
 _KEY = (INDEX, SITEMAP, ROBOTS, ACTIONS, NOT_FOUND)
@@ -38,11 +39,11 @@ class VerificationFailed(Permanent):
 
 
 class _Reader(Protocol):
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, file: File) -> bytes:
         """Return what visitors get.
 
         Raises:
-            _Wrong: they get something else than a file.
+            _Wrong: they get something else than a file, or with headers that are not the file's.
         """
 
     def check_missing(self) -> None:
@@ -73,7 +74,7 @@ def warm(manifest: Manifest, job: JobContext, *, url: str | None, changed: Itera
         for path in _chosen(manifest, changed, _MOST_WARMED):
             job.checkpoint()
             try:
-                reader.read(path)
+                reader.read(path, manifest.files[path])
             except _Wrong as exc:
                 job.log(f"warming {path}: {exc}", level="warning")
 
@@ -85,7 +86,7 @@ def verify(manifest: Manifest, job: JobContext, place: Place, *, url: str | None
         url: where visitors find the site; None: they are read from the place itself.
 
     Raises:
-        VerificationFailed: one is missing or has other bytes, after some seconds of patience.
+        VerificationFailed: one is missing, has other bytes or wrong headers, after some seconds of patience.
     """
     paths = _chosen(manifest, changed, _MOST_PAGES)
     with _through(place) if url is None else _over_http(job, url) as reader:
@@ -120,12 +121,18 @@ def open_pages(manifest: Manifest, job: JobContext, url: str, *, changed: Iterab
 def _chosen(manifest: Manifest, changed: Iterable[str], most: int) -> list[str]:
     key = [path for path in _KEY if path in manifest.files]
     pages = [path for path in sorted(changed) if is_page(path) and path in manifest.files]
-    return list(dict.fromkeys([*key, *pages]))[:most] or sorted(manifest.files)[:1]
+    # One of those that pages name by their content, which servers find elsewhere and give other headers.
+    assets = [path for path in sorted(changed) if path in manifest.files and _is_immutable(manifest.files[path])][:1]
+    return list(dict.fromkeys([*key, *assets, *pages]))[:most] or sorted(manifest.files)[:1]
+
+
+def _is_immutable(file: File) -> bool:
+    return file.cache_control == IMMUTABLE
 
 
 def _wrong(reader: _Reader, path: str, manifest: Manifest) -> str | None:
     try:
-        content = reader.read(path)
+        content = reader.read(path, manifest.files[path])
     except _Wrong as exc:
         return str(exc)
     if hashlib.sha256(content).hexdigest() != manifest.files[path].content.sha256:
@@ -144,7 +151,7 @@ class _FromPlace:
     def __init__(self, place: Place) -> None:
         self._place = place
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, file: File) -> bytes:  # noqa: ARG002  # a place says no headers
         return self._place.live_content(path)
 
     def check_missing(self) -> None:
@@ -156,10 +163,12 @@ class _FromSite:
         self._client = client
         self._base = url if url.endswith("/") else url + "/"
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, file: File) -> bytes:
         answer = self._get(path)
         if answer.status_code != 200:
             raise _Wrong(f"is answered with status {answer.status_code}")
+        if (wrong := wrong_header(file, answer.headers)) is not None:
+            raise _Wrong(wrong)
         return answer.content
 
     def check_missing(self) -> None:

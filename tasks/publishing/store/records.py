@@ -67,18 +67,19 @@ class LedgerRecords:
     def keep(self, job: Owner, facts: ReleaseFacts) -> None:
         """See ``Records``."""
         at, manifest = now(), facts.manifest
-        values = {
-            "job_id": job.id,
-            "is_preview": facts.is_preview,
-            "published_by": facts.by,
-            "note": facts.note,
-            "used_at": at,
-            "files": len(manifest.files),
-            "size_bytes": manifest.size,
+        told = {"published_by": facts.by, "note": facts.note}
+        change = {
             "added": facts.added,
             "changed": facts.changed,
             "removed": facts.removed,
             "changed_bytes": facts.changed_bytes,
+        }
+        values: dict[str, Any] = {
+            "job_id": job.id,
+            "is_preview": facts.is_preview,
+            "used_at": at,
+            "files": len(manifest.files),
+            "size_bytes": manifest.size,
             "stages": {},
             "target": facts.target,
         }
@@ -90,11 +91,16 @@ class LedgerRecords:
                 connection.execute(sites.update().where(known).values(url=facts.url, updated_at=at))
             key = {"tenant_id": tenant_id, "site": facts.site, "release": manifest.release}
             text = zlib.compress(manifest.to_json(), 6)
-            if not insert_if_new(connection, releases, **key, created_at=at, manifest=text, **values):
+            if not insert_if_new(connection, releases, **key, created_at=at, manifest=text, **values, **told, **change):
                 same = _release(tenant_id, facts.site, manifest.release)
                 # What is live does not become a preview by being published again as one.
                 if facts.is_preview:
                     same &= releases.c.activated_at.is_(None)
+                if any((facts.added, facts.changed, facts.removed)):
+                    values |= told | change
+                else:
+                    # What is live, published once more: what it changed, and who made it, is still so.
+                    values |= {name: text for name, text in told.items() if text}
                 connection.execute(releases.update().where(same).values(**values))
 
     def mark_live(self, job: Owner, site: str, release: str, act: Act, *, target: str = DEFAULT_TARGET) -> None:

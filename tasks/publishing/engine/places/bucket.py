@@ -23,6 +23,7 @@ from threading import Lock
 from uuid import uuid4
 
 from tasks.publishing.bucket import Bucket, Got
+from tasks.publishing.bucket_conditions import demand_conditions
 from tasks.publishing.bucket_errors import Absent
 from tasks.publishing.bucket_site import CONTENT, MANIFESTS, POINTER, manifest_in, pointer_in
 from tasks.publishing.engine.places.place import ActivationRefused, PlaceFailed, Pointer, Turn
@@ -48,6 +49,7 @@ class BucketPlace:
         self._bucket = bucket
         self._mark = uuid4().hex
         self._has_begun = False
+        self._has_conditions = False
         self._beginning = Lock()
         self._contents: dict[str, int] = {}
         self._read_last: tuple[str, Manifest] | None = None
@@ -99,6 +101,7 @@ class BucketPlace:
         """See ``Place``."""
         if not self._bucket.has(MANIFESTS + release):
             raise PlaceFailed(f"Release {release} is not prepared here.")
+        self._demand_conditions()
         text = json.dumps(
             {"version": 1, "release": release, "job_id": turn.job_id, "fence": turn.fence, "step": turn.step}
         ).encode()
@@ -176,11 +179,17 @@ class BucketPlace:
         with self._beginning:
             if self._has_begun:
                 return
-            self._bucket.demand_conditions(_AT_WORK)
+            self._demand_conditions()
             mark = json.dumps({"mark": self._mark}).encode()
             self._bucket.put(_AT_WORK, mark, media_type="application/json", cache_control="no-store")
             self._contents = self._bucket.sizes(CONTENT)
             self._has_begun = True
+
+    def _demand_conditions(self) -> None:
+        """Once for each attempt: the store behind an address may be another one since the last."""
+        if not self._has_conditions:
+            demand_conditions(self._bucket, _AT_WORK)
+            self._has_conditions = True
 
     def _is_at_work(self) -> bool:
         found = self._bucket.read(_AT_WORK)
