@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -137,6 +136,8 @@ class Road:
     def __init__(self, server: BucketServer) -> None:
         self.server = server
         self.asked: list[tuple[str, str]] = []
+        self._compared = 0
+        self._comparing = threading.Condition()
         self.trouble: Callable[[str, str], Trouble] = lambda _method, _path: None
         road = self
 
@@ -158,6 +159,16 @@ class Road:
             self._server.shutdown()
             self._thread.join()
             self._server.server_close()
+
+    def await_two(self, *, is_first: bool) -> None:
+        """Hold who has compared until another has; the first write of an object begins the count anew."""
+        with self._comparing:
+            if is_first:
+                self._compared = 0
+                return
+            self._compared += 1
+            self._comparing.notify_all()
+            self._comparing.wait_for(lambda: self._compared >= 2, timeout=60)
 
     def writes(self) -> list[str]:
         """Paths of what was written, below the site's prefix."""
@@ -197,7 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
             wanted = self.headers.get("If-Match")
             if wanted is not None and wanted != self._etag():
                 return self._refuse(*_ANSWERS["unmet"])
-            time.sleep(0.2)
+            self.at.await_two(is_first=wanted is None)
         is_bare = trouble == "unconditional" or (trouble == "in_two_steps" and "If-Match" in self.headers)
         headers = {
             name: value
