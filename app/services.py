@@ -19,6 +19,7 @@ from app.streams.tenant_hub import TenantHub
 from app.streams.waiter import HubWaiter
 from tasks.core.carriage import Carriage
 from tasks.core.kernel import Kernel
+from tasks.core.known_results import KnownResults
 from tasks.core.settings import Settings
 from tasks.core.spec import JobSpec
 from tasks.core.telemetry import Telemetry
@@ -32,6 +33,7 @@ class Services:
     """The owner of this process's resources.
 
     Args:
+        answers: finds earlier jobs that answer what is submitted again.
         aside: answers what is a lot of work; None in the process that does it.
         forms: the model of a submission, by kind.
         owned: closes, in reverse order of opening, what was opened for this application.
@@ -53,6 +55,7 @@ class Services:
     metrics: Metrics
     quotas: Quotas
     telemetry: Telemetry
+    answers: KnownResults
     aside: Aside | None
     owned: ExitStack = field(default_factory=ExitStack)
 

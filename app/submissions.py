@@ -18,6 +18,7 @@ from app.attachments import attached, check_takes_files, named_uploads
 from app.auth import tenant_id
 from app.callbacks import own_callback
 from app.discovery import demand_budget
+from app.earlier_answers import answering
 from app.errors import FieldsRejected, Refusal
 from app.follow_ups import planned
 from app.forms import read_form, refused_times
@@ -181,7 +182,8 @@ def _accept(at: Services, spec: JobSpec, body: dict[str, Any], *, key: str | Non
     for kind in kinds_in(submission.plan):
         demand_budget(at, at.specs[kind], key=key)
     demand_room(at, 1, key=key)
-    accepted = submit(at.kernel, at.carrier, spec, submission)
+    at_once = answering(at, spec, submission)
+    accepted = submit(at.kernel, at.carrier, spec, submission, end_at_once=at_once)
     if accepted.is_new:
         at.quotas.add(submission.tenant_id, 1)
     (at.metrics.accepted if accepted.is_new else at.metrics.replayed).labels(spec.kind).inc()

@@ -1,8 +1,8 @@
 """Submit, cancel, retry and erase: the ledger first, then the carrier, without waiting for it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -47,8 +47,18 @@ class BatchAccepted:
     replayed: bool
 
 
-def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submission) -> Accepted:
+def submit(
+    kernel: Kernel,
+    carrier: Carriage,
+    spec: JobSpec,
+    submission: Submission,
+    *,
+    end_at_once: Callable[[Job], Job | None] | None = None,
+) -> Accepted:
     """Accept the job: one transaction, then 'published soon' if nothing else waits in its queue.
+
+    Args:
+        end_at_once: ends a job that was accepted here and waits for nothing, or returns None: then it is carried.
 
     Raises:
         InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit, or an upload was removed meanwhile.
@@ -59,7 +69,7 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
     key = idempotency_of(kernel, spec, submission)
     # Whether a live worker has what the kind needs is the dispatcher's to know.
     needs_nothing = submission.requires is None and not spec.needs(submission.request)
-    may_publish = carrier.is_open and needs_nothing and submission.backend != Backend.LOCAL
+    may_publish = carrier.is_open and needs_nothing and submission.backend != Backend.LOCAL and end_at_once is None
     accepted = accepting.accept(
         kernel.ledger,
         made.job,
@@ -71,6 +81,9 @@ def submit(kernel: Kernel, carrier: Carriage, spec: JobSpec, submission: Submiss
     )
     if not accepted.is_new:
         return accepted
+    job = accepted.job
+    if end_at_once is not None and not job.parked and job.not_before is None and (ended := end_at_once(job)):
+        return replace(accepted, job=ended)
     if accepted.published:
         carrier.offer(accepted.job)
     else:

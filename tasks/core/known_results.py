@@ -43,8 +43,8 @@ class KnownResults(Protocol):
             max_age_s: an answer that was written longer ago is none.
         """
 
-    def count(self, job_id: str, *, hit: bool) -> None:
-        """Count whether the job was answered from an earlier one."""
+    def count(self, job_id: str, *, key: str, hit: bool) -> None:
+        """Count whether the job was answered from an earlier one; an entry that did so was used just now."""
 
     def remember(self, job_id: str, *, fence: int, key: str, ttl_s: float | None = None) -> None:
         """Let this job answer later requests with the key, once it has succeeded.

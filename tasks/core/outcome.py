@@ -1,10 +1,14 @@
 """What happens to a job whose attempt did not succeed: the one place where retry or end is decided."""
 
 import random
+from typing import Any
 
+from pydantic import BaseModel
+
+from tasks.core.errors import TooLarge
 from tasks.core.ledger import Ledger, queries, transitions
 from tasks.core.records import Cause, Job, JobState
-from tasks.core.spec import RETRY_PRESETS, RetryPreset
+from tasks.core.spec import RETRY_PRESETS, JobSpec, RetryPreset
 
 # Lost workers say nothing about the job, so it goes back soon; the backoff only keeps a poison job from spinning.
 _LOST_CAP_S = 3.0
@@ -14,6 +18,20 @@ def backoff_s(preset: RetryPreset, attempt: int, *, cap_s: float | None = None) 
     """Draw the wait before the next attempt: full jitter, see ``RetryPreset``."""
     ceiling = min(preset.cap_s if cap_s is None else cap_s, preset.base_s * 2 ** (attempt - 1))
     return random.uniform(0.0, ceiling)  # noqa: S311  # jitter, not a secret
+
+
+def bounded(spec: JobSpec, result: BaseModel) -> dict[str, Any]:
+    """Return an engine's result as it is kept.
+
+    Raises:
+        TooLarge: it is over what the kind may return.
+    """
+    size = len(result.model_dump_json().encode())
+    if size > spec.max_result_bytes:
+        raise TooLarge(
+            f"The result is {size} bytes, over the kind's {spec.max_result_bytes}; save an artifact instead."
+        )
+    return result.model_dump(mode="json")
 
 
 def end_attempt(

@@ -72,9 +72,23 @@ RanIn = Literal["queue", "local"]
 LOCAL_ROLE, STANDBY_ROLE = "local", "standby"
 
 
+# What stands where the boot id of a worker does, and before the job's id, where it was ended as it was accepted.
+_DOOR_ROLE, _DOOR_MARK = "door", "#at-once-"
+
+
 def ran_in(worker: str) -> RanIn:
-    """Tell which backend a worker belongs to, by its name."""
+    """Tell which backend a worker belongs to, by its name; the door of a house belongs to that of the house."""
     return "local" if worker.partition("@")[0] in {LOCAL_ROLE, STANDBY_ROLE} else "queue"
+
+
+def door_name(host: str, job_id: str, *, is_local: bool) -> str:
+    """Name the door of a house where one job was ended as it was accepted; no worker has such a name."""
+    return f"{LOCAL_ROLE if is_local else _DOOR_ROLE}@{host}{_DOOR_MARK}{job_id}"
+
+
+def is_door(worker: str) -> bool:
+    """Tell whether that is such a name."""
+    return _DOOR_MARK in worker
 
 
 class Cause(StrEnum):

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Protocol
 
 from tasks.core.artifacts import Artifacts
@@ -16,6 +17,7 @@ from tasks.core.errors import LedgerUnavailable, NotFound
 from tasks.core.known_results import KnownFile, KnownResult
 from tasks.core.ledger import Ledger, cached_results, queries
 from tasks.core.ledger.cached_results import Bounds, Entry
+from tasks.core.settings import Settings
 
 MAX_ENTRIES = 500
 
@@ -36,23 +38,23 @@ class ResultCache:
         """See ``KnownResults``."""
         try:
             entry = cached_results.find(self.ledger, job_id, key=key, max_age_s=max_age_s)
-            found = None if entry is None else _with_files(self.artifacts, entry)
-            if found is not None and self.max_entries is not None:
-                cached_results.touch(self.ledger, job_id, key=key)
+            return None if entry is None else _with_files(self.artifacts, entry)
         except (LedgerUnavailable, NotFound):  # a file went before its row
             return None
-        return found
 
-    def count(self, job_id: str, *, hit: bool) -> None:
+    def count(self, job_id: str, *, key: str, hit: bool) -> None:
         """See ``KnownResults``."""
         with suppress(LedgerUnavailable):
-            cached_results.count_lookup(self.ledger, job_id, hit=hit)
+            cached_results.count_lookup(self.ledger, job_id, hit=hit, key=key)
 
     def remember(self, job_id: str, *, fence: int, key: str, ttl_s: float | None = None) -> None:
         """See ``KnownResults``."""
         with suppress(LedgerUnavailable):
             bounds = Bounds(ttl_s, self.max_entries)
             cached_results.remember(self.ledger, job_id, fence=fence, key=key, bounds=bounds)
+
+    def close(self) -> None:
+        """Hold nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,9 @@ class Pointers(Protocol):
     def drop(self, shelf: str, *keys: str) -> None:
         """Forget entries."""
 
+    def close(self) -> None:
+        """Close its connections."""
+
 
 @dataclass(slots=True)
 class SharedResultCache:
@@ -84,6 +89,7 @@ class SharedResultCache:
 
     The ledger is the truth: what the copies do not have is looked up there and copied anew, and room is made there.
     An entry lives exactly as long as was said when it was written: being read, here or there, prolongs nothing.
+    Threads may share it.
     """
 
     ledger: Ledger
@@ -92,6 +98,7 @@ class SharedResultCache:
     max_entries: int = MAX_ENTRIES
     clock: Callable[[], float] = time.monotonic
     _near: OrderedDict[tuple[str, str], tuple[Pointer, float]] = field(default_factory=OrderedDict)
+    _turning: Lock = field(default_factory=Lock)
 
     def find(self, job_id: str, *, key: str, max_age_s: float | None = None) -> KnownResult | None:
         """See ``KnownResults``."""
@@ -100,17 +107,14 @@ class SharedResultCache:
             if shelf is None:
                 return None
             entry = self._pointed_at(job_id, shelf, key, max_age_s) or self._written(job_id, shelf, key, max_age_s)
-            found = None if entry is None else _with_files(self.artifacts, entry)
-            if found is not None:
-                cached_results.touch(self.ledger, job_id, key=key)
+            return None if entry is None else _with_files(self.artifacts, entry)
         except (LedgerUnavailable, NotFound):
             return None
-        return found
 
-    def count(self, job_id: str, *, hit: bool) -> None:
+    def count(self, job_id: str, *, key: str, hit: bool) -> None:
         """See ``KnownResults``."""
         with suppress(LedgerUnavailable):
-            cached_results.count_lookup(self.ledger, job_id, hit=hit)
+            cached_results.count_lookup(self.ledger, job_id, hit=hit, key=key)
 
     def remember(self, job_id: str, *, fence: int, key: str, ttl_s: float | None = None) -> None:
         """See ``KnownResults``; without ``ttl_s`` for a day."""
@@ -146,14 +150,15 @@ class SharedResultCache:
         return entry
 
     def _pointer(self, shelf: str, key: str) -> Pointer | None:
-        near = self._near.get((shelf, key))
-        if near is not None:
-            pointer, since = near
-            gone_s = self.clock() - since
-            if gone_s < pointer.left_s:
-                self._near.move_to_end((shelf, key))
-                return Pointer(pointer.job_id, pointer.fence, pointer.age_s + gone_s, pointer.left_s - gone_s)
-            del self._near[shelf, key]
+        with self._turning:
+            near = self._near.get((shelf, key))
+            if near is not None:
+                pointer, since = near
+                gone_s = self.clock() - since
+                if gone_s < pointer.left_s:
+                    self._near.move_to_end((shelf, key))
+                    return Pointer(pointer.job_id, pointer.fence, pointer.age_s + gone_s, pointer.left_s - gone_s)
+                del self._near[shelf, key]
         found = self.pointers.get(shelf, key)
         if found is not None:
             self._keep_near((shelf, key), found)
@@ -164,19 +169,32 @@ class SharedResultCache:
         self._keep_near((shelf, key), pointer)
 
     def _keep_near(self, name: tuple[str, str], pointer: Pointer) -> None:
-        self._near[name] = (pointer, self.clock())
-        self._near.move_to_end(name)
-        while len(self._near) > self.max_entries:
-            self._near.popitem(last=False)
+        with self._turning:
+            self._near[name] = (pointer, self.clock())
+            self._near.move_to_end(name)
+            while len(self._near) > self.max_entries:
+                self._near.popitem(last=False)
 
     def _drop(self, shelf: str, *keys: str) -> None:
-        for key in keys:
-            self._near.pop((shelf, key), None)
+        with self._turning:
+            for key in keys:
+                self._near.pop((shelf, key), None)
         self.pointers.drop(shelf, *keys)
 
     def close(self) -> None:
         """Hold nothing any more."""
-        self._near.clear()
+        with self._turning:
+            self._near.clear()
+        self.pointers.close()
+
+
+def open_result_cache(settings: Settings, ledger: Ledger, artifacts: Artifacts) -> ResultCache | SharedResultCache:
+    """Return where this process finds earlier answers: in the ledger alone where there is no Redis."""
+    if not settings.needs_redis:
+        return ResultCache(ledger, artifacts, max_entries=MAX_ENTRIES)
+    from tasks.core.redis_pointers import RedisPointers  # noqa: PLC0415  # each profile loads only its own
+
+    return SharedResultCache(ledger, artifacts, RedisPointers(settings.redis_url))
 
 
 def _with_files(artifacts: Artifacts, entry: Entry) -> KnownResult:

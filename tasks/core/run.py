@@ -13,7 +13,6 @@ import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task
 from celery.exceptions import Ignore
-from pydantic import BaseModel
 
 from tasks.core import at_work
 from tasks.core.attempt import Attempt
@@ -27,11 +26,11 @@ from tasks.core.errors import (
     LedgerUnavailable,
     Permanent,
     SoftLimitReached,
-    TooLarge,
     Transient,
 )
 from tasks.core.job import Engine, JobContext
 from tasks.core.kernel import Kernel
+from tasks.core.outcome import bounded
 from tasks.core.places import remove_keepdir, workdir_of
 from tasks.core.records import Cause, Delivery, Job, JobState
 from tasks.core.relay import Opening
@@ -222,7 +221,7 @@ def _call_engine(
         engine = load_engine()
         result = engine(spec.request.model_validate(job.request), attempt)
         _ignore_soft_limit()
-        return _bounded(spec, result)
+        return bounded(spec, result)
     except SoftTimeLimitExceeded:
         return SoftLimitReached(
             f"The attempt ran longer than its {job.timeout_s:g} s; raise timeout_s or ask for less."
@@ -241,15 +240,6 @@ def _call_engine(
         telemetry.capture(exc)
         attempt.log(f"{type(exc).__name__}: {exc}", level="error", stream="kernel")
         return Permanent(f"The engine raised {type(exc).__name__}: {exc}"[:500], code="engine_error")
-
-
-def _bounded(spec: JobSpec, result: BaseModel) -> dict[str, Any]:
-    size = len(result.model_dump_json().encode())
-    if size > spec.max_result_bytes:
-        raise TooLarge(
-            f"The result is {size} bytes, over the kind's {spec.max_result_bytes}; save an artifact instead."
-        )
-    return result.model_dump(mode="json")
 
 
 def _ignore_soft_limit() -> None:

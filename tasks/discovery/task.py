@@ -9,13 +9,13 @@ from pydantic import BaseModel
 
 from tasks.core.job import Engine, JobContext, RequestT
 from tasks.core.kernel import Kernel
-from tasks.core.known_results import KnownResults
 from tasks.core.ledger import costs
 from tasks.core.ledger.costs import Budget
-from tasks.core.result_cache import MAX_ENTRIES, ResultCache, SharedResultCache
+from tasks.core.result_cache import open_result_cache
 from tasks.core.run import JobTask, Returned, run_job
 from tasks.core.settings import Settings
 from tasks.discovery.budget import demand_budget
+from tasks.discovery.caching import Answers, CachingDiscoverer
 from tasks.discovery.contract import RUN, SITE, SPECS, TOOL, Cost
 from tasks.discovery.tool import Tool
 
@@ -50,15 +50,11 @@ def run_tool(self: JobTask, _job_id: str) -> Returned:
 
 
 def _load_site(kernel: Kernel) -> Engine[Any]:
-    from tasks.discovery.engine.caching import CachingDiscoverer  # noqa: PLC0415  # engines load on the first job
-
-    return CachingDiscoverer(_within_budget(kernel, _discoverer(kernel).discover_site), _known(kernel))
+    return CachingDiscoverer(lambda: _within_budget(kernel, _discoverer(kernel).discover_site), _answers(kernel))
 
 
 def _load_tool(kernel: Kernel) -> Engine[Any]:
-    from tasks.discovery.engine.caching import CachingDiscoverer  # noqa: PLC0415  # as above
-
-    return CachingDiscoverer(_within_budget(kernel, _discoverer(kernel).discover_tool), _known(kernel))
+    return CachingDiscoverer(lambda: _within_budget(kernel, _discoverer(kernel).discover_tool), _answers(kernel))
 
 
 def _within_budget(kernel: Kernel, discover: Engine[RequestT]) -> Engine[RequestT]:
@@ -72,7 +68,7 @@ def _within_budget(kernel: Kernel, discover: Engine[RequestT]) -> Engine[Request
 
 
 def _load_run(kernel: Kernel) -> Engine[Any]:
-    from tasks.discovery.engine.run_tool import ToolRunner  # noqa: PLC0415  # as above
+    from tasks.discovery.engine.run_tool import ToolRunner  # noqa: PLC0415  # engines load on the first job
     from tasks.discovery.pricing import PriceTable, Pricing  # noqa: PLC0415  # as above
 
     return ToolRunner(
@@ -114,15 +110,9 @@ def _language_model(settings: Settings) -> "LanguageModel | None":
     )
 
 
-def _known(kernel: Kernel) -> KnownResults:
-    """Return where earlier answers are: in the ledger where there is no Redis."""
-    settings = kernel.settings
-    if not settings.needs_redis:
-        return ResultCache(kernel.ledger, kernel.artifacts, max_entries=MAX_ENTRIES)
-    from tasks.core.redis_pointers import RedisPointers  # noqa: PLC0415  # each profile loads only its own
-
-    return kernel.warm.get(
-        "answers", lambda: SharedResultCache(kernel.ledger, kernel.artifacts, RedisPointers(settings.redis_url))
+def _answers(kernel: Kernel) -> Answers:
+    return Answers(
+        kernel.warm.get("answers", lambda: open_result_cache(kernel.settings, kernel.ledger, kernel.artifacts))
     )
 
 

@@ -63,7 +63,7 @@ def test_a_ledger_that_is_away_is_a_miss(cache: ResultCache, first: Job, tenant:
     asking = running(cache.ledger, tenant)
     with ledger_away(cache.ledger):
         assert cache.find(asking.id, key=KEY) is None
-        cache.count(asking.id, hit=True)
+        cache.count(asking.id, key=KEY, hit=True)
         cache.remember(asking.id, fence=asking.fence, key=KEY)
     standing = cached_results.standing(cache.ledger, tenant_id=tenant.id, kind=asking.kind)
     assert (1, 0, 0) == (standing.entries, standing.hits, standing.misses)

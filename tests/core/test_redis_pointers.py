@@ -208,7 +208,7 @@ def test_a_redis_that_was_wiped_has_lost_nothing(
 ) -> None:
     """Entries, counts and times are the ledger's; the answer is copied anew, and ends when it would have ended."""
     jobs = [answered(cache, tenant, f"{n}" * 64, ttl_s=3600) for n in range(3)]
-    cache.count(jobs[0].id, hit=True)
+    cache.count(jobs[0].id, key=KEY, hit=True)
     standing = cached_results.standing(cache.ledger, tenant_id=tenant.id, kind=jobs[0].kind)
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()

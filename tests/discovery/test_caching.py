@@ -9,6 +9,7 @@ import pytest
 
 from tasks.core.egress import Egress
 from tasks.core.known_results import KnownFile, KnownResult
+from tasks.discovery.caching import Answers, CachingDiscoverer, code_stamp, key_of
 from tasks.discovery.contract import (
     DiscoveryOptions,
     PageSeen,
@@ -17,7 +18,6 @@ from tasks.discovery.contract import (
     ToolRequest,
     ToolResult,
 )
-from tasks.discovery.engine.caching import CachingDiscoverer, code_stamp, key_of
 from tests.fakes import FakeJob
 
 URL = "https://Example.org/shop#top"
@@ -71,7 +71,7 @@ class Known:
         self.asked.append(max_age_s)
         return self.earlier
 
-    def count(self, job_id: str, *, hit: bool) -> None:
+    def count(self, job_id: str, *, key: str, hit: bool) -> None:
         self.counted.append(hit)
 
     def remember(self, job_id: str, *, fence: int, key: str, ttl_s: float | None = None) -> None:
@@ -114,7 +114,7 @@ def discovered(known: Known, job: FakeJob, answer: SiteResult | None = None, **c
         return answer or result()
 
     request = SiteRequest(url=URL, **changes)
-    return CachingDiscoverer(work, known, stamp=lambda: "v1")(request, job), len(done)
+    return CachingDiscoverer(lambda: work, Answers(known, stamp=lambda: "v1"))(request, job), len(done)
 
 
 def test_an_earlier_answer_is_given_with_its_file_and_costs_nothing(tmp_path: Path, job: FakeJob) -> None:
@@ -165,6 +165,6 @@ def test_the_one_tool_is_answered_as_such(tmp_path: Path, job: FakeJob) -> None:
     def work(_request: ToolRequest, _job: Any) -> ToolResult:
         raise AssertionError("it was known")
 
-    answer = CachingDiscoverer(work, known, stamp=lambda: "v1")(ToolRequest(url=URL, goal="tea"), job)
+    answer = CachingDiscoverer(lambda: work, Answers(known, stamp=lambda: "v1"))(ToolRequest(url=URL, goal="tea"), job)
     assert isinstance(answer, ToolResult)
     assert (True, True) == (answer.is_found, answer.cache.hit)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tasks.core.records import door_name
 from tests.samples import FakeClock
 from workers.census import Census
 
@@ -83,6 +84,16 @@ def test_reset_judges_nobody_for_a_lease(census: Census, clock: FakeClock) -> No
 def test_holder_that_is_not_live_is_gone(census: Census) -> None:
     """It left, or never had a row, and still holds a job."""
     assert gone(census, {"a": 1}, {"a", "stopped"}) == {"stopped"}
+
+
+def test_who_ends_a_job_as_it_is_accepted_has_a_lease_for_it(census: Census, clock: FakeClock) -> None:
+    """It has no row, and is judged by when it was first seen."""
+    door = door_name("host", "job-1", is_local=False)
+    assert gone(census, {"a": 1}, {door}) == set()
+    clock.at += LEASE_S - 1
+    assert gone(census, {"a": 2}, {door}) == set()
+    clock.at += 1
+    assert gone(census, {"a": 3}, {door}) == {door}
 
 
 def test_worker_that_left_is_forgotten(census: Census, clock: FakeClock) -> None:

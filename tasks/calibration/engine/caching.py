@@ -91,7 +91,7 @@ class CachingCalibrator:
         if request.use_cache:
             earlier = self.known.find(job.id, key=key)
             answer = None if earlier is None else _carried_over(earlier, job)
-            self.known.count(job.id, hit=answer is not None)
+            self.known.count(job.id, key=key, hit=answer is not None)
             if answer is not None:
                 return answer
         result = self.calibrate(request, job)

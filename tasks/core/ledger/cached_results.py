@@ -104,16 +104,6 @@ def _make_room(connection: Connection, tenant_id: str, kind: str, max_entries: i
     return keys
 
 
-def touch(ledger: Ledger, job_id: str, *, key: str) -> None:
-    """Note that the entry was used; it lives no longer for that."""
-    asking = sa.select(jobs.c.tenant_id, jobs.c.kind).where(jobs.c.id == job_id)
-    with ledger.write() as connection:
-        job = connection.execute(asking).one_or_none()
-        if job is not None:
-            named = (cached_results.c.tenant_id == job.tenant_id) & (cached_results.c.kind == job.kind)
-            connection.execute(cached_results.update().where(named, cached_results.c.key == key).values(used_at=now()))
-
-
 def find(
     ledger: Ledger, job_id: str, *, key: str, max_age_s: float | None = None, of: tuple[str, int] | None = None
 ) -> Entry | None:
@@ -158,16 +148,21 @@ def _answering() -> tuple[sa.ColumnElement[bool], ...]:
     return jobs.c.state == JobState.SUCCEEDED, jobs.c.result.is_not(None)
 
 
-def count_lookup(ledger: Ledger, job_id: str, *, hit: bool) -> None:
-    """Count one question of the job's tenant and its answer."""
-    _count_for(ledger, job_id, hits=int(hit), misses=int(not hit))
+def count_lookup(ledger: Ledger, job_id: str, *, hit: bool, key: str | None = None) -> None:
+    """Count one question of the job's tenant and its answer.
 
-
-def _count_for(ledger: Ledger, job_id: str, **more: int) -> None:
+    Args:
+        key: of the entry that answered, which was used just now; it lives no longer for that.
+    """
+    asking = sa.select(jobs.c.tenant_id, jobs.c.kind).where(jobs.c.id == job_id)
     with ledger.write() as connection:
-        job = connection.execute(sa.select(jobs.c.tenant_id, jobs.c.kind).where(jobs.c.id == job_id)).one_or_none()
-        if job is not None:
-            _count(connection, job.tenant_id, job.kind, **more)
+        job = connection.execute(asking).one_or_none()
+        if job is None:
+            return
+        _count(connection, job.tenant_id, job.kind, hits=int(hit), misses=int(not hit))
+        if hit and key is not None:
+            named = (cached_results.c.tenant_id == job.tenant_id) & (cached_results.c.kind == job.kind)
+            connection.execute(cached_results.update().where(named, cached_results.c.key == key).values(used_at=now()))
 
 
 def _count(connection: Connection, tenant_id: str, kind: str, **more: int) -> None:

@@ -45,7 +45,9 @@ _Key = tuple[str, str, str]
 def press_unsent(
     snapshots: Sequence[Snapshot], job: JobContext, *, session: StorageState | None
 ) -> tuple[Snapshot, ...]:
-    """Return the snapshots with what their buttons would send; pages whose buttons were met before are left out."""
+    """Return the snapshots with what their buttons would send; pages are left out whose buttons were met before, or
+    pressed as the page was looked at.
+    """
     ends_at = time.monotonic() + _LIMIT_S
     trials = {place: _Trial(snapshots[place].page.url) for place in _worth_pressing(snapshots)}
     waiting = list(trials.values())
@@ -62,6 +64,7 @@ def _worth_pressing(snapshots: Sequence[Snapshot]) -> list[int]:
     pressed: set[_Key] = set()
     found: list[int] = []
     for place, snapshot in enumerate(snapshots):
+        pressed |= snapshot.pressed
         new = _keys(snapshot.page) - pressed
         if new and "<script" in snapshot.html and len(found) < _MOST_PAGES:
             pressed |= new

@@ -38,6 +38,8 @@ _REOPEN_LIMIT_MS = 10_000
 _TYPED_FIRST_S = 0.6
 _PRESSED_FIRST_S = 0.2
 _TIMES_MORE = 2
+# What these ask for depends on no field that would have to be filled in first.
+_SHOWS_ALL = frozenset({Act.MORE, Act.TAB, Act.MENU})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class _Turn:
     acts_left: int
     seen: set[tuple[str, ...]]
     silent: set[tuple[str, ...]]
+    pressed: set[tuple[str, str, str]]
     done: list[str]
 
     @property
@@ -70,6 +73,7 @@ async def exercise(
     words: Sequence[str] = (),
     max_acts: int = MAX_ACTS,
     silent: set[tuple[str, ...]] | None = None,
+    pressed: set[tuple[str, str, str]] | None = None,
     reopen: bool = True,
 ) -> tuple[str, ...]:
     """Try the safe controls of ``page`` and return what was done; ``watch`` has the requests.
@@ -81,17 +85,24 @@ async def exercise(
         budget_s: the most it may take, opening the page again aside.
         words: what to type; without any, the commonest words of what the page lists.
         silent: controls that asked for nothing on other pages of the site, which are left out; this page's are added.
+        pressed: takes the buttons of which pressing has shown all there is, with nothing stopped: id, name and what
+            each says.
         reopen: open the page anew afterwards. Otherwise it is left as it is, guarded: close it.
     """
     url = page.url
     silent = set() if silent is None else silent
-    turn = _Turn(ends=monotonic() + budget_s, acts_left=max_acts, seen=set(silent), silent=silent, done=[])
+    pressed = set() if pressed is None else pressed
+    ends = monotonic() + budget_s
+    turn = _Turn(ends=ends, acts_left=max_acts, seen=set(silent), silent=silent, pressed=pressed, done=[])
     try:
         async with asyncio.timeout(budget_s):
             if typed := await _words(page, words):
                 await watch.guard()
                 for _ in range(_ROUNDS):
+                    before = len(turn.done)
                     await _one_round(page, watch, turn, typed)
+                    if len(turn.done) == before:  # what nothing was done to shows nothing new
+                        break
     except TimeoutError:
         pass
     except PlaywrightError as exc:
@@ -118,12 +129,16 @@ async def _one_round(page: Page, watch: Watch, turn: _Turn, words: tuple[str, ..
             if turn.is_over:
                 return
             turn.seen.add(control.candidate.key)
-            before = watch.total
+            before, stopped = watch.total, len(watch.stopped)
             try:
                 await _try(page, watch, turn, control=control, words=words)
             except PlaywrightError:
                 # Gone, covered or moved: the next one may be there.
                 continue
+            # What it would have sent, had it not been stopped, may depend on the fields.
+            if control.act in _SHOWS_ALL and len(watch.stopped) == stopped:
+                one = control.candidate
+                turn.pressed.add((one.id, one.name, one.text or one.value or one.label))
             if watch.total == before:
                 turn.silent.add(control.candidate.key)
 
@@ -172,6 +187,8 @@ async def _try(page: Page, watch: Watch, turn: _Turn, *, control: _Control, word
                 turn.seen.add(box.candidate.key)
                 await _search(watch, turn, control=box, words=words)
             await page.keyboard.press("Escape")
+            # It empties the box, which asks once more: that is none of the next act's.
+            await watch.settle(first_s=_PRESSED_FIRST_S)
         case Act.MENU:
             await _press(watch, turn, control)
             await page.keyboard.press("Escape")

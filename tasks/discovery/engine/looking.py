@@ -69,8 +69,9 @@ class Looking:
         own: _Keys = set()
         self._silent.append(own)
         is_tried = self._is_worth_exercising(url)
-        # Of those after them some may be under way, and nobody knows how far.
-        known = frozenset(key for keys in self._silent[:-AT_ONCE] for key in keys) if is_tried else None
+        # The first page is read alone. Of the newest ones some may be under way, and nobody knows how far.
+        over = max(1, len(self._silent) - AT_ONCE)
+        known = frozenset(key for keys in self._silent[:over] for key in keys) if is_tried else None
         return await self._look(visit, _Errand(url, timeout_s, known, own))
 
     async def _look(self, visit: Visit, errand: "_Errand") -> tuple[Response, Snapshot]:
@@ -105,9 +106,10 @@ class Looking:
             kept_back = await links_kept_back(response, snapshot.page)
             snapshot = replace(snapshot, page=replace(snapshot.page, kept_back=kept_back))
         if errand.known is not None and response.status < 400:
-            silent = set(errand.known)
-            await exercise(page, watch, budget_s=_EXERCISE_S, silent=silent, reopen=False)
+            silent, pressed = set(errand.known), set[tuple[str, str, str]]()
+            await exercise(page, watch, budget_s=_EXERCISE_S, silent=silent, pressed=pressed, reopen=False)
             errand.own.update(silent - errand.known)
+            snapshot = replace(snapshot, pressed=frozenset(pressed))
         return response, replace(snapshot, exchanges=await watch.exchanges())
 
     def _tabs_of(self, context: BrowserContext) -> Tabs:

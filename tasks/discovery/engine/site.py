@@ -87,6 +87,7 @@ class Snapshot:
         html: the document as it stands after scripts, for what is read from text (JSON-LD, links to descriptions).
         selectors: for each form of ``page.forms``, how to find it again; see ``FormSelectors``.
         loose_selectors: the same for each of ``page.loose``, those in frames left out.
+        pressed: buttons that were pressed to see what they ask for: id, name and what each says.
         is_cut: whether the page was larger than what is read of one.
     """
 
@@ -98,6 +99,7 @@ class Snapshot:
     loose_selectors: tuple[tuple[str, ...], ...] = ()
     declared: tuple[DeclaredTool, ...] = ()
     exchanges: tuple[Exchange, ...] = ()
+    pressed: frozenset[tuple[str, str, str]] = frozenset()
     is_cut: bool = False
 
 

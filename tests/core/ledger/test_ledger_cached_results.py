@@ -137,7 +137,7 @@ def test_an_answer_lives_as_long_as_was_said_when_it_was_written(ledger: Ledger,
     end(ledger, job)
     assert job.id == found_for(ledger, tenant)
     asking = accepted(ledger, tenant)
-    cached_results.touch(ledger, asking.id, key=KEY)
+    cached_results.count_lookup(ledger, asking.id, hit=True, key=KEY)
     with ledger.write() as connection:
         row = connection.execute(cached_results_table.select()).one()
         assert row.expires_at == row.created_at + timedelta(hours=1)
@@ -174,7 +174,7 @@ def test_what_was_used_longest_ago_makes_room(ledger: Ledger, tenant: Tenant) ->
     bounds = Bounds(max_entries=2)
     for key in ("a" * 64, "b" * 64):
         end(ledger, remembered(ledger, tenant, key, bounds))
-    cached_results.touch(ledger, accepted(ledger, tenant).id, key="a" * 64)
+    cached_results.count_lookup(ledger, accepted(ledger, tenant).id, hit=True, key="a" * 64)
     last = running(ledger, tenant)
     done = cached_results.remember(ledger, last.id, fence=last.fence, key="c" * 64, bounds=bounds)
     end(ledger, last)

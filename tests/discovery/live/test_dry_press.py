@@ -1,5 +1,6 @@
 """Buttons are pressed to see what they would send, and nothing reaches the site."""
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,6 +25,26 @@ end.onclick = () => { send('/api/shutdown', {}); navigator.sendBeacon('/beacon',
 
 OTHER_PAGE = """<title>Tasks</title><body><button id=revoke type=button>Revoke</button>
 <script>revoke.onclick = () => fetch('/api/revoke', {method: 'POST'});</script>"""
+
+
+MENUS = """<title>Start</title><body><button id=menu aria-expanded=false>Menu</button><button id=more>Load more</button>
+<script>menu.onclick = () => 0; more.onclick = () => fetch('/api/items?page=2');</script>"""
+
+
+def test_buttons_that_were_pressed_are_not_pressed_again(
+    site: Site, browser: WarmBrowser, snap: Snap, tmp_path: Path
+) -> None:
+    """A page is not opened for them, nor another for a menu that is on both; for one more button it is."""
+    start = replace(snap(site.page("/", MENUS)), pressed=frozenset({("menu", "", "Menu"), ("more", "", "Load more")}))
+    other = snap(site.page("/other", MENUS.replace("Start", "Other")))
+    last = snap(site.page("/last", MENUS.replace("<script>", "<button id=new>New</button><script>")))
+    asked_before = len(site.paths)
+    with Egress(EgressPolicy(allow=frozenset({site.endpoint}))) as egress:
+        job = FakeJob(tmp_path, egress)
+        job.browser = JobBrowser(browser, job)
+        found = press_unsent([start, other, last], job, session=None)
+    assert ["/last"] == [path for path in site.paths[asked_before:] if path != "/favicon.ico"]
+    assert [0, 0, 1] == [len(one.exchanges) for one in found]
 
 
 def test_what_buttons_would_send_is_seen_and_never_sent(

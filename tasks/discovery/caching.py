@@ -55,41 +55,79 @@ def _files(folder: Traversable) -> list[Traversable]:
 
 
 @dataclass(frozen=True, slots=True)
-class CachingDiscoverer(Generic[RequestT]):
-    """A discoverer that looks before it works.
+class Earlier:
+    """An earlier discovery that answers a job, and the job's question."""
+
+    key: str
+    known: KnownResult
+
+    def given_again(self, job: JobContext) -> SiteResult | None:
+        """Return it as this job's own answer, its file included; None where it cannot be had whole any more."""
+        model = ToolResult if "is_found" in self.known.result else SiteResult
+        result = carried_over(self.known, job, model=model, needs=lambda answer: [answer.artifact])
+        if result is None:
+            return None
+        job.log(f"Answered from the earlier result of job {self.known.job_id}; force: true looks again.")
+        job.report("cache", 100.0, 100.0, f"from job {self.known.job_id}")
+        mark = CacheMark(hit=True, job=self.known.job_id, at=self.known.at)
+        return result.model_copy(update={"cache": mark, "cost": Cost(currency=result.cost.currency)})
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Finds the earlier discovery that answers a request.
 
     Args:
-        discover: does the work.
         known: where earlier answers are.
         stamp: see ``code_stamp``.
     """
 
-    discover: Engine[RequestT]
     known: KnownResults
     stamp: Callable[[], str] = code_stamp
 
+    def key_of(self, request: SiteRequest | ToolRequest) -> str:
+        """Return what the answer to this request is kept under."""
+        return key_of(request, stamp=self.stamp())
+
+    def find(self, request: SiteRequest | ToolRequest, job_id: str) -> Earlier | None:
+        """Return the answer that the job may have; None where there is none, or none is wanted."""
+        if request.force:
+            return None
+        key = self.key_of(request)
+        known = self.known.find(job_id, key=key, max_age_s=request.cache_s)
+        return None if known is None else Earlier(key, known)
+
+    def give(self, earlier: Earlier, job: JobContext) -> SiteResult | None:
+        """Return the earlier answer as the job's own, and count it; None where it cannot be had whole any more."""
+        answer = earlier.given_again(job)
+        if answer is not None:
+            self.known.count(job.id, key=earlier.key, hit=True)
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class CachingDiscoverer(Generic[RequestT]):
+    """A discoverer that looks before it works.
+
+    Args:
+        load: makes the one that does the work, which takes long to load; called where there is work.
+    """
+
+    load: Callable[[], Engine[RequestT]]
+    answers: Answers
+
     def __call__(self, request: RequestT, job: JobContext) -> SiteResult:
         """Discover, unless an earlier job of the same tenant has the answer; then carry over what that one left."""
-        key = key_of(request, stamp=self.stamp())
+        earlier = self.answers.find(request, job.id)
+        answer = None if earlier is None else self.answers.give(earlier, job)
+        if answer is not None:
+            return answer
+        known, key = self.answers.known, self.answers.key_of(request)
         if not request.force:
-            earlier = self.known.find(job.id, key=key, max_age_s=request.cache_s)
-            answer = None if earlier is None else self._carried_over(earlier, job)
-            self.known.count(job.id, hit=answer is not None)
-            if answer is not None:
-                return answer
-        result = self.discover(request, job)
+            known.count(job.id, key=key, hit=False)
+        result = self.load()(request, job)
         assert isinstance(result, SiteResult)  # noqa: S101  # engines are typed by their requests alone
         # What failed at a page may succeed at the next try; it is no answer for a day.
         if not result.is_partial:
-            self.known.remember(job.id, fence=job.fence, key=key, ttl_s=request.cache_s)
+            known.remember(job.id, fence=job.fence, key=key, ttl_s=request.cache_s)
         return result
-
-    def _carried_over(self, earlier: KnownResult, job: JobContext) -> SiteResult | None:
-        model = ToolResult if "is_found" in earlier.result else SiteResult
-        result = carried_over(earlier, job, model=model, needs=lambda answer: [answer.artifact])
-        if result is None:
-            return None
-        job.log(f"Answered from the earlier result of job {earlier.job_id}; force: true looks again.")
-        job.report("cache", 100.0, 100.0, f"from job {earlier.job_id}")
-        mark = CacheMark(hit=True, job=earlier.job_id, at=earlier.at)
-        return result.model_copy(update={"cache": mark, "cost": Cost(currency=result.cost.currency)})
