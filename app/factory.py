@@ -67,7 +67,7 @@ from app.streams.waiter import HubWaiter
 from app.tenant_news import TenantNews
 from tasks.core.carriage import Carriage, NoCarriage
 from tasks.core.kernel import Kernel, open_kernel
-from tasks.core.result_cache import open_result_cache
+from tasks.core.result_cache import MAX_ENTRIES, ResultCache
 from tasks.core.secret_key import secret_key
 from tasks.core.settings import Settings
 from tasks.core.telemetry import configure_telemetry
@@ -153,8 +153,8 @@ def open_services(
         opening.callback(monitor_hub.close)
         knowledge_desk = _open_knowledge(kernel, tenant_hub)
         opening.callback(knowledge_desk.close)
-        answers = open_result_cache(settings, kernel.ledger, kernel.artifacts)
-        opening.callback(answers.close)
+        # The ledger alone: no request waits for Redis.
+        answers = ResultCache(kernel.ledger, kernel.artifacts, max_entries=MAX_ENTRIES)
         aside = None
         if not is_aside:
             aside = Aside(settings)

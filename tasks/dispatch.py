@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
+import structlog
 from sqlalchemy.engine import Connection
 
 from tasks.core.carriage import Carriage
@@ -37,6 +38,8 @@ from tasks.submission import (
 
 # Jobs of a chain that have not ended are one, and a few more where somebody has retried what had failed.
 _MOST_OF_CHAIN = 1000
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +85,23 @@ def submit(
     if not accepted.is_new:
         return accepted
     job = accepted.job
-    if end_at_once is not None and not job.parked and job.not_before is None and (ended := end_at_once(job)):
-        return replace(accepted, job=ended)
+    if end_at_once is not None and not job.parked and job.not_before is None:
+        ended = _quietly(end_at_once, job)
+        if ended is not None:
+            return replace(accepted, job=ended)
     if accepted.published:
         carrier.offer(accepted.job)
     else:
         carrier.soon(kernel.events.ring)
     return accepted
+
+
+def _quietly(end_at_once: Callable[[Job], Job | None], job: Job) -> Job | None:
+    try:
+        return end_at_once(job)
+    except Exception:  # the job is accepted, whatever is wrong here, and its sender must not hear otherwise
+        log.exception("not_ended_at_once", job_id=job.id)
+        return None
 
 
 def accept_ready(connection: Connection, made: Ready, *, idempotency: Idempotency | None = None) -> Accepted:

@@ -99,6 +99,7 @@ class Beat:
             except AppError as exc:
                 # The ledger is away. The dispatcher cannot judge us either, and nothing runs without a claim.
                 log.warning("beat_missed", code=exc.code)
+                self._idle_seen.clear()  # a child that waits for the ledger to write its end works on nothing
             except Exception:  # a worker whose heart stops is taken for dead while it goes on working
                 log.exception("beat_failed")
             self._hurry.wait(self.kernel.settings.beat_s)

@@ -9,6 +9,7 @@ import platform
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from threading import Event
 
@@ -183,7 +184,7 @@ class Dispatcher:
         waiting = carrying.backlogs(
             self._kernel.ledger, open_queues, without=self._not_common, windows=self._pace.windows
         )
-        self._pause_s = self._pace.pause_s([(backlog, self._carry(backlog)) for backlog in waiting])
+        self._pause_s = self._pace.pause_s([self._carry(backlog) for backlog in waiting])
         if self._relays.is_due() or self._relays_more:
             self._relays_more = relay_late(self._kernel, limit=_RELAY_AT_ONCE)
         if self._relays_more:
@@ -203,24 +204,29 @@ class Dispatcher:
         routed = self._matching.tick()
         self._publish([job for job, _ in routed], to={job.id: queue for job, queue in routed})
 
-    def _give_way(self, queue: str) -> bool:
+    def _give_way(self, queue: str) -> int:
+        """Take the queue's jobs out of the broker if somebody is passed over there; return how many."""
         at = time.monotonic()
         is_known_to_stand = at < self._stands_until.get(queue, at)
         patience_s = 0.0 if is_known_to_stand else _GIVES_WAY_EVERY_S
         taken_back = carrying.give_way(self._kernel.ledger, queue, patience_s=patience_s, weigh=self._shares.weigh)
         if not taken_back:
-            return False
+            return 0
         self._pace.taken_back(queue, len(taken_back))
         if not is_known_to_stand:
             self._stands_until[queue] = at + _STANDS_FOR_S
         # Else workers would fetch, and refuse, each of them before what goes first now.
         self._broker.remove(queue, taken_back)
         log.info("jobs_gave_way", queue=str(queue), jobs=len(taken_back))
-        return True
+        return len(taken_back)
 
-    def _carry(self, backlog: Backlog) -> int:
-        if not backlog.room and not self._give_way(backlog.queue):
-            return 0
+    def _carry(self, backlog: Backlog) -> tuple[Backlog, int]:
+        """Fill the broker; return how much room there was, and how many jobs were carried."""
+        if not backlog.room:
+            taken_back = self._give_way(backlog.queue)
+            if not taken_back:
+                return backlog, 0
+            backlog = replace(backlog, room=min(backlog.window, taken_back))
         carried = carrying.take_due(
             self._kernel.ledger,
             backlog.queue,
@@ -229,7 +235,7 @@ class Dispatcher:
             window_of=self._pace.windows.get(backlog.queue, 0),
         )
         self._publish(carried)
-        return len(carried)
+        return backlog, len(carried)
 
     def _carry_again(self, *, wiped: bool) -> None:
         published = carrying.published(self._kernel.ledger, list(Queue))

@@ -26,6 +26,7 @@ class Pace:
     _pauses: dict[str, float] = field(default_factory=dict)
     # How many jobs the broker held when it was last filled.
     _held: dict[str, int] = field(default_factory=dict)
+    _taken_back: dict[str, int] = field(default_factory=dict)
     windows: dict[str, int] = field(default_factory=dict)
     """How many jobs of each queue the broker may hold, where workers are quick: as many as they take in a tenth of a
     second. Grows to twice of what it was at most, in one step."""
@@ -40,6 +41,7 @@ class Pace:
         took_s = self.longest_s if self._filled_at is None else at - self._filled_at
         self._filled_at = at
         self.windows = {backlog.queue: self._window_of(backlog, took_s=took_s) for backlog, _ in filled}
+        self._taken_back.clear()
         self._held = {backlog.queue: backlog.window - backlog.room + taken for backlog, taken in filled}
         self._pauses = {
             backlog.queue: self._pause_of(backlog, taken, took_s=took_s)
@@ -49,12 +51,12 @@ class Pace:
         return min([self.longest_s, *self._pauses.values()])
 
     def taken_back(self, queue: str, jobs: int) -> None:
-        """Note that so many jobs left the broker by no worker's doing."""
-        self._held[queue] = max(0, self._held.get(queue, 0) - jobs)
+        """Note that so many jobs left the broker by no worker's doing, before it is filled."""
+        self._taken_back[queue] = self._taken_back.get(queue, 0) + jobs
 
     def _window_of(self, backlog: Backlog, *, took_s: float) -> int:
         held = backlog.window - backlog.room
-        left = max(0, self._held.get(backlog.queue, held) - held)
+        left = max(0, self._held.get(backlog.queue, held) - held - self._taken_back.get(backlog.queue, 0))
         return min(_WIDEST, 2 * backlog.window, int(left * _REACH_S / max(took_s, SHORTEST_S)))
 
     def _pause_of(self, backlog: Backlog, taken: int, *, took_s: float) -> float:

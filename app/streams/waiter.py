@@ -45,7 +45,7 @@ class HubWaiter:
             if pulse is None or pulse.state in TERMINAL or not self._rings(bell, deadline):
                 return
             if feed.newest is not None and feed.newest.is_terminal:
-                self._ledger.note_on_disk(feed.job_id, feed.newest.n)
+                self._ledger.note_on_disk((feed.job_id, feed.newest.n))
                 return  # the caller reads the whole record anyway
 
     def _rings(self, bell: Bell, deadline: float) -> bool:

@@ -8,7 +8,8 @@ import os
 import platform
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn
+from functools import partial
+from typing import Any, NoReturn
 
 import structlog
 from pydantic import BaseModel
@@ -59,7 +60,6 @@ def end_at_once(kernel: Kernel, spec: JobSpec, job: Job, give: Give, *, telemetr
             if ended is None:
                 _give_back(kernel, claimed)
         if ended is not None:
-            opening.tell_with(ended)
             log.info("ended_at_once", state=str(ended.state), cause=ended.cause)
     return ended
 
@@ -73,13 +73,24 @@ def _ended(kernel: Kernel, spec: JobSpec, job: Job, give: Give, opening: Opening
         open_browser=lambda _: _none_here(),
         opening=opening,
     )
+    ended: Job | None = None
     try:
         given = give(attempt)
-        result = None if given is None else bounded(spec, given)
+        if given is not None:
+            ended = _succeed(kernel, job, attempt, bounded(spec, given))
     finally:
-        attempt.close()
-    if result is None:
-        return None
+        # No request waits for Redis.
+        kernel.soon.call(partial(_tell, attempt, opening, ended))
+    return ended
+
+
+def _tell(attempt: Attempt, opening: Opening, ended: Job | None) -> None:
+    attempt.close()
+    if ended is not None:
+        opening.tell_with(ended)
+
+
+def _succeed(kernel: Kernel, job: Job, attempt: Attempt, result: dict[str, Any]) -> Job | None:
     return transitions.finish(
         kernel.ledger,
         job.id,
@@ -97,7 +108,7 @@ def _give_back(kernel: Kernel, job: Job) -> None:
     with suppress(LedgerUnavailable):
         back = transitions.requeue(kernel.ledger, job.id, fence=job.fence, cause=Cause.DRAINED, counted=False)
         if back is not None:
-            announce(kernel.ledger, kernel.events, back)
+            kernel.soon.call(partial(announce, kernel.ledger, kernel.events, back))
 
 
 def _none_here() -> NoReturn:

@@ -73,7 +73,13 @@ def relay_job(ledger: Ledger, events: Events, pending: Sequence[StateEvent]) -> 
     """
     have = events.append_states(pending)
     if have < pending[-1].n:
-        events.append_states(state_events.events_of(ledger, pending[0].job_id, after=have))
+        events.append_states(_on_disk(ledger, pending[0].job_id, after=have))
+
+
+def _on_disk(ledger: Ledger, job_id: str, *, after: int) -> list[StateEvent]:
+    found = state_events.events_of(ledger, job_id, after=after)
+    ledger.sync_seen({(job_id, event.n): event.at for event in found})
+    return found
 
 
 def relay_unsent(ledger: Ledger, events: Events, unsent: Sequence[StateEvent]) -> int:
@@ -105,4 +111,4 @@ def relay_unsent(ledger: Ledger, events: Events, unsent: Sequence[StateEvent]) -
 def _relay_jobs(ledger: Ledger, events: Events, jobs: Sequence[Sequence[StateEvent]]) -> None:
     for pending, have in zip(jobs, events.append_states_of_jobs(jobs), strict=True):
         if have < pending[-1].n:
-            events.append_states(state_events.events_of(ledger, pending[0].job_id, after=have))
+            events.append_states(_on_disk(ledger, pending[0].job_id, after=have))

@@ -30,10 +30,12 @@ from tasks.core.errors import (
 )
 from tasks.core.job import Engine, JobContext
 from tasks.core.kernel import Kernel
+from tasks.core.ledger import transitions
 from tasks.core.outcome import bounded
 from tasks.core.places import remove_keepdir, workdir_of
 from tasks.core.records import Cause, Delivery, Job, JobState
-from tasks.core.relay import Opening
+from tasks.core.relay import Opening, announce
+from tasks.core.settling import cause_of, settle_held_by
 from tasks.core.spec import JobSpec
 from tasks.core.streak_telling import MOST, RESULT_CHARACTERS, Followed, Told, beginning_of
 from tasks.core.telemetry import Telemetry
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
     from tasks.core.egress import Egress, EgressPolicy
 
 log = structlog.get_logger()
+
+# No job of a streak begins later than this after its first message was sent, see ``streak.LONGEST_S``.
+_LATEST_S = 0.2
 
 Returned = dict[str, Any] | Told
 
@@ -79,12 +84,21 @@ def run_job(task: JobTask, spec: JobSpec, load_engine: Callable[[], Engine[Any]]
     # Nothing is taken before the first has ended: it would end later by one exchange with Redis, mostly for nothing.
     ran = _run_claimed(task, spec, load_engine, job, take=lambda: None)
     result = _result_of(ran)
-    while (following := ran.following or _claim_next(task, take)) is not None:
-        at = time.monotonic()
-        ran = _run_claimed(task, spec, load_engine, following, take=take if len(followed) + 1 < MOST else lambda: None)
-        if ran.ended is not None:  # nobody is told of a void delivery
-            text = beginning_of(ran.ended.result or {}) if ran.ended.state is JobState.SUCCEEDED else None
-            followed.append(Followed(following.id, time.monotonic() - at, text))
+    try:
+        while (following := ran.following or _claim_next(task, take)) is not None:
+            at = time.monotonic()
+            if at - began > _LATEST_S:  # the ledger took long to write: the parent would end it so much too early
+                _give_back(task.app.kernel, following)
+                break
+            more = take if len(followed) + 1 < MOST else lambda: None
+            ran = _run_claimed(task, spec, load_engine, following, take=more)
+            if ran.ended is not None:  # nobody is told of a void delivery
+                text = beginning_of(ran.ended.result or {}) if ran.ended.state is JobState.SUCCEEDED else None
+                followed.append(Followed(following.id, time.monotonic() - at, text))
+    except Exception as exc:  # the parent would take it for the end of the first
+        log.exception("streak_broken")
+        cause, message = cause_of(exc, task.app.kernel.memory_kills)
+        settle_held_by(task.app.kernel, worker=request.hostname, child_pid=os.getpid(), cause=cause, message=message)
     return Told(result, followed) if followed else result
 
 
@@ -94,6 +108,13 @@ def _result_of(ran: Ran) -> dict[str, Any]:
     if ran.ended.state is not JobState.SUCCEEDED:
         raise AttemptEnded(f"{ran.ended.state}: {ran.ended.cause}")
     return ran.ended.result or {}
+
+
+def _give_back(kernel: Kernel, job: Job) -> None:
+    back = transitions.requeue(kernel.ledger, job.id, fence=job.fence, cause=Cause.DRAINED, counted=False)
+    if back is not None:
+        announce(kernel.ledger, kernel.events, back)
+        kernel.events.ring()
 
 
 def _claim_next(task: JobTask, take: Callable[[], Delivery | None]) -> Job | None:
@@ -165,7 +186,6 @@ def _run_engine(
 ) -> Ran:
     # The beat takes the note for the sign that the attempt goes on.
     note = at_work.note_of(kernel.settings.state_dir, worker=job.worker or "", child_pid=os.getpid())
-    at_work.begin(note, job.id, job.fence)
     folder = workdir_of(kernel.settings.state_dir, job.id, job.fence)
     attempt = Attempt(
         kernel,
@@ -177,6 +197,7 @@ def _run_engine(
     )
     with _soft_limit_restored():
         try:
+            at_work.begin(note, job.id, job.fence)
             outcome = _call_engine(spec, job, attempt, load_engine, telemetry)
         finally:
             _ignore_soft_limit()

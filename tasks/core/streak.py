@@ -19,6 +19,8 @@ from tasks.core.redis_script import KeptScript
 LONGEST_S = 0.1
 # A kind is brief in this child while so many attempts of it in a row took no longer than that.
 _BRIEF_S, _IN_A_ROW = 0.02, 3
+# Of a shorter limit, what a streak may take away would be much.
+_LEAST_LIMIT_S = 10 * LONGEST_S
 _LIMIT_S = 0.5
 
 # Only whoever would get the message next may have it; the newest are at the list's other end (Kombu's Redis transport).
@@ -57,7 +59,7 @@ class Streaks:
             limits: hard and soft, in seconds.
             began: by ``time.monotonic``.
         """
-        if self._brief.get(kind, 0) < _IN_A_ROW or time.monotonic() - began > LONGEST_S:
+        if self._brief.get(kind, 0) < _IN_A_ROW or time.monotonic() - began > LONGEST_S or limits[1] < _LEAST_LIMIT_S:
             return None
         with suppress(RedisError):  # a message that is lost on the way is carried again
             taken = self._take.run_all([([self._key_prefix + queue], [kind, *map(repr, limits)])])[0]

@@ -4,7 +4,7 @@ import os
 import random
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,11 +62,11 @@ class House:
         self.processes.append(process)
         return process
 
-    def furnish(self, *, workers: int = 2) -> list[LocalProcess]:
+    def furnish(self, *, workers: int = 2, queues: Sequence[Queue] = (QUEUE,)) -> list[LocalProcess]:
         """Start a front door, a dispatcher and workers at the same time; return the workers, which take jobs."""
         web, url = self._spawn_web({})
         dispatcher = self._spawn_dispatcher({})
-        started = [self.spawn_worker() for _ in range(workers)]
+        started = [self.spawn_worker("-Q", ",".join(queues)) for _ in range(workers)]
         self._await_ready(web, url)
         self.await_logged(dispatcher, _LEADS)
         for process in started:

@@ -27,13 +27,14 @@ from tasks.core.errors import (
 )
 from tasks.core.job import JobContext
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import Ledger, carrying, drivers, outbox, queries, transitions
+from tasks.core.ledger import Ledger, carrying, drivers, outbox, queries, state_events, transitions
 from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.meanwhile import Meanwhile
 from tasks.core.places import keepdir_of
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.redis_events import BELL_KEY
+from tasks.core.relay import relay_job
 from tasks.core.run import run_job
 from tasks.core.telemetry import Telemetry
 from tasks.maintenance.contract import SPECS, PingRequest, PingResult
@@ -121,6 +122,22 @@ def test_nobody_is_told_of_a_result_before_the_disk_has_it(
         assert (asked, states(kernel, job)) == ([[]], [])
     else:
         assert (asked, states(kernel, job)) == ([], ["queued", "running", "succeeded"])
+
+
+def test_end_that_is_told_to_fill_a_gap_is_on_the_disk(
+    kernel: Kernel, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever tells of the beginning finds that Redis was wiped, and the end in the ledger, which its child has yet to
+    tell."""
+    asked: list[int] = []
+    monkeypatch.setattr(drivers, "_sync_file", asked.append)
+    running = transitions.claim(kernel.ledger, job.id, carry=job.carry, worker="w", child_pid=1)
+    assert running is not None
+    result = {"fence": running.fence, "state": JobState.SUCCEEDED, "cause": Cause.COMPLETED, "may_vanish": True}
+    transitions.finish(kernel.ledger, job.id, **result)
+    relay_job(kernel.ledger, kernel.events, [state_events.state_event_of(running)])
+    assert states(kernel, job)[-1] == "succeeded"
+    assert len(asked) == kernel.ledger.is_sqlite
 
 
 def test_last_report_of_a_success_is_complete(kernel: Kernel, job: Job) -> None:

@@ -9,6 +9,7 @@ from celery import Celery
 from celery.utils.saferepr import saferepr
 from structlog.testing import capture_logs
 
+from tasks.core import ending
 from tasks.core.carrier import Publisher
 from tasks.core.errors import LedgerUnavailable, Permanent
 from tasks.core.job import JobContext
@@ -104,6 +105,7 @@ def test_messages_are_taken_in_the_order_in_which_they_were_sent(
         {"kind": "maintenance.sweep"},
         {"queue": "critical"},
         {"limits": (15.0, 9.0)},
+        {"limits": (15.0, 0.5)},  # of which 0.1 s would be much
         {"limits": (14.0, 10.0)},
     ],
 )
@@ -197,6 +199,50 @@ def test_ledger_that_is_away_as_a_job_ends_costs_no_job(
     run(kernel, untimed, first)
     assert states(kernel, jobs) == ["succeeded", "succeeded", "queued"]
     assert queries.job(kernel.ledger, third.id) == third
+
+
+def test_one_that_breaks_is_settled_by_itself_and_ends_the_streak(
+    kernel: Kernel, tenant: Tenant, untimed: Streaks, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Celery knows of the first alone, which has ended well."""
+    first, bad, last = jobs = [carried(kernel.ledger, tenant) for _ in range(3)]
+    publisher.publish([bad, last])
+    write = ending.write_end
+
+    def fail(kernel: Kernel, job: Job, *args: Any, **options: Any) -> Any:
+        if job.id == bad.id:
+            raise ValueError("no database takes this")
+        return write(kernel, job, *args, **options)
+
+    monkeypatch.setattr("tasks.core.run.write_end", fail)
+    assert run(kernel, untimed, first) == {"message": "hello"}
+    assert states(kernel, jobs) == ["succeeded", "queued", "queued"]
+    [attempt] = queries.attempts_of(kernel.ledger, bad.id)
+    assert (attempt.outcome, attempt.cause) == ("retried", "internal_error")
+    assert queries.job(kernel.ledger, last.id) == last
+
+
+def test_one_that_would_begin_late_is_given_back(
+    kernel: Kernel, tenant: Tenant, untimed: Streaks, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger took long to write; what was claimed with it goes back, and its attempt does not count."""
+    first, slow, last = jobs = [carried(kernel.ledger, tenant) for _ in range(3)]
+    publisher.publish([slow, last])
+    write = ending.write_end
+
+    def wait(kernel: Kernel, job: Job, *args: Any, **options: Any) -> Any:
+        written = write(kernel, job, *args, **options)
+        if job.id == slow.id:
+            time.sleep(0.5)
+        return written
+
+    monkeypatch.setattr("tasks.core.run._LATEST_S", 0.4)
+    monkeypatch.setattr("tasks.core.run.write_end", wait)
+    run(kernel, untimed, first)
+    assert states(kernel, jobs) == ["succeeded", "succeeded", "queued"]
+    back = queries.job(kernel.ledger, last.id)
+    assert back is not None
+    assert (back.attempt, back.cause) == (0, "drained")
 
 
 def test_a_streak_is_told_whole(kernel: Kernel, tenant: Tenant, streaks: Streaks) -> None:

@@ -125,6 +125,19 @@ def test_broker_holds_what_quick_workers_take_in_a_tenth_of_a_second(pace: Pace,
     assert look(256, held=56) == 1
 
 
+def test_what_is_taken_back_from_the_broker_is_no_speed(pace: Pace, clock: FakeClock) -> None:
+    """Before a look, and because there was no room."""
+    pace.pause_s([(Backlog("ai", window=32, room=32), 32)])
+    for room in (32, 32):
+        clock.at += 0.02
+        pace.taken_back("ai", 32)
+        pace.pause_s([(Backlog("ai", window=32, room=room), 32)])
+        assert pace.windows["ai"] == 0
+    clock.at += 0.02
+    pace.pause_s([(Backlog("ai", window=32, room=32), 32)])
+    assert pace.windows["ai"] == 64
+
+
 def test_bell_is_enough_where_nothing_waits(pace: Pace) -> None:
     """All that waited was carried."""
     assert 1.0 == pace.pause_s([(Backlog("ai", window=32, room=32), 31)])

@@ -121,12 +121,14 @@ class Ledger:
         if not self.is_sqlite:
             return
         long_ago = now() - _FRESH
-        if any(at > long_ago and end not in self._on_disk for end, at in ends.items()):
+        fresh = [end for end, at in ends.items() if at > long_ago and end not in self._on_disk]
+        if fresh:
             self._drivers.sync(of_others=True)
+            self.note_on_disk(*fresh)
 
-    def note_on_disk(self, job_id: str, version: int) -> None:
-        """Note that this end of a job was told by who saw to it that the disk has it."""
-        self._on_disk[job_id, version] = None
+    def note_on_disk(self, *ends: tuple[str, int]) -> None:
+        """Note that the disk has these ends: a job's id, and its version then."""
+        self._on_disk.update(dict.fromkeys(ends))
         while len(self._on_disk) > _REMEMBERED:
             with suppress(StopIteration, KeyError, RuntimeError):  # other threads do the same
                 del self._on_disk[next(iter(self._on_disk))]

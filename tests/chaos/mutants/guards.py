@@ -5,7 +5,7 @@ from typing import Any
 
 from tasks.core.ledger import queries, transitions
 from tasks.core.ledger.schema import jobs
-from tasks.core.records import JobState
+from tasks.core.records import Delivery, Job, JobState
 
 
 class _AnyFence(int):
@@ -22,15 +22,23 @@ class _AnyFence(int):
 
 def _without_claim() -> None:
     """Let every delivery claim its job: whatever its state and carry are, they are made to be what a claim asks for."""
-    claim = transitions.claim
+    claim, succeed_and_claim = transitions.claim, transitions.succeed_and_claim
 
-    def claim_anything(ledger: Any, job_id: str, *, carry: int, **options: Any) -> Any:
+    def offer(ledger: Any, job_id: str, carry: int) -> None:
         with ledger.write() as connection:
             expected = {"state": JobState.QUEUED, "carry": carry}
             connection.execute(jobs.update().where(jobs.c.id == job_id).values(expected))
+
+    def claim_anything(ledger: Any, job_id: str, *, carry: int, **options: Any) -> Any:
+        offer(ledger, job_id, carry)
         return claim(ledger, job_id, carry=carry, **options)
 
+    def succeed_and_claim_anything(ledger: Any, job: Job, *, following: Delivery, **options: Any) -> Any:
+        offer(ledger, *following)
+        return succeed_and_claim(ledger, job, following=following, **options)
+
     transitions.claim = claim_anything
+    transitions.succeed_and_claim = succeed_and_claim_anything
 
 
 def _without_fence() -> None:
@@ -43,6 +51,12 @@ def _without_fence() -> None:
 
         return write_anyway
 
+    succeed_and_claim = transitions.succeed_and_claim
+
+    def succeed_anyway(ledger: Any, job: Job, **options: Any) -> Any:
+        return succeed_and_claim(ledger, queries.job(ledger, job.id) or job, **options)
+
+    transitions.succeed_and_claim = succeed_anyway
     for name in ("finish", "requeue", "note_progress", "note_sign", "keep_resume_state"):
         setattr(transitions, name, unfenced(getattr(transitions, name)))
     pulse = queries.pulse

@@ -5,6 +5,7 @@ import signal
 import time
 from collections import Counter
 
+from tests.chaos.bursts import BURST_QUEUE, QUEUES, running_of, submit_burst
 from tests.chaos.house import House, open_house
 from tests.chaos.ledger_reading import Running, lost_attempts, running_jobs
 from tests.chaos.registry import Scenario
@@ -16,6 +17,8 @@ _EVERY_S = 0.6
 _JOB_S = 0.7
 # A job has five attempts; it must be able to spare those that are taken from it.
 _MOST_KILLS_OF_ONE = 3
+# Each so manieth child is killed while it runs brief jobs in one go.
+_BURST_EVERY = 4
 
 
 def play(trial: Trial) -> Verdict:
@@ -25,13 +28,16 @@ def play(trial: Trial) -> Verdict:
     """
     kills = trial.pick(quick=4, full=40)
     with open_house(trial) as house:
-        house.furnish()
-        submitter = house.submitter()
+        house.furnish(queues=QUEUES)
+        submitter, bursts = house.submitter(), house.submitter(queue=BURST_QUEUE)
         house.view(submitter.submit(seconds=3).id)
         submitter.start(every_s=_EVERY_S, seconds=_JOB_S)
         killed: dict[tuple[str, int], float] = {}
         while len(killed) < kills:
-            victim = _victim(house, killed)
+            if len(killed) % _BURST_EVERY == _BURST_EVERY - 1:
+                victim = running_of(house, submit_burst(bursts, due_in_s=2.0))
+            else:
+                victim = _victim(house, killed)
             os.kill(victim.child_pid, signal.SIGKILL)
             killed[victim.job, victim.fence] = time.time()
             trial.say(f"killed child {victim.child_pid} ({len(killed)} of {kills})")

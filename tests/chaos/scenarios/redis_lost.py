@@ -2,6 +2,7 @@
 
 import time
 
+from tests.chaos.bursts import BURST_QUEUE, QUEUES, running_of, submit_burst
 from tests.chaos.house import House, open_house
 from tests.chaos.oracle import Claim
 from tests.chaos.registry import Scenario
@@ -16,14 +17,14 @@ _RECOVERED_WITHIN_S = 30.0
 def play(trial: Trial) -> Verdict:
     """Kill Redis under load, once with its file (not in the quick run) and once without; accept all the while."""
     with open_house(trial) as house:
-        house.furnish()
-        submitter = house.submitter()
+        house.furnish(queues=QUEUES)
+        submitter, bursts = house.submitter(), house.submitter(queue=BURST_QUEUE)
         # More than is done meanwhile, so that the broker holds messages when it dies.
         first = submitter.submit_many(trial.pick(quick=20, full=100), seconds=0.3)
         house.view(submitter.ids[-1])
         submitter.start(every_s=0.2, seconds=0.3)
         outages = [False, True] if not trial.quick else [True]
-        recoveries_s = [_outage(house, submitter, wiped=wiped) for wiped in outages]
+        recoveries_s = [_outage(house, submitter, bursts, wiped=wiped) for wiped in outages]
         submitter.stop()
         for told in first[:10]:  # keys are remembered by the ledger, so they outlive Redis
             submitter.resend(told, seconds=0.3)
@@ -47,10 +48,11 @@ def play(trial: Trial) -> Verdict:
         )
 
 
-def _outage(house: House, submitter: Submitter, *, wiped: bool) -> float | None:
-    """Kill Redis for a while; return how long after its return a job started."""
+def _outage(house: House, submitter: Submitter, bursts: Submitter, *, wiped: bool) -> float | None:
+    """Kill Redis for a while, as children run brief jobs in one go; return how long after its return a job started."""
     trial = house.trial
-    trial.sleep(trial.pick(quick=1.5, full=5))
+    trial.sleep(trial.pick(quick=0.0, full=4))
+    running_of(house, submit_burst(bursts, due_in_s=1.5, jobs=trial.pick(quick=40, full=200)))
     before = len(submitter.told)
     trial.say("killing Redis" + (" and wiping it" if wiped else ""))
     house.redis.kill()

@@ -165,13 +165,15 @@ def test_end_that_others_may_see_is_on_the_disk_when_it_is_told(
     assert queries.job(other, job.id) is not None
     assert asked == []
     succeed(sqlite_ledger, job)
-    assert queries.job(other, job.id) is not None
-    assert len(asked) == 1
+    for _ in range(2):
+        assert queries.job(other, job.id) is not None
+        assert len(asked) == 1
+    other._on_disk.clear()
     queries.listing(other, Filter(tenant.id), limit=9)
     assert len(asked) == 2
-    other.note_on_disk(job.id, 3)
+    other._on_disk.clear()
+    other.note_on_disk((job.id, 3))
     assert queries.job(other, job.id) is not None
-    assert len(asked) == 2
     other._on_disk.clear()
     with sqlite_ledger.write() as connection:
         connection.execute(jobs.update().values(finished_at=ago(60)))
