@@ -117,6 +117,18 @@ def test_what_is_gone_answers_nothing(first: str, alice: Caller, services: Servi
     assert "queued" == asked(alice)["state"]
 
 
+def test_sender_hears_of_the_job_whatever_goes_wrong_here(
+    first: str, alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was accepted before, and goes its way through the queue."""
+
+    def find(*_: object, **__: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("tasks.core.result_cache.ResultCache.find", find)
+    assert "queued" == asked(alice)["state"]
+
+
 def test_a_paused_kind_waits(first: str, alice: Caller, services: Services) -> None:
     """Also where this process has not heard of the pause yet."""
     pauses.pause(services.kernel.ledger, Scope(kind=SITE), by=AT_THE_MACHINE)
