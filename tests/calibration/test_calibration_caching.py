@@ -118,7 +118,7 @@ class Known:
         self.keys.append(key)
         return self.answer
 
-    def count(self, job_id: str, *, hit: bool) -> None:
+    def count(self, job_id: str, *, key: str, hit: bool) -> None:
         self.counted.append(hit)
 
     def remember(self, job_id: str, *, fence: int, key: str) -> None:
