@@ -122,7 +122,13 @@ def _embed(at: Services, model: Model, query: str) -> Vector:
         error = job.error or {"code": job.cause, "message": "it was cancelled"}
         raise Transient(f"Job {job.id}: {error['code']}: {error['message']}"[:300], code="model_away")
     content = base64.b64decode(job.result["vectors"][0]["vector"])
-    return np.frombuffer(content, "<f4").astype(np.float32)
+    vector = np.frombuffer(content, "<f4").astype(np.float32)
+    if vector.size != model.dimensions:
+        raise Transient(
+            f"{model.name} gives {vector.size} numbers now, and the site has {model.dimensions}: re-index it.",
+            code="other_model",
+        )
+    return vector
 
 
 @bp.get("/api/knowledge/status", responses={200: answer(KnowledgeStatus, "Now."), **problems(401, 404, 422, 503)})

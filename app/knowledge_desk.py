@@ -56,6 +56,13 @@ class Answered:
     failed: tuple[tuple[str, str], ...]
     is_cached: bool
     took_ms: float
+    is_behind: bool = False
+    """The site has a newer version, whose index is still being read."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it may be given again: nothing was missing, and nobody will be told of a change it does not have."""
+        return not self.failed and not self.is_behind
 
 
 class KnowledgeDesk:
@@ -67,8 +74,8 @@ class KnowledgeDesk:
         self._news = news
         self._answers: FreshAnswers[Asked, Answered] = FreshAnswers()
         self._lock = Lock()
-        self._vectors: OrderedDict[tuple[str, str], Vector] = OrderedDict()
-        self._away: dict[str, tuple[float, str]] = {}
+        self._vectors: OrderedDict[tuple[Model, str], Vector] = OrderedDict()
+        self._away: dict[Model, tuple[float, str]] = {}
         self._took_ms: deque[float] = deque(maxlen=_TIMED)
 
     def answer(self, asked: Asked, embed: EmbedQuery) -> Answered:
@@ -89,14 +96,14 @@ class KnowledgeDesk:
         answered = self._search(asked, embed, began)
         with self._lock:
             self._took_ms.append(answered.took_ms)
-        if not answered.failed:
+        if answered.is_kept:
             self._answers.put(asked, asked.tenant_id, answered, seen=seen)
         return answered
 
     def _anew(self, asked: Asked) -> Answered | None:
         """Search without anybody who waits: with the query's vector as it is kept."""
         answered = self._search(asked, _nobody_embeds, time.perf_counter())
-        return None if answered.failed else answered
+        return answered if answered.is_kept else None
 
     def _search(self, asked: Asked, embed: EmbedQuery, began: float) -> Answered:
         standing = self._library.standing(asked.tenant_id, asked.site)
@@ -121,28 +128,29 @@ class KnowledgeDesk:
             failed=tuple(found.failed.items()),
             is_cached=False,
             took_ms=_since(began),
+            is_behind=index.standing.version < standing.version,
         )
 
     def _vector(self, index: SiteIndex, text: str, embed: EmbedQuery) -> Vector:
         model = index.standing.model
         if model == HASHED:
             return ngrams_of(list(stems(text)), index.postings.rarity)
-        key = (model.name, text)
+        key = (model, text)
         with self._lock:
             if key in self._vectors:
                 self._vectors.move_to_end(key)
                 return self._vectors[key]
-            until, away = self._away.get(model.name, (0.0, ""))
+            until, away = self._away.get(model, (0.0, ""))
         if time.monotonic() < until:
             raise Transient(away, code="model_away")
         try:
             vector = embed(model, text)
         except Transient as exc:
             with self._lock:
-                self._away[model.name] = time.monotonic() + AWAY_S, exc.message
+                self._away[model] = time.monotonic() + AWAY_S, exc.message
             raise
         with self._lock:
-            self._away.pop(model.name, None)
+            self._away.pop(model, None)
             self._vectors[key] = vector
             while len(self._vectors) > _MOST_VECTORS:
                 self._vectors.popitem(last=False)

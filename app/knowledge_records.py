@@ -17,7 +17,9 @@ class SearchFilters(Input):
     """Which pages count; all that is given must hold."""
 
     url_prefix: Annotated[Text, Field(min_length=1, max_length=2048)] | None = None
-    language: Annotated[Text, Field(min_length=2, max_length=12)] | None = Field(None, description="As it was kept.")
+    language: Annotated[Text, Field(min_length=2, max_length=12)] | None = Field(
+        None, description="A range of languages: `en` is `en-GB`, too; `en-GB` is not `en` (RFC 4647, 3.3.1)."
+    )
     document_ids: tuple[_DocumentId, ...] = Field((), max_length=100)
     updated_after: Moment | None = Field(None, description="Pages that changed after this time.")
 

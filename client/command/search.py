@@ -1,9 +1,12 @@
 """``switchyard search``: ask a site that is known."""
 
+from datetime import datetime
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from client.command.answering import answer_to
 from client.command.exits import Exit
 from client.command.jobs import pass_session
 from client.command.plain import clean
@@ -11,6 +14,16 @@ from client.command.session import Session, dumped, json_flag
 from client.knowledge import Passage, SearchOptions
 
 _SHOWN_CHARS = 300
+_OF_PASSAGES = {
+    "limit": "-n/--limit",
+    "mode": "--mode",
+    "rerank": "--rerank",
+    "threshold": "--threshold",
+    "url_prefix": "--url-prefix",
+    "language": "--language",
+    "document_ids": "--document",
+    "updated_after": "--updated-after",
+}
 
 
 @click.command()
@@ -21,18 +34,45 @@ _SHOWN_CHARS = 300
 )
 @click.option("--mode", type=click.Choice(["hybrid", "lexical", "vector"]), help="By words, by vectors, or by both.")
 @click.option("--rerank", is_flag=True, help="Put first what has the words close together.")
-@click.option("--answer", "is_answer", is_flag=True, help="Answer in sentences of the site, each with its source.")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Only passages with at least this score (0).")
+@click.option("--url-prefix", metavar="URL", help="Only pages whose address begins so.")
+@click.option("--language", metavar="TAG", help="Only pages in this language: en is en-GB, too.")
+@click.option("--document", "document_ids", metavar="ID", multiple=True, help="Only this document; repeatable.")
+@click.option(
+    "--updated-after",
+    type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d"]),
+    metavar="TIME",
+    help="Only pages that changed since: 2027-01-31T12:00:00Z, or a day in UTC.",
+)
+@click.option("--answer", "is_answer", is_flag=True, help="Answer in sentences, each with its source, as they come.")
 @json_flag
+@click.pass_context
 @pass_session
 def search(
-    session: Session, /, site: str, question: str, *, limit: int, mode: Any, rerank: bool, is_answer: bool
+    session: Session,
+    context: click.Context,
+    /,
+    site: str,
+    question: str,
+    *,
+    limit: int,
+    mode: Any,
+    rerank: bool,
+    threshold: float | None,
+    is_answer: bool,
+    **filters: Any,
 ) -> Exit:
     """Search SITE for QUESTION: the passages that fit best, each with its source."""
     if is_answer:
-        return _answer(session, site, question)
+        _refuse_options_of_passages(context)
+        return answer_to(session, site, question)
     options: SearchOptions = {"top_k": limit, "rerank": rerank}
     if mode is not None:
         options["mode"] = mode
+    if threshold is not None:
+        options["threshold"] = threshold
+    if chosen := {name: _told(value) for name, value in filters.items() if value not in (None, ())}:
+        options["filters"] = chosen
     with session.client() as client:
         found = client.knowledge.search(site, question, **options)
     if session.as_json:
@@ -49,6 +89,26 @@ def search(
     return Exit.OK
 
 
+def _refuse_options_of_passages(context: click.Context) -> None:
+    """An answer is made of the best passages of the whole site; who asks for others must not believe to get them."""
+    given = [
+        option
+        for name, option in _OF_PASSAGES.items()
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(
+            f"--answer takes no {', '.join(given)}: it is made of the best passages of the whole site. Leave "
+            f"{'it' if len(given) == 1 else 'them'} out, or --answer."
+        )
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat() if value.tzinfo else f"{value.isoformat()}Z"
+    return value
+
+
 def _headed(passage: Passage) -> str:
     return passage.heading if passage.title in passage.heading else f"{passage.title}: {passage.heading}".strip(": ")
 
@@ -59,21 +119,3 @@ def _shortened(passage: Passage) -> str:
     begin = max(0, min(first - _SHOWN_CHARS // 3, len(passage.text) - _SHOWN_CHARS))
     text = " ".join(passage.text[begin : begin + _SHOWN_CHARS].split())
     return f"{'… ' if begin else ''}{text}{' …' if begin + _SHOWN_CHARS < len(passage.text) else ''}"
-
-
-def _answer(session: Session, site: str, question: str) -> Exit:
-    with session.client() as client:
-        job = client.run("knowledge.answer", {"site": site, "question": question})
-    if session.as_json:
-        click.echo(dumped(job))
-        return Exit.OK
-    result = job.result or {}
-    if result.get("answer") is None:
-        click.echo("Nothing answers that well enough.")
-        return Exit.OK
-    for number, citation in enumerate(result["citations"], start=1):
-        click.echo(clean(f"{citation['sentence']} [{number}]"))
-    for number, citation in enumerate(result["citations"], start=1):
-        click.echo(clean(f"[{number}] {citation['url'] or citation['document_id']}"))
-    click.echo(f"confidence {result['confidence']:.2f}")
-    return Exit.OK

@@ -58,9 +58,14 @@ class UpdateRequest(Contract):
     crawl_job_id: JobId | None = Field(None, description="Pages of this `crawling.site` job, which has succeeded.")
     delete: tuple[DocumentId, ...] = Field((), max_length=10_000, description="Documents that are to go.")
     replace: bool = Field(
-        False, description="These are all of your documents, or of the site's pages; others of that sort are to go."
+        False,
+        description="These are all of your documents, or of the site's pages; others of that sort are to go. "
+        "By a crawl that was cut short, had a list of addresses, or mostly failed, only with `force`.",
     )
-    force: bool = Field(False, description="Cut and embed anew what has not changed, too; take an older crawl.")
+    force: bool = Field(
+        False,
+        description="Cut and embed anew what is unchanged, too; take an older crawl; replace by a partial one.",
+    )
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:

@@ -121,7 +121,10 @@ class Crawl:
 
 
 class Keeper(Protocol):
-    """The store, for one attempt of a job: every write is refused once another claim owns the job (JobSuperseded)."""
+    """The store, for one attempt of a job: every write is refused once another claim owns the job (JobSuperseded).
+
+    Each transaction that changes what is found tells the tenant so (``knowledge.updated``).
+    """
 
     def open_site(self, site: str, model: Model) -> OpenSite:
         """Return the site, made with this model where there is none."""
@@ -129,10 +132,8 @@ class Keeper(Protocol):
     def known(self, site: OpenSite, keys: Sequence[str], *, recipe: int) -> dict[str, str]:
         """Return the hashes of those of these pages that are there and were cut by this recipe."""
 
-    def write(
-        self, site: OpenSite, source: Source, pages: Sequence[PageWrite], *, recipe: int, force: bool, tell: bool
-    ) -> Written:
-        """Keep pages in one transaction; ``tell`` tells the tenant with it, where anything has changed.
+    def write(self, site: OpenSite, source: Source, pages: Sequence[PageWrite], *, recipe: int, force: bool) -> Written:
+        """Keep pages in one transaction.
 
         Raises:
             Transient: another job has changed the site's model.

@@ -51,21 +51,22 @@ def documents(**changes: str) -> list[dict[str, Any]]:
 
 @dataclass
 class ScriptedModel:
-    """A model whose vectors are a text's length and its vowels; counts what it was asked."""
+    """A model whose vectors are a text's length and its first vowels; counts what it was asked."""
 
     name: str = "scripted"
+    dimensions: int = 6
     asked: int = 0
 
     @property
     def model(self) -> Model:
-        return Model(self.name, 6)
+        return Model(self.name, self.dimensions)
 
     def embed(self, pieces: Any) -> list[bytes]:
         return [packed(vector) for vector in self.embed_texts([piece.whole for piece in pieces])]
 
     def embed_texts(self, texts: Any) -> Any:
         self.asked += len(texts)
-        rows = [[1.0, *(text.count(vowel) for vowel in "aeiou")] for text in texts]
+        rows = [[1.0, *(text.count(vowel) for vowel in "aeiou")][: self.dimensions] for text in texts]
         found = np.array(rows, np.float32)
         return found / np.linalg.norm(found, axis=1, keepdims=True)
 

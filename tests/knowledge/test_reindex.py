@@ -5,6 +5,7 @@ import sqlalchemy as sa
 
 from tasks.core.errors import EngineFailed, Permanent
 from tasks.knowledge.search.site_index import load_index
+from tasks.knowledge.store.reading import standings
 from tasks.knowledge.store.tables import embeddings
 from tests.knowledge.house import House, ScriptedModel, documents
 
@@ -41,6 +42,31 @@ def test_another_model_takes_over_at_once(house: House, monkeypatch: pytest.Monk
     after = load_index(house.library, before.standing.site_id, before)
     assert after is not None
     assert (6, before.postings.size) == (after.vectors.dimensions, after.vectors.size)
+
+
+def test_a_model_whose_vectors_change_their_length_is_another(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the same name: the old ones are searched until every new one is there, and then none of them is left."""
+    monkeypatch.setattr("tasks.knowledge.engine.reindex._CHUNKS", 2)
+    house.embedder = ScriptedModel()
+    house.update(documents=documents())
+    before = house.index()
+    house.embedder = Failing(dimensions=4)
+    with pytest.raises(EngineFailed):
+        house.reindex()
+    during = house.index()  # as a process reads it that has just started
+    assert (before.standing, before.vectors.size, 6) == (
+        during.standing,
+        during.vectors.size,
+        during.vectors.dimensions,
+    )
+    assert [0] == [one.without_vector for one in standings(house.ledger, house.tenant.id)]
+    house.embedder = ScriptedModel(dimensions=4)
+    assert before.postings.size - 2 == house.reindex().chunks
+    after = load_index(house.library, before.standing.site_id, before)
+    assert after is not None
+    assert (4, before.postings.size, 2) == (after.vectors.dimensions, after.vectors.size, after.standing.version)
+    with house.ledger.read() as connection:
+        assert {4} == set(connection.execute(sa.select(embeddings.c.dimensions)).scalars())
 
 
 def test_an_update_brings_the_site_to_its_model(house: House) -> None:

@@ -52,6 +52,23 @@ def test_misspelt_words_are_found_by_vectors(house: House) -> None:
     assert "travel" == house.keys("hottels trayns")[0]
 
 
+def test_a_language_is_a_range(house: House) -> None:
+    """RFC 4647, 3.3.1: a range names itself and what is narrower, in whatever case; never what is wider, or alike."""
+    kept = ["en", "en-GB", "EN-us", "eng", "zh-Hant", None]
+    pages = [{"url": f"https://docs.example/{one}", "text": "tea", "language": one} for one in kept]
+    house.update(site=None, crawl_job_id=house.keep({"start_url": "https://docs.example/", "is_whole": True}, pages))
+    index = house.index("docs.example")
+
+    def like(language: str) -> set[str]:
+        pages = house.library.pages_like(index.standing.site_id, Filters(language=language))
+        chunks = index.chunk_ids[np.isin(index.page_ids, pages)].tolist()
+        return {str(one.language) for one in house.library.passages(index.standing.site_id, chunks).values()}
+
+    assert {"en", "en-GB", "EN-us"} == like("en") == like("EN")
+    assert ({"en-GB"}, {"EN-us"}, set()) == (like("en-gb"), like("en-US"), like("en-"))
+    assert ({"zh-Hant"}, {"eng"}, set()) == (like("zh"), like("eng"), like("e%"))
+
+
 def test_filters_choose_pages(house: House) -> None:
     """By address, language, id and time."""
     house.update(documents=[{"id": "fr", "text": "thé", "language": "fr"}, *documents()])

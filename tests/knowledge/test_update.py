@@ -8,13 +8,14 @@ import pytest
 import sqlalchemy as sa
 
 from tasks.core.clock import now
-from tasks.core.errors import InputRejected, JobSuperseded, Transient
+from tasks.core.errors import InputRejected, JobCancelled, JobSuperseded, Transient
 from tasks.core.ledger import tenants
 from tasks.core.ledger.schema import outbox
 from tasks.knowledge.engine.documents import crawled_in
 from tasks.knowledge.records import Model, Origin, Source
 from tasks.knowledge.store.reading import standings
 from tasks.knowledge.store.reindexing import JobKeeper
+from tests.fakes import FakeJob
 from tests.knowledge.house import SITE, House, ScriptedModel, documents
 
 
@@ -102,6 +103,23 @@ def test_a_crawl_that_saw_little_misses_nothing(house: House, doubts: dict[str, 
     assert doubts.get("is_mostly_failed", False) == result.is_flagged
 
 
+@pytest.mark.parametrize(("doubts", "why"), [({"is_whole": False}, "whole site"), ({"is_mostly_failed": True}, "half")])
+def test_a_crawl_that_is_not_all_replaces_nothing(house: House, doubts: dict[str, object], why: str) -> None:
+    """Unless that is meant: the pages that it did not see would go at once."""
+    pages = [("https://a.example/a", "A pear."), ("https://a.example/b", "A plum.")]
+    house.update(site=None, crawl_job_id=house.crawl(*pages))
+    before = standings(house.ledger, house.tenant.id)
+    part = house.crawl(("https://a.example/a", "An apple."), **doubts)
+    with pytest.raises(InputRejected, match=f"replace is true, and crawl {part} .*{why}.*say force") as refused:
+        house.update(site=None, crawl_job_id=part, replace=True)
+    assert ("replace", "crawl_not_whole") == (refused.value.field, refused.value.code)
+    assert before == standings(house.ledger, house.tenant.id)
+    assert [pages[1][0]] == house.keys("plum", site="docs.example", mode="lexical")
+    assert (1, 0) == ((taken := house.update(site=None, crawl_job_id=part)).changed, taken.deleted)
+    assert 1 == house.update(site=None, crawl_job_id=part, replace=True, force=True).deleted
+    assert [] == house.keys("plum", site="docs.example", mode="lexical")
+
+
 def test_an_older_crawl_is_refused(house: House) -> None:
     """It would bring back what is gone, unless that is meant."""
     old = house.crawl(("https://a.example/a", "old"), at=now() - timedelta(hours=1))
@@ -148,24 +166,48 @@ def test_a_model_that_changed_meanwhile_is_not_mixed(house: House) -> None:
     house.embedder = ScriptedModel()
     house.reindex()
     with pytest.raises(Transient, match="has become scripted"):
-        keeper.write(site, Source(Origin.CALLER, job.id), [], recipe=1, force=False, tell=False)
+        keeper.write(site, Source(Origin.CALLER, job.id), [], recipe=1, force=False)
 
 
-def test_a_write_may_tell_at_once(house: House) -> None:
-    """In the transaction that changes something; one that changes nothing tells nothing."""
-    job = house.job()
-    keeper = JobKeeper(house.ledger, job.id, job.fence)
-    site = keeper.open_site(SITE, house.embedder.model)
-    from tasks.knowledge.contract import Document
-    from tasks.knowledge.engine.documents import page_of
-    from tasks.knowledge.engine.indexing import with_chunks
-
-    pages = with_chunks([page_of(Document(**one)) for one in documents()], house.embedder)
-    for _ in range(2):
-        keeper.write(site, Source(Origin.CALLER, job.id), pages, recipe=1, force=False, tell=True)
+def told(house: House) -> list[int]:
+    """Return the versions that the tenant was told of by what was committed, whether the job came to its end or not."""
     with house.ledger.read() as connection:
-        told = connection.execute(sa.select(outbox.c.data, outbox.c.job_id)).all()
-    assert [({"site": SITE, "version": 1}, job.id)] == [tuple(row) for row in told]
+        found = connection.execute(sa.select(outbox.c.type, outbox.c.data)).all()
+    return sorted(row.data["version"] for row in found if row.type == "knowledge.updated" and row.data["site"] == SITE)
+
+
+class Stopped(FakeJob):
+    """Ends at its first report as a killed process does: nothing after it is run."""
+
+    def report(self, stage: str, done: float, total: float | None = None, message: str = "") -> None:
+        raise SystemExit(f"{stage} {done}")
+
+
+def test_what_a_killed_attempt_has_kept_is_told(house: House) -> None:
+    """With it, for the next attempt finds nothing to do; what changes nothing tells nothing."""
+    job = house.job()
+    killed = Stopped(house.folder, house.egress, id=job.id, fence=job.fence)
+    with pytest.raises(SystemExit):
+        house.update(killed, documents=documents())
+    assert ["tea"] == house.keys("kettle", mode="lexical")
+    assert [1] == told(house)
+    again = house.update(job, documents=documents())
+    assert (0, 3, 1) == (again.added, again.unchanged, again.version)
+    assert [1] == told(house)
+
+
+def test_what_a_cancelled_update_has_kept_is_told(house: House) -> None:
+    """It has no end with which it could be told; a re-index, and what goes, likewise tell with each step."""
+    job = house.job()
+    job.cancel_after = 1
+    with pytest.raises(JobCancelled):
+        house.update(job, documents=documents())
+    assert ([1], []) == (told(house), job.emissions.emitted)
+    house.update(delete=["tea"])
+    house.reindex(mode="full")
+    house.embedder = ScriptedModel()
+    house.reindex()
+    assert [1, 2, 3, 4] == told(house)
 
 
 def test_another_time_of_day_is_no_change() -> None:

@@ -41,11 +41,15 @@ from tasks.discovery import contract as discovery
 from tasks.discovery.store.run_log import runs_of
 from tasks.discovery.store.tables import runs
 from tasks.discovery.store.tools import find_named
+from tasks.knowledge import contract as knowledge
+from tasks.knowledge.store.reading import standings
+from tasks.knowledge.store.tables import pages as known_pages
 from tasks.maintenance.contract import PING, SPECS, Freed, SweepRequest, SweepResult
 from tasks.maintenance.engine import sweep
 from tasks.maintenance.store import shelves_for
 from tests.discovery.tools import SITE, a_tool, ran, record
 from tests.fakes import FakeJob
+from tests.knowledge.house import House, documents
 from tests.samples import a_job, a_worker, ago, carried, claimed
 from tests.servers import RedisServer
 
@@ -348,3 +352,25 @@ def test_rows_of_a_family_go_at_their_own_age(
     assert Freed(rows=1) == clear(kinds).freed["tool_runs"]
     assert [29.0] == [run.took_ms for run in runs_of(ledger, found.id, limit=9)]
     assert 2 == find_named(ledger, tenant.id, SITE, "a").uses
+
+
+def test_tombstones_of_pages_go_after_thirty_days(
+    kernel: Kernel, tenant: Tenant, clear: Callable[..., SweepResult], tmp_path: Path
+) -> None:
+    """A page that is gone is still known to have been there for as long; one that is there never goes by age."""
+    with Egress(EgressPolicy()) as egress:
+        house = House(kernel.ledger, tenant, tmp_path, egress)
+        house.update(documents=documents())
+        house.update(delete=["tea", "travel"])
+    with kernel.ledger.write() as connection:
+        connection.execute(known_pages.update().values(updated_at=ago(90 * DAY_S)))
+        for key, days in (("tea", 31), ("travel", 29)):
+            gone = known_pages.update().where(known_pages.c.key == key)
+            connection.execute(gone.values(gone_at=ago(days * DAY_S)))
+    kinds = {spec.kind: spec for spec in knowledge.SPECS}
+    assert Freed(rows=1) == clear(kinds, dry_run=True).freed["knowledge_tombstones"]
+    assert Freed(rows=1) == clear(kinds).freed["knowledge_tombstones"]
+    assert Freed() == clear(kinds).freed["knowledge_tombstones"]
+    (site,) = standings(kernel.ledger, tenant.id)
+    assert (1, 1, 1) == (site.pages, site.tombstones, site.chunks)
+    assert ["holidays"] == house.keys("paid holiday", mode="lexical")

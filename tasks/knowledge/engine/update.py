@@ -1,6 +1,5 @@
 """``knowledge.update``: documents and crawled pages become chunks with vectors; what is the same is not made again."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field
@@ -18,8 +17,6 @@ from tasks.knowledge.records import Crawl, Keeper, OpenSite, Origin, PageWrite, 
 
 # Pages of one transaction: enough that its price is shared, few enough that nobody waits for the ledger.
 _PAGES, _CHARS = 100, 200_000
-# While a long update goes on, what it has done is searchable this often.
-_TELL_EVERY_S = 15.0
 
 OpenEmbedder = Callable[[JobContext], AbstractContextManager[Embedder]]
 
@@ -42,7 +39,8 @@ class Updater:
         """Take everything in, in batches; a second attempt finds what the first has kept, and skips it.
 
         Raises:
-            InputRejected: a line of the file is no document; a newer crawl was taken in.
+            InputRejected: a line of the file is no document; a newer crawl was taken in; a crawl that did not see the
+                whole site is to replace it.
             NotFound: the tenant has no such crawl.
             Transient: another job changed the site's model meanwhile.
         """
@@ -60,6 +58,8 @@ class Updater:
             return self._update(request, job, _Given(name, crawl, pages))
 
     def _update(self, request: UpdateRequest, job: JobContext, given: "_Given") -> UpdateResult:
+        if given.crawl is not None and request.replace and not request.force:
+            _check_is_all(given.crawl)
         keeper = self.keeper(job)
         with self.embedder(job) as embedder:
             site = keeper.open_site(given.name, embedder.model)
@@ -101,6 +101,18 @@ class _Given:
         return Source(Origin.CRAWL, self.crawl.job_id, self.crawl.finished_at)
 
 
+def _check_is_all(crawl: Crawl) -> None:
+    if crawl.is_whole and not crawl.is_mostly_failed:
+        return
+    why = "over half of its pages failed" if crawl.is_mostly_failed else "it did not see the whole site"
+    raise InputRejected(
+        f"replace is true, and crawl {crawl.job_id} is not all of its site: {why}. Leave replace out, give a whole "
+        "crawl, or say force to let everything else go.",
+        field="replace",
+        code="crawl_not_whole",
+    )
+
+
 def _let_go(keeper: Keeper, site: OpenSite, request: UpdateRequest, given: _Given, job: JobContext) -> tuple[int, int]:
     deleted = keeper.remove(site, request.delete) if request.delete else 0
     if request.replace:
@@ -123,7 +135,6 @@ class _Taking:
     force: bool
     written: Written = field(default_factory=Written)
     first_version: int = field(init=False)
-    _told_at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self.first_version = self.site.version
@@ -140,10 +151,7 @@ class _Taking:
         same = [page for page in batch if known.get(page.key) == page.hash]
         new = [page for page in batch if known.get(page.key) != page.hash]
         cut = self._cut(new)
-        is_due = time.monotonic() - self._told_at >= _TELL_EVERY_S
-        written = self.keeper.write(self.site, self.source, [*same, *cut], recipe=RECIPE, force=self.force, tell=is_due)
-        if is_due:
-            self._told_at = time.monotonic()
+        written = self.keeper.write(self.site, self.source, [*same, *cut], recipe=RECIPE, force=self.force)
         was = self.written
         self.written = Written(
             was.added + written.added,

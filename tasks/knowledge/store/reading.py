@@ -11,7 +11,7 @@ from tasks.core.ledger import Ledger
 from tasks.core.ledger.schema import jobs
 from tasks.knowledge.records import Model
 from tasks.knowledge.search.passages import Filters, IndexRow, Passage, Standing
-from tasks.knowledge.store.tables import chunks, embeddings, pages, sites
+from tasks.knowledge.store.tables import chunks, embeddings, made_by, pages, sites
 
 _AT_A_TIME = 2000
 
@@ -61,7 +61,7 @@ class LedgerLibrary:
     def rows(self, site_id: str, model: Model, ids: Sequence[int]) -> Iterator[IndexRow]:
         """See ``Library``."""
         columns = (chunks.c.id, chunks.c.page_id, chunks.c.words, chunks.c.length, embeddings.c.vector)
-        made = (embeddings.c.chunk_id == chunks.c.id) & (embeddings.c.model == model.name)
+        made = (embeddings.c.chunk_id == chunks.c.id) & made_by(model)
         whole = sa.select(*columns).join(embeddings, made).where(chunks.c.site_id == site_id).order_by(chunks.c.id)
         for at in range(0, len(ids), _AT_A_TIME):
             wanted = set(ids[at : at + _AT_A_TIME])
@@ -90,13 +90,19 @@ class LedgerLibrary:
         if filters.url_prefix is not None:
             statement = statement.where(pages.c.url.startswith(filters.url_prefix, autoescape=True))
         if filters.language is not None:
-            statement = statement.where(pages.c.language == filters.language)
+            statement = statement.where(_is_of_language(filters.language))
         if filters.document_ids:
             statement = statement.where(pages.c.key.in_(filters.document_ids))
         if filters.updated_after is not None:
             statement = statement.where(pages.c.updated_at > filters.updated_after)
         with self.ledger.read() as connection:
             return list(connection.execute(statement).scalars())
+
+
+def _is_of_language(range_: str) -> sa.ColumnElement[bool]:
+    """Return which pages a language range names: itself and what is narrower (RFC 4647, 3.3.1, basic filtering)."""
+    kept, wanted = sa.func.lower(pages.c.language), range_.lower()
+    return (kept == wanted) | kept.startswith(f"{wanted}-", autoescape=True)
 
 
 def standings(ledger: Ledger, tenant_id: str, *, site: str | None = None) -> list[SiteStanding]:
@@ -115,12 +121,13 @@ def _standing_of(connection: sa.Connection, row: sa.Row[Any]) -> SiteStanding:
     ).one()
     of_chunks = chunks.c.site_id == row.id
     count = connection.execute(sa.select(sa.func.count()).select_from(chunks).where(of_chunks)).scalar_one()
-    made = (embeddings.c.chunk_id == chunks.c.id) & (embeddings.c.model == row.model)
+    model = Model(row.model, row.dimensions)
+    made = (embeddings.c.chunk_id == chunks.c.id) & made_by(model)
     embedded = sa.select(sa.func.count()).select_from(chunks).join(embeddings, made).where(of_chunks)
     return SiteStanding(
         site=row.site,
         version=row.version,
-        model=Model(row.model, row.dimensions),
+        model=model,
         pages=there - gone,
         tombstones=gone,
         chunks=count,

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from tasks.knowledge.records import Model, OpenSite, Origin, PageWrite, StoredChunk, StoredPage
-from tasks.knowledge.store.tables import chunks, embeddings, pages, sites
+from tasks.knowledge.store.tables import chunks, embeddings, made_by, pages, sites
 from tasks.knowledge.store.writing import PageStore, write_chunks
 
 # Vectors of another model that one transaction deletes.
@@ -82,13 +82,13 @@ class JobKeeper(PageStore):
         others = (
             sa.select(embeddings.c.chunk_id)
             .join(chunks, chunks.c.id == embeddings.c.chunk_id)
-            .where(chunks.c.site_id == site.id, embeddings.c.model != model.name)
+            .where(chunks.c.site_id == site.id, ~made_by(model))
             .limit(_AT_A_TIME)
         )
         while True:
             with self.on_site(site, model=model) as change:
                 ids = change.connection.execute(others).scalars().all()
-                which = embeddings.c.chunk_id.in_(ids) & (embeddings.c.model != model.name)
+                which = embeddings.c.chunk_id.in_(ids) & ~made_by(model)
                 change.connection.execute(embeddings.delete().where(which))
             if len(ids) < _AT_A_TIME:
                 return
@@ -100,8 +100,7 @@ class JobKeeper(PageStore):
 
 
 def _has_vector(model: Model) -> sa.ColumnElement[bool]:
-    made = (embeddings.c.chunk_id == chunks.c.id) & (embeddings.c.model == model.name)
-    return sa.exists().where(made)
+    return sa.exists().where(embeddings.c.chunk_id == chunks.c.id, made_by(model))
 
 
 def _stored(row: Row[Any]) -> StoredPage:

@@ -57,8 +57,11 @@ class JobTransactions:
             row = connection.execute(sites.select().where(sites.c.id == site.id).with_for_update()).one_or_none()
             if row is None:
                 raise Transient(f"The site {site.site} was deleted meanwhile.")
-            if model is not None and row.model != model.name:
-                raise Transient(f"The model of {site.site} has become {row.model} meanwhile.", code="model_changed")
+            if model is not None and model != Model(row.model, row.dimensions):
+                raise Transient(
+                    f"The model of {site.site} has become {row.model} with {row.dimensions} numbers meanwhile.",
+                    code="model_changed",
+                )
             change = SiteChange(connection, tenant_id, site, row.version)
             yield change
             change.settle(self.job_id)
@@ -93,15 +96,13 @@ class SiteChange:
     site: OpenSite
     version: int
     is_changed: bool = False
-    is_told: bool = False
 
     def settle(self, job_id: str) -> None:
-        """Let the version grow, and tell of it, where that was asked for."""
+        """Let the version grow where something has changed, and tell of it: the job may never come to its end."""
         if not self.is_changed:
             return
         self.version += 1
         values = {"version": self.version, "updated_at": now()}
         self.connection.execute(sites.update().where(sites.c.id == self.site.id).values(**values))
-        if self.is_told:
-            data = {"site": self.site.site, "version": self.version}
-            write_event(self.connection, self.tenant_id, Emission(KNOWLEDGE_UPDATED, data), job_id=job_id)
+        data = {"site": self.site.site, "version": self.version, "job_id": job_id}
+        write_event(self.connection, self.tenant_id, Emission(KNOWLEDGE_UPDATED, data), job_id=job_id)

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from tasks.core.ledger.schema import UTCDateTime, metadata
+from tasks.knowledge.records import Model
 
 # SQLite counts only in a column of this very type.
 _Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -77,7 +78,12 @@ embeddings = sa.Table(
     metadata,
     sa.Column("chunk_id", _Number, primary_key=True, autoincrement=False),
     sa.Column("model", sa.String(100), primary_key=True),
-    sa.Column("dimensions", sa.Integer, nullable=False),
+    sa.Column("dimensions", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("vector", sa.LargeBinary, nullable=False),  # one signed byte a number
     sa.ForeignKeyConstraint(["chunk_id"], ["knowledge_chunks.id"], ondelete="CASCADE"),
 )
+
+
+def made_by(model: Model) -> sa.ColumnElement[bool]:
+    """Return which vectors are this model's: an endpoint may give those of one name another length."""
+    return (embeddings.c.model == model.name) & (embeddings.c.dimensions == model.dimensions)

@@ -33,15 +33,12 @@ class PageStore(JobTransactions):
         with self.ledger.read() as connection:
             return {row.key: row.hash for row in connection.execute(statement)}
 
-    def write(
-        self, site: OpenSite, source: Source, pages: Sequence[PageWrite], *, recipe: int, force: bool, tell: bool
-    ) -> Written:
+    def write(self, site: OpenSite, source: Source, pages: Sequence[PageWrite], *, recipe: int, force: bool) -> Written:
         """See ``records.Keeper``."""
         with self.on_site(site, model=site.model) as change:
             taking = _Taking(change.connection, site, source, recipe)
             written = taking.take_in(pages, force=force)
             change.is_changed = bool(written.added or written.changed)
-            change.is_told = tell
         return written
 
     def remove(self, site: OpenSite, keys: Sequence[str]) -> int:

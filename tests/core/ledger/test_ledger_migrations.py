@@ -151,7 +151,7 @@ def keep_page(ledger: Ledger, job: Job) -> None:
     chunk = ChunkWrite(0, 1, "", b"", 0, b"x")
     page = PageWrite("a", None, "", None, "x", "h", (chunk,))
     site = keeper.open_site("s", model)
-    keeper.write(site, Source(Origin.CALLER, job.id), [page], recipe=1, force=False, tell=False)
+    keeper.write(site, Source(Origin.CALLER, job.id), [page], recipe=1, force=False)
 
 
 def empty_tables(engine: sa.Engine) -> set[str]:
