@@ -67,6 +67,16 @@ def _kept_as(target: Path | None, form: PagesFormat | None) -> PagesFormat:
 @click.option(
     "--sitemap/--no-sitemap", "use_sitemap", default=None, help="Also take addresses from sitemaps (default)."
 )
+@click.option("--user-agent", metavar="TEXT", help="The name that the site sees, and its robots.txt is asked for.")
+@click.option("--max-page-bytes", type=click.IntRange(1024, 20 * 2**20), help="Larger pages fail (4194304).")
+@click.option(
+    "--revisit",
+    "revisit_s",
+    nargs=2,
+    type=click.IntRange(1, 366 * 24 * 3600),
+    metavar="MIN MAX",
+    help="Look at each page as often as it changes, MIN to MAX seconds apart; takes effect with --since.",
+)
 @click.option("--since", metavar="JOB", help="Tell what has changed since that crawl; `last`: since the last one.")
 @click.option("--save", metavar="FILE", type=click.Path(path_type=Path), help="Keep the pages in this file.")
 @_format_option
@@ -85,11 +95,14 @@ def crawl(
     form: PagesFormat | None,
     is_known: bool,
     wait_s: float | None,
+    revisit_s: tuple[int, int] | None,
     **params: Any,
 ) -> Exit:
     """Crawl the site at URL, make it searchable, and say how to ask it."""
     kept_as = _kept_as(save, form) if save or form else None
     given = {name: value for name, value in params.items() if value not in (None, ())}
+    if revisit_s:
+        given["revisit"] = dict(zip(("min_s", "max_s"), revisit_s, strict=True))
     with session.client() as client:
         job = client.submit(_CRAWL, {"url": url, **given})
         if is_followed:

@@ -36,6 +36,7 @@ LINKS_NAME: Literal["links.jsonl"] = "links.jsonl"
 CHANGES_NAME: Literal["changes.jsonl"] = "changes.jsonl"
 SIMILAR_NAME: Literal["similar.jsonl"] = "similar.jsonl"
 FAILURES_NAME: Literal["failures.jsonl"] = "failures.jsonl"
+UNREACHED_NAME: Literal["unreached.jsonl"] = "unreached.jsonl"
 # Characters of the text that a result holds; the artifact has them all.
 MAX_SHOWN_CHARS = 20_000
 # Seconds between two requests to one host when neither the request nor the site says: two pages a second.
@@ -241,8 +242,8 @@ class CrawlResult(Contract):
     is_mostly_failed: bool = Field(description="More pages failed than were kept.")
     is_whole: bool = Field(
         False,
-        description="Nothing was left out for a cap, and every sitemap and robots.txt was had: what was not come upon "
-        "is not on the site any more.",
+        description="Nothing was left out for a cap, every sitemap and robots.txt was had, and no page failed that "
+        "nobody knows: what was not come upon is not on the site any more, or deeper than ``depth``.",
     )
     errors: tuple[PageError, ...] = Field(
         (),

@@ -1,12 +1,15 @@
 """An earlier crawl to compare with: looked up for the tenant of the job that asks."""
 
+from contextlib import suppress
+from typing import BinaryIO
+
 from tasks.core.errors import NotFound
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries
 from tasks.core.ledger.queries import Filter
 from tasks.core.records import Job, JobState
 from tasks.core.web_address import canonical
-from tasks.crawling.contract import KIND, LAST, PAGES_NAME, StopReason
+from tasks.crawling.contract import KIND, LAST, PAGES_NAME, UNREACHED_NAME, StopReason
 from tasks.crawling.records import EarlierCrawl
 
 # Newest crawls of the tenant that are looked through for one of the same URL.
@@ -28,7 +31,10 @@ def open_earlier(kernel: Kernel, job_id: str, since: str) -> EarlierCrawl | None
     if found is None or found.kind != KIND or found.state is not JobState.SUCCEEDED or found.result is None:
         raise NotFound(f"No {KIND} job {since} has succeeded.", field="since")
     pages = kernel.artifacts.path(found.id, found.fence, PAGES_NAME).open("rb")
-    return EarlierCrawl(found.id, str(found.result.get("reader", "")), pages)
+    unreached: BinaryIO | None = None
+    with suppress(NotFound):
+        unreached = kernel.artifacts.path(found.id, found.fence, UNREACHED_NAME).open("rb")
+    return EarlierCrawl(found.id, str(found.result.get("reader", "")), pages, unreached)
 
 
 def _last(kernel: Kernel, own: Job) -> Job | None:

@@ -194,6 +194,16 @@ class CrawledPage(Contract):
     watch: PageWatch | None = Field(None, description="Where this crawl, or one before, was asked to `revisit`.")
 
 
+# A page that is too large, is refused to us, or redirects without end will be so next time.
+_PASSING = frozenset(FailureReason) - {
+    FailureReason.HTTP_4XX,
+    FailureReason.REDIRECTS,
+    FailureReason.REFUSED,
+    FailureReason.TOO_LARGE,
+}
+_PASSING_STATUSES = frozenset({408, 425, 429})
+
+
 class PageError(Contract):
     """One page that failed."""
 
@@ -214,6 +224,21 @@ class PageError(Contract):
     reason: FailureReason
     status: int | None = Field(None, ge=100, le=999)
     message: str = Field(max_length=300)
+    final_url: str | None = Field(
+        None,
+        max_length=2048,
+        description="Where the address led, or did in the crawl that this one is compared with; null: nowhere else.",
+    )
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where the page may be known from: where the address led to, and itself."""
+        return (self.url,) if self.final_url is None else (self.final_url, self.url)
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the page may be there all the same, and be had next time."""
+        return self.reason in _PASSING or self.status in _PASSING_STATUSES
 
 
 class ChangedPage(Contract):
@@ -304,10 +329,18 @@ class RevisitSummary(Contract):
 
 @dataclass(frozen=True, slots=True)
 class EarlierCrawl:
-    """A crawl to compare with; whoever has it closes ``pages``."""
+    """A crawl to compare with; whoever has it closes it."""
 
     job_id: str
     reader: str
     """Which version of the reader made its texts; empty where that is not known."""
     pages: BinaryIO
     """Its ``pages.jsonl``."""
+    unreached: BinaryIO | None = None
+    """Its ``unreached.jsonl``: records of pages that it knew of and could not have; None where there are none."""
+
+    def close(self) -> None:
+        """Close its files."""
+        self.pages.close()
+        if self.unreached is not None:
+            self.unreached.close()

@@ -38,6 +38,11 @@ def open_crawl(kernel: Kernel, job_id: str, crawl_job_id: str) -> tuple[Crawl, B
     return crawl, kernel.artifacts.path(found.id, found.fence, _PAGES).open("rb")
 
 
+def _addresses(errors: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Return where the pages are that failed: as asked for, and where that led to."""
+    return frozenset(url for one in errors for url in (one["url"], one.get("final_url")) if url)
+
+
 def crawl_of(
     job_id: str, result: Mapping[str, Any], *, finished_at: datetime, failures: Iterable[bytes] | None = None
 ) -> Crawl:
@@ -54,7 +59,7 @@ def crawl_of(
         finished_at=finished_at,
         is_whole=bool(result.get("is_whole", result.get("stopped_by") == "exhausted")),
         is_mostly_failed=bool(result.get("is_mostly_failed")),
-        failed=frozenset(one["url"] for one in errors) if are_told else None,
-        gone=frozenset(one["url"] for one in errors if one.get("status") in _GONE),
+        failed=_addresses(errors) if are_told else None,
+        gone=_addresses(one for one in errors if one.get("status") in _GONE),
         revisit=result.get("revisit"),
     )

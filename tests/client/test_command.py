@@ -80,8 +80,10 @@ def test_crawl_hands_on_what_is_said_and_nothing_else(server: ScriptedServer, sw
         "--max-duration": "60",
         "--exclude-regex": "/old/",
         "--include": "/docs/*",
+        "--user-agent": "Reader/2 (+https://reader.example)",
+        "--max-page-bytes": "2048",
     }
-    given = [part for pair in options.items() for part in pair]
+    given = [*(part for pair in options.items() for part in pair), "--revisit", "60", "3600"]
     switchyard("crawl", "http://a", "--no-know", "--no-sitemap", "--wait", "0", *given)
     switchyard("crawl", "http://a", "--no-know", "--wait", "0")
     full, bare = (one["params"] for _, one in server.submits)
@@ -97,6 +99,9 @@ def test_crawl_hands_on_what_is_said_and_nothing_else(server: ScriptedServer, sw
         "max_duration_s": 60,
         "exclude_regex": ["/old/"],
         "include": ["/docs/*"],
+        "user_agent": "Reader/2 (+https://reader.example)",
+        "max_page_bytes": 2048,
+        "revisit": {"min_s": 60, "max_s": 3600},
         "use_sitemap": False,
     }
     request = SiteRequest.model_validate(full)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Self
 
@@ -62,6 +63,16 @@ class Crawled:
     def paths(self) -> list[str]:
         """Paths of the kept pages, sorted."""
         return sorted(str(page["url"]).removeprefix(self.base) for page in self.pages)
+
+    def earlier(self, job_id: str, *, reader: str | None = None) -> EarlierCrawl:
+        """Return it as what a later crawl compares with, as if it were a job of this id."""
+        unreached = self.job.saved.get("unreached.jsonl")
+        return EarlierCrawl(
+            job_id,
+            self.result.reader if reader is None else reader,
+            BytesIO(self.job.saved["pages.jsonl"]),
+            None if unreached is None else BytesIO(unreached),
+        )
 
 
 Crawl = Callable[..., Crawled]

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from io import BytesIO
 
 import pytest
 
@@ -33,8 +32,7 @@ def since(done: Crawled, *, reader: str | None = None) -> OpenEarlier:
     """Return what finds ``done``, as if it were another job."""
 
     def find(_job: JobContext, _since: str) -> EarlierCrawl:
-        version = done.result.reader if reader is None else reader
-        return EarlierCrawl(EARLIER, version, BytesIO(done.job.saved["pages.jsonl"]))
+        return done.earlier(EARLIER, reader=reader)
 
     return find
 
@@ -104,6 +102,58 @@ def test_what_differs_is_told(known: LocalSite, again: Again) -> None:
     assert done.result.delta is not None
     assert (done.result.delta.unchanged, done.result.delta.same_bytes) == (2, 1)
     assert done.job.emissions.emitted[0].data["delta"]["changed"] == 1
+
+
+@pytest.mark.parametrize("reader", [None, "another"])
+def test_a_page_that_fails_is_known_to_the_crawl_after(
+    known: LocalSite, crawl: Crawl, make_job: MakeJob, reader: str | None
+) -> None:
+    """Its record goes on from crawl to crawl; of one by another reader, nothing that would let it stand unread."""
+    known.page(PLAIN, "/deep")
+    known.page("/deep")
+    known.answers[PLAIN] = tagged = Reply(html(PLAIN, "/deep"), headers={"ETag": '"7"'})
+    done = crawl()
+    known.answers[PLAIN] = Reply(status=503)
+    for _ in range(3):
+        done = crawl(job=make_job(known), since="last", open_earlier=since(done, reader=reader))
+        assert (True, {PLAIN: "failed"}) == (done.result.is_whole, changes(done))
+        assert "/deep" in done.paths
+    known.answers[PLAIN] = tagged
+    known.hits.clear()
+    done = crawl(job=make_job(known), since="last", open_earlier=since(done))
+    assert ({}, reader is None) == (changes(done), any(hit.headers.get("If-None-Match") == '"7"' for hit in known.hits))
+    assert "unreached.jsonl" not in done.job.saved
+
+
+@pytest.mark.parametrize(("fails_at", "status", "change"), [
+    ("/docs", 503, "failed"), ("/docs/", 503, "failed"), ("/docs/", 410, "gone"), ("/docs", 410, "missed"),
+])  # fmt: skip
+def test_a_page_behind_a_redirect_that_fails_is_known(
+    known: LocalSite, again: Again, fails_at: str, status: int, change: str
+) -> None:
+    """By where it was, whether the redirect or its target fails; what a redirect that is gone led to is missed."""
+
+    def fail() -> None:
+        known.answers[fails_at] = Reply(status=status)
+
+    known.page(PLAIN, "/docs")
+    known.answers["/docs"] = Reply(status=302, headers={"Location": "/docs/"})
+    known.page("/docs/", "/deep")
+    known.page("/deep")
+    done = again(fail)
+    lost = {} if status == 503 else {"/deep": "missed"}
+    assert {"/docs/": change, **lost} == changes(done)
+    assert (status == 503) == ("unreached.jsonl" in done.job.saved)
+
+
+@pytest.mark.parametrize(("status", "is_whole"), [(503, False), (429, False), (404, True), (403, True)])
+def test_a_page_nobody_knows_that_fails_may_have_led_on(
+    known: LocalSite, crawl: Crawl, status: int, is_whole: bool
+) -> None:
+    """So nothing is missed, unless that is the site's word on it."""
+    known.page("/", PLAIN, "/broken")
+    known.answers["/broken"] = Reply(status=status)
+    assert is_whole == crawl().result.is_whole
 
 
 def test_other_clothes_are_no_change(known: LocalSite, again: Again) -> None:

@@ -1,5 +1,7 @@
 """Finding the crawl to compare with."""
 
+from contextlib import closing
+
 import pytest
 
 from tasks.core.errors import NotFound
@@ -24,8 +26,8 @@ def crawled(kernel: Kernel, tenant: Tenant, *, url: str = URL, has_pages: bool =
     """Put a crawl into the ledger that has ended; ``changes`` are fields of its result."""
     job = running(kernel.ledger, tenant, kind=KIND, queue="crawler", request={"url": url})
     if has_pages:
-        name = "pages.jsonl"
-        kernel.artifacts.save(job.id, name, b"{}\n", fence=job.fence, attempt=1, media_type="application/x-ndjson")
+        for name, lines in (("pages.jsonl", b"{}\n"), ("unreached.jsonl", b"{}\n\n")):
+            kernel.artifacts.save(job.id, name, lines, fence=job.fence, attempt=1, media_type="application/x-ndjson")
     result = {"reader": "r1", "is_mostly_failed": False, **changes}
     ended = transitions.finish(
         kernel.ledger, job.id, fence=job.fence, state=JobState.SUCCEEDED, cause="completed", result=result
@@ -43,7 +45,7 @@ def last(kernel: Kernel, job_id: str) -> str | None:
     found = open_earlier(kernel, job_id, LAST)
     if found is None:
         return None
-    found.pages.close()
+    found.close()
     return found.job_id
 
 
@@ -78,8 +80,10 @@ def test_crawl_that_is_named_must_be_there(local_kernel: Kernel, tenant: Tenant)
     job_id = asking(local_kernel, tenant)
     found = open_earlier(local_kernel, job_id, named.id)
     assert found is not None
-    with found.pages as pages:
-        assert (found.job_id, found.reader, pages.read()) == (named.id, "r1", b"{}\n")
+    assert found.unreached is not None
+    with closing(found):
+        assert (found.job_id, found.reader, found.pages.read()) == (named.id, "r1", b"{}\n")
+        assert b"{}\n\n" == found.unreached.read()
     empty = crawled(local_kernel, tenant, has_pages=False)
     for job_id_of_none in (job_id, empty.id):
         with pytest.raises(NotFound):

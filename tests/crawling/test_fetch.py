@@ -3,10 +3,13 @@
 import asyncio
 import gzip
 import socket
+from datetime import timedelta
+from email.utils import format_datetime
 
 import httpx
 import pytest
 
+from tasks.core.clock import now
 from tasks.core.errors import EgressRefused, TooLarge
 from tasks.crawling.engine.fetch import Fetched, Fetcher, FetchFailed, FetchLimits, FetchSkipped
 from tasks.crawling.engine.politeness import Politeness
@@ -139,6 +142,28 @@ def test_retry_after_is_kept(site: LocalSite) -> None:
     site.answers["/a"] = lambda times: Reply(status=429, headers={"Retry-After": "7"}) if times == 0 else Reply(b"hi")
     fetch(f"{site.url}/a")
     assert site.hits[1].at - site.hits[0].at >= QUICK.longest_pause_s
+
+
+@pytest.mark.parametrize(
+    ("wait", "least", "most"),
+    [
+        ("3600", 3600, 3600),
+        ("in an hour", 3500, 3600),
+        ("an hour ago", 0, 0),
+        ("soon", None, None),
+        ("9" * 9, None, None),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_as_a_date(
+    site: LocalSite, wait: str, least: float | None, most: float | None
+) -> None:
+    """RFC 9110, 10.2.3; what is neither says nothing."""
+    hours = {"in an hour": 1, "an hour ago": -1}
+    if wait in hours:
+        wait = format_datetime(now() + timedelta(hours=hours[wait]), usegmt=True)
+    site.answers["/a"] = Reply(status=503, headers={"Retry-After": wait})
+    found = failure(f"{site.url}/a").retry_after_s
+    assert found == least or (least is not None and most is not None and found is not None and least <= found <= most)
 
 
 def test_slow_page_times_out(site: LocalSite) -> None:

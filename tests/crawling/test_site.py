@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tasks.crawling.contract import StopReason
+from tasks.crawling.engine import frontier
 from tasks.crawling.records import CrawledPage
 from tests.crawling.conftest import Crawl, MakeJob
 from tests.crawling.local_site import LocalSite, Reply, html
@@ -256,3 +257,16 @@ def test_an_empty_list_is_an_empty_crawl(site: LocalSite, crawl: Crawl) -> None:
     """A publication that changed no page starts one."""
     done = crawl(urls=[])
     assert ([], 0, StopReason.LISTED) == (done.pages, len(site.targets()), done.result.stopped_by)
+
+
+def test_crawl_that_forgets_addresses_is_not_whole(
+    site: LocalSite, crawl: Crawl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond those that it can know; what they lead to was not seen."""
+    site.page("/", "/a", "/b", "/c")
+    for path in ("/a", "/b", "/c"):
+        site.page(path)
+    assert crawl().result.is_whole
+    monkeypatch.setattr(frontier, "MAX_KNOWN_URLS", 3)
+    result = crawl().result
+    assert (False, StopReason.EXHAUSTED, 1) == (result.is_whole, result.stopped_by, result.skipped.overflow)

@@ -56,6 +56,34 @@ def test_broken_links_are_named_with_the_pages_they_are_on(site: LocalSite, make
     assert (2, 7, 6, 3) == (result.pages_ok, result.links, result.checked, result.broken)
 
 
+def test_a_broken_page_that_a_redirect_led_to_is_named_too(site: LocalSite, make_job: MakeJob) -> None:
+    """It was asked for, if by another address, and is linked by its own."""
+    site.page("/", "/docs", "/a")
+    site.answers["/docs"] = Reply(status=301, headers={"Location": "/docs/"})
+    site.page("/a", "/docs/")
+    job = make_job(site)
+    request = LinksRequest.model_validate({"url": f"{site.url}/", "delay_s": 0, "concurrency": 1})
+    result = check_links(request, job, limits=QUICK)
+    assert {f"{site.url}/docs": f"{site.url}/docs/", f"{site.url}/docs/": None} == {
+        link.url: link.final_url for link in result.first
+    }
+    assert (3, 3, 2) == (result.links, result.checked, result.broken)
+
+
+def test_links_outside_are_asked_for_while_there_is_time(site: LocalSite, make_job: MakeJob) -> None:
+    """Then none is taken any more, and the result says why; what was found is told."""
+    with LocalSite().serving() as other:
+        site.page("/", *(f"{other.url}/{n}" for n in range(30)))
+        for n in range(30):
+            other.answers[f"/{n}"] = Reply(status=404, delay_s=0.6)
+        fields = {"url": f"{site.url}/", "delay_s": 0, "concurrency": 2, "max_duration_s": 2}
+        job = make_job(site, other)
+        result = check_links(LinksRequest.model_validate(fields), job, limits=QUICK)
+    assert result.stopped_by is StopReason.MAX_DURATION
+    assert result.broken <= result.checked < 30
+    assert result.broken == len(job.saved["links.jsonl"].splitlines())
+
+
 def test_links_outside_are_left_alone_where_asked(site: LocalSite, make_job: MakeJob) -> None:
     """Nobody else's server is bothered."""
     with LocalSite().serving() as other:

@@ -31,17 +31,23 @@ def xml(body: bytes) -> Reply:
     return Reply(body, headers={"Content-Type": "application/xml"})
 
 
-def collect(site: LocalSite, *listed: str, max_urls: int = 100) -> tuple[list[str], list[str]]:
-    """Return paths and problems."""
+def read(site: LocalSite, *listed: str, max_urls: int = 100) -> tuple[list[str], SitemapReader]:
+    """Return paths, and who has read them."""
 
-    async def fetch() -> tuple[list[str], list[str]]:
+    async def fetch() -> tuple[list[str], SitemapReader]:
         async with httpx.AsyncClient() as client:
             fetcher = Fetcher(client, Politeness(delay_s=0, concurrency=4), user_agent="T", limits=QUICK)
             reader = SitemapReader(fetcher, max_urls=max_urls)
             urls = await reader.pages(f"{site.url}/", listed=listed)
-            return [url.removeprefix(site.url) for url in urls], reader.problems
+            return [url.removeprefix(site.url) for url in urls], reader
 
     return asyncio.run(fetch())
+
+
+def collect(site: LocalSite, *listed: str) -> tuple[list[str], list[str]]:
+    """Return paths and problems."""
+    urls, reader = read(site, *listed)
+    return urls, reader.problems
 
 
 def test_urlset_lists_pages_in_order() -> None:
@@ -132,3 +138,76 @@ def test_number_of_files_is_bounded(site: LocalSite, monkeypatch: pytest.MonkeyP
         site.answers[f"/{n}.xml"] = xml(index(f"/{n + 1}.xml"))
     collect(site, "/0.xml")
     assert site.targets() == ["/0.xml", "/1.xml", "/2.xml"]
+
+
+def test_gzip_may_have_several_members() -> None:
+    """They are one file (RFC 1952, 2.2)."""
+    body = urlset("/a", "/b")
+    found = parse_sitemap(gzip.compress(body[:50]) + gzip.compress(body[50:]), max_urls=9)
+    assert (("/a", "/b"), "") == (found.pages, found.problem)
+
+
+LONG = urlset(*(f"/{n}" for n in range(300)))
+# Of the bytes' own entropy, so that half of the file is half of the pages.
+PACKED = gzip.compress(LONG, compresslevel=1)
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (PACKED[: len(PACKED) // 2], "gzip is cut off"),
+        (LONG[: len(LONG) // 2], "too early"),
+        (LONG.replace(b"/150 ", b"/150?a&b "), "broken on the way"),
+        (LONG + b"<urlset/>", ""),
+        (urlset("/a"), ""),
+    ],
+)
+def test_sitemap_tells_that_it_was_not_read_to_its_end(body: bytes, problem: str) -> None:
+    """Of a download that ended early, and of XML that cannot be read on."""
+    found = parse_sitemap(body, max_urls=1000)
+    assert found.pages
+    assert problem in found.problem
+    assert bool(problem) == bool(found.problem)
+
+
+def test_sitemap_of_as_many_urls_as_may_be_is_whole() -> None:
+    """One more is left out, and told."""
+    body = urlset("/a", "/b")
+    assert ["lists more than 1 addresses", ""] == [parse_sitemap(body, max_urls=most).problem for most in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("reply", "has_failed"),
+    [
+        (Reply(status=404), False),
+        (Reply(status=410), False),
+        (xml(urlset("/a")), False),
+        (Reply(status=403), True),
+        (Reply(status=429), True),
+        (Reply(status=500), True),
+        (Reply(b"<html><body>We are back soon.</body></html>"), True),
+        (xml(b" " * 3000), True),
+        (Reply(b"?", headers={"Content-Encoding": "gzip"}), True),
+        (xml(LONG[:-25]), True),
+    ],
+)
+@pytest.mark.parametrize("listed", [(), ("/sitemap.xml",)])
+def test_only_absent_sitemaps_list_nothing(
+    site: LocalSite, monkeypatch: pytest.MonkeyPatch, reply: Reply, has_failed: bool, listed: tuple[str, ...]
+) -> None:
+    """Any other may have listed pages, so nothing is to be taken for gone."""
+    monkeypatch.setattr(sitemaps, "MAX_SITEMAP_BYTES", 50_000 if reply.body.strip() else 2000)
+    site.answers["/sitemap.xml"] = reply
+    assert has_failed == read(site, *listed, max_urls=1000)[1].has_failed
+
+
+@pytest.mark.parametrize(("files", "urls", "has_failed"), [(2, 4, False), (1, 4, True), (2, 3, True), (2, 2, True)])
+def test_caps_leave_pages_out(
+    site: LocalSite, monkeypatch: pytest.MonkeyPatch, files: int, urls: int, has_failed: bool
+) -> None:
+    """Of files and of addresses; met exactly, they leave nothing out."""
+    monkeypatch.setattr(sitemaps, "MAX_FILES", files)
+    for name in "ab":
+        site.answers[f"/{name}.xml"] = xml(urlset(f"/{name}1", f"/{name}2"))
+    pages, reader = read(site, "/a.xml", "/b.xml", max_urls=urls)
+    assert (has_failed, min(files * 2, urls)) == (reader.has_failed, len(pages))

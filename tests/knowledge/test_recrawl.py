@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -53,7 +52,7 @@ def look(site: LocalSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
             def find(_job: object, _since: str) -> EarlierCrawl | None:
                 assert since is not None
-                return EarlierCrawl(EARLIER, since.result.reader, BytesIO(since.job.saved["pages.jsonl"]))
+                return since.earlier(EARLIER)
 
             result = crawl(SiteRequest.model_validate(fields), job, limits=QUICK, open_earlier=find)
             return Crawled(result, job, site.url)
@@ -120,6 +119,57 @@ def test_server_errors_delete_nothing(house: House, site: LocalSite, look: Look)
     site.answers = working
     told = take_in(house, look(failing))
     assert (1, 0, 0) == (told.added, told.deleted, told.missed)
+
+
+@pytest.mark.parametrize("is_compared", [True, False])
+def test_errors_that_last_delete_nothing(house: House, site: LocalSite, look: Look, is_compared: bool) -> None:
+    """However many crawls a page fails in: what only it links to stays, until it is there and does not link to it."""
+    serve(site, "/")
+    site.page("/1", "/hidden")
+    serve(site, "/hidden")
+    done = look()
+    take_in(house, done)
+    site.answers["/1"] = Reply(status=503)
+    for _ in range(3):
+        told = take_in(house, done := look(done if is_compared else None))
+        assert (0, 0) == (told.missed, told.deleted)
+        assert is_compared == ("/hidden" in done.paths)
+    site.page("/1")
+    told = take_in(house, done := look(done if is_compared else None))
+    assert (1, 0) == (told.missed, told.deleted)
+    told = take_in(house, look(done if is_compared else None))
+    assert (0, 1) == (told.missed, told.deleted)
+
+
+@pytest.mark.parametrize("fails_at", ["/docs", "/docs/"])
+@pytest.mark.parametrize("is_compared", [True, False])
+def test_errors_behind_redirects_delete_nothing(
+    house: House, site: LocalSite, look: Look, is_compared: bool, fails_at: str
+) -> None:
+    """Neither the page that the redirect led to, whichever of the two fails, nor what that one links to."""
+    site.page("/1", "/docs")
+    site.answers["/docs"] = Reply(status=301, headers={"Location": "/docs/"})
+    site.page("/docs/", "/hidden")
+    serve(site, "/hidden")
+    done = look()
+    assert PAGES + 2 == take_in(house, done).added
+    site.answers[fails_at] = Reply(status=503)
+    for _ in range(2):
+        told = take_in(house, done := look(done if is_compared else None))
+        assert (0, 0) == (told.missed, told.deleted)
+        assert is_compared == done.result.is_whole == ("/hidden" in done.paths)
+
+
+def test_a_page_behind_a_redirect_that_is_gone_goes(house: House, site: LocalSite, look: Look) -> None:
+    """At once, as others do."""
+    site.page("/1", "/docs")
+    site.answers["/docs"] = Reply(status=301, headers={"Location": "/docs/"})
+    site.page("/docs/")
+    take_in(house, look())
+    site.answers["/docs/"] = Reply(status=410)
+    done = look()
+    assert (f"{site.url}/docs", f"{site.url}/docs/") == (done.result.errors[0].url, done.result.errors[0].final_url)
+    assert (1, 0) == ((told := take_in(house, done)).deleted, told.missed)
 
 
 def test_a_sitemap_that_fails_deletes_nothing(house: House, site: LocalSite, look: Look) -> None:

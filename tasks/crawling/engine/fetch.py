@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import httpx
 
+from tasks.core.clock import now
 from tasks.core.errors import EgressRefused, EngineFailed, TooLarge, Transient
 from tasks.core.web_address import canonical, host_of
 from tasks.crawling.engine.politeness import Politeness
@@ -226,6 +229,24 @@ def _refusal(response: httpx.Response) -> FetchFailed:
     else:
         reason = FailureReason.PROTOCOL
     failure = FetchFailed(f"answered {status}", reason=reason, status=status)
-    wait = response.headers.get("Retry-After", "").strip()
-    failure.retry_after_s = float(wait) if status in _WORTH_RETRYING and wait.isdecimal() and len(wait) < 9 else None
+    if status in _WORTH_RETRYING:
+        wait, said_at = (response.headers.get(name, "").strip() for name in ("Retry-After", "Date"))
+        failure.retry_after_s = _wait_s(wait, said_at=said_at)
     return failure
+
+
+def _wait_s(wait: str, *, said_at: str) -> float | None:
+    """Return the seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3), or None where it cannot be read."""
+    if wait.isdecimal():
+        return float(wait) if len(wait) < 9 else None
+    until = _moment(wait)
+    # By the server's own clock, which may be wrong.
+    return None if until is None else max(0.0, (until - (_moment(said_at) or now())).total_seconds())
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

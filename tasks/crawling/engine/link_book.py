@@ -39,11 +39,13 @@ class LinkBook:
         return True
 
     def fail(self, error: PageError) -> None:
-        """Note an address that could not be had."""
+        """Note an address that could not be had, and where it led to, which nobody asks for again."""
+        final = error.model_copy(update={"url": error.final_url, "final_url": None})
         with self._state.writing() as db:
-            row = (error.url, error.reason.value, error.model_dump_json())
-            db.execute("INSERT OR REPLACE INTO broken VALUES (?, ?, ?)", row)
-            db.execute("INSERT OR REPLACE INTO checked VALUES (?, 1)", (error.url,))
+            for one in (error,) if error.final_url is None else (error, final):
+                row = (one.url, one.reason.value, one.model_dump_json())
+                db.execute("INSERT OR REPLACE INTO broken VALUES (?, ?, ?)", row)
+                db.execute("INSERT OR REPLACE INTO checked VALUES (?, 1)", (one.url,))
 
     def check(self, url: str, error: PageError | None, *, is_asked: bool) -> None:
         """Note that an address was dealt with, whether it was asked for, and why it could not be had, if so."""

@@ -1,7 +1,7 @@
 """Finding a site's broken links: the engine of ``crawling.links``."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 
@@ -14,6 +14,7 @@ from tasks.crawling.contract import (
     BrokenLink,
     LinksRequest,
     LinksResult,
+    StopReason,
 )
 from tasks.crawling.engine.crawl_state import CrawlState
 from tasks.crawling.engine.fetch import FetchFailed, FetchLimits, FetchSkipped
@@ -73,17 +74,33 @@ def check_links(request: LinksRequest, job: JobContext, *, limits: FetchLimits |
     )
 
 
-async def _try_outside(request: LinksRequest, job: JobContext, links: LinkBook, tools: Tools, start_url: str) -> None:
-    """Ask for the links that lead out of the crawl's scope, and for files that are no pages, a few at a time."""
+async def _try_outside(
+    request: LinksRequest,
+    job: JobContext,
+    links: LinkBook,
+    tools: Tools,
+    start_url: str,
+    *,
+    is_out_of_time: Callable[[], bool],
+) -> StopReason | None:
+    """Ask for the links that lead out of the crawl's scope, and for files that are no pages, a few at a time.
+
+    Returns why it ended before all were asked for; None where they were.
+    """
     scope = SiteScope(request, start_url=start_url)
     # What an earlier attempt has asked for is not asked for again, and counts.
     done = tried = links.tried
     total = min(tried + sum(1 for _ in _outside(scope, links)), request.max_external)
     waiting = islice(_outside(scope, links), max(0, request.max_external - tried))
 
+    stopped_by: StopReason | None = None
+
     async def work() -> None:
-        nonlocal done
+        nonlocal done, stopped_by
         for url in waiting:
+            if is_out_of_time():
+                stopped_by = StopReason.MAX_DURATION
+                return
             is_allowed = (await tools.robots.rules_for(url)).allows(url)
             error = await _try(url, tools) if is_allowed else None
             links.check(url, error, is_asked=is_allowed)
@@ -94,6 +111,7 @@ async def _try_outside(request: LinksRequest, job: JobContext, links: LinkBook, 
         await asyncio.gather(*(work() for _ in range(request.concurrency)))
 
     await attended(all_of_them(), job)
+    return stopped_by
 
 
 def _outside(scope: SiteScope, links: LinkBook) -> Iterator[str]:

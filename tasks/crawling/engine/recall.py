@@ -6,7 +6,7 @@ Its records stay in its own file; the crawl's state holds where each one lies an
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 from tasks.core.job import JobContext
 from tasks.crawling.engine.crawl_state import CrawlState
@@ -29,6 +29,10 @@ _LINES_AT_A_TIME = 500
 
 Cost = Literal["read", "same_bytes", "not_modified", "not_due"]
 _CHEAP = ("not_modified", "same_bytes", "not_due")
+
+
+# What `earlier` holds of a page, and last where its record lies.
+_Row = tuple[str, str, str, str, str, str, str, str, int]
 
 
 class _Known(NamedTuple):
@@ -66,14 +70,20 @@ class Recall:
                     db.execute("INSERT OR REPLACE INTO earlier VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
                 state.keep_fact(_LOADED, earlier.job_id)
 
-    def _rows(self) -> Iterator[tuple[object, ...]]:
-        place = 0
-        for line in self._earlier.pages:
-            page = json.loads(line)
-            told = (page.get(name) or "" for name in ("etag", "last_modified", "body_hash", "content_hash", "title"))
-            watch = page.get("watch")
-            yield page["url"], *told, json.dumps(watch) if watch else "", page["requested_url"], place
-            place += len(line)
+    def _rows(self) -> Iterator[_Row]:
+        # What it could not have is known from before it; what it had counts where both tell of a page.
+        if self._earlier.unreached is not None:
+            yield from ((*row[:-1], -1 - row[-1]) for row in _rows(self._earlier.unreached))
+        yield from _rows(self._earlier.pages)
+
+    def _line(self, place: int) -> bytes:
+        """Return the record that lies there."""
+        file = self._earlier.pages
+        if place < 0:
+            assert self._earlier.unreached is not None  # noqa: S101  # where else the place would be from
+            file, place = self._earlier.unreached, -1 - place
+        file.seek(place)
+        return file.readline()
 
     def not_due(self, url: str) -> CrawledPage | None:
         """Return the earlier record of a page that this address led to and that is not to be asked for yet, or None."""
@@ -140,20 +150,30 @@ class Recall:
 
     def fail(self, error: PageError) -> None:
         """Note that a page could not be had, where it was known, as part of the transaction around this."""
-        if self._known(error.url) is not None:
-            change = PageChange.GONE if error.status in GONE else PageChange.FAILED
-            with self._state.writing() as db:
-                db.execute("INSERT OR REPLACE INTO changes VALUES (?, ?, 'read')", (error.url, change.value))
+        change = PageChange.GONE if error.status in GONE else PageChange.FAILED
+        for url in filter(self._known, error.addresses):
+            with self._state.writing() as db:  # what was had by another address has not failed
+                db.execute("INSERT OR IGNORE INTO changes VALUES (?, ?, 'read')", (url, change.value))
 
-    def links_of(self, url: str) -> tuple[str, ...]:
+    def placed(self, error: PageError) -> PageError:
+        """Return the error with where its address led to before, where it did and was not gone but failed itself."""
+        if error.status in GONE or any(map(self._known, error.addresses)):
+            return error
+        rows = self._state.read(_WATCHED_FROM, error.url)
+        return error.model_copy(update={"final_url": rows[0][0]}) if rows else error
+
+    def knows(self, error: PageError) -> bool:
+        """Tell whether the earlier crawl had the page."""
+        return any(map(self._known, error.addresses))
+
+    def links_of(self, error: PageError) -> tuple[str, ...]:
         """Return where a page linked to that cannot be had now: what it leads to is not gone for that."""
-        known = self._known(url)
-        if known is None:
-            return ()
-        self._earlier.pages.seek(known.place)
-        page = json.loads(self._earlier.pages.readline())
-        left_out = frozenset(page.get("unfollowed") or ())
-        return tuple(link for link in page["links"] if link not in left_out)
+        found: list[str] = []
+        for known in filter(None, map(self._known, error.addresses)):
+            page = json.loads(self._line(known.place))
+            left_out = frozenset(page.get("unfollowed") or ())
+            found += (link for link in page["links"] if link not in left_out)
+        return tuple(found)
 
     def finish(self, path: Path, *, is_whole: bool) -> CrawlDelta:
         """Write what has changed to ``path``, by address, and return the counts.
@@ -174,6 +194,17 @@ class Recall:
                 out.write(ChangedPage(url=url, change=change).model_dump_json() + "\n")
         return CrawlDelta(since=self._earlier.job_id, **counts)
 
+    def write_unreached(self, path: Path, job: JobContext) -> int:
+        """Write what was known of the pages that could not be had, for the crawl after this; return how many."""
+        count = 0
+        with path.open("wb") as out:
+            for count, (place,) in enumerate(self._state.rows(_UNREACHED), 1):
+                if count % _LINES_AT_A_TIME == 0:
+                    job.checkpoint()
+                line = self._line(place)
+                out.write(line if self._is_read_alike else _to_be_read(line))
+        return count
+
     def _known(self, url: str) -> _Known | None:
         rows = self._state.read(_KNOWN, url)
         return _Known(*rows[0]) if rows else None
@@ -182,14 +213,30 @@ class Recall:
         known = self._known(url)
         if known is None:
             return None
-        self._earlier.pages.seek(known.place)
-        page = CrawledPage.model_validate_json(self._earlier.pages.readline())
+        page = CrawledPage.model_validate_json(self._line(known.place))
         self._costs[url] = cost
         return page.model_copy(update={"change": PageChange.UNCHANGED})
+
+
+def _rows(pages: BinaryIO) -> Iterator[_Row]:
+    place = 0
+    for line in pages:
+        page = json.loads(line)
+        told = (page.get(name) or "" for name in ("etag", "last_modified", "body_hash", "content_hash", "title"))
+        watch = page.get("watch")
+        yield page["url"], *told, json.dumps(watch) if watch else "", page["requested_url"], place
+        place += len(line)
+
+
+def _to_be_read(line: bytes) -> bytes:
+    """Return a record by another reader without what would let it be taken over unread."""
+    page = json.loads(line) | {"etag": "", "last_modified": "", "body_hash": "", "watch": None}
+    return json.dumps(page).encode() + b"\n"
 
 
 _KNOWN = "SELECT etag, last_modified, body_hash, content_hash, title, watch, place FROM earlier WHERE url = ?"
 _WATCHED = "SELECT url, watch FROM earlier WHERE url = ?"
 _WATCHED_FROM = "SELECT url, watch FROM earlier WHERE requested_url = ? LIMIT 1"
 _MISSED = "INSERT OR IGNORE INTO changes SELECT url, 'missed', 'read' FROM earlier"
+_UNREACHED = "SELECT place FROM changes JOIN earlier USING (url) WHERE change = 'failed' ORDER BY url"
 _CHANGED = "SELECT url, change FROM changes WHERE change != 'unchanged' ORDER BY url"

@@ -13,6 +13,7 @@ from tasks.crawling.contract import (
     PAGES_NAME,
     SIMILAR_NAME,
     SITE_CRAWLED,
+    UNREACHED_NAME,
     CrawlResult,
     SiteRequest,
     StopReason,
@@ -108,6 +109,9 @@ def crawl(
             delta = recall.finish(changes, is_whole=result.is_whole)
             job.save(CHANGES_NAME, changes, PAGES_MEDIA_TYPE)
             result = result.model_copy(update={"delta": delta})
+            unreached = job.workdir / UNREACHED_NAME
+            if delta.failed and recall.write_unreached(unreached, job):
+                job.save(UNREACHED_NAME, unreached, PAGES_MEDIA_TYPE)
         if revisiting is not None:
             result = result.model_copy(update={"revisit": revisiting.summary()})
     job.emit(SITE_CRAWLED, _crawled(result, job_id=job.id))
@@ -151,7 +155,7 @@ def _recalling(
         job.log("there is no earlier crawl of this URL to compare with")
         yield None
         return
-    with closing(earlier.pages):
+    with closing(earlier):
         job.log(f"compares with job {earlier.job_id}")
         # Who lists pages wants these now.
         yield Recall(state, earlier, job, revisiting=revisiting if request.urls is None else None)

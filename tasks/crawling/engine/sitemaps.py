@@ -11,7 +11,6 @@ from lxml import etree
 from tasks.core.errors import EngineFailed
 from tasks.core.web_address import canonical, origin_of
 from tasks.crawling.engine.fetch import Fetcher, FetchFailed
-from tasks.crawling.records import FailureReason
 
 # The protocol allows 50 MB; a file this large holds some 100,000 URLs.
 MAX_SITEMAP_BYTES = 20 * 2**20
@@ -19,8 +18,9 @@ MAX_FILES = 50
 CHUNK_BYTES = 64 * 1024
 _ENTRIES = frozenset({"url", "sitemap"})
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T[0-9:.]{4,18}(Z|[+-]\d{2}:\d{2})?)?", re.ASCII)
-_FAULTS = frozenset({FailureReason.TIMEOUT, FailureReason.CONNECTION, FailureReason.HTTP_5XX})
 _GZIP_MAGIC = b"\x1f\x8b"
+# Answers that say that there is no such file.
+_ABSENT = frozenset({404, 410})
 
 
 class SitemapBroken(EngineFailed):
@@ -35,6 +35,8 @@ class Sitemap:
     sitemaps: tuple[str, ...]
     lastmods: tuple[str, ...] = ()
     """For each of them when it changed last, the day or more (W3C's format); empty where it is not told."""
+    problem: str = ""
+    """Why it may list more than was read; empty where it was read to its end."""
 
 
 def parse_sitemap(body: bytes, *, max_urls: int, max_bytes: int = MAX_SITEMAP_BYTES) -> Sitemap:
@@ -59,13 +61,17 @@ def parse_sitemap(body: bytes, *, max_urls: int, max_bytes: int = MAX_SITEMAP_BY
     days: list[str] = []
     day = ""
     root = ""
-    text = memoryview(_unpacked(body, max_bytes=max_bytes))
+    unpacked, problem = _unpacked(body, max_bytes=max_bytes)
+    text = memoryview(unpacked)
+    has_ended = False
     for at in range(0, len(text), CHUNK_BYTES):
         parser.feed(bytes(text[at : at + CHUNK_BYTES]))
         for event, element in parser.read_events():
             name = etree.QName(element).localname
             if event == "start":
                 root = root or name
+            elif element.getparent() is None:
+                has_ended = True
             elif name == "loc" and _is_entry(element.getparent()):
                 found.append((element.text or "").strip())
             elif name == "lastmod" and _is_entry(element.getparent()):
@@ -76,14 +82,19 @@ def parse_sitemap(body: bytes, *, max_urls: int, max_bytes: int = MAX_SITEMAP_BY
                     days[-1] = day
                 day = ""
                 element.clear()  # a large file is never held whole as a tree
-        if len(found) >= max_urls:
+        if len(found) > max_urls:
+            problem = problem or f"lists more than {max_urls} addresses"
             break
     if root not in {"urlset", "sitemapindex"}:
         raise SitemapBroken("is neither a urlset nor a sitemapindex")
     is_index = root == "sitemapindex"
+    if not has_ended:
+        problem = problem or "ends too early, or is broken on the way"
     places = tuple(found[:max_urls])
     lastmods = (*days, *[""] * (len(places) - len(days)))[: len(places)]
-    return Sitemap(pages=() if is_index else places, sitemaps=places if is_index else (), lastmods=lastmods)
+    return Sitemap(
+        pages=() if is_index else places, sitemaps=places if is_index else (), lastmods=lastmods, problem=problem
+    )
 
 
 def _moment(text: str) -> str:
@@ -96,17 +107,23 @@ def _is_entry(element: etree._Element | None) -> bool:
     return element is not None and etree.QName(element).localname in _ENTRIES
 
 
-def _unpacked(body: bytes, *, max_bytes: int) -> bytes:
+def _unpacked(body: bytes, *, max_bytes: int) -> tuple[bytes, str]:
+    """Return what a gzip file holds, all members of it (RFC 1952, 2.2), and why there may be more."""
     if not body.startswith(_GZIP_MAGIC):
-        return body
-    unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    try:
-        text = unzip.decompress(body, max_bytes + 1)
-    except zlib.error as exc:
-        raise SitemapBroken(f"its gzip is broken: {exc}") from exc
-    if len(text) > max_bytes:
-        raise SitemapBroken(f"unpacks to more than {max_bytes} bytes")
-    return text
+        return body, ""
+    text = b""
+    while body.startswith(_GZIP_MAGIC):
+        unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        try:
+            text += unzip.decompress(body, max_bytes + 1 - len(text))
+        except zlib.error as exc:
+            raise SitemapBroken(f"its gzip is broken: {exc}") from exc
+        if len(text) > max_bytes:
+            raise SitemapBroken(f"unpacks to more than {max_bytes} bytes")
+        if not unzip.eof:
+            return text, "its gzip is cut off"
+        body = unzip.unused_data
+    return text, ""
 
 
 def _second(pair: tuple[str, str]) -> str:
@@ -120,9 +137,9 @@ class SitemapReader:
         self._fetcher = fetcher
         self._max_urls = max_urls
         self.problems: list[str] = []
-        """One line for each sitemap that could not be read."""
+        """One line for each sitemap that could not be read, or not whole."""
         self.has_failed = False
-        """Whether one was not had for a fault of the server's, so that pages may be missing that it lists."""
+        """Whether pages may be missing that a sitemap lists: one was not had, was not read to its end, or met a cap."""
         self.lastmods: dict[str, str] = {}
         """When each of the pages changed last, where that is told."""
 
@@ -152,6 +169,8 @@ class SitemapReader:
                 if child and child not in seen:
                     seen.add(child)
                     waiting.append(child)
+        if waiting or len(pages) > self._max_urls:
+            self._tell(f"read {files} sitemaps with {len(pages)} pages; {len(waiting)} sitemaps are left out")
         chosen = list(pages.items())[: self._max_urls]
         self.lastmods = {url: lastmod for url, lastmod in chosen if lastmod}
         return [url for url, _ in (sorted(chosen, key=_second, reverse=True) if is_newest_first else chosen)]
@@ -160,11 +179,19 @@ class SitemapReader:
         try:
             answer = await self._fetcher.fetch(url, max_bytes=MAX_SITEMAP_BYTES)
             # Parsing a large file takes a second; lxml releases the interpreter lock for most of it.
-            return await asyncio.to_thread(parse_sitemap, answer.body, max_urls=self._max_urls)
+            sitemap = await asyncio.to_thread(parse_sitemap, answer.body, max_urls=self._max_urls)
         except FetchFailed as exc:
-            self.has_failed = self.has_failed or exc.reason in _FAULTS or exc.status == 429
-            if not (is_guess and exc.status in {404, 410}):
-                self.problems.append(f"sitemap {url}: {exc.message}")
+            is_absent = exc.status in _ABSENT
+            if not (is_guess and is_absent):
+                self._tell(f"sitemap {url}: {exc.message}", is_fault=not is_absent)
         except SitemapBroken as exc:
-            self.problems.append(f"sitemap {url}: {exc.message}")
+            self._tell(f"sitemap {url}: {exc.message}")
+        else:
+            if sitemap.problem:
+                self._tell(f"sitemap {url}: {sitemap.problem}")
+            return sitemap
         return Sitemap(pages=(), sitemaps=())
+
+    def _tell(self, problem: str, *, is_fault: bool = True) -> None:
+        self.problems.append(problem)
+        self.has_failed = self.has_failed or is_fault

@@ -69,14 +69,22 @@ class Visitor:
             return Skipped("robots")
         if self._compares_with is not None and (known := self._compares_with.not_due(visit.url)) is not None:
             return await self._untouched(known, visit, gatekeeper=gatekeeper, on_links=on_links)
+        led_to: str | None = None
+
+        def noting(target: str) -> SkipReason | None:
+            nonlocal led_to
+            led_to = target
+            return gatekeeper(target)
+
         try:
-            return await self.page(visit, gatekeeper=gatekeeper, on_links=on_links)
+            return await self.page(visit, gatekeeper=noting, on_links=on_links)
         except FetchSkipped as exc:
             return Skipped(exc.reason)
         except FetchFailed as exc:
-            return PageError(url=visit.url, reason=exc.reason, status=exc.status, message=exc.message[:300])
+            reason, status, message = exc.reason, exc.status, exc.message[:300]
         except ExtractionFailed as exc:
-            return PageError(url=visit.url, reason=FailureReason.EXTRACTION, message=exc.message[:300])
+            reason, status, message = FailureReason.EXTRACTION, None, exc.message[:300]
+        return PageError(url=visit.url, reason=reason, status=status, message=message, final_url=led_to)
 
     async def _untouched(
         self, known: CrawledPage, visit: Visit, *, gatekeeper: Gatekeeper, on_links: OnLinks

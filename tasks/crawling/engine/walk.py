@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from tasks.core.errors import InputRejected, Permanent
 from tasks.core.job import JobContext
@@ -38,6 +38,15 @@ _UNSEEN = "unseen"
 ResultT = TypeVar("ResultT")
 
 
+class Afterwards(Protocol):
+    """What is done once the crawl has ended, in the time that is left."""
+
+    def __call__(
+        self, tools: Tools, start_url: str, *, is_out_of_time: Callable[[], bool]
+    ) -> Coroutine[object, object, StopReason | None]:
+        """Work with what fetched, from where the start URL led to; return why it ended early, if it did."""
+
+
 async def walk(
     request: CrawlRequest,
     job: JobContext,
@@ -46,7 +55,7 @@ async def walk(
     state: CrawlState,
     keep: Callable[[CrawledPage], bool],
     on_error: Callable[[PageError], None] = lambda _error: None,
-    afterwards: Callable[[Tools, str], Coroutine[object, object, None]] | None = None,
+    afterwards: Afterwards | None = None,
     recall: Recall | None = None,
     revisiting: Revisiting | None = None,
     tell: Callable[[dict[str, object]], None] | None = None,
@@ -59,7 +68,7 @@ async def walk(
         state: where what is known is kept; what an earlier attempt dealt with is not asked for again.
         keep: gets each page, within the transaction that makes it count; False where it was kept already.
         on_error: gets each page that failed.
-        afterwards: is awaited at the end with what fetched, and where the start URL led to.
+        afterwards: is awaited at the end.
         recall: what an earlier crawl knew, for pages to be compared with.
         revisiting: is told what the sitemaps say.
         tell: gets a few words on each page as it comes.
@@ -94,10 +103,11 @@ async def walk(
         finally:
             await site.abandon()
         if afterwards is not None:
-            await afterwards(tools, start_url)
+            stopped_by = await afterwards(tools, start_url, is_out_of_time=site.is_out_of_time) or stopped_by
         kept_delay_s = politeness.gate(host_of(start_url)).delay_s
         result = site.tally.result(start_url=start_url, delay_s=kept_delay_s, stopped_by=stopped_by)
-        is_whole = stopped_by is StopReason.EXHAUSTED and not state.fact(_UNSEEN)
+        is_left_out = state.fact(_UNSEEN) or result.skipped.overflow
+        is_whole = stopped_by is StopReason.EXHAUSTED and not is_left_out
         return result.model_copy(update={"is_whole": is_whole})
 
 
@@ -185,6 +195,12 @@ class _Site:
             self._state.keep_fact("start", start_url)
         return start_url
 
+    def is_out_of_time(self) -> bool:
+        """Tell whether ``max_duration_s`` is used up, and keep how much of it is, for the next attempt."""
+        with self._state.writing():
+            self.tally.keep_in(self._state)
+        return self.tally.elapsed_s > self._request.max_duration_s
+
     async def abandon(self) -> None:
         """End every visit under way, whatever it waits for."""
         await _end(*self._under_way)
@@ -251,11 +267,14 @@ class _Site:
         return None if self._frontier.claim(target, by=visit) else "duplicate"
 
     def _settle(self, visit: Visit, outcome: Outcome) -> None:
+        if isinstance(outcome, PageError) and self._recall is not None:
+            outcome = self._recall.placed(outcome)
+        has_led_on = visit not in self._without_links
         self._without_links.discard(visit)
         with self._state.writing():
             self._count(outcome)
-            if isinstance(outcome, PageError) and self._recall is not None and outcome.status not in GONE:
-                self._frontier.add(self._recall.links_of(outcome.url), found_by=visit.order)
+            if isinstance(outcome, PageError) and outcome.status not in GONE:
+                self._go_on_from(outcome, visit, has_led_on=has_led_on)
             self._frontier.done(visit)
             self.tally.keep_in(self._state)
             if self._robots.has_unread:
@@ -268,6 +287,13 @@ class _Site:
             self._tell(_told(visit, outcome))
         known = self.tally.pages_ok + len(self._under_way) + len(self._frontier)
         self._job.report("crawling", self.tally.pages_ok, min(self._request.max_pages, known), message=visit.url)
+
+    def _go_on_from(self, error: PageError, visit: Visit, *, has_led_on: bool) -> None:
+        """Follow a page that could not be had to where it led before; where that is not known, say so."""
+        if self._recall is not None and self._recall.knows(error):
+            self._frontier.add(self._recall.links_of(error), found_by=visit.order)
+        elif error.may_pass and not has_led_on:
+            self._state.keep_fact(_UNSEEN, value=True)
 
     def _count(self, outcome: Outcome) -> None:
         if outcome != Skipped("robots"):  # which cost no request, so it is no visit
