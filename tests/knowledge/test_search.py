@@ -1,5 +1,6 @@
 """Searching an index in memory: what is found, in which order, and what a failing retriever does."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 
 from tasks.core.errors import Transient
 from tasks.core.ledger import Ledger
+from tasks.knowledge.hashed import HASHED
+from tasks.knowledge.records import MINILM_NAME, Model
 from tasks.knowledge.search.passages import Filters
-from tasks.knowledge.search.searching import Mode, search
+from tasks.knowledge.search.searching import Mode, search, weight_of_vectors
 from tasks.knowledge.search.shelf import IndexShelf
 from tests.knowledge.house import House, documents
 
@@ -50,6 +53,21 @@ def test_misspelt_words_are_found_by_vectors(house: House) -> None:
     house.update(documents=documents())
     assert [] == house.keys("hottels trayns", mode=Mode.LEXICAL)
     assert "travel" == house.keys("hottels trayns")[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "known", "half_known"),
+    [(HASHED, 0.05, 0.5), (Model(MINILM_NAME, 384), 0.05, 0.5), (Model("of-an-endpoint", 8), 1.0, 1.0)],
+)
+def test_vectors_count_where_words_are_not_there(house: House, model: Model, known: float, half_known: float) -> None:
+    """For the models of which that was measured."""
+    house.update(documents=documents())
+    index = house.index()
+    index = replace(index, standing=replace(index.standing, model=model))
+    weights = [weight_of_vectors(index, query) for query in ("hotel", "hottels trayns")]
+    assert [known, 1.0] == weights
+    index.postings.rarity = lambda _: 1.0  # type: ignore[method-assign]
+    assert half_known == weight_of_vectors(index, "hotel trayns")
 
 
 def test_a_language_is_a_range(house: House) -> None:

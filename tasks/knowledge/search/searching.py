@@ -13,13 +13,16 @@ from tasks.core.text.fusion import fused
 from tasks.core.text.ngrams import Vector
 from tasks.core.text.words import stems
 from tasks.knowledge.hashed import HASHED
+from tasks.knowledge.records import MINILM_NAME
 from tasks.knowledge.search.site_index import SiteIndex
 
 DEPTH = 100
 """How far down the rankings agree on a place; the most that one search finds."""
 MAX_TERMS = 30
-# What the order of hashed n-grams counts beside that of words, where the site has all of them: docs/decisions/0034.
+# What the order by vectors counts beside that by words, where the site has all of them, for the models of which that
+# was measured: docs/decisions/0034 and 0065.
 _LEAST_WEIGHT = 0.05
+_MEASURED = (HASHED.name, MINILM_NAME)
 
 
 class Mode(StrEnum):
@@ -63,9 +66,10 @@ def weight_of_vectors(index: SiteIndex, query: str) -> float:
     """Return what the order by vectors counts; that by words counts 1.
 
     N-grams say in a blurred way what words say sharply, but for words that the site does not have: misspelt, inflected
-    otherwise, run together. A language model says something else.
+    otherwise, run together. A small language model, too, finds less than words do where these are there. Nothing is
+    known of an endpoint's model.
     """
-    if index.standing.model != HASHED:
+    if index.standing.model.name not in _MEASURED:
         return 1.0
     rarities = {stem: index.postings.rarity(stem) for stem in terms_of(query)}
     unknown = sum(rarity for stem, rarity in rarities.items() if not index.postings.knows(stem))
