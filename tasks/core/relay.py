@@ -73,13 +73,14 @@ def relay_job(ledger: Ledger, events: Events, pending: Sequence[StateEvent]) -> 
     """
     have = events.append_states(pending)
     if have < pending[-1].n:
-        events.append_states(_on_disk(ledger, pending[0].job_id, after=have))
+        _fill(ledger, events, pending[0].job_id, after=have)
 
 
-def _on_disk(ledger: Ledger, job_id: str, *, after: int) -> list[StateEvent]:
+def _fill(ledger: Ledger, events: Events, job_id: str, *, after: int) -> None:
     found = state_events.events_of(ledger, job_id, after=after)
-    ledger.sync_seen({(job_id, event.n): event.at for event in found})
-    return found
+    if found:  # else the job was erased meanwhile
+        ledger.sync_seen({(job_id, event.n): event.at for event in found})
+        events.append_states(found)
 
 
 def relay_unsent(ledger: Ledger, events: Events, unsent: Sequence[StateEvent]) -> int:
@@ -111,4 +112,4 @@ def relay_unsent(ledger: Ledger, events: Events, unsent: Sequence[StateEvent]) -
 def _relay_jobs(ledger: Ledger, events: Events, jobs: Sequence[Sequence[StateEvent]]) -> None:
     for pending, have in zip(jobs, events.append_states_of_jobs(jobs), strict=True):
         if have < pending[-1].n:
-            events.append_states(_on_disk(ledger, pending[0].job_id, after=have))
+            _fill(ledger, events, pending[0].job_id, after=have)

@@ -25,6 +25,7 @@ from tasks.core.errors import (
     Permanent,
     Transient,
 )
+from tasks.core.ids import new_id
 from tasks.core.job import JobContext
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import Ledger, carrying, drivers, outbox, queries, state_events, transitions
@@ -34,7 +35,7 @@ from tasks.core.meanwhile import Meanwhile
 from tasks.core.places import keepdir_of
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.redis_events import BELL_KEY
-from tasks.core.relay import relay_job
+from tasks.core.relay import announce, relay_job
 from tasks.core.run import run_job
 from tasks.core.telemetry import Telemetry
 from tasks.maintenance.contract import SPECS, PingRequest, PingResult
@@ -138,6 +139,16 @@ def test_end_that_is_told_to_fill_a_gap_is_on_the_disk(
     relay_job(kernel.ledger, kernel.events, [state_events.state_event_of(running)])
     assert states(kernel, job)[-1] == "succeeded"
     assert len(asked) == kernel.ledger.is_sqlite
+
+
+def test_nothing_is_told_of_a_job_that_was_erased_meanwhile(
+    kernel: Kernel, local_kernel: Kernel, tenant: Tenant
+) -> None:
+    """Its stream has nothing of it, and the ledger neither; who tells of its states a moment later goes on."""
+    gone = replace(claimed(kernel.ledger, carried(kernel.ledger, tenant)), id=new_id())
+    for one in (kernel, local_kernel):
+        announce(one.ledger, one.events, gone)
+        assert states(one, gone) == []
 
 
 def test_last_report_of_a_success_is_complete(kernel: Kernel, job: Job) -> None:
