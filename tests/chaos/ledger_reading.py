@@ -1,5 +1,6 @@
 """What scenarios ask of the ledger."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -26,6 +27,13 @@ def running_jobs(ledger: Ledger) -> list[Running]:
     statement = sa.select(*columns).where(jobs.c.state == JobState.RUNNING).order_by(jobs.c.id)
     with ledger.read() as connection:
         return [Running(*row) for row in connection.execute(statement)]
+
+
+def unfinished(ledger: Ledger, job_ids: Collection[str]) -> bool:
+    """Tell whether any of these jobs is queued or runs."""
+    waiting = jobs.c.id.in_(job_ids) & jobs.c.state.in_((JobState.QUEUED, JobState.RUNNING))
+    with ledger.read() as connection:
+        return connection.execute(sa.select(jobs.c.id).where(waiting).limit(1)).one_or_none() is not None
 
 
 def queued_jobs(ledger: Ledger, *, published: bool) -> list[str]:

@@ -5,7 +5,7 @@ import signal
 import time
 from collections import Counter
 
-from tests.chaos.bursts import BURST_QUEUE, QUEUES, running_of, submit_burst
+from tests.chaos.bursts import BURST_QUEUE, QUEUES, catch_in_a_burst
 from tests.chaos.house import House, open_house
 from tests.chaos.ledger_reading import Running, lost_attempts, running_jobs
 from tests.chaos.registry import Scenario
@@ -35,7 +35,7 @@ def play(trial: Trial) -> Verdict:
         killed: dict[tuple[str, int], float] = {}
         while len(killed) < kills:
             if len(killed) % _BURST_EVERY == _BURST_EVERY - 1:
-                victim = running_of(house, submit_burst(bursts, due_in_s=2.0))
+                victim = catch_in_a_burst(house, bursts, due_in_s=2.0)
             else:
                 victim = _victim(house, killed)
             os.kill(victim.child_pid, signal.SIGKILL)

@@ -2,7 +2,7 @@
 
 import time
 
-from tests.chaos.bursts import BURST_QUEUE, QUEUES, running_of, submit_burst
+from tests.chaos.bursts import BURST_QUEUE, QUEUES, catch_in_a_burst
 from tests.chaos.house import House, open_house
 from tests.chaos.oracle import Claim
 from tests.chaos.registry import Scenario
@@ -52,7 +52,7 @@ def _outage(house: House, submitter: Submitter, bursts: Submitter, *, wiped: boo
     """Kill Redis for a while, as children run brief jobs in one go; return how long after its return a job started."""
     trial = house.trial
     trial.sleep(trial.pick(quick=0.0, full=4))
-    running_of(house, submit_burst(bursts, due_in_s=1.5, jobs=trial.pick(quick=40, full=200)))
+    catch_in_a_burst(house, bursts, due_in_s=1.5, jobs=trial.pick(quick=40, full=200))
     before = len(submitter.told)
     trial.say("killing Redis" + (" and wiping it" if wiped else ""))
     house.redis.kill()
