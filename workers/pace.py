@@ -55,6 +55,8 @@ class Pace:
         self._taken_back[queue] = self._taken_back.get(queue, 0) + jobs
 
     def _window_of(self, backlog: Backlog, *, took_s: float) -> int:
+        if not backlog.room:
+            return 0  # full, or held more than it may by now: nobody took so many that they wait for us
         held = backlog.window - backlog.room
         left = max(0, self._held.get(backlog.queue, held) - held - self._taken_back.get(backlog.queue, 0))
         return min(_WIDEST, 2 * backlog.window, int(left * _REACH_S / max(took_s, SHORTEST_S)))

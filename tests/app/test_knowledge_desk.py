@@ -57,7 +57,7 @@ class Desk:
     def __post_init__(self) -> None:
         library = SlowLibrary(self.house.ledger, self.may_read)
         self.shelf = IndexShelf(library, most_bytes=2**30)
-        self.desk = KnowledgeDesk(library, self.shelf, self.news)  # type: ignore[arg-type]
+        self.desk = KnowledgeDesk(library, self.shelf, self.news)  # type: ignore[arg-type]  # a stand-in for the news
         self.desk._answers = FreshAnswers(clock=self.clock)
         self.may_read.set()
 

@@ -66,7 +66,7 @@ def test_vectors_count_where_words_are_not_there(house: House, model: Model, kno
     index = replace(index, standing=replace(index.standing, model=model))
     weights = [weight_of_vectors(index, query) for query in ("hotel", "hottels trayns")]
     assert [known, 1.0] == weights
-    index.postings.rarity = lambda _: 1.0  # type: ignore[method-assign]
+    index.postings.rarity = lambda _: 1.0  # type: ignore[method-assign]  # each word as rare as the next
     assert half_known == weight_of_vectors(index, "hotel trayns")
 
 

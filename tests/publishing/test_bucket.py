@@ -99,7 +99,7 @@ def test_a_real_server_that_ignores_conditions_is_refused(rclone_server: RcloneS
     """At the first use, with nothing left there; and where releases are there already. What to change is named."""
     bucket = rclone_server.bucket()
     with pytest.raises(PlaceRefused, match="conditions on writes") as told:
-        publish(BucketPlace(bucket), tmp_path, {"index.html": b"1"}, FIRST)  # type: ignore[arg-type]
+        publish(BucketPlace(bucket), tmp_path, {"index.html": b"1"}, FIRST)
     assert repr(bucket.name) in told.value.message
     assert "SWITCHYARD_PUBLISH_BUCKET" in told.value.message
     assert {} == bucket.sizes("")

@@ -43,7 +43,7 @@ def prepared(bucket: Bucket, folder: Path, files: dict[str, bytes]) -> str:
         def activate(self, release: str, turn: Turn) -> Pointer:
             return Pointer()
 
-    return publish(Stopped(site(bucket)), folder, files, FIRST)  # type: ignore[arg-type]
+    return publish(Stopped(site(bucket)), folder, files, FIRST)
 
 
 @pytest.fixture
@@ -266,7 +266,7 @@ def _publish_until_killed(server: BucketServer, name: str, folder: Path, step: i
     for operation in ("PutObject", "DeleteObject"):
         bucket._client.meta.events.register(f"before-send.s3.{operation}", count)
     place = BucketPlace(bucket.below("tenant", str(step)))
-    publish(place, folder, {"index.html": b"2", "new.f1.css": b"new"}, LATER)  # type: ignore[arg-type]
+    publish(place, folder, {"index.html": b"2", "new.f1.css": b"new"}, LATER)
     place.sweep([])
 
 
@@ -284,7 +284,7 @@ def test_killed_before_every_write_the_old_release_is_live_or_the_new_one_whole(
     ended: int | None = None
     for step in range(40):
         there = bucket.below("tenant", str(step))
-        publish(BucketPlace(there), tmp_path, {"index.html": b"1", "old.f1.css": b"old"}, FIRST)  # type: ignore[arg-type]
+        publish(BucketPlace(there), tmp_path, {"index.html": b"1", "old.f1.css": b"old"}, FIRST)
         child = multiprocessing.get_context("fork").Process(
             target=_publish_until_killed, args=(bucket_server, name, tmp_path, step)
         )
@@ -297,7 +297,7 @@ def test_killed_before_every_write_the_old_release_is_live_or_the_new_one_whole(
         assert live is not None
         for path, file in place.manifest(live).files.items():
             assert hashlib.sha256(place.live_content(path)).hexdigest() == file.content.sha256
-        publish(place, tmp_path, {"index.html": b"2", "new.f1.css": b"new"}, AGAIN)  # type: ignore[arg-type]
+        publish(place, tmp_path, {"index.html": b"2", "new.f1.css": b"new"}, AGAIN)
         place.sweep([])
         assert place.releases() == [new.release]
         assert {*there.sizes("content/")} == hashes(new)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tasks.publishing.engine.places.folder import FolderPlace
-from tasks.publishing.engine.places.place import ActivationRefused, PlaceFailed, Pointer, Turn
+from tasks.publishing.engine.places.place import ActivationRefused, Place, PlaceFailed, Pointer, Turn
 from tasks.publishing.manifest import (
     IMMUTABLE,
     REVALIDATED,
@@ -48,7 +48,7 @@ def manifest(files: dict[str, bytes]) -> Manifest:
     )
 
 
-def publish(place: FolderPlace, folder: Path, files: dict[str, bytes], turn: Turn) -> str:
+def publish(place: Place, folder: Path, files: dict[str, bytes], turn: Turn) -> str:
     made = manifest(files)
     contents = {stored(one): one for content in files.values() for one in (content, b"br" + content)}
     for wanted in place.lacks(made.all_stored()):

@@ -125,6 +125,15 @@ def test_broker_holds_what_quick_workers_take_in_a_tenth_of_a_second(pace: Pace,
     assert look(256, held=56) == 1
 
 
+def test_broker_that_holds_more_than_it_may_by_now_tells_no_speed(pace: Pace, clock: FakeClock) -> None:
+    """Long jobs came behind brief ones: what was carried for these is not gone because the window is small again."""
+    pace.pause_s([(Backlog("ai", window=200, room=200), 200)])
+    for _ in range(3):
+        clock.at += 0.05
+        pace.pause_s([(Backlog("ai", window=32, room=0), 0)])
+        assert pace.windows["ai"] == 0
+
+
 def test_what_is_taken_back_from_the_broker_is_no_speed(pace: Pace, clock: FakeClock) -> None:
     """Before a look, and because there was no room."""
     pace.pause_s([(Backlog("ai", window=32, room=32), 32)])

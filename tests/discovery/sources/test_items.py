@@ -109,7 +109,7 @@ def test_a_function_beside_things_is_none_of_them() -> None:
     page = snapshot_of("<form action=/pages/search/><input type=search name=q></form>", path="/pages/search/")
     site = site_of(pages=f"<main>{links}</main>")
     (found,) = form.find_tools(type(site)(ORIGIN, (*site.snapshots, page), site.fetch))
-    assert ("search_pages", f"{ORIGIN}/pages/search/") == (found.name, found.call.url)  # type: ignore[union-attr]
+    assert ("search_pages", f"{ORIGIN}/pages/search/") == (found.name, found.call.url)  # type: ignore[union-attr]  # a list has a call
 
 
 def test_a_run_puts_the_thing_into_the_address() -> None:
