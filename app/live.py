@@ -135,9 +135,17 @@ class LiveDispatcher:
         Raises:
             LedgerUnavailable: nobody can tell.
         """
+        return self.look()[1]
+
+    def look(self) -> tuple[Lease | None, bool]:
+        """Return the lease as it is (None when nobody ever held it), and whether its holder lives: of one moment.
+
+        Raises:
+            LedgerUnavailable: nobody can tell.
+        """
         there = leases.lease(self._ledger, leases.DISPATCHER)
         with self._lock:
             at = self._clock()
             if there != self._seen:
                 self._seen, self._changed_at = there, at
-            return there is not None and not there.is_free and at - self._changed_at < self._lease_s
+            return there, there is not None and not there.is_free and at - self._changed_at < self._lease_s

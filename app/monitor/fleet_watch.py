@@ -11,7 +11,7 @@ from app.live import LiveDispatcher
 from app.monitor.feed import Found
 from tasks.core.events import EventsUnavailable
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import Ledger, fleet, leases, monitoring, pauses, tenants
+from tasks.core.ledger import Ledger, fleet, monitoring, pauses, tenants
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.ledger.monitoring import Running
 
@@ -79,8 +79,7 @@ class FleetWatch:
         return True
 
     def _look_at_system(self) -> list[Found]:
-        lease = leases.lease(self._kernel.ledger, leases.DISPATCHER)
-        leads = self._dispatcher.leads()
+        lease, leads = self._dispatcher.look()
         return self._system_is(
             {
                 "ledger": "ok",
