@@ -104,6 +104,7 @@ operations = schemathesis.pytest.from_fixture("described")
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)  # all operations are one test
+@pytest.mark.no_cover  # measuring costs much time here, and other tests run these lines, too
 @operations.parametrize()
 def test_every_operation_keeps_to_its_description(case: Case, door: Caller) -> None:
     """No 500, no undocumented status, type or shape; what the schema forbids is refused, what it allows is taken."""
