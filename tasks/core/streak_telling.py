@@ -5,12 +5,12 @@ from typing import Any
 
 from celery.utils.saferepr import saferepr
 
-# How much of the text of a result Celery passes to the parent, and how much of that one job may have.
-RESULT_CHARACTERS = 2048
-_EACH = 60
+# How much text Celery passes to the parent, how much of that each job of several may have, and one that is alone.
+RESULT_CHARACTERS = 8192
+_EACH, _ALONE = 60, 2048
 _SEPARATOR = "\N{SYMBOL FOR RECORD SEPARATOR}"
 # How many jobs may be run behind one: what the parent is told of them has to fit.
-MOST = 16
+MOST = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def beginning_of(result: Any) -> str:
 def read_told(text: str) -> tuple[str, list[Followed]]:
     """Return the text of the first job's result, and what was run behind it."""
     first, *lines = text.split(_SEPARATOR)
-    return first, [_read(line) for line in lines]
+    return first[:_ALONE], [_read(line) for line in lines]
 
 
 def _read(line: str) -> Followed:

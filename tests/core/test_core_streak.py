@@ -245,11 +245,14 @@ def test_one_that_would_begin_late_is_given_back(
     assert (back.attempt, back.cause) == (0, "drained")
 
 
-def test_a_streak_is_told_whole(kernel: Kernel, tenant: Tenant, streaks: Streaks) -> None:
+def test_a_streak_is_told_whole(
+    kernel: Kernel, tenant: Tenant, streaks: Streaks, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As many as may be, with results as long as may be, fit into what Celery passes on."""
+    monkeypatch.setattr("tasks.core.run._LATEST_S", 60.0)  # however slow this machine is
     jobs = [carried(kernel.ledger, tenant, request={"message": "ü" * 200}) for _ in range(MOST + 3)]
     waiting = [Delivery(job.id, job.carry) for job in jobs[1:]]
-    streaks.take = lambda *_, **__: waiting.pop(0)  # type: ignore[method-assign]  # however slow this machine is
+    streaks.take = lambda *_, **__: waiting.pop(0)  # type: ignore[method-assign]  # as above
     told = run(kernel, streaks, jobs[0])
     _, followed = read_told(saferepr(told, JobTask.resultrepr_maxsize))
     assert [one.job_id for one in followed] == [job.id for job in jobs[1 : MOST + 1]]

@@ -23,8 +23,13 @@ TRUSTED_S = 1.0
 _WAIT_S = 5.0
 # A writer waits for the lock in ``begin_writing``, and then has to wait for nothing more.
 _NEVER_WAIT = "PRAGMA busy_timeout=0"
-# To plan a statement anew for each run takes PostgreSQL about as long as to run it, and the plan is always the same.
-_PLAN_ONCE = "SET plan_cache_mode = force_generic_plan"
+# To plan a statement anew for each run takes PostgreSQL about as long as to run it, and the plan is always the same: by
+# the index that is there for it. What PostgreSQL last counted must not decide; it may have been before a burst.
+# Nor is a small table, read as a whole because no index has it, to be taken for work that is worth compiling.
+_SETTINGS = {"plan_cache_mode": "force_generic_plan"} | dict.fromkeys(
+    ("enable_seqscan", "enable_sort", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off"
+)
+_PLAN_ONCE = "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SETTINGS.items())
 
 
 _sync_file = getattr(os, "fdatasync", os.fsync)  # which is what SQLite itself calls

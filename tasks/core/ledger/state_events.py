@@ -80,20 +80,38 @@ def _event_from_row(row: Row[Any]) -> StateEvent:
 
 # In the order of the record.
 _EVENT_COLUMNS = [state_events.c[field.name] for field in fields(StateEvent)]
-# Those of the future were dated by a machine whose clock is ahead, and would otherwise wait until it is right.
-_UNSENT = Prepared(
-    sa.select(*_EVENT_COLUMNS)
-    .where(
-        state_events.c.in_stream.is_(False),
-        sa.or_(state_events.c.at < sa.bindparam("before"), state_events.c.at > sa.bindparam("ahead")),
-    )
-    .order_by(state_events.c.at, state_events.c.n)
-    .limit(sa.bindparam("most"))
-)
+
+
+def _unsent(when: sa.ColumnElement[bool]) -> Prepared:
+    lacking = sa.select(*_EVENT_COLUMNS).where(state_events.c.in_stream == sa.false(), when)
+    # Ordered by that alone, as the index is: what PostgreSQL sorts, it takes from a bitmap, and learns nothing of which
+    # of the index's entries are dead.
+    return Prepared(lacking.order_by(state_events.c.at).limit(sa.bindparam("most")))
+
+
+_LATE = _unsent(state_events.c.at < sa.bindparam("before"))
+# Dated by a machine whose clock is ahead: they would otherwise wait until it is right.
+_OF_THE_FUTURE = _unsent(state_events.c.at > sa.bindparam("ahead"))
+
+# Not what the index of those that lack is made of: PostgreSQL would look through it, which is long when Redis was away.
+_IS_NEWS = state_events.c.in_stream.is_distinct_from(True)
 # Redis takes a job's events in order, so it has all before its newest.
 _MARK = Prepared(
     state_events.update()
-    .where(state_events.c.job_id == sa.bindparam("id"), state_events.c.n <= sa.bindparam("number"))
+    .where(state_events.c.job_id == sa.bindparam("id"), state_events.c.n <= sa.bindparam("number"), _IS_NEWS)
+    .values(in_stream=True)
+)
+_SENT = (
+    sa.func.unnest(
+        sa.bindparam("ids", type_=sa.ARRAY(state_events.c.job_id.type)),
+        sa.bindparam("numbers", type_=sa.ARRAY(sa.Integer)),
+    )
+    .table_valued("id", "number", name="sent")
+    .render_derived()
+)
+_MARK_ALL = Prepared(
+    state_events.update()
+    .where(state_events.c.job_id == _SENT.c.id, state_events.c.n <= _SENT.c.number, _IS_NEWS)
     .values(in_stream=True)
 )
 
@@ -101,8 +119,10 @@ _MARK = Prepared(
 def unsent_events(ledger: Ledger, *, before: datetime, limit: int = 500) -> list[StateEvent]:
     """List state events that Redis is not known to have, oldest first: those of ``before`` and those of the future."""
     with ledger.read_prepared() as driver:
-        rows = _UNSENT.all(driver, {"before": before, "ahead": now() + _CLOCKS_DIFFER, "most": limit})
-    return [StateEvent(*row) for row in rows]
+        rows = _LATE.all(driver, {"before": before, "most": limit})
+        if len(rows) < limit:
+            rows += _OF_THE_FUTURE.all(driver, {"ahead": now() + _CLOCKS_DIFFER, "most": limit - len(rows)})
+    return sorted((StateEvent(*row) for row in rows), key=lambda event: (event.at, event.n))
 
 
 def events_of(ledger: Ledger, job_id: str, *, after: int = 0) -> list[StateEvent]:
@@ -120,4 +140,7 @@ def mark_sent(ledger: Ledger, events: Sequence[StateEvent]) -> None:
     for event in events:
         newest[event.job_id] = max(event.n, newest.get(event.job_id, 0))
     with ledger.write_prepared(may_vanish=True) as driver:
-        _MARK.run_many(driver, [{"id": job_id, "number": number} for job_id, number in newest.items()])
+        if ledger.is_sqlite:
+            _MARK.run_many(driver, [{"id": job_id, "number": number} for job_id, number in newest.items()])
+        else:
+            _MARK_ALL.run(driver, {"ids": [*newest], "numbers": [*newest.values()]})

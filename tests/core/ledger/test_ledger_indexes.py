@@ -3,31 +3,52 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from tasks.core.clock import now
-from tasks.core.ledger import Ledger, carrying, fleet, limits, parking, pauses, queries, routing, transitions
+from tasks.core.ledger import (
+    Ledger,
+    carrying,
+    fleet,
+    limits,
+    parking,
+    pauses,
+    queries,
+    routing,
+    state_events,
+    transitions,
+)
 from tasks.core.ledger.audit import AT_THE_MACHINE
 from tasks.core.ledger.prepared import Prepared, Runner
 from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.tenants import Tenant
-from tasks.core.records import JobState
+from tasks.core.records import JobState, StateEvent
 from tests.samples import a_job
 
 _EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN"}
 
 
 class Plans(list[str]):
-    """How the database answers what is asked of the ledger, where it concerns jobs."""
+    """How the database answers what is asked of the ledger, where it concerns one table.
+
+    Args:
+        is_forced: keep PostgreSQL from reading an empty table as a whole.
+    """
+
+    def __init__(self, table: str = "jobs", *, is_forced: bool = True) -> None:
+        super().__init__()
+        self.table = table
+        self.is_forced = is_forced
 
     def add(self, driver: Any, dialect: str, text: str, parameters: Any) -> None:
-        if " jobs" not in text:
+        if f" {self.table}" not in text:
             return
-        if dialect == "postgresql":
-            driver.execute("SET enable_seqscan = off")  # an empty table is read as a whole otherwise
+        if dialect == "postgresql" and self.is_forced:
+            driver.execute("SET enable_seqscan = off")
         rows = driver.execute(f"{_EXPLAIN[dialect]} {text}", parameters).fetchall()
         self.append("\n".join(str(row[-1]) for row in rows))
 
@@ -42,17 +63,25 @@ def asked(ledger: Ledger) -> Iterator[Ledger]:
 @pytest.fixture
 def plans(asked: Ledger, monkeypatch: pytest.MonkeyPatch) -> Plans:
     """The plans of all that is asked of ``asked``."""
-    found, fetch = Plans(), Prepared._fetch
+    found, fetch, run = Plans(), Prepared._fetch, Prepared.run
+
+    def explain(of: Prepared, runner: Runner, values: Any) -> None:
+        compiled = of._for(runner.dialect)
+        found.add(runner.connection, runner.dialect.name, compiled.text, compiled.parameters(values))
 
     def explained(self: Prepared, runner: Runner, values: Any, *, most: int | None = None) -> Any:
-        compiled = self._for(runner.dialect)
-        found.add(runner.connection, runner.dialect.name, compiled.text, compiled.parameters(values))
+        explain(self, runner, values)
         return fetch(self, runner, values, most=most)
+
+    def explained_run(self: Prepared, runner: Runner, values: Any) -> None:
+        explain(self, runner, values)
+        run(self, runner, values)
 
     def before(connection: sa.Connection, _cursor: Any, text: str, parameters: Any, *_: Any) -> None:
         found.add(connection.connection.dbapi_connection, connection.dialect.name, text, parameters)
 
     monkeypatch.setattr(Prepared, "_fetch", explained)
+    monkeypatch.setattr(Prepared, "run", explained_run)
     sa.event.listen(asked._engine, "before_cursor_execute", before)
     return found
 
@@ -64,6 +93,15 @@ def fill(ledger: Ledger, tenant: Tenant) -> None:
         connection.execute(jobs.insert(), ended)
         if not ledger.is_sqlite:
             connection.exec_driver_sql("ANALYZE jobs")
+
+
+def accepted(ledger: Ledger, tenant: Tenant, count: int) -> list[StateEvent]:
+    """Put that many jobs there; return what the streams lack of them."""
+    fresh = [a_job(tenant) for _ in range(count)]
+    with ledger.write() as connection:
+        connection.execute(jobs.insert(), [asdict(job) for job in fresh])
+        state_events.write_events(connection, fresh)
+    return [state_events.state_event_of(job) for job in fresh]
 
 
 def test_what_is_asked_all_the_time_reads_no_finished_job(
@@ -117,3 +155,35 @@ def test_who_goes_next_is_not_looked_for_among_all_that_wait(asked: Ledger, plan
     """The index is in the dispatcher's order, so that a long backlog is not sorted at every turn."""
     carrying.take_due(asked, "maintenance")
     assert not any("Sort" in plan or "TEMP B-TREE" in plan for plan in plans)
+
+
+def test_what_runs_for_every_job_is_not_planned_by_what_was_counted(asked: Ledger) -> None:
+    """Else a connection that is opened before a burst sorts all that waits, each time."""
+    if asked.is_sqlite:
+        pytest.skip("SQLite has no such choice")
+    with asked.read_prepared() as driver:
+        ways = ("seqscan", "sort", "bitmapscan", "hashjoin", "mergejoin")
+        assert {"off"} == {driver.connection.execute(f"SHOW enable_{way}").fetchone()[0] for way in ways}
+        assert ("off",) == driver.connection.execute("SHOW jit").fetchone()
+    with asked.read() as connection:
+        assert "on" == connection.exec_driver_sql("SHOW enable_seqscan").scalar_one()
+
+
+def test_what_redis_lacks_is_not_looked_for_among_all_events(
+    ledger: Ledger, asked: Ledger, tenant: Tenant, plans: Plans
+) -> None:
+    """Nor what it was found to have."""
+    plans.table, plans.is_forced = "state_events", False
+    state_events.mark_sent(ledger, accepted(ledger, tenant, 300))
+    if not ledger.is_sqlite:
+        with ledger.write() as connection:
+            connection.exec_driver_sql("ANALYZE state_events")
+    some = accepted(ledger, tenant, 3)
+    plans.clear()
+    assert len(some) == len(state_events.unsent_events(asked, before=now() + timedelta(seconds=1)))
+    assert plans
+    assert [] == [plan for plan in plans if "ix_state_events_unsent" not in plan]
+    plans.clear()
+    state_events.mark_sent(asked, some)
+    assert [] == [plan for plan in plans if "Seq Scan" in plan or "SCAN state_events" in plan]
+    assert [] == state_events.unsent_events(asked, before=now() + timedelta(seconds=1))
