@@ -19,7 +19,6 @@ from bench.extraction import Case, word_f1
 from bench.fitting import folds, site_of
 from tasks.crawling.engine.reading import reader
 from tasks.crawling.engine.reading.blocks import WORD, Cut, cut_page
-from tasks.crawling.engine.reading.choosing import choose
 from tasks.crawling.engine.reading.features import block_table
 from tasks.crawling.engine.reading.page_type import PAGE_TYPES
 from tasks.crawling.engine.reading.structured import read_structured
@@ -194,7 +193,7 @@ def _out_of_fold(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray, fold
 
 def kept_by(sample: Sample, likely: np.ndarray) -> list[int]:
     """Return the blocks that are kept of a page, as at run time."""
-    return reader.with_heading(sample.cut, [int(number) for number in choose(likely, sample.words)])
+    return reader.kept_blocks(sample.cut, likely)
 
 
 def words_kept(sample: Sample, blocks: Iterable[int]) -> Counter[str]:

@@ -7,11 +7,12 @@ from lxml import etree
 
 from tasks.crawling.engine.reading.blocks import FLAGS, Cut, cut_page
 from tasks.crawling.engine.reading.choosing import choose
+from tasks.crawling.engine.reading.copies import without_copies
 from tasks.crawling.engine.reading.features import block_table
 from tasks.crawling.engine.reading.markdown import Renderer
 from tasks.crawling.engine.reading.page_type import page_table
 from tasks.crawling.engine.reading.structured import Item, read_structured, types_of
-from tasks.crawling.engine.reading.table import Table
+from tasks.crawling.engine.reading.table import Floats, Table
 from tasks.crawling.engine.reading.told import read_told
 from tasks.crawling.engine.reading.trees import load
 
@@ -44,9 +45,7 @@ def read_main(root: etree._Element, *, url: str, base: str) -> Reading:
     odds = types.probabilities(page.matrix())[0]
     rows = block_table(cut, url=url, title=title_of(root), told=read_told(root, items), odds=odds).matrix()
     likely = load("blocks").probability(rows)
-    words = np.array([len(block.tokens) for block in cut.blocks], dtype=np.float32)
-    chosen = with_heading(cut, [int(number) for number in choose(likely, words)])
-    text = Renderer(cut, base=base).render(chosen)
+    text = Renderer(cut, base=base).render(kept_blocks(cut, likely))
     return Reading(text, types.classes[int(np.argmax(odds))], items)
 
 
@@ -60,6 +59,13 @@ def page_row(cut: Cut, root: etree._Element, *, url: str, items: tuple[Item, ...
 def title_of(root: etree._Element) -> str:
     """Return what stands in the page's ``title``."""
     return str(root.xpath("string(//head/title | //body/title)"))[:500]
+
+
+def kept_blocks(cut: Cut, likely: Floats) -> list[int]:
+    """Return the numbers of the blocks that are the page's text, given how likely each is main text."""
+    words = np.array([len(block.tokens) for block in cut.blocks], dtype=np.float32)
+    chosen = [int(number) for number in choose(likely, words)]
+    return without_copies(cut.blocks, with_heading(cut, chosen))
 
 
 def with_heading(cut: Cut, chosen: list[int]) -> list[int]:
