@@ -133,7 +133,6 @@ def _run_claimed(
     take: Callable[[], Delivery | None],
 ) -> Ran:
     kernel: Kernel = task.app.kernel
-    began = time.monotonic()
     telemetry: Telemetry = task.app.telemetry
     with (
         structlog.contextvars.bound_contextvars(
@@ -144,7 +143,8 @@ def _run_claimed(
         opening = Opening(kernel.ledger, kernel.events, job)
         kernel.soon.call(opening.tell)
         log.info("attempt_started", worker=job.worker, fence=job.fence)
-        ran = _run_engine(kernel, spec, job, load_engine, telemetry, opening=opening, take=take)
+        note = partial(_note_time, task, spec)
+        ran = _run_engine(kernel, spec, job, load_engine, telemetry, opening=opening, take=take, took=note)
         if ran.ended is None:
             log.warning("attempt_superseded", fence=job.fence)
             return ran
@@ -152,9 +152,12 @@ def _run_claimed(
         log.info("attempt_ended", state=str(ran.ended.state), cause=ran.ended.cause)
         if ran.ended.state is not JobState.SUCCEEDED:
             span.fail(ran.ended.cause)
-    if task.app.streaks is not None:
-        task.app.streaks.note(spec.kind, time.monotonic() - began)
     return ran
+
+
+def _note_time(task: JobTask, spec: JobSpec, took_s: float) -> None:
+    if task.app.streaks is not None:
+        task.app.streaks.note(spec.kind, took_s)
 
 
 def _meanwhile(kernel: Kernel, call: Callable[[], None]) -> None:
@@ -183,6 +186,7 @@ def _run_engine(
     *,
     opening: Opening,
     take: Callable[[], Delivery | None],
+    took: Callable[[float], None],
 ) -> Ran:
     # The beat takes the note for the sign that the attempt goes on.
     note = at_work.note_of(kernel.settings.state_dir, worker=job.worker or "", child_pid=os.getpid())
@@ -195,12 +199,14 @@ def _run_engine(
         open_browser=lambda context: _browser(kernel, context),
         opening=opening,
     )
+    began = time.monotonic()
     with _soft_limit_restored():
         try:
             at_work.begin(note, job.id, job.fence)
             outcome = _call_engine(spec, job, attempt, load_engine, telemetry)
         finally:
             _ignore_soft_limit()
+            took(time.monotonic() - began)
             attempt.close()
             if folder.exists():
                 shutil.rmtree(folder, ignore_errors=True)

@@ -49,7 +49,7 @@ class Streaks:
         self._brief: dict[str, int] = {}
 
     def note(self, kind: str, took_s: float) -> None:
-        """Learn how long an attempt of ``kind`` took."""
+        """Learn how long the engine of an attempt of ``kind`` took."""
         self._brief[kind] = self._brief.get(kind, 0) + 1 if took_s <= _BRIEF_S else 0
 
     def take(self, kind: str, *, queue: str, limits: tuple[float, float], began: float) -> Delivery | None:
