@@ -14,6 +14,7 @@ from app.draining import DrainCall, DrainingArbiter
 from app.factory import create_app
 from app.openapi import API
 from app.services import Services, services_of
+from tasks.core.heap_trimming import keep_trimmed
 from tasks.core.kernel import open_kernel
 from tasks.core.log import configure_logging
 from tasks.core.settings import Settings
@@ -79,6 +80,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         self._call.listen()
 
     def _drain_when_told(self, worker: Any) -> None:
+        keep_trimmed()
         services = services_of(worker.wsgi)
 
         def drain() -> None:

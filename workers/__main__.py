@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tasks.core.errors import AppError, ConfigurationRefused
+from tasks.core.heap_trimming import keep_trimmed
 from tasks.core.kernel import open_kernel
 from tasks.core.ledger import Ledger
 from tasks.core.log import configure_logging
@@ -45,6 +46,7 @@ def dispatcher() -> None:
 
     settings = _start_on_redis()
     process = Dispatcher(open_kernel(settings), celery)
+    keep_trimmed()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.stop())
     process.run()
@@ -96,6 +98,7 @@ def local(queues: str, *, slots: int, with_web: bool, used_file: Path | None, id
     runner_here = LocalRunner(kernel, names, specs, found, slots=slots, standby=watch)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: runner_here.stop())
+    keep_trimmed()
     runner_here.run()
     kernel.close()
 

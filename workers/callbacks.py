@@ -9,6 +9,7 @@ import structlog
 from billiard.util import set_pdeathsig
 
 from tasks.core.errors import LedgerUnavailable
+from tasks.core.heap_trimming import keep_trimmed
 from tasks.core.ledger import Ledger, webhooks
 from tasks.core.settings import Settings
 from workers.judge import Every
@@ -75,6 +76,7 @@ def run_sender(settings: Settings, *, keeper: int | None) -> None:
             sender = Sender(ledger, settings, egress)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: sender.stop())
+            keep_trimmed()
             sender.run()
     except LedgerUnavailable as exc:
         log.warning("callback_sender_without_ledger", code=exc.code)

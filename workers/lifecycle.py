@@ -15,6 +15,7 @@ from celery.worker import state as worker_state
 
 from tasks.celery import app
 from tasks.core.errors import AppError, LedgerUnavailable
+from tasks.core.heap_trimming import keep_trimmed
 from tasks.core.kernel import Kernel
 from tasks.core.ledger.fleet import WorkerState
 from tasks.core.log import configure_logging
@@ -31,6 +32,7 @@ from workers.profiles import strictest
 from workers.reaping import ReapStep
 from workers.refusals import unknown_queues, unsafe_options, unsafe_redis, unsafe_settings
 from workers.standing import StandingStep
+from workers.tidying import TidyConnectionStep, TidyTimerStep
 
 log = structlog.get_logger()
 
@@ -138,6 +140,7 @@ class BeatStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no 
             children=lambda: [child.pid for child in pool._pool],
         )
         beat.start()
+        keep_trimmed()
 
         def listening(**_: Any) -> None:
             beat.say(WorkerState.UP)
@@ -163,5 +166,7 @@ def _is_stopping() -> bool:
 
 app.steps["worker"].add(BeatStep)
 app.steps["worker"].add(ReapStep)
+app.steps["worker"].add(TidyTimerStep)
 app.steps["consumer"].add(BatchEventsStep)
 app.steps["consumer"].add(StandingStep)
+app.steps["consumer"].add(TidyConnectionStep)

@@ -20,9 +20,12 @@ class Queue(StrEnum):
 
 
 class Contract(BaseModel):
-    """Base of request and result models: frozen, and refusing fields it does not know."""
+    """Base of request and result models: frozen, and refusing fields it does not know.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    What one sender writes is not kept for the next one's sake, as Pydantic does with 16,384 short texts.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", cache_strings="keys")
 
 
 # Opens the content of an upload, by its id.

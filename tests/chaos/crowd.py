@@ -35,6 +35,12 @@ class Answer:
     headers: Mapping[str, str]
     reader: asyncio.StreamReader
 
+    @property
+    def told(self) -> str:
+        """The status, and whether it lacks the ``Retry-After`` that a 503 must have."""
+        lacks = self.status == 503 and "retry-after" not in self.headers
+        return f"{self.status}{' without Retry-After' * lacks}"
+
     async def chunks(self) -> Any:
         """Yield the body as it comes, whether it is chunked or ends with the connection."""
         chunked = self.headers.get("transfer-encoding") == "chunked"
@@ -155,7 +161,7 @@ class Crowd:
         while True:
             answer = await self._ask(reader, writer, path, {})
             await answer.body()
-            self.answers[str(answer.status)] += 1
+            self.answers[answer.told] += 1
             if "retry-after" in answer.headers:
                 await asyncio.sleep(float(answer.headers["retry-after"]) * self._chance.uniform(1, 2))
             if answer.headers.get("connection") == "close":

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import httpx
 
+from tasks.core.callbacks.records import ENDS
 from tasks.core.ledger import Ledger, fleet
 from tasks.core.ledger.fleet import Worker, WorkerState
 from tasks.core.ledger.tenants import create_key
 from tasks.core.spec import Queue
 from tests.chaos.family.contract import kind_of
-from tests.chaos.processes import RedisWithAOF, Sink
+from tests.chaos.processes import Hearer, RedisWithAOF, Sink
 from tests.chaos.submitter import Submitter
 from tests.chaos.trial import Trial
 from tests.chaos.viewer import Viewer
@@ -46,6 +47,7 @@ class House:
     watch: Watch
     proxy: Proxy | None = None
     postgresql: PostgreSQL | None = None
+    hearer: Hearer | None = None
     processes: list[LocalProcess] = field(default_factory=list)
     submitters: list[Submitter] = field(default_factory=list)
     viewers: list[Viewer] = field(default_factory=list)
@@ -68,10 +70,17 @@ class House:
         dispatcher = self._spawn_dispatcher({})
         started = [self.spawn_worker("-Q", ",".join(queues)) for _ in range(workers)]
         self._await_ready(web, url)
+        self._let_ends_be_heard()
         self.await_logged(dispatcher, _LEADS)
         for process in started:
             self.await_up(process.pid)
         return started
+
+    def _let_ends_be_heard(self) -> None:
+        if self.hearer is not None:
+            with self.client() as client:
+                asked = {"url": self.hearer.url, "events": list(ENDS)}
+                client.post("/api/webhooks", json=asked).raise_for_status()
 
     def start_web(self, *, env: Mapping[str, str] | None = None) -> LocalProcess:
         """Start a front door and wait until it is ready; the newest one's address is ``url``."""
@@ -221,10 +230,12 @@ def open_house(
     proxied: bool = False,
     settings: Mapping[str, str] | None = None,
     redis_options: tuple[str, ...] = (),
+    heard: bool = False,
 ) -> Iterator[House]:
     """Start Redis, the sink and the ledger; ``proxied`` puts the suite's proxy before Redis.
 
     Args:
+        heard: let callbacks tell a receiver of every end, as soon as ``furnish`` has brought a front door.
         settings: Switchyard's, without their prefix; on top of the trial's pace.
     """
     trial.folder.mkdir(parents=True, exist_ok=True)
@@ -234,6 +245,10 @@ def open_house(
         stack.callback(redis.close)
         sink = Sink(trial.folder, env)
         stack.callback(sink.close)
+        hearer = Hearer(trial.folder, env) if heard else None
+        if hearer is not None:
+            stack.callback(hearer.close)
+            env["SWITCHYARD_EGRESS_ALLOW"] = f"127.0.0.1:{hearer.port}"
         proxy = Proxy(redis.port) if proxied else None
         if proxy is not None:
             stack.callback(proxy.close)
@@ -249,7 +264,7 @@ def open_house(
         stack.callback(ledger.close)
         with _PREPARING:
             ledger.prepare()
-        house = House(trial, env, redis, sink, ledger, Watch(ledger), proxy, postgresql)
+        house = House(trial, env, redis, sink, ledger, Watch(ledger), proxy, postgresql, hearer)
         stack.callback(house.close)
         house.watch.start()
         yield house

@@ -5,10 +5,12 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import psutil
 
 _MIB = 1024 * 1024
+_PARTS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,14 @@ class Memory:
     def told(self, name: str) -> str:
         """Describe the growth in a line."""
         held = [mib for _, mib in self.samples[name]]
-        return f"{name}: {held[0]:.0f} to {held[-1]:.0f} MiB, second half {self.slope(name)}"
+        return f"{name}: {held[0]:.0f} to {held[-1]:.0f} MiB ({self._course(name)}), second half {self.slope(name)}"
+
+    def _course(self, name: str) -> str:
+        """Tell the median of each twelfth, by which a leak is told from a cache that fills."""
+        held = [mib for _, mib in self.samples[name]]
+        edges = [len(held) * part // _PARTS for part in range(_PARTS + 1)]
+        parts = [held[begin:end] for begin, end in pairwise(edges)]
+        return " ".join(f"{statistics.median(part):.1f}" for part in parts if part)
 
 
 def line_through(samples: Sequence[tuple[float, float]]) -> Slope | None:

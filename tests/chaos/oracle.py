@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -14,6 +15,8 @@ from tests.chaos.sink import Arrival
 
 # A job that ended may still have a zombie: the ends are read again after this long.
 SETTLE_S = 2.0
+# The sender may have been killed with its dispatcher, or have waited for a receiver that it lost.
+_HEARD_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Findings:
     """Jobs with more than one accepted effect, and keys with more than one job."""
     states: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def examine(house: House) -> Findings:
@@ -67,6 +71,7 @@ def examine(house: House) -> Findings:
     _one_job_per_key(found, house)
     _streams_are_whole(found, house)
     _one_end_per_job(found, house)
+    _one_callback_per_job(found, house)
     _nothing_after_cancelled(found, house, effects)
     return found
 
@@ -130,7 +135,7 @@ def _streams_are_whole(found: Findings, house: House) -> None:
 
 
 def _one_end_per_job(found: Findings, house: House) -> None:
-    # Callbacks are made from terminal events; until there are callbacks, one event is what can be counted.
+    # From which callbacks are made: where nobody is called, these are what can be counted.
     with house.ledger.read() as connection:
         rows = connection.execute(sa.select(state_events.c.job_id, state_events.c.data)).all()
         told = connection.execute(sa.select(outbox.c.job_id).where(outbox.c.type == JOB_DEAD)).scalars().all()
@@ -138,6 +143,22 @@ def _one_end_per_job(found: Findings, house: House) -> None:
     wrong = [job_id for job_id in house.watch.ends if ends[job_id] != 1]
     _violated(found, "I6", "ended jobs have not exactly one terminal event", wrong)
     _violated(found, "I6", f"jobs were told twice as {JOB_DEAD}", [job for job, n in Counter(told).items() if n > 1])
+
+
+def _one_callback_per_job(found: Findings, house: House) -> None:
+    """Compare the ends with what a receiver heard of them: one id for each, however often it arrived."""
+    if house.hearer is None:
+        return
+    ended = [job_id for job_id in house.accepted if job_id in house.watch.ends]
+    hearer = house.hearer
+    with suppress(AssertionError):  # what is missing is told below
+        house.trial.await_true(lambda: hearer.ids_by_job().keys() >= set(ended), "ends are heard", within_s=_HEARD_S)
+    heard = hearer.ids_by_job()
+    wrong = [job_id for job_id in ended if len(set(heard.get(job_id, ()))) != 1]
+    _violated(found, "I6", "ended jobs were not told under exactly one callback id", wrong)
+    ids = {one for job_id in ended for one in heard.get(job_id, ())}
+    arrivals = sum(len(heard.get(job_id, ())) for job_id in ended)
+    found.notes.append(f"callbacks (I6): {len(ended)} ends, {len(ids)} callback ids, {arrivals} arrivals")
 
 
 def _nothing_after_cancelled(found: Findings, house: House, effects: dict[str, list[Arrival]]) -> None:

@@ -1,5 +1,6 @@
 """The processes of a house that are not Switchyard's own: Redis as in production, and the sink."""
 
+import json
 import shutil
 import socket
 import sys
@@ -9,8 +10,11 @@ from pathlib import Path
 import redis
 
 from deploy.redis_server import redis_command
+from tasks.core.callbacks.records import ENDS
 from tests.chaos.sink import READY, Arrival, read_arrivals
 from tests.integration.processes import REPOSITORY, LocalProcess, await_true
+from tests.receiver import READY as RECEIVES
+from tests.receiver import read_received
 from tests.servers import free_port
 
 
@@ -75,6 +79,31 @@ class Sink:
     def starts(self) -> list[Arrival]:
         """Return the starts so far, oldest first."""
         return [arrival for arrival in self.arrivals() if arrival.phase == "start"]
+
+    def close(self) -> None:
+        """End it."""
+        self.process.stop(within_s=0.2)
+
+
+class Hearer:
+    """A receiver's process, which is told of every end of a job of the house's own tenant."""
+
+    def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
+        self.path = folder / "callbacks.jsonl"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/ends"
+        command = [sys.executable, "-m", "tests.receiver", "--port", str(self.port), "--file", str(self.path)]
+        self.process = LocalProcess("hearer", command, env=env, log=folder / "hearer.log", cwd=REPOSITORY)
+        await_true(lambda: RECEIVES.encode() in self.process.logs(), what="the hearer is ready", within_s=30)
+
+    def ids_by_job(self) -> dict[str, list[str]]:
+        """Return the callback id of every arrival that told of an end, by job."""
+        found: dict[str, list[str]] = {}
+        for one in read_received(self.path):
+            told = json.loads(one.body)
+            if told["type"] in ENDS:
+                found.setdefault(told["data"]["job_id"], []).append(one.id)
+        return found
 
     def close(self) -> None:
         """End it."""

@@ -81,7 +81,8 @@ def judge(
         asked.append(Claim("every accepted job succeeded", f"{others or 'all'}", not others))
     refusals = {reason: count for submitter in house.submitters for reason, count in submitter.refusals.items()}
     told = [f"answers other than 202: {refusals}"] if refusals else []
-    return Verdict(trial.scenario, trial.seed, found, asked, list(recoveries_s), [*notes, *told], mutant=trial.mutant)
+    said = [*notes, *found.notes, *told]
+    return Verdict(trial.scenario, trial.seed, found, asked, list(recoveries_s), said, mutant=trial.mutant)
 
 
 def recovered_within(recoveries_s: Sequence[float], limit_s: float, *, expected: int, what: str) -> Claim:

@@ -1,9 +1,12 @@
 """The Celery tasks of the family; they only delegate."""
 
+import gc
 from pathlib import Path
 from typing import Any
 
 from celery import shared_task
+from celery.worker.control import inspect_command
+from kombu.transport.virtual import Transport
 
 from tasks.core.job import Engine
 from tasks.core.run import JobTask, Returned, run_job
@@ -27,6 +30,17 @@ def run_r(self: JobTask, _job_id: str) -> Returned:
     """Run ``faulty.r``."""
     settings = self.app.kernel.settings
     return run_job(self, SPECS[2], lambda: _load_r(settings.resolved_r_library))
+
+
+@inspect_command()  # type: ignore[untyped-decorator]  # Celery has no types
+def held(state: Any) -> dict[str, int]:
+    """Tell what a worker's parent holds of its connections to the broker, after how many of them."""
+    gc.collect()
+    return {
+        "connected": state.consumer.restart_count,
+        "transports": sum(isinstance(one, Transport) for one in gc.get_objects()),
+        "calls": len(state.consumer.hub.on_tick),
+    }
 
 
 def _load_r(library: Path) -> Engine[Any]:

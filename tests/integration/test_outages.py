@@ -3,9 +3,11 @@
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
 from tasks.core.records import JobState
 from tests.integration.house import House
@@ -108,3 +110,31 @@ def house_settings() -> dict[str, str]:
 def worker_options() -> tuple[str, ...]:
     """Room for two jobs at a time, however many processors there are."""
     return ("-Q", "analytics", "-c", "2")
+
+
+def test_worker_holds_nothing_of_connections_that_broke(house: House) -> None:
+    """However often that happens: neither what they asked the loop to call, nor the connections themselves."""
+    broken = [_held_after_another_connection(house) for _ in range(5)]
+
+    # The first ones are in their places in pools from then on.
+    assert broken[1]["calls"] == broken[-1]["calls"]
+    assert broken[1]["transports"] == broken[-1]["transports"]
+
+
+def _held_after_another_connection(house: House) -> dict[str, int]:
+    before = await_true(lambda: _held(house), what="the worker answers")
+    with house.broker.container.client as redis:
+        redis.execute_command("CLIENT KILL TYPE normal SKIPME yes")
+        redis.execute_command("CLIENT KILL TYPE pubsub")
+    return await_true(
+        lambda: (now := _held(house)) and now["connected"] > before["connected"] and now,
+        what="the worker is connected again",
+    )
+
+
+def _held(house: House) -> dict[str, int]:
+    name = house.row(house.worker).name
+    inspect = house.app.control.inspect(destination=[name], timeout=2)
+    with suppress(RedisError, KombuError, OSError):  # the question's own connection is among the broken ones
+        return (inspect._request("held") or {}).get(name, {})
+    return {}

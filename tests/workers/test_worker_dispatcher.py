@@ -1,5 +1,6 @@
 """The dispatcher with a real ledger and Redis and no workers: carries, carries again, rescues, relays, outlives."""
 
+import itertools
 import json
 import threading
 import time
@@ -269,6 +270,39 @@ def test_long_backlog_is_published_once_each(
             )
     assert queries.listing(kernel.ledger, Filter(tenant.id, states=["queued"]), limit=1).total == 7000
     assert (3000, {1}, {1}) == (len(sent), set(sent.values()), {carry for _, carry in sent})
+
+
+@pytest.mark.slow
+def test_long_backlog_is_published_once_each_while_the_window_grows(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
+) -> None:
+    """Ten thousand brief jobs, and two slots that take all that is there and claim the last of it a look later."""
+    backlog(kernel, tenant, 10_000)
+    fleet.register(kernel.ledger, a_worker(slots=2))
+    # As quick as a look may follow the other: how quick this machine is decides nothing.
+    dispatcher._pace.clock = itertools.count(step=SHORTEST_S).__next__
+    sent: Counter[tuple[str, int]] = Counter()
+    held: list[int] = []
+    unclaimed: list[str] = []
+    while sum(sent.values()) < 10_000:
+        fleet.beat(kernel.ledger, WORKER, rss_bytes=1, state="up")
+        dispatcher.tick()
+        took = messages(redis_server)
+        redis_server.client.delete("sy:maintenance")
+        assert took, "jobs wait, and nothing is published"
+        sent.update(took)
+        held.append(len(took))
+        ids = unclaimed + [job_id for job_id, _ in took]
+        with kernel.ledger.write() as connection:
+            connection.execute(
+                jobs.update()
+                .where(jobs.c.id.in_(ids[:-5]))
+                .values(state=JobState.SUCCEEDED, published_at=None, finished_at=ago(0))
+            )
+        unclaimed = ids[-5:]
+    assert (10_000, {1}, {1}) == (len(sent), set(sent.values()), {carry for _, carry in sent})
+    assert 32 == held[0]
+    assert 128 < max(held) <= 256, "the window has grown, and not beyond its bound"
 
 
 def test_unsent_states_are_relayed(dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant) -> None:

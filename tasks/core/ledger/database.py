@@ -198,7 +198,14 @@ def _engine(url: str, *, pool_size: int) -> Engine:
     if parsed.get_backend_name() == "sqlite":
         assert parsed.database is not None  # noqa: S101  # settings refuse in-memory ledgers
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, pool_size=pool_size, pool_timeout=5)
+        engine = sa.create_engine(
+            url,
+            connect_args={"timeout": BUSY_TIMEOUT_S},
+            pool_size=pool_size,
+            pool_timeout=5,
+            # The one used last: of eight in turn, each would keep pages of its own.
+            pool_use_lifo=True,
+        )
         sa.event.listen(engine, "connect", _set_up_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -238,9 +245,9 @@ def _set_up_sqlite(connection: object, _entry: ConnectionPoolEntry) -> None:
     for pragma in (
         "synchronous=FULL",
         "foreign_keys=ON",
-        # KiB: what one tick needs. SQLite fills it with whatever it reads, so that a larger one looks like a leak for
-        # hours, in each connection of each process; what is not in it comes from the kernel's memory.
-        "cache_size=-4000",
+        # KiB, SQLite's own default. It fills with whatever is read and with what a transaction writes, so that a larger
+        # one looks like a leak for hours, in each connection of each process; the rest comes from the kernel's memory.
+        "cache_size=-2000",
         # Pages: 16 MiB of log. A job writes about 26, most of them the same as its neighbours'.
         "wal_autocheckpoint=4000",
     ):

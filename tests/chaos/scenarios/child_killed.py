@@ -27,7 +27,7 @@ def play(trial: Trial) -> Verdict:
     With a backlog, what was killed would wait behind it, and the time until it runs again would say nothing.
     """
     kills = trial.pick(quick=4, full=40)
-    with open_house(trial) as house:
+    with open_house(trial, heard=True) as house:
         house.furnish(queues=QUEUES)
         submitter, bursts = house.submitter(), house.submitter(queue=BURST_QUEUE)
         house.view(submitter.submit(seconds=3).id)

@@ -16,7 +16,7 @@ _RECOVERED_WITHIN_S = 30.0
 
 def play(trial: Trial) -> Verdict:
     """Kill Redis under load, once with its file (not in the quick run) and once without; accept all the while."""
-    with open_house(trial) as house:
+    with open_house(trial, heard=not trial.quick) as house:
         house.furnish(queues=QUEUES)
         submitter, bursts = house.submitter(), house.submitter(queue=BURST_QUEUE)
         # More than is done meanwhile, so that the broker holds messages when it dies.
