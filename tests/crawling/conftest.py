@@ -1,15 +1,18 @@
 """A served site, a job to crawl it with, and reading in this process, which saves the start of another."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 import pytest
 
-from tasks.core.egress import Egress, EgressPolicy
+from tasks.core.egress import Answer, Egress, EgressPolicy, Wants
+from tasks.core.egress.downloads import Downloads
 from tasks.core.job import JobContext
 from tasks.crawling.contract import CrawlResult, SiteRequest
 from tasks.crawling.engine import site as engine
@@ -44,6 +47,31 @@ class ExtractionHere:
         outline = read_outline(tree, url=url)
         on_outline(outline)
         return outline, read_text(tree, url=url)
+
+
+@asynccontextmanager
+async def web_of(*urls: str) -> AsyncIterator[Downloads]:
+    """Give what a crawl fetches with, which may reach these servers."""
+    policy = EgressPolicy(allow=frozenset(urlsplit(url).netloc for url in urls))
+    with Egress(policy) as egress:
+        async with egress.downloads() as web:
+            yield web
+
+
+class FailingWeb:
+    """Ends every request in the same error."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        return None
+
+    async def get(self, url: str, headers: Mapping[str, str], *, wants: Wants) -> Answer:
+        raise self.error
 
 
 @dataclass(frozen=True)

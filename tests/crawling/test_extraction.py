@@ -78,6 +78,22 @@ def test_death_of_the_process_costs_one_page() -> None:
     with_extraction(work)
 
 
+def test_page_that_waits_behind_the_one_that_kills_is_read_by_the_next_process() -> None:
+    """It was sent already, and its answer is its own."""
+
+    async def work(extraction: Extraction) -> None:
+        stopped = reader()
+        stopped.send_signal(signal.SIGSTOP)
+        pages = [asyncio.create_task(read(extraction, body=html(f"/x{n}"), url=f"{URL}{n}")) for n in range(3)]
+        await asyncio.sleep(0.1)
+        stopped.kill()
+        first, *others = await asyncio.gather(*pages, return_exceptions=True)
+        assert isinstance(first, ExtractionFailed)
+        assert others == [here(html(f"/x{n}"), f"{URL}{n}") for n in (1, 2)]
+
+    with_extraction(work)
+
+
 def test_page_that_takes_too_long_fails_alone() -> None:
     """Its process is killed and replaced."""
 

@@ -6,7 +6,6 @@ import socket
 from datetime import timedelta
 from email.utils import format_datetime
 
-import httpx
 import pytest
 
 from tasks.core.clock import now
@@ -15,17 +14,15 @@ from tasks.crawling.engine.fetch import Fetched, Fetcher, FetchFailed, FetchLimi
 from tasks.crawling.engine.politeness import Politeness
 from tasks.crawling.engine.tally import SkipReason
 from tasks.crawling.records import FailureReason
-from tests.crawling.conftest import QUICK
+from tests.crawling.conftest import QUICK, FailingWeb, web_of
 from tests.crawling.local_site import LocalSite, Reply
 
 HTML = frozenset({"text/html"})
 
 
-def fetch(
-    url: str, *, client: httpx.AsyncClient | None = None, limits: FetchLimits = QUICK, **options: object
-) -> Fetched:
+def fetch(url: str, *, web: FailingWeb | None = None, limits: FetchLimits = QUICK, **options: object) -> Fetched:
     async def run() -> Fetched:
-        async with client or httpx.AsyncClient() as used:
+        async with web or web_of(url) as used:
             fetcher = Fetcher(used, Politeness(delay_s=0, concurrency=4), user_agent="TestBot/1.0", limits=limits)
             return await fetcher.fetch(url, **{"max_bytes": 10_000, "types": HTML, **options})  # type: ignore[arg-type]
 
@@ -36,13 +33,6 @@ def failure(url: str, **options: object) -> FetchFailed:
     with pytest.raises(FetchFailed) as caught:
         fetch(url, **options)  # type: ignore[arg-type]
     return caught.value
-
-
-def raising(error: Exception) -> httpx.AsyncClient:
-    def answer(request: httpx.Request) -> httpx.Response:
-        raise error
-
-    return httpx.AsyncClient(transport=httpx.MockTransport(answer))
 
 
 def test_page_comes_with_its_charset_and_our_name(site: LocalSite) -> None:
@@ -192,5 +182,5 @@ def test_broken_content_encoding_is_a_broken_answer(site: LocalSite) -> None:
 )
 def test_refusal_of_the_guard_keeps_its_cause(error: Exception, reason: FailureReason) -> None:
     """So that a refused start URL can fail the job as what it is."""
-    found = failure("http://example.org/", client=raising(error))
+    found = failure("http://example.org/", web=FailingWeb(error))
     assert (found.reason, found.__cause__) == (reason, error)

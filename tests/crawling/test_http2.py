@@ -3,15 +3,15 @@
 import os
 import pwd
 import shutil
-import ssl
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import certifi
 import pytest
 
-from tasks.core.egress import Egress, EgressPolicy, transports
+from tasks.core.egress import Egress, EgressPolicy
 from tasks.crawling.contract import SiteRequest
 from tasks.crawling.engine import visiting
 from tasks.crawling.engine.fetch import FetchLimits
@@ -76,8 +76,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "key.pem", "-out", "cert.pem"]
     name_of_it = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     subprocess.run(["openssl", "req", "-x509", *key, *name_of_it], cwd=folder, check=True, capture_output=True)
-    trust = ssl.create_default_context(cafile=folder / "cert.pem")
-    monkeypatch.setattr(transports, "_trust", lambda _http2: trust)
+    monkeypatch.setattr(certifi, "where", lambda: str(folder / "cert.pem"))
     port, user = free_port(), pwd.getpwuid(os.getuid()).pw_name
     (folder / "nginx.conf").write_text(
         _MAIN.format(folder=folder, user=user, port=port, requests=REQUESTS_A_CONNECTION)

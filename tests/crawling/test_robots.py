@@ -3,14 +3,13 @@
 import asyncio
 import json
 
-import httpx
 import pytest
 
 from tasks.core.robots import MAX_ROBOTS_BYTES, parse_robots
 from tasks.crawling.engine.fetch import Fetcher
 from tasks.crawling.engine.politeness import Politeness
 from tasks.crawling.engine.robots import RobotsBook, RobotsRules
-from tests.crawling.conftest import QUICK
+from tests.crawling.conftest import QUICK, web_of
 from tests.crawling.local_site import LocalSite, Reply
 from tests.crawling.shared_data import shared
 
@@ -23,9 +22,9 @@ def rules(site: LocalSite, answer: object = None, *, is_obeyed: bool = True) -> 
         site.answers["/robots.txt"] = answer  # type: ignore[assignment]
 
     async def fetch() -> RobotsRules:
-        async with httpx.AsyncClient() as client:
+        async with web_of(site.url) as web:
             politeness = Politeness(delay_s=0, concurrency=4)
-            fetcher = Fetcher(client, politeness, user_agent=AGENT, limits=QUICK)
+            fetcher = Fetcher(web, politeness, user_agent=AGENT, limits=QUICK)
             book = RobotsBook(fetcher, politeness, user_agent=AGENT, is_obeyed=is_obeyed)
             first, second = await asyncio.gather(book.rules_for(site.url + "/"), book.rules_for(site.url + "/x"))
             assert first is second

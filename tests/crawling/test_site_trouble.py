@@ -1,9 +1,9 @@
 """Crawls of sites that misbehave, and crawls that are stopped."""
 
-import asyncio
 import socket
 import time
-from threading import Timer
+from pathlib import Path
+from threading import Event, Timer
 
 import httpx
 import pytest
@@ -16,8 +16,9 @@ from tasks.crawling.engine import walk
 from tasks.crawling.engine.fetch import FetchFailed, FetchLimits
 from tasks.crawling.engine.start import start_error
 from tasks.crawling.records import FailureReason
-from tests.crawling.conftest import QUICK, Crawl, MakeJob
+from tests.crawling.conftest import QUICK, Crawl, FailingWeb, MakeJob
 from tests.crawling.local_site import LocalSite, Reply
+from tests.fakes import FakeJob
 from tests.samples import children
 
 
@@ -145,16 +146,13 @@ def test_unknown_host_is_rejected_and_a_silent_name_server_is_not(errno: int, er
 
 
 class RefusingEgress(Egress):
-    """Makes clients whose every request ends in the same error."""
+    """Every request ends in the same error."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    def async_client(self, **options: object) -> httpx.AsyncClient:  # type: ignore[override]
-        def answer(request: httpx.Request) -> httpx.Response:
-            raise self.error
-
-        return httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    def downloads(self, **options: object) -> FailingWeb:  # type: ignore[override]
+        return FailingWeb(self.error)
 
 
 def test_time_allowed_ends_the_crawl_with_its_pages(site: LocalSite, crawl: Crawl) -> None:
@@ -203,29 +201,22 @@ def test_cancel_waits_for_no_answer(site: LocalSite, crawl: Crawl, make_job: Mak
     timer.join()
 
 
-def test_cancel_does_not_wait_for_a_hanging_name_lookup(site: LocalSite, crawl: Crawl, make_job: MakeJob) -> None:
+def test_cancel_does_not_wait_for_a_hanging_name_lookup(crawl: Crawl, tmp_path: Path) -> None:
     """It cannot be interrupted, so it is left behind."""
-    job = make_job(site)
-    job.http = HangingEgress()
-    Timer(0.1, lambda: setattr(job, "is_cancelled", True)).start()
-    started = time.monotonic()
-    with pytest.raises(JobCancelled):
-        crawl(job=job)
-    assert time.monotonic() - started < 1.7
+    released = Event()
 
+    def hanging(_host: str, _port: int) -> list[str]:
+        released.wait(5)
+        return []
 
-class HangingEgress(Egress):
-    """Makes clients whose every request waits in a thread, as a name lookup does."""
-
-    def __init__(self) -> None:
-        pass
-
-    def async_client(self, **options: object) -> httpx.AsyncClient:  # type: ignore[override]
-        async def answer(request: httpx.Request) -> httpx.Response:
-            await asyncio.to_thread(time.sleep, 2)
-            return httpx.Response(404)
-
-        return httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    with Egress(resolver=hanging) as egress:
+        job = FakeJob(workdir=tmp_path, http=egress)
+        Timer(0.1, lambda: setattr(job, "is_cancelled", True)).start()
+        started = time.monotonic()
+        with pytest.raises(JobCancelled):
+            engine.crawl(SiteRequest(url="http://example.com/", delay_s=0), job, limits=QUICK)
+        assert time.monotonic() - started < 1.7
+        released.set()
 
 
 def test_crawl_with_its_processes_leaves_none_behind(site: LocalSite, make_job: MakeJob) -> None:

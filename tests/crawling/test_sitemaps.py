@@ -4,14 +4,13 @@ import asyncio
 import gzip
 import zlib
 
-import httpx
 import pytest
 
 from tasks.crawling.engine import sitemaps
 from tasks.crawling.engine.fetch import Fetcher
 from tasks.crawling.engine.politeness import Politeness
 from tasks.crawling.engine.sitemaps import SitemapBroken, SitemapReader, parse_sitemap
-from tests.crawling.conftest import QUICK
+from tests.crawling.conftest import QUICK, web_of
 from tests.crawling.local_site import LocalSite, Reply
 
 NS = "http://www.sitemaps.org/schemas/sitemap/0.9"
@@ -35,8 +34,8 @@ def read(site: LocalSite, *listed: str, max_urls: int = 100) -> tuple[list[str],
     """Return paths, and who has read them."""
 
     async def fetch() -> tuple[list[str], SitemapReader]:
-        async with httpx.AsyncClient() as client:
-            fetcher = Fetcher(client, Politeness(delay_s=0, concurrency=4), user_agent="T", limits=QUICK)
+        async with web_of(site.url) as web:
+            fetcher = Fetcher(web, Politeness(delay_s=0, concurrency=4), user_agent="T", limits=QUICK)
             reader = SitemapReader(fetcher, max_urls=max_urls)
             urls = await reader.pages(f"{site.url}/", listed=listed)
             return [url.removeprefix(site.url) for url in urls], reader

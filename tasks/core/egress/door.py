@@ -19,6 +19,7 @@ from tasks.core.egress.translation import translated
 from tasks.core.egress.transports import plain_trust
 
 if TYPE_CHECKING:
+    from tasks.core.egress.downloads import Downloads
     from tasks.core.egress.loans import Loan
 
 _DEFAULT_CONNECTIONS = 10
@@ -115,6 +116,12 @@ class Egress:
         """Return what ``client`` returns, for asyncio."""
         guard = Guard(self.policy.tightened(**limits))
         return AsyncGuardedClient(guard, self._lookups, max_connections=max_connections, http2=http2)
+
+    def downloads(self, *, max_connections: int = _DEFAULT_CONNECTIONS, **limits: Unpack[Limits]) -> "Downloads":
+        """Return what many pages are fetched with, on asyncio; it obeys this policy, tightened by ``limits``."""
+        from tasks.core.egress.downloads import Downloads  # noqa: PLC0415  # few jobs need libcurl
+
+        return Downloads(Guard(self.policy.tightened(**limits)), self._lookups, max_connections=max_connections)
 
     def close(self) -> None:
         """Release the lookup threads. Clients made here must be closed first."""

@@ -48,8 +48,8 @@ CREATE TABLE IF NOT EXISTS addresses (number INTEGER PRIMARY KEY, url TEXT NOT N
 """
 # Grows when a table changes: what another version has begun is begun again.
 _VERSION = 2
-# Of the file, in KiB: what most pages of a large crawl link to stays in memory, the rest on disk.
-_CACHE_KIB = 16 * 1024
+# Of the file, in KiB: what most pages link to stays in memory; the rest is on disk, mostly in the system's cache.
+_CACHE_KIB = 4 * 1024
 # Nobody else writes but an attempt that was superseded, and that not for long.
 _BUSY_S = 30.0
 _KEY = "frontier"

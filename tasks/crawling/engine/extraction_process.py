@@ -12,7 +12,7 @@ import os
 import resource
 import struct
 import sys
-from dataclasses import asdict
+from dataclasses import fields
 from typing import BinaryIO
 
 from tasks.crawling.engine.page import parse_page, read_outline, read_text
@@ -31,6 +31,9 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing that a library prints may get between the frames
     # Next to nothing that reading makes refers to itself, while it makes so much that looking for it takes a fifth of
     # the time.
+    # Its share of the processor stays the same, but a page that arrives does not push aside whoever fetches the next.
+    if hasattr(os, "SCHED_BATCH"):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     gc.disable()
     pages = 0
     while (head := _read_frame(jobs)) is not None:
@@ -57,7 +60,8 @@ def _read_frame(stream: BinaryIO) -> bytes | None:
 
 
 def _answer(stream: BinaryIO, content: Outline | MainText) -> None:
-    frame = json.dumps(asdict(content)).encode()
+    # Not ``asdict``, which copies all that is within.
+    frame = json.dumps({field.name: getattr(content, field.name) for field in fields(content)}).encode()
     stream.write(struct.pack("!I", len(frame)) + frame)
     stream.flush()
 

@@ -4,11 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.message import Message
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import Protocol
 
 import httpx
 
 from tasks.core.clock import now
+from tasks.core.egress import Answer, Head, Wants
 from tasks.core.errors import EgressRefused, EngineFailed, TooLarge, Transient
 from tasks.core.web_address import canonical, host_of
 from tasks.crawling.engine.politeness import Politeness
@@ -23,6 +27,14 @@ _CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WORTH_RETRYING = frozenset({429, 500, 502, 503, 504})
 _OVERLOADED = frozenset({429, 503})
+
+
+class Web(Protocol):
+    """What asks servers: ``Downloads`` of the egress guard, with its errors."""
+
+    async def get(self, url: str, headers: Mapping[str, str], *, wants: Wants) -> Answer:
+        """Return the answer, and of its body as much as ``wants`` says of its head."""
+
 
 Judge = Callable[[str], Awaitable[SkipReason | None]]
 Conditions = Callable[[str], Mapping[str, str]]
@@ -84,10 +96,8 @@ class FetchSkipped(EngineFailed):
 class Fetcher:
     """Fetches for one crawl."""
 
-    def __init__(
-        self, client: httpx.AsyncClient, politeness: Politeness, *, user_agent: str, limits: FetchLimits
-    ) -> None:
-        self._client = client
+    def __init__(self, web: Web, politeness: Politeness, *, user_agent: str, limits: FetchLimits) -> None:
+        self._web = web
         self._politeness = politeness
         self._headers = {"User-Agent": user_agent, "Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1"}
         self._limits = limits
@@ -152,17 +162,18 @@ class Fetcher:
         self, url: str, headers: Mapping[str, str], *, max_bytes: int, types: frozenset[str] | None, truncate: bool
     ) -> Fetched | str:
         """Return the answer, or the URL that it redirects to."""
+
+        def wants(head: Head) -> int:
+            if _is_unmodified(head, headers) or not _is_success(head):
+                return DRAIN_BYTES
+            return 0 if _is_other(head, types) else max_bytes
+
         try:
             async with asyncio.timeout(self._limits.request_s):
-                request = self._client.build_request("GET", url, headers={**self._headers, **headers})
-                response = await self._client.send(request, stream=True, follow_redirects=False)
-                try:
-                    return await _read(response, url, max_bytes=max_bytes, types=types, truncate=truncate)
-                finally:
-                    await response.aclose()
+                answer = await self._web.get(url, {**self._headers, **headers}, wants=wants)
+            return _judged(answer, url, headers, max_bytes=max_bytes, types=types, truncate=truncate)
         except (TimeoutError, httpx.TimeoutException, Transient) as exc:
             raise FetchFailed("no answer in time", reason=FailureReason.TIMEOUT) from exc
-        # A local protocol error is a connection over HTTP/2 that the other side has closed with this request under way.
         except (httpx.NetworkError, httpx.ProtocolError) as exc:
             raise FetchFailed(f"connection failed: {exc}"[:300], reason=FailureReason.CONNECTION) from exc
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
@@ -173,55 +184,66 @@ class Fetcher:
             raise FetchFailed(exc.message, reason=FailureReason.TOO_LARGE) from exc
 
 
-async def _read(
-    response: httpx.Response, url: str, *, max_bytes: int, types: frozenset[str] | None, truncate: bool
+def _judged(
+    answer: Answer, url: str, sent: Mapping[str, str], *, max_bytes: int, types: frozenset[str] | None, truncate: bool
 ) -> Fetched | str:
-    status = response.status_code
-    if status == 304 and not response.request.headers.keys().isdisjoint(_CONDITIONS):
-        return _fetched(response, url, b"")
-    if not response.is_success:
-        await _body(response, max_bytes=DRAIN_BYTES)
-        if status not in _REDIRECTS:
-            raise _refusal(response)
-        target = canonical(response.headers.get("Location", ""), base=url)
-        if target is None or "Location" not in response.headers:
-            raise FetchFailed("redirects to nothing that can be fetched", reason=FailureReason.REDIRECTS, status=status)
+    head = answer.head
+    if _is_unmodified(head, sent):
+        return _fetched(head, url, b"")
+    if not _is_success(head):
+        if head.status not in _REDIRECTS:
+            raise _refusal(head)
+        target = canonical(head.get("location"), base=url)
+        if target is None or not head.all("location"):
+            raise FetchFailed(
+                "redirects to nothing that can be fetched", reason=FailureReason.REDIRECTS, status=head.status
+            )
         return target
-    media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if types is not None and media_type and media_type not in types:
-        raise FetchSkipped(f"is {media_type}"[:300], reason="type")
-    body = await _body(response, max_bytes=max_bytes)
-    if len(body) > max_bytes:
-        if not truncate:
-            raise FetchFailed(f"larger than {max_bytes} bytes", reason=FailureReason.TOO_LARGE, status=status)
-        body = body[:max_bytes]
-    return _fetched(response, url, body)
+    if _is_other(head, types):
+        raise FetchSkipped(f"is {_media_type(head)}"[:300], reason="type")
+    if answer.is_cut and not truncate:
+        raise FetchFailed(f"larger than {max_bytes} bytes", reason=FailureReason.TOO_LARGE, status=head.status)
+    return _fetched(head, url, answer.body)
 
 
-def _fetched(response: httpx.Response, url: str, body: bytes) -> Fetched:
+def _is_success(head: Head) -> bool:
+    return 200 <= head.status < 300
+
+
+def _is_unmodified(head: Head, sent: Mapping[str, str]) -> bool:
+    return head.status == 304 and not _CONDITIONS.isdisjoint(name.lower() for name in sent)
+
+
+def _is_other(head: Head, types: frozenset[str] | None) -> bool:
+    media_type = _media_type(head)
+    return types is not None and bool(media_type) and media_type not in types
+
+
+def _media_type(head: Head) -> str:
+    return head.get("content-type").partition(";")[0].strip().lower()
+
+
+def _fetched(head: Head, url: str, body: bytes) -> Fetched:
     return Fetched(
         url=url,
-        status=response.status_code,
-        charset=response.charset_encoding,
+        status=head.status,
+        charset=_charset(head.get("content-type")),
         body=body,
-        etag=response.headers.get("ETag", ""),
-        last_modified=response.headers.get("Last-Modified", ""),
-        robots=tuple(response.headers.get_list("X-Robots-Tag"))[:MAX_ROBOTS_LINES],
+        etag=head.get("etag"),
+        last_modified=head.get("last-modified"),
+        robots=tuple(head.all("x-robots-tag"))[:MAX_ROBOTS_LINES],
     )
 
 
-async def _body(response: httpx.Response, *, max_bytes: int) -> bytes:
-    """Read the body, or a little more of it than the cap."""
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > max_bytes:
-            break
-    return bytes(body)
+@lru_cache(maxsize=1000)
+def _charset(content_type: str) -> str | None:
+    message = Message()
+    message["Content-Type"] = content_type
+    return message.get_content_charset()
 
 
-def _refusal(response: httpx.Response) -> FetchFailed:
-    status = response.status_code
+def _refusal(head: Head) -> FetchFailed:
+    status = head.status
     if 400 <= status < 500:
         reason = FailureReason.HTTP_4XX
     elif 500 <= status < 600:
@@ -230,8 +252,7 @@ def _refusal(response: httpx.Response) -> FetchFailed:
         reason = FailureReason.PROTOCOL
     failure = FetchFailed(f"answered {status}", reason=reason, status=status)
     if status in _WORTH_RETRYING:
-        wait, said_at = (response.headers.get(name, "").strip() for name in ("Retry-After", "Date"))
-        failure.retry_after_s = _wait_s(wait, said_at=said_at)
+        failure.retry_after_s = _wait_s(head.get("retry-after"), said_at=head.get("date"))
     return failure
 
 

@@ -48,7 +48,7 @@ def fingerprint(text: str) -> int | None:
     return int("".join("01"[int(one)] for one in is_set), 2)
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=20_000)
 def _number(word: str) -> int:
     return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest())
 

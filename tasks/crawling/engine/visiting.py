@@ -46,10 +46,10 @@ async def visiting(
     """Give the tools; ``processes`` is how many read pages, never more than there are pages to keep."""
     user_agent = request.user_agent or USER_AGENT
     async with (
-        job.http.async_client(max_connections=request.concurrency, http2=True) as client,
+        job.http.downloads(max_connections=request.concurrency) as web,
         Extraction(processes=min(processes, request.max_pages)) as extraction,
     ):
-        fetcher = Fetcher(client, politeness, user_agent=user_agent, limits=limits)
+        fetcher = Fetcher(web, politeness, user_agent=user_agent, limits=limits)
         robots = RobotsBook(fetcher, politeness, user_agent=user_agent, is_obeyed=request.respect_robots)
         rendering = Rendering(job, politeness, mode=request.render, user_agent=user_agent)
         visitor = Visitor(

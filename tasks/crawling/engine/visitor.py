@@ -108,8 +108,7 @@ class Visitor:
             judge=self._judge(visit, gatekeeper),
             conditions=None if self._recall is None else self._recall.conditions,
         )
-        body_hash = hashlib.sha256(fetched.body).hexdigest()
-        if (page := self._recalled(fetched, visit, body_hash)) is not None:
+        if (page := self._recalled(fetched, visit)) is not None:
             on_links(self.to_follow(page))
             return page
         page = await self._read(fetched, visit, gatekeeper=gatekeeper, on_links=on_links)
@@ -163,12 +162,15 @@ class Visitor:
         told = page_robots(outline.robots, fetched.robots, user_agent=self._user_agent)
         return outline.links if told.nofollow else outline.unfollowed
 
-    def _recalled(self, fetched: Fetched, visit: Visit, body_hash: str) -> CrawledPage | None:
+    def _recalled(self, fetched: Fetched, visit: Visit) -> CrawledPage | None:
         """Return the earlier record of a page that stands as it was; None where it must be read."""
         if self._recall is None:
             return None
         is_sent = fetched.status != 304
-        earlier = self._recall.same(fetched.url, body_hash) if is_sent else self._recall.unmodified(fetched.url)
+        if is_sent:
+            earlier = self._recall.same(fetched.url, hashlib.sha256(fetched.body).hexdigest())
+        else:
+            earlier = self._recall.unmodified(fetched.url)
         if earlier is None:
             return None
         told = page_robots((), fetched.robots, user_agent=self._user_agent)

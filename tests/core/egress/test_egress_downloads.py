@@ -1,0 +1,408 @@
+"""Downloads over libcurl: the promises of the other clients, kept by other means."""
+
+import asyncio
+import gzip
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from tasks.core.egress import Answer, Egress, EgressPolicy, Head
+from tasks.core.egress import transfers as transfers_module
+from tasks.core.egress.downloads import Downloads
+from tasks.core.errors import AppError, EgressRefused, TooLarge, Transient
+from tests.core.egress.loopback import Loopback, respond
+from tests.core.egress.raw_server import RawServer
+
+PUBLIC = "93.184.216.34"
+Work = Callable[[Downloads], Awaitable[Any]]
+
+
+def run(egress: Egress, work: Work, **limits: Any) -> Any:
+    """Return what ``work`` returns for downloads of ``egress``."""
+
+    async def main() -> Any:
+        async with egress.downloads(**limits) as web:
+            return await work(web)
+
+    with egress:
+        return asyncio.run(main())
+
+
+def egress_for(*endpoints: str, answers: Sequence[str] = ("127.0.0.1",), **policy: Any) -> Egress:
+    """Make one that may reach these endpoints, whose names lead to ``answers``."""
+    return Egress(EgressPolicy(allow=frozenset(endpoints), **policy), resolver=lambda _host, _port: answers)
+
+
+def get(
+    egress: Egress, url: str, *, wants: int = 1_000_000, headers: Mapping[str, str] | None = None, **limits: Any
+) -> Answer:
+    found: Answer = run(egress, lambda web: web.get(url, headers or {}, wants=lambda _head: wants), **limits)
+    return found
+
+
+def test_answer_has_status_headers_and_body(server: Loopback) -> None:
+    """Names of headers are in lower case; one that comes twice keeps both values."""
+
+    def answer(handler: Any) -> None:
+        handler.send_response(404)
+        for name, value in (("X-Robots-Tag", "a"), ("x-robots-tag", "b, c"), ("Content-Length", "5")):
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(b"hello")
+
+    server.answers["/a"] = answer
+    found = get(egress_for(server.endpoint), server.url("/a?b=c%20d"))
+    assert (found.head.status, found.body, found.is_cut) == (404, b"hello", False)
+    assert (found.head.all("x-robots-tag"), found.head.get("x-robots-tag")) == (["a", "b, c"], "a, b, c")
+    assert server.paths == ["/a?b=c%20d"]
+
+
+def test_request_says_who_asks_and_what_it_can_decode(server: Loopback) -> None:
+    """As the policy has it, unless the caller says otherwise; what is added nobody can take away."""
+    server.serve("/", b"")
+    egress = egress_for(server.endpoint, user_agent="Example/1")
+
+    async def work(web: Downloads) -> None:
+        for headers in ({}, {"User-Agent": "Other/2", "Accept-Encoding": "br", "If-None-Match": '"é"'}):
+            await web.get(server.url(), headers, wants=lambda _head: 1)
+
+    run(egress, work)
+    said = [(sent["user-agent"], sent["accept-encoding"], sent["host"]) for sent in server.headers]
+    assert said == [("Example/1", "gzip, deflate", server.endpoint), ("Other/2", "gzip, deflate", server.endpoint)]
+    assert server.headers[1]["if-none-match"] == '"é"'
+
+
+def test_header_with_a_line_break_is_not_sent(server: Loopback) -> None:
+    """It would be two headers, or a second request."""
+    with pytest.raises(httpx.LocalProtocolError, match="User-Agent"):
+        get(egress_for(server.endpoint), server.url(), headers={"User-Agent": "x\r\nHost: other"})
+    assert server.paths == []
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://127.0.0.1/", "loopback"),
+        ("http://[::ffff:7f00:1]/", None),
+        ("http://0x7f.1/", "loopback"),
+        ("http://169.254.169.254/latest/meta-data/", "link local"),
+        ("http://localhost/", None),
+        ("http://example.com:6379/", "port is not allowed"),
+        ("file:///etc/passwd", None),
+        ("gopher://127.0.0.1:6379/_INFO", None),
+        ("http://user:pw@example.com/", None),
+    ],
+)
+def test_forbidden_address_is_refused(url: str, reason: str | None) -> None:
+    """By its text, before anything is looked up."""
+    asked: list[str] = []
+    egress = Egress(resolver=lambda host, _port: asked.append(host) or [PUBLIC])  # type: ignore[func-returns-value]
+    with capture_logs() as logs, pytest.raises(EgressRefused):
+        get(egress, url)
+    assert asked == []
+    assert reason is None or [log["reason"] for log in logs] == [reason]
+
+
+def test_one_denied_answer_condemns_the_name() -> None:
+    """A name with a public and a private address is refused before any connection."""
+    with capture_logs() as logs, pytest.raises(EgressRefused) as caught:
+        get(egress_for(answers=(PUBLIC, "10.0.0.7")), "http://example.com/")
+    assert "10.0.0.7" not in caught.value.message
+    assert [(log["address"], log["reason"]) for log in logs] == [("10.0.0.7", "private use")]
+
+
+def test_connection_goes_to_a_judged_address_and_none_else(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if libcurl were led elsewhere: here it is told another address than the one that was judged."""
+    server.serve("/", b"secret")
+    monkeypatch.setattr(transfers_module, "_written", lambda _address: "127.0.0.1")
+    egress = egress_for(f"example.com:{server.port}", answers=(PUBLIC,))
+    with capture_logs() as logs, pytest.raises(EgressRefused):
+        get(egress, f"http://example.com:{server.port}/")
+    assert server.paths == []
+    assert [(log["reason"], log["address"]) for log in logs] == [("address was not judged", "127.0.0.1")]
+
+
+def test_name_is_looked_up_once_for_many_requests(server: Loopback) -> None:
+    """The server is asked by its name, at the address that was judged."""
+    asked: list[tuple[str, int]] = []
+
+    def resolve(host: str, port: int) -> Sequence[str]:
+        asked.append((host, port))
+        return ["127.0.0.1"]
+
+    server.serve("/", b"x")
+    place = f"example.com:{server.port}"
+
+    async def work(web: Downloads) -> list[int]:
+        answers = [await web.get(f"http://{place}/", {}, wants=lambda _head: 9) for _ in range(3)]
+        return [answer.head.status for answer in answers]
+
+    assert run(Egress(EgressPolicy(allow=frozenset({place})), resolver=resolve), work) == [200] * 3
+    assert asked == [("example.com", server.port)]
+    assert server.headers[0]["host"] == place
+
+
+def test_next_address_is_tried_when_one_is_dead(server: Loopback) -> None:
+    """A site with one dead server is still reached: nobody listens on 127.0.0.2."""
+    server.serve("/", b"second")
+    egress = egress_for(f"example.com:{server.port}", answers=("127.0.0.2", "127.0.0.1"))
+    assert get(egress, f"http://example.com:{server.port}/").body == b"second"
+
+
+def test_unreachable_server_is_reported_without_its_address() -> None:
+    """The error names the host that the caller named, nothing more."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(httpx.ConnectError) as caught:
+        get(egress_for(f"example.com:{port}"), f"http://example.com:{port}/")
+    assert str(caught.value) == "Could not connect to example.com."
+
+
+def test_unknown_name_is_a_connection_error() -> None:
+    """A name that does not exist is the network's answer; its cause says so."""
+
+    def unknown(host: str, port: int) -> Sequence[str]:
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+
+    with pytest.raises(httpx.ConnectError, match="resolved"):
+        get(Egress(resolver=unknown), "http://example.com/")
+
+
+def test_environment_proxies_are_never_used(server: Loopback, inner: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy would resolve names for us, out of our sight."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, inner.url())
+    server.serve("/", b"direct")
+    assert get(egress_for(server.endpoint), server.url()).body == b"direct"
+    assert inner.paths == []
+
+
+def test_redirect_is_told_and_not_followed(server: Loopback, inner: Loopback) -> None:
+    """Whoever asks judges where it leads."""
+    server.redirect("/", inner.url())
+    found = get(egress_for(server.endpoint, inner.endpoint), server.url())
+    assert (found.head.status, found.head.get("location"), inner.paths) == (302, inner.url(), [])
+
+
+def test_no_more_than_wanted_is_kept(server: Loopback) -> None:
+    """Up to the very byte; and whether there was more is known."""
+    server.serve("/", b"x" * 200_000)
+    found = [get(egress_for(server.endpoint), server.url(), wants=size) for size in (199_999, 200_000)]
+    assert [(len(answer.body), answer.is_cut) for answer in found] == [(199_999, True), (200_000, False)]
+
+
+def test_body_that_nobody_wants_is_not_waited_for(server: Loopback) -> None:
+    """The head is enough; a body far over the cap costs nothing, and is no error."""
+    server.drip("/", head=b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nContent-Length: 99999999999\r\n\r\n", every_s=9)
+    found = get(egress_for(server.endpoint), server.url(), wants=0)
+    assert (found.head.get("content-type"), found.body, found.is_cut) == ("a/b", b"", True)
+
+
+@pytest.mark.parametrize("size", [1000, 1001])
+def test_announced_body_is_held_against_the_cap(server: Loopback, size: int) -> None:
+    """One that says it is too large is not read; one of just that size is."""
+    server.serve("/", b"x" * size)
+    if size > 1000:
+        with pytest.raises(TooLarge):
+            get(egress_for(server.endpoint), server.url(), max_bytes=1000)
+    else:
+        assert len(get(egress_for(server.endpoint), server.url(), max_bytes=1000).body) == 1000
+
+
+def test_unannounced_body_over_the_cap_is_refused(server: Loopback) -> None:
+    """A body that never ends is read up to the cap."""
+    server.drip("/", head=b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2000, every_s=0.01)
+    with pytest.raises(TooLarge):
+        get(egress_for(server.endpoint), server.url(), max_bytes=1000)
+
+
+@pytest.mark.parametrize("body", [gzip.compress(b"\0" * 10_000_000), gzip.compress(b"") * 10_000])
+def test_gzip_bomb_is_refused(server: Loopback, body: bytes) -> None:
+    """One that decodes to much, and one that decodes to nothing and goes on and on."""
+    server.serve("/", body, Content_Encoding="gzip")
+    with pytest.raises(TooLarge):
+        get(egress_for(server.endpoint), server.url(), max_bytes=100_000)
+
+
+def test_compressed_body_is_decoded_and_counted_decoded(server: Loopback) -> None:
+    """What is wanted is counted in bytes of the page, not of the wire."""
+    server.serve("/", gzip.compress(b"hello" * 100), Content_Encoding="gzip")
+    assert get(egress_for(server.endpoint), server.url(), wants=499).body == (b"hello" * 100)[:499]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br"])
+def test_broken_or_unasked_encoding_is_an_error(server: Loopback, encoding: str) -> None:
+    """Nothing is guessed."""
+    server.serve("/", b"not that", Content_Encoding=encoding)
+    with pytest.raises(httpx.DecodingError):
+        get(egress_for(server.endpoint), server.url())
+
+
+def test_what_is_said_in_the_meantime_is_not_the_answer() -> None:
+    """A 103 has headers of its own; a trailer after the body is no header."""
+    raw = RawServer(
+        b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nETag: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nETag: b\r\n\r\n"
+    )
+    try:
+        found = get(egress_for(raw.endpoint), f"http://{raw.endpoint}/")
+    finally:
+        raw.close()
+    assert found == Answer(Head(200, (("etag", "a"), ("transfer-encoding", "chunked"))), b"ok", is_cut=False)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", b"HTTP/1.1 two\r\n\r\n"],
+)
+def test_broken_answer_is_a_protocol_error(answer: bytes) -> None:
+    """Another protocol, a body that ends early, a status that is none."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        endpoint = f"127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(httpx.RemoteProtocolError):
+            get(egress_for(endpoint), f"http://{endpoint}/")
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("limits", "error"),
+    [({"total_timeout_s": 0.3}, Transient), ({"read_timeout_s": 0.5}, httpx.ReadTimeout)],
+    ids=["total", "silence"],
+)
+def test_silent_server_meets_a_limit(server: Loopback, limits: dict[str, float], error: type[Exception]) -> None:
+    """Of the whole request, or of silence; which of them is told apart."""
+    server.stay_silent("/")
+    with pytest.raises(error):
+        get(egress_for(server.endpoint), server.url(), **limits)
+
+
+def test_dripping_server_meets_the_total_limit(server: Loopback) -> None:
+    """A server that is never silent for long is still cut off."""
+    server.drip("/", head=b"HTTP/1.1 200 OK\r\n\r\n", every_s=0.02)
+    with pytest.raises(Transient):
+        get(egress_for(server.endpoint), server.url(), total_timeout_s=0.3)
+
+
+def test_slow_lookup_meets_the_connect_limit() -> None:
+    """A name server cannot hold us longer than a web server may."""
+    released = threading.Event()
+    egress = Egress(resolver=lambda _host, _port: (released.wait(5) and []) or [PUBLIC])
+    with pytest.raises(httpx.ConnectTimeout):
+        get(egress, "http://example.com/", connect_timeout_s=0.1)
+    released.set()
+
+
+def test_connections_are_used_again_and_are_no_more_than_asked_for(server: Loopback) -> None:
+    """Forty requests at once over four connections."""
+    peers = set()
+
+    def answer(handler: Any) -> None:
+        peers.add(handler.client_address)
+        respond(handler, b"x")
+
+    server.answers["/"] = answer
+
+    async def work(web: Downloads) -> list[int]:
+        found = await asyncio.gather(*(web.get(server.url(f"/?{n}"), {}, wants=lambda _: 9) for n in range(40)))
+        return [one.head.status for one in found]
+
+    assert run(egress_for(server.endpoint), work, max_connections=4) == [200] * 40
+    assert 1 <= len(peers) <= 4
+
+
+def test_connection_that_died_idle_costs_nothing(server: Loopback) -> None:
+    """The request is made again on another."""
+
+    def answer(handler: Any) -> None:
+        respond(handler, b"x")
+        handler.close_connection = True  # without a word to the client
+
+    server.answers["/"] = answer
+
+    async def work(web: Downloads) -> list[int]:
+        found = [await web.get(server.url(), {}, wants=lambda _head: 9) for _ in range(3)]
+        return [one.head.status for one in found]
+
+    assert run(egress_for(server.endpoint), work) == [200] * 3
+
+
+def test_cancelled_download_leaves_the_others_alone(server: Loopback) -> None:
+    """It ends at once; the next one works."""
+    server.stay_silent("/silent")
+    server.serve("/", b"x")
+
+    async def work(web: Downloads) -> bytes:
+        silent = asyncio.create_task(web.get(server.url("/silent"), {}, wants=lambda _head: 9))
+        await asyncio.sleep(0.05)
+        silent.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await silent
+        return (await web.get(server.url(), {}, wants=lambda _head: 9)).body
+
+    assert run(egress_for(server.endpoint), work) == b"x"
+
+
+def test_cookies_go_back_to_where_they_are_from(server: Loopback, inner: Loopback) -> None:
+    """Whichever handle asks next; and to no other host."""
+    server.serve("/", b"x", Set_Cookie="seen=1")
+    inner.serve("/", b"x")
+    place = f"other.example.com:{inner.port}"
+
+    async def work(web: Downloads) -> None:
+        await web.get(server.url(), {}, wants=lambda _head: 9)
+        urls = [server.url(), server.url(), f"http://{place}/"]
+        await asyncio.gather(*(web.get(url, {}, wants=lambda _head: 9) for url in urls))
+
+    run(egress_for(server.endpoint, place), work)
+    assert [sent.get("cookie") for sent in server.headers] == [None, "seen=1", "seen=1"]
+    assert [sent.get("cookie") for sent in inner.headers] == [None]
+
+
+def test_cookies_are_bounded(server: Loopback) -> None:
+    """A server that sets ever new ones does not fill the memory: all are forgotten, and it begins anew."""
+    count = 0
+
+    def answer(handler: Any) -> None:
+        nonlocal count
+        count += 1
+        respond(handler, b"x", Set_Cookie=f"c{count}={'v' * 3000}")
+
+    server.answers["/"] = answer
+
+    async def work(web: Downloads) -> None:
+        for _ in range(100):
+            await web.get(server.url(), {}, wants=lambda _head: 9)
+
+    run(egress_for(server.endpoint), work)
+    sent = [len(headers.get("cookie", "").split(";")) for headers in server.headers]
+    assert 0 in [len(headers.get("cookie", "")) for headers in server.headers[10:]]
+    assert max(sent) < 100
+
+
+def test_error_of_whoever_wants_comes_through(server: Loopback) -> None:
+    """What the judgement of a head raises is not lost in a callback."""
+
+    class Odd(AppError):
+        """Ours."""
+
+    def wants(_head: Head) -> int:
+        raise Odd("no")
+
+    server.serve("/", b"x")
+    with pytest.raises(Odd):
+        run(egress_for(server.endpoint), lambda web: web.get(server.url(), {}, wants=wants))
