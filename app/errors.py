@@ -43,6 +43,8 @@ _STATUS_OF_CODE = {
     "not_acceptable": 406,
     "length_required": 411,
     "precondition_failed": 412,
+    "model_away": 503,
+    "other_model": 409,
 }
 _CODE_OF_STATUS = {
     400: "malformed",
@@ -55,7 +57,7 @@ _CODE_OF_STATUS = {
     416: "range_not_satisfiable",
     426: "upgrade_required",
 }
-_RETRY_AFTER_S = {"ledger_busy": 2, "ledger_unavailable": 5}
+_RETRY_AFTER_S = {"ledger_busy": 2, "ledger_unavailable": 5, "model_away": 10}
 _REMEDIES = {"missing": "Required: add it.", "extra_forbidden": "Unknown: remove it or check its spelling."}
 _SECRET_WORDS = (
     "password",

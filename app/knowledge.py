@@ -57,7 +57,7 @@ _EMBED_WAIT_S = 5.0
 
 @bp.post(
     "/api/knowledge/search",
-    responses={200: answer(SearchAnswer, "The best."), **problems(400, 401, 404, 413, 415, 422, 503)},
+    responses={200: answer(SearchAnswer, "The best."), **problems(400, 401, 404, 409, 413, 415, 422, 429, 503)},
 )
 @checked
 def search(body: SearchBody) -> Response:

@@ -75,7 +75,7 @@ class KnowledgeDesk:
         self._answers: FreshAnswers[Asked, Answered] = FreshAnswers()
         self._lock = Lock()
         self._vectors: OrderedDict[tuple[Model, str], Vector] = OrderedDict()
-        self._away: dict[Model, tuple[float, str]] = {}
+        self._away: dict[Model, tuple[float, str, str]] = {}
         self._took_ms: deque[float] = deque(maxlen=_TIMED)
 
     def answer(self, asked: Asked, embed: EmbedQuery) -> Answered:
@@ -140,14 +140,14 @@ class KnowledgeDesk:
             if key in self._vectors:
                 self._vectors.move_to_end(key)
                 return self._vectors[key]
-            until, away = self._away.get(model, (0.0, ""))
+            until, code, message = self._away.get(model, (0.0, "", ""))
         if time.monotonic() < until:
-            raise Transient(away, code="model_away")
+            raise Transient(message, code=code)
         try:
             vector = embed(model, text)
         except Transient as exc:
             with self._lock:
-                self._away[model] = time.monotonic() + AWAY_S, exc.message
+                self._away[model] = time.monotonic() + AWAY_S, exc.code, exc.message
             raise
         with self._lock:
             self._away.pop(model, None)

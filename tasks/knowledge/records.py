@@ -119,6 +119,12 @@ class Crawl:
     revisit: Mapping[str, Any] | None = None
     """How often its pages are asked for, where the crawl has noted that."""
 
+    @property
+    def tells_misses(self) -> bool:
+        """Whether it says of a page that it did not see that this is missing: it was not cut short, and all failures
+        are told."""
+        return self.is_whole and self.failed is not None
+
 
 class Keeper(Protocol):
     """The store, for one attempt of a job: every write is refused once another claim owns the job (JobSuperseded).
@@ -156,7 +162,11 @@ class Keeper(Protocol):
         """
 
     def miss(self, site: OpenSite, crawl: Crawl) -> tuple[int, int]:
-        """Count crawled pages that this crawl did not find; return how many are missed, and how many went for it."""
+        """Let crawled pages go that are gone, says the site, and count those that the crawl misses, if it tells that.
+
+        Returns:
+            How many are missed, and how many went.
+        """
 
     def pages_after(self, site: OpenSite, after: int, *, recipe: int | None, limit: int) -> list[StoredPage]:
         """List pages by id; with a recipe, those that were cut by another one."""

@@ -1,14 +1,18 @@
 """A crawled site becomes something one can ask: over HTTP, with the worker in a process of its own."""
 
+import io
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from client import Job, Switchyard
 from client.command import main
 from client.site_refresh import refreshed
+from deploy.demo_questions import ask
+from deploy.stack import Running
 from tests.acceptance.conftest import Yard
 from tests.acceptance.site import Site
 from tests.integration.processes import await_true
@@ -93,6 +97,23 @@ def test_what_a_publication_changes_is_crawled_and_known(client: Switchyard, yar
     assert ["publishing.site", "crawling.site", "knowledge.update", "discovery.site"] == [
         one.kind for one in client.chain(known.id).jobs
     ]
+
+
+def test_the_demo_asks_the_site_that_it_has_crawled(client: Switchyard, yard: Yard, site: Site) -> None:
+    """Three questions of what its pages are called, each answered with a source; where nothing answers, it says so."""
+    crawled = client.run("crawling.site", {"url": site.url, "max_pages": 6, "delay_s": 0.0}, run_timeout_s=90)
+    running = Running(yard.url, yard.key, "", "", "", yard.redis_url, str(yard.state_dir), {})
+
+    def shown(*, is_documentation: bool) -> tuple[int, str]:
+        console = Console(record=True, width=120, file=io.StringIO())
+        return ask(running, crawled, console, is_documentation=is_documentation), console.export_text()
+
+    code, text = shown(is_documentation=False)
+    assert (0, 3) == (code, text.count("What is said about Page"))
+    assert "pages are searchable as" in text
+    assert text.count(f"[1] {site.url}") == 3
+    code, text = shown(is_documentation=True)
+    assert (1, 3, 0) == (code, text.count("confidence"), text.count("[1]"))
 
 
 def followed(client: Switchyard, job: Job) -> Job:

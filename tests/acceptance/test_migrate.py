@@ -47,7 +47,7 @@ def environ(yard: Yard, shop: LocalShop, tmp_path_factory: pytest.TempPathFactor
     LocalServer(own, Limits()).stop()
 
 
-@pytest.mark.parametrize(("page", "least"), [("migrate", 7), ("quickstart", 4)])
+@pytest.mark.parametrize(("page", "least"), [("migrate", 10), ("quickstart", 4)])
 def test_the_page_has_examples_of_both_ways(page: str, least: int) -> None:
     """What is looked for below is there."""
     languages = [language for of, language, _ in EXAMPLES if of == page]

@@ -11,7 +11,8 @@ from app.services import Services
 from tasks.core.egress import Egress
 from tasks.core.errors import JobCancelled
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import outbox, queries
+from tasks.core.ledger import limits, outbox, queries
+from tasks.core.ledger.limits import ALL, Limit
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Job, JobState
 from tests.app.conftest import Caller, claim, finish
@@ -94,6 +95,11 @@ def test_an_answer_is_given_again_until_something_changes(house: House, alice: C
     assert "samovar" in found(alice, "kettle")["results"][0]["text"]
 
 
+def by_vectors(caller: Caller, query: str) -> Any:
+    """Search by vectors alone."""
+    return caller.post(f"{PATH}/search", json={"site": "handbook", "query": query, "mode": "vector"})
+
+
 def waiting(kernel: Kernel, tenant_id: str) -> list[Job]:
     wanted = queries.Filter(tenant_id, states=(JobState.QUEUED,), kind="knowledge.embed")
     return queries.listing(kernel.ledger, wanted, limit=9).jobs
@@ -120,6 +126,9 @@ def test_a_query_is_embedded_by_a_worker(
     asked = len(waiting(services.kernel, alice.tenant_id))
     assert ["vector"] == [one["retriever"] for one in found(alice, "samovar")["failed"]]
     assert asked == len(waiting(services.kernel, alice.tenant_id))
+    refused = by_vectors(alice, "kettle")
+    assert (503, "model_away", "10") == (refused.status_code, refused.json["code"], refused.headers["Retry-After"])
+    assert "No worker embedded the query" in refused.json["detail"]
 
     monkeypatch.setattr("app.knowledge_desk.AWAY_S", 0.0)
     services.knowledge._away.clear()
@@ -132,6 +141,7 @@ def test_a_query_is_embedded_by_a_worker(
     assert job.expires_at is not None
     assert (95, 30) == (job.priority, (job.expires_at - job.created_at).total_seconds())
     assert ([], 1) == (answer["failed"], answer["results"][0]["places"].get("lexical"))
+    monkeypatch.setattr("app.knowledge_desk.AWAY_S", 60.0)
     with ThreadPoolExecutor(1) as worker:  # whose endpoint has changed the length of its vectors meanwhile
         before = len(waiting(services.kernel, alice.tenant_id))
         shorter = ScriptedModel(dimensions=4)
@@ -139,8 +149,25 @@ def test_a_query_is_embedded_by_a_worker(
         (failed,) = found(alice, "samovar")["failed"]
         work.result()
     assert "gives 4 numbers now, and the site has 6" in failed["reason"]
+    refused = by_vectors(alice, "samovar")
+    assert (409, "other_model") == (refused.status_code, refused.json["code"])
     monkeypatch.setattr("app.knowledge.accept_job", lambda *_: pytest.fail("asked twice"))
     assert [] == found(alice, "kettle", top_k=3)["failed"]
+
+
+def test_a_quota_takes_only_the_vectors(house: House, alice: Caller, services: Services) -> None:
+    """Where no job may be made to embed the query, the words answer, and the answer says why."""
+    house.embedder = ScriptedModel()
+    house.reindex()
+    limits.set_limit(services.kernel.ledger, Limit(alice.tenant_id, ALL, most_a_day=1))
+    for _ in range(2):
+        answer = found(alice, "kettle")
+        assert ("tea", False) == (answer["results"][0]["document_id"], answer["is_cached"])
+        (failed,) = answer["failed"]
+        assert ("vector", True) == (failed["retriever"], failed["reason"].startswith("over_quota: "))
+    refused = by_vectors(alice, "kettle")
+    assert (429, "over_quota") == (refused.status_code, refused.json["code"])
+    assert [] == waiting(services.kernel, alice.tenant_id)
 
 
 def test_the_status_tells_how_sites_stand(house: House, alice: Caller, bob: Caller) -> None:

@@ -121,6 +121,21 @@ def test_server_errors_delete_nothing(house: House, site: LocalSite, look: Look)
     assert (1, 0, 0) == (told.added, told.deleted, told.missed)
 
 
+def test_what_is_gone_goes_although_the_crawl_was_cut_short(house: House, site: LocalSite, look: Look) -> None:
+    """A page's own 404 or 410 says so whatever else was not looked at; nothing else is missed."""
+    done = look()
+    take_in(house, done)
+    site.answers["/2"] = Reply(status=404)
+    site.answers["/3"] = Reply(status=503)
+    part = look(done, max_pages=6)
+    assert ("max_pages", False) == (part.result.stopped_by, part.result.is_whole)
+    for deleted in (1, 0):
+        told = take_in(house, part)
+        assert (deleted, 0) == (told.deleted, told.missed)
+    serve(site, "/2")
+    assert 1 == take_in(house, look(part)).added
+
+
 @pytest.mark.parametrize("is_compared", [True, False])
 def test_errors_that_last_delete_nothing(house: House, site: LocalSite, look: Look, is_compared: bool) -> None:
     """However many crawls a page fails in: what only it links to stays, until it is there and does not link to it."""

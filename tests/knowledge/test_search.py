@@ -57,7 +57,7 @@ def test_misspelt_words_are_found_by_vectors(house: House) -> None:
 
 @pytest.mark.parametrize(
     ("model", "known", "half_known"),
-    [(HASHED, 0.05, 0.5), (Model(MINILM_NAME, 384), 0.05, 0.5), (Model("of-an-endpoint", 8), 1.0, 1.0)],
+    [(HASHED, 0.02, 0.5), (Model(MINILM_NAME, 384), 0.02, 0.5), (Model("of-an-endpoint", 8), 1.0, 1.0)],
 )
 def test_vectors_count_where_words_are_not_there(house: House, model: Model, known: float, half_known: float) -> None:
     """For the models of which that was measured."""

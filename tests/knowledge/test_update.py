@@ -94,13 +94,19 @@ def test_pages_go_when_two_crawls_miss_them(house: House) -> None:
     [{"is_whole": False}, {"is_mostly_failed": True}, {"failed": None}, {"failed": frozenset({"https://a.example/b"})}],
 )
 def test_a_crawl_that_saw_little_misses_nothing(house: House, doubts: dict[str, object]) -> None:
-    """Cut short, mostly failed, with failures that are not told, or with this very page failed."""
+    """Cut short, mostly failed, with failures that are not told, or with this very page failed.
+
+    What answers that it is gone goes all the same, unless most pages failed.
+    """
     pages = [("https://a.example/a", "A"), ("https://a.example/b", "B")]
     house.update(site=None, crawl_job_id=house.crawl(*pages))
     for _ in range(3):
         result = house.update(site=None, crawl_job_id=house.crawl(*pages[:1], **doubts))
         assert (0, 0) == (result.missed, result.deleted)
-    assert doubts.get("is_mostly_failed", False) == result.is_flagged
+    is_ill = doubts.get("is_mostly_failed", False)
+    assert is_ill == result.is_flagged
+    crawl = house.crawl(*pages[:1], **(doubts | {"gone": frozenset({pages[1][0]})}))
+    assert (not is_ill, 0) == ((told := house.update(site=None, crawl_job_id=crawl)).deleted == 1, told.missed)
 
 
 @pytest.mark.parametrize(("doubts", "why"), [({"is_whole": False}, "whole site"), ({"is_mostly_failed": True}, "half")])

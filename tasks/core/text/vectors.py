@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 
 from tasks.core.text.ngrams import Vector
 
-# Texts worked through at a time: so many columns of floats stay in the processor's cache.
-_BLOCK = 2048
+# Numbers worked through at a time: as floats they stay in the processor's own cache, and the sums of so few are not
+# spread over threads that wait for each other. With three times as many, 100,000 texts of 384 numbers took 244 ms at
+# best on a busy machine, and 8 ms with this.
+_NUMBERS = 2**18
 
 
 class Vectors:
@@ -18,9 +20,10 @@ class Vectors:
     def __init__(self, columns: NDArray[np.int8]) -> None:
         self._columns = columns
         lengths = np.empty(columns.shape[1], np.float32)
-        for at in range(0, len(lengths), _BLOCK):
-            block = columns[:, at : at + _BLOCK].astype(np.float32)
-            lengths[at : at + _BLOCK] = np.sqrt(np.einsum("dn,dn->n", block, block))
+        step = _step(len(columns))
+        for at in range(0, len(lengths), step):
+            block = columns[:, at : at + step].astype(np.float32)
+            lengths[at : at + step] = np.sqrt(np.einsum("dn,dn->n", block, block))
         self._inverse = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
 
     @classmethod
@@ -54,6 +57,11 @@ class Vectors:
         weights = query[used].astype(np.float32)
         columns = self._columns if len(used) == len(query) else self._columns[used]
         found = np.empty(self.size, np.float32)
-        for at in range(0, self.size, _BLOCK):
-            found[at : at + _BLOCK] = weights @ columns[:, at : at + _BLOCK].astype(np.float32)
+        step = _step(len(used))
+        for at in range(0, self.size, step):
+            found[at : at + step] = weights @ columns[:, at : at + step].astype(np.float32)
         return found * self._inverse
+
+
+def _step(dimensions: int) -> int:
+    return max(1, _NUMBERS // max(1, dimensions))

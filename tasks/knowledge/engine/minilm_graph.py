@@ -28,7 +28,7 @@ def weights_in(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def graph_of(path: Path, config: dict[str, Any]) -> bytes:
-    """Return the model: ``ids`` and ``mask``, both (texts, tokens), to ``vectors`` (texts, dimensions)."""
+    """Return the model: ``ids`` (texts, tokens), of texts of one length, to ``vectors`` (texts, dimensions)."""
     return _Writer(weights_in(path), config).write()
 
 
@@ -42,16 +42,10 @@ class _Writer:
 
     def write(self) -> bytes:
         hidden = self._embeddings()
-        # What is masked gets no attention.
-        unseen = self._node("Sub", self._constant(np.float32(1)), self._node("Unsqueeze", "mask", self._ints(1, 2)))
-        bias = self._node("Mul", unseen, self._constant(np.float32(-10_000)))
         for layer in range(self._config["num_hidden_layers"]):
-            hidden = self._layer(f"encoder.layer.{layer}", hidden, bias)
-        self._pool(hidden)
-        inputs = [
-            helper.make_tensor_value_info("ids", TensorProto.INT64, ["texts", "tokens"]),
-            helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["texts", "tokens"]),
-        ]
+            hidden = self._layer(f"encoder.layer.{layer}", hidden)
+        self._nodes.append(helper.make_node("ReduceMean", [hidden, self._ints(1)], ["vectors"], keepdims=0))
+        inputs = [helper.make_tensor_value_info("ids", TensorProto.INT64, ["texts", "tokens"])]
         size = self._config["hidden_size"]
         outputs = [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["texts", size])]
         graph = helper.make_graph(self._nodes, "encoder", inputs, outputs, self._constants)
@@ -69,7 +63,7 @@ class _Writer:
         whole = self._node("Add", self._node("Add", words, places), kind)
         return self._normed("embeddings.LayerNorm", whole)
 
-    def _layer(self, name: str, hidden: str, bias: str) -> str:
+    def _layer(self, name: str, hidden: str) -> str:
         heads = self._config["num_attention_heads"]
         size = self._config["hidden_size"] // heads
         query, key, value = (
@@ -85,7 +79,7 @@ class _Writer:
             for part in ("query", "key", "value")
         )
         scores = self._node("Mul", self._node("MatMul", query, key), self._constant(np.float32(size**-0.5)))
-        shares = self._node("Softmax", self._node("Add", scores, bias), axis=-1)
+        shares = self._node("Softmax", scores, axis=-1)
         seen = self._node("Transpose", self._node("MatMul", shares, value), perm=[0, 2, 1, 3])
         joined = self._node("Reshape", seen, self._ints(0, 0, heads * size))
         attended = self._node("Add", self._linear(f"{name}.attention.output.dense", joined), hidden)
@@ -93,12 +87,6 @@ class _Writer:
         inner = self._node("Gelu", self._linear(f"{name}.intermediate.dense", attended))
         outer = self._node("Add", self._linear(f"{name}.output.dense", inner), attended)
         return self._normed(f"{name}.output.LayerNorm", outer)
-
-    def _pool(self, hidden: str) -> None:
-        mask = self._node("Unsqueeze", "mask", self._ints(2))
-        total = self._node("ReduceSum", self._node("Mul", hidden, mask), self._ints(1), keepdims=0)
-        count = self._node("ReduceSum", mask, self._ints(1), keepdims=0)
-        self._nodes.append(helper.make_node("Div", [total, count], ["vectors"]))
 
     def _linear(self, name: str, given: str) -> str:
         # As it is multiplied, so that nothing is turned round at every run.

@@ -118,8 +118,8 @@ def _let_go(keeper: Keeper, site: OpenSite, request: UpdateRequest, given: _Give
     if request.replace:
         return deleted + keeper.remove_unseen(site, given.source(job)), 0
     crawl = given.crawl
-    # A crawl that was cut short, or whose failures are not all told, says nothing of what it did not see.
-    if crawl is None or not crawl.is_whole or crawl.is_mostly_failed or crawl.failed is None:
+    # Where most pages fail, the site is ill: not even its 404s are believed.
+    if crawl is None or crawl.is_mostly_failed:
         return deleted, 0
     missed, gone = keeper.miss(site, crawl)
     return deleted + gone, missed

@@ -86,10 +86,11 @@ class PageStore(JobTransactions):
         # The same crawl, taken in twice, is one miss.
         uncounted = pages.c.missed_by.is_distinct_from(crawl.job_id)
         with self.on_site(site) as change:
-            counted = pages.update().where(unseen, uncounted, pages.c.key_hash.not_in(spared))
-            change.connection.execute(counted.values(misses=pages.c.misses + 1, missed_by=crawl.job_id))
-            went = _bury(change.connection, unseen & (pages.c.misses > MISSES_ALLOWED))
-            went += _bury(change.connection, unseen & pages.c.key_hash.in_(gone))
+            went = _bury(change.connection, unseen & pages.c.key_hash.in_(gone))
+            if crawl.tells_misses:
+                counted = pages.update().where(unseen, uncounted, pages.c.key_hash.not_in(spared))
+                change.connection.execute(counted.values(misses=pages.c.misses + 1, missed_by=crawl.job_id))
+                went += _bury(change.connection, unseen & (pages.c.misses > MISSES_ALLOWED))
             missed = sa.select(sa.func.count()).select_from(pages).where(unseen, pages.c.missed_by == crawl.job_id)
             count = int(change.connection.execute(missed).scalar_one())
             change.is_changed = went > 0
