@@ -69,6 +69,7 @@ def _kept_as(target: Path | None, form: PagesFormat | None) -> PagesFormat:
 )
 @click.option("--user-agent", metavar="TEXT", help="The name that the site sees, and its robots.txt is asked for.")
 @click.option("--max-page-bytes", type=click.IntRange(1024, 20 * 2**20), help="Larger pages fail (4194304).")
+@click.option("--max-total-bytes", type=click.IntRange(1024, 2**40), help="End before all pages are more (no limit).")
 @click.option(
     "--revisit",
     "revisit_s",

@@ -93,6 +93,8 @@ class StopReason(StrEnum):
     """Nothing within the depth, the scope and the patterns was left."""
     MAX_PAGES = "max_pages"
     """The page cap was reached."""
+    MAX_TOTAL_BYTES = "max_total_bytes"
+    """The next page would have been more than ``max_total_bytes`` allows."""
     MAX_DURATION = "max_duration"
     """The time allowed by ``max_duration_s`` was used up."""
     MAX_REQUESTS = "max_requests"
@@ -149,6 +151,9 @@ class CrawlRequest(Contract):
     use_sitemap: bool = Field(True, description="Also take URLs from the site's sitemaps, as depth 1.")
     user_agent: UserAgent | None = None
     max_page_bytes: int = MAX_PAGE_BYTES
+    max_total_bytes: int | None = Field(
+        None, ge=1024, le=2**40, description="Of all pages kept, decoded; before one that is more the crawl ends."
+    )
     max_duration_s: int = Field(3600, ge=1, le=14_000, description="After this long the crawl ends with what it has.")
 
     @field_validator("include", "exclude")

@@ -184,6 +184,16 @@ def test_crawl_cut_short_misses_nothing(known: LocalSite, again: Again) -> None:
     assert done.result.delta.missed == 0
 
 
+def test_pages_that_are_not_sent_use_up_no_bytes(known: LocalSite, crawl: Crawl, make_job: MakeJob) -> None:
+    """A cap of all bytes is for what the site sends."""
+    known.answers[TAGGED] = Reply(html(TAGGED, "/") + b" " * 5000, headers={"ETag": '"1"'})
+    first = crawl()
+    assert first.result.fetched_bytes > 5000
+    assert crawl(max_total_bytes=2048).result.stopped_by == "max_total_bytes"
+    done = crawl(job=make_job(known), since="last", open_earlier=since(first), max_total_bytes=2048)
+    assert (done.result.stopped_by, len(done.pages)) == ("exhausted", len(first.pages))
+
+
 def test_other_reader_asks_for_everything(known: LocalSite, again: Again) -> None:
     """What another version made of a page is not kept; whether the page changed is still told by its words."""
     done = again(reader="another")

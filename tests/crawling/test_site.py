@@ -92,6 +92,20 @@ def test_page_cap_is_exact(site: LocalSite, crawl: Crawl, cap: int, concurrency:
     assert done.result.stopped_by is StopReason.MAX_PAGES
 
 
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_cap_of_all_bytes_is_exact(site: LocalSite, crawl: Crawl, concurrency: int) -> None:
+    """It may be used up to the last byte, and the page that would be a byte more is not kept."""
+    site.page("/", *(f"/{n}" for n in range(20)))
+    for n in range(20):
+        site.answers[f"/{n}"] = Reply(b"<p>" + b"x" * 997, headers={"Content-Type": "text/html"})
+    first = len(site.answers["/"].body)
+    for cap, pages in ((first + 3000, 4), (first + 2999, 3)):
+        done = crawl(max_total_bytes=cap, concurrency=concurrency)
+        assert (len(done.pages), done.result.fetched_bytes) == (pages, first + 1000 * (pages - 1))
+        assert (done.result.stopped_by, done.result.is_whole) == (StopReason.MAX_TOTAL_BYTES, False)
+    assert crawl(max_total_bytes=first + 20_000).result.stopped_by is StopReason.EXHAUSTED
+
+
 def test_capped_crawl_keeps_the_same_pages_however_they_answer(site: LocalSite, crawl: Crawl) -> None:
     """The first in the order of the links, not the first to arrive."""
     site.page("/", *(f"/{n}" for n in range(9)))

@@ -83,6 +83,7 @@ def test_site_that_stops_answering_ends_the_crawl(
         (Reply(b"%PDF", headers={"Content-Type": "application/pdf"}), InputRejected, "application/pdf"),
         (Reply(status=302, headers={"Location": "/"}), InputRejected, "redirected too often"),
         (Reply(b"x" * 9000), InputRejected, "max_page_bytes"),
+        (Reply(b"x" * 7000), InputRejected, "has 7000 bytes; raise max_total_bytes"),
         (Reply(delay_s=9), Transient, "in time"),
     ],
 )
@@ -92,7 +93,7 @@ def test_start_url_that_is_no_page_fails_the_job(
     """For good where it stands, to be tried again where it may pass."""
     site.answers["/"] = answer
     with pytest.raises(error, match=needle):
-        crawl(max_page_bytes=8000, limits=FetchLimits(request_s=0.2, retries=0))
+        crawl(max_page_bytes=8000, max_total_bytes=6000, limits=FetchLimits(request_s=0.2, retries=0))
 
 
 @pytest.mark.parametrize("status", [500, 503])

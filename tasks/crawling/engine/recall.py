@@ -136,8 +136,12 @@ class Recall:
             change = PageChange.CHANGED
         return page.model_copy(update={"change": change})
 
-    def settle(self, page: CrawledPage, *, is_kept: bool) -> Cost:
-        """Note what became of the page, as part of the transaction around this; return what it cost to know.
+    def was_sent(self, page: CrawledPage) -> bool:
+        """Tell whether the site was asked for the page and sent it."""
+        return self._costs.get(page.url) not in {"not_modified", "not_due"}
+
+    def settle(self, page: CrawledPage, *, is_kept: bool) -> None:
+        """Note what became of the page, and what it cost to know, as part of the transaction around this.
 
         One that is not kept, as a duplicate, is nothing new; one that was known is not missed for it.
         """
@@ -146,7 +150,6 @@ class Recall:
         if is_kept or change is not PageChange.NEW:
             with self._state.writing() as db:
                 db.execute("INSERT OR REPLACE INTO changes VALUES (?, ?, ?)", (page.url, change.value, cost))
-        return cost
 
     def fail(self, error: PageError) -> None:
         """Note that a page could not be had, where it was known, as part of the transaction around this."""

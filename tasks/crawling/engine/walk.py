@@ -1,6 +1,7 @@
 """Walking through a site, page by page: what the kinds that crawl have in common."""
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
@@ -173,6 +174,9 @@ class _Site:
             first = await self._await(first_page(self._request.url, robots=self._robots, visitor=self._visitor))
         except _OutOfTime as exc:
             raise Permanent(f"no page within {self._request.max_duration_s} s; raise max_duration_s") from exc
+        if not self._fits(first):
+            told = f"{first.url} has {first.size_bytes} bytes; raise max_total_bytes"
+            raise InputRejected(told, field="max_total_bytes")
         visit = Visit(first.requested_url, depth=0, order=0)
         with self._state.writing():
             self._bind(first.url)
@@ -240,7 +244,19 @@ class _Site:
                 used_up = self.tally.visits >= self._max_visits
                 return StopReason.MAX_REQUESTS if used_up else StopReason.EXHAUSTED
             for task in await self._wait(set(self._under_way)):
-                self._settle(self._under_way.pop(task), task.result())
+                outcome = task.result()
+                if not self._fits(outcome):
+                    return StopReason.MAX_TOTAL_BYTES
+                self._settle(self._under_way.pop(task), outcome)
+
+    def _fits(self, outcome: Outcome) -> bool:
+        return self.tally.fetched_bytes + self._size_of(outcome) <= (self._request.max_total_bytes or math.inf)
+
+    def _size_of(self, outcome: Outcome) -> int:
+        """Return how many bytes were sent for a page that is to be kept; what was sent in vain does not count."""
+        if not isinstance(outcome, CrawledPage) or (self._recall is not None and not self._recall.was_sent(outcome)):
+            return 0
+        return outcome.size_bytes
 
     def _start_visits(self) -> None:
         room = min(
@@ -314,10 +330,11 @@ class _Site:
 
     def _count_page(self, page: CrawledPage) -> None:
         is_kept = self._keep(page)
-        cost = "read" if self._recall is None else self._recall.settle(page, is_kept=is_kept)
+        size_bytes = self._size_of(page)
+        if self._recall is not None:
+            self._recall.settle(page, is_kept=is_kept)
         if is_kept:
-            was_sent = cost not in {"not_modified", "not_due"}
-            self.tally.keep(size_bytes=page.size_bytes if was_sent else 0, depth=page.depth)
+            self.tally.keep(size_bytes=size_bytes, depth=page.depth)
         else:
             self.tally.skip("duplicate")
 
