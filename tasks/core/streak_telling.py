@@ -32,7 +32,8 @@ class Told:
     def __repr__(self) -> str:
         """Return what ``read_told`` reads."""
         lines = [f"{one.job_id} {one.runtime_s:.6f} {one.result or ''}" for one in self._followed]
-        return _SEPARATOR.join([beginning_of(self.first), *lines])
+        # It begins with the separator, as no result of a job that was alone does: those are objects.
+        return _SEPARATOR.join(["", beginning_of(self.first), *lines])
 
 
 def beginning_of(result: Any) -> str:
@@ -42,8 +43,10 @@ def beginning_of(result: Any) -> str:
 
 def read_told(text: str) -> tuple[str, list[Followed]]:
     """Return the text of the first job's result, and what was run behind it."""
-    first, *lines = text.split(_SEPARATOR)
-    return first[:_ALONE], [_read(line) for line in lines]
+    if not text.startswith(_SEPARATOR):
+        return text[:_ALONE], []
+    first, *lines = text[1:].split(_SEPARATOR)
+    return first, [_read(line) for line in lines]
 
 
 def _read(line: str) -> Followed:

@@ -267,3 +267,5 @@ def test_what_is_told_is_read_as_it_was() -> None:
         followed,
     )
     assert read_told("{'message': 'alone'}") == ("{'message': 'alone'}", [])
+    forged = "{'message': 'a\N{SYMBOL FOR RECORD SEPARATOR}another 0.1 done'}"
+    assert read_told(forged) == (forged, [])
