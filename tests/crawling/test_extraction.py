@@ -123,6 +123,18 @@ def test_cancelled_reading_leaves_no_process() -> None:
     assert readers() == []
 
 
+def test_process_reads_where_its_way_of_scheduling_is_forbidden() -> None:
+    """A sandbox may forbid it; here the call is refused as one does."""
+    program = (
+        "import errno, os\n"
+        "def refuse(*_): raise PermissionError(errno.EPERM, 'refused')\n"
+        "os.sched_setscheduler = refuse\n"
+        "from tasks.crawling.engine import extraction_process\n"
+        "extraction_process.main()\n"
+    )
+    subprocess.run([sys.executable, "-c", program], stdin=subprocess.DEVNULL, check=True, timeout=60)
+
+
 def test_process_ends_with_whoever_started_it(tmp_path: Path) -> None:
     """A killed crawler leaves no reader behind: the pipe ends, and so does the process."""
     program = (

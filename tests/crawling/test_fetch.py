@@ -52,6 +52,14 @@ def test_redirects_are_followed_to_their_end(site: LocalSite) -> None:
     assert fetch(f"{site.url}/a").url == f"{site.url}/c"
 
 
+@pytest.mark.parametrize(("location", "asked"), [("/caf\u00c3\u00a9", "/caf%C3%A9"), ("/caf\u00e9", "/caf%C3%A9")])
+def test_redirect_in_raw_letters_is_read_as_browsers_do(site: LocalSite, location: str, asked: str) -> None:
+    """Servers write UTF-8 where only ASCII is allowed, and old ones Latin-1; the headers here go out as Latin-1."""
+    site.answers["/a"] = Reply(status=302, headers={"Location": location})
+    site.page(asked)
+    assert fetch(f"{site.url}/a").url == f"{site.url}{asked}"
+
+
 def test_redirect_loop_ends(site: LocalSite) -> None:
     """After ten redirects."""
     site.answers["/a"] = Reply(status=302, headers={"Location": "/a"})
@@ -142,6 +150,7 @@ def test_retry_after_is_kept(site: LocalSite) -> None:
         ("an hour ago", 0, 0),
         ("soon", None, None),
         ("9" * 9, None, None),
+        (f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT", None, None),
     ],
 )
 def test_retry_after_is_read_as_seconds_or_as_a_date(
@@ -154,6 +163,12 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(
     site.answers["/a"] = Reply(status=503, headers={"Retry-After": wait})
     found = failure(f"{site.url}/a").retry_after_s
     assert found == least or (least is not None and most is not None and found is not None and least <= found <= most)
+
+
+def test_content_type_that_reads_as_no_number_says_no_charset(site: LocalSite) -> None:
+    """The parts of a parameter are numbered; one of 5,000 digits is refused by Python."""
+    site.answers["/a"] = Reply(b"x", headers={"Content-Type": f"text/html; charset*{'1' * 5000}=x"})
+    assert fetch(f"{site.url}/a").body == b"x"
 
 
 def test_slow_page_times_out(site: LocalSite) -> None:

@@ -103,6 +103,7 @@ def test_empty_page_has_empty_text(nothing: bytes) -> None:
         ("\ufeffcaf\u00e9".encode("utf-16-le"), "utf-8"),
         (b"\xef\xbb\xbf" + "caf\u00e9".encode(), "latin-1"),
         ("caf\u00e9".encode(), "no-such-charset"),
+        ("caf\u00e9".encode(), "\0"),
         ("caf\u00e9".encode(), "hex"),
         ("caf\u00e9".encode(), "unicode_escape"),
     ],

@@ -15,7 +15,7 @@ _UNREACHABLE = frozenset(
 )
 
 
-def as_httpx(code: int, *, host: str, is_connected: bool) -> httpx.TransportError:
+def as_httpx(code: int, *, host: str, is_connected: bool) -> httpx.TransportError | httpx.InvalidURL:
     """Return the error for libcurl's ``code``; it names the host that was asked for, and never its addresses."""
     says = f"{host}: {pycurl.easy_strerror(code)}"
     if code == pycurl.E_OPERATION_TIMEDOUT:
@@ -24,6 +24,8 @@ def as_httpx(code: int, *, host: str, is_connected: bool) -> httpx.TransportErro
         return httpx.ConnectError(f"Could not connect to {host}.")
     if code in _UNREACHABLE:
         return httpx.ConnectError(says)
+    if code == pycurl.E_URL_MALFORMAT:
+        return httpx.InvalidURL(says)
     if code == pycurl.E_SEND_ERROR:
         return httpx.WriteError(says)
     return httpx.ReadError(says) if code == pycurl.E_RECV_ERROR else httpx.RemoteProtocolError(says)

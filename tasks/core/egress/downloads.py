@@ -4,8 +4,6 @@ A request costs a tenth of the processor time that it costs over httpx (docs/dec
 followed: whoever asks decides, and asks for the target anew.
 """
 
-import math
-import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -18,6 +16,7 @@ from tasks.core.egress.curl_errors import as_httpx
 from tasks.core.egress.deadlines import Deadline
 from tasks.core.egress.decoding import ACCEPTED_ENCODINGS
 from tasks.core.egress.guard import Guard
+from tasks.core.egress.judged_addresses import JudgedAddresses
 from tasks.core.egress.lookups import Lookups
 from tasks.core.egress.targets import Target
 from tasks.core.egress.transfers import Transfer
@@ -42,7 +41,9 @@ class Downloads:
         self._lookups = lookups
         self._most_idle = max_connections
         self._idle: list[Transfer] = []
-        self._looked_up: dict[tuple[str, int], tuple[float, Sequence[str]]] = {}
+        self._judged = JudgedAddresses(
+            counts_s=_LOOKUP_COUNTS_S, kept_s=_LOOKUP_COUNTS_S + guard.policy.total_timeout_s
+        )
         self._cookie_bytes = 0
         self._share = pycurl.CurlShare()
         self._share.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_COOKIE)
@@ -71,7 +72,8 @@ class Downloads:
             EgressRefused: the address is not allowed.
             TooLarge: the body is larger than the policy's ``max_bytes``, or announces to be.
             Transient: the time of the whole request is used up.
-            httpx.TransportError: the connection failed.
+            httpx.TransportError: the connection failed, or what came over it is no answer.
+            httpx.InvalidURL: the host's name has a character that libcurl takes for none of a name.
             httpx.DecodingError: the body's encoding is broken, or none that was asked for.
         """
         policy = self._guard.policy
@@ -83,7 +85,15 @@ class Downloads:
         transfer = self._idle.pop() if self._idle else Transfer(policy, share=self._share)
         is_reusable = False
         try:
-            transfer.prepare(target, addresses, said, wants=wants, timeout_s=deadline.remaining_s)
+            self._bound_cookies(transfer)
+            transfer.prepare(
+                target,
+                addresses,
+                said,
+                is_judged=lambda address: self._judged.holds((target.host, target.port), address),
+                wants=wants,
+                timeout_s=deadline.remaining_s,
+            )
             answer = await self._perform(transfer, target, deadline)
             is_reusable = True
         finally:
@@ -94,19 +104,20 @@ class Downloads:
         return answer
 
     async def _perform(self, transfer: Transfer, target: Target, deadline: Deadline) -> Answer:
+        cause: pycurl.error | None = None
         try:
             await self._multi.perform(transfer.curl)
         except pycurl.error as exc:
-            if transfer.failure is not None:
-                raise transfer.failure from exc
-            if not transfer.is_stopped:
-                if exc.args[0] == pycurl.E_WRITE_ERROR:
-                    raise RuntimeError("a callback of a transfer has failed; its error is on stderr") from exc
-                if exc.args[0] == pycurl.E_OPERATION_TIMEDOUT:
-                    deadline.demand()
-                is_connected = transfer.curl.getinfo(pycurl.CONNECT_TIME) > 0
-                raise as_httpx(exc.args[0], host=target.host, is_connected=is_connected) from exc
-        self._bound_cookies(transfer)
+            cause = exc
+        finally:
+            self._cookie_bytes += transfer.cookie_bytes
+        if transfer.failure is not None:
+            raise transfer.failure from (transfer.failure.__cause__ or cause)
+        if cause is not None and not transfer.is_stopped and not _has_hung_up_rudely(cause, transfer):
+            if cause.args[0] == pycurl.E_OPERATION_TIMEDOUT:
+                deadline.demand()
+            is_connected = transfer.curl.getinfo(pycurl.CONNECT_TIME) > 0
+            raise as_httpx(cause.args[0], host=target.host, is_connected=is_connected) from cause
         return transfer.answer()
 
     async def _addresses(self, target: Target, deadline: Deadline) -> Sequence[str]:
@@ -114,23 +125,25 @@ class Downloads:
         if target.ip is not None:
             return [target.host]
         place = (target.host, target.port)
-        at, answers = self._looked_up.get(place, (-math.inf, ()))
-        now = time.monotonic()
-        if now - at > _LOOKUP_COUNTS_S:
+        answers = self._judged.current(place)
+        if not answers:
             limit_s = min(self._guard.policy.connect_timeout_s, deadline.remaining_s)
             with translated(deadline):
                 found = await self._lookups.resolve_async(target.host, target.port, timeout_s=limit_s)
             answers = self._guard.check_answers(target.host, target.port, found)[:_MAX_ADDRESSES_TRIED]
             if not answers:
                 raise httpx.ConnectError(f"The name {target.host} has no address.")
-            self._looked_up = {
-                place: kept for place, kept in self._looked_up.items() if now - kept[0] <= _LOOKUP_COUNTS_S
-            }
-            self._looked_up[place] = (now, answers)
+            self._judged.keep(place, answers)
         return answers
 
     def _bound_cookies(self, transfer: Transfer) -> None:
-        self._cookie_bytes += transfer.cookie_bytes
+        """Have all cookies forgotten, through a handle that is not under way, once there are too many."""
         if self._cookie_bytes > _MAX_COOKIE_BYTES:
             transfer.curl.setopt(pycurl.COOKIELIST, "ALL")
             self._cookie_bytes = 0
+
+
+def _has_hung_up_rudely(cause: pycurl.error, transfer: Transfer) -> bool:
+    """Whether a server has ended a body of no announced length, and TLS without its last word; many do."""
+    code, says = cause.args
+    return code == pycurl.E_RECV_ERROR and "unexpected eof" in says and transfer.is_ended_by_hanging_up

@@ -12,6 +12,7 @@ import os
 import resource
 import struct
 import sys
+from contextlib import suppress
 from dataclasses import fields
 from typing import BinaryIO
 
@@ -29,11 +30,12 @@ def main() -> None:
     jobs = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing that a library prints may get between the frames
-    # Next to nothing that reading makes refers to itself, while it makes so much that looking for it takes a fifth of
-    # the time.
     # Its share of the processor stays the same, but a page that arrives does not push aside whoever fetches the next.
     if hasattr(os, "SCHED_BATCH"):
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        with suppress(OSError):  # a sandbox may forbid it; then pages are only read a little less politely
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    # Next to nothing that reading makes refers to itself, while it makes so much that looking for it takes a fifth of
+    # the time.
     gc.disable()
     pages = 0
     while (head := _read_frame(jobs)) is not None:

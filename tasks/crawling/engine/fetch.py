@@ -23,6 +23,8 @@ from tasks.crawling.records import FailureReason
 DRAIN_BYTES = 64 * 1024
 # What a page may say of itself to robots, in lines of its head or elements; more is no page's need.
 MAX_ROBOTS_LINES = 20
+# Of a Content-Type, as much as is read: its parameters may be numbered, and numbers of thousands of digits are refused.
+MAX_CONTENT_TYPE_CHARS = 300
 _CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WORTH_RETRYING = frozenset({429, 500, 502, 503, 504})
@@ -193,7 +195,7 @@ def _judged(
     if not _is_success(head):
         if head.status not in _REDIRECTS:
             raise _refusal(head)
-        target = canonical(head.get("location"), base=url)
+        target = canonical(_location(head), base=url)
         if target is None or not head.all("location"):
             raise FetchFailed(
                 "redirects to nothing that can be fetched", reason=FailureReason.REDIRECTS, status=head.status
@@ -204,6 +206,15 @@ def _judged(
     if answer.is_cut and not truncate:
         raise FetchFailed(f"larger than {max_bytes} bytes", reason=FailureReason.TOO_LARGE, status=head.status)
     return _fetched(head, url, answer.body)
+
+
+def _location(head: Head) -> str:
+    """Return where an answer redirects to; in UTF-8 where it reads as such, as browsers do."""
+    said = head.get("location")
+    try:
+        return said.encode("latin-1").decode()
+    except UnicodeError:
+        return said
 
 
 def _is_success(head: Head) -> bool:
@@ -227,7 +238,7 @@ def _fetched(head: Head, url: str, body: bytes) -> Fetched:
     return Fetched(
         url=url,
         status=head.status,
-        charset=_charset(head.get("content-type")),
+        charset=_charset(head.get("content-type")[:MAX_CONTENT_TYPE_CHARS]),
         body=body,
         etag=head.get("etag"),
         last_modified=head.get("last-modified"),
@@ -268,6 +279,6 @@ def _wait_s(wait: str, *, said_at: str) -> float | None:
 def _moment(text: str) -> datetime | None:
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for a year of twenty digits
         return None
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

@@ -106,7 +106,7 @@ def _codec_name(label: str | None) -> str | None:
     try:
         codec = codecs.lookup(label)
         "".encode(codec.name)  # refuses codecs that do not make text, such as hex
-    except (LookupError, UnicodeError):
+    except (LookupError, ValueError):  # the latter for a NUL, which a header can write as %00
         return None
     if codec.name.replace("_", "-") in _NOT_CHARSETS:
         return None

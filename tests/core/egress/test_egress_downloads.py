@@ -2,18 +2,30 @@
 
 import asyncio
 import gzip
+import os
+import resource
+import shutil
+import signal
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
+import certifi
 import httpx
 import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
 from structlog.testing import capture_logs
 
 from tasks.core.egress import Answer, Egress, EgressPolicy, Head
+from tasks.core.egress import downloads as downloads_module
 from tasks.core.egress import transfers as transfers_module
 from tasks.core.egress.downloads import Downloads
+from tasks.core.egress.judged_addresses import JudgedAddresses
 from tasks.core.errors import AppError, EgressRefused, TooLarge, Transient
 from tests.core.egress.loopback import Loopback, respond
 from tests.core.egress.raw_server import RawServer
@@ -154,6 +166,113 @@ def test_next_address_is_tried_when_one_is_dead(server: Loopback) -> None:
     assert get(egress, f"http://example.com:{server.port}/").body == b"second"
 
 
+def test_request_that_waited_may_connect_to_what_was_judged_meanwhile(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it waits for a connection a later request brings other addresses, and libcurl goes by those."""
+    monkeypatch.setattr(downloads_module, "_LOOKUP_COUNTS_S", -1.0)
+    is_asked, is_looked_up = asyncio.Event(), asyncio.Event()
+    answers = iter(["127.0.0.1", "127.0.0.2"])
+
+    def resolve(_host: str, _port: int) -> Sequence[str]:
+        return [next(answers)]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.readuntil(b"\r\n\r\n")
+        if asked.startswith(b"GET /first"):
+            is_asked.set()
+            await is_looked_up.wait()
+        place = writer.get_extra_info("sockname")[0].encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 9\r\n\r\n" + place)
+        await writer.drain()
+        writer.close()
+
+    async def main() -> list[bytes]:
+        listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = listener.sockets[0].getsockname()[1]
+        second = await asyncio.start_server(serve, "127.0.0.2", port)
+        allowed = frozenset({f"127.0.0.1:{port}", f"example.com:{port}"})
+        with Egress(EgressPolicy(allow=allowed), resolver=resolve) as egress:
+            async with listener, second, egress.downloads(max_connections=1) as web:
+
+                async def ask(url: str) -> bytes:
+                    return (await web.get(url, {}, wants=lambda _head: 9)).body
+
+                asking = [asyncio.create_task(ask(f"http://127.0.0.1:{port}/first"))]
+                await is_asked.wait()
+                for n in range(2):
+                    asking.append(asyncio.create_task(ask(f"http://example.com:{port}/{n}")))
+                    await asyncio.sleep(0.1)
+                is_looked_up.set()
+                return await asyncio.gather(*asking)
+
+    assert set(asyncio.run(main())) <= {b"127.0.0.1", b"127.0.0.2"}
+
+
+def test_judged_address_is_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was judged for one host and port is judged for no other, and not for ever."""
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    judged, place, address = JudgedAddresses(counts_s=5, kept_s=20), ("a.example.org", 80), ip_address("1.1.1.1")
+    judged.keep(place, ["1.1.1.1"])
+    assert (judged.current(place), judged.holds(place, address)) == (["1.1.1.1"], True)
+    assert not any(judged.holds(other, address) for other in [("a.example.org", 443), ("b.example.org", 80)])
+    now = 106.0
+    assert (judged.current(place), judged.holds(place, address)) == ((), True)
+    judged.keep(place, ["2.2.2.2"])
+    assert (judged.current(place), judged.holds(place, address)) == (["2.2.2.2"], True)
+    now = 121.0
+    assert (judged.holds(place, address), judged.holds(place, ip_address("2.2.2.2"))) == (False, True)
+
+
+@pytest.mark.parametrize("host", ["-a.example.org", "a_b.example.org", "a.example.org."])
+def test_name_of_any_look_is_led_where_it_was_judged(server: Loopback, host: str) -> None:
+    """libcurl looks up none of them, although a hyphen in front means something in its list of addresses."""
+    server.serve("/", b"x")
+    assert get(egress_for(f"{host}:{server.port}"), f"http://{host}:{server.port}/").body == b"x"
+
+
+def test_name_that_libcurl_takes_for_none_is_an_invalid_url(server: Loopback) -> None:
+    """WHATWG's URLs allow more; the error is the address's, and trying again does not help."""
+    with pytest.raises(httpx.InvalidURL, match=r"a!b\.example\.org"):
+        get(egress_for(f"a!b.example.org:{server.port}"), f"http://a!b.example.org:{server.port}/")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+@pytest.mark.parametrize(
+    ("head", "is_whole"), [(b"", True), (b"Content-Length: 99\r\n", False), (b"Transfer-Encoding: chunked\r\n", False)]
+)
+def test_server_that_ends_tls_without_a_word_has_answered(
+    head: bytes, is_whole: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A body without a length ends with the connection; where a length was told, it is one that ended early."""
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "key.pem", "-out", "cert.pem"]
+    name_of_it = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(["openssl", "req", "-x509", *key, *name_of_it], cwd=tmp_path, check=True, capture_output=True)
+    monkeypatch.setattr(certifi, "where", lambda: str(tmp_path / "cert.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            talk = context.wrap_socket(listener.accept()[0], server_side=True)
+            talk.recv(65536)
+            talk.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n" + head + b"\r\n5\r\nhello\r\n")
+            os.close(talk.detach())
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        endpoint = f"127.0.0.1:{listener.getsockname()[1]}"
+        try:
+            if is_whole:
+                assert get(egress_for(endpoint), f"https://{endpoint}/").body == b"5\r\nhello\r\n"
+            else:
+                with pytest.raises(httpx.TransportError):
+                    get(egress_for(endpoint), f"https://{endpoint}/")
+        finally:
+            thread.join()
+
+
 def test_unreachable_server_is_reported_without_its_address() -> None:
     """The error names the host that the caller named, nothing more."""
     with socket.socket() as free:
@@ -257,26 +376,76 @@ def test_what_is_said_in_the_meantime_is_not_the_answer() -> None:
     assert found == Answer(Head(200, (("etag", "a"), ("transfer-encoding", "chunked"))), b"ok", is_cut=False)
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", b"HTTP/1.1 two\r\n\r\n"],
-)
-def test_broken_answer_is_a_protocol_error(answer: bytes) -> None:
-    """Another protocol, a body that ends early, a status that is none."""
+def get_raw(answer: bytes, *, before: bytes = b"", **policy: Any) -> Answer:
+    """Return what is made of an answer of just these bytes, whose sender then hangs up.
+
+    Args:
+        before: another answer that came first, by the same handle.
+    """
+    answers = [said for said in (before, answer) if said]
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(65536)
-                connection.sendall(answer)
+            for said in answers:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(said)
 
+        async def work(web: Downloads) -> Answer:
+            for _ in answers[1:]:
+                await web.get(f"http://{endpoint}/", {}, wants=lambda _head: 9)
+            return await web.get(f"http://{endpoint}/", {}, wants=lambda _head: 9)
+
+        endpoint = f"127.0.0.1:{listener.getsockname()[1]}"
         thread = threading.Thread(target=serve)
         thread.start()
-        endpoint = f"127.0.0.1:{listener.getsockname()[1]}"
-        with pytest.raises(httpx.RemoteProtocolError):
-            get(egress_for(endpoint), f"http://{endpoint}/")
-        thread.join()
+        try:
+            found: Answer = run(egress_for(endpoint, **policy), work)
+        finally:
+            thread.join()
+    return found
+
+
+_GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx"
+
+
+@pytest.mark.parametrize("before", [b"", _GOOD], ids=["new", "again"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort",
+        b"HTTP/1.1 two\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\nbody",
+        b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n",
+    ],
+    ids=["protocol", "short body", "status", "half a head", "101", "103"],
+)
+def test_broken_answer_is_a_protocol_error(answer: bytes, before: bytes) -> None:
+    """On a handle of its own, and on one that has read a good answer."""
+    with pytest.raises(httpx.RemoteProtocolError):
+        get_raw(answer, before=before)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"HTTP/1.1: 1", b"HTTP/x: 9 302", b"HTTP/x: " + b"9" * 5000, b"\rfoo: bar"],
+    ids=["none", "redirect", "long", "cr"],
+)
+def test_field_is_no_second_status(line: bytes) -> None:
+    """Only the first line of a head is one; a line that begins with CR ends the head, as it does for libcurl."""
+    found = get_raw(b"HTTP/1.1 200 OK\r\n" + line + b"\r\n\r\nbody")
+    assert found.head.status == 200
+    assert found.body.endswith(b"body")
+
+
+@pytest.mark.parametrize("length", [b"9" * 5000, b"9" * 19], ids=["5000", "19"])
+def test_length_of_any_size_is_held_against_the_cap(length: bytes) -> None:
+    """Python reads no number of more than 4,300 digits, and libcurl none of more than 19."""
+    with pytest.raises(TooLarge):
+        get_raw(b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\nbody")
 
 
 @pytest.mark.parametrize(
@@ -373,6 +542,23 @@ def test_cookies_go_back_to_where_they_are_from(server: Loopback, inner: Loopbac
     assert [sent.get("cookie") for sent in inner.headers] == [None]
 
 
+def test_cookies_go_back_to_the_path_they_are_for(server: Loopback) -> None:
+    """The one that is named, or the folder of the page that set them; the address goes over the wire as it is."""
+    server.serve("/a/page", b"x", Set_Cookie="folder=1")
+    server.serve("/login", b"x", Set_Cookie="named=1; Path=/a")
+    for path in ("/a/b|[]%7F", "/b"):
+        server.serve(path, b"x")
+
+    async def work(web: Downloads) -> None:
+        for path in ("/a/page", "/login", "/a/b|[]%7F?c=/../d", "/b"):
+            await web.get(server.url(path), {}, wants=lambda _head: 9)
+
+    run(egress_for(server.endpoint), work)
+    assert server.paths[2:] == ["/a/b|[]%7F?c=/../d", "/b"]
+    sent = [sorted(headers.get("cookie", "").split("; ")) for headers in server.headers]
+    assert sent == [[""], [""], ["folder=1", "named=1"], [""]]
+
+
 def test_cookies_are_bounded(server: Loopback) -> None:
     """A server that sets ever new ones does not fill the memory: all are forgotten, and it begins anew."""
     count = 0
@@ -392,6 +578,89 @@ def test_cookies_are_bounded(server: Loopback) -> None:
     sent = [len(headers.get("cookie", "").split(";")) for headers in server.headers]
     assert 0 in [len(headers.get("cookie", "")) for headers in server.headers[10:]]
     assert max(sent) < 100
+
+
+@pytest.mark.parametrize("way", ["too large", "cut off", "in the meantime", "cancelled"])
+def test_cookies_of_transfers_that_fail_are_bounded_too(way: str) -> None:
+    """Whatever becomes of the transfer, its cookies have been kept; those of a 103 as well."""
+    count = 0
+    cookies = 50
+    heads = {
+        "too large": b"HTTP/1.1 200 OK\r\n%sContent-Length: 99999999999\r\n\r\n",
+        "cut off": b"HTTP/1.1 200 OK\r\n%sContent-Length: 10\r\n\r\nx",
+        "in the meantime": b"HTTP/1.1 103 Early Hints\r\n%s\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "cancelled": b"HTTP/1.1 200 OK\r\n%sContent-Length: 10\r\n\r\nx",
+    }
+    sent: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal count
+        asked = await reader.readuntil(b"\r\n\r\n")
+        sent.append(asked.count(b"=v"))
+        said = b"".join(b"Set-Cookie: c%d=%s\r\n" % (count + n, b"v" * 3000) for n in range(cookies))
+        count += cookies
+        writer.write(heads[way] % said)
+        await writer.drain()
+        if way == "cancelled":
+            await reader.read()
+        writer.close()
+
+    async def main() -> None:
+        listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+        endpoint = f"127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        with egress_for(endpoint) as egress:
+            async with listener, egress.downloads() as web:
+                for _ in range(6):
+                    heard = asyncio.Event()
+                    asking = asyncio.create_task(
+                        web.get(f"http://{endpoint}/", {}, wants=lambda _head: heard.set() or 9)  # type: ignore[func-returns-value]  # noqa: B023
+                    )
+                    if way == "cancelled":
+                        await heard.wait()
+                        asking.cancel()
+                    await asyncio.gather(asking, return_exceptions=True)
+
+    asyncio.run(main())
+    assert sent[1] > 0
+    assert sent == [0, sent[1]] * 3
+
+
+def test_time_limit_of_the_process_comes_through_a_callback(server: Loopback) -> None:
+    """A signal's exception is raised wherever Python is, and it may be in a callback of libcurl."""
+
+    def strike(*_: object) -> None:
+        raise SoftTimeLimitExceeded
+
+    def wants(_head: Head) -> int:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return sum(range(1000))
+
+    server.serve("/", b"x")
+    before = signal.signal(signal.SIGUSR1, strike)
+    try:
+        with pytest.raises(SoftTimeLimitExceeded):
+            run(egress_for(server.endpoint), lambda web: web.get(server.url(), {}, wants=wants))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_socket_that_cannot_be_made_is_a_connection_error(server: Loopback, capsys: pytest.CaptureFixture[str]) -> None:
+    """Here no descriptor is left; the next request, when there are some again, works."""
+    server.serve("/", b"x")
+
+    async def work(web: Downloads) -> bytes:
+        await web.get(server.url(), {"Connection": "close"}, wants=lambda _head: 9)
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+        try:
+            with pytest.raises(httpx.ConnectError):
+                await web.get(server.url(), {}, wants=lambda _head: 9)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        return (await web.get(server.url(), {}, wants=lambda _head: 9)).body
+
+    assert run(egress_for(server.endpoint), work) == b"x"
+    assert capsys.readouterr().err == ""
 
 
 def test_error_of_whoever_wants_comes_through(server: Loopback) -> None:
