@@ -15,12 +15,15 @@ import lightgbm
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from bench import extraction_words
 from bench.extraction import Case, word_f1
 from bench.fitting import folds, site_of
 from tasks.crawling.engine.reading import reader
 from tasks.crawling.engine.reading.blocks import WORD, Cut, cut_page
 from tasks.crawling.engine.reading.features import block_table
+from tasks.crawling.engine.reading.mixing import mixed
 from tasks.crawling.engine.reading.page_type import PAGE_TYPES
+from tasks.crawling.engine.reading.paths import Paths
 from tasks.crawling.engine.reading.structured import read_structured
 from tasks.crawling.engine.reading.table import Table
 from tasks.crawling.engine.reading.told import Told, read_told
@@ -55,6 +58,8 @@ class Sample:
     page_names: list[str]
     labels: np.ndarray
     words: np.ndarray
+    paths: np.ndarray
+    said: extraction_words.Words
 
 
 def prepare(case: Case) -> Sample:
@@ -62,6 +67,7 @@ def prepare(case: Case) -> Sample:
     tree = case.tree()
     cut = cut_page(tree)
     items = read_structured(tree)
+    paths = Paths(cut.nodes, cut.blocks)
     row = reader.page_row(cut, tree, url=case.url, items=items)
     return Sample(
         case=case,
@@ -71,7 +77,9 @@ def prepare(case: Case) -> Sample:
         page=row.matrix()[0],
         page_names=row.names,
         labels=label(cut, case.text),
-        words=np.array([len(block.tokens) for block in cut.blocks], dtype=np.float32),
+        words=reader.lengths(cut),
+        paths=paths.of_block,
+        said=extraction_words.words_of_blocks(cut.blocks, paths),
     )
 
 
@@ -154,12 +162,19 @@ def judge_out_of_fold(cases: list[Case], *, is_written: bool = False) -> list[tu
     rows = np.concatenate([tables[n].matrix() for n in full])
     is_main = np.concatenate([samples[n].labels for n in full]) >= IS_MAIN
     weights = _weights(np.concatenate([samples[n].words for n in full]), page_of)
-    likely = _out_of_fold(rows, is_main, weights, fold[page_of])
+    design = extraction_words.Design.of([samples[n].said for n in full], [site_of(cases[n].url) for n in full])
+    by_words = extraction_words.out_of_fold(design, is_main, weights, fold[page_of])
+    by_trees = _out_of_fold(rows, is_main, weights, fold[page_of])
     if is_written:
         _write_page_types(_page_model().fit(pages, types), samples[0].page_names)
         _write_blocks(_fitted(rows, is_main, weights), tables[full[0]].names)
+        extraction_words.write(design, is_main, weights)
     print(f"  page types right, out of fold: {np.mean(np.array(PAGE_TYPES)[odds.argmax(axis=1)] == types):.3f}")
-    return [(sample, likely[page_of == n]) for n, sample in enumerate(samples)]
+    return [(s, _likely(s, by_trees[page_of == n], by_words[page_of == n])) for n, s in enumerate(samples)]
+
+
+def _likely(sample: Sample, by_trees: np.ndarray, by_words: np.ndarray) -> np.ndarray:
+    return mixed(by_trees, by_words, words=sample.words, paths=sample.paths)
 
 
 def _weights(words: np.ndarray, page_of: np.ndarray) -> np.ndarray:
@@ -187,7 +202,7 @@ def _out_of_fold(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray, fold
     for k in range(FOLDS):
         models = _fitted(rows[fold != k], labels[fold != k], weights[fold != k])
         scores = [model.predict(rows[fold == k], raw_score=True, num_threads=1) for model in models]
-        answer[fold == k] = 1 / (1 + np.exp(-np.mean(scores, axis=0)))
+        answer[fold == k] = np.mean(scores, axis=0)
     return answer
 
 

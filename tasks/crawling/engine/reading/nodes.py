@@ -84,6 +84,11 @@ class Nodes:
         """How many pairs of tag and classes there are."""
         return len(self._kinds)
 
+    @property
+    def kinds_in_order(self) -> list[Kind]:
+        """Tag and classes of each kind, by its number."""
+        return list(self._kinds)
+
     def depths(self) -> Whole:
         """Return how many elements are around each."""
         count = len(self.parent)

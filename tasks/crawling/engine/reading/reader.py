@@ -10,11 +10,14 @@ from tasks.crawling.engine.reading.choosing import choose
 from tasks.crawling.engine.reading.copies import without_copies
 from tasks.crawling.engine.reading.features import block_table
 from tasks.crawling.engine.reading.markdown import Renderer
+from tasks.crawling.engine.reading.mixing import mixed
 from tasks.crawling.engine.reading.page_type import page_table
+from tasks.crawling.engine.reading.paths import Paths
 from tasks.crawling.engine.reading.structured import Item, read_structured, types_of
 from tasks.crawling.engine.reading.table import Floats, Table
 from tasks.crawling.engine.reading.told import read_told
 from tasks.crawling.engine.reading.trees import load
+from tasks.crawling.engine.reading.word_model import load_words
 
 # A page with fewer words than this is a shell that scripts fill; what it tells machines is all that there is to read.
 MIN_WORDS = 30
@@ -44,7 +47,9 @@ def read_main(root: etree._Element, *, url: str, base: str) -> Reading:
     types = load("page_types")
     odds = types.probabilities(page.matrix())[0]
     rows = block_table(cut, url=url, title=title_of(root), told=read_told(root, items), odds=odds).matrix()
-    likely = load("blocks").probability(rows)
+    paths = Paths(cut.nodes, cut.blocks)
+    by_words = load_words().scores(cut.blocks, paths)
+    likely = mixed(load("blocks").scores(rows)[:, 0], by_words, words=lengths(cut), paths=paths.of_block)
     text = Renderer(cut, base=base).render(kept_blocks(cut, likely))
     return Reading(text, types.classes[int(np.argmax(odds))], items)
 
@@ -61,10 +66,14 @@ def title_of(root: etree._Element) -> str:
     return str(root.xpath("string(//head/title | //body/title)"))[:500]
 
 
+def lengths(cut: Cut) -> Floats:
+    """Return how many words each block has."""
+    return np.array([len(block.tokens) for block in cut.blocks], dtype=np.float32)
+
+
 def kept_blocks(cut: Cut, likely: Floats) -> list[int]:
     """Return the numbers of the blocks that are the page's text, given how likely each is main text."""
-    words = np.array([len(block.tokens) for block in cut.blocks], dtype=np.float32)
-    chosen = [int(number) for number in choose(likely, words)]
+    chosen = [int(number) for number in choose(likely, lengths(cut))]
     return without_copies(cut.blocks, with_heading(cut, chosen))
 
 
