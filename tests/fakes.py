@@ -61,6 +61,12 @@ class FakeJob:
         folder.mkdir(exist_ok=True)
         return folder
 
+    @property
+    def sharedir(self) -> Path:
+        folder = self.workdir / "shared"
+        folder.mkdir(exist_ok=True)
+        return folder
+
     def report(self, stage: str, done: float, total: float | None = None, message: str = "") -> None:
         self.reports.append(Report(stage, done, total, message))
         if self.cancel_after is not None and len(self.reports) >= self.cancel_after:

@@ -14,7 +14,7 @@ from tasks.core.job import JobContext
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import queries, transitions
 from tasks.core.narrator import Narrator
-from tasks.core.places import keepdir_of
+from tasks.core.places import keepdir_of, sharedir_of
 from tasks.core.records import Job, JobState
 from tasks.core.relay import Opening
 
@@ -97,6 +97,13 @@ class Attempt:
     def keepdir(self) -> Path:
         """The folder that the job's attempts on this machine share, made when it is first asked for."""
         folder = keepdir_of(self._kernel.settings.state_dir, self.id)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @property
+    def sharedir(self) -> Path:
+        """The folder that all jobs on this machine share, made when it is first asked for."""
+        folder = sharedir_of(self._kernel.settings.state_dir)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 

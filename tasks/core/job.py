@@ -53,6 +53,10 @@ class JobContext(Protocol):
         """
 
     @property
+    def sharedir(self) -> Path:
+        """A folder that all jobs on this machine share, and that stays; whoever writes there takes a lock."""
+
+    @property
     def http(self) -> "Egress":
         """Makes HTTP clients that refuse forbidden addresses. With ``browser``, the only way out."""
 

@@ -51,6 +51,11 @@ def keepdirs(state_dir: Path) -> list[str]:
     return [folder.name for folder in _keep_root(state_dir).glob("*-*")]
 
 
+def sharedir_of(state_dir: Path) -> Path:
+    """Return the folder that all jobs on this machine share, ``shared``; made when an engine first asks for it."""
+    return (state_dir / "shared").absolute()
+
+
 @lru_cache(maxsize=8)
 def _root(state_dir: Path) -> Path:
     return (state_dir / "work").absolute()

@@ -32,7 +32,7 @@ from tasks.core.ledger import Ledger, carrying, drivers, outbox, queries, state_
 from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.meanwhile import Meanwhile
-from tasks.core.places import keepdir_of
+from tasks.core.places import keepdir_of, sharedir_of
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.redis_events import BELL_KEY
 from tasks.core.relay import announce, relay_job
@@ -180,12 +180,13 @@ def test_workdir_is_the_attempts_own_and_removed(kernel: Kernel, job: Job) -> No
 
 
 def test_keepdir_outlives_an_attempt_and_not_the_job(kernel: Kernel, job: Job) -> None:
-    """The next attempt finds what the last one left; nothing is left once the job has ended."""
+    """The next attempt finds what the last one left; nothing is left once the job has ended, save for all jobs."""
     seen = []
 
     def engine(request: PingRequest, job: JobContext) -> PingResult:
         seen.append([path.name for path in job.keepdir.iterdir()])
         (job.keepdir / f"of {job.attempt}").write_text("x")
+        (job.sharedir / "of all").write_text("x")
         if job.attempt == 1:
             raise Transient("again")
         return PingResult(message="x")
@@ -195,6 +196,7 @@ def test_keepdir_outlives_an_attempt_and_not_the_job(kernel: Kernel, job: Job) -
     assert (again.state, kept.exists()) == (JobState.QUEUED, True)
     run(kernel, carried_again(kernel, job), engine)
     assert (seen, kept.exists()) == ([[], ["of 1"]], False)
+    assert (sharedir_of(kernel.settings.state_dir) / "of all").exists()
 
 
 def test_child_notes_what_it_works_on_until_it_writes_the_end(kernel: Kernel, job: Job) -> None:

@@ -19,7 +19,8 @@ def features(fragment: str, *, head: str = "", url: str = URL) -> list[dict[str,
     """Return each block's features of these two kinds by name."""
     tree = parse_page(f"<head>{head}</head><body>{fragment}</body>".encode(), charset=None)
     assert tree is not None
-    cut, table = cut_page(tree), Table()
+    cut = cut_page(tree)
+    table = Table(len(cut.blocks))
     add_link_targets(table, cut, url=url)
     add_told(table, cut, read_told(tree, read_structured(tree)))
     return [dict(zip(table.names, row, strict=True)) for row in table.matrix().tolist()]

@@ -179,12 +179,13 @@ def test_crawl_delay_of_the_site_is_kept(site: LocalSite, crawl: Crawl) -> None:
     site.page("/", "/a", "/b", "/c")
     for path in ("/a", "/b", "/c"):
         site.page(path)
-    result = crawl(use_sitemap=False).result
+    done = crawl(use_sitemap=False)
     times = [hit.at for hit in site.hits]
     assert len(times) == 5
     # The server notes when it got round to a request: half of the delay is left for a machine that is slow to.
     assert all(later - earlier >= 0.25 for earlier, later in itertools.pairwise(times))
-    assert result.delay_s == 0.5
+    assert done.result.delay_s == 0.5
+    assert (done.job.sharedir / "crawl-turns").exists()  # other crawls of this machine take their turns there, too
 
 
 def test_longest_robots_rule_wins_in_a_crawl(site: LocalSite, crawl: Crawl) -> None:

@@ -36,8 +36,7 @@ CREATE TABLE IF NOT EXISTS changes (url TEXT PRIMARY KEY, change TEXT NOT NULL, 
 CREATE TABLE IF NOT EXISTS lastmods (url TEXT PRIMARY KEY, lastmod TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS watched (url TEXT PRIMARY KEY, every_s INTEGER NOT NULL, due_at REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fingerprints (url TEXT PRIMARY KEY, fingerprint INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS leaders (part INTEGER NOT NULL, value INTEGER NOT NULL, fingerprint INTEGER NOT NULL,
-  url TEXT NOT NULL, PRIMARY KEY (part, value, url)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS leaders (number INTEGER PRIMARY KEY, url TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS similar (leader TEXT NOT NULL, url TEXT NOT NULL, PRIMARY KEY (leader, url)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS links (url TEXT PRIMARY KEY, number INTEGER NOT NULL, pages INTEGER NOT NULL,
   found_on TEXT NOT NULL) WITHOUT ROWID;
@@ -47,7 +46,7 @@ CREATE TABLE IF NOT EXISTS broken (url TEXT PRIMARY KEY, reason TEXT NOT NULL, e
 CREATE TABLE IF NOT EXISTS addresses (number INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE, day TEXT NOT NULL);
 """
 # Grows when a table changes: what another version has begun is begun again.
-_VERSION = 2
+_VERSION = 3
 # Of the file, in KiB: what most pages link to stays in memory; the rest is on disk, mostly in the system's cache.
 _CACHE_KIB = 4 * 1024
 # Nobody else writes but an attempt that was superseded, and that not for long.

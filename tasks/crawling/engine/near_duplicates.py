@@ -1,8 +1,6 @@
 """Pages that say nearly the same, found by fingerprints of their words.
 
-Source: M. Charikar, "Similarity Estimation Techniques from Rounding Algorithms", STOC 2002, for the fingerprint;
-G. Manku, A. Jain, A. Das Sarma, "Detecting Near-Duplicates for Web Crawling", WWW 2007, for finding those that differ
-in few bits: of seven parts at least one is alike where six bits differ.
+Source: M. Charikar, "Similarity Estimation Techniques from Rounding Algorithms", STOC 2002.
 """
 
 import hashlib
@@ -28,10 +26,10 @@ _LEAST_RUNS = 50
 _MOST_WORDS = 20_000
 # As many as SQLite's integers have beside their sign.
 _BITS = 63
-_PARTS = 7
-_PART_BITS = _BITS // _PARTS
+# As many ones as a byte can count; wider sums take ten times as long.
+_ROWS_AT_ONCE = 255
 # About one run of words in twenty differs then: the share of bits is the angle between texts over half a turn.
-_MOST_APART = _PARTS - 1
+_MOST_APART = 6
 
 
 def fingerprint(text: str) -> int | None:
@@ -39,18 +37,31 @@ def fingerprint(text: str) -> int | None:
     words = _WORD.findall(text.casefold())[:_MOST_WORDS]
     numbers = np.fromiter(map(_number, words), np.uint64, len(words))
     # Each place of a run has its own factor, so that the same words in another order are another run.
-    runs = sum(numbers[at : len(words) - _RUN_WORDS + 1 + at] * factor for at, factor in enumerate(_FACTORS))
-    runs = np.unique(runs) if len(words) >= _RUN_WORDS else numbers[:0]
+    first, second, third = (
+        numbers[at : len(words) - _RUN_WORDS + 1 + at] * factor for at, factor in enumerate(_FACTORS)
+    )
+    runs = _distinct(first + second + third)
     if len(runs) < _LEAST_RUNS:
         return None
-    bits = np.unpackbits(_mixed(runs).view(np.uint8).reshape(-1, 8), axis=1)[:, :_BITS]
-    is_set = 2 * bits.sum(axis=0, dtype=np.int64) > len(runs)
-    return int("".join("01"[int(one)] for one in is_set), 2)
+    bits = np.unpackbits(_mixed(runs).view(np.uint8).reshape(-1, 8), axis=1)
+    counts = np.zeros(8 * runs.itemsize, dtype=np.int64)
+    for at in range(0, len(runs), _ROWS_AT_ONCE):
+        counts += bits[at : at + _ROWS_AT_ONCE].sum(axis=0, dtype=np.uint8)
+    return int.from_bytes(np.packbits(2 * counts > len(runs))) >> 8 * runs.itemsize - _BITS
 
 
 @lru_cache(maxsize=20_000)
 def _number(word: str) -> int:
     return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest())
+
+
+def _distinct(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    # What ``numpy.unique`` does, in a fifth of its time for a few hundred numbers.
+    numbers = np.sort(numbers)
+    is_first = np.empty(len(numbers), dtype=bool)
+    is_first[:1] = True
+    np.not_equal(numbers[1:], numbers[:-1], out=is_first[1:])
+    return numbers[is_first]
 
 
 def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -93,14 +104,18 @@ class NearDuplicates:
         with self._state.writing() as db:
             db.execute("DELETE FROM leaders")
             db.execute("DELETE FROM similar")
+            # Of the pages that groups begin with, in the order of their addresses.
+            leaders = np.empty(self._state.number("SELECT count(*) FROM fingerprints"), dtype=np.uint64)
+            count = 0
             for number, (url, found) in enumerate(self._state.rows(_IN_ORDER)):
                 if number % 100 == 0:
                     job.checkpoint()
-                if (leader := self._leader(found)) is not None:
-                    db.execute("INSERT INTO similar VALUES (?, ?)", (leader, url))
+                if (leader := _nearest(leaders[:count], found)) is not None:
+                    db.execute("INSERT INTO similar SELECT url, ? FROM leaders WHERE number = ?", (url, leader))
                 else:
-                    parts = [(part, _part(found, part), found, url) for part in range(_PARTS)]
-                    db.executemany("INSERT INTO leaders VALUES (?, ?, ?, ?)", parts)
+                    db.execute("INSERT INTO leaders VALUES (?, ?)", (count, url))
+                    leaders[count] = found
+                    count += 1
         groups = 0
         with path.open("w", encoding="utf-8") as out:
             for (leader,) in self._state.rows("SELECT DISTINCT leader FROM similar ORDER BY leader"):
@@ -111,25 +126,17 @@ class NearDuplicates:
                 groups += 1
         return groups, self._state.number("SELECT count(*) FROM similar")
 
-    def _leader(self, found: int) -> str | None:
-        """Return the page that a group begins with and that is nearest, or None."""
-        wanted = [_part(found, part) for part in range(_PARTS)]
-        near = [
-            (bits_apart(found, other), len(url), url)
-            for other, url in self._state.read(_CANDIDATES, *wanted)
-            if bits_apart(found, other) <= _MOST_APART
-        ]
-        return min(near)[2] if near else None
 
+def _nearest(leaders: NDArray[np.uint64], found: int) -> int | None:
+    """Return the place of the fingerprint that fewest bits are other in, the first of several; None where none is near.
 
-def _part(found: int, part: int) -> int:
-    return (found >> part * _PART_BITS) & ((1 << _PART_BITS) - 1)
+    Each is looked at: of 50,000 that takes 50 µs, less than it takes to ask an index for those with a part alike.
+    """
+    if not len(leaders):
+        return None
+    apart = np.bitwise_count(leaders ^ np.uint64(found))
+    nearest = int(apart.argmin())
+    return nearest if apart[nearest] <= _MOST_APART else None
 
 
 _IN_ORDER = "SELECT url, fingerprint FROM fingerprints ORDER BY length(url), url"
-# Each part by the index; SQLite makes no more of an OR over parts than these seven look-ups.
-_CANDIDATES = """
-SELECT fingerprint, url FROM leaders WHERE (part = 0 AND value = ?) OR (part = 1 AND value = ?)
-OR (part = 2 AND value = ?) OR (part = 3 AND value = ?) OR (part = 4 AND value = ?)
-OR (part = 5 AND value = ?) OR (part = 6 AND value = ?)
-"""

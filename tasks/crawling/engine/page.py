@@ -11,7 +11,7 @@ from tasks.core.web_address import canonical
 from tasks.crawling.engine.page_content import MainText, Outline
 from tasks.crawling.engine.reading.content_hash import content_hash
 from tasks.crawling.engine.reading.markdown import plain
-from tasks.crawling.engine.reading.metadata import read_forms, read_metadata
+from tasks.crawling.engine.reading.metadata import SHOWN_TITLE, read_forms, read_metadata
 from tasks.crawling.engine.reading.reader import MIN_WORDS, read_main
 from tasks.crawling.engine.reading.structured import kept
 
@@ -29,6 +29,11 @@ _LATIN = frozenset({"ascii", "iso8859-1", "cp1252"})
 _UNSEEN = frozenset({"head", "noscript", "script", "style", "template"})
 # Shorter ones count visitors and set classes.
 _MIN_SCRIPT_CHARS = 100
+# Compiled once: most of what a search of a small page costs is to read what is searched for.
+_BASES = etree.XPath("//base/@href")
+_LINKS = etree.XPath("//a[@href] | //area[@href]")
+_METAS = etree.XPath("//meta[@name and @content]")
+_LINK_ELEMENTS = etree.XPath("//link[@rel and @href]")
 _ROBOTS_WORD = re.compile(r"\b(?:noindex|nofollow|none)\b", re.IGNORECASE)
 # Codecs of Python that are no character sets of the web.
 _NOT_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
@@ -48,7 +53,7 @@ def read_outline(tree: etree._Element | None, *, url: str) -> Outline:
     if tree is None:
         return Outline(title="", links=(), canonical=None)
     base = _base_of(tree, url)
-    title = " ".join(tree.xpath("string(//head/title | //body/title)").split())[:MAX_TITLE_CHARS]
+    title = " ".join(SHOWN_TITLE(tree).split())[:MAX_TITLE_CHARS]
     links = _links(tree, base)
     return Outline(
         title=title,
@@ -114,7 +119,7 @@ def _codec_name(label: str | None) -> str | None:
 
 
 def _base_of(tree: etree._Element, url: str) -> str:
-    hrefs = tree.xpath("//base/@href")
+    hrefs = _BASES(tree)
     return (canonical(hrefs[0], base=url) if hrefs else None) or url
 
 
@@ -122,7 +127,7 @@ def _links(tree: etree._Element, base: str) -> dict[str, bool]:
     """Return the links in order, and whether any element that leads there lets robots follow it."""
     found: dict[str, bool] = {}
     spelled: dict[str, str | None] = {}
-    for element in tree.xpath("//a[@href] | //area[@href]"):
+    for element in _LINKS(tree):
         if len(found) >= MAX_LINKS:
             break
         href = element.get("href")
@@ -157,13 +162,13 @@ def _is_shell(tree: etree._Element) -> bool:
 
 
 def _robots(tree: etree._Element) -> tuple[tuple[str, str], ...]:
-    metas = ((meta.get("name"), meta.get("content")) for meta in tree.xpath("//meta[@name and @content]"))
+    metas = ((meta.get("name"), meta.get("content")) for meta in _METAS(tree))
     told = [(name, content) for name, content in metas if _ROBOTS_WORD.search(content)]
     return tuple(told[:MAX_ROBOTS_LINES])
 
 
 def _canonical_link(tree: etree._Element, base: str) -> str | None:
-    for link in tree.xpath("//link[@rel and @href]"):
+    for link in _LINK_ELEMENTS(tree):
         if "canonical" in link.get("rel").lower().split():
             return canonical(link.get("href"), base=base)
     return None

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from tasks.crawling.engine.shared_turns import SharedTurns
+
 # A host in trouble is asked by half as many at once, though not halved again by requests that were under way by then.
 SLOWER = 0.5
 CALM_S = 1.0
@@ -18,13 +20,17 @@ class HostGate:
     answers, up to ``concurrency``.
     """
 
-    def __init__(self, *, delay_s: float, concurrency: int) -> None:
+    def __init__(self, host: str, *, delay_s: float, concurrency: int, shared: SharedTurns | None = None) -> None:
         self.delay_s = delay_s
         self.limit = float(concurrency)
+        self._host = host
+        self._shared = shared
+        self._stated_delay_s = 0.0
         self._most = float(concurrency)
         self._under_way = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._next_start = 0.0
+        self._paused_until = 0.0
         self._calm_from = 0.0
 
     @asynccontextmanager
@@ -36,9 +42,17 @@ class HostGate:
             while (wait_s := self._next_start - time.monotonic()) > 0:
                 await asyncio.sleep(wait_s)
             self._next_start = time.monotonic() + self.delay_s
+            if self._shared is not None and self._stated_delay_s:
+                await self._await_other_crawls(self._shared)
             yield
         finally:
             self._give_slot_back()
+
+    async def _await_other_crawls(self, shared: SharedTurns) -> None:
+        start = await shared.reserve(self._host, self._stated_delay_s)
+        self._next_start = max(self._next_start, start + self.delay_s)
+        while (wait_s := max(start, self._paused_until) - time.monotonic()) > 0:
+            await asyncio.sleep(wait_s)
 
     def answered(self) -> None:
         """Note that the host keeps up: as many answers as there are slots make room for one more."""
@@ -54,11 +68,13 @@ class HostGate:
 
     def pause(self, seconds: float) -> None:
         """Start nothing for so long, because the host asked for it."""
-        self._next_start = max(self._next_start, time.monotonic() + seconds)
+        self._paused_until = max(self._paused_until, time.monotonic() + seconds)
+        self._next_start = max(self._next_start, self._paused_until)
 
     def slow_to(self, delay_s: float) -> None:
-        """Keep at least this delay from now on."""
+        """Keep at least this delay from now on, which the host asks for: other crawls of this machine keep it, too."""
         self.delay_s = max(self.delay_s, delay_s)
+        self._stated_delay_s = max(self._stated_delay_s, delay_s)
         self._next_start = max(self._next_start, time.monotonic() + delay_s)
 
     async def _take_slot(self) -> None:
@@ -85,15 +101,18 @@ class HostGate:
 
 
 class Politeness:
-    """The gates of one crawl, one per host."""
+    """The gates of one crawl, one per host; ``shared`` are the turns that other crawls take as well."""
 
-    def __init__(self, *, delay_s: float, concurrency: int) -> None:
+    def __init__(self, *, delay_s: float, concurrency: int, shared: SharedTurns | None = None) -> None:
         self._delay_s = delay_s
         self._concurrency = concurrency
+        self._shared = shared
         self._gates: dict[str, HostGate] = {}
 
     def gate(self, host: str) -> HostGate:
         """Return the host's gate."""
         if host not in self._gates:
-            self._gates[host] = HostGate(delay_s=self._delay_s, concurrency=self._concurrency)
+            self._gates[host] = HostGate(
+                host, delay_s=self._delay_s, concurrency=self._concurrency, shared=self._shared
+            )
         return self._gates[host]

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -22,6 +23,7 @@ from tasks.crawling.engine.politeness import Politeness
 from tasks.crawling.engine.recall import GONE, Recall
 from tasks.crawling.engine.revisiting import Revisiting
 from tasks.crawling.engine.scope import SiteScope
+from tasks.crawling.engine.shared_turns import SharedTurns
 from tasks.crawling.engine.sitemaps import SitemapReader
 from tasks.crawling.engine.start import first_page
 from tasks.crawling.engine.tally import SkipReason, Tally
@@ -81,10 +83,12 @@ async def walk(
         is_begun = state.fact("start") is not None
         job.log(f"attempt {job.attempt} " + (f"goes on after {tally.visits} pages" if is_begun else "starts anew"))
     delay_s = DEFAULT_DELAY_S if request.delay_s is None else request.delay_s
-    politeness = Politeness(delay_s=delay_s, concurrency=request.concurrency)
-    async with visiting(
-        request, job, politeness=politeness, limits=limits, processes=EXTRACTION_PROCESSES, recall=recall
-    ) as tools:
+    async with AsyncExitStack() as stack:
+        shared = stack.enter_context(SharedTurns(job.sharedir))
+        politeness = Politeness(delay_s=delay_s, concurrency=request.concurrency, shared=shared)
+        tools = await stack.enter_async_context(
+            visiting(request, job, politeness=politeness, limits=limits, processes=EXTRACTION_PROCESSES, recall=recall)
+        )
         site = _Site(
             request,
             job,

@@ -76,6 +76,11 @@ class DiscreetJob:
         return self.job.keepdir
 
     @property
+    def sharedir(self) -> Path:
+        """See ``JobContext``."""
+        return self.job.sharedir
+
+    @property
     def http(self) -> "Egress":
         """See ``JobContext``."""
         return self.job.http

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
+from tasks.crawling.engine.reading.columns import Columns
 from tasks.crawling.engine.reading.nodes import Nodes, Sums
 from tasks.crawling.engine.reading.words import name_mask, text_mask
 
@@ -75,6 +76,7 @@ class Cut:
 
     nodes: Nodes
     blocks: list[Block]
+    columns: Columns
     sums: Sums
 
 
@@ -114,7 +116,8 @@ class _Cutter:
             else:
                 end(element.tail)
         self._flush()
-        return Cut(self.nodes, self.blocks, self.nodes.sums(self.blocks))
+        columns = Columns.of(self.blocks)
+        return Cut(self.nodes, self.blocks, columns, self.nodes.sums(columns))
 
     def _traits(self, element: etree._Element, tag: str) -> tuple[int, int, int, str]:
         """Return the number of the element's kind, what its names and itself stand for, and where it leads."""

@@ -4,6 +4,9 @@ import hashlib
 import re
 
 _WORD = re.compile(r"\w+")
+# What each point in time has one of.
+_SIGNS = (*"0123456789", " ago", "just now", "yesterday", "today")
+_DIGIT = re.compile(r"\d")
 _MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
     r"|nov(?:ember)?|dec(?:ember)?)"
@@ -22,5 +25,15 @@ def content_hash(text: str) -> str:
 
     Scripts, styles and comments never reach a page's text.
     """
-    words = _WORD.findall(_TIMESTAMPS.sub(" ", text.casefold()))
+    words = _WORD.findall(_without_timestamps(text.casefold()))
     return hashlib.sha256(" ".join(words).encode("utf-8", "replace")).hexdigest()
+
+
+def _without_timestamps(text: str) -> str:
+    """Return the text with blanks for points in time, which is looked for in lines that may have one: none has two."""
+    lines = text.split("\n")
+    return "\n".join(_TIMESTAMPS.sub(" ", line) if _may_tell_time(line) else line for line in lines)
+
+
+def _may_tell_time(line: str) -> bool:
+    return any(sign in line for sign in _SIGNS) or (not line.isascii() and _DIGIT.search(line) is not None)

@@ -5,13 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.crawling.engine.reading.blocks import HEADINGS, Cut
-from tasks.crawling.engine.reading.table import Floats, Table, Whole, log
+from tasks.crawling.engine.reading.table import Floats, Numbers, Table, Whole, bits, log, numbered
 from tasks.crawling.engine.reading.words import TEXT_GROUPS, text_mask
 
 # So many siblings of the same tag and classes make a repeated item of each.
 REPEATED = 3
 MIN_ITEM_WORDS = 5
 BIG_HEADING = 2
+_HEADING_BITS, _BIG_BITS = numbered("heading", TEXT_GROUPS), numbered("big", TEXT_GROUPS)
+_BUILD_NAMES = tuple(f"build.{what}" for what in ("count", "words", "share", "density", "spread", "span"))
+_ITEM_NAMES = tuple(
+    tuple(f"{name}.{what}" for what in ("count", "words", "share", "mean", "place", "blocks", "rank", "density"))
+    for name in ("inner", "outer", "often")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +43,7 @@ def find_likeness(cut: Cut) -> Likeness:
     group, size = cut.sums.group, cut.sums.group_size
     words = cut.sums.words.astype(np.float32)
     grouped = group >= 0
-    owner = np.array([b.owner for b in cut.blocks], dtype=np.int64)
-    levels = np.array([HEADINGS.get(b.tag, 0) for b in cut.blocks])
+    levels, owner = cut.columns.level, cut.columns.owner
     at = np.arange(len(levels))
     inner, outer, most = _items(cut)
     return Likeness(
@@ -58,8 +63,8 @@ def _builds(cut: Cut, owner: Whole) -> Whole:
     kind, parent = np.array(nodes.kinds, dtype=np.int64), np.maximum(np.array(nodes.parent, dtype=np.int64), 0)
     above = parent[owner]
     build = (kind[owner] * nodes.kind_count + kind[above]) * nodes.kind_count + kind[parent[above]]
-    numbers: Whole = np.unique(build, return_inverse=True)[1]
-    return numbers
+    numbers: dict[int, int] = {}
+    return np.array([numbers.setdefault(one, len(numbers)) for one in build.tolist()], dtype=np.int64)
 
 
 def _items(cut: Cut) -> tuple[Whole, Whole, Whole]:
@@ -90,17 +95,23 @@ def add_likeness(table: Table, cut: Cut, alike: Likeness, *, words: Floats, dens
     total = max(float(words.sum()), 1.0)
     at = np.arange(len(words))
     _add_builds(table, alike.build, words=words, density=density, total=total)
-    masks = np.array([text_mask(block.tokens[:12]) for block in cut.blocks], dtype=np.int64)
-    levels = np.array([HEADINGS.get(block.tag, 0) for block in cut.blocks])
-    for name, above in (("heading", alike.heading), ("big", alike.big_heading)):
-        table.add_bits(name, np.where(above >= 0, masks[above], 0), TEXT_GROUPS)
+    levels = cut.columns.level
+    # Of headings only: those of other blocks are not asked for.
+    masks = np.array([text_mask(b.tokens[:12]) if b.tag in HEADINGS else 0 for b in cut.blocks], dtype=np.int64)
+    for names, above in ((_HEADING_BITS, alike.heading), (_BIG_BITS, alike.big_heading)):
+        table.add_all(names, bits(np.where(above >= 0, masks[above], 0), TEXT_GROUPS))
     table.add("big.since", np.minimum(np.where(alike.big_heading >= 0, at - alike.big_heading, 100), 100))
     table.add("big.level", np.where(alike.big_heading >= 0, levels[alike.big_heading], 0))
     before = np.cumsum(levels > 0)
     table.add("headings.before", log(before))
-    table.add("headings", np.full(len(words), np.log1p(before[-1])))
-    for name, item in alike.items.items():
-        _add_items(table, name, alike, item=item, words=words, density=density, total=total)
+    table.add("headings", np.log1p(before[-1]))
+    known: dict[bytes, Numbers | float] = {}
+    for names, item in zip(_ITEM_NAMES, alike.items.values(), strict=True):
+        # As a rule two of the three are the same.
+        key = item.tobytes()
+        if key not in known:
+            known[key] = _of_items(alike, item=item, words=words, density=density, total=total)
+        table.add_all(names, known[key])
 
 
 def _add_builds(table: Table, build: Whole, *, words: Floats, density: Floats, total: float) -> None:
@@ -111,37 +122,50 @@ def _add_builds(table: Table, build: Whole, *, words: Floats, density: Floats, t
     np.minimum.at(first, build, at)
     np.maximum.at(last, build, at)
     mean = size / count
-    table.add("build.count", log(count[build]))
-    table.add("build.words", log(mean[build]))
-    table.add("build.share", (size / total)[build])
-    table.add("build.density", (np.bincount(build, density * words) / size)[build])
-    table.add("build.spread", log(np.sqrt(np.maximum(squares / count - mean**2, 0))[build]))
-    table.add("build.span", ((last - first) / len(build))[build])
+    spread = log(np.sqrt(np.maximum(squares / count - mean**2, 0)))
+    of_build = np.stack(
+        (
+            log(count),
+            log(mean),
+            size / total,
+            np.bincount(build, density * words) / size,
+            spread,
+            (last - first) / len(build),
+        )
+    )
+    table.add_all(_BUILD_NAMES, of_build[:, build])
     table.add("build.place", (at - first[build]) / np.maximum(last - first, 1)[build])
 
 
-def _add_items(
-    table: Table, name: str, alike: Likeness, *, item: Whole, words: Floats, density: Floats, total: float
-) -> None:
+def _of_items(alike: Likeness, *, item: Whole, words: Floats, density: Floats, total: float) -> Numbers | float:
+    """Return what the blocks' items are like, a row for each of the names; -1 everywhere outside of items."""
     inside = item >= 0
+    if not inside.any():
+        return -1.0
     node = np.maximum(item, 0)
     group = np.where(inside, alike.group[node], 0)
     sizes, of_group = alike.group_size, alike.group_words
+    at = np.arange(len(item))
     first = np.full(len(alike.group), len(item))
-    np.minimum.at(first, node, np.arange(len(item)))
+    np.minimum.at(first, node, at)
     blocks = np.bincount(node[inside], minlength=len(alike.group))
     linked = np.bincount(group[inside], (density * words)[inside], minlength=len(sizes))
-    largest = np.argsort(-np.where(np.isin(np.arange(len(sizes)), group[inside]), of_group, -1), kind="stable")
+    is_there = np.zeros(len(sizes), dtype=bool)
+    is_there[group[inside]] = True
+    largest = np.argsort(-np.where(is_there, of_group, -1), kind="stable")
     rank = np.empty(len(sizes))
     rank[largest] = np.arange(len(sizes))
-    for what, column in (
-        ("count", np.log1p(sizes[group])),
-        ("words", np.log1p(alike.node_words[node])),
-        ("share", of_group[group] / total),
-        ("mean", np.log1p(of_group[group] / np.maximum(sizes[group], 1))),
-        ("place", np.minimum(np.arange(len(item)) - first[node], 50)),
-        ("blocks", np.log1p(blocks[node])),
-        ("rank", np.minimum(rank[group], 20)),
-        ("density", linked[group] / np.maximum(of_group[group], 1)),
-    ):
-        table.add(f"{name}.{what}", np.where(inside, column, -1.0))
+    size, of_all = sizes[group], of_group[group]
+    found = np.stack(
+        (
+            np.log1p(size),
+            np.log1p(alike.node_words[node]),
+            of_all / total,
+            np.log1p(of_all / np.maximum(size, 1)),
+            np.minimum(at - first[node], 50),
+            np.log1p(blocks[node]),
+            np.minimum(rank[group], 20),
+            linked[group] / np.maximum(of_all, 1),
+        )
+    )
+    return np.where(inside, found, -1.0)

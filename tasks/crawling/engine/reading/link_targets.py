@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from tasks.crawling.engine.reading.blocks import Block, Cut
-from tasks.crawling.engine.reading.table import Floats, Table
+from tasks.crawling.engine.reading.table import Floats, Table, numbered
 
 # Of each block so many links are looked at.
 MAX_LINKS = 40
@@ -36,31 +36,34 @@ KINDS = (
     "file",
 )  # fmt: skip
 WIDTH = len(KINDS) + len(_LEADS)
+# Of the columns, by how many blocks away the neighbourhood reaches.
+_NAMES = {
+    radius: tuple(f"to.{name}~{radius}" for name in (*KINDS, *numbered("lead", len(_LEADS)))) for radius in (0, 8)
+}
 _FILE = re.compile(r"\.(?:jpe?g|png|gif|webp|svg|pdf|zip|docx?|xlsx?|pptx?|mp[34])$", re.IGNORECASE)
 
 
 def add_link_targets(table: Table, cut: Cut, *, url: str) -> None:
     """Add, for each block, which shares of its links lead where; of its neighbourhood, too."""
     page = _Page(url)
-    own = np.zeros((len(cut.blocks), WIDTH), dtype=np.float32)
-    counts = np.zeros(len(cut.blocks), dtype=np.float32)
-    kinds: list[Floats] = []
+    # The last column counts links.
+    own = np.zeros((len(cut.blocks), WIDTH + 1), dtype=np.float32)
+    kinds: list[list[int]] = []
     linking: list[int] = []
     starts: list[int] = []
     for number, block in enumerate(cut.blocks):
-        if targets := targets_of(block):
-            counts[number] = len(targets)
+        if block.marks and (targets := targets_of(block)):
+            own[number, WIDTH] = len(targets)
             linking.append(number)
             starts.append(len(kinds))
             kinds.extend(map(page.kind_of, targets[:MAX_LINKS]))
-    if kinds:
-        own[linking] = np.add.reduceat(np.stack(kinds), starts, axis=0)
-    for radius in (0, 8):
-        sums, total = _near(own, radius), _near(counts[:, None], radius)
-        shares = sums / np.maximum(total, 1)
-        for column in range(WIDTH):
-            name = KINDS[column] if column < len(KINDS) else f"lead{column - len(KINDS)}"
-            table.add(f"to.{name}~{radius}", shares[:, column])
+    if not kinds:
+        table.add_all(_NAMES[0] + _NAMES[8], 0.0)
+        return
+    own[linking, :WIDTH] = np.add.reduceat(np.array(kinds, dtype=np.float32), starts, axis=0)
+    for radius, names in _NAMES.items():
+        sums = _near(own, radius)
+        table.add_all(names, (sums[:, :WIDTH] / np.maximum(sums[:, WIDTH:], 1)).T)
 
 
 def targets_of(block: Block) -> list[str]:
@@ -85,14 +88,14 @@ class _Page:
         parts = urlsplit(url)
         self._host = _bare(parts.hostname or "")
         self._parts = [part for part in parts.path.lower().split("/") if part]
-        self._known: dict[str, Floats] = {}
+        self._known: dict[str, list[int]] = {}
 
-    def kind_of(self, target: str) -> Floats:
+    def kind_of(self, target: str) -> list[int]:
         found = self._known.get(target)
         if found is None:
             kinds, mask = self._judged(target[:500].lower())
-            leads = [mask >> number & 1 for number in range(len(_LEADS))]
-            found = np.array([*(kind in kinds for kind in KINDS), *leads], dtype=np.float32)
+            found = [kind in kinds for kind in KINDS]
+            found += [mask >> number & 1 for number in range(len(_LEADS))]
             self._known[target] = found
         return found
 

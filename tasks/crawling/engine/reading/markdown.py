@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from tasks.core.web_address import canonical
 from tasks.crawling.engine.reading.blocks import Block, Cut
 
-_SPACE = re.compile(r"\s+")
 _LINE_START = re.compile(r"^(#{1,6}\s|>|[-+*]\s|\d{1,9}[.)]\s|```|~~~|\|)")
 _LANGUAGE = re.compile(r"(?:^|\s)(?:lang|language|highlight-source|highlight)-([a-z0-9+#]{1,20})(?!\S)", re.IGNORECASE)
 _NO_LANGUAGE = frozenset({"text", "plaintext", "none", "default", "notranslate", "source"})
@@ -134,7 +133,7 @@ class Renderer:
         out.extend(pieces[at:])
         while opened:
             self._close(out, *opened.pop())
-        lines = (_SPACE.sub(" ", line).strip() for line in "".join(out).split(_BREAK))
+        lines = (_one_line(line) for line in "".join(out).split(_BREAK))
         return "\n".join(line for line in lines if line)
 
     def _cells(self, block: Block) -> dict[int, str]:
@@ -150,8 +149,8 @@ class Renderer:
         return cells
 
     def _close(self, out: list[str], mark: str, start: int) -> None:
-        inner = _SPACE.sub(" ", "".join(out[start:]).replace(_BREAK, " "))
-        text = inner.strip()
+        inner = "".join(out[start:]).replace(_BREAK, " ")
+        text = _one_line(inner)
         if not text:
             return
         if mark.startswith("a"):
@@ -219,7 +218,7 @@ _BREAK = "\u2028"
 
 
 def _one_line(text: str) -> str:
-    return _SPACE.sub(" ", text).strip()
+    return " ".join(text.split())
 
 
 def _indented(text: str, indent: str) -> str:

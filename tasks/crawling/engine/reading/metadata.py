@@ -42,7 +42,12 @@ _PUBLISHED = (
 _MODIFIED = ("article:modified_time", "og:updated_time", "datemodified", "dcterms.modified", "last-modified", "lastmod")
 _AUTHORS = ("author", "article:author", "dc.creator", "dcterms.creator", "parsely-author", "sailthru.author", "byl")
 _DESCRIPTIONS = ("description", "og:description", "twitter:description", "dc.description")
-_BYLINES = (
+SHOWN_TITLE = etree.XPath("string(//head/title | //body/title)")
+_PUBLISHED_TIMES = etree.XPath(
+    "//time[@pubdate or @itemprop='datePublished' or contains(@class,'published')]/@datetime"
+)
+_TIMES = etree.XPath("//time/@datetime")
+_BYLINES = etree.XPath(
     "//*[@rel='author' or @itemprop='author']"
     " | //*[self::a or self::span or self::p or self::div or self::address]"
     "[contains(@class,'author-name') or contains(@class,'author__name') or contains(@class,'byline')"
@@ -140,7 +145,7 @@ def _texts(items: list[Item], key: str) -> list[str]:
 
 def _title(root: etree._Element, meta: dict[str, str]) -> str:
     """Return the one heading of the first level, else what is given to social media, without the site's name."""
-    shown = _line(root.xpath("string(//head/title | //body/title)"))
+    shown = _line(SHOWN_TITLE(root))
     given = _line(_first(meta, ("og:title", "twitter:title", "dc.title"))) or shown
     words = set(re.findall(r"\w+", f"{given} {shown}".lower()))
     headings = []
@@ -163,7 +168,7 @@ def _author(root: etree._Element, meta: dict[str, str], written: list[Item]) -> 
     names = names or [meta[name] for name in _AUTHORS if meta.get(name)]
     names = [name for name in map(_name, names) if name]
     if not names and written:
-        shown = (_name(_line(found.xpath("string()"))) for found in root.xpath(_BYLINES)[:5])
+        shown = (_name(_line(found.xpath("string()"))) for found in _BYLINES(root)[:5])
         names = [next(filter(None, shown), "")]
     return ", ".join(dict.fromkeys(filter(None, names)))[:MAX_NAME_CHARS]
 
@@ -193,8 +198,8 @@ def _published(root: etree._Element, meta: dict[str, str], subjects: list[Item],
         return day
     if found := _DAY_IN_PATH.search(url):
         return _day(*found.groups())
-    marked = root.xpath("//time[@pubdate or @itemprop='datePublished' or contains(@class,'published')]/@datetime")
-    return _first_day(marked or root.xpath("//time/@datetime")[:1])
+    marked = _PUBLISHED_TIMES(root)
+    return _first_day(marked or _TIMES(root)[:1])
 
 
 def _first_day(texts: list[str]) -> str:

@@ -1,5 +1,6 @@
 """The elements around a page's blocks, a column for each of their properties, and what their subtrees hold."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -7,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from lxml import etree
 
+from tasks.crawling.engine.reading.columns import Columns
 from tasks.crawling.engine.reading.table import Whole
 
 Kind = tuple[str, str]
@@ -15,13 +17,7 @@ Kind = tuple[str, str]
 
 class _Run(Protocol):
     @property
-    def tokens(self) -> list[str]: ...
-    @property
     def owner(self) -> int: ...
-    @property
-    def link_words(self) -> int: ...
-    @property
-    def links(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,33 +98,27 @@ class Nodes:
         inside = [at for at, block in enumerate(blocks) if number <= block.owner < end]
         return (inside[0], inside[-1]) if inside else (-1, -1)
 
-    def sums(self, blocks: Sequence[_Run]) -> Sums:
+    def sums(self, columns: Columns) -> Sums:
         """Add up what blocks hold over the nodes around them."""
         count = len(self.parent)
         end = np.array(self.end, dtype=np.int64)
-        owner = np.array([block.owner for block in blocks], dtype=np.int64)
-        words = np.array([len(block.tokens) for block in blocks], dtype=np.int64)
-        linked = np.array([block.link_words for block in blocks], dtype=np.int64)
-        links = np.array([block.links for block in blocks], dtype=np.int64)
+        words, linked = columns.words, columns.link_words
         prose = np.where((words >= 10) & (linked * 3 < words), words, 0)
-
-        def whole(own: Whole) -> Whole:
-            before = np.concatenate([[0], np.cumsum(own, dtype=np.int64)])
-            sums: Whole = before[end] - before[:-1]
-            return sums
-
-        def of_blocks(numbers: Whole) -> Whole:
-            return whole(np.bincount(owner, numbers, minlength=count).astype(np.int64))
-
-        all_words = of_blocks(words)
-        group, group_size, same = self._groups(all_words)
+        own = np.zeros((6, count + 1), dtype=np.int64)
+        for row, numbers in enumerate((words, linked, columns.links, None, prose)):
+            own[row, 1:] = np.bincount(columns.owner, numbers, minlength=count)
+        if self.with_image:
+            own[5, 1:] = np.bincount(self.with_image, minlength=count)
+        before = np.cumsum(own, axis=1)
+        whole = before[:, end] - before[:, :-1]
+        group, group_size, same = self._groups(whole[0])
         return Sums(
-            words=all_words,
-            link_words=of_blocks(linked),
-            links=of_blocks(links),
-            blocks=of_blocks(np.ones(len(owner), dtype=np.int64)),
-            prose_words=of_blocks(prose),
-            images=whole(np.bincount(np.array(self.with_image, dtype=np.int64), minlength=count)),
+            words=whole[0],
+            link_words=whole[1],
+            links=whole[2],
+            blocks=whole[3],
+            prose_words=whole[4],
+            images=whole[5],
             group=group,
             group_size=group_size,
             same=same,
@@ -136,15 +126,14 @@ class Nodes:
         )
 
     def _groups(self, words: Whole) -> tuple[Whole, Whole, Whole]:
-        parent = np.array(self.parent, dtype=np.int64)
-        key = (parent + 1) * self.kind_count + np.array(self.kinds, dtype=np.int64)
-        _, every = np.unique(key, return_inverse=True)
+        kinds, parents = np.array(self.kinds, dtype=np.int64), np.array(self.parent, dtype=np.int64)
+        keys = ((parents + 1) * self.kind_count + kinds).tolist()
         wordy = words > 0
-        sizes = np.bincount(every[wordy & (parent >= 0)], minlength=1 + int(every.max(initial=0)))
-        same = np.maximum(sizes[every], 1)
-        _, first, numbers = np.unique(key[wordy], return_index=True, return_inverse=True)
-        place = np.empty(len(first), dtype=np.int64)
-        place[np.argsort(first)] = np.arange(len(first))
-        group = np.full(len(key), -1, dtype=np.int64)
-        group[wordy] = place[numbers]
-        return group, np.bincount(group[wordy], minlength=len(first)), same
+        numbers: dict[int, int] = {}
+        for key in itertools.compress(keys, wordy.tolist()):
+            numbers.setdefault(key, len(numbers))
+        every = np.array([numbers.get(key, -1) for key in keys], dtype=np.int64)
+        group = np.where(wordy, every, -1)
+        sizes = np.bincount(group[wordy], minlength=len(numbers))
+        # Whose key no node with words has is alone.
+        return group, sizes, np.append(sizes, 1)[every]

@@ -1,13 +1,12 @@
 """What a whole page is like, as numbers, and which type it therefore is."""
 
 import re
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import numpy as np
 
 from tasks.crawling.engine.reading.blocks import FLAG_COUNT, Cut
-from tasks.crawling.engine.reading.table import Table, bits
+from tasks.crawling.engine.reading.table import Table, bits, numbered
 from tasks.crawling.engine.reading.words import NAME_GROUPS, TEXT_GROUPS
 
 PAGE_TYPES = ("article", "collection", "documentation", "forum", "listing", "product", "service")
@@ -41,79 +40,92 @@ _MADE_BY = (
     ("shopify", "woocommerce", "magento"),
     ("wordpress", "jekyll", "hugo"),
 )
+_SHARES = numbered("flag", FLAG_COUNT) + numbered("name", NAME_GROUPS)
+_TEXTS = numbered("text", TEXT_GROUPS)
+_TOKEN_ENDS = re.compile(r"[/._?=&-]+")
+_NAME_ENDS = re.compile(r"[-_]")
+_DOCS_HOST = re.compile(r"(docs?|developers?|api|help|support|learn|wiki|man)\.")
+_FORUM_HOST = re.compile(r"forum|community|discuss|board|talk")
+_SHOP_HOST = re.compile(r"shop|store|market|buy")
 _GENERATOR = re.compile("|".join(name for names in _MADE_BY for name in names), re.IGNORECASE)
 
 
 def page_table(cut: Cut, *, url: str, types: frozenset[str], og_type: str, made: str) -> Table:
     """Return one row of features of the page."""
-    table = Table()
-    blocks = cut.blocks
-    words = np.array([len(b.tokens) for b in blocks] or [1], dtype=np.float32)
-    linked = np.array([b.link_words for b in blocks] or [0], dtype=np.float32)
-    flags = np.array([b.flags for b in blocks] or [0], dtype=np.int64)
-    masks = np.array([b.mask for b in blocks] or [0], dtype=np.int64)
-    names = np.array([cut.nodes.names[b.owner] for b in blocks] or [0], dtype=np.int64)
-    total, count = float(words.sum()), len(words)
-
-    def one(name: str, value: float) -> None:
-        table.add(name, np.array([value], dtype=np.float32))
-
-    prose = words * ((words >= 10) & (linked * 3 < words))
-    one("words", float(np.log1p(total)))
-    one("blocks", float(np.log1p(count)))
-    one("density", float(linked.sum() / total))
-    one("prose", float(np.log1p(prose.sum())))
-    one("prose.share", float(prose.sum() / total))
-    one("longest", float(np.log1p(words.max())))
-    one("mean", total / count)
-    for size in (20, 40, 80):
-        one(f"over{size}", float(np.log1p((prose >= size).sum())))
-    for number, share in enumerate((bits(flags, FLAG_COUNT) * words[:, None]).sum(axis=0) / total):
-        one(f"flag{number}", float(share))
-    for number, share in enumerate((bits(names, NAME_GROUPS) * words[:, None]).sum(axis=0) / total):
-        one(f"name{number}", float(share))
-    for number, share in enumerate(bits(masks, TEXT_GROUPS).mean(axis=0)):
-        one(f"text{number}", float(share))
-    tags = [b.tag for b in blocks]
-    for tag in ("p", "h1", "h2", "h3", "li", "tr", "td", "pre", "dt", "dd", "button", "label"):
-        one(f"tag.{tag}", tags.count(tag) / count)
-    one("h1s", float(tags.count("h1")))
-    prices = sum(any(sign in b.text for sign in "$€£₹") for b in blocks)
-    one("prices", float(np.log1p(prices)))
-    sums = cut.sums
-    cards = sums.words[(sums.same >= 4) & (sums.words > 0) & (sums.images > 0)]
-    one("cards", float(np.log1p(len(cards))))
-    one("cards.words", float(int(cards.sum()) / (total * 4)))
-    alike = sums.words[(sums.same >= 3) & (sums.words >= 40)]
-    one("posts", float(np.log1p(len(alike))))
-    one("posts.words", float(np.log1p(int(alike.sum()))))
-    for name, value in _address(url):
-        one(name, value)
-    for number, group in enumerate(_TYPES):
-        one(f"type{number}", float(bool(types & set(group))))
-    for number, kind in enumerate(("article", "product", "website", "profile", "video")):
-        one(f"og{number}", float(og_type.lower().startswith(kind)))
+    row = {**_counts(cut), **_repeats(cut), **_address(url)}
+    row |= {f"type{number}": bool(types & set(group)) for number, group in enumerate(_TYPES)}
+    said = og_type.lower()
+    kinds = ("article", "product", "website", "profile", "video")
+    row |= {f"og{number}": said.startswith(kind) for number, kind in enumerate(kinds)}
     found = {m.lower() for m in _GENERATOR.findall(made)}
-    for number, names_of in enumerate(_MADE_BY):
-        one(f"made{number}", float(bool(found & set(names_of))))
+    row |= {f"made{number}": bool(found & set(names_of)) for number, names_of in enumerate(_MADE_BY)}
+    table = Table(1)
+    table.add_all(tuple(row), np.array([*row.values()])[:, None])
     return table
 
 
-def _address(url: str) -> Iterator[tuple[str, float]]:
-    """Give the features of the page's address."""
-    path = urlsplit(url).path if url else ""
-    tokens = [t for t in re.split(r"[/._?=&-]+", path.lower()) if t]
+def _counts(cut: Cut) -> dict[str, float]:
+    """Return the features that are counts over the blocks, and shares of them."""
+    blocks, columns = cut.blocks, cut.columns
+    count = max(len(blocks), 1)
+    words = columns.lengths if blocks else np.ones(1, dtype=np.float32)
+    linked = columns.link_words if blocks else np.zeros(1, dtype=np.int64)
+    total = float(words.sum())
+    prose = words * ((words >= 10) & (linked * 3 < words))
+    row = {
+        "words": float(np.log1p(total)),
+        "blocks": float(np.log1p(count)),
+        "density": float(np.float32(linked.sum()) / total),
+        "prose": float(np.log1p(prose.sum())),
+        "prose.share": float(prose.sum() / total),
+        "longest": float(np.log1p(words.max())),
+        "mean": total / count,
+    }
+    row |= {f"over{size}": float(np.log1p((prose >= size).sum())) for size in (20, 40, 80)}
+    # Flags and names lie side by side, in one mask.
+    masks = np.array(cut.nodes.names, dtype=np.int64)[columns.owner] << FLAG_COUNT | columns.flags
+    shares = (bits(masks, FLAG_COUNT + NAME_GROUPS) * columns.words).sum(axis=1).astype(np.float32) / total
+    row |= zip(_SHARES, shares.tolist(), strict=True)
+    of_texts = bits(columns.mask, TEXT_GROUPS).sum(axis=1).astype(np.float32) / count
+    row |= zip(_TEXTS, of_texts.tolist(), strict=True)
+    tags = [b.tag for b in blocks]
+    for tag in ("p", "h1", "h2", "h3", "li", "tr", "td", "pre", "dt", "dd", "button", "label"):
+        row[f"tag.{tag}"] = tags.count(tag) / count
+    row["h1s"] = tags.count("h1")
+    prices = sum("$" in b.text or "€" in b.text or "£" in b.text or "₹" in b.text for b in blocks)
+    row["prices"] = float(np.log1p(prices))
+    return row
+
+
+def _repeats(cut: Cut) -> dict[str, float]:
+    """Return the features of what looks like cards and posts."""
+    sums = cut.sums
+    cards = sums.words[(sums.same >= 4) & (sums.words > 0) & (sums.images > 0)]
+    alike = sums.words[(sums.same >= 3) & (sums.words >= 40)]
+    return {
+        "cards": float(np.log1p(len(cards))),
+        "cards.words": float(int(cards.sum()) / (float(max(sums.total_words, 1)) * 4)),
+        "posts": float(np.log1p(len(alike))),
+        "posts.words": float(np.log1p(int(alike.sum()))),
+    }
+
+
+def _address(url: str) -> dict[str, float]:
+    """Return the features of the page's address."""
+    parsed = urlsplit(url)
+    path, host = parsed.path, parsed.hostname or ""
+    tokens = [t for t in _TOKEN_ENDS.split(path.lower()) if t]
     parts = [p for p in path.lower().split("/") if p]
     mask = 0
     for token in [*parts, *tokens]:
         mask |= _PATH_BITS.get(token, 0)
-    host = (urlsplit(url).hostname or "") if url else ""
-    for number, column in enumerate(bits(np.array([mask]), len(_PATHS))[0]):
-        yield f"path{number}", float(column)
-    yield "path.parts", float(len(parts))
-    yield "path.words", float(len(tokens))
-    yield "path.last", float(len(re.split(r"[-_]", parts[-1])) if parts else 0)
-    yield "path.digits", float(any(c.isdigit() for c in path))
-    yield "host.docs", float(bool(re.match(r"(docs?|developers?|api|help|support|learn|wiki|man)\.", host)))
-    yield "host.forum", float(bool(re.search(r"forum|community|discuss|board|talk", host)))
-    yield "host.shop", float(bool(re.search(r"shop|store|market|buy", host)))
+    return {
+        **{f"path{number}": mask >> number & 1 for number in range(len(_PATHS))},
+        "path.parts": len(parts),
+        "path.words": len(tokens),
+        "path.last": len(_NAME_ENDS.split(parts[-1])) if parts else 0,
+        "path.digits": any(c.isdigit() for c in path),
+        "host.docs": bool(_DOCS_HOST.match(host)),
+        "host.forum": bool(_FORUM_HOST.search(host)),
+        "host.shop": bool(_SHOP_HOST.search(host)),
+    }

@@ -10,6 +10,7 @@ from tasks.crawling.engine.reading.choosing import choose
 from tasks.crawling.engine.reading.copies import without_copies
 from tasks.crawling.engine.reading.features import block_table
 from tasks.crawling.engine.reading.markdown import Renderer
+from tasks.crawling.engine.reading.metadata import SHOWN_TITLE
 from tasks.crawling.engine.reading.mixing import mixed
 from tasks.crawling.engine.reading.page_type import page_table
 from tasks.crawling.engine.reading.paths import Paths
@@ -22,6 +23,8 @@ from tasks.crawling.engine.reading.word_model import load_words
 # A page with fewer words than this is a shell that scripts fill; what it tells machines is all that there is to read.
 MIN_WORDS = 30
 
+_MADE_BY = etree.XPath("//meta[@name='generator']/@content | //body/@class | //body/@id | /html/@class")
+_OG_TYPES = etree.XPath("//meta[@property='og:type']/@content")
 _AROUND = FLAGS["nav"] | FLAGS["header"] | FLAGS["footer"] | FLAGS["aside"]
 
 
@@ -56,19 +59,19 @@ def read_main(root: etree._Element, *, url: str, base: str) -> Reading:
 
 def page_row(cut: Cut, root: etree._Element, *, url: str, items: tuple[Item, ...]) -> Table:
     """Return the features by which a page's type is judged."""
-    made = root.xpath("//meta[@name='generator']/@content | //body/@class | //body/@id | /html/@class")
-    og_type = next(iter(root.xpath("//meta[@property='og:type']/@content")), "")
+    made = _MADE_BY(root)
+    og_type = next(iter(_OG_TYPES(root)), "")
     return page_table(cut, url=url, types=types_of(items), og_type=str(og_type), made=" ".join(made)[:2000])
 
 
 def title_of(root: etree._Element) -> str:
     """Return what stands in the page's ``title``."""
-    return str(root.xpath("string(//head/title | //body/title)"))[:500]
+    return str(SHOWN_TITLE(root))[:500]
 
 
 def lengths(cut: Cut) -> Floats:
     """Return how many words each block has."""
-    return np.array([len(block.tokens) for block in cut.blocks], dtype=np.float32)
+    return cut.columns.lengths
 
 
 def kept_blocks(cut: Cut, likely: Floats) -> list[int]:

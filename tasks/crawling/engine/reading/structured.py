@@ -14,13 +14,13 @@ MAX_DEPTH = 30
 
 Item = dict[str, Any]
 
-_SCRIPTS = "//script[translate(@type, 'JSOND+LAPITCN', 'jsond+lapitcn')='application/ld+json']"
+_SCRIPTS = etree.XPath("//script[translate(@type, 'JSOND+LAPITCN', 'jsond+lapitcn')='application/ld+json']")
 
 
 def read_structured(root: etree._Element) -> tuple[Item, ...]:
     """Return the objects of the page's JSON-LD, each of a list or graph; what is no JSON is passed over."""
     found: list[Item] = []
-    for script in root.xpath(_SCRIPTS)[:MAX_SCRIPTS]:
+    for script in _SCRIPTS(root)[:MAX_SCRIPTS]:
         text = (script.text or "")[: MAX_SCRIPT_CHARS + 1]
         if len(text) > MAX_SCRIPT_CHARS:
             continue

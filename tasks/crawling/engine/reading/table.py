@@ -1,5 +1,6 @@
 """Named columns of numbers, as models read them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,31 +12,48 @@ Numbers = NDArray[Any]
 """Of any kind; a table keeps them as 32-bit floats."""
 
 
-def bits(mask: Whole, count: int) -> Floats:
-    """Return one column for each of the lowest ``count`` bits."""
-    return ((mask[:, None] >> np.arange(count)) & 1).astype(np.float32)
+def bits(mask: Whole, count: int) -> NDArray[np.int8]:
+    """Return one row for each of the lowest ``count`` bits, of ones and zeros."""
+    return ((mask >> np.arange(count)[:, None]) & 1).astype(np.int8)
 
 
 class Table:
-    """Columns by name, in the order in which they were added."""
+    """Columns by name, in the order in which they were added; each has ``rows`` numbers.
 
-    def __init__(self) -> None:
+    On a small page a call into numpy costs more than what it does, so what is alike is best added together.
+    """
+
+    def __init__(self, rows: int) -> None:
         self.names: list[str] = []
-        self.columns: list[Floats] = []
+        self._rows = rows
+        self._parts: list[Numbers | float] = []
+        self._ends: list[int] = []
 
-    def add(self, name: str, column: Numbers) -> None:
-        """Add one column."""
+    def add(self, name: str, column: Numbers | float) -> None:
+        """Add one column, or a number that stands in each of its rows."""
         self.names.append(name)
-        self.columns.append(np.asarray(column, dtype=np.float32))
+        self._parts.append(column)
+        self._ends.append(len(self.names))
 
-    def add_bits(self, name: str, mask: Whole, count: int) -> None:
-        """Add a column a bit."""
-        for number, column in enumerate(bits(mask, count).T):
-            self.add(f"{name}{number}", column)
+    def add_all(self, names: Sequence[str], columns: Numbers | float) -> None:
+        """Add so many columns, which lie in the rows of an array (or of one that fills as many, as numpy does it)."""
+        self.names.extend(names)
+        self._parts.append(columns)
+        self._ends.append(len(self.names))
 
     def matrix(self) -> Floats:
         """Return rows of features."""
-        return np.stack(self.columns, axis=1)
+        out = np.empty((len(self.names), self._rows), dtype=np.float32)
+        begin = 0
+        for part, end in zip(self._parts, self._ends, strict=True):
+            out[begin:end] = part
+            begin = end
+        return out.T
+
+
+def numbered(name: str, count: int) -> tuple[str, ...]:
+    """Return so many names of columns that differ by their numbers."""
+    return tuple(f"{name}{number}" for number in range(count))
 
 
 def log(column: Numbers) -> Floats:

@@ -10,7 +10,7 @@ from lxml import etree
 
 from tasks.crawling.engine.reading.blocks import WORD, Cut
 from tasks.crawling.engine.reading.structured import Item, first_text, parts_of
-from tasks.crawling.engine.reading.table import Table
+from tasks.crawling.engine.reading.table import Floats, Table
 
 # More of it than this is not read: whole catalogues are told, too.
 MAX_CHARS = 300_000
@@ -19,7 +19,8 @@ _KEYS = {
     "about": ("description", "abstract"),
     "body": ("articleBody", "text", "reviewBody"),
 }
-_METAS = (
+_DESCRIPTIONS = etree.XPath("//meta[@property='og:description']/@content")
+_METAS = etree.XPath(
     "//meta[@name='description' or @property='og:description' or @property='og:title'"
     " or @name='twitter:description']/@content"
 )
@@ -38,7 +39,7 @@ class Told:
 def read_told(root: etree._Element, items: tuple[Item, ...]) -> Told:
     """Return what the page tells machines."""
     longest = first_text(items, "articleBody", "text", "description")
-    longest = longest or str(next(iter(root.xpath("//meta[@property='og:description']/@content")), ""))
+    longest = longest or str(next(iter(_DESCRIPTIONS(root)), ""))
     room = MAX_CHARS
     found: dict[str, list[str]] = {kind: [] for kind in _KEYS}
     for part in (part for item in items for part in parts_of(item)):
@@ -48,7 +49,7 @@ def read_told(root: etree._Element, items: tuple[Item, ...]) -> Told:
                 if isinstance(value, str) and len(value) <= room:
                     room -= len(value)
                     found[kind].append(html.unescape(_TAGS.sub(" ", value)) if "<" in value or "&" in value else value)
-    found["meta"] = [str(text)[:MAX_CHARS] for text in root.xpath(_METAS)[:10]]
+    found["meta"] = [str(text)[:MAX_CHARS] for text in _METAS(root)[:10]]
     return Told(longest=longest, texts={kind: tuple(texts) for kind, texts in found.items()})
 
 
@@ -65,8 +66,9 @@ def add_told(table: Table, cut: Cut, told: Told) -> None:
             runs.update(_runs(words))
             if len(words) < RUN:
                 wholes.add(tuple(words))
-        shares = np.zeros(len(cut.blocks), dtype=np.float32)
+        shares: Floats | float = 0.0
         if runs or wholes:
+            shares = np.zeros(len(cut.blocks), dtype=np.float32)
             for number, block in enumerate(cut.blocks):
                 words = block.tokens
                 if len(words) < RUN:
@@ -74,7 +76,7 @@ def add_told(table: Table, cut: Cut, told: Told) -> None:
                 elif runs:
                     shares[number] = sum(run in runs for run in _runs(words)) / (len(words) - RUN + 1)
         table.add(f"told.{kind}", shares)
-        table.add(f"told.{kind}.all", np.full(len(shares), np.log1p(len(runs))))
+        table.add(f"told.{kind}.all", np.log1p(len(runs)))
 
 
 def _runs(words: list[str]) -> Iterable[tuple[str, ...]]:
