@@ -23,6 +23,9 @@ _STOP_LIMIT_S = 30.0
 # Keys asked for at once while waiting for results.
 _BATCH = 500
 _BULK = 1000
+# Workers that take less of a processor than this, over a second, have started up.
+_AT_REST = 0.1
+_START_LIMIT_S = 300.0
 
 
 class Contestant(ABC):
@@ -69,6 +72,30 @@ class Contestant(ABC):
     def memory_mb(self) -> float:
         """Return the workers' memory, with what they share counted once."""
         return sum(worker.memory_full_info().pss for worker in self.workers()) / 1e6
+
+    def await_rest(self) -> None:
+        """Wait until every worker process has started up: who is still loading modules would be measured at that.
+
+        Raises:
+            TimeoutError: they go on doing something.
+        """
+        began, before = time.monotonic(), self._processor_s()
+        while True:
+            time.sleep(1.0)
+            after = self._processor_s()
+            if after - before < _AT_REST:
+                return
+            if time.monotonic() - began > _START_LIMIT_S:
+                raise TimeoutError(f"{self.name}: its workers are still busy after {_START_LIMIT_S:g} s with no job")
+            before = after
+
+    def _processor_s(self) -> float:
+        used = 0.0
+        for worker in self.workers():
+            with suppress(psutil.NoSuchProcess):
+                times = worker.cpu_times()
+                used += times.user + times.system
+        return used
 
     def freeze(self) -> list[psutil.Process]:
         """Stop the workers where they are; return them for ``thaw``."""

@@ -7,10 +7,10 @@ Contestants: ``switchyard sqlite``, ``switchyard postgresql``, ``celery`` (Redis
 with AOF, fsync every second; SQLite with ``synchronous=FULL``; PostgreSQL with its defaults. Celery's task events are
 on, for both that have them.
 
-A round gives each contestant an empty Redis database, starts its workers, lets them do a few jobs, freezes them
-(SIGSTOP), submits all jobs (a fifth one by one, the rest in bulk where there is such a call), and lets them go on until
-every result is there. Then it waits for one job after the other. The order changes from round to round; the figures
-are medians of the rounds. Our dispatcher is not frozen, and no contestant's client is.
+A round gives each contestant an empty Redis database, starts its workers, lets them do a few jobs and come to rest,
+freezes them (SIGSTOP), submits all jobs (a fifth one by one, the rest in bulk where there is such a call), and lets
+them go on until every result is there. Then it waits for one job after the other. The order changes from round to
+round; the figures are medians of the rounds. Our dispatcher is not frozen, and no contestant's client is.
 
 With ``--latency-ms`` above 0 everyone talks to Redis through a proxy that delays each piece of data by so much, in each
 direction; PostgreSQL is not behind it.
@@ -104,6 +104,7 @@ def measure(contestant: Contestant, *, processes: int, jobs: int) -> Figures:
     contestant.start(processes)
     contestant.submit(_WARM_UP_PER_PROCESS * processes, bulk=False)
     contestant.await_finished(limit_s=_DRAIN_LIMIT_S)
+    contestant.await_rest()
     memory_mb = contestant.memory_mb() / processes
     frozen = contestant.freeze()
     singles = max(1, jobs // 5) if contestant.has_bulk else jobs

@@ -2,14 +2,17 @@
 
 import atexit
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 
+from tasks.core.errors import AppError
 from tasks.core.kernel import Kernel, open_kernel
 from tasks.core.meanwhile import Meanwhile
+from tasks.core.relay import tell_ends
 from tasks.core.settings import load_settings
 from tasks.core.spec import JobSpec
 from tasks.core.telemetry import Telemetry, configure_telemetry
@@ -32,7 +35,9 @@ class SwitchyardCelery(Celery):  # type: ignore[misc]  # Celery has no types
         A worker's child has time to tell of an end while its parent fetches the next job.
         """
         kernel = open_kernel(load_settings())
-        return replace(kernel, meanwhile=Meanwhile()) if self.is_child else kernel
+        if not self.is_child:
+            return kernel
+        return replace(kernel, meanwhile=Meanwhile(partial(tell_ends, kernel.ledger, kernel.events)))
 
     @cached_property
     def streaks(self) -> "Streaks | None":
@@ -43,6 +48,17 @@ class SwitchyardCelery(Celery):  # type: ignore[misc]  # Celery has no types
 
         prefix = str(self.conf.broker_transport_options.get("global_keyprefix", ""))
         return Streaks(self.kernel.settings.redis_url, key_prefix=prefix)
+
+    def open_early(self) -> None:
+        """Load and open what every job needs, so that the first one does not wait for it.
+
+        What is away now is opened by the first job.
+        """
+        from tasks.core.ledger import transitions  # noqa: PLC0415  # what submits only needs none of it
+
+        with suppress(AppError):
+            kernel, _, _ = self.kernel, self.streaks, self.telemetry
+            transitions.make_ready(kernel.ledger)
 
     @cached_property
     def specs(self) -> Mapping[str, JobSpec]:

@@ -95,10 +95,11 @@ def _queues_asked_for(options: dict[str, Any]) -> list[str]:
 
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]  # Celery has no types
 def _mark_child(**_: Any) -> None:
-    """Make this child the leader of its own group, and mark all that it will start."""
+    """Make this child the leader of its own group, mark all that it will start, and open what its jobs will need."""
     os.setpgid(0, 0)
     mark_child()
     app.is_child = True
+    app.open_early()
 
 
 @signals.worker_process_shutdown.connect  # type: ignore[untyped-decorator]  # Celery has no types

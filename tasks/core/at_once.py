@@ -22,7 +22,7 @@ from tasks.core.ledger import transitions
 from tasks.core.outcome import bounded
 from tasks.core.places import workdir_of
 from tasks.core.records import Cause, Job, JobState, door_name
-from tasks.core.relay import Opening, announce
+from tasks.core.relay import Opening, announce, tell_ends
 from tasks.core.setting_values import Profile
 from tasks.core.spec import JobSpec
 from tasks.core.telemetry import Telemetry
@@ -80,14 +80,14 @@ def _ended(kernel: Kernel, spec: JobSpec, job: Job, give: Give, opening: Opening
             ended = _succeed(kernel, job, attempt, bounded(spec, given))
     finally:
         # No request waits for Redis.
-        kernel.soon.call(partial(_tell, attempt, opening, ended))
+        kernel.soon.call(partial(_tell, kernel, attempt, opening, ended))
     return ended
 
 
-def _tell(attempt: Attempt, opening: Opening, ended: Job | None) -> None:
+def _tell(kernel: Kernel, attempt: Attempt, opening: Opening, ended: Job | None) -> None:
     attempt.close()
     if ended is not None:
-        opening.tell_with(ended)
+        tell_ends(kernel.ledger, kernel.events, [(opening, ended)])
 
 
 def _succeed(kernel: Kernel, job: Job, attempt: Attempt, result: dict[str, Any]) -> Job | None:

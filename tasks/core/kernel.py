@@ -9,6 +9,7 @@ from tasks.core.ledger.limits import KnownLimits
 from tasks.core.ledger.pauses import KnownPauses
 from tasks.core.meanwhile import Meanwhile
 from tasks.core.memory import MemoryKills
+from tasks.core.relay import Ended
 from tasks.core.setting_values import Profile
 from tasks.core.settings import Settings
 from tasks.core.soon import Soon
@@ -33,7 +34,7 @@ class Kernel:
     soon: Soon = field(default_factory=lambda: Soon(_SOON_S))
     memory_kills: MemoryKills = field(default_factory=MemoryKills)
     warm: Warm = field(default_factory=Warm)
-    meanwhile: Meanwhile | None = None
+    meanwhile: Meanwhile[Ended] | None = None
     limits: KnownLimits = field(init=False, compare=False)
     pauses: KnownPauses = field(init=False, compare=False)
 

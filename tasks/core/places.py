@@ -1,5 +1,6 @@
 """Where a worker machine keeps what belongs to one attempt, or to one job, only."""
 
+import os
 import shutil
 from functools import lru_cache
 from pathlib import Path
@@ -43,7 +44,9 @@ def keepdir_of(state_dir: Path, job_id: str) -> Path:
 
 def remove_keepdir(state_dir: Path, job_id: str) -> None:
     """Remove what the job's attempts kept for one another, where there is anything."""
-    shutil.rmtree(keepdir_of(state_dir, job_id), ignore_errors=True)
+    folder = f"{_keep_root(state_dir)}/{job_id}"
+    if os.path.lexists(folder):  # nearly never; a path as an object costs more than to look
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def keepdirs(state_dir: Path) -> list[str]:

@@ -1,12 +1,20 @@
 """Bring state events from the ledger into the live stream: at once by whoever made them, again by the dispatcher."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Lock
+
+import structlog
 
 from tasks.core.errors import LedgerUnavailable
 from tasks.core.events import Events, EventsUnavailable
 from tasks.core.ledger import Ledger, state_events
 from tasks.core.records import Job, StateEvent
+
+log = structlog.get_logger()
+
+# Jobs whose events go to Redis in one exchange, which takes it a few milliseconds.
+_JOBS_AT_ONCE = 100
 
 
 class Opening:
@@ -28,15 +36,32 @@ class Opening:
             if pending:
                 _quietly(lambda: relay_job(self._ledger, self._events, pending))
 
-    def tell_with(self, ended: Job) -> None:
-        """Append what is not told yet, and the transition that ended the attempt; quiet as ``announce`` is."""
+    def take_with(self, ended: Job) -> list[StateEvent]:
+        """Leave to the caller to tell what is not told yet, with the transition that ended the attempt."""
         with self._telling:
             pending, self._untold = [*self._untold, state_events.state_event_of(ended)], []
-            _quietly(lambda: relay_job(self._ledger, self._events, pending))
+            return pending
 
 
-# Jobs whose events go to Redis in one exchange, which takes it a few milliseconds.
-_JOBS_AT_ONCE = 100
+# An attempt that has ended: how it began is known to its viewers or not, and how its job ended.
+Ended = tuple[Opening, Job]
+
+
+def tell_ends(ledger: Ledger, events: Events, ends: Sequence[Ended]) -> None:
+    """Tell how attempts of this process ended, once the disk has it, and what is not told yet of how they began.
+
+    Quiet as ``announce`` is. Should this process be gone before: the ledger has the events, and the dispatcher sees
+    that Redis lacks them.
+    """
+    try:
+        ledger.sync()
+    except LedgerUnavailable as exc:  # its cause is the disk
+        log.error("end_not_on_disk", job_ids=[job.id for _, job in ends], code=exc.code)
+        return
+    pending = [opening.take_with(job) for opening, job in ends]
+    for first in range(0, len(pending), _JOBS_AT_ONCE):
+        some = pending[first : first + _JOBS_AT_ONCE]
+        _quietly(partial(_relay_jobs, ledger, events, some))
 
 
 def announce(ledger: Ledger, events: Events, job: Job) -> None:

@@ -23,7 +23,6 @@ from tasks.core.errors import (
     AttemptEnded,
     EngineUnavailable,
     JobInterrupted,
-    LedgerUnavailable,
     Permanent,
     SoftLimitReached,
     Transient,
@@ -34,7 +33,7 @@ from tasks.core.ledger import transitions
 from tasks.core.outcome import bounded
 from tasks.core.places import remove_keepdir, workdir_of
 from tasks.core.records import Cause, Delivery, Job, JobState
-from tasks.core.relay import Opening, announce
+from tasks.core.relay import Opening, announce, tell_ends
 from tasks.core.settling import cause_of, settle_held_by
 from tasks.core.spec import JobSpec
 from tasks.core.streak_telling import MOST, RESULT_CHARACTERS, Followed, Told, beginning_of
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 # No job of a streak begins later than this after its first message was sent, see ``streak.LONGEST_S``.
-_LATEST_S = 0.2
+_LATEST_S = 0.6
 
 Returned = dict[str, Any] | Told
 
@@ -76,7 +75,9 @@ def run_job(task: JobTask, spec: JobSpec, load_engine: Callable[[], Engine[Any]]
         if streaks is None or len(followed) >= MOST:
             return None
         queue, limits = request.delivery_info["routing_key"], tuple(request.timelimit)
-        taken: Delivery | None = streaks.take(spec.kind, queue=queue, limits=limits, began=began)
+        taken: Delivery | None = streaks.take(
+            spec.kind, queue=queue, limits=limits, began=began, followed=len(followed)
+        )
         return taken
 
     followed: list[Followed] = []
@@ -148,7 +149,7 @@ def _run_claimed(
         if ran.ended is None:
             log.warning("attempt_superseded", fence=job.fence)
             return ran
-        _meanwhile(kernel, partial(_tell, kernel, opening, ran.ended))
+        _tell(kernel, opening, ran)
         log.info("attempt_ended", state=str(ran.ended.state), cause=ran.ended.cause)
         if ran.ended.state is not JobState.SUCCEEDED:
             span.fail(ran.ended.cause)
@@ -160,21 +161,13 @@ def _note_time(task: JobTask, spec: JobSpec, took_s: float) -> None:
         task.app.streaks.note(spec.kind, took_s)
 
 
-def _meanwhile(kernel: Kernel, call: Callable[[], None]) -> None:
+def _tell(kernel: Kernel, opening: Opening, ran: Ran) -> None:
+    if ran.ended is None:
+        return
     if kernel.meanwhile is None:
-        call()
+        tell_ends(kernel.ledger, kernel.events, [(opening, ran.ended)])
     else:
-        kernel.meanwhile.call(call)
-
-
-def _tell(kernel: Kernel, opening: Opening, ended: Job) -> None:
-    # Should this process be gone before: the ledger has the event, and the dispatcher sees that Redis lacks it.
-    try:
-        kernel.ledger.sync()
-    except LedgerUnavailable as exc:
-        log.error("end_not_on_disk", job_id=ended.id, code=exc.code)  # its cause is the disk
-    else:
-        opening.tell_with(ended)
+        kernel.meanwhile.leave((opening, ran.ended), may_wait=ran.following is not None)
 
 
 def _run_engine(

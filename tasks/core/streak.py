@@ -15,8 +15,11 @@ from tasks.core.records import Delivery
 from tasks.core.redis_events import connect
 from tasks.core.redis_script import KeptScript
 
-# The parent counts a job's time limits from when it sent the first of a streak, so none begins later than this.
-LONGEST_S = 0.1
+# For so long a streak goes on. Where a machine has so many children that each gets but a little of it, that would be
+# one or two jobs, and the way through the parent would cost more than they do: so a few follow in any case, up to a
+# limit, because the parent counts a job's time limits from when it sent the first of a streak.
+_LONG_ENOUGH_S, _AT_LEAST = 0.1, 8
+LONGEST_S = 0.5
 # A kind is brief in this child while so many attempts of it in a row took no longer than that.
 _BRIEF_S, _IN_A_ROW = 0.02, 3
 # Of a shorter limit, what a streak may take away would be much.
@@ -52,14 +55,18 @@ class Streaks:
         """Learn how long the engine of an attempt of ``kind`` took."""
         self._brief[kind] = self._brief.get(kind, 0) + 1 if took_s <= _BRIEF_S else 0
 
-    def take(self, kind: str, *, queue: str, limits: tuple[float, float], began: float) -> Delivery | None:
+    def take(
+        self, kind: str, *, queue: str, limits: tuple[float, float], began: float, followed: int
+    ) -> Delivery | None:
         """Take the next message of ``queue``, if it may follow one that was sent with ``limits`` at ``began``.
 
         Args:
             limits: hard and soft, in seconds.
             began: by ``time.monotonic``.
+            followed: how many have followed already.
         """
-        if self._brief.get(kind, 0) < _IN_A_ROW or time.monotonic() - began > LONGEST_S or limits[1] < _LEAST_LIMIT_S:
+        longest_s = LONGEST_S if followed < _AT_LEAST else _LONG_ENOUGH_S
+        if self._brief.get(kind, 0) < _IN_A_ROW or time.monotonic() - began > longest_s or limits[1] < _LEAST_LIMIT_S:
             return None
         with suppress(RedisError):  # a message that is lost on the way is carried again
             taken = self._take.run_all([([self._key_prefix + queue], [kind, *map(repr, limits)])])[0]

@@ -1,6 +1,7 @@
 """Event streams: order, fences, gaps, wipes, caps and ends; and what a dead or frozen Redis costs."""
 
 import time
+from collections.abc import Sequence
 
 import pytest
 
@@ -10,9 +11,9 @@ from tasks.core.events import Events, EventsUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import carrying, state_events, transitions
 from tasks.core.ledger.tenants import Tenant
-from tasks.core.records import JobState
+from tasks.core.records import JobState, StateEvent
 from tasks.core.redis_events import BELL_KEY, RedisEvents, meta_key, stream_key
-from tasks.core.relay import Opening, announce, relay_unsent
+from tasks.core.relay import Opening, announce, relay_unsent, tell_ends
 from tests.samples import accepted, ago, carried, claimed, eventually, ledger_away, running
 from tests.servers import RedisServer
 
@@ -254,8 +255,9 @@ def test_opening_told_with_the_end_shows_the_whole_story(kernel: Kernel, tenant:
     opening = Opening(kernel.ledger, kernel.events, job)
     ended = transitions.finish(kernel.ledger, job.id, fence=1, state=JobState.SUCCEEDED, cause="completed", result={})
     assert ended is not None
+    kernel.ledger.sync()
     with ledger_away(kernel.ledger):
-        opening.tell_with(ended)
+        tell_ends(kernel.ledger, kernel.events, [(opening, ended)])
     opening.tell()
     shown = [(event.n, event.at, event.attempt, event.data) for event in kernel.events.read(job.id)]
     kept = state_events.events_of(kernel.ledger, job.id)
@@ -272,8 +274,33 @@ def test_opening_is_told_once(kernel: Kernel, tenant: Tenant) -> None:
     opening.tell()
     ended = transitions.finish(kernel.ledger, job.id, fence=1, state=JobState.SUCCEEDED, cause="completed", result={})
     assert ended is not None
-    opening.tell_with(ended)
+    tell_ends(kernel.ledger, kernel.events, [(opening, ended)])
     assert ["state", "state", "progress", "state"] == [event.type for event in kernel.events.read(job.id)]
+
+
+def test_ends_of_several_jobs_are_told_at_once(kernel: Kernel, tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one exchange with Redis, each with what is not told yet of how it began."""
+    ends = []
+    for told in (True, False, False):
+        job = running(kernel.ledger, tenant)
+        opening = Opening(kernel.ledger, kernel.events, job)
+        if told:
+            opening.tell()
+        ended = transitions.finish(
+            kernel.ledger, job.id, fence=1, state=JobState.SUCCEEDED, cause="completed", result={}
+        )
+        assert ended is not None
+        ends.append((opening, ended))
+    exchanges, append = [], kernel.events.append_states_of_jobs
+
+    def count(pending: Sequence[Sequence[StateEvent]]) -> list[int]:
+        exchanges.append(len(pending))
+        return append(pending)
+
+    monkeypatch.setattr(kernel.events, "append_states_of_jobs", count)
+    tell_ends(kernel.ledger, kernel.events, ends)
+    assert exchanges == [3]
+    assert [states(kernel, job.id) for _, job in ends] == [["queued", "running", "succeeded"]] * 3
 
 
 def test_opening_of_a_later_attempt_fills_the_gap_before_it(kernel: Kernel, tenant: Tenant) -> None:

@@ -1,4 +1,4 @@
-"""Calls that another thread makes while the caller goes on."""
+"""What another thread deals with while who left it goes on."""
 
 import threading
 
@@ -10,26 +10,55 @@ from tests.samples import eventually
 LONG_S = 30
 
 
-def test_call_returns_before_its_function_has_and_close_waits_for_all_in_order() -> None:
+def test_who_leaves_something_goes_on_and_close_waits_for_all_in_order() -> None:
     """Nothing that was left is forgotten."""
-    meanwhile, gate, made = Meanwhile(), threading.Event(), list[str]()
+    gate, dealt, by = threading.Event(), list[int](), set[str]()
 
-    def first() -> None:
+    def deal(items: list[int]) -> None:
         assert gate.wait(LONG_S)
-        made.append(threading.current_thread().name)
+        dealt.extend(items)
+        by.add(threading.current_thread().name)
 
-    meanwhile.call(first)
-    meanwhile.call(lambda: made.append("second"))
-    assert made == []
+    meanwhile = Meanwhile(deal)
+    for item in range(5):
+        meanwhile.leave(item)
+    assert dealt == []
     gate.set()
     meanwhile.close(limit_s=LONG_S)
-    assert made == ["meanwhile", "second"]
+    assert (dealt, by) == ([0, 1, 2, 3, 4], {"meanwhile"})
 
 
-def test_close_gives_up_on_a_call_that_takes_too_long() -> None:
+def test_what_waits_is_dealt_with_together() -> None:
+    """Whatever was left while something else was dealt with."""
+    gate, began, dealt = threading.Event(), threading.Event(), list[list[int]]()
+
+    def deal(items: list[int]) -> None:
+        began.set()
+        assert gate.wait(LONG_S)
+        dealt.append(items)
+
+    meanwhile = Meanwhile(deal)
+    meanwhile.leave(0)
+    assert began.wait(LONG_S)
+    for item in (1, 2, 3):
+        meanwhile.leave(item, may_wait=True)
+    gate.set()
+    meanwhile.close(limit_s=LONG_S)
+    assert dealt == [[0], [1, 2, 3]]
+
+
+def test_what_may_wait_does_not_wait_for_more() -> None:
+    """A few milliseconds, whether or not anything else comes."""
+    dealt = threading.Event()
+    Meanwhile(lambda _: dealt.set()).leave("alone", may_wait=True)
+    assert dealt.wait(LONG_S)
+
+
+def test_close_gives_up_on_what_takes_too_long() -> None:
     """A child that ends is killed when it takes too long."""
-    meanwhile, gate = Meanwhile(), threading.Event()
-    meanwhile.call(lambda: gate.wait(LONG_S))
+    gate = threading.Event()
+    meanwhile = Meanwhile(lambda _: gate.wait(LONG_S))
+    meanwhile.leave("long")
     meanwhile.close(limit_s=0.05)
     assert not gate.is_set()
     gate.set()
@@ -37,24 +66,28 @@ def test_close_gives_up_on_a_call_that_takes_too_long() -> None:
 
 def test_unused_one_closes_without_a_thread() -> None:
     """A child that ran nothing has none."""
-    meanwhile = Meanwhile()
+    meanwhile = Meanwhile(print)
     meanwhile.close(limit_s=LONG_S)
     assert meanwhile._thread is None
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_call_after_one_that_raised_is_made() -> None:
+def test_what_is_left_after_an_error_is_dealt_with() -> None:
     """An error is shown, and no reason to be silent from then on."""
-    meanwhile, made = Meanwhile(), threading.Event()
+    dealt = threading.Event()
+
+    def deal(items: list[str]) -> None:
+        if "bad" in items:
+            raise RuntimeError
+        dealt.set()
+
+    meanwhile = Meanwhile(deal)
+    meanwhile.leave("bad")
 
     def alive() -> bool:
         thread = meanwhile._thread
         return thread is not None and thread.is_alive()
 
-    def fail() -> None:
-        raise RuntimeError
-
-    meanwhile.call(fail)
     assert eventually(lambda: not alive())
-    meanwhile.call(made.set)
-    assert made.wait(LONG_S)
+    meanwhile.leave("good")
+    assert dealt.wait(LONG_S)

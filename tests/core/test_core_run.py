@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any
@@ -35,7 +36,7 @@ from tasks.core.meanwhile import Meanwhile
 from tasks.core.places import keepdir_of, sharedir_of
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.redis_events import BELL_KEY
-from tasks.core.relay import announce, relay_job
+from tasks.core.relay import Ended, announce, relay_job, tell_ends
 from tasks.core.run import run_job
 from tasks.core.telemetry import Telemetry
 from tasks.maintenance.contract import SPECS, PingRequest, PingResult
@@ -93,8 +94,13 @@ def test_result_is_written_and_returned(kernel: Kernel, job: Job) -> None:
 
 def test_result_of_a_workers_child_does_not_wait_until_its_end_is_told(kernel: Kernel, job: Job) -> None:
     """It is in the ledger, and the worker's parent fetches the next job meanwhile."""
-    gate, meanwhile = threading.Event(), Meanwhile()
-    meanwhile.call(lambda: gate.wait(30))
+    gate = threading.Event()
+
+    def tell(ends: list[Ended]) -> None:
+        assert gate.wait(30)
+        tell_ends(kernel.ledger, kernel.events, ends)
+
+    meanwhile = Meanwhile(tell)
     run(replace(kernel, meanwhile=meanwhile), job, ping)
     found = queries.job(kernel.ledger, job.id)
     assert found is not None
@@ -116,7 +122,7 @@ def test_nobody_is_told_of_a_result_before_the_disk_has_it(
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(drivers, "_sync_file", sync_file)
-    meanwhile = Meanwhile()
+    meanwhile = Meanwhile(partial(tell_ends, kernel.ledger, kernel.events))
     assert run(replace(kernel, meanwhile=meanwhile), job, ping) == {"message": "hello"}
     meanwhile.close(limit_s=30)
     if kernel.ledger.is_sqlite:

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from tasks.core.errors import LedgerBusy, LedgerUnavailable
 from tasks.core.ledger.drivers import TRUSTED_S, Driver, Drivers
 from tasks.core.ledger.locking import BUSY, BUSY_TIMEOUT_S, UNREACHABLE, begin_writing, when_free
 from tasks.core.ledger.schema import REVISION, UTCDateTime
+from tasks.core.ledger.turns import Turns
 
 # PostgreSQL: how long a statement may wait for a lock, and how long one may run, before we answer 503.
 # The disk has whatever is older than this, or has failed since.
@@ -42,11 +44,12 @@ class Ledger:
 
     def __init__(self, url: str, *, auto_migrate: bool = True, pool_size: int = 8) -> None:
         self.url = url
-        self._engine = _engine(url, pool_size=pool_size)
+        self._turns = _turns_of(url)
+        self._engine = _engine(url, pool_size=pool_size, turns=self._turns)
         self._writer = self._engine.execution_options(writes=True)
         # SQLite's readers have a snapshot anyway; PostgreSQL gives one only when asked.
         self._reader = self._engine if self.is_sqlite else self._engine.execution_options(**_PG_SNAPSHOT)
-        self._drivers = Drivers(self._engine, most=pool_size)
+        self._drivers = Drivers(self._engine, most=pool_size, turns=self._turns)
         self._auto_migrate = auto_migrate
         # The newest ends of which that is known, in order.
         self._on_disk: dict[tuple[str, int], None] = {}
@@ -80,7 +83,12 @@ class Ledger:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a write transaction; it commits at the end and rolls back on any exception."""
-        with _translated(), self._writer.connect() as connection, connection.begin():
+        with (
+            _translated(),
+            self._writer.connect() as connection,
+            nullcontext() if self._turns is None else self._turns.taken(),
+            connection.begin(),
+        ):
             yield connection
 
     @contextmanager
@@ -137,6 +145,13 @@ class Ledger:
         """Close every pooled connection."""
         self._drivers.close()
         self._engine.dispose()
+        if self._turns is not None:
+            self._turns.close()
+
+
+def _turns_of(url: str) -> Turns | None:
+    parsed = sa.make_url(url)
+    return Turns(f"{parsed.database}-turns") if parsed.get_backend_name() == "sqlite" else None
 
 
 def ledger_now(connection: Connection, *, plus_s: float = 0.0) -> sa.ColumnElement[datetime]:
@@ -193,9 +208,9 @@ def _translated() -> Iterator[None]:
         raise
 
 
-def _engine(url: str, *, pool_size: int) -> Engine:
+def _engine(url: str, *, pool_size: int, turns: Turns | None) -> Engine:
     parsed = sa.make_url(url)
-    if parsed.get_backend_name() == "sqlite":
+    if turns is not None:
         assert parsed.database is not None  # noqa: S101  # settings refuse in-memory ledgers
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         engine = sa.create_engine(
@@ -207,7 +222,7 @@ def _engine(url: str, *, pool_size: int) -> Engine:
             pool_use_lifo=True,
         )
         sa.event.listen(engine, "connect", _set_up_sqlite)
-        sa.event.listen(engine, "begin", _begin_sqlite)
+        sa.event.listen(engine, "begin", partial(_begin_sqlite, turns))
         return engine
     engine = sa.create_engine(
         url,
@@ -241,7 +256,7 @@ def _set_up_sqlite(connection: object, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # type: ignore[attr-defined]
     cursor = connection.cursor()  # type: ignore[attr-defined]
     # Of a new file it takes a lock for which SQLite does not wait by itself, while others open the file, too.
-    when_free(cursor, "PRAGMA journal_mode=WAL")
+    when_free(cursor, "PRAGMA journal_mode=WAL", limit_s=BUSY_TIMEOUT_S)
     for pragma in (
         "synchronous=FULL",
         "foreign_keys=ON",
@@ -255,14 +270,14 @@ def _set_up_sqlite(connection: object, _entry: ConnectionPoolEntry) -> None:
     cursor.close()
 
 
-def _begin_sqlite(connection: Connection) -> None:
+def _begin_sqlite(turns: Turns, connection: Connection) -> None:
     driver: Any = connection.connection.dbapi_connection
     if not connection.get_execution_options().get("writes", False):
         connection.exec_driver_sql("BEGIN")
         return
     driver.execute("PRAGMA busy_timeout=0")
     try:
-        begin_writing(driver)
+        begin_writing(driver, limit_s=turns.left_s())
     finally:
         driver.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT_S * 1000)}")
 

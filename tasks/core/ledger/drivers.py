@@ -8,7 +8,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from threading import BoundedSemaphore, Lock
 from typing import Any
 
@@ -17,6 +17,7 @@ from sqlalchemy.engine import Dialect, Engine
 
 from tasks.core.errors import LedgerBusy, LedgerUnavailable
 from tasks.core.ledger.locking import BUSY_TIMEOUT_S, UNREACHABLE, begin_writing
+from tasks.core.ledger.turns import Turns
 
 # A connection that was used this long ago is taken to live.
 TRUSTED_S = 1.0
@@ -51,10 +52,11 @@ class Driver:
 
 
 class Drivers:
-    """At most ``most`` connections, opened when there is none to spare."""
+    """At most ``most`` connections, opened when there is none to spare. On SQLite ``turns`` says who writes."""
 
-    def __init__(self, engine: Engine, *, most: int) -> None:
+    def __init__(self, engine: Engine, *, most: int, turns: Turns | None) -> None:
         self._engine = engine
+        self._turns = turns
         self._is_sqlite = engine.dialect.name == "sqlite"
         self._spare: deque[Driver] = deque()
         self._free = BoundedSemaphore(most)
@@ -76,7 +78,7 @@ class Drivers:
             sqlalchemy.exc.DBAPIError: whatever the driver raises, as SQLAlchemy would name it.
         """
         in_steps = self._is_sqlite or not of_one
-        with self._borrowed() as driver:
+        with self._borrowed() as driver, nullcontext() if self._turns is None else self._turns.taken():
             if self._is_sqlite and may_vanish != driver.hurries:
                 self._run(driver, "PRAGMA synchronous=" + ("NORMAL" if may_vanish else "FULL"))
                 driver.hurries = may_vanish
@@ -211,8 +213,8 @@ class Drivers:
         return connection
 
     def _begin(self, driver: Driver) -> None:
-        if self._is_sqlite:
-            begin_writing(driver.connection)
+        if self._turns is not None:
+            begin_writing(driver.connection, limit_s=self._turns.left_s())
         else:
             self._run(driver, "BEGIN")
 

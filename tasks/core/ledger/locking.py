@@ -21,20 +21,23 @@ BUSY = "The ledger is busy. Try again in a few seconds."
 UNREACHABLE = "The ledger cannot be reached. Try again in a few seconds."
 
 
-def begin_writing(driver: Any) -> None:
+def begin_writing(driver: Any, *, limit_s: float) -> None:
     """Begin a write transaction on the driver's connection, which must not wait for locks by itself.
 
     SQLite's own waiting sleeps up to 0.1 s between its looks at the lock, in steps that all waiting processes share.
+
+    Args:
+        limit_s: how long to wait; at least one look is taken.
 
     Raises:
         LedgerBusy: others held the lock all the time.
         LedgerUnavailable: the file cannot be written or read.
     """
-    when_free(driver, "BEGIN IMMEDIATE")
+    when_free(driver, "BEGIN IMMEDIATE", limit_s=limit_s)
 
 
-def when_free(driver: Any, statement: str) -> None:
-    """Run what needs a lock for which SQLite does not wait by itself.
+def when_free(driver: Any, statement: str, *, limit_s: float) -> None:
+    """Run what needs a lock for which SQLite does not wait by itself; ``limit_s`` as above.
 
     Raises:
         LedgerBusy: others held the lock all the time.
@@ -48,7 +51,7 @@ def when_free(driver: Any, statement: str) -> None:
             if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 raise LedgerUnavailable(UNREACHABLE) from exc
             waited_s = time.monotonic() - began
-            if waited_s > BUSY_TIMEOUT_S:
+            if waited_s > limit_s:
                 raise LedgerBusy(BUSY) from exc
             time.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, not a secret
             pause_s = _next_pause_s(pause_s, waited_s=waited_s)

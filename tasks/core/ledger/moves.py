@@ -6,7 +6,7 @@ from tasks.core.ledger.callback_tables import is_awaited
 from tasks.core.ledger.carrying import not_expired
 from tasks.core.ledger.control_tables import is_paused
 from tasks.core.ledger.database import LedgerNow
-from tasks.core.ledger.prepared import Move, Moved
+from tasks.core.ledger.prepared import Move, Moved, Moves
 from tasks.core.ledger.schema import attempts, jobs, state_events
 from tasks.core.records import Cause, JobState
 
@@ -95,3 +95,6 @@ FINISH = Move(
     _attempt_ended,
     _event_of,
 )
+
+# What a child writes between two brief jobs.
+FINISH_AND_CLAIM = Moves(FINISH, CLAIM)

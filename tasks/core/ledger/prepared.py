@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect
-from sqlalchemy.sql import Executable
+from sqlalchemy.sql import Executable, visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from tasks.core.ledger.database import Ledger
@@ -26,6 +26,9 @@ _STATE_AT = [column.name for column in JOB_COLUMNS].index("state")
 
 # Fewer rows than this are inserted as fast one by one.
 _WORTH_A_COPY = 10
+
+# Before the names of what is the second of two moves.
+_SECOND = "next_"
 
 _Processor = Callable[[Any], Any]
 
@@ -132,26 +135,15 @@ class Prepared:
                     row[place] = decode(row[place])
         return rows
 
+    def compile(self, connection: Runner) -> None:
+        """Make the statement's text for this kind of database, which otherwise the first run does."""
+        self._for(connection.dialect)
+
     def _for(self, dialect: Dialect) -> _Compiled:
         compiled = self._compiled.get(dialect.name)
         if compiled is None:
             compiled = self._compiled[dialect.name] = _compile(self._statement, dialect, self._column_keys)
         return compiled
-
-
-def first_of_both(
-    driver: Driver, one: Prepared, its: Mapping[str, Any], other: Prepared, others: Mapping[str, Any]
-) -> tuple[list[Any] | None, list[Any] | None]:
-    """Run two statements on PostgreSQL in one transaction and one round trip; return the first row of each, or None."""
-    dialect = driver.dialect
-    first, second = one._for(dialect), other._for(dialect)
-    with _Cursor(driver, first.text) as cursor, _Cursor(driver, second.text) as next_cursor:
-        # What goes to the server before it is asked for results is one transaction (libpq, "Pipeline Mode").
-        with driver.connection.pipeline():
-            cursor.execute(first.text, first.parameters(its))
-            next_cursor.execute(second.text, second.parameters(others))
-        rows = one._read(cursor, dialect, most=1), other._read(next_cursor, dialect, most=1)
-    return rows[0][0] if rows[0] else None, rows[1][0] if rows[1] else None
 
 
 class PreparedInsert(Prepared):
@@ -189,7 +181,7 @@ class _Cursor:
     def __init__(self, connection: Runner, text: str) -> None:
         self._connection = connection
         self._text = text
-        self._cursor: Any = connection.connection.cursor()
+        self._cursor: Any = _open_cursor(connection)
 
     def __enter__(self) -> Any:
         return self._cursor
@@ -216,8 +208,21 @@ class _Cursor:
         ) from exc
 
 
+def _open_cursor(runner: Runner) -> Any:
+    if runner.dialect.name == "sqlite":
+        return runner.connection.cursor()
+    from psycopg import RawCursor  # noqa: PLC0415  # not where the ledger is a file
+
+    # It takes places as the server has them. For those of Python, psycopg reads the text of a long statement anew at
+    # each run (its cache ends at 4096 characters), which takes longer than all else that it does.
+    connection: Any = runner.connection
+    return RawCursor(getattr(connection, "driver_connection", connection))
+
+
 def _compile(statement: Any, dialect: Dialect, column_keys: Sequence[str] | None) -> _Compiled:
-    compiled: SQLCompiler = statement.compile(dialect=dialect, column_keys=column_keys)
+    kind: Any = type(dialect)
+    written = dialect if dialect.name == "sqlite" else kind(paramstyle="numeric_dollar")
+    compiled: SQLCompiler = statement.compile(dialect=written, column_keys=column_keys)
     found = {name: _parameter(bind, name, dialect) for bind, name in compiled.bind_names.items()}
     places = [found[name] for name in compiled.positiontup or ()] if compiled.positional else list(found.values())
     returned = statement.selected_columns if isinstance(statement, sa.Select) else statement.exported_columns
@@ -265,7 +270,14 @@ class Move:
         cte = moved.cte("moved")
         after = dict(cte.c.items())
         followers = [make(after).cte(f"follow_{number}") for number, make in enumerate(follow)]
-        self._at_once = Prepared(sa.select(*cte.c).add_cte(*followers))
+        self._statement = sa.select(*cte.c).add_cte(*followers)
+        self._at_once = Prepared(self._statement)
+
+    def compile(self, connection: Runner) -> None:
+        """Make its statements, which otherwise the first run does."""
+        is_sqlite = connection.dialect.name == "sqlite"
+        for statement in [self._move, *self._follow] if is_sqlite else [self._at_once]:
+            statement.compile(connection)
 
     def run(
         self,
@@ -293,17 +305,6 @@ class Move:
         row = self._run_in_steps(connection, values) if ledger.is_sqlite else self._at_once.first(connection, values)
         return None if row is None else job_of(row)
 
-    def run_with(
-        self, ledger: Ledger, values: Mapping[str, Any], other: "Move", others: Mapping[str, Any], *, may_vanish: bool
-    ) -> tuple[Job | None, Job | None]:
-        """Run this move and then ``other`` in one transaction; return what ``run`` would of each."""
-        with ledger.write_prepared(of_one=True, may_vanish=may_vanish) as driver:
-            if ledger.is_sqlite:
-                rows = self._run_in_steps(driver, values), other._run_in_steps(driver, others)
-            else:
-                rows = first_of_both(driver, self._at_once, values, other._at_once, others)
-        return None if rows[0] is None else job_of(rows[0]), None if rows[1] is None else job_of(rows[1])
-
     def _run_in_steps(self, connection: Runner, values: Mapping[str, Any]) -> list[Any] | None:
         row = self._move.first(connection, values)
         if row is not None:
@@ -311,3 +312,43 @@ class Move:
             for follow in self._follow:
                 follow.run(connection, after)
         return row
+
+
+class Moves:
+    """A move of one job and then a move of another, in one transaction; on PostgreSQL in a single statement again."""
+
+    def __init__(self, first: Move, second: Move) -> None:
+        self._first, self._second = first, second
+        self._at_once = Prepared(sa.union_all(first._statement, _renamed(second._statement)))
+
+    def compile(self, connection: Runner) -> None:
+        """Make its statement, which otherwise the first run does."""
+        if connection.dialect.name != "sqlite":
+            self._at_once.compile(connection)
+
+    def run(
+        self, ledger: Ledger, values: Mapping[str, Any], others: Mapping[str, Any], *, may_vanish: bool
+    ) -> tuple[Job | None, Job | None]:
+        """Return what ``Move.run`` would of each."""
+        with ledger.write_prepared(of_one=True, may_vanish=may_vanish) as driver:
+            if ledger.is_sqlite:
+                rows = [self._first._run_in_steps(driver, values), self._second._run_in_steps(driver, others)]
+                found = [job_of(row) for row in rows if row is not None]
+            else:
+                named = {f"{_SECOND}{name}": value for name, value in others.items()}
+                found = [job_of(row) for row in self._at_once.all(driver, {**values, **named})]
+        jobs_of = {job.id: job for job in found}
+        return jobs_of.get(values["job_id"]), jobs_of.get(others["job_id"])
+
+
+def _renamed(statement: sa.Select[Any]) -> sa.Select[Any]:
+    """Return the statement with other names, so that it can stand beside one that has the same."""
+
+    def rename_parameter(bind: sa.BindParameter[Any]) -> None:
+        if not bind.unique:
+            bind.key = _SECOND + bind.key
+
+    def rename_cte(cte: sa.CTE) -> None:
+        cte.name = _SECOND + cte.name
+
+    return visitors.cloned_traverse(statement, {}, {"bindparam": rename_parameter, "cte": rename_cte})

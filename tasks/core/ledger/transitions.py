@@ -14,13 +14,24 @@ from tasks.core.clock import now
 from tasks.core.domain_events import Emission
 from tasks.core.errors import Conflict, NotFound
 from tasks.core.ledger.database import Ledger, ledger_now
-from tasks.core.ledger.moves import CLAIM, FINISH
+from tasks.core.ledger.moves import CLAIM, FINISH, FINISH_AND_CLAIM
 from tasks.core.ledger.outbox import write_dead, write_emitted
 from tasks.core.ledger.pauses import held_values
 from tasks.core.ledger.rows import job_from_row
 from tasks.core.ledger.schema import IS_QUEUED, attempts, jobs
 from tasks.core.ledger.state_events import end_data, write_event
 from tasks.core.records import TERMINAL, Cause, Delivery, Job, JobState
+
+
+def make_ready(ledger: Ledger) -> None:
+    """Open a connection, and compile the transitions that every job makes.
+
+    Raises:
+        LedgerUnavailable: it cannot be reached.
+    """
+    with ledger.read_prepared() as driver:
+        for move in (CLAIM, FINISH, FINISH_AND_CLAIM):
+            move.compile(driver)
 
 
 def claim(ledger: Ledger, job_id: str, *, carry: int, worker: str, child_pid: int) -> Job | None:
@@ -55,7 +66,7 @@ def succeed_and_claim(
     assert job.child_pid is not None  # noqa: S101  # as above
     end = _end_values(job.id, job.fence, JobState.SUCCEEDED, Cause.COMPLETED, result=result, progress=progress)
     begin = _claim_values(following.job_id, following.carry, job.worker, job.child_pid)
-    return FINISH.run_with(ledger, end, CLAIM, begin, may_vanish=may_vanish)
+    return FINISH_AND_CLAIM.run(ledger, end, begin, may_vanish=may_vanish)
 
 
 def finish(

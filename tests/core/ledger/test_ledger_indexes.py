@@ -17,6 +17,7 @@ from tasks.core.ledger import (
     limits,
     parking,
     pauses,
+    prepared,
     queries,
     routing,
     state_events,
@@ -67,7 +68,8 @@ def plans(asked: Ledger, monkeypatch: pytest.MonkeyPatch) -> Plans:
 
     def explain(of: Prepared, runner: Runner, values: Any) -> None:
         compiled = of._for(runner.dialect)
-        found.add(runner.connection, runner.dialect.name, compiled.text, compiled.parameters(values))
+        with closing(prepared._open_cursor(runner)) as cursor:
+            found.add(cursor, runner.dialect.name, compiled.text, compiled.parameters(values))
 
     def explained(self: Prepared, runner: Runner, values: Any, *, most: int | None = None) -> Any:
         explain(self, runner, values)
