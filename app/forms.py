@@ -16,7 +16,7 @@ from tasks.core.spec import JobSpec
 
 LabelKey = Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,63}$")]
 LabelValue = Annotated[Text, Field(max_length=200)]
-Site = Annotated[str, Field(max_length=253, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
+Site = Annotated[str, Field(max_length=253, pattern=r"^[A-Za-z0-9_\[][A-Za-z0-9._:\[\]-]*$")]
 # A year: whoever means "never" leaves it out.
 _LONGEST_EXPIRY_S = 365 * 86400
 

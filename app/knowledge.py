@@ -40,7 +40,7 @@ from tasks.knowledge.records import MINILM, MINILM_NAME, NGRAMS, Model
 from tasks.knowledge.search.highlights import highlights
 from tasks.knowledge.search.passages import Filters
 from tasks.knowledge.search.searching import terms_of
-from tasks.knowledge.store.reading import SiteStanding, standings
+from tasks.knowledge.store.reading import LedgerLibrary, SiteStanding, standings
 
 bp = APIBlueprint("knowledge", __name__, abp_tags=[Tag(name="knowledge")], abp_security=SECURITY)
 
@@ -188,7 +188,7 @@ def _is_of(model: Model, setting: str) -> bool:
 def reindex(header: SubmitHeaders, body: ReindexBody) -> Response:
     """Make a site's index anew with the present model: a `knowledge.reindex` job. The old one is searched meanwhile."""
     at = services()
-    if not standings(at.kernel.ledger, tenant_id(), site=body.site):
+    if LedgerLibrary(at.kernel.ledger).standing(tenant_id(), body.site) is None:
         raise unknown_site(body.site)
     params = {"site": body.site, "mode": body.mode}
     options = {"priority": _PRIORITIES[body.priority], "site": body.site}

@@ -22,7 +22,8 @@ from tasks.knowledge.search.shelf import IndexShelf
 from tasks.knowledge.search.site_index import SiteIndex
 
 _MOST_VECTORS = 10_000
-# After a model that did not answer, searches go without it for so long, instead of waiting each.
+# After a model that did not answer, a tenant's searches go without it for so long, instead of waiting each. Of that
+# tenant only: its jobs may be limited or paused, and those of others not.
 AWAY_S = 10.0
 _TIMED = 1000
 # Passages that re-ranking looks into.
@@ -75,7 +76,7 @@ class KnowledgeDesk:
         self._answers: FreshAnswers[Asked, Answered] = FreshAnswers()
         self._lock = Lock()
         self._vectors: OrderedDict[tuple[Model, str], Vector] = OrderedDict()
-        self._away: dict[Model, tuple[float, str, str]] = {}
+        self._away: dict[tuple[str, Model], tuple[float, str, str]] = {}
         self._took_ms: deque[float] = deque(maxlen=_TIMED)
 
     def answer(self, asked: Asked, embed: EmbedQuery) -> Answered:
@@ -114,7 +115,11 @@ class KnowledgeDesk:
         if not asked.filters.is_empty:
             among = np.isin(index.page_ids, self._library.pages_like(index.standing.site_id, asked.filters))
         found = search(
-            index, asked.query, embed=lambda text: self._vector(index, text, embed), mode=asked.mode, among=among
+            index,
+            asked.query,
+            embed=lambda text: self._vector(asked.tenant_id, index, text, embed),
+            mode=asked.mode,
+            among=among,
         )
         hits = found.hits[: max(asked.top_k, _RERANKED if asked.is_reranked else 0)]
         passages = self._library.passages(index.standing.site_id, [hit.chunk_id for hit in hits])
@@ -131,7 +136,7 @@ class KnowledgeDesk:
             is_behind=index.standing.version < standing.version,
         )
 
-    def _vector(self, index: SiteIndex, text: str, embed: EmbedQuery) -> Vector:
+    def _vector(self, tenant_id: str, index: SiteIndex, text: str, embed: EmbedQuery) -> Vector:
         model = index.standing.model
         if model == HASHED:
             return ngrams_of(list(stems(text)), index.postings.rarity)
@@ -140,17 +145,19 @@ class KnowledgeDesk:
             if key in self._vectors:
                 self._vectors.move_to_end(key)
                 return self._vectors[key]
-            until, code, message = self._away.get(model, (0.0, "", ""))
+            until, code, message = self._away.get((tenant_id, model), (0.0, "", ""))
         if time.monotonic() < until:
             raise Transient(message, code=code)
         try:
             vector = embed(model, text)
         except Transient as exc:
             with self._lock:
-                self._away[model] = time.monotonic() + AWAY_S, exc.code, exc.message
+                at = time.monotonic()
+                self._away = {whose: away for whose, away in self._away.items() if away[0] > at}
+                self._away[tenant_id, model] = at + AWAY_S, exc.code, exc.message
             raise
         with self._lock:
-            self._away.pop(model, None)
+            self._away.pop((tenant_id, model), None)
             self._vectors[key] = vector
             while len(self._vectors) > _MOST_VECTORS:
                 self._vectors.popitem(last=False)

@@ -8,7 +8,7 @@ import click
 
 from client.command.exits import Exit
 from client.command.follow import left_alone
-from client.command.plain import clean
+from client.command.plain import clean, unlinked
 from client.command.session import Session, dumped
 from client.models import Event
 
@@ -42,7 +42,7 @@ class Sheet:
     def write(self, sentence: object, citations: Iterable[Citation]) -> None:
         """Write a sentence, and remember its sources."""
         numbers = dict.fromkeys(self._number(one) for one in citations)
-        click.echo(clean(f"{sentence} {' '.join(f'[{number}]' for number in numbers)}"))
+        click.echo(clean(f"{unlinked(str(sentence))} {' '.join(f'[{number}]' for number in numbers)}"))
         self.sentences += 1
 
     def _number(self, one: Citation) -> int:

@@ -78,6 +78,7 @@ def _kept_as(target: Path | None, form: PagesFormat | None) -> PagesFormat:
     metavar="MIN MAX",
     help="Look at each page as often as it changes, MIN to MAX seconds apart; takes effect with --since.",
 )
+@click.option("--screenshots", type=click.IntRange(0, 50), help="Also keep pictures of so many pages (0).")
 @click.option("--since", metavar="JOB", help="Tell what has changed since that crawl; `last`: since the last one.")
 @click.option("--save", metavar="FILE", type=click.Path(path_type=Path), help="Keep the pages in this file.")
 @_format_option
@@ -123,15 +124,21 @@ def crawl(
             target = save or Path(f"{urlsplit(url).hostname or 'pages'}{SUFFIXES[kept_as]}")
             client.download(job.id, PAGES, target, as_format=kept_as)
             click.echo(clean(f"{(job.result or {}).get('pages_ok', 0)} pages in {target}"), err=session.as_json)
-        return _know(session, client, job, wait_s) if is_known else Exit.OK
+        return _know(session, client, job, wait_s, is_followed=is_followed) if is_known else Exit.OK
 
 
-def _know(session: Session, client: Switchyard, crawled: Job, wait_s: float | None) -> Exit:
+def _know(session: Session, client: Switchyard, crawled: Job, wait_s: float | None, *, is_followed: bool) -> Exit:
     job = client.submit(_UPDATE, {"crawl_job_id": crawled.id})
-    try:
-        job = client.wait(job.id, wait_s, check=False)
-    except KeyboardInterrupt:
-        return left_alone(job.id)
+    if is_followed and not session.as_json:
+        code = follow(session, job.id, limit_s=wait_s)
+        if code is not Exit.OK:
+            return code
+        job = client.job(job.id)
+    else:
+        try:
+            job = client.wait(job.id, wait_s, check=False)
+        except KeyboardInterrupt:
+            return left_alone(job.id)
     if job.result is None:
         session.show(job, summary(job))
         return exit_of_job(job)

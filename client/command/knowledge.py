@@ -1,11 +1,11 @@
-"""``switchyard knowledge``: how what is known stands, and its index made anew."""
+"""``switchyard knowledge``: how what is known stands, its index made anew, a site let go."""
 
 from typing import Any, Literal
 
 import click
 
-from client.command.exits import Exit
-from client.command.follow import follow
+from client.command.exits import Exit, exit_of_job
+from client.command.follow import follow, left_alone, summary
 from client.command.jobs import pass_session, wait_option
 from client.command.plain import clean
 from client.command.session import Session, dumped, json_flag
@@ -26,7 +26,7 @@ class _Site(Record):
 
 @click.group()
 def knowledge() -> None:
-    """Tell how what is known stands, and have its index made anew. To ask it: switchyard search."""
+    """Tell how what is known stands, have its index made anew, let a site go. To ask it: switchyard search."""
 
 
 @knowledge.command()
@@ -74,6 +74,32 @@ def reindex(
     if is_followed or wait_s is not None:
         return follow(session, job.id, limit_s=wait_s)
     session.show(job, clean(job.id))
+    return Exit.OK
+
+
+@knowledge.command()
+@click.argument("site")
+@click.option("--yes", is_flag=True, help="Do it; else it is only told how much that would be.")
+@wait_option
+@json_flag
+@pass_session
+def erase(session: Session, /, *, site: str, yes: bool, wait_s: float | None) -> Exit:
+    """Let SITE go, with all that is known of it; the jobs that crawled it keep their pages as long as any."""
+    with session.client() as client:
+        if not yes:
+            (there,) = client.knowledge.status(site).sites
+            told = f"{site}: {there['pages']} pages, {there['chunks']} chunks. Say --yes to erase them."
+            session.show(None, clean(told))
+            return Exit.OK
+        job = client.submit("knowledge.update", {"site": site, "erase": True})
+        try:
+            job = client.wait(job.id, wait_s, check=False)
+        except KeyboardInterrupt:
+            return left_alone(job.id)
+    if job.result is None:
+        session.show(job, summary(job))
+        return exit_of_job(job)
+    session.show(job, clean(f"{site} erased: {job.result['deleted']} pages"))
     return Exit.OK
 
 

@@ -9,10 +9,17 @@ from client.models import DomainEvent, Event, Job, LogLine, Progress
 # What a crawled page or an engine printed must not move the cursor or retitle the reader's terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
+_LINK = re.compile(r"!?\[([^\[\]]*)\]\((?=https?:|mailto:|[/#.])(?:[^()\s]|\([^()\s]*\))*\)")
+
 
 def clean(text: object) -> str:
     """Return text on one line, without control characters."""
     return _CONTROL.sub(" ", str(text))
+
+
+def unlinked(markdown: str) -> str:
+    """Return Markdown whose links are their words alone: in a terminal the addresses hide the sentence."""
+    return _LINK.sub(r"\1", markdown)
 
 
 def seconds(value: float | None) -> str:

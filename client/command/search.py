@@ -9,7 +9,7 @@ from click.core import ParameterSource
 from client.command.answering import answer_to
 from client.command.exits import Exit
 from client.command.jobs import pass_session
-from client.command.plain import clean
+from client.command.plain import clean, unlinked
 from client.command.session import Session, dumped, json_flag
 from client.knowledge import Passage, SearchOptions
 
@@ -117,5 +117,5 @@ def _shortened(passage: Passage) -> str:
     """Return the part of the passage around the first word that was asked for."""
     first = passage.highlights[0][0] if passage.highlights else 0
     begin = max(0, min(first - _SHOWN_CHARS // 3, len(passage.text) - _SHOWN_CHARS))
-    text = " ".join(passage.text[begin : begin + _SHOWN_CHARS].split())
+    text = " ".join(unlinked(passage.text[begin : begin + _SHOWN_CHARS]).split())
     return f"{'… ' if begin else ''}{text}{' …' if begin + _SHOWN_CHARS < len(passage.text) else ''}"

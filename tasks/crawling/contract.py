@@ -37,6 +37,7 @@ CHANGES_NAME: Literal["changes.jsonl"] = "changes.jsonl"
 SIMILAR_NAME: Literal["similar.jsonl"] = "similar.jsonl"
 FAILURES_NAME: Literal["failures.jsonl"] = "failures.jsonl"
 UNREACHED_NAME: Literal["unreached.jsonl"] = "unreached.jsonl"
+SCREENSHOTS_NAME: Literal["screenshots.jsonl"] = "screenshots.jsonl"
 # Characters of the text that a result holds; the artifact has them all.
 MAX_SHOWN_CHARS = 20_000
 # Seconds between two requests to one host when neither the request nor the site says: two pages a second.
@@ -47,6 +48,8 @@ MIN_DELAY_WITHOUT_ROBOTS_S = 0.5
 MAX_STARS = 8
 MAX_ERRORS_SHOWN = 20
 MAX_URLS_LISTED = 1000
+# Each is a visit of the browser, and some megabytes.
+MAX_SCREENSHOTS = 50
 
 _GLOB_STARTS = ("/", "*", "http://", "https://")
 _FORBIDDEN = frozenset(chr(code) for code in (*range(33), 127))  # controls and the space
@@ -265,6 +268,9 @@ class CrawlResult(Contract):
         description="Pages whose text is nearly that of another one; the artifact ``similar.jsonl`` has the groups.",
     )
     revisit: RevisitSummary | None = Field(None, description="Where the request names it.")
+    screenshots: int = Field(
+        0, ge=0, le=MAX_SCREENSHOTS, description="Pictures that were kept; the log says of the others why not."
+    )
 
 
 class Revisit(Contract):
@@ -301,6 +307,13 @@ class SiteRequest(CrawlRequest):
         description="Note how often each page changes; with `since`, ask only for those that are due. Null: for all.",
     )
     page_events: bool = Field(False, description="Tell of each page as it comes, as a `delta` event.")
+    screenshots: int = Field(
+        0,
+        ge=0,
+        le=MAX_SCREENSHOTS,
+        description="Also keep pictures of so many pages, those kept first, as the browser shows them: "
+        "`screenshot-1.png` and so on; `screenshots.jsonl` says of which page each is.",
+    )
 
 
 class PageRequest(Contract):

@@ -21,7 +21,7 @@ _TOMBSTONES_KEPT_S = 30 * 24 * 3600
 Site = Annotated[
     str,
     Field(
-        pattern=r"^[a-z0-9][a-z0-9._:-]{0,199}$",
+        pattern=r"^[a-z0-9_\[][a-z0-9._:\[\]-]{0,199}$",
         description="The collection: a site's host, or a name of your own, in lower case.",
     ),
 ]
@@ -66,10 +66,17 @@ class UpdateRequest(Contract):
         False,
         description="Cut and embed anew what is unchanged, too; take an older crawl; replace by a partial one.",
     )
+    erase: bool = Field(
+        False, description="Let the whole site go: pages, tombstones, vectors. Alone, but for the name of the site."
+    )
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         sources = [bool(self.documents), self.file is not None, self.crawl_job_id is not None]
+        if self.erase:
+            if any(sources) or self.delete or self.replace or self.force or self.site is None:
+                raise ValueError("erase takes a site and nothing else")
+            return self
         if sum(sources) > 1 or not (any(sources) or self.delete):
             raise ValueError("name one of documents, file and crawl_job_id, or only what to delete")
         if self.replace and not any(sources):

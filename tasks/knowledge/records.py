@@ -71,6 +71,8 @@ class OpenSite:
     site: str
     version: int
     model: Model
+    turn: int = 0
+    """Grows with each update that begins: pages that one which began later has had are not touched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class Written:
     changed: int = 0
     unchanged: int = 0
     chunks: int = 0
+    to_cut: tuple[str, ...] = ()
+    """Pages that came without chunks, and are not as they were any more: they are to come again, with chunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +137,13 @@ class Keeper(Protocol):
     """
 
     def open_site(self, site: str, model: Model) -> OpenSite:
-        """Return the site, made with this model where there is none."""
+        """Return the site with a turn of its own, made with this model where there is none."""
 
     def known(self, site: OpenSite, keys: Sequence[str], *, recipe: int) -> dict[str, str]:
         """Return the hashes of those of these pages that are there and were cut by this recipe."""
 
     def write(self, site: OpenSite, source: Source, pages: Sequence[PageWrite], *, recipe: int, force: bool) -> Written:
-        """Keep pages in one transaction.
+        """Keep pages in one transaction; those that an update which began later has had stay as they are.
 
         Raises:
             Transient: another job has changed the site's model.
@@ -154,11 +158,11 @@ class Keeper(Protocol):
     def remove_unseen(self, site: OpenSite, source: Source) -> int:
         """Let the pages of this origin go that the source did not have; return how many."""
 
-    def note_crawl(self, site: OpenSite, crawl: Crawl) -> None:
+    def note_crawl(self, site: OpenSite, crawl: Crawl, *, force: bool) -> None:
         """Remember which crawl was taken in last.
 
         Raises:
-            InputRejected: a newer one was.
+            InputRejected: a newer one was, and ``force`` is not said.
         """
 
     def miss(self, site: OpenSite, crawl: Crawl) -> tuple[int, int]:
@@ -179,6 +183,13 @@ class Keeper(Protocol):
 
     def switch_model(self, site: OpenSite, model: Model) -> bool:
         """Search with this model's vectors from now on; False where a chunk has none yet."""
+
+    def erase(self, name: str) -> tuple[OpenSite, int]:
+        """Let a site go, whole; return as what, and how many pages it had.
+
+        Raises:
+            NotFound: the tenant has no such site.
+        """
 
     def version(self, site: OpenSite) -> int:
         """Return the site's version now."""

@@ -111,6 +111,7 @@ def _embedder(kernel: Kernel, job: JobContext) -> "Iterator[Embedder]":
                 url=settings.knowledge_url or "",
                 model=name.removeprefix(ENDPOINT),
                 key=secret.get_secret_value() if secret else None,
+                checkpoint=job.checkpoint,
             )
         ) as endpoint:
             yield endpoint
@@ -156,5 +157,5 @@ def _site(kernel: Kernel, job: JobContext, site: str) -> OpenSite:
 
     found = LedgerLibrary(kernel.ledger).standing(tenant_of_job(kernel.ledger, job.id), site)
     if found is None:
-        raise NotFound(f"No site {site!r} is known.", field="site")
+        raise NotFound(f"No site {site!r} is known: `knowledge.update` makes one.", field="site")
     return OpenSite(found.site_id, site, found.version, found.model)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.services import Services
+from tasks.core.clock import now
 from tasks.core.egress import Egress
 from tasks.core.errors import JobCancelled
 from tasks.core.kernel import Kernel
@@ -15,6 +16,7 @@ from tasks.core.ledger import limits, outbox, queries
 from tasks.core.ledger.limits import ALL, Limit
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Job, JobState
+from tasks.knowledge.crawled import crawl_of
 from tests.app.conftest import Caller, claim, finish
 from tests.knowledge.house import House, ScriptedModel, documents
 from tests.samples import eventually
@@ -80,6 +82,16 @@ def test_searches_are_bounded(house: House, alice: Caller, bob: Caller) -> None:
         bob.get(f"{PATH}/status?site=handbook").status_code,
         bob.post(f"{PATH}/reindex", json={"site": "handbook"}).status_code,
     )
+
+
+def test_a_site_is_named_as_hosts_are(house: House, alice: Caller) -> None:
+    """An address of IPv6 with its port, or a name of a private network, as a crawl of it names the site."""
+    for site in ("[::1]:8000", "my_app:8000"):
+        crawl = crawl_of(site, {"start_url": f"http://{site}/"}, finished_at=now())
+        house.update(site=crawl.site, documents=documents())
+        assert found(alice, "kettle", site=site)["results"]
+        assert 200 == alice.get(f"{PATH}/status", query_string={"site": site}).status_code
+        assert 202 == alice.post(f"{PATH}/reindex", json={"site": site}).status_code
 
 
 def test_an_answer_is_given_again_until_something_changes(house: House, alice: Caller, services: Services) -> None:

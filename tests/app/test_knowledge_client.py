@@ -16,6 +16,7 @@ from client.command.answering import Sheet
 from client.models import Event as JobEvent
 from tasks.core.egress import Egress
 from tasks.core.ledger import queries
+from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import JobState
 from tasks.core.relay import announce_all
@@ -170,3 +171,20 @@ def test_the_command_tells_how_sites_stand_and_indexes_anew(house: House, comman
     assert job is not None
     assert ("knowledge.reindex", "full", 80) == (job.kind, job.request["mode"], job.priority)
     assert "nowhere" in command("knowledge", "reindex", "nowhere", code=4)
+
+
+def test_the_command_erases_a_site(desk: Desk, house: House, command: Command) -> None:
+    """Once that is confirmed; a worker does it."""
+    kernel = desk.services.kernel
+    wanted = Filter(tenant_id=desk.alice.tenant_id, kind="knowledge.update", states=(JobState.QUEUED,))
+    assert "handbook: 3 pages, 4 chunks. Say --yes" in command("knowledge", "erase", "handbook")
+    assert [] == list(queries.listing(kernel.ledger, wanted, limit=9).jobs)
+    with ThreadPoolExecutor() as threads:
+        told = threads.submit(command, "knowledge", "erase", "handbook", "--yes")
+        assert eventually(lambda: bool(queries.listing(kernel.ledger, wanted, limit=9).jobs), within_s=30)
+        job = claim(kernel, queries.listing(kernel.ledger, wanted, limit=9).jobs[0].id)
+        assert (True, "handbook") == (job.request["erase"], job.request["site"])
+        result = house.update(erase=True).model_dump(mode="json")
+        announce_all(kernel.ledger, kernel.events, [finish(kernel, job, result=result)])
+        assert "handbook erased: 3 pages" in told.result()
+    assert "nowhere" in command("knowledge", "erase", "nowhere", code=4)

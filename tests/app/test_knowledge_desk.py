@@ -11,11 +11,13 @@ import pytest
 from app.fresh_answers import FRESH_S, FreshAnswers
 from app.knowledge_desk import Answered, Asked, KnowledgeDesk
 from tasks.core.egress import Egress
-from tasks.core.errors import LedgerUnavailable
+from tasks.core.errors import LedgerUnavailable, Transient
 from tasks.core.ledger import Ledger, tenants
+from tasks.core.text.ngrams import Vector
+from tasks.knowledge.records import Model
 from tasks.knowledge.search.shelf import IndexShelf
 from tasks.knowledge.store.reading import LedgerLibrary
-from tests.knowledge.house import SITE, House, documents
+from tests.knowledge.house import SITE, House, ScriptedModel, documents
 from tests.samples import FakeClock, eventually
 
 
@@ -123,3 +125,27 @@ def test_a_first_index_is_waited_for(desk: Desk, monkeypatch: pytest.MonkeyPatch
     desk.may_read.set()
     monkeypatch.setattr("tasks.knowledge.search.shelf.LONGEST_READ_S", 30.0)
     assert (1, 1) == ((first := desk.ask()).version, len(first.found[:1]))
+
+
+def test_a_model_that_is_away_for_one_tenant_is_asked_for_another(desk: Desk) -> None:
+    """Whose jobs may be paused or limited; and why is nobody else's business."""
+    house = desk.house
+    alice, bob = house.tenant, tenants.named(house.ledger, "bob")
+    house.embedder = model = ScriptedModel()
+    house.reindex()
+    house.tenant = bob
+    house.update(documents=documents())
+    asked: list[str] = []
+
+    def away(_model: Model, query: str) -> Vector:
+        asked.append(query)
+        raise Transient("No worker embedded the query: job 1.", code="model_away")
+
+    def embed(_model: Model, query: str) -> Vector:
+        found: Vector = model.embed_texts([query])[0]
+        return found
+
+    for query in ("kettle", "samovar"):
+        assert "job 1" in dict(desk.desk.answer(Asked(alice.id, SITE, query), away).failed)["vector"]
+    assert ["kettle"] == asked
+    assert () == desk.desk.answer(Asked(bob.id, SITE, "kettle"), embed).failed

@@ -83,6 +83,7 @@ def test_crawl_hands_on_what_is_said_and_nothing_else(server: ScriptedServer, sw
         "--user-agent": "Reader/2 (+https://reader.example)",
         "--max-page-bytes": "2048",
         "--max-total-bytes": "4096",
+        "--screenshots": "3",
     }
     given = [*(part for pair in options.items() for part in pair), "--revisit", "60", "3600"]
     switchyard("crawl", "http://a", "--no-know", "--no-sitemap", "--wait", "0", *given)
@@ -103,6 +104,7 @@ def test_crawl_hands_on_what_is_said_and_nothing_else(server: ScriptedServer, sw
         "user_agent": "Reader/2 (+https://reader.example)",
         "max_page_bytes": 2048,
         "max_total_bytes": 4096,
+        "screenshots": 3,
         "revisit": {"min_s": 60, "max_s": 3600},
         "use_sitemap": False,
     }

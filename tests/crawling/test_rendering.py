@@ -1,5 +1,6 @@
 """Pages that scripts fill, and when the browser is asked for them."""
 
+import json
 import shutil
 import struct
 from collections.abc import Awaitable, Callable, Iterator
@@ -169,7 +170,7 @@ def warm(site: LocalSite) -> Iterator[WarmBrowser]:
 def test_site_of_scripts_is_crawled(site: LocalSite, crawl: Crawl, make_job: MakeJob, warm: WarmBrowser) -> None:
     """With a real browser: what scripts write is read and followed, pictures are not loaded; a cancel ends it.
 
-    The same browser then shows a page.
+    The same browser then shows a page, and the first pages of another crawl.
     """
     script = b"""
       fetch('/data' + location.pathname).then(r => r.text()).then(t => { document.querySelector('#app').innerHTML = t })
@@ -211,3 +212,10 @@ def test_site_of_scripts_is_crawled(site: LocalSite, crawl: Crawl, make_job: Mak
     assert (third.saved["page.png"][:4], third.saved["page.pdf"][:4]) == (b"\x89PNG", b"%PDF")
     width, height = struct.unpack(">II", third.saved["page.png"][16:24])
     assert (width, 900 < height <= MAX_HEIGHT_PX) == (1280, True)
+    site.page("/home", "<a href='/tall'>on</a><a href='/jump'>on</a>", text="Home.")
+    fourth = make_job(site)
+    fourth.browser = JobBrowser(warm, fourth)
+    done = crawl("/home", job=fourth, screenshots=2)
+    shown = [json.loads(line) for line in fourth.saved["screenshots.jsonl"].splitlines()]
+    assert (done.result.screenshots, [f"{site.url}/home", f"{site.url}/tall"]) == (2, [one["url"] for one in shown])
+    assert {b"\x89PNG"} == {fourth.saved[one["artifact"]][:4] for one in shown}

@@ -92,9 +92,13 @@ class House:
         self.jobs.append(FakeJob(self.folder, self.egress, id=claimed.id, fence=claimed.fence))
         return self.jobs[-1]
 
+    def keeper(self, job: FakeJob) -> JobKeeper:
+        """Return what writes for this job."""
+        return JobKeeper(self.ledger, job.id, job.fence)
+
     def update(self, job: FakeJob | None = None, **request: Any) -> UpdateResult:
         """Run an update."""
-        engine = Updater(lambda job: JobKeeper(self.ledger, job.id, job.fence), self._embedder, self._crawl)
+        engine = Updater(self.keeper, self._embedder, self._crawl)  # type: ignore[arg-type]  # of a fake job
         return engine(UpdateRequest(**({"site": SITE} | request)), job or self.job())
 
     def reindex(self, **request: Any) -> ReindexResult:

@@ -16,11 +16,13 @@ from tests.knowledge.chats import chatting
 from tests.knowledge.house import SITE, TEXTS, House, ScriptedModel, documents
 
 
-def ask(house: House, question: str, *, writer: Writer | None = None, **request: object) -> AnswerResult:
+def ask(
+    house: House, question: str, *, writer: Writer | None = None, embedder: Any = None, **request: object
+) -> AnswerResult:
     answerer = Answerer(
         house.library,
         IndexShelf(house.library, most_bytes=10**8),
-        lambda _job: nullcontext(house.embedder),
+        embedder or (lambda _job: nullcontext(house.embedder)),
         lambda _job: house.tenant.id,
         lambda _job, _request: nullcontext(writer),
     )
@@ -140,6 +142,29 @@ def test_a_model_that_finds_nothing_says_so(house: House) -> None:
         )
         assert ask(house, "Which satellites orbit Neptune?", writer=model).writer is None
         assert 1 == len(asked)
+    with writing("Where the server gives no answer, the call ends [1].") as (model, _):
+        written = ask(house, "What may a hotel cost?", writer=model).answer
+        assert "Where the server gives no answer, the call ends." == written
+
+
+def test_a_model_that_is_away_is_a_retriever_that_fails(house: House) -> None:
+    """It is named, and the words answer; a site whose vectors need no model asks none."""
+    house.update(documents=documents())
+
+    @contextmanager
+    def away(_job: object) -> Iterator[ScriptedModel]:
+        raise Transient("The embedding endpoint answered 503.", code="model_away")
+        yield
+
+    plain = ask(house, "What may a hotel cost?", embedder=away)
+    assert ("A hotel may cost 120 euros.", ()) == (plain.answer, plain.failed)
+    house.embedder = ScriptedModel()
+    house.reindex()
+    told = ask(house, "What may a hotel cost?", embedder=away)
+    assert ("A hotel may cost 120 euros.", ("vector: model_away: The embedding endpoint answered 503.",)) == (
+        told.answer,
+        told.failed,
+    )
 
 
 @pytest.mark.parametrize(

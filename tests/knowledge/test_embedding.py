@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -63,8 +63,53 @@ def test_an_endpoint_that_fails_gives_no_vector(status: int, content: object, er
         Egress(EgressPolicy(allow=frozenset({host}))) as egress,
         pytest.raises(error) as raised,
     ):
-        Endpoint(egress, url=f"http://{host}", model="small", key=None)
+        Endpoint(egress, url=f"http://{host}", model="small", key=None, pauses_s=())
     assert code == raised.value.code
+
+
+def test_an_endpoint_that_is_busy_is_asked_again() -> None:
+    """As long as the job goes on; one that refuses is not."""
+    told = [429, 503, 200, 200, 401]
+
+    def answer(body: dict[str, Any]) -> tuple[int, object]:
+        return told.pop(0), {"data": [{"index": at, "embedding": [1.0, 2.0]} for at in range(len(body["input"]))]}
+
+    seen: list[None] = []
+    with (
+        served(answer) as host,
+        Egress(EgressPolicy(allow=frozenset({host}))) as egress,
+        closing(
+            Endpoint(
+                egress,
+                url=f"http://{host}",
+                model="small",
+                key=None,
+                checkpoint=lambda: seen.append(None),
+                pauses_s=(0.01, 0.01),
+            )
+        ) as endpoint,
+    ):
+        assert (1, 2) == endpoint.embed_texts(["a"]).shape
+        assert 2 <= len(seen)
+        with pytest.raises(Permanent):
+            endpoint.embed_texts(["a"])
+        assert [] == told
+
+
+def test_vectors_of_one_model_are_of_one_length() -> None:
+    """Also where the batches differ."""
+
+    def answer(body: dict[str, Any]) -> tuple[int, object]:
+        length = 3 if len(body["input"]) == 20 else 2
+        return 200, {"data": [{"index": at, "embedding": [1.0] * length} for at in range(len(body["input"]))]}
+
+    with (
+        served(answer) as host,
+        Egress(EgressPolicy(allow=frozenset({host}))) as egress,
+        closing(Endpoint(egress, url=f"http://{host}", model="small", key=None)) as endpoint,
+        pytest.raises(Permanent, match="differ in length"),
+    ):
+        endpoint.embed_texts(["a"] * 120)
 
 
 def test_an_endpoint_must_be_allowed() -> None:

@@ -1,6 +1,9 @@
 """Searching an index in memory: what is found, in which order, and what a failing retriever does."""
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -10,10 +13,11 @@ from tasks.core.errors import Transient
 from tasks.core.ledger import Ledger
 from tasks.knowledge.hashed import HASHED
 from tasks.knowledge.records import MINILM_NAME, Model
-from tasks.knowledge.search.passages import Filters
+from tasks.knowledge.search.passages import Filters, IndexRow, Standing
 from tasks.knowledge.search.searching import Mode, search, weight_of_vectors
 from tasks.knowledge.search.shelf import IndexShelf
-from tests.knowledge.house import House, documents
+from tasks.knowledge.store.reading import LedgerLibrary
+from tests.knowledge.house import SITE, House, ScriptedModel, documents
 
 
 def away(_text: str) -> np.ndarray:
@@ -146,4 +150,48 @@ def test_a_shelf_tells_what_went_wrong(house: House, sqlite_ledger: Ledger) -> N
         shelf.index(standing)
     library.is_broken = False
     assert 4 <= shelf.index(standing).postings.size
+    shelf.close()
+
+
+def test_an_index_is_of_one_moment(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While its rows are read the site gets another model, whose switch takes the vectors of the first away."""
+    house.update(documents=documents())
+    read = LedgerLibrary.rows
+
+    def rows(library: LedgerLibrary, site_id: str, model: Model, ids: Sequence[int]) -> Iterator[IndexRow]:
+        monkeypatch.undo()
+        house.embedder = ScriptedModel()
+        house.reindex()
+        return read(library, site_id, model, ids)
+
+    monkeypatch.setattr(LedgerLibrary, "rows", rows)
+    index = house.index()
+    assert ("scripted", 4) == (index.standing.model.name, index.postings.size)
+
+
+def test_a_search_sees_what_was_committed_before_it(house: House) -> None:
+    """Though the index was being read for an earlier one since before."""
+    house.update(documents=documents())
+    library, shelf = house.library, IndexShelf(house.library, most_bytes=10**8)
+    first = library.standing(house.tenant.id, SITE)
+    assert first is not None
+    is_read, goes_on = Event(), Event()
+
+    class Slow(LedgerLibrary):
+        def survey(self, site_id: str) -> tuple[Standing, list[int]] | None:
+            found = LedgerLibrary.survey(self, site_id)
+            is_read.set()
+            goes_on.wait(10)
+            return found
+
+    shelf = IndexShelf(Slow(house.ledger), most_bytes=10**8)
+    with ThreadPoolExecutor() as threads:
+        earlier = threads.submit(shelf.index, first)
+        is_read.wait(10)
+        house.update(documents=[{"id": "fig", "text": "A fig."}])
+        second = library.standing(house.tenant.id, SITE)
+        assert second is not None
+        later = threads.submit(shelf.index, second)
+        goes_on.set()
+        assert (1, 2) == (earlier.result().standing.version, later.result().standing.version)
     shelf.close()

@@ -66,7 +66,11 @@ def test_a_file_of_documents(house: House) -> None:
     assert 3 == house.update(job, file={"upload": upload}).added
     job.uploads[upload] += b'\n{"id": "x"}'
     with pytest.raises(InputRejected, match=r"Line 4 is no document: text"):
-        house.update(job, file={"upload": upload})
+        house.update(job, file={"upload": upload}, site="other")
+    assert [SITE] == [one.site for one in standings(house.ledger, house.tenant.id)]
+    job.uploads[upload] = json.dumps(documents()[2]).encode()
+    with pytest.raises(InputRejected, match="'tea' is in the file, too"):
+        house.update(job, file={"upload": upload}, delete=["tea"])
     job.uploads[upload] = b'{"id": "x", "text": ""}\n' * 2
     with pytest.raises(InputRejected, match="comes twice"):
         house.update(job, file={"upload": upload})

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 # The newest revision in `migrations/versions`; a test compares.
-REVISION = "0021"
+REVISION = "0022"
 
 metadata = sa.MetaData(
     naming_convention={

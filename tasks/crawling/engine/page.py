@@ -31,9 +31,11 @@ _UNSEEN = frozenset({"head", "noscript", "script", "style", "template"})
 _MIN_SCRIPT_CHARS = 100
 # Compiled once: most of what a search of a small page costs is to read what is searched for.
 _BASES = etree.XPath("//base/@href")
-_LINKS = etree.XPath("//a[@href] | //area[@href]")
+_LINKS = etree.XPath("//a[@href] | //area[@href] | //meta[@http-equiv][not(ancestor::noscript)]")
 _METAS = etree.XPath("//meta[@name and @content]")
 _LINK_ELEMENTS = etree.XPath("//link[@rel and @href]")
+# Where a page leads by itself after some seconds; one without an address only loads itself again.
+_REFRESH = re.compile(r"""[\s\d.]*[;,]\s*(?:url\s*=)?\s*["']?\s*([^"'\s][^"']*)""", re.IGNORECASE)
 _ROBOTS_WORD = re.compile(r"\b(?:noindex|nofollow|none)\b", re.IGNORECASE)
 # Codecs of Python that are no character sets of the web.
 _NOT_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
@@ -130,7 +132,7 @@ def _links(tree: etree._Element, base: str) -> dict[str, bool]:
     for element in _LINKS(tree):
         if len(found) >= MAX_LINKS:
             break
-        href = element.get("href")
+        href = element.get("href") if element.tag != "meta" else _refreshed_to(element)
         # A fragment alone leads nowhere else; many pages have hundreds of them, and as many to parts of one other page.
         if href.startswith("#"):
             continue
@@ -140,6 +142,13 @@ def _links(tree: etree._Element, base: str) -> dict[str, bool]:
         if url := spelled[address]:
             found[url] = found.get(url, False) or "nofollow" not in element.get("rel", "").lower().split()
     return found
+
+
+def _refreshed_to(meta: etree._Element) -> str:
+    found = None
+    if meta.get("http-equiv").strip().lower() == "refresh":
+        found = _REFRESH.match(meta.get("content", ""))
+    return found[1] if found else "#"
 
 
 def _is_shell(tree: etree._Element) -> bool:

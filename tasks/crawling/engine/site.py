@@ -25,6 +25,7 @@ from tasks.crawling.engine.pages_file import PagesFile
 from tasks.crawling.engine.reading_version import reading_version
 from tasks.crawling.engine.recall import Recall
 from tasks.crawling.engine.revisiting import Revisiting
+from tasks.crawling.engine.screenshots import keep_screenshots
 from tasks.crawling.engine.visiting import run
 from tasks.crawling.engine.walk import walk
 from tasks.crawling.records import CrawledPage, EarlierCrawl
@@ -92,9 +93,10 @@ def crawl(
             listed=request.urls,
         )
         result = run(work).model_copy(update={"reader": reading_version()})
+        kept = pages.whole(job.workdir)
         if request.urls is not None and result.stopped_by is StopReason.EXHAUSTED:
             result = result.model_copy(update={"stopped_by": StopReason.LISTED, "is_whole": False})
-        job.save(PAGES_NAME, pages.whole(job.workdir), PAGES_MEDIA_TYPE)
+        job.save(PAGES_NAME, kept, PAGES_MEDIA_TYPE)
         if result.pages_failed > MAX_ERRORS_SHOWN:
             failures = job.workdir / FAILURES_NAME
             state.write_errors(failures)
@@ -114,6 +116,8 @@ def crawl(
                 job.save(UNREACHED_NAME, unreached, PAGES_MEDIA_TYPE)
         if revisiting is not None:
             result = result.model_copy(update={"revisit": revisiting.summary()})
+        if request.screenshots:
+            result = result.model_copy(update={"screenshots": keep_screenshots(kept, request, result, job)})
     job.emit(SITE_CRAWLED, _crawled(result, job_id=job.id))
     return result
 

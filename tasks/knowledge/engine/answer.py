@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -81,10 +82,11 @@ class Answerer:
         """
         standing = self.library.standing(self.tenant_of(job), request.site)
         if standing is None:
-            raise NotFound(f"No site {request.site!r} is known.", field="site")
+            raise NotFound(f"No site {request.site!r} is known: `knowledge.update` makes one.", field="site")
         index = self.shelf.index(standing)
-        with self.embedder(job) as embedder:
-            by_site = _vectors_of(index, embedder)
+        with ExitStack() as stack:
+            # Opened when it is needed: a model that is away is a retriever that fails, and the words answer.
+            by_site = _vectors_of(index, cache(lambda: stack.enter_context(self.embedder(job))))
             found = search(index, request.question, embed=lambda text: by_site([text])[0])
             hits = found.hits[:_PASSAGES]
             passages = self.library.passages(index.standing.site_id, [hit.chunk_id for hit in hits])
@@ -162,7 +164,7 @@ def _source(sentence: str, passage: Passage) -> Citation:
     )
 
 
-def _vectors_of(index: SiteIndex, embedder: Embedder) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+def _vectors_of(index: SiteIndex, opened: Callable[[], Embedder]) -> Callable[[Sequence[str]], NDArray[np.float32]]:
     """Return what embeds texts by the model of the site's index.
 
     What it returns raises ``NotFound`` where this worker has another model: the site waits to be re-indexed.
@@ -172,6 +174,7 @@ def _vectors_of(index: SiteIndex, embedder: Embedder) -> Callable[[Sequence[str]
     def embed(texts: Sequence[str]) -> NDArray[np.float32]:
         if model == HASHED:
             return np.stack([ngrams_of(list(stems(text)), index.postings.rarity) for text in texts])
+        embedder = opened()
         if embedder.model != model:
             raise NotFound(
                 f"This worker embeds by {embedder.model.name}; the site by {model.name}.", code="other_model"

@@ -2,7 +2,8 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -23,19 +24,36 @@ _TIMEOUT_S = 60.0
 # Longer texts are refused by the usual models, which read about 8,000 tokens.
 _MAX_CHARS = 8000
 _MAX_DIMENSIONS = 8192
+# Seconds after which an endpoint that answered that it is busy is asked again, where it does not say itself.
+_PAUSES_S = (1.0, 4.0, 10.0)
+_LONGEST_PAUSE_S = 20.0
+_TICK_S = 0.2
 
 
 class Endpoint:
     """One model of one endpoint, reached by the job's egress-checked way out.
 
+    Args:
+        checkpoint: called while an endpoint is waited for that is busy.
+        pauses_s: how long it is waited for, each time that it says so without saying how long.
     Raises:
         EgressRefused: the endpoint's address is not allowed.
         Transient, Permanent: as ``embed_texts``, of the one text that tells how long the vectors are.
     """
 
-    def __init__(self, egress: "Egress", *, url: str, model: str, key: str | None) -> None:
+    def __init__(
+        self,
+        egress: "Egress",
+        *,
+        url: str,
+        model: str,
+        key: str | None,
+        checkpoint: Callable[[], None] = lambda: None,
+        pauses_s: Sequence[float] = _PAUSES_S,
+    ) -> None:
         self._url = f"{url.rstrip('/')}/embeddings"
         self._name = model
+        self._checkpoint, self._pauses_s = checkpoint, pauses_s
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client = egress.client(total_timeout_s=_TIMEOUT_S, max_redirects=0)
         try:
@@ -57,27 +75,43 @@ class Endpoint:
             Permanent: it refuses, or answers what is no embedding.
         """
         found = [self._ask(texts[at : at + _BATCH]) for at in range(0, len(texts), _BATCH)]
-        whole = np.concatenate(found) if found else np.empty((0, self.model.dimensions), np.float32)
-        if whole.shape[1] != self.model.dimensions:
+        if any(vectors.shape[1] != self.model.dimensions for vectors in found):
             raise Permanent(f"The endpoint's vectors of {self._name} differ in length.", code="bad_vector")
-        return unit(whole)
+        return unit(np.concatenate(found)) if found else np.empty((0, self.model.dimensions), np.float32)
 
     def _ask(self, texts: Sequence[str]) -> NDArray[np.float32]:
         body = {"model": self._name, "input": [text[:_MAX_CHARS] or " " for text in texts], "encoding_format": "base64"}
-        try:
-            answer = self._client.post(self._url, json=body, headers=self._headers)
-            content = answer.json() if answer.status_code == httpx.codes.OK else None
-        except httpx.TransportError as exc:
-            raise Transient(f"The embedding endpoint cannot be reached: {exc}"[:300], code="model_away") from exc
-        except ValueError as exc:
-            raise Permanent("The embedding endpoint's answer is no JSON.", code="model_refused") from exc
-        if content is None:
-            raise refused(answer.status_code)
-        return _vectors_in(content, len(texts))
+        for pause_s in (*self._pauses_s, None):
+            try:
+                answer = self._client.post(self._url, json=body, headers=self._headers)
+                content = answer.json() if answer.status_code == httpx.codes.OK else None
+            except httpx.RequestError as exc:
+                raise Transient(f"The embedding endpoint cannot be reached: {exc}"[:300], code="model_away") from exc
+            except ValueError as exc:
+                raise Permanent("The embedding endpoint's answer is no JSON.", code="model_refused") from exc
+            if content is not None:
+                return _vectors_in(content, len(texts))
+            error = refused(answer.status_code)
+            if pause_s is None or not isinstance(error, Transient):
+                break
+            self._wait(_asked_for_s(answer.headers.get("retry-after", ""), otherwise=pause_s))
+        raise error
+
+    def _wait(self, seconds: float) -> None:
+        """Let an endpoint come to itself that has as many requests as it takes in a minute."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._checkpoint()
+            time.sleep(min(_TICK_S, left))
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+
+def _asked_for_s(told: str, *, otherwise: float) -> float:
+    """Return the seconds of a ``Retry-After``; what is a date, or too long, is not waited for."""
+    return min(float(told), _LONGEST_PAUSE_S) if told.isascii() and told.isdecimal() and len(told) < 9 else otherwise
 
 
 def _vectors_in(content: Any, count: int) -> NDArray[np.float32]:
@@ -86,7 +120,7 @@ def _vectors_in(content: Any, count: int) -> NDArray[np.float32]:
         vectors = np.stack([_vector(row["embedding"]) for row in rows])
     except (TypeError, KeyError, ValueError, binascii.Error) as exc:
         raise Permanent("The embedding endpoint's answer holds no embeddings.", code="bad_vector") from exc
-    if len(vectors) != count or not 0 < vectors.shape[1] <= _MAX_DIMENSIONS:
+    if vectors.ndim != 2 or len(vectors) != count or not 0 < vectors.shape[1] <= _MAX_DIMENSIONS:
         raise Permanent(f"The embedding endpoint gave {len(vectors)} vectors for {count} texts.", code="bad_vector")
     return vectors
 

@@ -41,9 +41,11 @@ class Updater:
         Raises:
             InputRejected: a line of the file is no document; a newer crawl was taken in; a crawl that did not see the
                 whole site is to replace it.
-            NotFound: the tenant has no such crawl.
+            NotFound: the tenant has no such crawl, or no such site to erase.
             Transient: another job changed the site's model meanwhile.
         """
+        if request.erase:
+            return self._erase(request.site or "", job)
         with ExitStack() as stack:
             crawl: Crawl | None = None
             pages: Iterator[PageWrite] = iter(())
@@ -51,11 +53,26 @@ class Updater:
                 crawl, stream = self.open_crawl(job, request.crawl_job_id)
                 pages = crawled_in(stack.enter_context(closing(stream)))
             elif request.file is not None:
+                _check_file(request, job, request.file.upload)
                 pages = documents_in(stack.enter_context(closing(job.open(request.file.upload))))
             else:
                 pages = map(page_of, request.documents)
             name = request.site or (crawl.site if crawl else "")
             return self._update(request, job, _Given(name, crawl, pages))
+
+    def _erase(self, name: str, job: JobContext) -> UpdateResult:
+        site, count = self.keeper(job).erase(name)
+        job.emit(KNOWLEDGE_UPDATED, {"site": name, "version": site.version, "job_id": job.id, "deleted": count})
+        return UpdateResult(
+            site=name,
+            version=site.version,
+            model=site.model.name,
+            added=0,
+            changed=0,
+            unchanged=0,
+            deleted=count,
+            chunks=0,
+        )
 
     def _update(self, request: UpdateRequest, job: JobContext, given: "_Given") -> UpdateResult:
         if given.crawl is not None and request.replace and not request.force:
@@ -63,8 +80,8 @@ class Updater:
         keeper = self.keeper(job)
         with self.embedder(job) as embedder:
             site = keeper.open_site(given.name, embedder.model)
-            if given.crawl is not None and not request.force:
-                keeper.note_crawl(site, given.crawl)
+            if given.crawl is not None:
+                keeper.note_crawl(site, given.crawl, force=request.force)
             site, _ = bring_to_model(keeper, job, site, embedder)
             taking = _Taking(keeper, job, site, given.source(job), embedder, force=request.force)
             taking.take_in(given.pages)
@@ -99,6 +116,16 @@ class _Given:
         if self.crawl is None:
             return Source(Origin.CALLER, job.id)
         return Source(Origin.CRAWL, self.crawl.job_id, self.crawl.finished_at)
+
+
+def _check_file(request: UpdateRequest, job: JobContext, upload: str) -> None:
+    """Read the file to its end, so that nothing of one with a bad line is kept."""
+    with closing(job.open(upload)) as stream:
+        deleted = frozenset(request.delete)
+        for page in _once(documents_in(stream)):
+            job.checkpoint()
+            if page.key in deleted:
+                raise InputRejected(f"The id {page.key[:200]!r} is in the file, too: it may come once.", field="delete")
 
 
 def _check_is_all(crawl: Crawl) -> None:
@@ -150,8 +177,12 @@ class _Taking:
         known = {} if self.force else self.keeper.known(self.site, [page.key for page in batch], recipe=RECIPE)
         same = [page for page in batch if known.get(page.key) == page.hash]
         new = [page for page in batch if known.get(page.key) != page.hash]
-        cut = self._cut(new)
-        written = self.keeper.write(self.site, self.source, [*same, *cut], recipe=RECIPE, force=self.force)
+        written = self._keep([*same, *self._cut(new)])
+        if written.to_cut:  # unchanged when it was looked at, and not any more
+            self._keep(self._cut([page for page in same if page.key in written.to_cut]))
+
+    def _keep(self, pages: list[PageWrite]) -> Written:
+        written = self.keeper.write(self.site, self.source, pages, recipe=RECIPE, force=self.force)
         was = self.written
         self.written = Written(
             was.added + written.added,
@@ -159,6 +190,7 @@ class _Taking:
             was.unchanged + written.unchanged,
             was.chunks + written.chunks,
         )
+        return written
 
     def _cut(self, pages: list[PageWrite]) -> list[PageWrite]:
         # A slow model takes its time over a batch: page by page, so that a cancel is heard.

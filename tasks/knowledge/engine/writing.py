@@ -115,7 +115,8 @@ def _piece_in(data: str) -> str:
 def _sentence(written: str, count: int) -> Sentence | None:
     text = " ".join(_CITED.sub("", written).split())
     text = re.sub(r"\s+([.!?,;:])", r"\1", text)
-    if not text.strip(".!? ") or _NOTHING in text.upper():
+    # Alone: that a server gives no answer may well be what is asked.
+    if text.upper().strip(" .!?*\"'`") in {"", _NOTHING}:
         return None
     numbers = dict.fromkeys(int(number) - 1 for number in _CITED.findall(written))
     return Sentence(text, tuple(number for number in numbers if 0 <= number < count))

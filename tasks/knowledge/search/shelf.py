@@ -48,22 +48,26 @@ class IndexShelf:
             LedgerUnavailable: it cannot be read.
             NotFound: the site is gone.
         """
-        with self._lock:
-            place = self._places.setdefault(standing.site_id, _Place())
-            self._places.move_to_end(standing.site_id)
-            earlier = place.index
-            if earlier is not None and earlier.standing.version >= standing.version:
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            with self._lock:
+                place = self._places.setdefault(standing.site_id, _Place())
+                self._places.move_to_end(standing.site_id)
+                earlier = place.index
+                if earlier is not None and earlier.standing.version >= standing.version:
+                    return earlier
+                reading = place.reading or self._begin(standing.site_id, place)
+            try:
+                found = reading.result(LONGEST_READ_S if earlier is None else max(0.0, until - time.monotonic()))
+            except TimeoutError as exc:
+                if earlier is None:
+                    raise LedgerUnavailable("The site's index is still being read: try again in a minute.") from exc
                 return earlier
-            reading = place.reading or self._begin(standing.site_id, place)
-        try:
-            found = reading.result(LONGEST_READ_S if earlier is None else PATIENCE_S)
-        except TimeoutError as exc:
-            if earlier is None:
-                raise LedgerUnavailable("The site's index is still being read: try again in a minute.") from exc
-            return earlier
-        if found is None:
-            raise NotFound("The site is gone.")
-        return found
+            if found is None:
+                raise NotFound("The site is gone.")
+            # Else it was under way already, for a search that came before the site changed: once more.
+            if found.standing.version >= standing.version or time.monotonic() >= until:
+                return found
 
     def _begin(self, site_id: str, place: _Place) -> "Future[SiteIndex | None]":
         place.reading = reading = self._readers.submit(self._read, site_id, place)

@@ -10,6 +10,9 @@ from tasks.core.text.postings import Postings
 from tasks.core.text.vectors import Vectors
 from tasks.knowledge.search.passages import IndexRow, Library, Standing
 
+# How often an index is read where the site changes meanwhile; the last is taken as it is, and soon read anew.
+_READS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class SiteIndex:
@@ -30,8 +33,20 @@ class SiteIndex:
 def load_index(library: Library, site_id: str, earlier: SiteIndex | None = None) -> SiteIndex | None:
     """Read the site's index, or of an ``earlier`` one what has changed since; None where the site is gone."""
     surveyed = library.survey(site_id)
-    if surveyed is None:
-        return None
+    for _ in range(_READS):
+        if surveyed is None:
+            return None
+        found = _read(library, site_id, surveyed, earlier)
+        if found.postings.size == len(surveyed[1]):
+            break
+        # Some have no vector yet; or went, or lost theirs to another model's, while they were read.
+        surveyed, earlier = library.survey(site_id), found
+        if surveyed is not None and surveyed[0] == found.standing:
+            break
+    return found
+
+
+def _read(library: Library, site_id: str, surveyed: tuple[Standing, list[int]], earlier: SiteIndex | None) -> SiteIndex:
     standing, ids = surveyed
     if earlier is None or earlier.standing.model != standing.model:
         return _index(standing, list(library.rows(site_id, standing.model, ids)))

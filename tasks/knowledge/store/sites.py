@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
 from tasks.core.domain_events import Emission
-from tasks.core.errors import JobSuperseded, Transient
+from tasks.core.errors import JobSuperseded, NotFound, Transient
 from tasks.core.ids import new_id
 from tasks.core.ledger import Ledger
 from tasks.core.ledger.database import insert_if_new
@@ -18,7 +18,10 @@ from tasks.core.ledger.schema import jobs
 from tasks.core.records import JobState
 from tasks.knowledge.contract import KNOWLEDGE_UPDATED
 from tasks.knowledge.records import Model, OpenSite
-from tasks.knowledge.store.tables import sites
+from tasks.knowledge.store.tables import pages, sites
+
+# Pages of one transaction, with all their chunks.
+_ERASED_AT_A_TIME = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +86,32 @@ class JobTransactions:
                 updated_at=at,
             )
             named = (sites.c.tenant_id == tenant_id) & (sites.c.site == site)
+            connection.execute(sites.update().where(named).values(turn=sites.c.turn + 1))
             row = connection.execute(sites.select().where(named)).one()
-            return OpenSite(row.id, row.site, row.version, Model(row.model, row.dimensions))
+            return OpenSite(row.id, row.site, row.version, Model(row.model, row.dimensions), row.turn)
+
+    def erase(self, name: str) -> tuple[OpenSite, int]:
+        """See ``records.Keeper``."""
+        with self.begin() as (connection, tenant_id):
+            row = connection.execute(
+                sites.select().where(sites.c.tenant_id == tenant_id, sites.c.site == name)
+            ).one_or_none()
+        if row is None:
+            raise NotFound(f"No site {name!r} is known.", field="site")
+        site = OpenSite(row.id, row.site, row.version, Model(row.model, row.dimensions), row.turn)
+        some = sa.select(pages.c.id, pages.c.gone_at).where(pages.c.site_id == site.id).limit(_ERASED_AT_A_TIME)
+        count, is_left = 0, True
+        while is_left:
+            with self.on_site(site) as change:
+                found = change.connection.execute(some).all()
+                # Chunks and vectors go with their pages, and tombstones with the site.
+                change.connection.execute(pages.delete().where(pages.c.id.in_([one.id for one in found])))
+                is_left = bool(found)
+                if not is_left:
+                    change.connection.execute(sites.delete().where(sites.c.id == site.id))
+                change.is_changed = True
+            count += sum(one.gone_at is None for one in found)
+        return replace(site, version=change.version), count
 
 
 @dataclass(slots=True)

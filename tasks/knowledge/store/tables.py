@@ -25,6 +25,7 @@ sites = sa.Table(
     sa.Column("crawl_is_flagged", sa.Boolean, nullable=False, server_default=sa.false()),
     # How often its pages are asked for, as that crawl tells it.
     sa.Column("revisit", sa.JSON(none_as_null=True)),
+    sa.Column("turn", sa.Integer, nullable=False, server_default="0"),  # grows with each update that begins
     sa.UniqueConstraint("tenant_id", "site"),
 )
 
@@ -47,6 +48,7 @@ pages = sa.Table(
     sa.Column("missed_by", sa.String(36)),
     sa.Column("updated_at", UTCDateTime, nullable=False),
     sa.Column("gone_at", UTCDateTime),
+    sa.Column("turn", sa.Integer, nullable=False, server_default="0"),  # of the update that had it, or let it go, last
     sa.ForeignKeyConstraint(["site_id"], ["knowledge_sites.id"], ondelete="CASCADE"),
     # By a hash: an address may be longer than an index of PostgreSQL takes.
     sa.UniqueConstraint("site_id", "key_hash"),

@@ -1,7 +1,7 @@
 """Pages taken in: new, changed, gone. Each call is one transaction of a job that still owns what it writes."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,10 @@ from tasks.knowledge.store.tables import chunks, embeddings, pages, sites
 
 MISSES_ALLOWED = 1
 """A crawled page that one more crawl does not find goes."""
+
+# Pages of one statement, and of one transaction that lets them go: no database takes any number of values, and nobody
+# is to wait for the ledger.
+_AT_A_TIME = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +47,33 @@ class PageStore(JobTransactions):
 
     def remove(self, site: OpenSite, keys: Sequence[str]) -> int:
         """See ``records.Keeper``."""
-        return self._bury(site, pages.c.key_hash.in_([hash_of(key) for key in keys]))
+        hashes = [hash_of(key) for key in keys]
+        return sum(self._bury(site, pages.c.key_hash.in_(some)) for some in _slices(hashes))
 
     def remove_unseen(self, site: OpenSite, source: Source) -> int:
         """See ``records.Keeper``."""
         return self._bury(site, (pages.c.origin == source.origin) & (pages.c.seen_by != source.id))
 
     def _bury(self, site: OpenSite, which: sa.ColumnElement[bool]) -> int:
-        with self.on_site(site) as change:
-            count = _bury(change.connection, (pages.c.site_id == site.id) & which)
-            change.is_changed = count > 0
-        return count
+        """Let these pages go, so many in a transaction; return how many."""
+        wanted = sa.select(pages.c.id).where(_within_turn(site), which).order_by(pages.c.id).limit(_AT_A_TIME)
+        count = 0
+        while True:
+            with self.on_site(site) as change:
+                ids = change.connection.execute(wanted).scalars().all()
+                change.connection.execute(chunks.delete().where(chunks.c.page_id.in_(ids)))
+                gone = pages.update().where(pages.c.id.in_(ids))
+                change.connection.execute(gone.values(gone_at=now(), text="", hash="", turn=site.turn))
+                change.is_changed = bool(ids)
+            count += len(ids)
+            if len(ids) < _AT_A_TIME:
+                return count
 
-    def note_crawl(self, site: OpenSite, crawl: Crawl) -> None:
+    def note_crawl(self, site: OpenSite, crawl: Crawl, *, force: bool) -> None:
         """See ``records.Keeper``."""
         with self.on_site(site) as change:
             row = change.connection.execute(sites.select().where(sites.c.id == site.id)).one()
-            if row.crawled_at is not None and row.crawled_at > crawl.finished_at:
+            if not force and row.crawled_at is not None and row.crawled_at > crawl.finished_at:
                 raise InputRejected(
                     f"A newer crawl of {site.site} was taken in: {row.crawl_job_id}. Say force to take this one.",
                     field="crawl_job_id",
@@ -75,37 +89,41 @@ class PageStore(JobTransactions):
 
     def miss(self, site: OpenSite, crawl: Crawl) -> tuple[int, int]:
         """See ``records.Keeper``."""
-        unseen = (
-            (pages.c.site_id == site.id)
-            & (pages.c.origin == Origin.CRAWL)
-            & (pages.c.seen_by != crawl.job_id)
-            & pages.c.gone_at.is_(None)
-        )
-        spared = [hash_of(key) for key in crawl.failed or ()]
-        gone = [hash_of(key) for key in crawl.gone]
-        # The same crawl, taken in twice, is one miss.
-        uncounted = pages.c.missed_by.is_distinct_from(crawl.job_id)
+        unseen = (pages.c.origin == Origin.CRAWL) & (pages.c.seen_by != crawl.job_id)
+        spared = frozenset(map(hash_of, crawl.failed or ()))
+        went = self._bury_of(site, unseen, frozenset(map(hash_of, crawl.gone)))
         with self.on_site(site) as change:
-            went = _bury(change.connection, unseen & pages.c.key_hash.in_(gone))
+            columns = (pages.c.id, pages.c.key_hash, pages.c.missed_by)
+            rows = change.connection.execute(sa.select(*columns).where(_within_turn(site), unseen)).all()
+            # The same crawl, taken in twice, is one miss.
+            missed = {row.id for row in rows if row.missed_by == crawl.job_id}
             if crawl.tells_misses:
-                counted = pages.update().where(unseen, uncounted, pages.c.key_hash.not_in(spared))
-                change.connection.execute(counted.values(misses=pages.c.misses + 1, missed_by=crawl.job_id))
-                went += _bury(change.connection, unseen & (pages.c.misses > MISSES_ALLOWED))
-            missed = sa.select(sa.func.count()).select_from(pages).where(unseen, pages.c.missed_by == crawl.job_id)
-            count = int(change.connection.execute(missed).scalar_one())
-            change.is_changed = went > 0
-        return count, went
+                counted = [row.id for row in rows if row.id not in missed and row.key_hash not in spared]
+                missed.update(counted)
+                for some in _slices(counted):
+                    again = pages.update().where(pages.c.id.in_(some))
+                    change.connection.execute(again.values(misses=pages.c.misses + 1, missed_by=crawl.job_id))
+        if not crawl.tells_misses:
+            return len(missed), went
+        lost = self._bury(site, unseen & (pages.c.missed_by == crawl.job_id) & (pages.c.misses > MISSES_ALLOWED))
+        return len(missed) - lost, went + lost
+
+    def _bury_of(self, site: OpenSite, which: sa.ColumnElement[bool], hashes: Collection[str]) -> int:
+        return sum(self._bury(site, which & pages.c.key_hash.in_(some)) for some in _slices(list(hashes)))
+
+
+def _within_turn(site: OpenSite) -> sa.ColumnElement[bool]:
+    """Return the pages that are there, and that no update had which began later."""
+    return (pages.c.site_id == site.id) & pages.c.gone_at.is_(None) & (pages.c.turn <= site.turn)
+
+
+def _slices(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (values[at : at + _AT_A_TIME] for at in range(0, len(values), _AT_A_TIME))
 
 
 def hash_of(key: str) -> str:
     """Return what a page is looked up by."""
     return hashlib.sha256(key.encode()).hexdigest()
-
-
-def _bury(connection: Connection, which: sa.ColumnElement[bool]) -> int:
-    there = which & pages.c.gone_at.is_(None)
-    connection.execute(chunks.delete().where(chunks.c.page_id.in_(sa.select(pages.c.id).where(there))))
-    return connection.execute(pages.update().where(there).values(gone_at=now(), text="", hash="")).rowcount
 
 
 class _Taking:
@@ -120,22 +138,29 @@ class _Taking:
 
     def take_in(self, found: Sequence[PageWrite], *, force: bool) -> Written:
         hashes = {page.key: hash_of(page.key) for page in found}
-        there = pages.select().where(pages.c.site_id == self._site.id, pages.c.key_hash.in_(list(hashes.values())))
+        names = ("id", "key_hash", "hash", "recipe", "gone_at", "turn")  # a text may be of megabytes
+        there = sa.select(*(pages.c[name] for name in names)).where(
+            pages.c.site_id == self._site.id, pages.c.key_hash.in_(list(hashes.values()))
+        )
         known = {row.key_hash: row for row in self._connection.execute(there)}
         same: list[int] = []
+        to_cut: list[str] = []
         cut: list[tuple[int, PageWrite]] = []
-        added = 0
+        added = passed = 0
         for page in found:
             row = known.get(hashes[page.key])
-            if row is not None and (page.chunks is None or (not force and self._is_same(row, page))):
+            if row is not None and row.turn > self._site.turn:
+                passed += 1
+            elif row is not None and not force and self._is_same(row, page):
                 same.append(row.id)
-                continue
-            is_new = row is None or row.gone_at is not None
-            added += is_new
-            cut.append((self._put(row, page, hashes[page.key]), page))
+            elif page.chunks is None:
+                to_cut.append(page.key)
+            else:
+                added += row is None or row.gone_at is not None
+                cut.append((self._put(row, page, hashes[page.key]), page))
         self._see(same)
         count = write_chunks(self._connection, self._site, self._site.model, cut)
-        return Written(added, len(cut) - added, len(same), count)
+        return Written(added, len(cut) - added, len(same) + passed, count, tuple(to_cut))
 
     def _is_same(self, row: Row[Any], page: PageWrite) -> bool:
         return bool(row.hash == page.hash and row.recipe == self._recipe and row.gone_at is None)
@@ -164,7 +189,7 @@ class _Taking:
             self._connection.execute(pages.update().where(pages.c.id.in_(page_ids)).values(**self._seen()))
 
     def _seen(self) -> dict[str, Any]:
-        return {"seen_by": self._source.id, "misses": 0, "missed_by": None}
+        return {"seen_by": self._source.id, "misses": 0, "missed_by": None, "turn": self._site.turn}
 
 
 def write_chunks(connection: Connection, site: OpenSite, model: Model, cut: Sequence[tuple[int, PageWrite]]) -> int:
