@@ -1,4 +1,4 @@
-"""Fitting the models that find main text: which type a page is of, and which of its blocks are main text.
+"""Fitting the models that find main text: which type a page is of, and which of its blocks are main text, twice.
 
 Blocks are labelled by holding them against the reviewed text. Every judgement that a model builds on was made by a
 model that had not seen the site, as at run time.
@@ -15,8 +15,10 @@ import lightgbm
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from bench import extraction_words
+from bench import extraction_second, extraction_words
 from bench.extraction import Case, word_f1
+from bench.extraction_nested import fitted_by_fold, nested_scores, own_scores
+from bench.extraction_second import Lesson
 from bench.fitting import folds, site_of
 from tasks.crawling.engine.reading import reader
 from tasks.crawling.engine.reading.blocks import WORD, Cut, cut_page
@@ -24,6 +26,7 @@ from tasks.crawling.engine.reading.features import block_table
 from tasks.crawling.engine.reading.mixing import mixed
 from tasks.crawling.engine.reading.page_type import PAGE_TYPES
 from tasks.crawling.engine.reading.paths import Paths
+from tasks.crawling.engine.reading.second_look import SecondLook
 from tasks.crawling.engine.reading.structured import read_structured
 from tasks.crawling.engine.reading.table import Table
 from tasks.crawling.engine.reading.told import Told, read_told
@@ -163,18 +166,31 @@ def judge_out_of_fold(cases: list[Case], *, is_written: bool = False) -> list[tu
     is_main = np.concatenate([samples[n].labels for n in full]) >= IS_MAIN
     weights = _weights(np.concatenate([samples[n].words for n in full]), page_of)
     design = extraction_words.Design.of([samples[n].said for n in full], [site_of(cases[n].url) for n in full])
-    by_words = extraction_words.out_of_fold(design, is_main, weights, fold[page_of])
-    by_trees = _out_of_fold(rows, is_main, weights, fold[page_of])
+    of_block = fold[page_of]
+    by_words = nested_scores(lambda inside: _by_words(design, is_main, weights, inside), of_block, FOLDS)
+    by_trees = nested_scores(lambda inside: _by_trees(rows, is_main, weights, inside), of_block, FOLDS)
+
+    def lessons(trees: np.ndarray, words: np.ndarray) -> list[Lesson]:
+        return [_lesson(s, trees[page_of == n], words[page_of == n]) for n, s in enumerate(samples)]
+
+    pairs = [lessons(trees, words) for trees, words in zip(by_trees, by_words, strict=True)]
+    looks = [extraction_second.look(weights_of) for weights_of in fitted_by_fold(pairs, fold)]
+    own = lessons(own_scores(by_trees, of_block), own_scores(by_words, of_block))
     if is_written:
         _write_page_types(_page_model().fit(pages, types), samples[0].page_names)
         _write_blocks(_fitted(rows, is_main, weights), tables[full[0]].names)
         extraction_words.write(design, is_main, weights)
+        extraction_second.write(extraction_second.fit([lesson for lesson in own if len(lesson.words)]))
     print(f"  page types right, out of fold: {np.mean(np.array(PAGE_TYPES)[odds.argmax(axis=1)] == types):.3f}")
-    return [(s, _likely(s, by_trees[page_of == n], by_words[page_of == n])) for n, s in enumerate(samples)]
+    return [(s, _likely(lesson, looks[k])) for s, lesson, k in zip(samples, own, fold.tolist(), strict=True)]
 
 
-def _likely(sample: Sample, by_trees: np.ndarray, by_words: np.ndarray) -> np.ndarray:
-    return mixed(by_trees, by_words, words=sample.words, paths=sample.paths)
+def _lesson(sample: Sample, by_trees: np.ndarray, by_words: np.ndarray) -> Lesson:
+    return Lesson(by_trees, by_words, sample.words, sample.paths, sample.labels, sample.case.words.total())
+
+
+def _likely(lesson: Lesson, look: SecondLook) -> np.ndarray:
+    return mixed(lesson.by_trees, lesson.by_words, words=lesson.words, paths=lesson.paths, look=look)
 
 
 def _weights(words: np.ndarray, page_of: np.ndarray) -> np.ndarray:
@@ -197,13 +213,15 @@ def _fitted(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> list[l
     return [lightgbm.train({**_SETTINGS, "seed": seed}, data, ROUNDS) for seed in range(MEMBERS)]
 
 
-def _out_of_fold(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    answer = np.zeros(len(rows), dtype=np.float32)
-    for k in range(FOLDS):
-        models = _fitted(rows[fold != k], labels[fold != k], weights[fold != k])
-        scores = [model.predict(rows[fold == k], raw_score=True, num_threads=1) for model in models]
-        answer[fold == k] = np.mean(scores, axis=0)
-    return answer
+def _by_trees(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    models = _fitted(rows[inside], labels[inside], weights[inside])
+    return np.mean([model.predict(rows[~inside], raw_score=True, num_threads=1) for model in models], axis=0)
+
+
+def _by_words(
+    design: extraction_words.Design, labels: np.ndarray, weights: np.ndarray, inside: np.ndarray
+) -> np.ndarray:
+    return extraction_words.fit(design, labels, weights, inside=inside).scores(design, ~inside)
 
 
 def kept_by(sample: Sample, likely: np.ndarray) -> list[int]:

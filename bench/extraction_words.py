@@ -123,15 +123,6 @@ def fit(design: Design, labels: np.ndarray, weights: np.ndarray, *, inside: np.n
     return Fitted(columns, rounded, scale, round(float(found[-1]), 5))
 
 
-def out_of_fold(design: Design, labels: np.ndarray, weights: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Return each block's score by a model that saw neither the labels nor the words of its fold."""
-    answer = np.zeros(len(labels), dtype=np.float32)
-    for number in np.unique(fold):
-        model = fit(design, labels, weights, inside=fold != number)
-        answer[fold == number] = model.scores(design, fold == number)
-    return answer
-
-
 def write(design: Design, labels: np.ndarray, weights: np.ndarray, *, file: Path = FILE) -> None:
     """Fit on all rows, and write the file that is shipped."""
     model = fit(design, labels, weights, inside=np.ones(len(labels), dtype=bool))

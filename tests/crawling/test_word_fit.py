@@ -1,6 +1,7 @@
 """Fitting the model of words, on a few made-up sites."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tasks.crawling.engine.reading.paths import Paths
 from tasks.crawling.engine.reading.word_model import WordModel
 
 fitting = pytest.importorskip("bench.extraction_words", reason="needs the bench extra")
+nested = pytest.importorskip("bench.extraction_nested", reason="needs the bench extra")
 
 SITES = [f"site{number}.example" for number in range(12)]
 PLACES = ("harbour", "mooring", "quay", "estuary")
@@ -20,6 +22,10 @@ PLACES = ("harbour", "mooring", "quay", "estuary")
 def blocks_of(fragment: str) -> tuple[list, Paths]:
     cut = cut_page(parse_page(f"<body>{fragment}</body>".encode(), charset=None))
     return cut.blocks, Paths(cut.nodes, cut.blocks)
+
+
+def judge(design, labels: np.ndarray, weights: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    return fitting.fit(design, labels, weights, inside=inside).scores(design, ~inside)
 
 
 def page(number: int) -> str:
@@ -66,7 +72,10 @@ def test_fold_is_judged_without_its_labels_and_its_words(made: tuple) -> None:
     design, labels, weights = made
     fold = np.repeat(np.arange(len(SITES)) % 3, 2)
     other = np.where(fold == 0, ~labels, labels)
-    before, after = (fitting.out_of_fold(design, known, weights, fold) for known in (labels, other))
+    before, after = (
+        nested.own_scores(nested.nested_scores(partial(judge, design, known, weights), fold, 3), fold)
+        for known in (labels, other)
+    )
     assert np.array_equal(before[fold == 0], after[fold == 0])
     assert not np.allclose(before[fold != 0], after[fold != 0])
     # Three of the twelve sites have each place: with a third of the sites left out, never enough to know it.

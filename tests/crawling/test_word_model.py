@@ -7,12 +7,11 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
-import pytest
 
 from tasks.crawling.engine import reading
 from tasks.crawling.engine.page import parse_page, read_text
 from tasks.crawling.engine.reading.blocks import Cut, cut_page
-from tasks.crawling.engine.reading.mixing import HALF_WORDS, WORDS_SHARE, mixed
+from tasks.crawling.engine.reading.mixing import HALF_WORDS, WORDS_SHARE, first_look, mixed
 from tasks.crawling.engine.reading.paths import Paths
 from tasks.crawling.engine.reading.word_model import Placed, WordModel, hashed, load_words, read_words
 
@@ -100,21 +99,25 @@ def test_short_blocks_lean_on_those_that_are_built_alike() -> None:
     by_trees = np.array([4.0, 4.0, -4.0, -4.0], dtype=np.float32)
     by_words = np.zeros(4, dtype=np.float32)
     words = np.array([2, 2, 2, 2], dtype=np.float32)
-    likely = mixed(by_trees, by_words, words=words, paths=np.array([0, 0, 0, 1]))
-    assert likely[2] > 0.5 > likely[3]
-    assert np.isclose(1 / (1 + np.exp(4 * (1 - WORDS_SHARE))), likely[3])
+    paths = np.array([0, 0, 0, 1])
+    scores = first_look(by_trees, by_words, words=words, paths=paths).scores
+    assert scores[2] > 0 > scores[3]
+    assert np.isclose(-4 * (1 - WORDS_SHARE), scores[3])
     words[2] = 50 * HALF_WORDS
-    assert mixed(by_trees, by_words, words=words, paths=np.array([0, 0, 0, 1]))[2] < 0.1
+    assert first_look(by_trees, by_words, words=words, paths=paths).scores[2] < -2
     assert 0 == len(mixed(by_trees[:0], by_words[:0], words=words[:0], paths=np.zeros(0, dtype=np.int64)))
 
 
-@pytest.mark.parametrize(("words", "is_kept"), [("Filter by", False), ("Spring work", True)])
-def test_heading_is_left_out_for_its_words_alone(words: str, is_kept: bool) -> None:
-    """From the page to its Markdown; nothing but the words is another."""
+def test_heading_is_judged_by_its_words() -> None:
+    """On the same page, and nothing but the words is another."""
     page = (PAGES / "collection.html").read_text(encoding="utf-8")
     assert 1 == page.count("Filter by")
-    text = read_text(parse_page(page.replace("Filter by", words).encode(), charset=None), url="https://example.org/c")
-    assert is_kept == (f"### {words}" in text.text.splitlines())
+    found = {}
+    for words in ("Spring work", "Filter by", "Related articles"):
+        cut = cut_page(parse_page(page.replace("Filter by", words).encode(), charset=None))
+        scores = load_words().scores(cut.blocks, Paths(cut.nodes, cut.blocks))
+        found[words] = next(scores[at] for at, block in enumerate(cut.blocks) if block.text.strip() == words)
+    assert found["Spring work"] > found["Filter by"] + 0.5 > found["Related articles"] + 1.5
 
 
 def test_every_card_of_a_grid_is_kept_whole() -> None:

@@ -9,6 +9,7 @@ from tasks.crawling.engine.reading.blocks import FLAGS, Cut, cut_page
 from tasks.crawling.engine.reading.choosing import choose
 from tasks.crawling.engine.reading.copies import without_copies
 from tasks.crawling.engine.reading.features import block_table
+from tasks.crawling.engine.reading.headings import without_idle_headings
 from tasks.crawling.engine.reading.markdown import Renderer
 from tasks.crawling.engine.reading.metadata import SHOWN_TITLE
 from tasks.crawling.engine.reading.mixing import mixed
@@ -77,7 +78,7 @@ def lengths(cut: Cut) -> Floats:
 def kept_blocks(cut: Cut, likely: Floats) -> list[int]:
     """Return the numbers of the blocks that are the page's text, given how likely each is main text."""
     chosen = [int(number) for number in choose(likely, lengths(cut))]
-    return without_copies(cut.blocks, with_heading(cut, chosen))
+    return without_idle_headings(cut.blocks, without_copies(cut.blocks, with_heading(cut, chosen)))
 
 
 def with_heading(cut: Cut, chosen: list[int]) -> list[int]:
