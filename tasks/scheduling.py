@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tasks.core.carriage import Carriage
 from tasks.core.clock import now
-from tasks.core.errors import AppError, Conflict, InputRejected, NotAllowed, NotFound
+from tasks.core.errors import AppError, InputRejected, LedgerUnavailable, NotFound
 from tasks.core.follow_ups.plans import kinds_in
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import costs, schedules
@@ -84,8 +84,15 @@ def fire(kernel: Kernel, specs: Specs, schedule: Schedule, *, at: datetime, grac
         return None
     try:
         outcome = _accept_tick(kernel, schedule, plan, _ready(kernel, specs, schedule, plan.tick), moved)
-    except (InputRejected, NotFound, NotAllowed, Conflict) as exc:
+    except LedgerUnavailable:
+        raise
+    except AppError as exc:
         outcome = _refuse_tick(kernel, schedule, plan.tick, exc, moved)
+    except Exception as exc:
+        # Another version may have kept what raises anything here: that must not be tried for ever, before all others.
+        log.exception("schedule_raised", schedule_id=schedule.id)
+        refusal = AppError(f"Making the job raised {type(exc).__name__}: send `job` anew.", field="job")
+        outcome = _refuse_tick(kernel, schedule, plan.tick, refusal, moved)
     if outcome is not None:
         log.info("schedule_fired", schedule_id=schedule.id, tick=plan.tick.isoformat(), outcome=outcome)
     return outcome

@@ -76,9 +76,10 @@ def test_importing_reads_no_settings_and_starts_nothing() -> None:
 
 
 def test_catch_all_exists_where_it_was_decided() -> None:
-    """The business of ``core.run``, of four loops (docs/decisions/0006), of what a loop calls kinds' checks in, and of
-    what is tried at the door with a job that is accepted already (0061).
+    """The business of ``core.run``, of four loops and the duties that one has (docs/decisions/0006), of what a loop
+    calls kinds' checks in, and of what is tried at the door with a job that is accepted already (0061).
     """
     found = {str(path.relative_to(ROOT)) for path in MODULES if "except Exception" in path.read_text()}
     loops = {"workers/beat.py", "workers/dispatcher.py", "workers/duties.py", "tasks/core/carrier.py"}
-    assert {"tasks/core/run.py", "tasks/follow_ups.py", "tasks/dispatch.py", *loops} == found
+    checks = {"tasks/follow_ups.py", "tasks/scheduling.py"}
+    assert {"tasks/core/run.py", "tasks/dispatch.py", "workers/apart.py", *checks, *loops} == found

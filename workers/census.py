@@ -37,19 +37,20 @@ class Census:
 
     clock: Callable[[], float] = time.monotonic
     _seen: dict[str, tuple[int, float]] = field(default_factory=dict)
-    _at_door: dict[str, float] = field(default_factory=dict)
+    _not_live: dict[str, float] = field(default_factory=dict)
     _watching_since: float | None = None
 
     def reset(self) -> None:
         """Forget everything: judge nobody for a full lease."""
         self._seen.clear()
-        self._at_door.clear()
+        self._not_live.clear()
         self._watching_since = None
 
     def gone(self, beats: dict[str, int], holders: set[str], *, lease_s: float) -> set[str]:
         """Name the workers whose counter stood still for a lease, or that hold jobs without being live at all.
 
-        Who ends a job as it is accepted has no row and needs a moment; it is named when it has held that for a lease.
+        The latter are named a third of a lease later: who could not register at its start, or was frozen and goes on,
+        beats by then. Who ends a job as it is accepted has no row and never beats; it has a lease for it.
         """
         at = self.clock()
         if self._watching_since is None:
@@ -58,12 +59,13 @@ class Census:
             if name not in self._seen or self._seen[name][0] != beat:
                 self._seen[name] = (beat, at)
         self._seen = {name: seen for name, seen in self._seen.items() if name in beats}
-        self._at_door = {name: self._at_door.get(name, at) for name in holders if is_door(name)}
+        self._not_live = {name: self._not_live.get(name, at) for name in holders - beats.keys()}
         if at - self._watching_since < lease_s:
             return set()
         still = {name for name, (_, changed_at) in self._seen.items() if at - changed_at >= lease_s}
-        still |= {name for name, since in self._at_door.items() if at - since >= lease_s}
-        return still | (holders - beats.keys() - self._at_door.keys())
+        return still | {
+            name for name, since in self._not_live.items() if at - since >= (lease_s if is_door(name) else lease_s / 3)
+        }
 
 
 def unserved(specs: Iterable[JobSpec], live: Iterable[Worker]) -> frozenset[str | Choice]:

@@ -30,6 +30,7 @@ from tasks.core.records import Job
 from tasks.core.spec import Queue
 from tasks.core.tenant_streams import TenantStreams
 from tasks.registry import load_specs
+from workers.apart import done_apart
 from workers.broker import Broker, Losses
 from workers.callbacks import SenderKeeper
 from workers.census import WatchedTime, unserved
@@ -125,7 +126,7 @@ class Dispatcher:
         self._stopping.set()
 
     def tick(self) -> None:
-        """Do everything once.
+        """Do everything once. What is wrong with one thing keeps nobody from the others.
 
         Raises:
             LedgerUnavailable: nothing can be done without the ledger.
@@ -135,9 +136,9 @@ class Dispatcher:
             self._unserved = unserved(self._needy, self._judge.live)
             self._looks_at_fleet = True
         if self._relays_outbox.is_due():
-            self._outbox.tick()
-        self._callbacks.look_after()
-        self._flow.tick()
+            done_apart(self._outbox.tick, named="outbox")
+        done_apart(self._callbacks.look_after, named="callbacks")
+        done_apart(self._flow.tick, named="flow")
         self._pause_s = self._tick_s
         if not self._breaker.is_open:
             try:
@@ -151,7 +152,7 @@ class Dispatcher:
         if self._matching.is_busy:
             self._pause_s = min(self._pause_s, MATCHES_EVERY_S)
         # Last, so that nothing else waits for a schedule; what it accepts is carried in the next tick, which is soon.
-        self._scheduler.tick()
+        done_apart(self._scheduler.tick, named="schedules")
         if self._scheduler.is_busy:
             self._pause_s = min(self._pause_s, FIRES_AGAIN_S)
 

@@ -11,6 +11,7 @@ from tasks.core.events import EventsUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.outbox_relay import OutboxRelay
 from tasks.registry import load_specs
+from workers.apart import done_apart
 from workers.callbacks import SenderKeeper
 from workers.census import WatchedTime
 from workers.flow import Flow
@@ -71,8 +72,8 @@ class Duties:
             self._term = self._leadership.term
             self._judge.reset()
         self._judge.act()
-        self._flow.tick()
-        self._outbox.tick()
-        self._callbacks.look_after()
+        done_apart(self._flow.tick, named="flow")
+        done_apart(self._outbox.tick, named="outbox")
+        done_apart(self._callbacks.look_after, named="callbacks")
         relay_late(self._kernel)
-        self._scheduler.tick()
+        done_apart(self._scheduler.tick, named="schedules")

@@ -245,7 +245,7 @@ def test_of_https_becomes_wss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             with pytest.raises(Transient, match="SSLCertVerificationError"):
                 run(service, FakeJob(workdir=tmp_path, http=egress))
             trust = ssl.create_default_context(cafile=tmp_path / "cert.pem")
-            monkeypatch.setattr(transports, "_trust", lambda _http2: trust)
+            monkeypatch.setattr(transports, "_trust", lambda: trust)
             job = FakeJob(workdir=tmp_path, http=egress)
             run(service, job)
         server.shutdown()

@@ -81,9 +81,20 @@ def test_reset_judges_nobody_for_a_lease(census: Census, clock: FakeClock) -> No
     assert gone(census, {"a": 1}, {"a", "b"}) == {"a", "b"}
 
 
-def test_holder_that_is_not_live_is_gone(census: Census) -> None:
+def test_holder_that_is_not_live_is_gone_soon(census: Census, clock: FakeClock) -> None:
     """It left, or never had a row, and still holds a job."""
-    assert gone(census, {"a": 1}, {"a", "stopped"}) == {"stopped"}
+    assert gone(census, {"a": 1}, {"a", "stopped"}) == set()
+    clock.at += LEASE_S / 3
+    assert gone(census, {"a": 2}, {"a", "stopped"}) == {"stopped"}
+
+
+def test_holder_may_begin_to_beat_a_moment_late(census: Census, clock: FakeClock) -> None:
+    """The ledger was busy when it would have registered, or it was taken for gone, thawed, and claimed at once."""
+    assert gone(census, {}, {"late"}) == set()
+    clock.at += LEASE_S / 4
+    assert gone(census, {"late": 1}, {"late"}) == set()
+    clock.at += LEASE_S / 4
+    assert gone(census, {"late": 2}, {"late"}) == set()
 
 
 def test_who_ends_a_job_as_it_is_accepted_has_a_lease_for_it(census: Census, clock: FakeClock) -> None:

@@ -1,52 +1,31 @@
-"""The dispatcher with a real ledger and Redis and no workers: carries, carries again, rescues, relays, outlives."""
+"""The dispatcher with a real ledger and Redis and no workers: what it carries, and what it carries again."""
 
 import itertools
 import json
-import threading
-import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 
 import pytest
 from celery import Celery
-from structlog.testing import capture_logs
 
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import Ledger, fleet, queries, state_events, transitions
+from tasks.core.ledger import Ledger, fleet, queries, transitions
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.tenants import Tenant, named
 from tasks.core.records import Cause, JobState
-from tasks.core.redis_events import BELL_KEY
 from tasks.core.spec import Option
 from tasks.maintenance.contract import SPECS
-from tests.samples import WORKER, a_job, a_worker, accepted, ago, carried, claimed, eventually, ledger_away, running
+from tests.samples import WORKER, a_job, a_worker, accepted, ago, carried
 from tests.servers import RedisServer
+from tests.workers.dispatching import messages
 from workers.dispatcher import Dispatcher
-from workers.judge import Every
 from workers.pace import SHORTEST_S
 
 
 @pytest.fixture
 def ledger(either_ledger: Ledger) -> Ledger:
     return either_ledger
-
-
-@pytest.fixture
-def dispatcher(kernel: Kernel, sender: Celery, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dispatcher]:
-    """A dispatcher that does everything at each tick."""
-    monkeypatch.setattr(Every, "is_due", lambda _: True)
-    dispatcher = Dispatcher(kernel, sender)
-    with capture_logs():
-        yield dispatcher
-    dispatcher._publisher.close()
-    dispatcher._broker.close()
-
-
-def messages(redis_server: RedisServer, queue: str = "maintenance") -> list[tuple[str, int]]:
-    found = [json.loads(message)["headers"] for message in redis_server.client.lrange(f"sy:{queue}", 0, -1)]
-    return [(headers["id"], headers["carry"]) for headers in found][::-1]
 
 
 def backlog(kernel: Kernel, tenant: Tenant, size: int) -> None:
@@ -303,200 +282,3 @@ def test_long_backlog_is_published_once_each_while_the_window_grows(
     assert (10_000, {1}, {1}) == (len(sent), set(sent.values()), {carry for _, carry in sent})
     assert 32 == held[0]
     assert 128 < max(held) <= 256, "the window has grown, and not beyond its bound"
-
-
-def test_unsent_states_are_relayed(dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant) -> None:
-    """Also those that nobody announced; the newest two seconds are left to whoever made them."""
-    old, fresh = accepted(kernel.ledger, tenant, created_at=ago(3)), accepted(kernel.ledger, tenant)
-    dispatcher.tick()
-    assert [["queued"], []] == [[event.data["state"] for event in kernel.events.read(job.id)] for job in (old, fresh)]
-    assert state_events.unsent_events(kernel.ledger, before=ago(2)) == []
-
-
-def test_many_unsent_states_are_relayed_between_looks_at_the_queues(
-    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A few at a time, tick after tick, until the last; then it rests again."""
-    monkeypatch.setattr("workers.dispatcher._RELAY_AT_ONCE", 2)
-    monkeypatch.setattr(dispatcher, "_relays", Every(3600))
-    for _ in range(5):
-        accepted(kernel.ledger, tenant, created_at=ago(3))
-    left, rests = [], []
-    for _ in range(3):
-        dispatcher.tick()
-        left.append(len(state_events.unsent_events(kernel.ledger, before=ago(2))))
-        rests.append(dispatcher._pause_s > SHORTEST_S)
-    assert ([3, 1, 0], [False, False, True]) == (left, rests)
-
-
-def test_redis_may_stop_and_come_back(
-    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
-) -> None:
-    """Jobs stay due meanwhile, and ticks stay quick."""
-    redis_server.stop()
-    job = accepted(kernel.ledger, tenant)
-    for _ in range(3):
-        began = time.monotonic()
-        dispatcher.tick()
-        assert time.monotonic() - began < 3
-    assert queries.job(kernel.ledger, job.id).published_at is None
-    redis_server.start()
-    dispatcher._breaker.succeeded()
-    dispatcher.tick()
-    assert [job.id] == [job_id for job_id, _ in messages(redis_server)]
-
-
-def expire(dispatcher: Dispatcher) -> None:
-    """Let a lease pass on the census's clock."""
-    clock = dispatcher._judge.census.clock
-    dispatcher._judge.census.clock = lambda: clock() + 11
-
-
-def test_jobs_of_a_worker_that_stands_still_are_rescued(dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant) -> None:
-    """They are queued again, the worker is gone, and the stream shows why."""
-    fleet.register(kernel.ledger, a_worker())
-    job = running(kernel.ledger, tenant)
-    dispatcher.tick()
-    assert queries.job(kernel.ledger, job.id).state == JobState.RUNNING
-    expire(dispatcher)
-    dispatcher.tick()
-    back = queries.job(kernel.ledger, job.id)
-    assert (JobState.QUEUED, Cause.WORKER_LOST) == (back.state, back.cause)
-    assert fleet.live_workers(kernel.ledger) == []
-    assert kernel.events.read(job.id)[-1].data["cause"] == Cause.WORKER_LOST
-
-
-def test_jobs_of_a_beating_worker_stay(dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant) -> None:
-    """However long they run, and whatever its clock says."""
-    fleet.register(kernel.ledger, a_worker(beat_at=ago(3600)))
-    job = running(kernel.ledger, tenant)
-    for _ in range(3):
-        dispatcher.tick()
-        expire(dispatcher)
-        fleet.beat(kernel.ledger, WORKER, rss_bytes=1, state="up")
-    assert queries.job(kernel.ledger, job.id) == job
-
-
-def test_worker_that_beats_again_in_the_last_moment_keeps_its_jobs(
-    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A dispatcher that was frozen between its judgement and the act looks once more."""
-    fleet.register(kernel.ledger, a_worker())
-    job = running(kernel.ledger, tenant)
-    dispatcher.tick()
-    expire(dispatcher)
-    held_by = fleet.held_by
-
-    def thawed(ledger: Ledger, name: str) -> list[fleet.Held]:
-        held = held_by(ledger, name)
-        fleet.beat(ledger, name, rss_bytes=1, state="up")
-        return held
-
-    monkeypatch.setattr(fleet, "held_by", thawed)
-    dispatcher.tick()
-    assert queries.job(kernel.ledger, job.id) == job
-    assert [WORKER] == [worker.name for worker in fleet.live_workers(kernel.ledger)]
-
-
-def test_poison_job_dies_after_its_attempts(dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant) -> None:
-    """Each worker it takes with it counts; the last cause is kept."""
-    job = running(kernel.ledger, tenant, max_attempts=2, worker="first")
-    dispatcher.tick()
-    expire(dispatcher)
-    dispatcher.tick()
-    with kernel.ledger.write() as connection:
-        connection.execute(jobs.update().values(not_before=None))
-    dispatcher.tick()
-    claimed(kernel.ledger, queries.job(kernel.ledger, job.id), worker="second")
-    dispatcher.tick()
-    dead = queries.job(kernel.ledger, job.id)
-    assert (JobState.FAILED, True, "worker_lost") == (dead.state, dead.dead, dead.error["code"])
-
-
-def test_silent_attempt_is_taken_for_stuck(dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant) -> None:
-    """Its kind says after how long; one that shows signs of life stays, and so does one whose kind may be silent."""
-    silent, lively = (running(kernel.ledger, tenant, silence_s=8.0) for _ in range(2))
-    free = running(kernel.ledger, tenant)
-    fleet.register(kernel.ledger, a_worker())
-    dispatcher.tick()
-    clock = dispatcher._judge.listening.clock
-    dispatcher._judge.listening.clock = lambda: clock() + 8
-    transitions.note_sign(kernel.ledger, lively.id, fence=lively.fence)
-    dispatcher.tick()
-    ended = queries.job(kernel.ledger, silent.id)
-    assert (JobState.QUEUED, Cause.SILENT, 1) == (ended.state, ended.cause, ended.attempt)
-    states = [queries.job(kernel.ledger, job.id).state for job in (lively, free)]
-    assert [JobState.RUNNING, JobState.RUNNING] == states
-
-
-def test_job_that_is_too_old_is_ended_and_told(dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant) -> None:
-    """Before it could be carried; also while Redis is away."""
-    late = accepted(kernel.ledger, tenant, expires_at=ago(1))
-    dispatcher.tick()
-    ended = queries.job(kernel.ledger, late.id)
-    assert (JobState.FAILED, Cause.EXPIRED, 0) == (ended.state, ended.cause, ended.carry)
-    assert kernel.events.read(late.id)[-1].data["cause"] == Cause.EXPIRED
-
-
-def test_ledger_work_goes_on_while_redis_is_frozen(
-    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
-) -> None:
-    """Each tick waits for it for a moment only, and what is silent, lost or too old is settled."""
-    lost = running(kernel.ledger, tenant)
-    silent = running(kernel.ledger, tenant, silence_s=1.0, worker="beats")
-    fleet.register(kernel.ledger, a_worker("beats"))
-    late = accepted(kernel.ledger, tenant, expires_at=ago(-0.1))
-    dispatcher.tick()
-    redis_server.freeze()
-    expire(dispatcher)
-    fleet.beat(kernel.ledger, "beats", rss_bytes=1, state="up")
-    clock = dispatcher._judge.listening.clock
-    dispatcher._judge.listening.clock = lambda: clock() + 2
-    for _ in range(3):
-        began = time.monotonic()
-        dispatcher.tick()
-        assert time.monotonic() - began < 5
-    causes = [queries.job(kernel.ledger, job.id).cause for job in (lost, silent, late)]
-    assert [Cause.WORKER_LOST, Cause.SILENT, Cause.EXPIRED] == causes
-
-
-def test_bell_wakes_the_dispatcher(
-    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
-) -> None:
-    """Sooner than its second; a stop ends it."""
-    thread = threading.Thread(target=dispatcher.run)
-    thread.start()
-    try:
-        for _ in range(3):
-            assert eventually(lambda: redis_server.client.info("clients")["blocked_clients"] == 1)
-            job = accepted(kernel.ledger, tenant)
-            began = time.monotonic()
-            kernel.events.ring()
-            assert eventually(lambda: job.id in dict(messages(redis_server)))  # noqa: B023  # called at once
-            assert time.monotonic() - began < 0.9
-    finally:
-        dispatcher.stop()
-        thread.join(timeout=5)
-    assert not thread.is_alive()
-    assert redis_server.client.llen(BELL_KEY) == 0
-
-
-def test_ledger_outage_is_outlived_and_blamed_on_nobody(
-    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
-) -> None:
-    """Workers could not beat either, so each gets a new lease."""
-    fleet.register(kernel.ledger, a_worker())
-    job = running(kernel.ledger, tenant)
-    thread = threading.Thread(target=dispatcher.run)
-    thread.start()
-    try:
-        assert eventually(lambda: dispatcher._judge.census._seen != {})
-        with ledger_away(kernel.ledger):
-            kernel.events.ring()
-            assert eventually(lambda: dispatcher._judge.census._seen == {})
-            expire(dispatcher)
-        assert eventually(lambda: dispatcher._judge.census._seen != {})
-    finally:
-        dispatcher.stop()
-        thread.join(timeout=5)
-    assert queries.job(kernel.ledger, job.id) == job

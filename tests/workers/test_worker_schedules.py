@@ -42,6 +42,22 @@ def test_ticks_are_fired_in_small_steps(local_kernel: Kernel, monkeypatch: pytes
     assert 1 == len(carrying.take_due(ledger, "maintenance"))
 
 
+def test_schedule_that_raises_uses_its_tick_up_and_keeps_nobody_waiting(local_kernel: Kernel) -> None:
+    """What another version kept may be of any shape; the schedule says so, and those that are due after it fire."""
+    ledger = local_kernel.ledger
+    tenant = tenants.named(ledger, "acme")
+    broken, sound = (kept(ledger, tenant) for _ in range(2))
+    odd = {**broken.submission, "plan": {"on_success": {"of": "another version"}}}
+    with ledger.write() as connection:
+        connection.execute(rows.update().where(rows.c.id == broken.id).values(next_at=ago(20), submission=odd))
+        connection.execute(rows.update().where(rows.c.id == sound.id).values(next_at=ago(10)))
+    Scheduler(local_kernel, load_specs()).tick()
+    assert [sound.id] == [job.labels["schedule"] for job in carrying.take_due(ledger, "maintenance")]
+    found = schedules.find(ledger, tenant.id, broken.id)
+    assert ("refused", "internal_error") == (found.last_outcome, found.last_error["code"])
+    assert found.next_at > now()
+
+
 def test_ticks_that_a_change_of_leader_delayed_are_all_fired(local_kernel: Kernel) -> None:
     """Each of them, whatever the schedule says of missed ones."""
     ledger = local_kernel.ledger

@@ -46,10 +46,10 @@ class GuardedClient(httpx.Client):
 class AsyncGuardedClient(httpx.AsyncClient):
     """Sends requests to absolute http and https URLs that the guard lets through, on asyncio."""
 
-    def __init__(self, guard: Guard, lookups: Lookups, *, max_connections: int, http2: bool) -> None:
+    def __init__(self, guard: Guard, lookups: Lookups, *, max_connections: int) -> None:
         self._guard = guard
         super().__init__(
-            transport=AsyncGuardedTransport(guard, lookups, max_connections=max_connections, http2=http2),
+            transport=AsyncGuardedTransport(guard, lookups, max_connections=max_connections),
             headers=_headers(guard.policy),
             timeout=_timeout(guard.policy),
             max_redirects=guard.policy.max_redirects,

@@ -111,11 +111,11 @@ class Egress:
         return GuardedClient(guard, self._lookups, max_connections=max_connections)
 
     def async_client(
-        self, *, max_connections: int = _DEFAULT_CONNECTIONS, http2: bool = False, **limits: Unpack[Limits]
+        self, *, max_connections: int = _DEFAULT_CONNECTIONS, **limits: Unpack[Limits]
     ) -> AsyncGuardedClient:
         """Return what ``client`` returns, for asyncio."""
         guard = Guard(self.policy.tightened(**limits))
-        return AsyncGuardedClient(guard, self._lookups, max_connections=max_connections, http2=http2)
+        return AsyncGuardedClient(guard, self._lookups, max_connections=max_connections)
 
     def downloads(self, *, max_connections: int = _DEFAULT_CONNECTIONS, **limits: Unpack[Limits]) -> "Downloads":
         """Return what many pages are fetched with, on asyncio; it obeys this policy, tightened by ``limits``."""

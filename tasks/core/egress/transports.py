@@ -30,7 +30,7 @@ class GuardedTransport(httpx.BaseTransport):
     def __init__(self, guard: Guard, lookups: Lookups, *, max_connections: int) -> None:
         self._guard = guard
         self._pool = httpcore.ConnectionPool(
-            ssl_context=_trust(False),
+            ssl_context=_trust(),
             max_connections=max_connections,
             keepalive_expiry=_KEEP_ALIVE_S,
             network_backend=GuardedBackend(guard, lookups),
@@ -67,15 +67,14 @@ class GuardedTransport(httpx.BaseTransport):
 
 
 class AsyncGuardedTransport(httpx.AsyncBaseTransport):
-    """Sends a request where the guard lets it go, on asyncio; HTTP/2 on request."""
+    """Sends a request where the guard lets it go, on asyncio."""
 
-    def __init__(self, guard: Guard, lookups: Lookups, *, max_connections: int, http2: bool) -> None:
+    def __init__(self, guard: Guard, lookups: Lookups, *, max_connections: int) -> None:
         self._guard = guard
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=_trust(http2),
+            ssl_context=_trust(),
             max_connections=max_connections,
             keepalive_expiry=_KEEP_ALIVE_S,
-            http2=http2,
             network_backend=AsyncGuardedBackend(guard, lookups),
         )
 
@@ -111,16 +110,14 @@ class AsyncGuardedTransport(httpx.AsyncBaseTransport):
 
 
 @cache
-def _trust(http2: bool) -> ssl.SSLContext:
-    # Reading the authorities takes 25 ms. One for each protocol, because httpcore writes those that it speaks into the
-    # context before each handshake.
-    del http2
+def _trust() -> ssl.SSLContext:
+    # Reading the authorities takes 25 ms.
     return httpx.create_ssl_context(trust_env=False)
 
 
 def plain_trust() -> ssl.SSLContext:
     """Return what connections trust that speak HTTP/1.1, or something that begins with it."""
-    return _trust(False)
+    return _trust()
 
 
 def _deadline(request: httpx.Request, policy: EgressPolicy) -> Deadline:

@@ -117,12 +117,12 @@ def accept_within(
     first = None if idempotency is None else _first_with_key(connection, job.tenant_id, idempotency)
     if first is not None:
         return Accepted(first, replayed=True)
-    same = None if job.unique_key is None else unique.holder(connection, job.tenant_id, job.unique_key)
+    holder_id = None if job.unique_key is None else unique.holder(connection, job.tenant_id, job.unique_key)
+    same = None if holder_id is None else _job_there(connection, holder_id)
     if same is not None:
         if idempotency is not None:
-            _INSERT_KEY.run(connection, _key_row(job, idempotency) | {"job_id": same})
-        row = connection.execute(jobs.select().where(jobs.c.id == same)).one()
-        return Accepted(job_from_row(row), duplicate=True)
+            _INSERT_KEY.run(connection, _key_row(job, idempotency) | {"job_id": same.id})
+        return Accepted(same, duplicate=True)
     accepted = _accept_new(connection, job, idempotency, may_publish=may_publish)
     keep_for(connection, job.id, tenant_id=job.tenant_id, upload_ids=uploads)
     write_own(connection, [] if callback is None else [callback])
@@ -333,7 +333,13 @@ def _first_with_key(connection: Connection, tenant_id: str, idempotency: Idempot
         return None
     if row.body_sha256 != idempotency.body_sha256:
         raise _reused(idempotency)
-    return job_from_row(connection.execute(jobs.select().where(jobs.c.id == row.job_id)).one())
+    return _job_there(connection, row.job_id)
+
+
+def _job_there(connection: Connection, job_id: str) -> Job | None:
+    """Return the job, unless it was erased in this moment: then it stands for no request any more."""
+    row = connection.execute(jobs.select().where(jobs.c.id == job_id)).one_or_none()
+    return None if row is None else job_from_row(row)
 
 
 def _reused(idempotency: Idempotency) -> IdempotencyKeyReused:

@@ -19,6 +19,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from tasks.core.clock import now
 from tasks.core.errors import LedgerBusy, LedgerUnavailable
+from tasks.core.ledger import answering
 from tasks.core.ledger.drivers import TRUSTED_S, Driver, Drivers
 from tasks.core.ledger.locking import BUSY, BUSY_TIMEOUT_S, UNREACHABLE, begin_writing, when_free
 from tasks.core.ledger.schema import REVISION, UTCDateTime
@@ -29,6 +30,10 @@ from tasks.core.ledger.turns import Turns
 _FRESH = timedelta(seconds=5)
 _REMEMBERED = 1000
 _PG_OPTIONS = "-c lock_timeout=5000 -c statement_timeout=30000"
+# A server, database or role may be set to answer earlier, to be faster; whoever was answered 202 must not lose by that.
+_NO_COMMIT_BEFORE_THE_DISK_HAS_IT = """
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
+"""
 _PG_SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
@@ -77,19 +82,24 @@ class Ledger:
     def read(self) -> Iterator[Connection]:
         """Open a read transaction."""
         with _translated(), self._reader.connect() as connection:
+            self._limit(connection, answering.READ_LIMIT_S)
             connection.begin()
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """Open a write transaction; it commits at the end and rolls back on any exception."""
-        with (
-            _translated(),
-            self._writer.connect() as connection,
-            nullcontext() if self._turns is None else self._turns.taken(),
-            connection.begin(),
-        ):
-            yield connection
+    def write(self, *, is_urgent: bool = False) -> Iterator[Connection]:
+        """Open a write transaction; it commits at the end and rolls back on any exception.
+
+        What ``is_urgent`` would rather be tried anew, on another connection, than wait long for PostgreSQL's answer.
+        """
+        with _translated(), self._writer.connect() as connection:
+            self._limit(connection, answering.PING_LIMIT_S if is_urgent else answering.WRITE_LIMIT_S)
+            with nullcontext() if self._turns is None else self._turns.taken(), connection.begin():
+                yield connection
+
+    def _limit(self, connection: Connection, seconds: float) -> None:
+        if not self.is_sqlite:
+            connection.connection.driver_connection.limit_s = seconds  # type: ignore[union-attr]  # see ``answering``
 
     @contextmanager
     def write_prepared(self, *, of_one: bool = False, may_vanish: bool = False) -> Iterator[Driver]:
@@ -224,16 +234,31 @@ def _engine(url: str, *, pool_size: int, turns: Turns | None) -> Engine:
         sa.event.listen(engine, "connect", _set_up_sqlite)
         sa.event.listen(engine, "begin", partial(_begin_sqlite, turns))
         return engine
+    from tasks.core.ledger.answered import answer_or_close  # noqa: PLC0415  # the driver, which SQLite does without
+
     engine = sa.create_engine(
         url,
-        connect_args={"connect_timeout": 5, "options": _PG_OPTIONS},
+        connect_args={"connect_timeout": 5, "options": _PG_OPTIONS} | _unless_in(parsed, answering.KEEP_ALIVE),
         pool_size=pool_size,
         pool_timeout=5,
     )
+    answer_or_close(engine)
+    sa.event.listen(engine, "connect", _keep_commits)
     sa.event.listen(engine, "checkin", _note_use)
     errors = engine.dialect.loaded_dbapi.Error
     sa.event.listen(engine, "checkout", lambda connection, entry, _: _ping_if_idle(connection, entry, errors))
     return engine
+
+
+def _keep_commits(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    connection.limit_s = answering.PING_LIMIT_S
+    connection.execute(_NO_COMMIT_BEFORE_THE_DISK_HAS_IT)
+    connection.commit()
+    connection.limit_s = None
+
+
+def _unless_in(url: sa.URL, options: Mapping[str, int]) -> dict[str, int]:
+    return {name: value for name, value in options.items() if name not in url.query}
 
 
 def _note_use(_connection: object, entry: ConnectionPoolEntry) -> None:
@@ -244,6 +269,7 @@ def _ping_if_idle(connection: Any, entry: ConnectionPoolEntry, errors: type[Exce
     # The pool's own ping asks before every transaction, which would make most of them a third longer.
     if time.monotonic() - entry.info.get("used_at", 0.0) < TRUSTED_S:
         return
+    connection.limit_s = answering.PING_LIMIT_S
     try:
         connection.execute("SELECT 1")
         connection.rollback()

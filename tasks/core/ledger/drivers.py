@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect, Engine
 
 from tasks.core.errors import LedgerBusy, LedgerUnavailable
+from tasks.core.ledger import answering
 from tasks.core.ledger.locking import BUSY_TIMEOUT_S, UNREACHABLE, begin_writing
 from tasks.core.ledger.turns import Turns
 
@@ -141,6 +142,8 @@ class Drivers:
                 yield driver
             except BaseException:
                 # A signal may have come in the middle of a statement: what the connection is doing is not known.
+                if not self._is_sqlite and driver.connection.closed:
+                    self._trust_nobody()  # the server went away, or the way to it
                 with suppress(self._errors):
                     driver.connection.close()  # rolls back
                 raise
@@ -148,6 +151,10 @@ class Drivers:
             self._spare.append(driver)
         finally:
             self._free.release()
+
+    def _trust_nobody(self) -> None:
+        for driver in list(self._spare):
+            driver.used_at = float("-inf")
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -172,12 +179,14 @@ class Drivers:
     def _lives(self, driver: Driver) -> bool:
         if time.monotonic() - driver.used_at < TRUSTED_S:
             return True
+        driver.connection.limit_s = answering.PING_LIMIT_S
         try:
             driver.connection.execute("SELECT 1")
         except self._errors:
             with suppress(self._errors):
                 driver.connection.close()
             return False
+        driver.connection.limit_s = answering.WRITE_LIMIT_S
         return True
 
     def _open(self) -> Driver:
@@ -189,8 +198,7 @@ class Drivers:
         return Driver(connection, self._engine.dialect)
 
     def _open_at_server(self) -> Any:
-        connection = self._connect()
-        connection.autocommit = True
+        connection = self._connect_to_server()
         try:
             connection.execute(_PLAN_ONCE)
         except self._errors:
@@ -198,9 +206,15 @@ class Drivers:
             with suppress(self._errors):
                 connection.close()
             self._engine.dispose()
-            connection = self._connect()
-            connection.autocommit = True
+            connection = self._connect_to_server()
             self._execute(connection, _PLAN_ONCE)
+        connection.limit_s = answering.WRITE_LIMIT_S
+        return connection
+
+    def _connect_to_server(self) -> Any:
+        connection = self._connect()
+        connection.limit_s = answering.PING_LIMIT_S
+        connection.autocommit = True
         return connection
 
     def _connect(self) -> Any:

@@ -98,7 +98,7 @@ def register(ledger: Ledger, worker: Worker) -> None:
 
 def beat(ledger: Ledger, name: str, *, rss_bytes: int, state: str) -> bool:
     """Let the counter grow by one. False: there is no such row."""
-    with ledger.write() as connection:
+    with ledger.write(is_urgent=True) as connection:  # before a lease is over
         beaten = connection.execute(
             workers.update()
             .where(workers.c.name == name)

@@ -60,6 +60,8 @@ class _Bucket:
     room: int
     tokens: float | None
     at: datetime
+    is_ahead: bool = False
+    """Whether it was filled last at a time that has not come: the clock was set back since."""
     spent: int = 0
 
     @property
@@ -138,9 +140,9 @@ def release(ledger: Ledger) -> int:
         lines = _lines(connection)
         room = _room(connection, lines)
         chosen = _choose(connection, lines, room)
+        _spend(connection, room.buckets)
         if not chosen:
             return 0
-        _spend(connection, room.buckets)
         still = jobs.c.id.in_(chosen) & _IS_PARKED
         return connection.execute(jobs.update().where(still).values(parked=False)).rowcount
 
@@ -207,12 +209,12 @@ def _bucket(
         full = float(limit.burst or 1)
         since_s = 0.0 if refilled_at is None else max(0.0, (at - refilled_at).total_seconds())
         left = full if tokens is None else min(full, tokens + since_s * limit.rate_per_s)
-    return _Bucket(limit, room, left, at)
+    return _Bucket(limit, room, left, at, is_ahead=refilled_at is not None and refilled_at > at)
 
 
 def _spend(connection: Connection, buckets: Sequence[_Bucket]) -> None:
     for bucket in buckets:
-        if bucket.spent and bucket.tokens is not None:
+        if (bucket.spent or bucket.is_ahead) and bucket.tokens is not None:
             mine = (limits.c.tenant_id == bucket.limit.tenant_id) & (limits.c.kind == bucket.limit.kind)
             left = {"tokens": bucket.tokens - bucket.spent, "refilled_at": bucket.at}
             connection.execute(limits.update().where(mine).values(left))

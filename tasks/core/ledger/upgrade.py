@@ -83,6 +83,8 @@ def _exclusively(engine: Engine) -> Iterator[Connection]:
     with engine.execution_options(writes=True).connect() as connection, connection.begin():
         if engine.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+            # A large table takes its time.
+            connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
         yield connection
 
 

@@ -58,13 +58,6 @@ def test_many_requests_run_at_once(server: Loopback) -> None:
     assert run(egress_for(server), work, max_connections=4) == [200] * 40
 
 
-def test_http2_client_still_speaks_http1(server: Loopback) -> None:
-    """HTTP/2 is agreed on in the TLS handshake; without one nothing changes."""
-    server.serve("/", b"hello")
-    response = run(egress_for(server), lambda client: client.get(server.url()), http2=True)
-    assert (response.http_version, response.text) == ("HTTP/1.1", "hello")
-
-
 def test_redirect_inward_is_refused(server: Loopback, inner: Loopback) -> None:
     """A server we may reach cannot send us to one we may not."""
     server.redirect("/", inner.url())

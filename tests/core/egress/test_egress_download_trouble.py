@@ -267,11 +267,15 @@ def test_cookies_of_transfers_that_fail_are_bounded_too(way: str) -> None:
         endpoint = f"127.0.0.1:{listener.sockets[0].getsockname()[1]}"
         with egress_for(endpoint) as egress:
             async with listener, egress.downloads() as web:
+                heard = asyncio.Event()
+
+                def wants(_head: object) -> int:
+                    heard.set()
+                    return 9
+
                 for _ in range(6):
-                    heard = asyncio.Event()
-                    asking = asyncio.create_task(
-                        web.get(f"http://{endpoint}/", {}, wants=lambda _head: heard.set() or 9)  # type: ignore[func-returns-value]  # noqa: B023
-                    )
+                    heard.clear()
+                    asking = asyncio.create_task(web.get(f"http://{endpoint}/", {}, wants=wants))
                     if way == "cancelled":
                         await heard.wait()
                         asking.cancel()

@@ -84,7 +84,12 @@ def test_header_with_a_line_break_is_not_sent(server: Loopback) -> None:
 def test_forbidden_address_is_refused(url: str, reason: str | None) -> None:
     """By its text, before anything is looked up."""
     asked: list[str] = []
-    egress = Egress(resolver=lambda host, _port: asked.append(host) or [PUBLIC])  # type: ignore[func-returns-value]
+
+    def resolve(host: str, _port: int) -> list[str]:
+        asked.append(host)
+        return [PUBLIC]
+
+    egress = Egress(resolver=resolve)
     with capture_logs() as logs, pytest.raises(EgressRefused):
         get(egress, url)
     assert asked == []

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import sqlalchemy as sa
 
 from tasks.core.errors import IdempotencyKeyReused
 from tasks.core.ledger import Ledger, accepting, carrying, fleet, queries, state_events, transitions
@@ -73,6 +74,28 @@ def test_concurrent_requests_with_one_key_make_one_job(ledger: Ledger, tenant: T
     assert len({answer.job.id for answer in answers}) == 1
     assert [answer.replayed for answer in answers].count(False) == 1
     assert count(ledger, tenant) == 1
+
+
+def test_key_of_a_job_that_is_erased_at_that_moment_makes_a_new_one(ledger: Ledger, tenant: Tenant) -> None:
+    """The key was found, and its job is gone when it is read: nobody hears of an error."""
+    if ledger.is_sqlite:
+        pytest.skip("SQLite has one writer at a time")
+    first = accepting.accept(ledger, a_job(tenant), idempotency=KEY).job
+    transitions.request_cancel(ledger, first.id, tenant_id=tenant.id)
+    erased = []
+
+    def erase_once(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "FROM idempotency_keys" in statement and not erased:
+            erased.append(first.id)
+            transitions.erase(ledger, first.id, tenant_id=tenant.id)
+
+    sa.event.listen(ledger._engine, "after_cursor_execute", erase_once)
+    try:
+        second = accepting.accept(ledger, a_job(tenant), idempotency=KEY)
+    finally:
+        sa.event.remove(ledger._engine, "after_cursor_execute", erase_once)
+    assert ([first.id], True) == (erased, second.is_new)
+    assert second.job.id == accepting.accept(ledger, a_job(tenant), idempotency=KEY).job.id
 
 
 def test_first_carry_is_taken_when_nothing_waits(ledger: Ledger, tenant: Tenant) -> None:

@@ -15,7 +15,7 @@ from tasks.core.ledger.schema import jobs as jobs_table
 from tasks.core.ledger.tenants import Tenant, named
 from tasks.core.records import Job
 from tasks.maintenance.contract import PING
-from tests.samples import FakeClock, accepted, claimed
+from tests.samples import FakeClock, accepted, claimed, eventually
 
 
 @pytest.fixture
@@ -83,6 +83,17 @@ def test_no_more_begin_than_the_bucket_has_tokens(ledger: Ledger, tenant: Tenant
     with ledger.write() as connection:
         connection.execute(limits_table.update().values(refilled_at=now() - timedelta(days=1)))
     assert 3 == len(go(ledger))
+
+
+def test_a_bucket_is_filled_on_when_the_clock_was_set_back(ledger: Ledger, tenant: Tenant) -> None:
+    """It went an hour ahead for a while: nobody waits until that time comes."""
+    set_limit(ledger, Limit(tenant.id, PING, rate_per_s=100.0, burst=1))
+    jobs = parked(ledger, tenant, 2)
+    assert ids(jobs[:1]) == ids(go(ledger))
+    with ledger.write() as connection:
+        connection.execute(limits_table.update().values(refilled_at=now() + timedelta(hours=1)))
+    assert [] == go(ledger)
+    assert eventually(lambda: ids(jobs[1:]) == ids(go(ledger)))
 
 
 def test_a_new_limit_holds_for_what_waits_already(ledger: Ledger, tenant: Tenant, other: Tenant) -> None:

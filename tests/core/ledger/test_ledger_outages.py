@@ -6,14 +6,17 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from tasks.core.errors import LedgerBusy, LedgerUnavailable
-from tasks.core.ledger import Ledger, accepting, database, locking, queries
+from tasks.core.ledger import Ledger, accepting, answering, database, fleet, locking, queries
+from tasks.core.ledger.drivers import Driver
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
+from tests.proxy import Proxy
 from tests.samples import a_job, accepted
 from tests.servers import PostgreSQL
 
@@ -175,4 +178,54 @@ def test_server_that_stops_inside_a_transaction_is_unavailable(postgresql: Postg
         postgresql.start()
     with ledger.read() as connection:
         assert connection.execute(sa.text("SELECT count(*) FROM tenants")).scalar_one() == 0
+    ledger.close()
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [("off", "on"), ("on", "on"), ("local", "local")])
+def test_postgresql_answers_no_commit_that_the_disk_may_lack(postgresql: PostgreSQL, theirs: str, ours: str) -> None:
+    """Whatever its administrator has set to be faster; what is as safe, or safer, stays."""
+    name = f"commits_{theirs}"
+    ledger = Ledger(postgresql.create(name))
+    postgresql.execute(f"ALTER DATABASE {name} SET synchronous_commit = '{theirs}'")
+    with ledger.write() as connection, ledger.write_prepared() as driver:
+        found = [one.execute("SHOW synchronous_commit").fetchone()[0] for one in _drivers(connection, driver)]
+    assert [ours, ours] == found
+    ledger.close()
+
+
+def _drivers(connection: sa.Connection, driver: Driver) -> list[Any]:
+    return [connection.connection.driver_connection, driver.connection]
+
+
+def test_half_open_connections_to_postgresql_are_given_up(
+    postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server went away without a word, as in a failover: nobody waits for its last answer, and the next one comes."""
+    for name in ("PING_LIMIT_S", "WRITE_LIMIT_S", "READ_LIMIT_S"):
+        monkeypatch.setattr(answering, name, 0.5)
+    with Proxy(postgresql.port) as proxy:
+        url = postgresql.create("half_open").replace(f":{postgresql.port}/", f":{proxy.port}/")
+        ledger = Ledger(url)
+        ledger.prepare()
+        tenant = tenant_of(ledger, create_key(ledger, tenant="a", name="k"))
+        assert tenant is not None
+        acts = (
+            lambda: accepting.accept(ledger, a_job(tenant)),
+            lambda: create_key(ledger, tenant="a", name="k2"),
+            lambda: fleet.holders(ledger),
+        )
+        for act in acts:
+            act()
+            proxy.strand()
+            with pytest.raises(LedgerUnavailable):
+                act()
+            act()
+        ledger.close()
+
+
+def test_slow_migration_is_no_matter_of_the_limits(postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables may be large by then; whoever waits for a statement of every day does so for a moment."""
+    monkeypatch.setattr(database, "_PG_OPTIONS", "-c statement_timeout=15")
+    ledger = Ledger(postgresql.create("slow"))
+    ledger.prepare()
     ledger.close()
