@@ -16,7 +16,7 @@ from tasks.core.follow_ups.plans import Branch, Plan
 from tasks.core.ledger import unique
 from tasks.core.ledger.carrying import counts_published, is_waiting
 from tasks.core.ledger.database import Ledger, LedgerNow
-from tasks.core.ledger.fleet import WorkerState, window_of
+from tasks.core.ledger.fleet import WorkerState, window_at_server, window_of
 from tasks.core.ledger.flow_tables import job_batches
 from tasks.core.ledger.follow_ups import Due, first_link, hold, next_link, note_started, write_links
 from tasks.core.ledger.job_batches import JobBatch
@@ -131,15 +131,17 @@ def accept_within(
 
 
 def _accept_new(runner: Runner, job: Job, idempotency: Idempotency | None, *, may_publish: bool) -> Accepted:
-    is_free = not job.parked and job.not_before is None and job.requires is None
-    if may_publish and is_free and nothing_waits(runner, job.queue):
-        job = replace(job, carry=1, published_at=job.created_at)
-    if runner.dialect.name == "sqlite" or idempotency is not None or job.labels:
-        _write(runner, [(job, idempotency)])
-    else:
-        event = {f"event_{name}": value for name, value in values_of(state_event_of(job)).items()}
-        _INSERT_ALONE.run(runner, event | {f"job_{name}": value for name, value in values_of(job).items()})
+    may_publish = may_publish and not job.parked and job.not_before is None and job.requires is None
+    if runner.dialect.name != "sqlite" and idempotency is None and not job.labels:
+        return Accepted(_insert_alone(runner, job, may_publish=may_publish))
+    if may_publish and nothing_waits(runner, job.queue):
+        job = _first_carried(job)
+    _write(runner, [(job, idempotency)])
     return Accepted(job)
+
+
+def _first_carried(job: Job) -> Job:
+    return replace(job, carry=1, published_at=job.created_at)
 
 
 def accept_many(
@@ -274,24 +276,45 @@ _INSERT_LABEL = PreparedInsert(job_labels)
 _INSERT_KEY = PreparedInsert(idempotency_keys)
 
 
-def _insert_alone() -> sa.Select[str]:
-    """Return the insert of a job and its event as one statement, which PostgreSQL needs but one round trip for."""
-    new = (
-        jobs.insert().values({column: _bound("job", column) for column in JOB_COLUMNS}).returning(jobs.c.id).cte("new")
+def _inserting_alone() -> sa.Select[bool]:
+    """Return the insert of a job and its event as one statement, which PostgreSQL needs but one round trip for.
+
+    It takes the first carry, too, if it ``may_publish`` and nothing waits, and says whether it did.
+    """
+    queue = _bound("job", jobs.c.queue)
+    has_room = counts_published(queue).scalar_subquery() < window_at_server(queue)
+    waits = sa.exists().where(is_waiting(queue, LedgerNow()))
+    outlook = sa.select((sa.bindparam("may_publish", type_=sa.Boolean) & ~waits & has_room).label("is_first")).cte(
+        "outlook"
     )
+    is_first = sa.select(outlook.c.is_first).scalar_subquery()
+    carried = {
+        "carry": sa.case((is_first, 1), else_=0),
+        "published_at": sa.case((is_first, _bound("job", jobs.c.created_at))),
+    }
+    plain = {column.name: _bound("job", column) for column in JOB_COLUMNS}
+    new = jobs.insert().values(plain | carried).returning(jobs.c.id, jobs.c.carry).cte("new")
     told = [column for column in state_events.c if column.name not in {"job_id", "in_stream", "calls_back"}]
     event = state_events.insert().from_select(
         ["job_id", *(column.name for column in told), "in_stream"],
         sa.select(new.c.id, *(_bound("event", column) for column in told), sa.false()),
     )
-    return sa.select(new.c.id).add_cte(event.cte("event"))
+    return sa.select(new.c.carry == 1).add_cte(event.cte("event"))
 
 
 def _bound(prefix: str, column: sa.Column[Any]) -> sa.BindParameter[Any]:
     return sa.bindparam(f"{prefix}_{column.name}", type_=column.type)
 
 
-_INSERT_ALONE = Prepared(_insert_alone())
+_INSERT_ALONE = Prepared(_inserting_alone())
+
+
+def _insert_alone(runner: Runner, job: Job, *, may_publish: bool) -> Job:
+    event = {f"event_{name}": value for name, value in values_of(state_event_of(job)).items()}
+    row = {f"job_{name}": value for name, value in values_of(job).items()}
+    inserted = _INSERT_ALONE.first(runner, event | row | {"may_publish": may_publish})
+    assert inserted is not None  # noqa: S101  # what is inserted is returned
+    return _first_carried(job) if inserted[0] else job
 
 
 def _write(connection: Runner, items: Sequence[tuple[Job, Idempotency | None]]) -> None:

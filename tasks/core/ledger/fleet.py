@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
@@ -215,6 +216,15 @@ def window_of(queue: str, up: Iterable[Sequence[Any]]) -> int:
     """Tell the same from the slots and the queues of each live worker."""
     slots: int = sum(slots for slots, queues in up if queue in queues)
     return max(_LEAST_WINDOW, _WINDOW_PER_SLOT * slots)
+
+
+def window_at_server(queue: sa.ColumnElement[str]) -> sa.ScalarSelect[int]:
+    """Let PostgreSQL tell the same."""
+    serves = sa.func.jsonb_exists(sa.cast(workers.c.queues, JSONB), queue)
+    slots = sa.select(sa.func.coalesce(sa.func.sum(workers.c.slots), 0)).where(
+        workers.c.state == WorkerState.UP, serves
+    )
+    return sa.select(sa.func.greatest(_LEAST_WINDOW, _WINDOW_PER_SLOT * slots.scalar_subquery())).scalar_subquery()
 
 
 def forget(ledger: Ledger, *, older_than_s: float) -> int:
