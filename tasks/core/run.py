@@ -164,7 +164,9 @@ def _note_time(task: JobTask, spec: JobSpec, took_s: float) -> None:
 def _tell(kernel: Kernel, opening: Opening, ran: Ran) -> None:
     if ran.ended is None:
         return
-    if kernel.meanwhile is None:
+    # PostgreSQL's disk has the end by now. Where nothing follows, another thread would but take turns with this one,
+    # which has nothing better to do.
+    if kernel.meanwhile is None or (ran.following is None and not kernel.ledger.is_sqlite):
         tell_ends(kernel.ledger, kernel.events, [(opening, ran.ended)])
     else:
         kernel.meanwhile.leave((opening, ran.ended), may_wait=ran.following is not None)

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import psutil
@@ -65,12 +66,15 @@ class Samples:
 
 
 def _connections(web_pid: int, port: int) -> int:
-    return sum(
-        connection.raddr.port == port
-        for process in family_of(web_pid)
-        for connection in process.net_connections("tcp")
-        if connection.raddr and connection.status == psutil.CONN_ESTABLISHED
-    )
+    found = 0
+    for process in family_of(web_pid):
+        with suppress(psutil.NoSuchProcess):  # it was replaced in this moment
+            found += sum(
+                connection.raddr.port == port
+                for connection in process.net_connections("tcp")
+                if connection.raddr and connection.status == psutil.CONN_ESTABLISHED
+            )
+    return found
 
 
 def play_viewers(trial: Trial) -> Verdict:
