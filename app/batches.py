@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from app.answers import json_answer
 from app.auth import actor
+from app.discovery import demand_budget_of_many
 from app.inputs import TRUE_OR_FALSE, WHOLE_NUMBER, Text, checked
 from app.jobs import FilterQuery, filter_of
 from app.openapi import SECURITY, answer, problems
@@ -47,20 +48,21 @@ class ManyAnswer(BaseModel):
 
     matched: int = Field(description="How many jobs the filter matched.")
     changed: int = Field(description="How many were retried, cancelled (or told to stop) or erased.")
-    skipped: int = Field(description="How many matched, but are not in a state for this.")
+    skipped: int = Field(description="How many matched, but are not in a state for this; see `docs/api.md`.")
     more: bool = Field(description="Whether `limit` left some out: ask again.")
 
 
 _ANSWERS = {200: answer(ManyAnswer, "Done."), **problems(401, 422, 503)}
 
 
-@bp.post("/api/jobs/retry", responses=_ANSWERS)
+@bp.post("/api/jobs/retry", responses=_ANSWERS | problems(402))
 @checked
 def retry_many(query: ManyQuery) -> Response:
     """Run failed and cancelled jobs again."""
     at = services()
 
     def act(wanted: Filter) -> int:
+        demand_budget_of_many(at, wanted)
         return retry_matching(at.kernel, at.carrier, wanted, limit=query.limit, by=actor())
 
     return _act_on(query, act, batches.RETRYABLE, verb="retry")
@@ -152,8 +154,9 @@ def _done(
         )
     changed = act(wanted)
     log.info("jobs_changed", act=verb, matched=found.matched, changed=changed)
-    skipped = found.matched - found.eligible
     more = changed >= query.limit and found.eligible > changed
+    # To all that were eligible it was done, or would be, but for what must not run beside another of its kind.
+    skipped = found.matched - (found.eligible if more else min(changed, found.matched))
     return ManyAnswer(matched=found.matched, changed=changed, skipped=skipped, more=more)
 
 

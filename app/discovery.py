@@ -1,5 +1,6 @@
 """Around discoveries: domains to begin with, how their cache does, what they cost."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -15,8 +16,9 @@ from app.openapi import SECURITY, answer, problems
 from app.services import Services, services
 from tasks.core.clock import now
 from tasks.core.errors import InputRejected
-from tasks.core.ledger import cached_results, costs, queries
+from tasks.core.ledger import batches, cached_results, costs, queries
 from tasks.core.ledger.accepting import is_key_used
+from tasks.core.ledger.queries import Filter
 from tasks.core.result_cache import MAX_ENTRIES
 from tasks.core.spec import JobSpec
 from tasks.discovery import budget
@@ -235,3 +237,19 @@ def demand_budget(at: Services, spec: JobSpec, *, key: str | None = None) -> Non
     if spec.kind not in BUDGETED or (key is not None and is_key_used(at.kernel.ledger, tenant_id(), key)):
         return
     budget.demand_budget(at.settings, lambda: costs.spent_this_month(at.kernel.ledger, tenant_id()))
+
+
+def demand_budget_of_many(at: Services, wanted: Filter) -> None:
+    """Go on only if the tenant that asks may still begin what is to be retried among ``wanted``.
+
+    Raises:
+        BudgetExhausted: as ``demand_budget``; a filter that names another kind leaves these jobs out.
+    """
+    if not at.settings.discovery_budget_stop:
+        return
+    for kind in sorted(BUDGETED & at.specs.keys()):
+        if wanted.kind not in {None, kind}:
+            continue
+        of_kind = batches.reach(at.kernel.ledger, replace(wanted, kind=kind), batches.RETRYABLE)
+        if of_kind.eligible:
+            demand_budget(at, at.specs[kind])

@@ -26,6 +26,7 @@ from tasks.core.ledger.webhooks import own_webhook
 from tasks.core.records import Job
 from tasks.core.sealing import SealBroken
 from tasks.core.spec import JobSpec
+from tasks.core.storable import storable_data
 from tasks.core.uploads.references import references
 from tasks.submission import Submission, held_by, new_job
 
@@ -113,7 +114,7 @@ def _request(kernel: Kernel, spec: JobSpec, found: Due, step: dict[str, Any]) ->
     """
     document = _document(kernel, found.job, found.link.parent_id, generations(step["params"]))
     try:
-        params = filled(step["params"], document)
+        params = storable_data(filled(step["params"], document))
     except TemplateRefused as exc:
         raise InputRejected(exc.message, field=".".join(map(str, ("params", *exc.path)))) from exc
     # What a request may name of the ledger, as where it is sent over HTTP.

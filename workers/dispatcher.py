@@ -187,11 +187,15 @@ class Dispatcher:
         )
         self._pause_s = self._pace.pause_s([self._carry(backlog) for backlog in waiting])
         if self._relays.is_due() or self._relays_more:
-            self._relays_more = relay_late(self._kernel, limit=_RELAY_AT_ONCE)
+            done_apart(self._relay, named="relay", passing_on=(EventsUnavailable, LedgerUnavailable))
         if self._relays_more:
             self._pause_s = SHORTEST_S
         if waiting:
             self._pause_s = min(self._pause_s, _GIVES_WAY_EVERY_S)
+
+    def _relay(self) -> None:
+        self._relays_more = False
+        self._relays_more = relay_late(self._kernel, limit=_RELAY_AT_ONCE)
 
     @property
     def _not_common(self) -> Unserved:

@@ -2,6 +2,7 @@
 
 import platform
 import secrets
+from functools import partial
 from threading import Event, Thread
 
 import structlog
@@ -75,5 +76,5 @@ class Duties:
         done_apart(self._flow.tick, named="flow")
         done_apart(self._outbox.tick, named="outbox")
         done_apart(self._callbacks.look_after, named="callbacks")
-        relay_late(self._kernel)
+        done_apart(partial(relay_late, self._kernel), named="relay", passing_on=(EventsUnavailable, LedgerUnavailable))
         done_apart(self._scheduler.tick, named="schedules")

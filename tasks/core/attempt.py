@@ -17,6 +17,7 @@ from tasks.core.narrator import Narrator
 from tasks.core.places import keepdir_of, sharedir_of
 from tasks.core.records import Job, JobState
 from tasks.core.relay import Opening
+from tasks.core.storable import storable
 
 if TYPE_CHECKING:
     from tasks.core.browser import JobBrowser
@@ -128,10 +129,10 @@ class Attempt:
             self._stage = (stage, at, done)
         progress = {
             "percent": round(min(100.0, max(0.0, 100.0 * done / total)), 2) if total else None,
-            "stage": _storable(stage)[:100],
+            "stage": storable(stage)[:100],
             "step": done,
             "total": total,
-            "message": _storable(message)[:500],
+            "message": storable(message)[:500],
             "eta_s": self._eta_s(at, done, total),
         }
         self.last_progress = progress
@@ -168,7 +169,7 @@ class Attempt:
 
     def log(self, line: str, *, level: str = "info", stream: str = "engine") -> None:
         """Add one line to the job's log."""
-        self._narrator.log(_storable(line), level=level, stream=stream)
+        self._narrator.log(storable(line), level=level, stream=stream)
         self._show_life(self._clock())
 
     def delta(self, data: dict[str, Any]) -> None:
@@ -214,8 +215,3 @@ class Attempt:
         self._narrator.close()
         if self._http is not None:
             self._http.close()
-
-
-def _storable(text: str) -> str:
-    """Replace what neither UTF-8 nor PostgreSQL can hold, such as the surrogates of a badly named file."""
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

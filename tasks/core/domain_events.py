@@ -12,6 +12,7 @@ from typing import Any
 
 from tasks.core.clock import rfc3339
 from tasks.core.errors import InputRejected
+from tasks.core.storable import storable, storable_data
 
 JOB_DEAD = "job.dead"
 """The kernel's own: a job has failed for good, its attempts used up."""
@@ -69,7 +70,7 @@ class Emissions:
         if len(self.emitted) >= MOST_PER_JOB:
             raise InputRejected(f"A job emits at most {MOST_PER_JOB} events: emit one for many.", field="type")
         # As it was now, whatever the engine does to the object later.
-        self.emitted.append(Emission(type_, json.loads(text)))
+        self.emitted.append(Emission(type_, storable_data(json.loads(text))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class DomainEvent:
             "job_id": self.job_id,
             "data": self.data,
         }
-        return json.dumps(wire, separators=(",", ":"), ensure_ascii=False)
+        return storable(json.dumps(wire, separators=(",", ":"), ensure_ascii=False))
 
 
 class EntryRefused(Exception):

@@ -13,6 +13,7 @@ from tasks.core.ledger import Ledger, streams
 from tasks.core.ledger.streams import Entry
 from tasks.core.ledger_event_reader import LedgerEventReader
 from tasks.core.records import StateEvent
+from tasks.core.storable import storable
 
 
 class LedgerEvents:
@@ -168,5 +169,5 @@ def _translated() -> Iterator[None]:
 
 
 def _entry(type_: EventType, data: dict[str, Any], *, fence: int, attempt: int, at: datetime, n: int = 0) -> Entry:
-    payload = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    payload = storable(json.dumps(data, separators=(",", ":"), ensure_ascii=False))
     return Entry(type_, at, attempt, fence, data, payload, n)

@@ -4,11 +4,13 @@ import random
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from tasks.core.errors import TooLarge
 from tasks.core.ledger import Ledger, queries, transitions
 from tasks.core.records import Cause, Job, JobState
 from tasks.core.spec import RETRY_PRESETS, JobSpec, RetryPreset
+from tasks.core.storable import storable, storable_data
 
 # Lost workers say nothing about the job, so it goes back soon; the backoff only keeps a poison job from spinning.
 _LOST_CAP_S = 3.0
@@ -21,17 +23,21 @@ def backoff_s(preset: RetryPreset, attempt: int, *, cap_s: float | None = None) 
 
 
 def bounded(spec: JobSpec, result: BaseModel) -> dict[str, Any]:
-    """Return an engine's result as it is kept.
+    """Return an engine's result as it is kept, and as its readers get it: null for a number that is none.
 
     Raises:
         TooLarge: it is over what the kind may return.
     """
-    size = len(result.model_dump_json().encode())
-    if size > spec.max_result_bytes:
+    try:
+        content = result.model_dump_json().encode()
+    except PydanticSerializationError:  # half of a surrogate pair, which is no reason to lose the work
+        content = to_json(storable_data(result.model_dump(mode="json")))
+    if len(content) > spec.max_result_bytes:
         raise TooLarge(
-            f"The result is {size} bytes, over the kind's {spec.max_result_bytes}; save an artifact instead."
+            f"The result is {len(content)} bytes, over the kind's {spec.max_result_bytes}; save an artifact instead."
         )
-    return result.model_dump(mode="json")
+    kept: dict[str, Any] = from_json(content, cache_strings="keys")
+    return kept
 
 
 def end_attempt(
@@ -46,7 +52,7 @@ def end_attempt(
         return transitions.finish(
             ledger, job.id, fence=job.fence, state=JobState.CANCELLED, cause=Cause.CANCEL_REQUESTED
         )
-    error = {"code": cause, "message": message} | ({"field": field} if field else {})
+    error = {"code": cause, "message": storable(message)} | ({"field": storable(field)} if field else {})
     if retryable and job.attempt < job.max_attempts:
         cap_s = _LOST_CAP_S if cause == Cause.WORKER_LOST else None
         delay_s = backoff_s(RETRY_PRESETS[job.retry], job.attempt, cap_s=cap_s)

@@ -18,6 +18,7 @@ from tasks.core.events import UNENDED_TTL_S, Event, EventsUnavailable, EventType
 from tasks.core.ids import new_id
 from tasks.core.records import TERMINAL, StateEvent
 from tasks.core.redis_script import KeptScript
+from tasks.core.storable import storable
 
 if TYPE_CHECKING:
     from tasks.core.redis_event_reader import RedisEventReader
@@ -198,7 +199,7 @@ class RedisEvents:
 
     def _entry(self, type_: str, data: dict[str, Any], *, fence: int, attempt: int, at: datetime, n: int) -> _Entry:
         ttl_s = self._ttl_s if type_ == "state" and data["state"] in TERMINAL else UNENDED_TTL_S
-        return [fence, n, ttl_s, type_, rfc3339(at), attempt, _encode(data)]
+        return [fence, n, ttl_s, type_, rfc3339(at), attempt, storable(_encode(data))]
 
     def _run(self, job_id: str, entries: Sequence[_Entry]) -> tuple[str, int]:
         return self._run_all([(job_id, entries)])[0]

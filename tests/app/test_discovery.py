@@ -145,6 +145,9 @@ def test_a_used_up_budget_stops_new_discoveries_only(make_app: Callable[..., API
     assert failed == alice.post(KIND, **first, **keyed).json["id"]
     assert 402 == alice.post(KIND, **first, headers={"Idempotency-Key": "new"}).status_code
     assert 402 == alice.post(f"/api/jobs/{failed}/retry").status_code
+    retries = [alice.post(f"/api/jobs/retry?confirm=true{kind}") for kind in ("", "&kind=discovery.site", "&kind=x")]
+    assert [402, 402, 200] == [retry.status_code for retry in retries]
+    assert "failed" == alice.get(f"/api/jobs/{failed}").json["state"]
     refused = alice.post(KIND, json={"params": {"url": URL}})
     assert (402, "budget_exhausted") == (refused.status_code, refused.json["code"])
     assert "SWITCHYARD_DISCOVERY_BUDGET" in refused.json["detail"]

@@ -115,6 +115,25 @@ def test_failed_jobs_of_a_label_are_retried(alice: Caller, services: Services) -
     assert alice.get("/api/jobs?state=failed").json["total"] == 1
 
 
+def test_jobs_that_must_not_run_beside_another_keep_none_from_being_retried(alice: Caller, services: Services) -> None:
+    """Of one unique key one goes; the others count as skipped, and not towards ``limit``."""
+    keyed = []
+    for _ in range(3):
+        keyed.append(alice.submit(unique_key="one")["id"])
+        fail(services.kernel, keyed[-1])
+    others = [fail(services.kernel, alice.submit()["id"]).id for _ in range(2)]
+    busy = alice.submit(unique_key="one")["id"]
+    first = alice.post("/api/jobs/retry?limit=1&confirm=true").json
+    assert first == {"matched": 6, "changed": 1, "skipped": 1, "more": True}
+    second = alice.post("/api/jobs/retry?limit=9&confirm=true").json
+    assert second == {"matched": 6, "changed": 1, "skipped": 5, "more": False}
+    alice.post(f"/api/jobs/{busy}/cancel")
+    third = alice.post("/api/jobs/retry?limit=9&state=failed&confirm=true").json
+    assert third == {"matched": 3, "changed": 1, "skipped": 2, "more": False}
+    states = {job: alice.get(f"/api/jobs/{job}").json["state"] for job in [*keyed, *others]}
+    assert ["failed", "failed", "queued", "queued", "queued"] == list(states.values())
+
+
 def test_jobs_are_cancelled_up_to_the_limit(alice: Caller, bob: Caller) -> None:
     """``more`` says to ask again; another tenant's jobs are not matched."""
     for caller in (alice, alice, alice, bob):

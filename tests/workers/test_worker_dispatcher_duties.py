@@ -51,6 +51,22 @@ def test_many_unsent_states_are_relayed_between_looks_at_the_queues(
     assert ([3, 1, 0], [False, False, True]) == (left, rests)
 
 
+def test_relay_that_fails_keeps_nothing_else_from_being_done(
+    dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Schedules come after it in a tick; and it does not try again all the time."""
+
+    def fail(*_: object, **__: object) -> bool:
+        raise ValueError("what nobody has thought of")
+
+    ticked: list[bool] = []
+    monkeypatch.setattr("workers.dispatcher.relay_late", fail)
+    monkeypatch.setattr(dispatcher._scheduler, "tick", lambda: ticked.append(True))
+    dispatcher._relays_more = True
+    dispatcher.tick()
+    assert ([True], True) == (ticked, dispatcher._pause_s > SHORTEST_S)
+
+
 def test_redis_may_stop_and_come_back(
     dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer
 ) -> None:

@@ -132,7 +132,8 @@ def _in_batches(
                 written.add(connection, wanted, len(touched))
         if not ids:
             return
-        last, limit = max(ids), limit - len(ids)
+        # Those that were left out do not count: however many they are, the ones behind them get their turn.
+        last, limit = max(ids), limit - len(touched)
         yield touched
 
 

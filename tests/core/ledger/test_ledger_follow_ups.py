@@ -95,6 +95,15 @@ def test_a_result_starts_what_follows_it(kernel: Kernel, tenant: Tenant) -> None
     assert not follow_ups.anything_waits(ledger)
 
 
+def test_a_request_has_no_text_that_requests_may_not_have(kernel: Kernel, tenant: Tenant) -> None:
+    """A result may have a NUL; in a request, PostgreSQL could not read the fields by which jobs are carried."""
+    job = accept(kernel.ledger, tenant, Plan(on_success=PING))
+    ended(kernel.ledger, job, result={"message": "a\0b \ud83d"})
+    start_due(kernel, SPECS)
+    [child] = followers(kernel.ledger, job)
+    assert {"message": "a\ufffdb ?"} == child.request
+
+
 @pytest.mark.parametrize(
     ("when", "starts"),
     [
