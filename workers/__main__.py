@@ -112,7 +112,9 @@ def _with_web(
         Supervised("runner", runner, ends_with_us=ends_with_us),
         Supervised("web", [sys.executable, "-m", "app"], ends_with_us=ends_with_us),
     ]
-    supervisor = Supervisor(supervised, stop_limit_s=settings.drain_grace_s + 10)
+    supervisor = Supervisor(
+        supervised, stop_limit_s=max(settings.drain_grace_s, settings.drain_s + 10) + 10
+    )  # as gunicorn, which ends what is left
     if used_file is not None:
         ledger = Ledger(settings.resolved_ledger_url, auto_migrate=settings.auto_migrate, pool_size=1)
         ledger.prepare()

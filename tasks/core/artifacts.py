@@ -18,6 +18,7 @@ from tasks.core.errors import InputRejected, JobSuperseded, NotFound
 from tasks.core.ids import is_id
 from tasks.core.ledger.database import Ledger
 from tasks.core.ledger.schema import artifacts, jobs
+from tasks.core.on_disk import sync_folder
 from tasks.core.records import ArtifactRecord, JobState
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){0,4}")
@@ -55,6 +56,10 @@ class Artifacts:
         target = self.folder(job_id, fence) / name
         target.parent.mkdir(parents=True, exist_ok=True)
         size, sha256 = _write_aside(target, content)
+        for folder in target.parents:  # each may be new
+            sync_folder(folder)
+            if folder == self._root:
+                break
         row = {"size_bytes": size, "sha256": sha256, "media_type": media_type, "created_at": now()}
         with self._ledger.write() as connection:
             owned = sa.select(jobs.c.id).where(

@@ -161,7 +161,7 @@ class Ledger:
 
 def _turns_of(url: str) -> Turns | None:
     parsed = sa.make_url(url)
-    return Turns(f"{parsed.database}-turns") if parsed.get_backend_name() == "sqlite" else None
+    return Turns(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
 
 
 def ledger_now(connection: Connection, *, plus_s: float = 0.0) -> sa.ColumnElement[datetime]:

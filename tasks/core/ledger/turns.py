@@ -8,13 +8,17 @@ that is late, is still refused by it.
 
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Condition, Lock, Thread
 
 from tasks.core.errors import LedgerBusy, LedgerUnavailable
 from tasks.core.ledger import locking
+
+# Of the file's name, after the ledger's.
+SUFFIX = "-turns"
 
 
 class Turns:
@@ -23,11 +27,11 @@ class Turns:
     The kernel takes a turn back from a process that dies. One that is stopped keeps it, as it keeps SQLite's lock.
 
     Args:
-        path: of the file, which is made when it is not there, and stays empty.
+        ledger: the path of SQLite's file; the one beside it is made when it is not there, and stays empty.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, ledger: str) -> None:
+        self._path = ledger + SUFFIX
         self._mine = Lock()
         self._files: _Files | None = None
         self._until: float | None = None
@@ -85,8 +89,8 @@ class _Files:
     def __init__(self, path: str) -> None:
         self.pid = os.getpid()
         try:
-            self._tried = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            self._awaited = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            self._tried = _opened(path)
+            self._awaited = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as exc:
             raise LedgerUnavailable(locking.UNREACHABLE) from exc
         self._changed = Condition(Lock())
@@ -142,3 +146,13 @@ class _Files:
             if self._waiter is None:
                 os.close(self._awaited)
             self._changed.notify_all()
+
+
+def _opened(path: str) -> int:
+    """Open the file; who makes it gives it the ledger's mode, as SQLite does with files of its own."""
+    with suppress(FileNotFoundError):
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    made = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    with suppress(OSError):  # somebody else made it in this moment, or there is no ledger yet
+        os.fchmod(made, stat.S_IMODE(os.stat(path.removesuffix(SUFFIX)).st_mode))  # noqa: PTH116  # a name, not a Path
+    return made

@@ -22,6 +22,7 @@ from typing import BinaryIO, Protocol
 from tasks.core.clock import now
 from tasks.core.errors import ChecksumMismatch, StorageFull, TooLarge, UploadLocked
 from tasks.core.ids import is_id
+from tasks.core.on_disk import sync_folder
 
 # Reads up to so many bytes of what a client sends; empty at its end, or when the client is gone.
 Source = Callable[[int], bytes]
@@ -199,7 +200,7 @@ class Writing:
                     field="sha256",
                 )
             self._part.replace(content)
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
             return sha256
         return _sha256(content)
 
@@ -232,7 +233,7 @@ def _write_down(path: Path, number: int) -> None:
         out.write(str(number))
         out.flush()
         os.fsync(out.fileno())
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _marked(folder: Path, *, otherwise: int) -> int:
@@ -253,11 +254,3 @@ def _size_of(path: Path) -> int | None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

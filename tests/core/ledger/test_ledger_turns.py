@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -49,7 +50,7 @@ with ThreadPoolExecutor(3) as threads:
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
-    return str(tmp_path / "ledger.db-turns")
+    return str(tmp_path / "ledger.db")
 
 
 @pytest.fixture
@@ -173,16 +174,26 @@ def test_what_a_fork_inherits_is_not_used(path: str, turns: Turns) -> None:
 
 def test_file_that_cannot_be_opened_is_a_ledger_that_is_away(tmp_path: Path) -> None:
     """As one of which the folder is gone."""
-    with pytest.raises(LedgerUnavailable), Turns(str(tmp_path / "gone" / "ledger.db-turns")).taken():
+    with pytest.raises(LedgerUnavailable), Turns(str(tmp_path / "gone" / "ledger.db")).taken():
         pass
 
 
 def test_ledger_waits_for_its_turn(sqlite_ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways to write do."""
     monkeypatch.setattr(locking, "BUSY_TIMEOUT_S", 0.2)
-    with another_process(sqlite_ledger.url.removeprefix("sqlite:///") + "-turns"):
+    with another_process(sqlite_ledger.url.removeprefix("sqlite:///")):
         with pytest.raises(LedgerBusy):
             create_key(sqlite_ledger, tenant="a", name="k")
         with pytest.raises(LedgerBusy), sqlite_ledger.write_prepared():
             pass
     create_key(sqlite_ledger, tenant="a", name="k")
+
+
+def test_file_has_the_mode_of_the_ledger(tmp_path: Path) -> None:
+    """So that whoever may write the ledger, as one of its group, may take turns."""
+    ledger = tmp_path / "ledger.db"
+    ledger.touch()
+    ledger.chmod(0o660)
+    with Turns(str(ledger)).taken():
+        made = tmp_path / "ledger.db-turns"
+    assert 0o660 == stat.S_IMODE(made.stat().st_mode)
