@@ -112,9 +112,8 @@ def _with_web(
         Supervised("runner", runner, ends_with_us=ends_with_us),
         Supervised("web", [sys.executable, "-m", "app"], ends_with_us=ends_with_us),
     ]
-    supervisor = Supervisor(
-        supervised, stop_limit_s=max(settings.drain_grace_s, settings.drain_s + 10) + 10
-    )  # as gunicorn, which ends what is left
+    longest_s = max(settings.drain_grace_s, settings.drain_s + 10)  # gunicorn gives what is left ten seconds more
+    supervisor = Supervisor(supervised, stop_limit_s=longest_s + 10)
     if used_file is not None:
         ledger = Ledger(settings.resolved_ledger_url, auto_migrate=settings.auto_migrate, pool_size=1)
         ledger.prepare()
