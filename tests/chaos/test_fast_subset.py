@@ -22,3 +22,12 @@ def test_nothing_is_lost_or_done_twice(scenarios: tuple[str, ...]) -> None:
         verdicts = list(pool.map(lambda name: play(known[name], seed=1, quick=True), scenarios))
 
     assert {} == {one.scenario: one.contradictions for one in verdicts if not one.passed}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ledger", ["sqlite", "postgresql"])
+def test_model_test_is_played(ledger: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few steps: more are made by the ledger's own tests."""
+    monkeypatch.setenv("MODEL_STEPS", "40")
+    verdict = play(load_scenarios()["F18"], seed=1, quick=True, ledger=ledger)
+    assert [] == verdict.contradictions
