@@ -12,11 +12,11 @@ from app.inputs import Input, Moment, Text
 from tasks.core.clock import now
 from tasks.core.matching import Requires
 from tasks.core.records import Backend
-from tasks.core.spec import JobSpec
+from tasks.core.spec import HOST_CHARS, JobSpec
 
 LabelKey = Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,63}$")]
 LabelValue = Annotated[Text, Field(max_length=200)]
-Site = Annotated[str, Field(max_length=253, pattern=r"^[A-Za-z0-9_\[][A-Za-z0-9._:\[\]-]*$")]
+Site = Annotated[str, Field(max_length=253, pattern=f"^[A-Z{HOST_CHARS}]+$")]
 # A year: whoever means "never" leaves it out.
 _LONGEST_EXPIRY_S = 365 * 86400
 

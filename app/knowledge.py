@@ -30,13 +30,13 @@ from app.knowledge_records import (
 from app.openapi import SECURITY, answer, problems
 from app.services import Services, services
 from app.submissions import ACCEPTED_ANSWERS, SubmitHeaders, accept, accept_job, answer_accepted, wait_for_end
-from tasks.core.errors import NotFound, Transient
+from tasks.core.errors import Transient
 from tasks.core.ledger import queries
 from tasks.core.records import JobState
 from tasks.core.text.ngrams import Vector
 from tasks.knowledge.contract import ANSWER, EMBED, REINDEX, UPDATE
 from tasks.knowledge.hashed import HASHED
-from tasks.knowledge.records import MINILM, MINILM_NAME, NGRAMS, Model
+from tasks.knowledge.records import MINILM, MINILM_NAME, NGRAMS, Model, unknown_site
 from tasks.knowledge.search.highlights import highlights
 from tasks.knowledge.search.passages import Filters
 from tasks.knowledge.search.searching import terms_of
@@ -194,8 +194,3 @@ def reindex(header: SubmitHeaders, body: ReindexBody) -> Response:
     options = {"priority": _PRIORITIES[body.priority], "site": body.site}
     accepted = accept(at, REINDEX, {"params": params, **options}, key=header.idempotency_key)
     return answer_accepted(at, accepted, header)
-
-
-def unknown_site(site: str) -> NotFound:
-    """Make the error for a site that the tenant has not."""
-    return NotFound(f"No site {site!r} is known: `knowledge.update` makes one.", field="site")

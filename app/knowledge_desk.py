@@ -14,7 +14,7 @@ from tasks.core.errors import NotFound, Transient
 from tasks.core.text.ngrams import Vector
 from tasks.core.text.words import stems
 from tasks.knowledge.hashed import HASHED, ngrams_of
-from tasks.knowledge.records import Model
+from tasks.knowledge.records import Model, unknown_site
 from tasks.knowledge.search.highlights import closeness
 from tasks.knowledge.search.passages import Filters, Library, Passage
 from tasks.knowledge.search.searching import Hit, Mode, search, terms_of
@@ -109,7 +109,7 @@ class KnowledgeDesk:
     def _search(self, asked: Asked, embed: EmbedQuery, began: float) -> Answered:
         standing = self._library.standing(asked.tenant_id, asked.site)
         if standing is None:
-            raise NotFound(f"No site {asked.site!r} is known: `knowledge.update` makes one.", field="site")
+            raise unknown_site(asked.site)
         index = self._shelf.index(standing)
         among = None
         if not asked.filters.is_empty:

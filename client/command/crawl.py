@@ -11,6 +11,7 @@ from client.command.follow import follow, left_alone, summary
 from client.command.jobs import pass_session, wait_option
 from client.command.plain import clean
 from client.command.session import Session, backend_option, json_flag
+from client.command.site_names import how_to_ask
 from client.models import Job
 from client.pages import PAGES, SUFFIXES, PagesFormat, format_of
 from client.switchyard import Switchyard
@@ -123,8 +124,16 @@ def crawl(
         if kept_as is not None:
             target = save or Path(f"{urlsplit(url).hostname or 'pages'}{SUFFIXES[kept_as]}")
             client.download(job.id, PAGES, target, as_format=kept_as)
-            click.echo(clean(f"{(job.result or {}).get('pages_ok', 0)} pages in {target}"), err=session.as_json)
+            click.echo(clean(f"{_pages(job)} in {target}"), err=session.as_json)
         return _know(session, client, job, wait_s, is_followed=is_followed) if is_known else Exit.OK
+
+
+def _pages(job: Job) -> str:
+    """Return how many pages a crawl kept, and how many it could not have and why."""
+    told = job.result or {}
+    kept, failed = told.get("pages_ok", 0), told.get("pages_failed", 0)
+    reasons = ", ".join(f"{name} {count}" for name, count in told.get("failed_by_reason", {}).items())
+    return f"{kept} page{'' if kept == 1 else 's'}" + (f" ({failed} failed: {reasons})" if failed else "")
 
 
 def _know(session: Session, client: Switchyard, crawled: Job, wait_s: float | None, *, is_followed: bool) -> Exit:
@@ -146,7 +155,7 @@ def _know(session: Session, client: Switchyard, crawled: Job, wait_s: float | No
     counts = ", ".join(f"{told[name]} {name}" for name in ("added", "changed", "unchanged", "deleted"))
     if told["is_flagged"]:
         click.echo("over half of the pages failed: nothing that was not found is taken for gone", err=True)
-    session.show(job, clean(f'{counts}. Ask it: switchyard search {told["site"]} "…"'))
+    session.show(job, clean(f"{counts}. Ask it: {how_to_ask(told['site'])}"))
     return Exit.OK
 
 

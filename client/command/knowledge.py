@@ -9,6 +9,7 @@ from client.command.follow import follow, left_alone, summary
 from client.command.jobs import pass_session, wait_option
 from client.command.plain import clean
 from client.command.session import Session, dumped, json_flag
+from client.command.site_names import site_named
 from client.models import Record
 
 
@@ -30,7 +31,7 @@ def knowledge() -> None:
 
 
 @knowledge.command()
-@click.argument("site", required=False)
+@click.argument("site", required=False, callback=site_named)
 @json_flag
 @pass_session
 def status(session: Session, /, *, site: str | None) -> Exit:
@@ -45,7 +46,7 @@ def status(session: Session, /, *, site: str | None) -> Exit:
 
 
 @knowledge.command()
-@click.argument("site")
+@click.argument("site", callback=site_named)
 @click.option(
     "--mode",
     type=click.Choice(["delta", "full"]),
@@ -78,7 +79,7 @@ def reindex(
 
 
 @knowledge.command()
-@click.argument("site")
+@click.argument("site", callback=site_named)
 @click.option("--yes", is_flag=True, help="Do it; else it is only told how much that would be.")
 @wait_option
 @json_flag

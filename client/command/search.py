@@ -11,6 +11,7 @@ from client.command.exits import Exit
 from client.command.jobs import pass_session
 from client.command.plain import clean, unlinked
 from client.command.session import Session, dumped, json_flag
+from client.command.site_names import site_named
 from client.knowledge import Passage, SearchOptions
 
 _SHOWN_CHARS = 300
@@ -27,7 +28,7 @@ _OF_PASSAGES = {
 
 
 @click.command()
-@click.argument("site")
+@click.argument("site", callback=site_named)
 @click.argument("question")
 @click.option(
     "-n", "--limit", type=click.IntRange(1, 50), default=5, show_default=True, help="At most so many passages."

@@ -28,6 +28,10 @@ class Contract(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", cache_strings="keys")
 
 
+HOST_CHARS = r"""a-z0-9._~!$&'()*+,;=:"`{}\[\]-"""
+"""What an address may name a host and its port with (WHATWG URL: no forbidden domain code point), as a class in a
+pattern has it. Names of sites are made of them, since a crawled site is named after its host."""
+
 # Opens the content of an upload, by its id.
 OpenUpload: TypeAlias = Callable[[str], BinaryIO]
 

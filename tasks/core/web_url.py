@@ -28,4 +28,4 @@ def check_web_url(url: str) -> str:
     return url
 
 
-WebURL = Annotated[str, Field(min_length=8, max_length=2048), AfterValidator(check_web_url)]
+WebURL = Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(check_web_url)]

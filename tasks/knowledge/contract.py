@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from tasks.core.spec import Aging, Contract, JobSpec, Queue
+from tasks.core.spec import HOST_CHARS, Aging, Contract, JobSpec, Queue
 from tasks.core.uploads.references import UploadRef
 
 UPDATE, EMBED, REINDEX = "knowledge.update", "knowledge.embed", "knowledge.reindex"
@@ -18,11 +18,15 @@ MAX_TEXT_CHARS = 2_000_000
 MAX_ITEMS = 100
 _TOMBSTONES_KEPT_S = 30 * 24 * 3600
 
+MAX_SITE_CHARS = 200
 Site = Annotated[
     str,
     Field(
-        pattern=r"^[a-z0-9_\[][a-z0-9._:\[\]-]{0,199}$",
-        description="The collection: a site's host, or a name of your own, in lower case.",
+        min_length=1,
+        max_length=MAX_SITE_CHARS,
+        pattern=f"^[{HOST_CHARS}]+$",
+        description="The collection: a site's host (with its port, where its address has one), or a name of your own, "
+        "in lower case.",
     ),
 ]
 DocumentId = Annotated[str, Field(min_length=1, max_length=500, description="Yours; a page's is its address.")]

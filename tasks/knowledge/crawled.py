@@ -55,7 +55,7 @@ def crawl_of(
     are_told = len(errors) >= result.get("pages_failed", 0)
     return Crawl(
         job_id=job_id,
-        site=urlsplit(result["start_url"]).netloc.lower()[:200],
+        site=urlsplit(result["start_url"]).netloc.lower(),
         finished_at=finished_at,
         is_whole=bool(result.get("is_whole", result.get("stopped_by") == "exhausted")),
         is_mostly_failed=bool(result.get("is_mostly_failed")),

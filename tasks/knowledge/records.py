@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from tasks.core.errors import NotFound
+
 NGRAMS = "ngrams"
 MINILM = "minilm"
 MINILM_NAME = "all-MiniLM-L6-v2"
@@ -193,3 +195,12 @@ class Keeper(Protocol):
 
     def version(self, site: OpenSite) -> int:
         """Return the site's version now."""
+
+
+def unknown_site(site: str) -> NotFound:
+    """Make the error for a site that the tenant has not."""
+    return NotFound(
+        f"No site {site!r} is known. A site is made of a crawl (`crawling.site`, then `knowledge.update`) or of "
+        "documents of yours; `GET /api/knowledge/status` names those that there are.",
+        field="site",
+    )

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from celery import shared_task
 
-from tasks.core.errors import EngineUnavailable, NotFound
+from tasks.core.errors import EngineUnavailable
 from tasks.core.job import Engine, JobContext
 from tasks.core.kernel import Kernel
 from tasks.core.run import JobTask, Returned, run_job
 from tasks.knowledge.contract import ANSWER, EMBED, REINDEX, SPECS, UPDATE, AnswerRequest
-from tasks.knowledge.records import ENDPOINT, MINILM, OpenSite
+from tasks.knowledge.records import ENDPOINT, MINILM, OpenSite, unknown_site
 
 if TYPE_CHECKING:
     from tasks.knowledge.engine.embedding import Embedder
@@ -157,5 +157,5 @@ def _site(kernel: Kernel, job: JobContext, site: str) -> OpenSite:
 
     found = LedgerLibrary(kernel.ledger).standing(tenant_of_job(kernel.ledger, job.id), site)
     if found is None:
-        raise NotFound(f"No site {site!r} is known: `knowledge.update` makes one.", field="site")
+        raise unknown_site(site)
     return OpenSite(found.site_id, site, found.version, found.model)

@@ -1,6 +1,7 @@
 """``crawling.site`` from one HTTP request to clean text."""
 
 import json
+import shutil
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -40,6 +41,21 @@ def test_the_record_sums_up_the_crawl(client: Switchyard, site: Site) -> None:
     assert job.result is not None
     assert (PAGES, 1, 1) == (job.result["pages_ok"], job.result["pages_failed"], job.result["skipped"]["robots"])
     assert ["pages.jsonl"] == [artifact.name for artifact in client.artifacts(job.id)]
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium here: make setup installs it")
+def test_a_crawl_keeps_pictures_of_its_first_pages(client: Switchyard, site: Site, tmp_path: Path) -> None:
+    """The worker's browser takes them; each is downloaded by the name that the index gives it."""
+    job = client.wait(client.submit("crawling.site", _params(site, screenshots=2, max_pages=3)).id, timeout_s=90)
+    assert job.result is not None
+    assert (2, 3) == (job.result["screenshots"], job.result["pages_ok"])
+    index = client.download(job.id, "screenshots.jsonl", tmp_path / "index").read_text().splitlines()
+    shown = [json.loads(line) for line in index]
+    assert [site.url, f"{site.url}page/1"] == [one["url"] for one in shown]
+    for one in shown:
+        picture = client.download(job.id, one["artifact"], tmp_path / one["artifact"]).read_bytes()
+        width = int.from_bytes(picture[16:20], "big")
+        assert (b"\x89PNG", 1280) == (picture[:4], width)
 
 
 def test_the_end_of_a_crawl_is_a_domain_event(client: Switchyard, site: Site) -> None:

@@ -113,6 +113,7 @@ def test_times_that_make_no_sense_are_refused(alice: Caller, times: dict[str, ti
         ({"params": {}, "labels": {"UP": "x"}}, "labels.UP.[key]"),
         ({"params": {}, "labels": {f"k{n}": "" for n in range(17)}}, "labels"),
         ({"params": {}, "site": "a b"}, "site"),
+        ({"params": {}, "site": "https://a.example/"}, "site"),
         ({"params": {}, "reference": "x" * 201}, "reference"),
         ({"params": {}, "tenant_id": "someone"}, "tenant_id"),
     ],

@@ -85,8 +85,8 @@ def test_searches_are_bounded(house: House, alice: Caller, bob: Caller) -> None:
 
 
 def test_a_site_is_named_as_hosts_are(house: House, alice: Caller) -> None:
-    """An address of IPv6 with its port, or a name of a private network, as a crawl of it names the site."""
-    for site in ("[::1]:8000", "my_app:8000"):
+    """As a crawl of it does: by IPv6 and port, a private network's name, or whatever an address may be written with."""
+    for site in ("[::1]:8000", "my_app:8000", "r&d!.example", "-a(b)*.example:81", "~it's,$+=;`{\"}"):
         crawl = crawl_of(site, {"start_url": f"http://{site}/"}, finished_at=now())
         house.update(site=crawl.site, documents=documents())
         assert found(alice, "kettle", site=site)["results"]

@@ -106,11 +106,18 @@ def test_empty_page_has_empty_text(nothing: bytes) -> None:
         ("caf\u00e9".encode(), "\0"),
         ("caf\u00e9".encode(), "hex"),
         ("caf\u00e9".encode(), "unicode_escape"),
+        ("caf\u00e9".encode(), "ISO-8859-1"),
+        ("caf\u00e9".encode("latin-1"), "utf-8"),
     ],
 )
 def test_charset_is_found(encoded: bytes, charset: str | None) -> None:
-    """A byte order mark beats the header; unknown labels are passed over."""
+    """A byte order mark beats the header; labels that are unknown or that the bytes contradict are passed over."""
     assert decode(encoded, charset=charset) == "caf\u00e9"
+
+
+def test_a_broken_byte_spoils_no_page_in_utf_8() -> None:
+    """What is UTF-8 for the rest stays so, and only the byte is lost."""
+    assert "caf\u00e9 \ufffd" == decode("caf\u00e9 ".encode() + b"\xe9", charset="utf-8")
 
 
 def test_charset_of_the_page_counts_where_the_header_names_none() -> None:

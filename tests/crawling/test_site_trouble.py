@@ -78,6 +78,7 @@ def test_site_that_stops_answering_ends_the_crawl(
     ("answer", "error", "needle"),
     [
         (Reply(status=404), InputRejected, "answered 404"),
+        (Reply(status=403), InputRejected, "answered 403: the site does not let this crawler in"),
         (Reply(status=500), Transient, "answered 500"),
         (Reply(status=429), Transient, "answered 429"),
         (Reply(b"%PDF", headers={"Content-Type": "application/pdf"}), InputRejected, "application/pdf"),
@@ -101,7 +102,7 @@ def test_unreachable_robots_of_the_start_is_tried_again_later(site: LocalSite, c
     """Nothing of the site may be fetched meanwhile, so the attempt ends."""
     site.answers["/robots.txt"] = Reply(status=status)
     site.page("/")
-    with pytest.raises(Transient, match=r"robots\.txt of"):
+    with pytest.raises(Transient, match=r"robots\.txt of .* may be fetched"):
         crawl()
     assert site.targets() == []
 
@@ -109,7 +110,7 @@ def test_unreachable_robots_of_the_start_is_tried_again_later(site: LocalSite, c
 def test_disallowed_start_url_fails_the_job(site: LocalSite, crawl: Crawl) -> None:
     """With a code of its own; no page is asked for."""
     site.answers["/robots.txt"] = Reply(b"User-agent: *\nDisallow: /\n")
-    with pytest.raises(Permanent, match="disallows the start URL") as caught:
+    with pytest.raises(Permanent, match=r"disallows the start URL .* let respect_robots be false") as caught:
         crawl()
     assert (caught.value.code, site.targets()) == ("robots_disallowed", [])
 

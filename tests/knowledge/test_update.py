@@ -130,6 +130,16 @@ def test_a_crawl_that_is_not_all_replaces_nothing(house: House, doubts: dict[str
     assert [] == house.keys("plum", site="docs.example", mode="lexical")
 
 
+def test_a_host_that_is_too_long_for_a_name_asks_for_one(house: House) -> None:
+    """Nothing is cut off in silence, and the name that is given is taken."""
+    host = f"{'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 20}.example"
+    found = {"start_url": f"https://{host}/", "pages_failed": 0, "is_whole": True}
+    crawl = house.keep(found, [{"url": f"https://{host}/", "title": "", "text": "A pear."}])
+    with pytest.raises(InputRejected, match=r"has 211 characters, .* at most 200: give it another one"):
+        house.update(site=None, crawl_job_id=crawl)
+    assert 1 == house.update(site="fruit", crawl_job_id=crawl).added
+
+
 def test_an_older_crawl_is_refused(house: House) -> None:
     """It would bring back what is gone, unless that is meant."""
     old = house.crawl(("https://a.example/a", "old"), at=now() - timedelta(hours=1))

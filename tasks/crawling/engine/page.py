@@ -93,18 +93,30 @@ def read_text(tree: etree._Element | None, *, url: str) -> MainText:
 
 
 def decode(body: bytes, *, charset: str | None) -> str:
-    """Return the body's text: by byte order mark, else header, else ``meta``, else UTF-8, else windows-1252."""
+    """Return the body's text: by byte order mark, else header, else ``meta``, else UTF-8, else windows-1252.
+
+    A label of UTF-8 or windows-1252 that the bytes contradict gives way to the other of the two.
+    """
     for mark, name in _BOMS:
         if body.startswith(mark):
             return body[len(mark) :].decode(name, errors="replace")
     meta = _META_CHARSET.search(body[:1024])
     for label in (charset, meta[1].decode("ascii") if meta else None):
         if codec := _codec_name(label):
-            return body.decode(codec, errors="replace")
+            return _as_labelled(body, codec)
+    return _as_labelled(body, "cp1252")
+
+
+def _as_labelled(body: bytes, codec: str) -> str:
+    if codec not in {"cp1252", "utf-8"}:
+        return body.decode(codec, errors="replace")
     try:
+        # No other text comes out as UTF-8 by chance, unless all of it is ASCII.
         return body.decode("utf-8")
     except UnicodeDecodeError:
-        return body.decode("cp1252", errors="replace")
+        text = body.decode("utf-8", errors="replace")
+    is_broken_utf8 = codec == "utf-8" and not text.replace("\ufffd", "").isascii()
+    return text if is_broken_utf8 else body.decode("cp1252", errors="replace")
 
 
 def _codec_name(label: str | None) -> str | None:

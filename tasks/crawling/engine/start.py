@@ -2,8 +2,8 @@
 
 import socket
 
-from tasks.core.errors import AppError, EgressRefused, InputRejected, Permanent, Transient
-from tasks.core.web_address import canonical
+from tasks.core.errors import AppError, EgressRefused, InputRejected, Permanent, TooLarge, Transient
+from tasks.core.web_address import MAX_URL_CHARS, canonical
 from tasks.crawling.engine.extraction import ExtractionFailed
 from tasks.crawling.engine.fetch import FetchFailed, FetchSkipped
 from tasks.crawling.engine.frontier import Visit
@@ -12,6 +12,7 @@ from tasks.crawling.engine.visitor import Visitor
 from tasks.crawling.records import CrawledPage, FailureReason
 
 _MAY_PASS = frozenset({FailureReason.TIMEOUT, FailureReason.CONNECTION, FailureReason.HTTP_5XX})
+_NOT_LET_IN = frozenset({401, 403})
 _NO_SUCH_HOST = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
 
 
@@ -23,10 +24,10 @@ async def first_page(url: str, *, robots: RobotsBook, visitor: Visitor) -> Crawl
     """
     address = canonical(url)
     if address is None:
-        raise InputRejected(f"cannot be fetched: {url}", field="url")
+        raise unfetchable(url)
     rules = await robots.rules_for(address)
     if rules.unreachable is not None:
-        raise start_error(rules.unreachable, url=f"robots.txt of {address}") from rules.unreachable
+        raise _robots_error(rules.unreachable, url=address) from rules.unreachable
     if not rules.allows(address):
         raise robots_refusal(url=address)
     try:
@@ -43,6 +44,22 @@ async def first_page(url: str, *, robots: RobotsBook, visitor: Visitor) -> Crawl
         raise Permanent(f"{address}: {exc.message}") from exc
 
 
+def unfetchable(url: str) -> InputRejected:
+    """Return the job's error for an address that is none of the web."""
+    return InputRejected(
+        f"{url!r} cannot be fetched: give an address that begins with http:// or https:// and has no user name, "
+        f"of at most {MAX_URL_CHARS} characters",
+        field="url",
+    )
+
+
+def _robots_error(failure: FetchFailed, *, url: str) -> AppError:
+    error = start_error(failure, url=f"robots.txt of {url}")
+    if isinstance(error, Transient):
+        return Transient(f"{error.message}; until it can be had, nothing of the site may be fetched (RFC 9309)")
+    return error
+
+
 def start_error(failure: FetchFailed, *, url: str) -> AppError:
     """Return the job's error for a start URL (or its robots.txt) that could not be fetched.
 
@@ -54,14 +71,26 @@ def start_error(failure: FetchFailed, *, url: str) -> AppError:
         return InputRejected(f"no host of that name: {url}; check the spelling", field="url")
     if failure.reason in _MAY_PASS or failure.status == 429:
         return Transient(f"{url}: {failure.message}")
+    if isinstance(failure.__cause__, TooLarge):  # more than this server lets any request fetch
+        return InputRejected(f"{url}: {failure.message}", field="url")
     if failure.reason is FailureReason.TOO_LARGE:
         return InputRejected(f"{url}: {failure.message}; raise max_page_bytes", field="max_page_bytes")
+    if failure.status in _NOT_LET_IN:
+        return InputRejected(
+            f"{url}: {failure.message}: the site does not let this crawler in; ask its owner to, or name another "
+            "user_agent",
+            field="url",
+        )
     return InputRejected(f"{url}: {failure.message}; the URL must be of a page that exists", field="url")
 
 
 def robots_refusal(*, url: str) -> AppError:
     """Return the job's error for a start URL that robots.txt disallows."""
-    return Permanent(f"robots.txt disallows the start URL {url} for this user agent", code="robots_disallowed")
+    return Permanent(
+        f"robots.txt disallows the start URL {url} for this user agent: begin at an address that it allows; on a site "
+        "of your own, let respect_robots be false",
+        code="robots_disallowed",
+    )
 
 
 def _names_no_host(failure: FetchFailed) -> bool:

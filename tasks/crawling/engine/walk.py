@@ -25,7 +25,7 @@ from tasks.crawling.engine.revisiting import Revisiting
 from tasks.crawling.engine.scope import SiteScope
 from tasks.crawling.engine.shared_turns import SharedTurns
 from tasks.crawling.engine.sitemaps import SitemapReader
-from tasks.crawling.engine.start import first_page
+from tasks.crawling.engine.start import first_page, unfetchable
 from tasks.crawling.engine.tally import SkipReason, Tally
 from tasks.crawling.engine.visiting import TICK_S, Tools, visiting
 from tasks.crawling.engine.visitor import Outcome, Skipped
@@ -195,7 +195,7 @@ class _Site:
         """Line up these URLs, and return where the site is."""
         start_url = canonical(self._request.url)
         if start_url is None:
-            raise InputRejected(f"cannot be fetched: {self._request.url}", field="url")
+            raise unfetchable(self._request.url)
         with self._state.writing():
             self._bind(start_url)
             self._frontier.add([one for one in map(canonical, urls) if one is not None], found_by=0)

@@ -19,6 +19,7 @@ from tasks.knowledge.engine.embedding import Embedder
 from tasks.knowledge.engine.update import OpenEmbedder
 from tasks.knowledge.engine.writing import Writer
 from tasks.knowledge.hashed import HASHED, ngrams_of
+from tasks.knowledge.records import unknown_site
 from tasks.knowledge.search.passages import Library, Passage
 from tasks.knowledge.search.searching import Hit, search, terms_of
 from tasks.knowledge.search.shelf import IndexShelf
@@ -82,7 +83,7 @@ class Answerer:
         """
         standing = self.library.standing(self.tenant_of(job), request.site)
         if standing is None:
-            raise NotFound(f"No site {request.site!r} is known: `knowledge.update` makes one.", field="site")
+            raise unknown_site(request.site)
         index = self.shelf.index(standing)
         with ExitStack() as stack:
             # Opened when it is needed: a model that is away is a retriever that fails, and the words answer.

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from tasks.core.errors import InputRejected
 from tasks.core.job import JobContext
-from tasks.knowledge.contract import KNOWLEDGE_UPDATED, UpdateRequest, UpdateResult
+from tasks.knowledge.contract import KNOWLEDGE_UPDATED, MAX_SITE_CHARS, UpdateRequest, UpdateResult
 from tasks.knowledge.engine.chunking import RECIPE
 from tasks.knowledge.engine.documents import crawled_in, documents_in, page_of
 from tasks.knowledge.engine.embedding import Embedder
@@ -57,7 +57,7 @@ class Updater:
                 pages = documents_in(stack.enter_context(closing(job.open(request.file.upload))))
             else:
                 pages = map(page_of, request.documents)
-            name = request.site or (crawl.site if crawl else "")
+            name = request.site or _named_after(crawl)
             return self._update(request, job, _Given(name, crawl, pages))
 
     def _erase(self, name: str, job: JobContext) -> UpdateResult:
@@ -126,6 +126,18 @@ def _check_file(request: UpdateRequest, job: JobContext, upload: str) -> None:
             job.checkpoint()
             if page.key in deleted:
                 raise InputRejected(f"The id {page.key[:200]!r} is in the file, too: it may come once.", field="delete")
+
+
+def _named_after(crawl: Crawl | None) -> str:
+    """Return the name that a crawl's host gives its site."""
+    name = crawl.site if crawl else ""
+    if len(name) > MAX_SITE_CHARS:
+        raise InputRejected(
+            f"The crawl's host {name!r} has {len(name)} characters, and the name of a site at most {MAX_SITE_CHARS}: "
+            "give it another one as site.",
+            field="site",
+        )
+    return name
 
 
 def _check_is_all(crawl: Crawl) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
 from tasks.core.domain_events import Emission
-from tasks.core.errors import JobSuperseded, NotFound, Transient
+from tasks.core.errors import JobSuperseded, Transient
 from tasks.core.ids import new_id
 from tasks.core.ledger import Ledger
 from tasks.core.ledger.database import insert_if_new
@@ -17,7 +17,7 @@ from tasks.core.ledger.outbox import write_event
 from tasks.core.ledger.schema import jobs
 from tasks.core.records import JobState
 from tasks.knowledge.contract import KNOWLEDGE_UPDATED
-from tasks.knowledge.records import Model, OpenSite
+from tasks.knowledge.records import Model, OpenSite, unknown_site
 from tasks.knowledge.store.tables import pages, sites
 
 # Pages of one transaction, with all their chunks.
@@ -97,7 +97,7 @@ class JobTransactions:
                 sites.select().where(sites.c.tenant_id == tenant_id, sites.c.site == name)
             ).one_or_none()
         if row is None:
-            raise NotFound(f"No site {name!r} is known.", field="site")
+            raise unknown_site(name)
         site = OpenSite(row.id, row.site, row.version, Model(row.model, row.dimensions), row.turn)
         some = sa.select(pages.c.id, pages.c.gone_at).where(pages.c.site_id == site.id).limit(_ERASED_AT_A_TIME)
         count, is_left = 0, True

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from lxml import etree
 
+from tasks.crawling.engine.reading.belonging import with_pieces
 from tasks.crawling.engine.reading.blocks import FLAGS, Cut, cut_page
 from tasks.crawling.engine.reading.choosing import choose
 from tasks.crawling.engine.reading.copies import without_copies
@@ -78,7 +79,8 @@ def lengths(cut: Cut) -> Floats:
 def kept_blocks(cut: Cut, likely: Floats) -> list[int]:
     """Return the numbers of the blocks that are the page's text, given how likely each is main text."""
     chosen = [int(number) for number in choose(likely, lengths(cut))]
-    return without_idle_headings(cut.blocks, without_copies(cut.blocks, with_heading(cut, chosen)))
+    whole = with_pieces(cut, with_heading(cut, chosen), likely)
+    return without_idle_headings(cut.blocks, without_copies(cut.blocks, whole))
 
 
 def with_heading(cut: Cut, chosen: list[int]) -> list[int]:
