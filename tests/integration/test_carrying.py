@@ -146,8 +146,13 @@ def test_old_carry_is_refused(house: House) -> None:
 
 
 def test_child_replaced_after_its_share_of_jobs_loses_none(house: House) -> None:
-    """A child that has run as many jobs as it may is replaced, and its successors run the rest, each once."""
+    """A child that has run as many jobs as it may is replaced, and its successors run the rest, each once.
+
+    What it runs in one go counts once, and on a busy machine it may find the next job as it ends one.
+    """
     jobs = [house.await_end(house.submit()) for _ in range(_JOBS_PER_CHILD + 1)]
+    while len({house.child_of(job) for job in jobs}) < 2 and len(jobs) < 10 * _JOBS_PER_CHILD:
+        jobs.append(house.await_end(house.submit()))
 
     assert {(JobState.SUCCEEDED, 1)} == {(job.state, len(house.effects(job))) for job in jobs}
     assert len({house.child_of(job) for job in jobs}) >= 2
