@@ -44,7 +44,9 @@ class All:
 
     def means(self, rows: Floats) -> Floats:
         """Return the weighted mean, once for each block."""
-        means: Floats = np.broadcast_to(self._shares @ rows, rows.shape)
+        means: Floats = np.broadcast_to(
+            np.einsum("i,ij->j", self._shares, rows), rows.shape
+        )  # not by OpenBLAS, see ``second_look``
         return means
 
     def shares(self, rows: Floats) -> Floats:
