@@ -10,7 +10,7 @@ from client.calibration import Calibration
 from client.command import params
 from client.command.csmf import show_fractions, show_preview
 from client.command.exits import Exit, exit_of_job
-from client.command.follow import follow, left_alone, summary
+from client.command.follow import await_end, follow, summary
 from client.command.jobs import pass_session, wait_option
 from client.command.sending import send
 from client.command.session import Session, json_flag
@@ -118,10 +118,7 @@ def _finish(
         if code is not Exit.OK:
             return code
     with session.client() as client:
-        try:
-            ended = client.wait(job.id, limit_s, check=False)
-        except KeyboardInterrupt:
-            return left_alone(job.id)
+        ended = await_end(client, job.id, limit_s)
         if not is_followed and (session.as_json or ended.state != "succeeded"):
             session.show(ended, summary(ended))
         if ended.state != "succeeded":

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import click
 
 from client.command.exits import Exit, exit_of_job
-from client.command.follow import follow, left_alone, summary
+from client.command.follow import await_end, follow, summary
 from client.command.jobs import pass_session, wait_option
 from client.command.plain import clean
 from client.command.session import Session, backend_option, json_flag
@@ -114,10 +114,7 @@ def crawl(
                 return code
             job = client.job(job.id)
         else:
-            try:
-                job = client.wait(job.id, wait_s, check=False)
-            except KeyboardInterrupt:
-                return left_alone(job.id)
+            job = await_end(client, job.id, wait_s)
             session.show(job, summary(job))
         if job.state != "succeeded":
             return exit_of_job(job)
@@ -144,10 +141,7 @@ def _know(session: Session, client: Switchyard, crawled: Job, wait_s: float | No
             return code
         job = client.job(job.id)
     else:
-        try:
-            job = client.wait(job.id, wait_s, check=False)
-        except KeyboardInterrupt:
-            return left_alone(job.id)
+        job = await_end(client, job.id, wait_s)
     if job.result is None:
         session.show(job, summary(job))
         return exit_of_job(job)

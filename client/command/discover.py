@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from client.command.exits import Exit, exit_of_job
-from client.command.follow import left_alone
+from client.command.follow import await_end
 from client.command.jobs import pass_session, wait_option
 from client.command.plain import clean
 from client.command.session import Session, backend_option, json_flag
@@ -43,10 +43,7 @@ def discover(
         params["max_tools"] = max_tools
     with session.client() as client:
         job = client.submit(_TOOL if is_one else _SITE, params)
-        try:
-            job = client.wait(job.id, wait_s, check=False)
-        except KeyboardInterrupt:
-            return left_alone(job.id)
+        job = await_end(client, job.id, wait_s)
     session.show(job, "\n".join(_lines(job)))
     return exit_of_job(job)
 

@@ -11,6 +11,7 @@ from client.command.screens import screen_for
 from client.command.session import Session, dumped
 from client.errors import WaitTimedOut
 from client.models import Job
+from client.switchyard import Switchyard
 
 
 def follow(session: Session, job_id: str, *, limit_s: float | None) -> Exit:
@@ -44,12 +45,17 @@ async def _followed(session: Session, job_id: str, limit_s: float | None) -> Job
 def wait(session: Session, job_id: str, *, limit_s: float | None) -> Exit:
     """Wait for a job's end and show its record; return the exit code of that end."""
     with session.client() as client:
-        try:
-            job = client.wait(job_id, limit_s, check=False)
-        except KeyboardInterrupt:
-            return left_alone(job_id)
+        job = await_end(client, job_id, limit_s)
     session.show(job, summary(job))
     return exit_of_job(job)
+
+
+def await_end(client: Switchyard, job_id: str, limit_s: float | None) -> Job:
+    """Wait for a job's end; Ctrl-C leaves it alone and ends the command."""
+    try:
+        return client.wait(job_id, limit_s, check=False)
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(left_alone(job_id)) from None
 
 
 def result(session: Session, job_id: str, *, limit_s: float | None) -> Exit:

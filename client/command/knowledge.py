@@ -5,7 +5,7 @@ from typing import Any, Literal
 import click
 
 from client.command.exits import Exit, exit_of_job
-from client.command.follow import follow, left_alone, summary
+from client.command.follow import await_end, follow, summary
 from client.command.jobs import pass_session, wait_option
 from client.command.plain import clean
 from client.command.session import Session, dumped, json_flag
@@ -93,10 +93,7 @@ def erase(session: Session, /, *, site: str, yes: bool, wait_s: float | None) ->
             session.show(None, clean(told))
             return Exit.OK
         job = client.submit("knowledge.update", {"site": site, "erase": True})
-        try:
-            job = client.wait(job.id, wait_s, check=False)
-        except KeyboardInterrupt:
-            return left_alone(job.id)
+        job = await_end(client, job.id, wait_s)
     if job.result is None:
         session.show(job, summary(job))
         return exit_of_job(job)

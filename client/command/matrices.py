@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from client.command.exits import Exit, exit_of_job
-from client.command.follow import left_alone, summary
+from client.command.follow import await_end, summary
 from client.command.jobs import pass_session
 from client.command.plain import clean, moment
 from client.command.sending import send
@@ -76,10 +76,7 @@ def _import_by_job(session: Session, params: dict[str, object], file: str | None
     with session.client() as client:
         files = {} if file is None else {"file": send(client, file)}
         job = client.submit("calibration.import", params, files=files)
-        try:
-            ended = client.wait(job.id, _IMPORT_LIMIT_S, check=False)
-        except KeyboardInterrupt:
-            return left_alone(job.id)
+        ended = await_end(client, job.id, _IMPORT_LIMIT_S)
     if ended.state != "succeeded":
         session.show(ended, summary(ended))
         return exit_of_job(ended)

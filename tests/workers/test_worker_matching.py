@@ -2,13 +2,11 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from celery import Celery
-from structlog.testing import capture_logs
 
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import Ledger, fleet, queries, transitions
@@ -22,24 +20,12 @@ from tests.samples import a_worker, accepted, carried, claimed
 from tests.servers import RedisServer
 from workers import matcher
 from workers.dispatcher import Dispatcher
-from workers.judge import Every
 from workers.matcher import Fitting
 
 
 @pytest.fixture
 def ledger(either_ledger: Ledger) -> Ledger:
     return either_ledger
-
-
-@pytest.fixture
-def dispatcher(kernel: Kernel, sender: Celery, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dispatcher]:
-    """A dispatcher that does everything at each tick."""
-    monkeypatch.setattr(Every, "is_due", lambda _: True)
-    dispatcher = Dispatcher(kernel, sender)
-    with capture_logs():
-        yield dispatcher
-    dispatcher._publisher.close()
-    dispatcher._broker.close()
 
 
 def offering(
