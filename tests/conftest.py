@@ -37,6 +37,8 @@ hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatabl
 # Every commit waits for the disk, which for all tests together takes minutes; here it does not.
 _MEMORY = Path("/dev/shm")
 _LEAST_ROOM_BYTES = 6 * 1024**3
+# No gzip file is shorter than its head and its tail.
+_LONG_BYTES = 17
 _folder_in_memory = pytest.StashKey[Path]()
 
 
@@ -52,6 +54,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_folder_in_memory] = folder = _make_folder_in_memory()
         patch.setenv("TMPDIR", str(folder))
         patch.setattr(tempfile, "tempdir", None)
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name a case of many bytes after its argument: a gzip file holds the second it was made in, and processes that
+    collect in different seconds would have different tests."""
+    return argname if isinstance(val, bytes) and len(val) > _LONG_BYTES else None
 
 
 def _has_room_in_memory() -> bool:
