@@ -1,20 +1,25 @@
 """The shelves that ``maintenance.sweep`` clears: the ledger's rows, the folders of artifacts, the streams."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
+import structlog
+
 from tasks.core.artifacts import Artifacts
 from tasks.core.clock import now
 from tasks.core.events import EventsUnavailable
+from tasks.core.ids import first_id_at
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import Ledger, aging, cached_results, queries, tenants, uploads
 from tasks.core.ledger.aging import Aged, Leftover
 from tasks.core.ledger.uploads import Unused
 from tasks.core.spec import JobSpec, Retention
 from tasks.maintenance.contract import Freed
+
+log = structlog.get_logger()
 
 # An attempt that is just beginning has its folder before its files have rows; after a day nobody is beginning.
 _ORPHAN_AFTER = timedelta(days=1)
@@ -226,15 +231,16 @@ class LostUploads:
 
     def clear(self, *, batch: int, dry_run: bool) -> Iterator[Freed]:
         """See ``engine.Shelf``."""
-        files, before = self.kernel.uploads.files, now() - _ORPHAN_AFTER
+        files, ours = self.kernel.uploads.files, _Ours(self.kernel.ledger)
         for upload_ids in _in_batches(files.ids(), batch):
-            known = uploads.known_among(self.kernel.ledger, upload_ids)
-            lost = [one for one in upload_ids if one not in known and files.changed_at(one) < before]
+            unknown = ours.among(set(upload_ids) - uploads.known_among(self.kernel.ledger, upload_ids))
+            lost = [one for one in unknown if files.changed_at(one) < ours.before]
             size_bytes = sum(files.size(upload_id) for upload_id in lost)
             if not dry_run:
                 for upload_id in lost:
                     files.erase(upload_id)
             yield Freed(rows=len(lost), files=len(lost), size_bytes=size_bytes)
+        ours.tell(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,15 +270,44 @@ class Orphans:
 
     def clear(self, *, batch: int, dry_run: bool) -> Iterator[Freed]:
         """See ``engine.Shelf``."""
-        before = now() - _ORPHAN_AFTER
+        ours = _Ours(self.ledger)
         for job_ids in _in_batches(self.artifacts.job_ids(), batch):
-            known = aging.known_among(self.ledger, job_ids)
-            orphans = [one for one in job_ids if one not in known and self.artifacts.changed_at(one) < before]
+            unknown = ours.among(set(job_ids) - aging.known_among(self.ledger, job_ids))
+            orphans = [one for one in unknown if self.artifacts.changed_at(one) < ours.before]
             files, size_bytes = _extent(self.artifacts, orphans)
             if not dry_run:
                 for job_id in orphans:
                     self.artifacts.erase(job_id)
             yield Freed(rows=len(orphans), files=files, size_bytes=size_bytes)
+        ours.tell(self.name)
+
+
+class _Ours:
+    """Tells which ids this ledger may have given out. What is older than it belongs to another ledger: this one is new
+    or empty, perhaps by mistake, and the files are all that is left of the other's jobs."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.before = now() - _ORPHAN_AFTER
+        self._born_at = tenants.first_made_at(ledger)
+        self._older = 0
+
+    def among(self, ids: Collection[str]) -> list[str]:
+        """Return those that are not older than the ledger, and count the others."""
+        first = first_id_at(self._born_at)
+        ours = sorted(one for one in ids if one >= first)
+        self._older += len(ids) - len(ours)
+        return ours
+
+    def tell(self, shelf: str) -> None:
+        """Warn of what stayed."""
+        if self._older:
+            log.warning(
+                "files_older_than_the_ledger",
+                shelf=shelf,
+                folders=self._older,
+                ledger_since=self._born_at.isoformat(),
+                remedy="Check SWITCHYARD_LEDGER_URL; delete the folders by hand if no other ledger knows them.",
+            )
 
 
 def _extent(artifacts: Artifacts, job_ids: Sequence[str]) -> tuple[int, int]:

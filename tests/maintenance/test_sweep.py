@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from tasks.core.clock import now
 from tasks.core.egress import Egress, EgressPolicy
 from tasks.core.errors import JobCancelled
-from tasks.core.ids import new_id
+from tasks.core.ids import first_id_at, new_id
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import (
     Ledger,
@@ -209,16 +210,37 @@ def test_cancel_ends_a_sweep_between_batches(
         clear(job=FakeJob(tmp_path, Egress(EgressPolicy()), cancel_after=2))
 
 
-def test_orphaned_folders_go_after_a_day(kernel: Kernel, clear: Callable[..., SweepResult]) -> None:
+def test_orphaned_folders_go_after_a_day(kernel: Kernel, tenant: Tenant, clear: Callable[..., SweepResult]) -> None:
     """A folder without a row may belong to an erasure that is under way; yesterday's does not."""
-    for hours, job_id in ((1, new_id()), (30, old := new_id())):
-        folder = kernel.artifacts.folder(job_id, 1)
-        folder.mkdir(parents=True)
-        (folder / "a").write_bytes(b"123")
-        then = (now() - timedelta(hours=hours)).timestamp()
-        os.utime(folder.parent, (then, then))
-    assert clear().freed["orphans"] == Freed(rows=1, files=1, size_bytes=3)
+    left_folder(kernel, new_id(), hours_ago=1)
+    left_folder(kernel, old := new_id(), hours_ago=30)
+    with capture_logs() as logs:
+        assert clear().freed["orphans"] == Freed(rows=1, files=1, size_bytes=3)
     assert old not in set(kernel.artifacts.job_ids())
+    assert logs == []
+
+
+def test_folders_older_than_the_ledger_stay_and_are_told_of(
+    kernel: Kernel, tenant: Tenant, clear: Callable[..., SweepResult]
+) -> None:
+    """A new ledger on old storage may be a mistake, and the files all that is left; ids of no time at all stay, too."""
+    others = [first_id_at(now() - timedelta(hours=1)), "01234567-89ab-4def-8123-456789abcdef"]
+    for job_id in others:
+        left_folder(kernel, job_id, hours_ago=30)
+    with capture_logs() as logs:
+        assert clear().freed["orphans"] == Freed()
+    assert set(kernel.artifacts.job_ids()) == set(others)
+    assert [(one["event"], one["shelf"], one["folders"]) for one in logs] == [
+        ("files_older_than_the_ledger", "orphans", 2)
+    ]
+
+
+def left_folder(kernel: Kernel, job_id: str, *, hours_ago: float) -> None:
+    folder = kernel.artifacts.folder(job_id, 1)
+    folder.mkdir(parents=True)
+    (folder / "a").write_bytes(b"123")
+    then = (now() - timedelta(hours=hours_ago)).timestamp()
+    os.utime(folder.parent, (then, then))
 
 
 def test_sweep_of_a_job_that_was_retried_meanwhile_keeps_its_files(kernel: Kernel, tenant: Tenant) -> None:

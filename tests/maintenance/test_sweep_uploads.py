@@ -82,7 +82,7 @@ def test_tenant_sweeps_its_own(
 
 @pytest.mark.parametrize(("days", "stays"), [(0.5, True), (1.5, False)])
 def test_files_without_a_row_go_after_a_day(
-    kernel: Kernel, clear: Callable[..., SweepResult], days: float, stays: bool
+    kernel: Kernel, tenant: Tenant, clear: Callable[..., SweepResult], days: float, stays: bool
 ) -> None:
     """Their process died between deleting the row and the files."""
     upload_id = new_id()

@@ -115,6 +115,12 @@ def name_of(ledger: Ledger, tenant_id: str) -> str | None:
         return connection.execute(sa.select(tenants.c.name).where(tenants.c.id == tenant_id)).scalar_one_or_none()
 
 
+def first_made_at(ledger: Ledger) -> datetime:
+    """Return when the first tenant was made, and with it the ledger; now, when there is none yet."""
+    with ledger.read() as connection:
+        return connection.execute(sa.select(sa.func.min(tenants.c.created_at))).scalar_one() or now()
+
+
 def tenant_of(ledger: Ledger, key: str) -> Tenant | None:
     """Return the tenant that a live key belongs to, noting its use; None for an unknown or revoked key."""
     statement = (
