@@ -3,17 +3,18 @@
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
 from tasks.core.clock import now
-from tasks.core.errors import LedgerUnavailable
 from tasks.core.kernel import Kernel
 from tasks.core.ledger import fleet, rates, state_events, transitions
 from tasks.core.ledger.fleet import Worker
 from tasks.core.outcome import settle_lost
 from tasks.core.records import Cause
 from tasks.core.relay import announce, relay_unsent
+from workers.apart import done_apart
 from workers.census import Census, Listening
 from workers.sweeps import SweepTimer
 
@@ -46,17 +47,17 @@ class Judge:
         self.listening.reset()
 
     def act(self) -> None:
-        """Do everything once.
+        """Do everything once, each apart from the others.
 
         Raises:
             LedgerUnavailable: nothing can be judged without the ledger.
         """
         self._rescue()
-        self._retry_silent()
-        self._expire()
-        self._sweeps.tick()
+        done_apart(self._retry_silent, named="silence")
+        done_apart(self._expire, named="expiry")
+        done_apart(self._sweeps.tick, named="sweeps")
         if self._counts.is_due():
-            self._count()
+            done_apart(partial(rates.count, self._kernel.ledger), named="traffic")
 
     def _rescue(self) -> None:
         ledger = self._kernel.ledger
@@ -80,14 +81,14 @@ class Judge:
             message = f"The attempt gave no sign of life for {attempt.silence_s:g} s."
             self._settle(attempt.job_id, attempt.fence, worker=attempt.worker, cause=Cause.SILENT, message=message)
 
-    def _count(self) -> None:
-        try:
-            rates.count(self._kernel.ledger)
-        except LedgerUnavailable as exc:
-            # It is done the next time, and is no reason to forget who was seen alive.
-            log.warning("traffic_not_counted", reason=str(exc))
-
     def _settle(self, job_id: str, fence: int, *, worker: str, cause: Cause, message: str) -> None:
+        # Whoever holds the row of one job, or has written what this version cannot read, keeps no other from a rescue.
+        done_apart(
+            partial(self._settle_one, job_id, fence, worker=worker, cause=cause, message=message),
+            named=f"settle {job_id}",
+        )
+
+    def _settle_one(self, job_id: str, fence: int, *, worker: str, cause: Cause, message: str) -> None:
         ledger = self._kernel.ledger
         job = settle_lost(ledger, job_id, worker=worker, cause=cause, message=message, fence=fence)
         if job is not None:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -10,7 +11,8 @@ from tasks.core.kernel import Kernel
 from tasks.core.ledger import Ledger, fleet, queries, state_events, transitions
 from tasks.core.ledger.schema import jobs
 from tasks.core.ledger.tenants import Tenant
-from tasks.core.records import Cause, JobState
+from tasks.core.outcome import settle_lost
+from tasks.core.records import Cause, Job, JobState
 from tasks.core.redis_events import BELL_KEY
 from tests.samples import WORKER, a_worker, accepted, ago, claimed, eventually, ledger_away, running
 from tests.servers import RedisServer
@@ -260,3 +262,59 @@ def test_duty_that_always_fails_keeps_nobody_from_the_others(
         dispatcher.tick()
         assert (4, True) == (len(asked), job.id in dict(messages(redis_server)))
     assert queries.job(kernel.ledger, lost.id).cause == Cause.WORKER_LOST
+
+
+def test_job_that_cannot_be_settled_keeps_no_other_from_it(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor from being expired, swept or carried; it is tried again at every turn."""
+    first, second = (running(kernel.ledger, tenant, worker="gone") for _ in range(2))
+    dispatcher.tick()
+    late = accepted(kernel.ledger, tenant, expires_at=ago(1))
+    stuck = first
+    tried: list[str] = []
+
+    def settle(ledger: Ledger, job_id: str, **told: object) -> Job | None:
+        tried.append(job_id)
+        if job_id == stuck.id:
+            raise LedgerBusy("somebody holds the row")
+        return settle_lost(ledger, job_id, **told)
+
+    monkeypatch.setattr("workers.judge.settle_lost", settle)
+    job = accepted(kernel.ledger, tenant)
+    expire(dispatcher)
+    dispatcher.tick()
+    causes = [queries.job(kernel.ledger, one.id).cause for one in (first, second, late)]
+    assert [Cause.CLAIMED, Cause.WORKER_LOST, Cause.EXPIRED] == causes
+    assert job.id in dict(messages(redis_server))
+    stuck = late
+    dispatcher.tick()
+    assert ([first.id, second.id, first.id], Cause.WORKER_LOST) == (tried, queries.job(kernel.ledger, first.id).cause)
+    assert Cause.EXPIRED == queries.job(kernel.ledger, late.id).cause
+
+
+def test_silence_that_cannot_be_judged_keeps_nothing_else_from_being_done(
+    dispatcher: Dispatcher, kernel: Kernel, tenant: Tenant, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor do jobs that cannot be expired, sweeps that cannot be submitted, and traffic that cannot be counted."""
+    asked: list[str] = []
+
+    def failing(name: str, error: Exception) -> Callable[..., None]:
+        def fail(*_: object, **__: object) -> None:
+            asked.append(name)
+            raise error
+
+        return fail
+
+    for error in (RuntimeError("a row of another version"), LedgerBusy("slow")):
+        asked.clear()
+        monkeypatch.setattr("workers.judge.fleet.watched", failing("silence", error))
+        monkeypatch.setattr("workers.judge.transitions.expire", failing("expiry", error))
+        monkeypatch.setattr("workers.judge.SweepTimer.tick", failing("sweeps", error))
+        monkeypatch.setattr("workers.judge.rates.count", failing("traffic", error))
+        monkeypatch.setattr(dispatcher._judge._counts, "is_due", lambda: True)
+        monkeypatch.setattr(dispatcher._judges, "is_due", lambda: True)
+        job = accepted(kernel.ledger, tenant)
+        dispatcher.tick()
+        assert ["silence", "expiry", "sweeps", "traffic"] == asked
+        assert job.id in dict(messages(redis_server))
