@@ -10,6 +10,8 @@ from pydantic import BaseModel, Field, ValidationError
 from werkzeug.exceptions import HTTPException
 
 from app.aside import AsideFailed
+from app.pattern_words import WORDS
+from app.routes import misnamed_job
 from app.services import services
 from tasks.core import errors
 from tasks.publishing.failures import PlaceFailed, PlaceRefused
@@ -119,8 +121,12 @@ def rejected(exc: ValidationError, *, inside: Sequence[str] = (), sent: object =
 def refusal_of(error: dict[str, Any], inside: Sequence[str], sent: object) -> Refusal:
     """Translate one of pydantic's errors, as ``rejected`` does."""
     field = ".".join([*inside, *(str(part) for part in _path_in(sent, error["loc"]))])
-    message = _REMEDIES.get(error["type"], error["msg"].removeprefix("Value error, "))
+    message = _REMEDIES.get(error["type"]) or _in_words(error) or error["msg"].removeprefix("Value error, ")
     return Refusal(field=field[:_VALUE_LIMIT], message=message, value=_shown(field, error.get("input")))
+
+
+def _in_words(error: dict[str, Any]) -> str | None:
+    return WORDS.get(error["ctx"]["pattern"]) if error["type"] == "string_pattern_mismatch" else None
 
 
 def _path_in(sent: object, path: Sequence[str | int]) -> list[str | int]:
@@ -212,6 +218,10 @@ def _on_http_exception(exc: HTTPException) -> Response:
     original = exc.get_response()
     if status < 400:
         return Response(original.get_data(), status, headers=list(original.headers))
+    if status == 404 and (named := misnamed_job(request.method, request.path)) is not None:
+        shown = f"{named[:_VALUE_LIMIT]!r}"
+        detail = f"{shown} is no job's id, such as 01890000-0000-7000-8000-000000000000: GET /api/jobs lists yours."
+        return problem(status=404, code="not_found", detail=detail)
     # Werkzeug knows no route; our own 404s are an ``AppError``.
     code = _CODE_OF_STATUS.get(status, "internal_error" if status >= 500 else "malformed")
     response = problem(status=status, code=code, detail=_detail(status, exc))

@@ -1,5 +1,7 @@
 """Converters of path parts, so that a job's id and a kind never take each other's routes."""
 
+import re
+
 from werkzeug.routing import BaseConverter, Map
 
 
@@ -33,6 +35,15 @@ class AnyPathConverter(BaseConverter):
 
     part_isolating = False
     regex = ".*"
+
+
+def misnamed_job(method: str, path: str) -> str | None:
+    """Return what stands in the path for a job's id and is none; None where that is not what is wrong with the path."""
+    found = re.fullmatch(r"/(?:api|ws)/jobs/([^/]+)(/.*)?", path)
+    if found is None or re.fullmatch(IdConverter.regex, found[1]):
+        return None
+    is_kind = method == "POST" and found[2] is None
+    return None if is_kind else found[1]
 
 
 def add_converters(url_map: Map) -> None:

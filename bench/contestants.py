@@ -23,7 +23,7 @@ _STOP_LIMIT_S = 30.0
 # Keys asked for at once while waiting for results.
 _BATCH = 500
 _BULK = 1000
-# Workers that take less of a processor than this, over a second, have started up.
+# Workers that each take less of a processor than this, over a second, have started up.
 _AT_REST = 0.1
 _START_LIMIT_S = 300.0
 
@@ -78,24 +78,35 @@ class Contestant(ABC):
 
         Raises:
             TimeoutError: they go on doing something.
+            RuntimeError: they have all ended.
         """
         began, before = time.monotonic(), self._processor_s()
         while True:
             time.sleep(1.0)
             after = self._processor_s()
-            if after - before < _AT_REST:
+            if not after:
+                raise RuntimeError(f"{self.name}: its workers have ended\n{self._log_tail()}")
+            used_s = sum(after.values()) - sum(before.values())
+            # Who came or went in between brings seconds along or takes them away, so such a second tells nothing.
+            if before.keys() == after.keys() and used_s < _AT_REST * len(after):
                 return
             if time.monotonic() - began > _START_LIMIT_S:
                 raise TimeoutError(f"{self.name}: its workers are still busy after {_START_LIMIT_S:g} s with no job")
             before = after
 
-    def _processor_s(self) -> float:
-        used = 0.0
+    def _processor_s(self) -> dict[int, float]:
+        """Return the seconds that each worker process has used, by its id; of those that go on."""
+        used: dict[int, float] = {}
         for worker in self.workers():
             with suppress(psutil.NoSuchProcess):
+                if worker.status() == psutil.STATUS_ZOMBIE:
+                    continue
                 times = worker.cpu_times()
-                used += times.user + times.system
+                used[worker.pid] = times.user + times.system
         return used
+
+    def _log_tail(self) -> str:
+        return (self.folder / "workers.log").read_text(errors="replace")[-2000:]
 
     def freeze(self) -> list[psutil.Process]:
         """Stop the workers where they are; return them for ``thaw``."""
@@ -119,8 +130,7 @@ class Contestant(ABC):
         began = time.monotonic()
         while not self.is_finished():
             if time.monotonic() - began > limit_s:
-                log = (self.folder / "workers.log").read_text(errors="replace")[-2000:]
-                raise TimeoutError(f"{self.name}: no results within {limit_s:g} s\n{log}")
+                raise TimeoutError(f"{self.name}: no results within {limit_s:g} s\n{self._log_tail()}")
             time.sleep(step_s)
         return time.monotonic() - began
 

@@ -10,6 +10,7 @@ keeps, ``starts_s`` is what its process needs before that.
 """
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -73,7 +74,11 @@ def crawl_here(url: str, folder: Path, *, pages: int, concurrency: int, attempt:
 
 
 def measure(*, pages: int, kill_at: int, concurrency: int) -> dict[str, Any]:
-    """Return what the kill cost."""
+    """Return what the kill cost.
+
+    Raises:
+        RuntimeError: an attempt ended in another way, so that there is nothing to measure.
+    """
     with served("--made", str(pages)) as site, tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "bench.crawl_kill", "--pages", str(pages), "--concurrency", str(concurrency)]
         command += ["--url", site.url, "--folder", folder, "--attempt"]
@@ -82,26 +87,31 @@ def measure(*, pages: int, kill_at: int, concurrency: int) -> dict[str, Any]:
             assert first.stdout is not None
             first.stdout.readline()
             for line in first.stdout:
-                if int(line) >= kill_at:
+                if line.strip().isdigit() and int(line) >= kill_at:
                     first.kill()
                     break
+            else:
+                raise RuntimeError(f"the first attempt ended with {first.wait()} before --kill-at ({kill_at} pages)")
         killed = time.monotonic()
         before = site.counts()
         with subprocess.Popen([*command, "2"], cwd=ROOT, stdout=subprocess.PIPE, text=True) as second:
             assert second.stdout is not None
             second.stdout.readline()
             called = time.monotonic()
-            kept_before = int(second.stdout.readline()) - 1
+            kept = second.stdout.readline()
             goes_on = time.monotonic()
-            artifact = next(json.loads(line) for line in second.stdout if line.startswith("{"))
-        if second.returncode:
-            raise RuntimeError(f"the second attempt ended with {second.returncode}")
+            lines = itertools.chain([kept], second.stdout)
+            artifact = next((json.loads(line) for line in lines if line.startswith("{")), None)
+        if second.returncode or artifact is None:
+            raise RuntimeError(f"the second attempt ended with {second.returncode} and kept no artifact")
+        if not kept.strip().isdigit():
+            raise RuntimeError(f"nothing was left when the first attempt was killed: lower --kill-at ({kill_at})")
         after = site.counts()
         return {
             "bench": "crawl_kill",
             "pages": pages,
             "concurrency": concurrency,
-            "killed_at": kept_before,
+            "killed_at": int(kept) - 1,
             "killed_after_s": round(killed - began, 1),
             "fetched_again": before["bodies"] + after["bodies"] - artifact["different"],
             "lost": pages - artifact["different"],

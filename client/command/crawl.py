@@ -118,6 +118,8 @@ def crawl(
             session.show(job, summary(job))
         if job.state != "succeeded":
             return exit_of_job(job)
+        if (told := job.result or {}).get("pages_ok", 0) == told.get("pages_without_text", -1):
+            click.echo(clean(f"no text was found: {_pages(job)}; why is in: switchyard logs {job.id}"), err=True)
         if kept_as is not None:
             target = save or Path(f"{urlsplit(url).hostname or 'pages'}{SUFFIXES[kept_as]}")
             client.download(job.id, PAGES, target, as_format=kept_as)

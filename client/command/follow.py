@@ -2,15 +2,16 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 
 import click
 
 from client.command.exits import Exit, exit_of_job
 from client.command.plain import job_line, seconds
-from client.command.screens import screen_for
+from client.command.screens import Screen, screen_for
 from client.command.session import Session, dumped
 from client.errors import WaitTimedOut
-from client.models import Job
+from client.models import TERMINAL, Event, Job
 from client.switchyard import Switchyard
 
 
@@ -35,11 +36,23 @@ async def _followed(session: Session, job_id: str, limit_s: float | None) -> Job
         with screen_for(as_json=session.as_json) as screen:
             try:
                 async with asyncio.timeout(limit_s), client.events(job_id) as stream:
-                    async for event in stream:
-                        screen.show(event)
+                    await _show_all(stream, screen, is_end_told=not session.as_json)
             except TimeoutError:
                 raise WaitTimedOut(job_id, limit_s or 0.0) from None
         return await client.job(job_id)
+
+
+async def _show_all(stream: AsyncIterator[Event], screen: Screen, *, is_end_told: bool) -> None:
+    """Show the events; not the end itself where the job's record is told after it, with how long it took."""
+    end: Event | None = None
+    async for event in stream:
+        if is_end_told and event.state in TERMINAL:
+            end = event
+            continue
+        if end is not None:  # it was retried meanwhile
+            screen.show(end)
+            end = None
+        screen.show(event)
 
 
 def wait(session: Session, job_id: str, *, limit_s: float | None) -> Exit:

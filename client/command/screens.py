@@ -62,6 +62,12 @@ class PlainScreen(JSONScreen):
         self._held: Event | None = None
         self._wrote_progress_at = float("-inf")
 
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._held:
+            click.echo(event_line(self._held))
+
     def show(self, event: Event) -> None:
         """Write the event, now or with the next one that may be written."""
         if event.type == "progress" and time.monotonic() - self._wrote_progress_at < _PLAIN_GAP_S:

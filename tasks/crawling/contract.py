@@ -60,7 +60,8 @@ Glob = Annotated[str, Field(min_length=1, max_length=300, json_schema_extra={"pa
 Regex = Annotated[str, Field(min_length=1, max_length=200)]
 UserAgent = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$")]
 LAST: Literal["last"] = "last"
-MAX_PAGE_BYTES = Field(4 * 2**20, ge=1024, le=20 * 2**20, description="A larger page fails, decoded.")
+MOST_PAGE_BYTES = 20 * 2**20
+MAX_PAGE_BYTES = Field(4 * 2**20, ge=1024, le=MOST_PAGE_BYTES, description="A larger page fails, decoded.")
 
 
 class Scope(StrEnum):
@@ -237,6 +238,7 @@ class CrawlResult(Contract):
 
     start_url: str = Field(max_length=2048, description="Where the start URL led to.")
     pages_ok: Count
+    pages_without_text: Count = Field(0, description="Of the pages kept, those in which no text was found.")
     pages_failed: Count
     failed_by_reason: dict[FailureReason, Count] = Field(default_factory=dict, max_length=len(FailureReason))
     skipped: SkippedPages = SkippedPages()

@@ -204,6 +204,11 @@ _PASSING = frozenset(FailureReason) - {
 _PASSING_STATUSES = frozenset({408, 425, 429})
 
 
+def may_pass(reason: FailureReason, status: int | None) -> bool:
+    """Tell whether what failed so may be had next time."""
+    return reason in _PASSING or status in _PASSING_STATUSES
+
+
 class PageError(Contract):
     """One page that failed."""
 
@@ -238,7 +243,7 @@ class PageError(Contract):
     @property
     def may_pass(self) -> bool:
         """Whether the page may be there all the same, and be had next time."""
-        return self.reason in _PASSING or self.status in _PASSING_STATUSES
+        return may_pass(self.reason, self.status)
 
 
 class ChangedPage(Contract):

@@ -27,9 +27,8 @@ MAX_URLS_BYTES = 64 * 1024
 MAX_FORM_URLS = 99
 DAY_S = 86_400
 
-SiteName = Annotated[
-    str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", description="Small letters, digits and dashes.")
-]
+SITE_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+SiteName = Annotated[str, Field(pattern=SITE_NAME, description="Small letters, digits and dashes.")]
 ReleaseName = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="A release: the SHA-256 of its manifest.")]
 TargetName = Annotated[str, Field(max_length=63, description="Where it lies, by the operator's name for it.")]
 Count = Annotated[int, Field(ge=0)]

@@ -26,6 +26,16 @@ def test_problem_has_every_member(alice: Caller) -> None:
     }
 
 
+@pytest.mark.parametrize("path", ["/api/jobs/nonsense", "/api/jobs/nonsense/artifacts/pages.jsonl"])
+def test_what_is_no_id_of_a_job_is_told(alice: Caller, path: str) -> None:
+    """And how one looks; a kind that is none is another matter."""
+    answer = alice.get(path)
+    assert (404, "not_found") == (answer.status_code, answer.json["code"])
+    assert answer.json["detail"].startswith("'nonsense' is no job's id, such as 0189")
+    assert "no_such_path" == alice.post("/api/jobs/nonsense", json={}).json["code"]
+    assert "no_such_path" == alice.get("/api/jobs/01890000-0000-7000-8000-000000000000/nonsense").json["code"]
+
+
 def test_wrong_method_is_405_and_says_which_are_right(alice: Caller) -> None:
     """A path that exists names its methods."""
     response = alice.open("PUT", "/api/jobs")

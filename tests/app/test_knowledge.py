@@ -94,6 +94,20 @@ def test_a_site_is_named_as_hosts_are(house: House, alice: Caller) -> None:
         assert 202 == alice.post(f"{PATH}/reindex", json={"site": site}).status_code
 
 
+def test_a_site_that_cannot_be_one_is_refused_in_words(alice: Caller) -> None:
+    """With what it may be and an example, wherever it is named."""
+    for answer in (
+        alice.post(PATH + "/search", json={"site": "My Site", "query": "kettle"}),
+        alice.post("/api/jobs/knowledge.update", json={"params": {"site": "docs/x", "deletes": ["a"]}}),
+        alice.post("/api/jobs/knowledge.update", json={"params": {"crawl_job_id": "nonsense"}}),
+        alice.post("/api/jobs/crawling.site", json={"params": {"url": "http://a.example/", "since": "first"}}),
+        alice.post("/api/jobs/publishing.site", json={"params": {"site": "My Site", "files": []}}),
+    ):
+        told = {one["field"].removeprefix("params."): one["message"] for one in answer.json["errors"]}
+        field, words = next((name, one) for name, one in told.items() if name in ("site", "crawl_job_id", "since"))
+        assert (422, "^" not in words, "such as" in words) == (answer.status_code, True, True), field
+
+
 def test_an_answer_is_given_again_until_something_changes(house: House, alice: Caller, services: Services) -> None:
     """Whoever changes it tells, and the next search finds what is new."""
     assert not found(alice, "kettle")["is_cached"]

@@ -267,11 +267,15 @@ def test_errors_are_json_too(switchyard: Command, capsys: pytest.CaptureFixture[
 def test_piped_watch_writes_plain_lines(
     server: ScriptedServer, switchyard: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One line an event, no colours."""
+    """One line an event, no colours; how it ended once, whether it was over before or ends now."""
     server.job().run(1).fail("permanent", "no\nluck")
     assert switchyard("watch", "job-1") == 1
+    told = "job-1 failed attempt 1 (permanent): permanent: no luck in 0.2 s"
+    assert [told] == capsys.readouterr().out.splitlines()
+    server.on_submit = lambda job: job.run(1).fail("permanent", "no luck")
+    assert switchyard("submit", "crawling.site", "--follow") == 1
     out = capsys.readouterr().out
-    assert out.splitlines()[1] == "job-1 failed attempt 1 (permanent): permanent: no luck"
+    assert 1 == out.count(" failed ") == out.count("no luck in 0.2 s")
     assert "\x1b" not in out
 
 

@@ -4,7 +4,10 @@ import asyncio
 import itertools
 import time
 
+from tasks.crawling.engine.crawl_state import CrawlState
 from tasks.crawling.engine.politeness import Politeness
+from tests.crawling.conftest import MakeJob
+from tests.crawling.local_site import LocalSite
 
 
 def starts(politeness: Politeness, *hosts: str, hold_s: float = 0.0) -> list[float]:
@@ -48,6 +51,16 @@ def test_stated_delay_only_ever_slows() -> None:
     assert gate.delay_s == 1
     gate.slow_to(2)
     assert gate.delay_s == 2
+
+
+def test_next_attempt_knows_what_a_host_asks_for(site: LocalSite, make_job: MakeJob) -> None:
+    """Without asking it, for pages that an earlier attempt kept; and without waiting for its own first turn."""
+    with CrawlState.of(make_job(site)) as state:
+        Politeness(delay_s=1, concurrency=1, state=state).slow("a", to_delay_s=7)
+        again = Politeness(delay_s=1, concurrency=1, state=state)
+        assert (7, 7, 0) == (again.gate("a").stated_delay_s, again.gate("a").delay_s, again.gate("a").next_start)
+        assert (0, 1) == (again.gate("b").stated_delay_s, again.gate("b").delay_s)
+        assert again.slowest is again.gate("a")
 
 
 def test_pause_holds_back_the_next_start() -> None:

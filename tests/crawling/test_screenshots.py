@@ -1,12 +1,20 @@
 """Pictures of a crawl's first pages: what is kept where the browser cannot show them."""
 
+import asyncio
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tasks.core.errors import AppError, EngineUnavailable, Transient
+from tasks.core.web_address import host_of
+from tasks.crawling.contract import SiteRequest
+from tasks.crawling.engine.politeness import Politeness
+from tasks.crawling.engine.screenshots import keep_screenshots
+from tasks.crawling.engine.shared_turns import SharedTurns
 from tests.crawling.conftest import Crawl, MakeJob
-from tests.crawling.local_site import LocalSite
+from tests.crawling.local_site import LocalSite, Reply
 
 
 class Browser:
@@ -52,6 +60,55 @@ def test_a_machine_without_a_browser_keeps_the_pages(site: LocalSite, crawl: Cra
     assert ["warning no page has a picture: no Chromium"] == [line for line in job.lines if "picture" in line]
     crawl(job=make_job(site), render="never")
     assert 1 == browser.asked
+
+
+def test_pictures_take_turns_at_hosts_that_ask_for_a_delay(site: LocalSite, crawl: Crawl, make_job: MakeJob) -> None:
+    """Each host's own delay, and after the turns that other crawls have taken; the start's states none."""
+    delay_s = 0.3
+    with LocalSite().serving() as slow:
+        slow.answers["/robots.txt"] = Reply(f"User-agent: *\nCrawl-delay: {delay_s}\n".encode())
+        for path in ("/a", "/b"):
+            slow.page(path, text=f"Page {path}.")
+        site.page("/", f"<a href='{slow.url}/a'>a</a><a href='{slow.url}/b'>b</a>")
+        job = make_job(site, slow)
+        drawn: list[float] = []
+
+        def draw(at: int) -> bytes:
+            drawn.append(time.monotonic())
+            if at == 0:  # the start page; another crawl takes the next turns
+                asyncio.run(take_turns(job.sharedir, host_of(f"{slow.url}/"), delay_s))
+            return b"picture"
+
+        job.browser = Browser(draw)
+        result = crawl(job=job, screenshots=3, render="never", scope="any").result
+    assert (3, 0) == (result.screenshots, result.delay_s)
+    assert drawn[1] - drawn[0] > 2 * delay_s - 0.01
+    assert drawn[2] - drawn[1] > delay_s / 2
+
+
+async def take_turns(folder: Path, host: str, delay_s: float) -> None:
+    """Take three turns, as another crawl would."""
+    with SharedTurns(folder) as turns:
+        for _ in range(3):
+            await turns.reserve(host, delay_s)
+
+
+def test_pictures_for_which_there_is_no_time_are_counted(
+    site: LocalSite, crawl: Crawl, make_job: MakeJob, tmp_path: Path
+) -> None:
+    """With what limits them and what to do."""
+    job = make_job(site)
+    job.browser = browser = Browser(lambda _: b"picture")
+    done = crawl(job=job, render="never")
+    request = SiteRequest(url=f"{site.url}/", screenshots=3, max_duration_s=60)
+    pages = tmp_path / "kept.jsonl"
+    pages.write_bytes(job.saved["pages.jsonl"])
+    politeness = Politeness(delay_s=30, concurrency=1)
+    politeness.gate(host_of(f"{site.url}/")).slow_to(30)
+    result = done.result.model_copy(update={"duration_s": 45.0})
+    assert 0 == keep_screenshots(pages, request, result, job, politeness=politeness)
+    told = "warning max_duration_s (60) is used up: 3 of 3 pages have no picture; raise it"
+    assert ([told], 0) == ([line for line in job.lines if "picture" in line], browser.asked)
 
 
 def test_a_page_that_sends_its_reader_on_leads_there(site: LocalSite, crawl: Crawl) -> None:

@@ -285,3 +285,20 @@ def test_crawl_that_forgets_addresses_is_not_whole(
     monkeypatch.setattr(frontier, "MAX_KNOWN_URLS", 3)
     result = crawl().result
     assert (False, StopReason.EXHAUSTED, 1) == (result.is_whole, result.stopped_by, result.skipped.overflow)
+
+
+def test_crawl_without_any_text_says_so(site: LocalSite, crawl: Crawl) -> None:
+    """In the result and in the log; likewise where nothing is kept. A page with a text among them is enough."""
+    site.answers["/"] = Reply(b"<html><body><a href='/more'></a></body></html>")
+    done = crawl(max_pages=1)
+    assert (1, 1) == (done.result.pages_ok, done.result.pages_without_text)
+    (line,) = [line for line in done.job.lines if "no text was found in any page" in line]
+    assert line.startswith("warning ")
+    site.page("/more", text="Words. " * 50)
+    done = crawl()
+    assert (2, 1) == (done.result.pages_ok, done.result.pages_without_text)
+    assert not [line for line in done.job.lines if "no text" in line]
+    site.answers["/"] = Reply(b"<meta name=robots content='noindex,nofollow'>", headers={"Content-Type": "text/html"})
+    done = crawl()
+    assert (0, 0) == (done.result.pages_ok, done.result.pages_without_text)
+    assert "warning no page was kept: 0 failed; skipped: noindex 1" in done.job.lines

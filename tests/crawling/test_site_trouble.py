@@ -1,5 +1,6 @@
 """Crawls of sites that misbehave, and crawls that are stopped."""
 
+import asyncio
 import socket
 import time
 from pathlib import Path
@@ -9,11 +10,12 @@ import httpx
 import pytest
 
 from tasks.core.egress import Egress
-from tasks.core.errors import AppError, EgressRefused, InputRejected, JobCancelled, Permanent, Transient
+from tasks.core.errors import AppError, EgressRefused, InputRejected, JobCancelled, Permanent, TooLarge, Transient
 from tasks.crawling.contract import SiteRequest, StopReason
 from tasks.crawling.engine import site as engine
 from tasks.crawling.engine import walk
 from tasks.crawling.engine.fetch import FetchFailed, FetchLimits
+from tasks.crawling.engine.shared_turns import SharedTurns
 from tasks.crawling.engine.start import start_error
 from tasks.crawling.records import FailureReason
 from tests.crawling.conftest import QUICK, Crawl, FailingWeb, MakeJob
@@ -36,6 +38,8 @@ def test_broken_pages_do_not_fail_the_crawl(site: LocalSite, crawl: Crawl) -> No
     assert set(done.result.failed_by_reason) == {"http_4xx", "http_5xx", "redirects", "too_large", "timeout"}
     assert done.result.is_mostly_failed
     assert len([line for line in done.job.lines if line.startswith("warning")]) == 5
+    told = {error.reason: error.message for error in done.result.errors}
+    assert "larger than 8000 bytes (max_page_bytes); raise max_page_bytes" == told[FailureReason.TOO_LARGE]
 
 
 def test_sample_of_errors_is_bounded(site: LocalSite, crawl: Crawl) -> None:
@@ -82,8 +86,10 @@ def test_site_that_stops_answering_ends_the_crawl(
         (Reply(status=500), Transient, "answered 500"),
         (Reply(status=429), Transient, "answered 429"),
         (Reply(b"%PDF", headers={"Content-Type": "application/pdf"}), InputRejected, "application/pdf"),
-        (Reply(status=302, headers={"Location": "/"}), InputRejected, "redirected too often"),
-        (Reply(b"x" * 9000), InputRejected, "max_page_bytes"),
+        (Reply(status=408), Transient, "answered 408"),
+        (Reply(status=404), InputRejected, "the URL must be of a page that exists"),
+        (Reply(status=302, headers={"Location": "/"}), InputRejected, "redirected too often; give the address of"),
+        (Reply(b"x" * 9000), InputRejected, r"larger than 8000 bytes \(max_page_bytes\); raise max_page_bytes$"),
         (Reply(b"x" * 7000), InputRejected, "has 7000 bytes; raise max_total_bytes"),
         (Reply(delay_s=9), Transient, "in time"),
     ],
@@ -147,6 +153,26 @@ def test_unknown_host_is_rejected_and_a_silent_name_server_is_not(errno: int, er
     assert type(start_error(failure, url="http://x.invalid/")) is error
 
 
+@pytest.mark.parametrize(
+    ("reason", "cause", "error"),
+    [
+        (FailureReason.RENDERING, Transient("The browser was not done after 45 s"), Transient),
+        (FailureReason.RENDERING, TooLarge("more than a visit may load"), InputRejected),
+        (FailureReason.RENDERING, EgressRefused("not allowed"), EgressRefused),
+        (FailureReason.PROTOCOL, httpx.RemoteProtocolError("no HTTP"), Transient),
+    ],
+)
+def test_start_page_that_fails_for_no_fault_of_the_url_does_not_blame_it(
+    reason: FailureReason, cause: Exception, error: type[AppError]
+) -> None:
+    """What may pass is tried again."""
+    failure = FetchFailed("it failed", reason=reason)
+    failure.__cause__ = cause
+    told = start_error(failure, url="http://x.example/")
+    assert type(told) is error
+    assert "page that exists" not in told.message
+
+
 class RefusingEgress(Egress):
     """Every request ends in the same error."""
 
@@ -171,8 +197,29 @@ def test_time_allowed_that_brings_no_page_fails_the_job(site: LocalSite, crawl: 
     """Such as by a Crawl-delay longer than it."""
     site.answers["/robots.txt"] = Reply(b"User-agent: *\nCrawl-delay: 60\n")
     site.page("/")
-    with pytest.raises(Permanent, match="no page within 1 s"):
+    with pytest.raises(Permanent, match=r"no page within 1 s .* asks for 60 s between requests \(Crawl-delay\); raise"):
         crawl(max_duration_s=1)
+    site.answers["/robots.txt"] = Reply(delay_s=9)
+    with pytest.raises(Permanent, match=r"no page within 1 s \(max_duration_s\); raise max_duration_s$"):
+        crawl(max_duration_s=1, limits=FetchLimits(request_s=9))
+
+
+def test_time_allowed_that_goes_by_in_a_line_of_crawls_is_given_again(
+    site: LocalSite, crawl: Crawl, make_job: MakeJob
+) -> None:
+    """Others were before it at the host; once they have ended its turn comes at once."""
+    site.answers["/robots.txt"] = Reply(b"User-agent: *\nCrawl-delay: 0.4\n")
+    site.page("/")
+    job = make_job(site)
+
+    async def take_turns() -> None:
+        with SharedTurns(job.sharedir) as turns:
+            for _ in range(20):
+                await turns.reserve(f"127.0.0.1:{site.port}", 0.4)
+
+    asyncio.run(take_turns())
+    with pytest.raises(Transient, match=r"asks for 0\.4 s .* others are before this one; raise max_duration_s"):
+        crawl(job=job, max_duration_s=1)
 
 
 @pytest.mark.parametrize("after", [1, 3])

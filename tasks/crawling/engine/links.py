@@ -19,6 +19,7 @@ from tasks.crawling.contract import (
 from tasks.crawling.engine.crawl_state import CrawlState
 from tasks.crawling.engine.fetch import FetchFailed, FetchLimits, FetchSkipped
 from tasks.crawling.engine.link_book import LinkBook
+from tasks.crawling.engine.politeness import pacing
 from tasks.crawling.engine.scope import SiteScope
 from tasks.crawling.engine.visiting import Tools, attended, run
 from tasks.crawling.engine.walk import walk
@@ -38,7 +39,7 @@ def check_links(request: LinksRequest, job: JobContext, *, limits: FetchLimits |
     Raises:
         AppError: as ``crawl`` of ``site``.
     """
-    with CrawlState.of(job) as state:
+    with CrawlState.of(job) as state, pacing(request, job, state) as politeness:
         links = LinkBook(state)
         crawled = run(
             walk(
@@ -46,6 +47,7 @@ def check_links(request: LinksRequest, job: JobContext, *, limits: FetchLimits |
                 job,
                 limits=limits or FetchLimits(),
                 state=state,
+                politeness=politeness,
                 keep=links.add,
                 on_error=links.fail,
                 afterwards=partial(_try_outside, request, job, links) if request.check_external else None,

@@ -42,7 +42,7 @@ class RobotsBook:
             if origin not in self._rules:
                 rules = await self._fetch(origin)
                 if rules.delay_s:
-                    self._politeness.gate(host_of(url)).slow_to(rules.delay_s)
+                    self._politeness.slow(host_of(url), to_delay_s=rules.delay_s)
                 self._rules[origin] = rules
                 self.has_unread = self.has_unread or rules.unreachable is not None
         return self._rules[origin]

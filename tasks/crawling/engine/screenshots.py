@@ -1,5 +1,6 @@
 """Pictures of a crawl's first pages, taken once it has ended."""
 
+import asyncio
 import json
 import time
 from itertools import islice
@@ -7,28 +8,30 @@ from pathlib import Path
 
 from tasks.core.errors import EgressRefused, EngineUnavailable, TooLarge, Transient
 from tasks.core.job import JobContext
+from tasks.core.web_address import host_of
 from tasks.crawling.contract import PAGES_MEDIA_TYPE, SCREENSHOTS_NAME, CrawlResult, SiteRequest
 from tasks.crawling.engine.picturing import take_pictures
-from tasks.crawling.engine.visiting import TICK_S, USER_AGENT
+from tasks.crawling.engine.politeness import HostGate, Politeness
+from tasks.crawling.engine.visiting import USER_AGENT, attended, run
 
 
-def keep_screenshots(pages: Path, request: SiteRequest, result: CrawlResult, job: JobContext) -> int:
+def keep_screenshots(
+    pages: Path, request: SiteRequest, result: CrawlResult, job: JobContext, *, politeness: Politeness
+) -> int:
     """Keep pictures of the first pages of ``pages``, and ``screenshots.jsonl``; return how many there are.
 
-    A page that the browser cannot show is named in the log, and the next one is shown. No two begin closer together
-    than the crawl's requests did, and none begins once ``max_duration_s`` is used up.
+    A page that the browser cannot show is named in the log, and the next one is shown. Each waits its turn at its host
+    as the crawl's requests did, and none begins once ``max_duration_s`` is used up.
     """
     until = time.monotonic() + request.max_duration_s - result.duration_s
     with pages.open("rb") as lines:
         urls = [str(json.loads(line)["url"]) for line in islice(lines, request.screenshots)]
     shown: list[dict[str, str]] = []
-    next_start = time.monotonic() + result.delay_s
+    too_late = 0
     for at, url in enumerate(urls):
-        if next_start >= until:
-            job.log(f"max_duration_s is used up: {len(urls) - at} pages have no picture", level="warning")
-            break
-        _wait_until(next_start, job)
-        next_start = time.monotonic() + result.delay_s
+        if not _has_turn(politeness.gate(host_of(url)), job, until=until):
+            too_late += 1
+            continue
         job.report("showing", at, len(urls), message=url)
         try:
             picture, _ = take_pictures(
@@ -44,6 +47,12 @@ def keep_screenshots(pages: Path, request: SiteRequest, result: CrawlResult, job
         name = f"screenshot-{len(shown) + 1}.png"
         job.save(name, picture, "image/png")
         shown.append({"url": url, "artifact": name})
+    if too_late:
+        job.log(
+            f"max_duration_s ({request.max_duration_s}) is used up: {too_late} of {len(urls)} pages have no picture; "
+            "raise it",
+            level="warning",
+        )
     if shown:
         index = job.workdir / SCREENSHOTS_NAME
         index.write_text("".join(f"{json.dumps(one)}\n" for one in shown), encoding="utf-8")
@@ -51,7 +60,18 @@ def keep_screenshots(pages: Path, request: SiteRequest, result: CrawlResult, job
     return len(shown)
 
 
-def _wait_until(moment: float, job: JobContext) -> None:
-    while (left := moment - time.monotonic()) > 0:
-        job.checkpoint()
-        time.sleep(min(left, TICK_S))
+def _has_turn(gate: HostGate, job: JobContext, *, until: float) -> bool:
+    """Wait for a turn at the host; False where it does not come in time."""
+
+    async def take() -> None:
+        # An event loop's clock is the monotonic one.
+        async with asyncio.timeout_at(until), gate.turn():
+            pass
+
+    if max(gate.next_start, time.monotonic()) >= until:
+        return False
+    try:
+        run(attended(take(), job))
+    except TimeoutError:
+        return False
+    return True

@@ -22,6 +22,7 @@ from tasks.crawling.engine.crawl_state import CrawlState
 from tasks.crawling.engine.fetch import FetchLimits
 from tasks.crawling.engine.near_duplicates import NearDuplicates
 from tasks.crawling.engine.pages_file import PagesFile
+from tasks.crawling.engine.politeness import pacing
 from tasks.crawling.engine.reading_version import reading_version
 from tasks.crawling.engine.recall import Recall
 from tasks.crawling.engine.revisiting import Revisiting
@@ -69,6 +70,7 @@ def crawl(
     """
     with ExitStack() as stack:
         state = stack.enter_context(CrawlState.of(job))
+        politeness = stack.enter_context(pacing(request, job, state))
         pages = stack.enter_context(PagesFile(state))
         revisiting = None if request.revisit is None else Revisiting(state, request.revisit)
         recall = stack.enter_context(_recalling(request, job, state, open_earlier, revisiting))
@@ -86,6 +88,7 @@ def crawl(
             job,
             limits=limits or FetchLimits(),
             state=state,
+            politeness=politeness,
             keep=keep,
             recall=recall,
             revisiting=revisiting,
@@ -93,6 +96,8 @@ def crawl(
             listed=request.urls,
         )
         result = run(work).model_copy(update={"reader": reading_version()})
+        if result.pages_without_text == result.pages_ok:
+            job.log(_without_text(result), level="warning")
         kept = pages.whole(job.workdir)
         if request.urls is not None and result.stopped_by is StopReason.EXHAUSTED:
             result = result.model_copy(update={"stopped_by": StopReason.LISTED, "is_whole": False})
@@ -117,9 +122,20 @@ def crawl(
         if revisiting is not None:
             result = result.model_copy(update={"revisit": revisiting.summary()})
         if request.screenshots:
-            result = result.model_copy(update={"screenshots": keep_screenshots(kept, request, result, job)})
+            count = keep_screenshots(kept, request, result, job, politeness=politeness)
+            result = result.model_copy(update={"screenshots": count})
     job.emit(SITE_CRAWLED, _crawled(result, job_id=job.id))
     return result
+
+
+def _without_text(result: CrawlResult) -> str:
+    if result.pages_ok:
+        return (
+            f"no text was found in any page that was kept ({result.pages_ok}): begin at an address that has one, or, "
+            "where scripts fill the pages, let render be auto or always on a machine with a browser"
+        )
+    skipped = ", ".join(f"{reason} {count}" for reason, count in result.skipped.model_dump().items() if count)
+    return f"no page was kept: {result.pages_failed} failed; skipped: {skipped or 'none'}"
 
 
 def _bounded_by(request: SiteRequest, urls: Sequence[str]) -> SiteRequest:

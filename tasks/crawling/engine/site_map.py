@@ -7,6 +7,7 @@ from tasks.core.web_address import host_of
 from tasks.crawling.contract import SITEMAP_MEDIA_TYPE, SITEMAP_NAME, SitemapRequest, SitemapResult
 from tasks.crawling.engine.crawl_state import CrawlState
 from tasks.crawling.engine.fetch import FetchLimits
+from tasks.crawling.engine.politeness import pacing
 from tasks.crawling.engine.visiting import run
 from tasks.crawling.engine.walk import walk
 from tasks.crawling.records import CrawledPage
@@ -20,7 +21,7 @@ def map_site(request: SitemapRequest, job: JobContext, *, limits: FetchLimits | 
     Raises:
         AppError: as ``crawl`` of ``site``.
     """
-    with CrawlState.of(job) as state:
+    with CrawlState.of(job) as state, pacing(request, job, state) as politeness:
 
         def note(page: CrawledPage) -> bool:
             own = page.canonical if page.canonical and host_of(page.canonical) == host_of(page.url) else page.url
@@ -28,7 +29,8 @@ def map_site(request: SitemapRequest, job: JobContext, *, limits: FetchLimits | 
             with state.writing() as db:
                 return db.execute("INSERT OR IGNORE INTO addresses (url, day) VALUES (?, ?)", row).rowcount == 1
 
-        crawled = run(walk(request, job, limits=limits or FetchLimits(), state=state, keep=note))
+        work = walk(request, job, limits=limits or FetchLimits(), state=state, politeness=politeness, keep=note)
+        crawled = run(work)
         path = job.workdir / SITEMAP_NAME
         with path.open("w", encoding="utf-8") as out:
             out.write(_HEAD)

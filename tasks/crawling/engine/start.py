@@ -2,16 +2,16 @@
 
 import socket
 
-from tasks.core.errors import AppError, EgressRefused, InputRejected, Permanent, TooLarge, Transient
+from tasks.core.errors import AppError, EgressRefused, EngineFailed, InputRejected, Permanent, TooLarge, Transient
 from tasks.core.web_address import MAX_URL_CHARS, canonical
 from tasks.crawling.engine.extraction import ExtractionFailed
 from tasks.crawling.engine.fetch import FetchFailed, FetchSkipped
 from tasks.crawling.engine.frontier import Visit
+from tasks.crawling.engine.politeness import HostGate
 from tasks.crawling.engine.robots import RobotsBook
 from tasks.crawling.engine.visitor import Visitor
-from tasks.crawling.records import CrawledPage, FailureReason
+from tasks.crawling.records import CrawledPage, FailureReason, may_pass
 
-_MAY_PASS = frozenset({FailureReason.TIMEOUT, FailureReason.CONNECTION, FailureReason.HTTP_5XX})
 _NOT_LET_IN = frozenset({401, 403})
 _NO_SUCH_HOST = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
 
@@ -69,19 +69,43 @@ def start_error(failure: FetchFailed, *, url: str) -> AppError:
         return failure.__cause__
     if _names_no_host(failure):
         return InputRejected(f"no host of that name: {url}; check the spelling", field="url")
-    if failure.reason in _MAY_PASS or failure.status == 429:
-        return Transient(f"{url}: {failure.message}")
     if isinstance(failure.__cause__, TooLarge):  # more than this server lets any request fetch
         return InputRejected(f"{url}: {failure.message}", field="url")
-    if failure.reason is FailureReason.TOO_LARGE:
-        return InputRejected(f"{url}: {failure.message}; raise max_page_bytes", field="max_page_bytes")
+    if may_pass(failure.reason, failure.status):
+        return Transient(f"{url}: {failure.message}")
+    return InputRejected(
+        f"{url}: {failure.message}{_remedy(failure)}",
+        field="max_page_bytes" if failure.reason is FailureReason.TOO_LARGE else "url",
+    )
+
+
+def _remedy(failure: FetchFailed) -> str:
     if failure.status in _NOT_LET_IN:
-        return InputRejected(
-            f"{url}: {failure.message}: the site does not let this crawler in; ask its owner to, or name another "
-            "user_agent",
-            field="url",
+        return ": the site does not let this crawler in; ask its owner to, or name another user_agent"
+    match failure.reason:
+        case FailureReason.TOO_LARGE:
+            return ""  # which its message has
+        case FailureReason.REDIRECTS:
+            return "; give the address of the page itself, to which a browser comes in the end"
+        case _:
+            return "; the URL must be of a page that exists"
+
+
+def no_page_in_time(max_duration_s: int, slowest: HostGate | None) -> EngineFailed:
+    """Return the job's error for a crawl whose time was used up before its first page came.
+
+    ``Transient`` where other crawls were before it in a host's line.
+    """
+    told = f"no page within {max_duration_s} s (max_duration_s)"
+    if slowest is None or not slowest.stated_delay_s:
+        return Permanent(f"{told}; raise max_duration_s")
+    told += f": robots.txt asks for {slowest.stated_delay_s:g} s between requests (Crawl-delay)"
+    if slowest.waits_for_others:
+        return Transient(
+            f"{told}, which all crawls of this machine keep together, and others are before this one; raise "
+            "max_duration_s, or crawl the site once they have ended"
         )
-    return InputRejected(f"{url}: {failure.message}; the URL must be of a page that exists", field="url")
+    return Permanent(f"{told}; raise max_duration_s")
 
 
 def robots_refusal(*, url: str) -> AppError:

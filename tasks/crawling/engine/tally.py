@@ -10,7 +10,7 @@ from tasks.crawling.records import FailureReason, PageError
 
 SkipReason = Literal["robots", "scope", "type", "duplicate", "overflow", "trap", "noindex"]
 
-_COUNTS = ("pages_ok", "visits", "fetched_bytes", "deepest", "sitemap_urls")
+_COUNTS = ("pages_ok", "pages_without_text", "visits", "fetched_bytes", "deepest", "sitemap_urls")
 
 
 class Tally:
@@ -23,6 +23,7 @@ class Tally:
         self._failed: Counter[FailureReason] = Counter()
         self._errors: list[PageError] = []
         self.pages_ok = 0
+        self.pages_without_text = 0
         self.visits = 0
         self.fetched_bytes = 0
         self.deepest = 0
@@ -40,7 +41,7 @@ class Tally:
         tally._failed.update({FailureReason(reason): count for reason, count in kept["failed"].items()})
         tally._errors = state.errors(MAX_ERRORS_SHOWN)
         for name in _COUNTS:
-            setattr(tally, name, kept[name])
+            setattr(tally, name, kept.get(name, 0))  # what another version has begun may lack one
         return tally
 
     def keep_in(self, state: CrawlState) -> None:
@@ -60,9 +61,10 @@ class Tally:
         """Seconds that were spent on the crawl."""
         return self._earlier_s + time.monotonic() - self._started
 
-    def keep(self, *, size_bytes: int, depth: int) -> None:
+    def keep(self, *, size_bytes: int, depth: int, has_text: bool) -> None:
         """Count a page that was kept."""
         self.pages_ok += 1
+        self.pages_without_text += not has_text
         self.fetched_bytes += size_bytes
         self.deepest = max(self.deepest, depth)
         self.unanswered_in_a_row = 0
@@ -85,6 +87,7 @@ class Tally:
         return CrawlResult(
             start_url=start_url,
             pages_ok=self.pages_ok,
+            pages_without_text=self.pages_without_text,
             pages_failed=self.pages_failed,
             failed_by_reason=dict(self._failed),
             skipped=SkippedPages.model_validate(dict(self._skipped)),

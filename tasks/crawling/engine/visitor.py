@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from tasks.core.web_address import canonical
-from tasks.crawling.contract import CrawlRequest
+from tasks.crawling.contract import MOST_PAGE_BYTES, CrawlRequest
 from tasks.crawling.engine.extraction import Extraction, ExtractionFailed, OnOutline
 from tasks.crawling.engine.fetch import Fetched, Fetcher, FetchFailed, FetchSkipped
 from tasks.crawling.engine.frontier import Visit
@@ -101,13 +101,19 @@ class Visitor:
         Raises:
             FetchFailed, FetchSkipped, ExtractionFailed: there is none.
         """
-        fetched = await self._fetcher.fetch(
-            visit.url,
-            max_bytes=self._max_bytes,
-            types=PAGE_TYPES,
-            judge=self._judge(visit, gatekeeper),
-            conditions=None if self._recall is None else self._recall.conditions,
-        )
+        try:
+            fetched = await self._fetcher.fetch(
+                visit.url,
+                max_bytes=self._max_bytes,
+                types=PAGE_TYPES,
+                judge=self._judge(visit, gatekeeper),
+                conditions=None if self._recall is None else self._recall.conditions,
+            )
+        except FetchFailed as exc:
+            # One with a cause is over what the server lets any request fetch.
+            if exc.reason is FailureReason.TOO_LARGE and exc.__cause__ is None:
+                raise self._too_large(status=exc.status) from exc
+            raise
         if (page := self._recalled(fetched, visit)) is not None:
             on_links(self.to_follow(page))
             return page
@@ -146,8 +152,13 @@ class Visitor:
         if url != fetched.url and (reason := await self._judge(visit, gatekeeper)(url)) is not None:
             raise FetchSkipped(f"its scripts lead to {url}"[:300], reason=reason)
         if len(opened.body) > self._max_bytes:
-            raise FetchFailed(f"larger than {self._max_bytes} bytes in the browser", reason=FailureReason.TOO_LARGE)
+            raise self._too_large(" in the browser")
         return replace(fetched, url=url, body=opened.body, charset="utf-8")
+
+    def _too_large(self, where: str = "", *, status: int | None = None) -> FetchFailed:
+        remedy = "raise max_page_bytes" if self._max_bytes < MOST_PAGE_BYTES else "no page may be larger"
+        told = f"larger than {self._max_bytes} bytes (max_page_bytes){where}; {remedy}"
+        return FetchFailed(told, reason=FailureReason.TOO_LARGE, status=status)
 
     def to_follow(self, page: CrawledPage) -> tuple[str, ...]:
         """Return the page's links that may be followed."""

@@ -3,15 +3,13 @@
 import asyncio
 import math
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack
 from functools import partial
 from typing import Protocol, TypeVar
 
-from tasks.core.errors import InputRejected, Permanent
+from tasks.core.errors import InputRejected
 from tasks.core.job import JobContext
 from tasks.core.web_address import canonical, host_of
 from tasks.crawling.contract import (
-    DEFAULT_DELAY_S,
     CrawlRequest,
     CrawlResult,
     StopReason,
@@ -23,9 +21,8 @@ from tasks.crawling.engine.politeness import Politeness
 from tasks.crawling.engine.recall import GONE, Recall
 from tasks.crawling.engine.revisiting import Revisiting
 from tasks.crawling.engine.scope import SiteScope
-from tasks.crawling.engine.shared_turns import SharedTurns
 from tasks.crawling.engine.sitemaps import SitemapReader
-from tasks.crawling.engine.start import first_page, unfetchable
+from tasks.crawling.engine.start import first_page, no_page_in_time, unfetchable
 from tasks.crawling.engine.tally import SkipReason, Tally
 from tasks.crawling.engine.visiting import TICK_S, Tools, visiting
 from tasks.crawling.engine.visitor import Outcome, Skipped
@@ -56,6 +53,7 @@ async def walk(
     *,
     limits: FetchLimits,
     state: CrawlState,
+    politeness: Politeness,
     keep: Callable[[CrawledPage], bool],
     on_error: Callable[[PageError], None] = lambda _error: None,
     afterwards: Afterwards | None = None,
@@ -69,6 +67,7 @@ async def walk(
 
     Args:
         state: where what is known is kept; what an earlier attempt dealt with is not asked for again.
+        politeness: the pace of the crawl, as ``pacing`` gives it.
         keep: gets each page, within the transaction that makes it count; False where it was kept already.
         on_error: gets each page that failed.
         afterwards: is awaited at the end.
@@ -82,18 +81,15 @@ async def walk(
     if job.attempt > 1:
         is_begun = state.fact("start") is not None
         job.log(f"attempt {job.attempt} " + (f"goes on after {tally.visits} pages" if is_begun else "starts anew"))
-    delay_s = DEFAULT_DELAY_S if request.delay_s is None else request.delay_s
-    async with AsyncExitStack() as stack:
-        shared = stack.enter_context(SharedTurns(job.sharedir))
-        politeness = Politeness(delay_s=delay_s, concurrency=request.concurrency, shared=shared)
-        tools = await stack.enter_async_context(
-            visiting(request, job, politeness=politeness, limits=limits, processes=EXTRACTION_PROCESSES, recall=recall)
-        )
+    async with visiting(
+        request, job, politeness=politeness, limits=limits, processes=EXTRACTION_PROCESSES, recall=recall
+    ) as tools:
         site = _Site(
             request,
             job,
             tools=tools,
             state=state,
+            politeness=politeness,
             tally=tally,
             keep=keep,
             on_error=on_error,
@@ -130,6 +126,7 @@ class _Site:
         *,
         tools: Tools,
         state: CrawlState,
+        politeness: Politeness,
         tally: Tally,
         keep: Callable[[CrawledPage], bool],
         on_error: Callable[[PageError], None],
@@ -146,6 +143,7 @@ class _Site:
         self._listed = listed
         self._keeps_noindex = keeps_noindex or not request.respect_page_robots
         self._state = state
+        self._politeness = politeness
         self._request = request
         self._job = job
         self._fetcher, self._robots, self._visitor = tools.fetcher, tools.robots, tools.visitor
@@ -177,7 +175,7 @@ class _Site:
         try:
             first = await self._await(first_page(self._request.url, robots=self._robots, visitor=self._visitor))
         except _OutOfTime as exc:
-            raise Permanent(f"no page within {self._request.max_duration_s} s; raise max_duration_s") from exc
+            raise no_page_in_time(self._request.max_duration_s, self._politeness.slowest) from exc
         if not self._fits(first):
             told = f"{first.url} has {first.size_bytes} bytes; raise max_total_bytes"
             raise InputRejected(told, field="max_total_bytes")
@@ -338,7 +336,7 @@ class _Site:
         if self._recall is not None:
             self._recall.settle(page, is_kept=is_kept)
         if is_kept:
-            self.tally.keep(size_bytes=size_bytes, depth=page.depth)
+            self.tally.keep(size_bytes=size_bytes, depth=page.depth, has_text=bool(page.text))
         else:
             self.tally.skip("duplicate")
 
