@@ -36,7 +36,7 @@ from tasks.core.records import JobState
 from tasks.core.text.ngrams import Vector
 from tasks.knowledge.contract import ANSWER, EMBED, REINDEX, UPDATE
 from tasks.knowledge.hashed import HASHED
-from tasks.knowledge.records import MINILM, MINILM_NAME, NGRAMS, Model, unknown_site
+from tasks.knowledge.records import ENDPOINT, MINILM, MINILM_NAME, NGRAMS, Model, unknown_site
 from tasks.knowledge.search.highlights import highlights
 from tasks.knowledge.search.passages import Filters
 from tasks.knowledge.search.searching import terms_of
@@ -115,6 +115,9 @@ def _embed(at: Services, model: Model, query: str) -> Vector:
     params = {"items": [{"content": query}], "model": model.name}
     # Nobody wants the vector any more when the search has gone on without it.
     options = {"priority": _EMBED_PRIORITY, "expires_in_s": _EMBED_WAIT_S}
+    # Nor is a worker to wait longer for an endpoint. Weights of its own it loads once, however long that takes.
+    if at.settings.knowledge_model.startswith(ENDPOINT):
+        options["timeout_s"] = _EMBED_WAIT_S
     job = wait_for_end(at, accept_job(at, EMBED, {"params": params, **options}), _EMBED_WAIT_S)
     if not job.state.is_terminal:
         raise Transient(f"No worker embedded the query within {_EMBED_WAIT_S:g} s: job {job.id}.", code="model_away")

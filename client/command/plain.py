@@ -9,7 +9,15 @@ from client.models import DomainEvent, Event, Job, LogLine, Progress
 # What a crawled page or an engine printed must not move the cursor or retitle the reader's terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
-_LINK = re.compile(r"!?\[([^\[\]]*)\]\((?=https?:|mailto:|[/#.])(?:[^()\s]|\([^()\s]*\))*\)")
+# A link of Markdown: words, in which brackets come in pairs or escaped, and where it leads, with or without a title. A
+# target that is no address and begins with no slash or point has one of these within, and does not stand behind what
+# would be an index or a call in code.
+_WORDS = r"(?<!\\)!?\[((?:[^\[\]\\]|\\.|\[(?:[^\[\]\\]|\\.)*+\])*+)\]"
+_REST = r"(?:[^()\s]|\([^()\s]*+\))*+"
+_TARGET = rf"<(?:https?:|mailto:|[^<>\s/#.?]*+[/#.?])[^<>\n]*+>|(?:https?:|mailto:|[/#.?]){_REST}"
+_RELATIVE = rf"[\w%~-]++[/#.?]{_REST}"
+_TITLE = r"""(?:\s+(?:"[^"\n]*+"|'[^'\n]*+'|\([^()\n]*+\)))?"""
+_LINK = re.compile(rf"{_WORDS}\(\s*+(?:{_TARGET}){_TITLE}\s*+\)|(?<![\w)\]]){_WORDS}\(\s*+{_RELATIVE}{_TITLE}\s*+\)")
 
 
 def clean(text: object) -> str:
@@ -19,7 +27,9 @@ def clean(text: object) -> str:
 
 def unlinked(markdown: str) -> str:
     """Return Markdown whose links are their words alone: in a terminal the addresses hide the sentence."""
-    return _LINK.sub(r"\1", markdown)
+    for _ in range(2):  # a picture may be the words of a link
+        markdown = _LINK.sub(lambda link: link[1] if link[1] is not None else link[2], markdown)
+    return markdown
 
 
 def seconds(value: float | None) -> str:

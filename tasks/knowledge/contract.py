@@ -261,8 +261,9 @@ SPECS = (
         request=AnswerRequest,
         result=AnswerResult,
         summary="Answer a question in a site's own sentences, or a model's, each with its source.",
-        soft_limit_s=60,
-        hard_limit_s=90,
+        # Three answers of a slow endpoint of vectors, and then a model that writes.
+        soft_limit_s=90,
+        hard_limit_s=120,
         example={"site": "handbook", "question": "How long is a holiday?"},
     ),
 )

@@ -135,11 +135,20 @@ class Crawl:
 class Keeper(Protocol):
     """The store, for one attempt of a job: every write is refused once another claim owns the job (JobSuperseded).
 
-    Each transaction that changes what is found tells the tenant so (``knowledge.updated``).
+    Each transaction that changes what is found tells the tenant so (``knowledge.updated``). Where the site was erased
+    meanwhile, every call that names it raises ``Permanent`` (``site_erased``). What takes many transactions passes the
+    job's checkpoint between them.
     """
 
-    def open_site(self, site: str, model: Model) -> OpenSite:
-        """Return the site with a turn of its own, made with this model where there is none."""
+    def open_site(self, site: str, model: Model, *, known_as: str | None = None) -> OpenSite:
+        """Return the site with a turn of its own, made with this model where there is none.
+
+        Args:
+            known_as: the site's id, as an earlier attempt of the job knew it.
+
+        Raises:
+            Permanent: the site that the earlier attempt knew was erased meanwhile (``site_erased``).
+        """
 
     def known(self, site: OpenSite, keys: Sequence[str], *, recipe: int) -> dict[str, str]:
         """Return the hashes of those of these pages that are there and were cut by this recipe."""
@@ -186,12 +195,18 @@ class Keeper(Protocol):
     def switch_model(self, site: OpenSite, model: Model) -> bool:
         """Search with this model's vectors from now on; False where a chunk has none yet."""
 
-    def erase(self, name: str) -> tuple[OpenSite, int]:
-        """Let a site go, whole; return as what, and how many pages it had.
+    def find_whole(self, name: str) -> tuple[OpenSite, int]:
+        """Return a site as it stands, and how many pages it has.
 
         Raises:
             NotFound: the tenant has no such site.
         """
+
+    def empty(self, site: OpenSite) -> int:
+        """Let all pages of the site go, tombstones too; return the site's version then."""
+
+    def drop(self, site: OpenSite) -> bool:
+        """Let the site go; False where it has pages (again)."""
 
     def version(self, site: OpenSite) -> int:
         """Return the site's version now."""

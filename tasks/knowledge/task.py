@@ -84,7 +84,7 @@ def load_answer(kernel: Kernel) -> Engine[Any]:
     return Answerer(
         library,
         shelf,
-        partial(_embedder, kernel),
+        partial(_embedder, kernel, is_awaited=True),
         lambda job: tenant_of_job(kernel.ledger, job.id),
         partial(_writer, kernel),
     )
@@ -93,16 +93,19 @@ def load_answer(kernel: Kernel) -> Engine[Any]:
 def _keeper(kernel: Kernel, job: JobContext) -> "JobKeeper":
     from tasks.knowledge.store.reindexing import JobKeeper  # noqa: PLC0415  # stores load on the first job
 
-    return JobKeeper(kernel.ledger, job.id, job.fence)
+    return JobKeeper(kernel.ledger, job.id, job.fence, job.checkpoint)
 
 
 @contextmanager
-def _embedder(kernel: Kernel, job: JobContext) -> "Iterator[Embedder]":
-    """Give what the settings name: warm where it has weights, for this attempt where it needs the way out."""
+def _embedder(kernel: Kernel, job: JobContext, *, is_awaited: bool = False) -> "Iterator[Embedder]":
+    """Give what the settings name: warm where it has weights, for this attempt where it needs the way out.
+
+    An endpoint that is busy is not waited for where somebody waits for what would be done without it (``is_awaited``).
+    """
     settings = kernel.settings
     name = settings.knowledge_model
     if name.startswith(ENDPOINT):
-        from tasks.knowledge.engine.endpoint import Endpoint  # noqa: PLC0415  # only where it is used
+        from tasks.knowledge.engine.endpoint import PATIENT, PROMPT, Endpoint  # noqa: PLC0415  # only where it is used
 
         secret = settings.knowledge_key
         with closing(
@@ -112,6 +115,7 @@ def _embedder(kernel: Kernel, job: JobContext) -> "Iterator[Embedder]":
                 model=name.removeprefix(ENDPOINT),
                 key=secret.get_secret_value() if secret else None,
                 checkpoint=job.checkpoint,
+                patience=PROMPT if is_awaited else PATIENT,
             )
         ) as endpoint:
             yield endpoint

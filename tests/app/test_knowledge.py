@@ -1,13 +1,15 @@
 """``/api/knowledge``: searched, looked after, indexed anew; each tenant's apart."""
 
 import base64
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.services import Services
+from app.openapi import API
+from app.services import Services, services_of
 from tasks.core.clock import now
 from tasks.core.egress import Egress
 from tasks.core.errors import JobCancelled
@@ -17,7 +19,7 @@ from tasks.core.ledger.limits import ALL, Limit
 from tasks.core.ledger.tenants import Tenant
 from tasks.core.records import Job, JobState
 from tasks.knowledge.crawled import crawl_of
-from tests.app.conftest import Caller, claim, finish
+from tests.app.conftest import Caller, claim, finish, sign_in
 from tests.knowledge.house import House, ScriptedModel, documents
 from tests.samples import eventually
 
@@ -179,6 +181,21 @@ def test_a_query_is_embedded_by_a_worker(
     assert (409, "other_model") == (refused.status_code, refused.json["code"])
     monkeypatch.setattr("app.knowledge.accept_job", lambda *_: pytest.fail("asked twice"))
     assert [] == found(alice, "kettle", top_k=3)["failed"]
+
+
+@pytest.mark.parametrize(("setting", "timeout_s"), [("minilm", 120), ("endpoint:scripted", 5)])
+def test_no_worker_waits_longer_for_an_endpoint_than_the_search(
+    make_app: Callable[..., API], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, timeout_s: int
+) -> None:
+    """Weights are loaded once, however long that takes."""
+    app = make_app(knowledge_model=setting, knowledge_url="http://127.0.0.1:9")
+    alice, kernel = sign_in(app, "alice"), services_of(app).kernel
+    house = House(kernel.ledger, Tenant(alice.tenant_id, ""), tmp_path, Egress(), embedder=ScriptedModel(setting))
+    house.update(documents=documents())
+    monkeypatch.setattr("app.knowledge.wait_for_end", lambda _at, job, _wait_s: job)
+    assert ["vector"] == [one["retriever"] for one in found(alice, "kettle")["failed"]]
+    (job,) = waiting(kernel, alice.tenant_id)
+    assert timeout_s == job.timeout_s
 
 
 def test_a_quota_takes_only_the_vectors(house: House, alice: Caller, services: Services) -> None:

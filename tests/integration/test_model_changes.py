@@ -25,12 +25,15 @@ class Endpoint:
     def __init__(self) -> None:
         self.address = ""
         self.goes_on, self.is_held = Event(), Event()
+        self.is_busy = False
 
     def answer(self, body: dict[str, Any]) -> tuple[int, object]:
         """Answer at once what is one text, and the first whole batch; then wait until it may go on."""
         if 1 < len(body["input"]) < 64:
             self.is_held.set()
             assert self.goes_on.wait(60)
+            if self.is_busy:
+                return 429, {}
         rows = [[1.0, *(text.count(vowel) for vowel in "aeiou")] for text in body["input"]]
         return 200, {"data": [{"index": at, "embedding": row} for at, row in enumerate(rows)]}
 
@@ -39,7 +42,7 @@ class Endpoint:
 def endpoint() -> Iterator[Endpoint]:
     """The model that the house changes to."""
     held = Endpoint()
-    with served(held.answer) as held.address:
+    with served(held.answer, headers={"Retry-After": "60"}) as held.address:
         yield held
 
 
@@ -86,6 +89,25 @@ def test_searches_go_on_while_another_model_takes_over(house: House, endpoint: E
         )
         await_true(lambda: look() == "endpoint:vowels", what="searches use the new vectors")
         status = client.knowledge.status(SITE).sites[0]
+        erased_under_an_update(client, endpoint)
     assert ([], "endpoint:vowels", 6) == (status["flags"], status["model"], status["dimensions"])
     assert all(answer.results and not answer.failed for answer in seen)
     assert {"lexical", "vector"} == set(seen[-1].results[0].places)
+
+
+def erased_under_an_update(client: Switchyard, endpoint: Endpoint) -> None:
+    """An erase between two attempts of an update lasts: the second one makes nothing anew."""
+    endpoint.goes_on.clear()
+    endpoint.is_held.clear()
+    endpoint.is_busy = True
+    text = "\n\n".join(f"# Floor {n}\n\n" + f"The kettle of floor {n} is descaled. " * 20 for n in range(5))
+    update = client.submit("knowledge.update", {"site": SITE, "documents": [{"id": "floors", "text": text}]})
+    assert endpoint.is_held.wait(60)
+    erase = client.submit("knowledge.update", {"site": SITE, "erase": True}, priority=90)
+    endpoint.goes_on.set()
+    erased, job = (client.wait(one.id, timeout_s=60, check=False) for one in (erase, update))
+    assert erased.result is not None
+    assert 70 == erased.result["deleted"]
+    assert job.error is not None
+    assert ("failed", "site_erased", True) == (job.state, job.error.code, job.attempt > 1)
+    assert () == client.knowledge.status().sites

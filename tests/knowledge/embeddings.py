@@ -1,7 +1,7 @@
 """An endpoint with OpenAI's interface for embeddings, on loopback, that answers what a test wants."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -9,8 +9,10 @@ from typing import Any
 
 
 @contextmanager
-def served(answer: Callable[[dict[str, Any]], tuple[int, object]]) -> Iterator[str]:
-    """Serve embeddings as ``answer`` says."""
+def served(
+    answer: Callable[[dict[str, Any]], tuple[int, object]], *, headers: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """Serve embeddings as ``answer`` says, with these headers, too."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -18,7 +20,8 @@ def served(answer: Callable[[dict[str, Any]], tuple[int, object]]) -> Iterator[s
             status, content = answer(body | {"key": self.headers["Authorization"], "path": self.path})
             sent = json.dumps(content).encode()
             self.send_response(status)
-            self.send_header("Content-Length", str(len(sent)))
+            for name, value in {**(headers or {}), "Content-Length": str(len(sent))}.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(sent)
 

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -94,7 +94,7 @@ class House:
 
     def keeper(self, job: FakeJob) -> JobKeeper:
         """Return what writes for this job."""
-        return JobKeeper(self.ledger, job.id, job.fence)
+        return JobKeeper(self.ledger, job.id, job.fence, job.checkpoint)
 
     def update(self, job: FakeJob | None = None, **request: Any) -> UpdateResult:
         """Run an update."""
@@ -103,7 +103,7 @@ class House:
 
     def reindex(self, **request: Any) -> ReindexResult:
         """Run a re-index."""
-        engine = Reindexer(lambda job: JobKeeper(self.ledger, job.id, job.fence), self._embedder, self._site)
+        engine = Reindexer(self.keeper, self._embedder, self._site)  # type: ignore[arg-type]  # of a fake job
         return engine(ReindexRequest(**({"site": SITE} | request)), self.job("knowledge.reindex"))
 
     def crawl(self, *pages: tuple[str, str], at: datetime | None = None, **changes: Any) -> str:
@@ -159,3 +159,21 @@ class House:
     def keys(self, query: str, **how: Any) -> list[str]:
         """Return which documents a search finds, best first."""
         return list(dict.fromkeys(passage.key for passage in self.find(query, **how)))
+
+
+@dataclass
+class Meanwhile(FakeJob):
+    """Lets something happen after its first batch."""
+
+    happens: Callable[[], object] = lambda: None
+
+    def report(self, stage: str, done: float, total: float | None = None, message: str = "") -> None:
+        happens, self.happens = self.happens, lambda: None
+        happens()
+        super().report(stage, done, total, message)
+
+
+def meanwhile(house: House, happens: Callable[[], object]) -> Meanwhile:
+    """Return a job of the house in whose midst this happens."""
+    job = house.job()
+    return Meanwhile(job.workdir, job.http, id=job.id, fence=job.fence, happens=happens)

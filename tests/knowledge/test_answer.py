@@ -2,17 +2,25 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
 from tasks.core.egress import Egress, EgressPolicy
 from tasks.core.errors import AppError, NotFound, Permanent, Transient
-from tasks.knowledge.contract import AnswerRequest, AnswerResult
+from tasks.core.kernel import Kernel
+from tasks.core.ledger.tenants import Tenant
+from tasks.knowledge.contract import AnswerRequest, AnswerResult, UpdateRequest
 from tasks.knowledge.engine.answer import Answerer
+from tasks.knowledge.engine.endpoint import PROMPT
 from tasks.knowledge.engine.writing import Writer
 from tasks.knowledge.search.shelf import IndexShelf
+from tasks.knowledge.task import load_answer, load_update
 from tests.knowledge.chats import chatting
+from tests.knowledge.embeddings import served
 from tests.knowledge.house import SITE, TEXTS, House, ScriptedModel, documents
 
 
@@ -165,6 +173,60 @@ def test_a_model_that_is_away_is_a_retriever_that_fails(house: House) -> None:
         told.answer,
         told.failed,
     )
+
+
+@dataclass
+class Tiring(ScriptedModel):
+    """Embeds one text, and is busy from then on."""
+
+    def embed_texts(self, texts: Any) -> Any:
+        if self.asked:
+            raise Transient("The model's endpoint answered 429.", code="model_away")
+        return super().embed_texts(texts)
+
+
+def test_a_model_that_goes_away_between_leaves_it_to_the_words(house: House) -> None:
+    """It embeds the question, and not the sentences."""
+    house.embedder = ScriptedModel()
+    house.update(documents=documents())
+    house.embedder = Tiring()
+    told = ask(house, "What may a hotel cost?")
+    assert ("A hotel may cost 120 euros.", ("vector: model_away: The model's endpoint answered 429.",)) == (
+        told.answer,
+        told.failed,
+    )
+
+
+def test_a_question_is_answered_without_waiting_for_a_busy_model(
+    local_kernel: Kernel, tenant: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the kind has it, by an endpoint that takes no more, and one whose answer does not come."""
+    monkeypatch.setattr("tasks.knowledge.engine.endpoint.PROMPT", replace(PROMPT, timeout_s=0.5))
+    state, goes_on, asked = {"status": 200}, Event(), []
+
+    def answer(body: dict[str, Any]) -> tuple[int, object]:
+        asked.append(body["input"])
+        if state["status"] == 0:
+            goes_on.wait(60)
+        rows = ScriptedModel().embed_texts(body["input"]).tolist()
+        return state["status"] or 200, {"data": [{"index": at, "embedding": row} for at, row in enumerate(rows)]}
+
+    with (
+        served(answer, headers={"Retry-After": "15"}) as host,
+        Egress(EgressPolicy(allow=frozenset({host}))) as egress,
+    ):
+        values = {"knowledge_model": "endpoint:vowels", "knowledge_url": f"http://{host}"}
+        kernel = replace(local_kernel, settings=local_kernel.settings.model_copy(update=values))
+        house = House(kernel.ledger, tenant, tmp_path, egress)
+        load_update(kernel)(UpdateRequest(site=SITE, documents=documents()), house.job())
+        engine = load_answer(kernel)
+        for status, why in ((429, "The model's endpoint answered 429."), (0, "cannot be reached")):
+            asked.clear()
+            state["status"] = status
+            told = engine(AnswerRequest(site=SITE, question="What may a hotel cost?"), house.job("knowledge.answer"))
+            assert ("A hotel may cost 120 euros.", 1) == (told.answer, len(asked))
+            assert why in told.failed[0]
+        goes_on.set()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from tasks.core.text.vectors import Vectors
 from tasks.knowledge.contract import EmbedRequest
 from tasks.knowledge.engine.embed import Embedding
 from tasks.knowledge.engine.embedding import HashedNgrams, unit
-from tasks.knowledge.engine.endpoint import Endpoint
+from tasks.knowledge.engine.endpoint import PROMPT, Endpoint, Patience
 from tasks.knowledge.engine.minilm import MiniLM
 from tests.knowledge.embeddings import served
 from tests.knowledge.house import House, ScriptedModel
@@ -63,7 +64,7 @@ def test_an_endpoint_that_fails_gives_no_vector(status: int, content: object, er
         Egress(EgressPolicy(allow=frozenset({host}))) as egress,
         pytest.raises(error) as raised,
     ):
-        Endpoint(egress, url=f"http://{host}", model="small", key=None, pauses_s=())
+        Endpoint(egress, url=f"http://{host}", model="small", key=None, patience=PROMPT)
     assert code == raised.value.code
 
 
@@ -85,7 +86,7 @@ def test_an_endpoint_that_is_busy_is_asked_again() -> None:
                 model="small",
                 key=None,
                 checkpoint=lambda: seen.append(None),
-                pauses_s=(0.01, 0.01),
+                patience=Patience(10.0, (0.01, 0.01)),
             )
         ) as endpoint,
     ):
@@ -94,6 +95,39 @@ def test_an_endpoint_that_is_busy_is_asked_again() -> None:
         with pytest.raises(Permanent):
             endpoint.embed_texts(["a"])
         assert [] == told
+
+
+@pytest.mark.parametrize(("told", "asked"), [("21", 1), ("9" * 400, 1), ("0", 3), ("Tue, 24 Nov 2026 04:00:00 GMT", 3)])
+def test_an_endpoint_is_not_waited_for_in_vain(told: str, asked: int) -> None:
+    """One that asks for more than 20 s is given up at once; of a date nothing is known but that it is busy."""
+    seen: list[None] = []
+
+    def answer(_body: dict[str, Any]) -> tuple[int, object]:
+        seen.append(None)
+        return 429, {}
+
+    with (
+        served(answer, headers={"Retry-After": told}) as host,
+        Egress(EgressPolicy(allow=frozenset({host}))) as egress,
+        pytest.raises(Transient, match="answered 429"),
+    ):
+        Endpoint(egress, url=f"http://{host}", model="small", key=None, patience=Patience(10.0, (0.01, 0.01)))
+    assert asked == len(seen)
+
+
+def test_an_endpoint_that_hangs_is_away() -> None:
+    """When its time is over, as one that cannot be reached."""
+    goes_on = Event()
+
+    def answer(_body: dict[str, Any]) -> tuple[int, object]:
+        goes_on.wait(60)
+        return 200, {}
+
+    with served(answer) as host, Egress(EgressPolicy(allow=frozenset({host}))) as egress:
+        with pytest.raises(Transient) as raised:
+            Endpoint(egress, url=f"http://{host}", model="small", key=None, patience=Patience(0.2, ()))
+        goes_on.set()
+    assert "model_away" == raised.value.code
 
 
 def test_vectors_of_one_model_are_of_one_length() -> None:

@@ -1,31 +1,11 @@
 """Updates of one site that overlap: who began later has the last word, and nothing is lost between them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from tasks.core.clock import now
 from tasks.knowledge.store.reading import standings
-from tests.fakes import FakeJob
-from tests.knowledge.house import SITE, House, documents
-
-
-@dataclass
-class Meanwhile(FakeJob):
-    """Lets something happen after its first batch."""
-
-    happens: Callable[[], object] = lambda: None
-
-    def report(self, stage: str, done: float, total: float | None = None, message: str = "") -> None:
-        happens, self.happens = self.happens, lambda: None
-        happens()
-        super().report(stage, done, total, message)
-
-
-def meanwhile(house: House, happens: Callable[[], object]) -> Meanwhile:
-    job = house.job()
-    return Meanwhile(job.workdir, job.http, id=job.id, fence=job.fence, happens=happens)
+from tests.knowledge.house import SITE, House, Meanwhile, documents, meanwhile
 
 
 def plain(*names: str) -> list[dict[str, Any]]:

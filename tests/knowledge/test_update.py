@@ -181,7 +181,7 @@ def test_a_model_that_changed_meanwhile_is_not_mixed(house: House) -> None:
     """Who began with the other one tries again."""
     house.update(documents=documents())
     job = house.job()
-    keeper = JobKeeper(house.ledger, job.id, job.fence)
+    keeper = JobKeeper(house.ledger, job.id, job.fence, lambda: None)
     site = keeper.open_site(SITE, Model("x", 4))
     house.embedder = ScriptedModel()
     house.reindex()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.core.errors import NotFound
+from tasks.core.errors import AppError, NotFound
 from tasks.core.job import JobContext
 from tasks.core.text.ngrams import Vector
 from tasks.core.text.words import stems
@@ -92,8 +92,13 @@ class Answerer:
             hits = found.hits[:_PASSAGES]
             passages = self.library.passages(index.standing.site_id, [hit.chunk_id for hit in hits])
             candidates = _candidates(index, request.question, hits, passages)
-            embed = None if "vector" in found.failed or index.standing.model == HASHED else by_site
-            confidence, chosen = _chosen(candidates, request, embed)
+            failed, alike = dict(found.failed), None
+            if candidates and not failed and index.standing.model != HASHED:
+                try:
+                    alike = _alike(by_site, request.question, [one.text for one in candidates])
+                except AppError as exc:
+                    failed["vector"] = f"{exc.code}: {exc.message}"
+        confidence, chosen = _chosen(candidates, request, alike)
         told = AnswerResult(
             question=request.question,
             session_id=request.session_id,
@@ -102,7 +107,7 @@ class Answerer:
             citations=(),
             model=index.standing.model.name,
             version=index.standing.version,
-            failed=tuple(f"{name}: {why}"[:300] for name, why in found.failed.items()),
+            failed=tuple(f"{name}: {why}"[:300] for name, why in failed.items()),
         )
         if not chosen or confidence < request.least_confidence:
             return told
@@ -213,17 +218,18 @@ def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _chosen(
-    candidates: Sequence[_Candidate],
-    request: AnswerRequest,
-    embed: Callable[[Sequence[str]], NDArray[np.float32]] | None,
+    candidates: Sequence[_Candidate], request: AnswerRequest, alike: NDArray[np.float32] | None
 ) -> tuple[float, list[_Candidate]]:
-    """Return how sure the answer is, and its sentences in the order of the places where they stand."""
+    """Return how sure the answer is, and its sentences in the order of the places where they stand.
+
+    Args:
+        alike: how near each candidate is to the question, 0 to 1; None: nobody can tell, and the words choose.
+    """
     if not candidates:
         return 0.0, []
     scores = np.array([one.score for one in candidates])
     sure = np.array([one.share for one in candidates])
-    if embed is not None:
-        alike = _alike(embed, request.question, [one.text for one in candidates])
+    if alike is not None:
         scores, sure = scores + alike, np.maximum(sure, alike)
     best = int(np.argmax(scores))
     near = [at for at in np.argsort(-scores, kind="stable").tolist() if scores[at] >= _NEAR * scores[best]]

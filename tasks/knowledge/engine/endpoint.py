@@ -4,6 +4,7 @@ import base64
 import binascii
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -20,14 +21,30 @@ if TYPE_CHECKING:
     from tasks.core.egress import Egress
 
 _BATCH = 100
-_TIMEOUT_S = 60.0
 # Longer texts are refused by the usual models, which read about 8,000 tokens.
 _MAX_CHARS = 8000
 _MAX_DIMENSIONS = 8192
-# Seconds after which an endpoint that answered that it is busy is asked again, where it does not say itself.
-_PAUSES_S = (1.0, 4.0, 10.0)
 _LONGEST_PAUSE_S = 20.0
 _TICK_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an endpoint is waited for.
+
+    Args:
+        timeout_s: for one answer, in seconds.
+        pauses_s: seconds after which one that is busy is asked again, each time that it does not say itself.
+    """
+
+    timeout_s: float
+    pauses_s: tuple[float, ...]
+
+
+PATIENT = Patience(60.0, (1.0, 4.0, 10.0))
+"""Nobody waits, and much is kept already."""
+PROMPT = Patience(10.0, ())
+"""Somebody waits, and there is an answer without it."""
 
 
 class Endpoint:
@@ -35,7 +52,6 @@ class Endpoint:
 
     Args:
         checkpoint: called while an endpoint is waited for that is busy.
-        pauses_s: how long it is waited for, each time that it says so without saying how long.
     Raises:
         EgressRefused: the endpoint's address is not allowed.
         Transient, Permanent: as ``embed_texts``, of the one text that tells how long the vectors are.
@@ -49,13 +65,13 @@ class Endpoint:
         model: str,
         key: str | None,
         checkpoint: Callable[[], None] = lambda: None,
-        pauses_s: Sequence[float] = _PAUSES_S,
+        patience: Patience = PATIENT,
     ) -> None:
         self._url = f"{url.rstrip('/')}/embeddings"
         self._name = model
-        self._checkpoint, self._pauses_s = checkpoint, pauses_s
+        self._checkpoint, self._pauses_s = checkpoint, patience.pauses_s
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._client = egress.client(total_timeout_s=_TIMEOUT_S, max_redirects=0)
+        self._client = egress.client(total_timeout_s=patience.timeout_s, max_redirects=0)
         try:
             dimensions = len(self._ask(["dimensions"])[0])
         except BaseException:
@@ -85,7 +101,7 @@ class Endpoint:
             try:
                 answer = self._client.post(self._url, json=body, headers=self._headers)
                 content = answer.json() if answer.status_code == httpx.codes.OK else None
-            except httpx.RequestError as exc:
+            except (httpx.RequestError, Transient) as exc:  # the latter where its time is over
                 raise Transient(f"The embedding endpoint cannot be reached: {exc}"[:300], code="model_away") from exc
             except ValueError as exc:
                 raise Permanent("The embedding endpoint's answer is no JSON.", code="model_refused") from exc
@@ -94,7 +110,10 @@ class Endpoint:
             error = refused(answer.status_code)
             if pause_s is None or not isinstance(error, Transient):
                 break
-            self._wait(_asked_for_s(answer.headers.get("retry-after", ""), otherwise=pause_s))
+            wait_s = _asked_for_s(answer.headers.get("retry-after", ""), otherwise=pause_s)
+            if wait_s > _LONGEST_PAUSE_S:
+                break
+            self._wait(wait_s)
         raise error
 
     def _wait(self, seconds: float) -> None:
@@ -110,8 +129,8 @@ class Endpoint:
 
 
 def _asked_for_s(told: str, *, otherwise: float) -> float:
-    """Return the seconds of a ``Retry-After``; what is a date, or too long, is not waited for."""
-    return min(float(told), _LONGEST_PAUSE_S) if told.isascii() and told.isdecimal() and len(told) < 9 else otherwise
+    """Return the seconds of a ``Retry-After``, or ``otherwise`` where there is none, or a date."""
+    return float(told) if told.isascii() and told.isdecimal() else otherwise
 
 
 def _vectors_in(content: Any, count: int) -> NDArray[np.float32]:

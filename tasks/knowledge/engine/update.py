@@ -11,6 +11,7 @@ from tasks.knowledge.contract import KNOWLEDGE_UPDATED, MAX_SITE_CHARS, UpdateRe
 from tasks.knowledge.engine.chunking import RECIPE
 from tasks.knowledge.engine.documents import crawled_in, documents_in, page_of
 from tasks.knowledge.engine.embedding import Embedder
+from tasks.knowledge.engine.erasing import erase
 from tasks.knowledge.engine.indexing import in_batches, with_chunks
 from tasks.knowledge.engine.reindex import bring_to_model
 from tasks.knowledge.records import Crawl, Keeper, OpenSite, Origin, PageWrite, Source, Written
@@ -42,10 +43,11 @@ class Updater:
             InputRejected: a line of the file is no document; a newer crawl was taken in; a crawl that did not see the
                 whole site is to replace it.
             NotFound: the tenant has no such crawl, or no such site to erase.
+            Permanent: the site was erased under it.
             Transient: another job changed the site's model meanwhile.
         """
         if request.erase:
-            return self._erase(request.site or "", job)
+            return erase(self.keeper(job), request.site or "", job)
         with ExitStack() as stack:
             crawl: Crawl | None = None
             pages: Iterator[PageWrite] = iter(())
@@ -60,26 +62,12 @@ class Updater:
             name = request.site or _named_after(crawl)
             return self._update(request, job, _Given(name, crawl, pages))
 
-    def _erase(self, name: str, job: JobContext) -> UpdateResult:
-        site, count = self.keeper(job).erase(name)
-        job.emit(KNOWLEDGE_UPDATED, {"site": name, "version": site.version, "job_id": job.id, "deleted": count})
-        return UpdateResult(
-            site=name,
-            version=site.version,
-            model=site.model.name,
-            added=0,
-            changed=0,
-            unchanged=0,
-            deleted=count,
-            chunks=0,
-        )
-
     def _update(self, request: UpdateRequest, job: JobContext, given: "_Given") -> UpdateResult:
         if given.crawl is not None and request.replace and not request.force:
             _check_is_all(given.crawl)
         keeper = self.keeper(job)
         with self.embedder(job) as embedder:
-            site = keeper.open_site(given.name, embedder.model)
+            site = _opened(keeper, job, given.name, embedder)
             if given.crawl is not None:
                 keeper.note_crawl(site, given.crawl, force=request.force)
             site, _ = bring_to_model(keeper, job, site, embedder)
@@ -102,6 +90,15 @@ class Updater:
             chunks=taking.written.chunks,
             is_flagged=given.crawl is not None and given.crawl.is_mostly_failed,
         )
+
+
+def _opened(keeper: Keeper, job: JobContext, name: str, embedder: Embedder) -> OpenSite:
+    """Return the site. A later attempt has the one that the first one had, or none: who erased it meant it to go."""
+    before = (job.resume.load() or {}).get("site_id")
+    site = keeper.open_site(name, embedder.model, known_as=None if before is None else str(before))
+    if before is None:
+        job.resume.save({"site_id": site.id})
+    return site
 
 
 @dataclass(frozen=True, slots=True)

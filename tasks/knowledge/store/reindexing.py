@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from tasks.knowledge.records import Model, OpenSite, Origin, PageWrite, StoredChunk, StoredPage
+from tasks.knowledge.store.sites import erased_meanwhile
 from tasks.knowledge.store.tables import chunks, embeddings, made_by, pages, sites
 from tasks.knowledge.store.writing import PageStore, write_chunks
 
@@ -86,6 +87,7 @@ class JobKeeper(PageStore):
             .limit(_AT_A_TIME)
         )
         while True:
+            self.checkpoint()
             with self.on_site(site, model=model) as change:
                 ids = change.connection.execute(others).scalars().all()
                 which = embeddings.c.chunk_id.in_(ids) & ~made_by(model)
@@ -96,7 +98,10 @@ class JobKeeper(PageStore):
     def version(self, site: OpenSite) -> int:
         """See ``records.Keeper``."""
         with self.ledger.read() as connection:
-            return int(connection.execute(sa.select(sites.c.version).where(sites.c.id == site.id)).scalar_one())
+            found = connection.execute(sa.select(sites.c.version).where(sites.c.id == site.id)).scalar_one_or_none()
+        if found is None:
+            raise erased_meanwhile(site.site)
+        return int(found)
 
 
 def _has_vector(model: Model) -> sa.ColumnElement[bool]:

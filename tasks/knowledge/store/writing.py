@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection, Row
 from tasks.core.clock import now
 from tasks.core.errors import InputRejected
 from tasks.knowledge.records import Crawl, Model, OpenSite, Origin, PageWrite, Source, Written
-from tasks.knowledge.store.sites import JobTransactions
+from tasks.knowledge.store.sites import JobTransactions, within_bounds
 from tasks.knowledge.store.tables import chunks, embeddings, pages, sites
 
 MISSES_ALLOWED = 1
@@ -59,14 +59,16 @@ class PageStore(JobTransactions):
         wanted = sa.select(pages.c.id).where(_within_turn(site), which).order_by(pages.c.id).limit(_AT_A_TIME)
         count = 0
         while True:
+            self.checkpoint()
             with self.on_site(site) as change:
-                ids = change.connection.execute(wanted).scalars().all()
+                found = change.connection.execute(wanted).scalars().all()
+                ids = within_bounds(change.connection, found)
                 change.connection.execute(chunks.delete().where(chunks.c.page_id.in_(ids)))
                 gone = pages.update().where(pages.c.id.in_(ids))
                 change.connection.execute(gone.values(gone_at=now(), text="", hash="", turn=site.turn))
                 change.is_changed = bool(ids)
             count += len(ids)
-            if len(ids) < _AT_A_TIME:
+            if len(ids) == len(found) < _AT_A_TIME:
                 return count
 
     def note_crawl(self, site: OpenSite, crawl: Crawl, *, force: bool) -> None:

@@ -147,7 +147,7 @@ def fill(ledger: Ledger) -> str:
 
 def keep_page(ledger: Ledger, job: Job) -> None:
     """A site with a page of one chunk."""
-    model, keeper = Model("m", 1), JobKeeper(ledger, job.id, job.fence)
+    model, keeper = Model("m", 1), JobKeeper(ledger, job.id, job.fence, lambda: None)
     chunk = ChunkWrite(0, 1, "", b"", 0, b"x")
     page = PageWrite("a", None, "", None, "x", "h", (chunk,))
     site = keeper.open_site("s", model)
