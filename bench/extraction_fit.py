@@ -1,7 +1,8 @@
 """Fitting the models that find main text: which type a page is of, and which of its blocks are main text, twice.
 
 Blocks are labelled by holding them against the reviewed text. Every judgement that a model builds on was made by a
-model that had not seen the site, as at run time.
+model that had not seen the site, as at run time. The odds of page types are by models without
+the page's own fold, also where the second look asks for scores without another one (see ``extraction_nested``).
 """
 
 import json

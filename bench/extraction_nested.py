@@ -1,7 +1,8 @@
 """Fitting what finds main text in two stages, so that no page is ever judged by what its site taught.
 
 The second stage learns from scores of the first one. For the pages of fold k it is fitted on all others, whose scores
-must be by models that saw neither fold k nor their own fold.
+must be by models that saw neither fold k nor their own fold. One thing of fold k does reach them: how likely a page is
+of each type, which the first stage reads, is told by a model of page types without the page's own fold only.
 """
 
 from collections.abc import Callable, Sequence

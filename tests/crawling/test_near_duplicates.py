@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.crawling.engine.crawl_state import CrawlState
-from tasks.crawling.engine.near_duplicates import NearDuplicates, bits_apart, fingerprint
+from tasks.crawling.engine.near_duplicates import NearDuplicates, fingerprint
 from tests.crawling.conftest import Crawl, MakeJob
 from tests.crawling.local_site import LocalSite
 
@@ -23,6 +23,10 @@ def print_of(words: list[str]) -> int:
     found = fingerprint(" ".join(words))
     assert found is not None
     return found
+
+
+def bits_apart(one: int, other: int) -> int:
+    return (one ^ other).bit_count()
 
 
 def test_few_words_more_change_few_bits() -> None:

@@ -272,6 +272,7 @@ def test_an_empty_list_is_an_empty_crawl(site: LocalSite, crawl: Crawl) -> None:
     """A publication that changed no page starts one."""
     done = crawl(urls=[])
     assert ([], 0, StopReason.LISTED) == (done.pages, len(site.targets()), done.result.stopped_by)
+    assert not [line for line in done.job.lines if line.startswith("warning")]
 
 
 def test_crawl_that_forgets_addresses_is_not_whole(

@@ -71,11 +71,6 @@ def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return (numbers ^ (numbers >> np.uint64(33))).astype(">u8")
 
 
-def bits_apart(one: int, other: int) -> int:
-    """Return how many bits of two fingerprints differ."""
-    return (one ^ other).bit_count()
-
-
 class NearDuplicates:
     """Groups the pages of one crawl; what is known lies in its state."""
 

@@ -11,7 +11,7 @@ from tasks.core.web_address import canonical
 from tasks.crawling.engine.page_content import MainText, Outline
 from tasks.crawling.engine.reading.content_hash import content_hash
 from tasks.crawling.engine.reading.markdown import plain
-from tasks.crawling.engine.reading.metadata import SHOWN_TITLE, read_forms, read_metadata
+from tasks.crawling.engine.reading.metadata import read_forms, read_metadata, shown_title
 from tasks.crawling.engine.reading.reader import MIN_WORDS, read_main
 from tasks.crawling.engine.reading.structured import kept
 
@@ -19,6 +19,9 @@ MAX_LINKS = 2000
 MAX_TITLE_CHARS = 500
 # What a page may say of itself to robots; more is no page's need.
 MAX_ROBOTS_LINES = 20
+
+# Of one element; more is no page's need, and lxml looks through all of them for the value of each.
+MAX_ATTRIBUTES = 1000
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 # The HTML standard looks for a declared charset in the first 1024 bytes.
@@ -30,12 +33,14 @@ _UNSEEN = frozenset({"head", "noscript", "script", "style", "template"})
 # Shorter ones count visitors and set classes.
 _MIN_SCRIPT_CHARS = 100
 # Compiled once: most of what a search of a small page costs is to read what is searched for.
+_HAS_CROWDS = etree.XPath(f"boolean(//@*[{MAX_ATTRIBUTES + 1}])")
+_CROWDED = etree.XPath(f"//*[@*[{MAX_ATTRIBUTES + 1}]]")
 _BASES = etree.XPath("//base/@href")
-_LINKS = etree.XPath("//a[@href] | //area[@href] | //meta[@http-equiv][not(ancestor::noscript)]")
 _METAS = etree.XPath("//meta[@name and @content]")
 _LINK_ELEMENTS = etree.XPath("//link[@rel and @href]")
-# Where a page leads by itself after some seconds; one without an address only loads itself again.
-_REFRESH = re.compile(r"""[\s\d.]*[;,]\s*(?:url\s*=)?\s*["']?\s*([^"'\s][^"']*)""", re.IGNORECASE)
+# Where a page leads by itself after some seconds; one without an address only loads itself again. What was matched is
+# not given back: blanks that each part may take would be dealt out in every way.
+_REFRESH = re.compile(r"""[\s\d.]*+[;,]\s*+(?:url\s*+=\s*+)?+["']?+\s*+([^"'\s][^"']*+)""", re.IGNORECASE)
 _ROBOTS_WORD = re.compile(r"\b(?:noindex|nofollow|none)\b", re.IGNORECASE)
 # Codecs of Python that are no character sets of the web.
 _NOT_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
@@ -47,7 +52,12 @@ def parse_page(body: bytes, *, charset: str | None) -> etree._Element | None:
     text = decode(body, charset=charset).replace("\0", "").encode("utf-8", "replace")
     # Not the parser of lxml.html, which asks Python for the class of each element.
     parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
-    return etree.fromstring(text, parser)
+    tree = etree.fromstring(text, parser)
+    if tree is not None and _HAS_CROWDS(tree):
+        for element in _CROWDED(tree):
+            for name in element.keys()[MAX_ATTRIBUTES:]:
+                del element.attrib[name]
+    return tree
 
 
 def read_outline(tree: etree._Element | None, *, url: str) -> Outline:
@@ -55,7 +65,7 @@ def read_outline(tree: etree._Element | None, *, url: str) -> Outline:
     if tree is None:
         return Outline(title="", links=(), canonical=None)
     base = _base_of(tree, url)
-    title = " ".join(SHOWN_TITLE(tree).split())[:MAX_TITLE_CHARS]
+    title = " ".join(shown_title(tree).split())[:MAX_TITLE_CHARS]
     links = _links(tree, base)
     return Outline(
         title=title,
@@ -141,12 +151,13 @@ def _links(tree: etree._Element, base: str) -> dict[str, bool]:
     """Return the links in order, and whether any element that leads there lets robots follow it."""
     found: dict[str, bool] = {}
     spelled: dict[str, str | None] = {}
-    for element in _LINKS(tree):
+    # Not by a union of paths: libxml2 compares each element of the one with each of the other.
+    for element in tree.iter("a", "area", "meta"):
         if len(found) >= MAX_LINKS:
             break
         href = element.get("href") if element.tag != "meta" else _refreshed_to(element)
         # A fragment alone leads nowhere else; many pages have hundreds of them, and as many to parts of one other page.
-        if href.startswith("#"):
+        if href is None or href.startswith("#"):
             continue
         address = href.partition("#")[0]
         if address not in spelled:
@@ -156,11 +167,12 @@ def _links(tree: etree._Element, base: str) -> dict[str, bool]:
     return found
 
 
-def _refreshed_to(meta: etree._Element) -> str:
-    found = None
-    if meta.get("http-equiv").strip().lower() == "refresh":
-        found = _REFRESH.match(meta.get("content", ""))
-    return found[1] if found else "#"
+def _refreshed_to(meta: etree._Element) -> str | None:
+    if meta.get("http-equiv", "").strip().lower() != "refresh":
+        return None
+    found = _REFRESH.match(meta.get("content", ""))
+    is_for_scriptless = found is not None and next(meta.iterancestors("noscript"), None) is not None
+    return None if found is None or is_for_scriptless else found[1]
 
 
 def _is_shell(tree: etree._Element) -> bool:

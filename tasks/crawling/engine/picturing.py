@@ -40,11 +40,10 @@ def take_pictures(
 
 
 async def _draw(visit: "Visit", *, url: str, screenshot: bool, pdf: bool) -> tuple[bytes | None, bytes | None]:
-
     page: Page = await visit.context.new_page()
     await visit.open(page, url, until="load")
     await settled(page, within_ms=_IDLE_LIMIT_MS)
-    height = min(MAX_HEIGHT_PX, int(await page.evaluate("document.documentElement.scrollHeight")))
-    clip = {"x": 0, "y": 0, "width": _WIDTH_PX, "height": max(height, 1)}
+    # Cut to what there is of the page by Playwright, which measures it where no script of the page answers for it.
+    clip = {"x": 0, "y": 0, "width": _WIDTH_PX, "height": MAX_HEIGHT_PX}
     picture = await page.screenshot(full_page=True, clip=clip) if screenshot else None  # type: ignore[arg-type]  # it wants its own TypedDict
     return picture, await page.pdf(format="A4", print_background=True) if pdf else None

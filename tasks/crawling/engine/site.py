@@ -58,9 +58,11 @@ def crawl(
     A new attempt on the same machine goes on where the last one stopped; only pages under way are fetched again.
     With ``since`` it asks for pages of the earlier crawl conditionally and keeps what differs as ``changes.jsonl``.
     With ``revisit`` it asks only for those that are due. With ``urls`` it fetches these instead of what it finds.
+    With ``screenshots`` it then keeps pictures of the first pages; a new attempt takes all of them anew.
 
     Args:
-        job: gets a ``crawling`` report per page, and is asked at least every 0.2 s whether to go on.
+        job: gets a ``crawling`` report per page, then a ``showing`` report per picture, and is asked at least every
+            0.2 s whether to go on.
     Raises:
         InputRejected: the start URL is no page (404, another type, no such host). Permanent.
         EgressRefused: the start URL is where requests must not go. Permanent.
@@ -96,7 +98,8 @@ def crawl(
             listed=request.urls,
         )
         result = run(work).model_copy(update={"reader": reading_version()})
-        if result.pages_without_text == result.pages_ok:
+        # A list of no URLs is meant to bring nothing.
+        if request.urls != () and result.pages_without_text == result.pages_ok:
             job.log(_without_text(result), level="warning")
         kept = pages.whole(job.workdir)
         if request.urls is not None and result.stopped_by is StopReason.EXHAUSTED:

@@ -16,6 +16,7 @@ from tasks.crawling.engine.fetch import Fetcher, FetchFailed
 MAX_SITEMAP_BYTES = 20 * 2**20
 MAX_FILES = 50
 CHUNK_BYTES = 64 * 1024
+GZIP_PIECE_BYTES = 4096
 _ENTRIES = frozenset({"url", "sitemap"})
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T[0-9:.]{4,18}(Z|[+-]\d{2}:\d{2})?)?", re.ASCII)
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -111,19 +112,23 @@ def _unpacked(body: bytes, *, max_bytes: int) -> tuple[bytes, str]:
     """Return what a gzip file holds, all members of it (RFC 1952, 2.2), and why there may be more."""
     if not body.startswith(_GZIP_MAGIC):
         return body, ""
-    text = b""
-    while body.startswith(_GZIP_MAGIC):
+    text = bytearray()
+    at = 0
+    while body.startswith(_GZIP_MAGIC, at):
         unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        try:
-            text += unzip.decompress(body, max_bytes + 1 - len(text))
-        except zlib.error as exc:
-            raise SitemapBroken(f"its gzip is broken: {exc}") from exc
-        if len(text) > max_bytes:
-            raise SitemapBroken(f"unpacks to more than {max_bytes} bytes")
+        while not unzip.eof and at < len(body):
+            # In small pieces: what a member leaves of its last one is copied, and a file may have a million members.
+            piece = body[at : at + GZIP_PIECE_BYTES]
+            try:
+                text += unzip.decompress(piece, max_bytes + 1 - len(text))
+            except zlib.error as exc:
+                raise SitemapBroken(f"its gzip is broken: {exc}") from exc
+            if len(text) > max_bytes:
+                raise SitemapBroken(f"unpacks to more than {max_bytes} bytes")
+            at += len(piece) - len(unzip.unused_data)
         if not unzip.eof:
-            return text, "its gzip is cut off"
-        body = unzip.unused_data
-    return text, ""
+            return bytes(text), "its gzip is cut off"
+    return bytes(text), ""
 
 
 def _second(pair: tuple[str, str]) -> str:

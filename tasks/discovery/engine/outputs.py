@@ -75,9 +75,9 @@ def parse_html(html: str) -> HtmlElement | None:
 
 def main_text(root: HtmlElement) -> str:
     """Return what a person reads in the page's main part, else in all of it but its frame."""
-    mains = root.xpath("//main | //*[@role='main']")
+    main = next((element for element in root.iter("*") if element.tag == "main" or element.get("role") == "main"), None)
     pieces: list[str] = []
-    _collect(mains[0] if mains else root, pieces, skips=_UNREAD if mains else _UNREAD | _FRAME)
+    _collect(root if main is None else main, pieces, skips=_UNREAD | _FRAME if main is None else _UNREAD)
     return one_line(" ".join(pieces))[:MAX_MAIN_TEXT]
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.crawling.engine.reading.table import Floats, Whole
+from tasks.crawling.engine.reading.table import Floats, Whole, reach, windowed
 
 # So many blocks before and after.
 RADII = (1, 4, 16)
@@ -59,14 +59,12 @@ class Near:
     """The blocks at most ``radius`` before or after each, and itself."""
 
     def __init__(self, count: int, radius: int) -> None:
-        at = np.arange(count)
-        self._low, self._high = np.maximum(at - radius, 0), np.minimum(at + radius + 1, count)
-        self._count = (self._high - self._low)[:, None].astype(np.float32)
+        low, high = reach(count, radius)
+        self._radius = radius
+        self._count = (high - low)[:, None].astype(np.float32)
 
     def _added(self, rows: Floats) -> Floats:
-        # Sums from the first block on lose digits over a long page: they are taken in 64 bits.
-        sums = np.concatenate([np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0, dtype=np.float64)])
-        added: Floats = (sums[self._high] - sums[self._low]).astype(rows.dtype)
+        added: Floats = windowed(rows, self._radius).astype(rows.dtype)
         return added
 
     def means(self, rows: Floats) -> Floats:

@@ -7,7 +7,8 @@ they are left out. Where such a piece stands tells more than what is in it.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tasks.crawling.engine.reading.blocks import FLAGS, HEADINGS, HIDDEN, Cut
+from tasks.crawling.engine.reading.blocks import FLAGS, HIDDEN, Cut
+from tasks.crawling.engine.reading.columns import HEADINGS
 from tasks.crawling.engine.reading.markdown import MAX_ROW_WORDS
 from tasks.crawling.engine.reading.table import Floats
 

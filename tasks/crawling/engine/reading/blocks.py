@@ -1,10 +1,12 @@
 """A page cut into blocks: runs of text between the borders of paragraphs, headings, items and boxes."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lxml import etree
 
+from tasks.core.web_address import MAX_URL_CHARS
 from tasks.crawling.engine.reading.columns import Columns
 from tasks.crawling.engine.reading.nodes import Nodes, Sums
 from tasks.crawling.engine.reading.words import name_mask, text_mask
@@ -38,7 +40,6 @@ ROLES = {
     "listbox": 1024, "alert": 2048,
 }  # fmt: skip
 MARKED = {"code": "`", "kbd": "`", "samp": "`", "tt": "`", "b": "**", "strong": "**", "em": "*", "i": "*"}
-HEADINGS = {f"h{n}": n for n in range(1, 7)}
 HIDDEN = 1 << 18
 FLAG_COUNT = 19
 # A digit on one side, or a capital after a small letter in Latin letters.
@@ -49,6 +50,9 @@ _STEPS = {
     **dict.fromkeys(BOXES, _BOX), **dict.fromkeys(SPACED, _SPACED), **dict.fromkeys(MARKED, _MARKED),
     "span": _SPAN, "br": _BREAK,
 }  # fmt: skip
+# Of where a link leads; longer addresses are none that a crawler follows.
+MAX_HREF_CHARS = 4 * MAX_URL_CHARS
+_ALL_TEXT = etree.XPath("string()", smart_strings=False)
 _NO_DISPLAY = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 
 
@@ -92,7 +96,8 @@ class _Cutter:
         self._pieces: list[str] = []
         self._linked: list[str] = []
         self._marks: list[tuple[int, str]] = []
-        self._hrefs: list[str] = []
+        # The marks of the links around.
+        self._linking: list[str] = []
         self._flags = 0
         self._links = 0
         self._known: dict[tuple[str, str], tuple[int, int, int]] = {}
@@ -143,7 +148,7 @@ class _Cutter:
         style = known.get("style")
         if "hidden" in known or known.get("aria-hidden") == "true" or (style and _NO_DISPLAY.search(style)):
             flags |= HIDDEN
-        return self.nodes.kind_of(tag, names), mask, flags, known.get("href", "").strip()
+        return self.nodes.kind_of(tag, names), mask, flags, known.get("href", "").strip()[:MAX_HREF_CHARS]
 
     def _start(self, element: etree._Element, tag: str) -> None:
         nodes, stack = self.nodes, self._stack
@@ -172,7 +177,7 @@ class _Cutter:
                 pieces.append("\u2028")  # a line break that is no white space of the source
         if text := element.text:
             pieces.append(text)
-            if self._hrefs:
+            if self._linking:
                 self._linked.append(text)
 
     def _start_spaced(self, tag: str, number: int, href: str) -> None:
@@ -180,9 +185,9 @@ class _Cutter:
         if pieces and pieces[-1][-1:].isalnum():
             pieces.append(" ")
         if tag == "a":
-            self._hrefs.append(href)
             self._links += 1
-            self._marks.append((len(pieces), "a" + href))
+            self._linking.append("a" + href)
+            self._marks.append((len(pieces), self._linking[-1]))
         elif tag == "img":
             self.nodes.with_image.append(number)
         elif tag in CELLS:
@@ -199,7 +204,7 @@ class _Cutter:
             self._boxes.pop()
         elif step == _SPACED:
             if tag == "a":
-                self._hrefs.pop()
+                self._linking.pop()
                 self._marks.append((len(self._pieces), "/a"))
             elif tag in CELLS:
                 self._marks.append((len(self._pieces), "|-1"))
@@ -209,13 +214,13 @@ class _Cutter:
         nodes.end[number] = len(nodes.parent)
         if tail:
             self._pieces.append(tail)
-            if self._hrefs:
+            if self._linking:
                 self._linked.append(tail)
 
     def _text(self, text: str | None) -> None:
         if text:
             self._pieces.append(text)
-            if self._hrefs:
+            if self._linking:
                 self._linked.append(text)
 
     def _part(self, after: str | None) -> None:
@@ -244,8 +249,8 @@ class _Cutter:
         flags, links = self._flags, self._links
         pieces, marks = self._pieces, self._marks
         self._pieces, self._linked, self._marks, self._flags, self._links = [], [], [], 0, 0
-        if self._hrefs:  # a link around several boxes leads from each of them
-            self._marks.append((0, "a" + self._hrefs[-1]))
+        if self._linking:  # a link around several boxes leads from each of them
+            self._marks.append((0, self._linking[-1]))
         if text.isspace() or not self._boxes or len(self.blocks) >= MAX_BLOCKS:
             return
         tokens = WORD.findall(text.lower())
@@ -270,13 +275,24 @@ class _Cutter:
         )
 
 
+def _outermost(root: etree._Element, tag: str) -> Iterator[etree._Element]:
+    """Give the elements of a tag that are in no other one: the text of each part of the page once."""
+    end = None
+    for event, element in etree.iterwalk(root, events=("start", "end"), tag=tag):
+        if event == "start" and end is None:
+            end = element
+            yield element
+        elif event == "end" and element is end:
+            end = None
+
+
 def cut_page(root: etree._Element) -> Cut:
     """Return the page's blocks; scripts, styles and controls without text of their own are left out.
 
     What stands in ``noscript`` counts where it is more than all the rest: a page that scripts would fill.
     """
     cut = _Cutter(is_scriptless=False).walk(root)
-    spare = sum(len(element.xpath("string()").split()) for element in root.iter("noscript"))
+    spare = sum(len(_ALL_TEXT(element).split()) for element in _outermost(root, "noscript"))
     if spare > cut.sums.total_words:
         return _Cutter(is_scriptless=True).walk(root)
     return cut

@@ -8,7 +8,8 @@ import numpy as np
 
 from tasks.crawling.engine.reading.table import Floats, Whole
 
-_LEVELS = {f"h{n}": n for n in range(1, 7)}
+# And their levels.
+HEADINGS = {f"h{n}": n for n in range(1, 7)}
 
 
 class _Run(Protocol):
@@ -46,7 +47,9 @@ class Columns:
     @classmethod
     def of(cls, blocks: Sequence[_Run]) -> "Columns":
         """Return what is counted of these blocks."""
-        rows = [(len(b.tokens), b.link_words, b.links, b.owner, b.flags, b.mask, _LEVELS.get(b.tag, 0)) for b in blocks]
+        rows = [
+            (len(b.tokens), b.link_words, b.links, b.owner, b.flags, b.mask, HEADINGS.get(b.tag, 0)) for b in blocks
+        ]
         # An array without a row has no second axis of its own.
         table = np.ascontiguousarray(np.array(rows, dtype=np.int64).reshape(-1, 7).T)
         words, link_words, links, owner, flags, mask, level = table

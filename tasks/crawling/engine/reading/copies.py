@@ -6,7 +6,8 @@ tell which of the copies a reader would see, and take them both.
 
 from collections.abc import Sequence
 
-from tasks.crawling.engine.reading.blocks import FLAGS, HEADINGS, Block
+from tasks.crawling.engine.reading.blocks import FLAGS, Block
+from tasks.crawling.engine.reading.columns import HEADINGS
 
 # Fewer words are labels, which are repeated because each belongs to something else.
 MIN_WORDS = 3

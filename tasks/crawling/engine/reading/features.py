@@ -7,7 +7,7 @@ import numpy as np
 from tasks.crawling.engine.reading.blocks import FLAG_COUNT, WORD, Cut
 from tasks.crawling.engine.reading.likeness import add_likeness, find_likeness
 from tasks.crawling.engine.reading.link_targets import add_link_targets
-from tasks.crawling.engine.reading.table import Floats, Numbers, Table, Whole, bits, log, numbered
+from tasks.crawling.engine.reading.table import Floats, Numbers, Table, Whole, bits, log, numbered, reach, windowed
 from tasks.crawling.engine.reading.told import Told, add_told
 from tasks.crawling.engine.reading.words import NAME_GROUPS, TEXT_GROUPS
 
@@ -176,13 +176,10 @@ def _add_around(
         table.add_all(names, _shifted(own, by))
     table.add("ends+1", _shifted(ends, 1))
     table.add("ends-1", _shifted(ends, -1))
-    count = len(words)
-    sums = np.zeros((3, count + 1))
-    np.cumsum((words, density, is_prose), axis=1, out=sums[:, 1:])
-    at = np.arange(count)
+    rows = np.stack((words, density, is_prose), axis=1)
     for radius, names in _WINDOW_NAMES.items():
-        low, high = np.maximum(at - radius, 0), np.minimum(at + radius + 1, count)
-        means = ((sums[:, high] - sums[:, low]) / (high - low)).astype(np.float32)
+        low, high = reach(len(rows), radius)
+        means = (windowed(rows, radius).T / (high - low)).astype(np.float32)
         means[0] = log(means[0])
         table.add_all(names, means)
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from tasks.crawling.engine.reading.blocks import HEADINGS, Block
+from tasks.crawling.engine.reading.blocks import Block
+from tasks.crawling.engine.reading.columns import HEADINGS
 
 
 def without_idle_headings(blocks: Sequence[Block], chosen: list[int]) -> list[int]:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.crawling.engine.reading.blocks import HEADINGS, Cut
+from tasks.crawling.engine.reading.blocks import Cut
+from tasks.crawling.engine.reading.columns import HEADINGS
 from tasks.crawling.engine.reading.table import Floats, Numbers, Table, Whole, bits, log, numbered
 from tasks.crawling.engine.reading.words import TEXT_GROUPS, text_mask
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from tasks.crawling.engine.reading.blocks import Block, Cut
-from tasks.crawling.engine.reading.table import Floats, Table, numbered
+from tasks.crawling.engine.reading.table import Table, numbered, windowed
 
 # Of each block so many links are looked at.
 MAX_LINKS = 40
@@ -62,23 +62,13 @@ def add_link_targets(table: Table, cut: Cut, *, url: str) -> None:
         return
     own[linking, :WIDTH] = np.add.reduceat(np.array(kinds, dtype=np.float32), starts, axis=0)
     for radius, names in _NAMES.items():
-        sums = _near(own, radius)
+        sums = windowed(own, radius).astype(np.float32) if radius else own
         table.add_all(names, (sums[:, :WIDTH] / np.maximum(sums[:, WIDTH:], 1)).T)
 
 
 def targets_of(block: Block) -> list[str]:
     """Return what the links of a block lead to, as they stand in the page."""
     return [mark[1:] for _at, mark in block.marks if mark[0] == "a"]
-
-
-def _near(columns: Floats, radius: int) -> Floats:
-    if not radius:
-        return columns
-    total = np.concatenate([np.zeros((1, columns.shape[1])), np.cumsum(columns, axis=0, dtype=np.float64)])
-    at = np.arange(len(columns))
-    low, high = np.maximum(at - radius, 0), np.minimum(at + radius + 1, len(columns))
-    sums: Floats = (total[high] - total[low]).astype(np.float32)
-    return sums
 
 
 class _Page:

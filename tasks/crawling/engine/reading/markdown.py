@@ -6,11 +6,18 @@ from dataclasses import dataclass
 
 from tasks.core.web_address import canonical
 from tasks.crawling.engine.reading.blocks import Block, Cut
+from tasks.crawling.engine.reading.columns import HEADINGS
 
 _LINE_START = re.compile(r"^(#{1,6}\s|>|[-+*]\s|\d{1,9}[.)]\s|```|~~~|\|)")
 _LANGUAGE = re.compile(r"(?:^|\s)(?:lang|language|highlight-source|highlight)-([a-z0-9+#]{1,20})(?!\S)", re.IGNORECASE)
+# Inline elements within each other that are marked; all of the text within each is looked at.
+MAX_NESTED = 20
+# Of the classes in which a language may be named: those of one element are read for each code within.
+MAX_CLASS_CHARS = 1000
+_TICKS = re.compile("`+")
 _NO_LANGUAGE = frozenset({"text", "plaintext", "none", "default", "notranslate", "source"})
 MAX_TABLE_CELLS = 20_000
+_ASKED_FOR = frozenset({"table", "tr", "td", "th", "pre", "li", "ul", "ol", "dd", "blockquote", *HEADINGS})
 # A table with longer rows only arranges a page.
 MAX_ROW_WORDS = 150
 
@@ -30,6 +37,7 @@ class Renderer:
     def __init__(self, cut: Cut, *, base: str) -> None:
         self._cut = cut
         self._base = base
+        self._kinds = cut.nodes.kinds_in_order
         self._begun: set[int] = set()
         self._known: dict[int, dict[str, int]] = {}
         self._links: dict[str, str | None] = {}
@@ -65,7 +73,7 @@ class Renderer:
         return _joined(parts)
 
     def _ancestors(self, block: Block) -> dict[str, int]:
-        """Return the nearest box of each tag around the block; ``list.depth`` counts lists."""
+        """Return the nearest box around the block of each tag that is asked for; ``list.depth`` counts lists."""
         return self._around(block.owner)
 
     def _around(self, number: int) -> dict[str, int]:
@@ -76,14 +84,16 @@ class Renderer:
             nodes = self._cut.nodes
             above = self._around(nodes.parent[number])
             tag = nodes.tags[number]
-            found = {**above, tag: number, "list.depth": above["list.depth"] + (tag in ("ul", "ol"))}
+            found = above
+            if tag in _ASKED_FOR:
+                found = {**above, tag: number, "list.depth": above["list.depth"] + (tag in ("ul", "ol"))}
             self._known[number] = found
         return found
 
     def _run(self, numbers: list[int], at: int, node: int) -> int:
-        """Return where the blocks within the node end."""
-        last = self._cut.nodes.span(node, self._cut.blocks)[1]
-        while at < len(numbers) and numbers[at] <= last:
+        """Return where the blocks within the node end, of which the one at ``at`` is: they follow each other."""
+        end, blocks = self._cut.nodes.end[node], self._cut.blocks
+        while at < len(numbers) and node <= blocks[numbers[at]].owner < end:
             at += 1
         return at
 
@@ -129,7 +139,7 @@ class Renderer:
                 if opened:
                     self._close(out, *opened.pop())
             elif mark[0] != "|":
-                opened.append((mark, len(out)))
+                opened.append((mark if len(opened) < MAX_NESTED else "", len(out)))
         out.extend(pieces[at:])
         while opened:
             self._close(out, *opened.pop())
@@ -149,6 +159,8 @@ class Renderer:
         return cells
 
     def _close(self, out: list[str], mark: str, start: int) -> None:
+        if not mark:
+            return
         inner = "".join(out[start:]).replace(_BREAK, " ")
         text = _one_line(inner)
         if not text:
@@ -176,15 +188,17 @@ class Renderer:
 
     def _code(self, blocks: list[Block], pre: int) -> str:
         text = "\n".join("".join(block.pieces).strip("\n").replace(_BREAK, "\n") for block in blocks).rstrip()
-        fence = "```"
-        while fence in text:
-            fence += "`"
+        fence = "`" * max(3, 1 + max(map(len, _TICKS.findall(text)), default=0))
         return f"{fence}{self._language(pre)}\n{text}\n{fence}"
 
     def _language(self, pre: int) -> str:
-        element = self._cut.nodes.elements[pre]
-        for place in (element, *element.findall("code")[:1], *list(element.iterancestors())[:2]):
-            found = _LANGUAGE.search(place.get("class", ""))
+        nodes = self._cut.nodes
+        code = nodes.elements[pre].find("code")
+        above = nodes.parent[pre]
+        around = (above, nodes.parent[above]) if above >= 0 else ()
+        own, *others = (self._kinds[nodes.kinds[number]][1] for number in (pre, *around) if number >= 0)
+        for classes in (own, *(() if code is None else (code.get("class", ""),)), *others):
+            found = _LANGUAGE.search(classes[:MAX_CLASS_CHARS])
             if found and found[1].lower() not in _NO_LANGUAGE:
                 return found[1].lower()
         return ""

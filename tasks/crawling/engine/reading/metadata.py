@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 
 from lxml import etree
 from resiliparse.parse.lang import detect_fast
@@ -15,6 +16,9 @@ MAX_NAME_CHARS = 300
 MAX_DESCRIPTION_CHARS = 1000
 MAX_FORMS = 20
 MAX_FIELDS = 50
+# Of a heading so much is read: texts of elements within it, and those between them.
+MAX_PIECES = 1000
+MAX_HEADING_CHARS = 10_000
 # Below this, resiliparse's own scale of strangeness, a guess is right as a rule; it is made from enough text only.
 MAX_STRANGENESS = 1200
 MIN_LANGUAGE_CHARS = 60
@@ -42,17 +46,18 @@ _PUBLISHED = (
 _MODIFIED = ("article:modified_time", "og:updated_time", "datemodified", "dcterms.modified", "last-modified", "lastmod")
 _AUTHORS = ("author", "article:author", "dc.creator", "dcterms.creator", "parsely-author", "sailthru.author", "byl")
 _DESCRIPTIONS = ("description", "og:description", "twitter:description", "dc.description")
-SHOWN_TITLE = etree.XPath("string(//head/title | //body/title)")
 _PUBLISHED_TIMES = etree.XPath(
     "//time[@pubdate or @itemprop='datePublished' or contains(@class,'published')]/@datetime"
 )
 _TIMES = etree.XPath("//time/@datetime")
+# One path, for a union of two takes libxml2 time that grows with the square of what they find.
 _BYLINES = etree.XPath(
-    "//*[@rel='author' or @itemprop='author']"
-    " | //*[self::a or self::span or self::p or self::div or self::address]"
-    "[contains(@class,'author-name') or contains(@class,'author__name') or contains(@class,'byline')"
-    " or contains(@class,'post-author') or contains(@class,'entry-author')]"
+    "//*[@rel='author' or @itemprop='author'"
+    " or ((self::a or self::span or self::p or self::div or self::address)"
+    " and (contains(@class,'author-name') or contains(@class,'author__name') or contains(@class,'byline')"
+    " or contains(@class,'post-author') or contains(@class,'entry-author')))]"
 )
+_TEXT = etree.XPath("string()", smart_strings=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,15 @@ class Metadata:
     modified: str
     language: str
     description: str
+
+
+def shown_title(root: etree._Element) -> str:
+    """Return the text of the page's first ``title`` in its head or body, as it stands there."""
+    for title in root.iter("title"):
+        above = title.getparent()
+        if above is not None and above.tag in ("head", "body"):
+            return str(_TEXT(title))
+    return ""
 
 
 def read_metadata(root: etree._Element, *, url: str, text: str, items: tuple[Item, ...]) -> Metadata:
@@ -102,6 +116,8 @@ def read_forms(root: etree._Element, *, base: str) -> tuple[FormSummary, ...]:
         if len(forms) == MAX_FORMS:
             break
         action = canonical(form.get("action", "").strip() or base, base=base)
+        if action is None:
+            continue
         names: dict[str, None] = {}
         for control in form.iter("input", "select", "textarea"):
             name = control.get("name", "")[:100]
@@ -109,9 +125,8 @@ def read_forms(root: etree._Element, *, base: str) -> tuple[FormSummary, ...]:
                 names[name] = None
             if len(names) == MAX_FIELDS:
                 break
-        if action:
-            method = "post" if form.get("method", "").strip().lower() == "post" else "get"
-            forms.append(FormSummary(action, method, tuple(names)))
+        method = "post" if form.get("method", "").strip().lower() == "post" else "get"
+        forms.append(FormSummary(action, method, tuple(names)))
     return tuple(forms)
 
 
@@ -145,17 +160,14 @@ def _texts(items: list[Item], key: str) -> list[str]:
 
 def _title(root: etree._Element, meta: dict[str, str]) -> str:
     """Return the one heading of the first level, else what is given to social media, without the site's name."""
-    shown = _line(SHOWN_TITLE(root))
+    shown = _line(shown_title(root))
     given = _line(_first(meta, ("og:title", "twitter:title", "dc.title"))) or shown
     words = set(re.findall(r"\w+", f"{given} {shown}".lower()))
-    headings = []
     for heading in root.iter("h1"):
-        text = _line(heading.xpath("string()")).rstrip(" ¶#")
+        text = _line(_start_of(heading)).rstrip(" ¶#")
         own = set(re.findall(r"\w+", text.lower()))
         if own and len(own & words) * 2 >= len(own):
-            headings.append(text)
-    if headings:
-        return headings[0]
+            return text
     site = _line(meta.get("og:site_name", "")).lower()
     pieces = [piece.strip() for piece in _PARTED.split(given) if piece.strip()]
     if len(pieces) > 1 and (pieces[-1].lower() == site or (not site and len(pieces[-1].split()) <= 3)):
@@ -168,7 +180,7 @@ def _author(root: etree._Element, meta: dict[str, str], written: list[Item]) -> 
     names = names or [meta[name] for name in _AUTHORS if meta.get(name)]
     names = [name for name in map(_name, names) if name]
     if not names and written:
-        shown = (_name(_line(found.xpath("string()"))) for found in _BYLINES(root)[:5])
+        shown = (_name(_line(_TEXT(found))) for found in _BYLINES(root)[:5])
         names = [next(filter(None, shown), "")]
     return ", ".join(dict.fromkeys(filter(None, names)))[:MAX_NAME_CHARS]
 
@@ -228,6 +240,11 @@ def _language(root: etree._Element, meta: dict[str, str], text: str) -> str:
     if guessed == "unknown" or declared.lower().partition("-")[0] == guessed:
         return declared
     return declared if declared and strangeness > MAX_STRANGENESS / 2 else guessed
+
+
+def _start_of(element: etree._Element) -> str:
+    """Return the first of an element's texts, enough for a line. All of it would be read again for each one around."""
+    return "".join(islice(element.itertext(), MAX_PIECES))[:MAX_HEADING_CHARS]
 
 
 def _line(text: object, *, limit: int = MAX_NAME_CHARS) -> str:

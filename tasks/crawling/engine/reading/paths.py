@@ -12,6 +12,8 @@ from tasks.crawling.engine.reading.table import Whole
 
 # Elements so far up are near; what is around those is far.
 NEAR_LEVELS = 3
+# Of one path; of what stands further out no more is read.
+MAX_WORDS = 500
 _NAME = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
 
@@ -20,21 +22,23 @@ class Paths:
 
     def __init__(self, nodes: Nodes, blocks: Sequence[Block]) -> None:
         self._words = [_words(tag, classes) for tag, classes in nodes.kinds_in_order]
-        # Each path begins with another one, of the parent, goes on with a kind of element, and has all words of both.
-        self._steps: list[tuple[int, int, frozenset[str]]] = [(0, -1, frozenset())]
+        # Each path begins with another one, of the parent, and goes on with a kind of element.
+        self._steps: list[tuple[int, int]] = [(0, -1)]
         self._known: dict[tuple[int, int], int] = {}
         self._of_node: dict[int, int] = {-1: 0}
         self.of_block: Whole = np.array([self._path(nodes, block.owner) for block in blocks], dtype=np.int64)
 
-    def near_and_far(self, path: int) -> tuple[set[str], frozenset[str]]:
+    def near_and_far(self, path: int) -> tuple[set[str], set[str]]:
         """Return the words of the tags and class names of the innermost elements, and of those around them."""
         near: set[str] = set()
-        for _level in range(NEAR_LEVELS):
-            above, kind, _all = self._steps[path]
-            if kind >= 0:
-                near |= self._words[kind]
-            path = above
-        return near, self._steps[path][2]
+        far: set[str] = set()
+        level = 0
+        while path and len(far) < MAX_WORDS:
+            path, kind = self._steps[path]
+            level += 1
+            words = near if level <= NEAR_LEVELS else far
+            words |= self._words[kind]
+        return near, far
 
     def _path(self, nodes: Nodes, number: int) -> int:
         climbed = []
@@ -46,7 +50,7 @@ class Paths:
             step = (path, nodes.kinds[node])
             if step not in self._known:
                 self._known[step] = len(self._steps)
-                self._steps.append((*step, self._steps[path][2] | self._words[step[1]]))
+                self._steps.append(step)
             path = self._of_node[node] = self._known[step]
         return path
 

@@ -1,5 +1,6 @@
 """One page, read: what type it is, and its main text by the blocks that such a page's text is in."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from tasks.crawling.engine.reading.copies import without_copies
 from tasks.crawling.engine.reading.features import block_table
 from tasks.crawling.engine.reading.headings import without_idle_headings
 from tasks.crawling.engine.reading.markdown import Renderer
-from tasks.crawling.engine.reading.metadata import SHOWN_TITLE
+from tasks.crawling.engine.reading.metadata import shown_title
 from tasks.crawling.engine.reading.mixing import mixed
 from tasks.crawling.engine.reading.page_type import page_table
 from tasks.crawling.engine.reading.paths import Paths
@@ -25,7 +26,8 @@ from tasks.crawling.engine.reading.word_model import load_words
 # A page with fewer words than this is a shell that scripts fill; what it tells machines is all that there is to read.
 MIN_WORDS = 30
 
-_MADE_BY = etree.XPath("//meta[@name='generator']/@content | //body/@class | //body/@id | /html/@class")
+# Characters of what may name the program that made the page.
+MAX_MADE_BY = 2000
 _OG_TYPES = etree.XPath("//meta[@property='og:type']/@content")
 _AROUND = FLAGS["nav"] | FLAGS["header"] | FLAGS["footer"] | FLAGS["aside"]
 
@@ -61,14 +63,27 @@ def read_main(root: etree._Element, *, url: str, base: str) -> Reading:
 
 def page_row(cut: Cut, root: etree._Element, *, url: str, items: tuple[Item, ...]) -> Table:
     """Return the features by which a page's type is judged."""
-    made = _MADE_BY(root)
     og_type = next(iter(_OG_TYPES(root)), "")
-    return page_table(cut, url=url, types=types_of(items), og_type=str(og_type), made=" ".join(made)[:2000])
+    return page_table(
+        cut, url=url, types=types_of(items), og_type=str(og_type), made=" ".join(_made_by(root))[:MAX_MADE_BY]
+    )
+
+
+def _made_by(root: etree._Element) -> Iterator[str]:
+    """Give the texts that may name the program that made the page, in their order."""
+    for element in root.iter("html", "meta", "body"):
+        if element.tag == "meta":
+            if element.get("name") == "generator":
+                yield element.get("content", "")
+        elif element.tag == "body":
+            yield from (value for name, value in element.items() if name in ("class", "id"))
+        elif element.getparent() is None:
+            yield element.get("class", "")
 
 
 def title_of(root: etree._Element) -> str:
     """Return what stands in the page's ``title``."""
-    return str(SHOWN_TITLE(root))[:500]
+    return shown_title(root)[:500]
 
 
 def lengths(cut: Cut) -> Floats:
@@ -89,7 +104,7 @@ def with_heading(cut: Cut, chosen: list[int]) -> list[int]:
     Reviewers of main text often leave it out, and so do the models; a document is of more use with it.
     """
     headings = [number for number, block in enumerate(cut.blocks) if block.tag == "h1"]
-    if not chosen or any(number in chosen for number in headings):
+    if not chosen or not set(chosen).isdisjoint(headings):
         return chosen
     return [*[number for number in headings if number < chosen[0]][-1:], *chosen]
 

@@ -51,6 +51,24 @@ class Table:
         return out.T
 
 
+def reach(count: int, radius: int) -> tuple[Whole, Whole]:
+    """Return for each of so many rows the first one that is at most ``radius`` away, and the one after the last."""
+    at = np.arange(count)
+    return np.maximum(at - radius, 0), np.minimum(at + radius + 1, count)
+
+
+def windowed(rows: Numbers, radius: int) -> NDArray[np.float64]:
+    """Return for each row the sum of those at most ``radius`` before or after it, and of itself.
+
+    Sums from the first row on lose digits over a long page: they are taken in 64 bits.
+    """
+    low, high = reach(len(rows), radius)
+    before = np.zeros((len(rows) + 1, rows.shape[1]))
+    np.cumsum(rows, axis=0, dtype=np.float64, out=before[1:])
+    sums: NDArray[np.float64] = before[high] - before[low]
+    return sums
+
+
 def numbered(name: str, count: int) -> tuple[str, ...]:
     """Return so many names of columns that differ by their numbers."""
     return tuple(f"{name}{number}" for number in range(count))

@@ -14,7 +14,8 @@ from zlib import crc32
 
 import numpy as np
 
-from tasks.crawling.engine.reading.blocks import HEADINGS, Block
+from tasks.crawling.engine.reading.blocks import Block
+from tasks.crawling.engine.reading.columns import HEADINGS
 from tasks.crawling.engine.reading.paths import Paths
 from tasks.crawling.engine.reading.table import Floats
 
