@@ -66,7 +66,7 @@ def submit(
     Raises:
         InputRejected: ``timeout_s`` or ``max_attempts`` is over the kind's limit, or an upload was removed meanwhile.
         IdempotencyKeyReused: the key stands for another request.
-        LedgerUnavailable: nothing was accepted.
+        LedgerUnavailable: nothing was accepted, as far as is known; see there.
     """
     made = ready(kernel, spec, submission)
     key = idempotency_of(kernel, spec, submission)
@@ -123,7 +123,7 @@ def submit_many(kernel: Kernel, carrier: Carriage, items: Sequence[tuple[JobSpec
         InputRejected: ``timeout_s`` or ``max_attempts`` of an item is over its kind's limit, it has a unique key, or
             an upload was removed.
         IdempotencyKeyReused: the key of an item stands for another request.
-        LedgerUnavailable: nothing was accepted.
+        LedgerUnavailable: nothing was accepted, as far as is known; see there.
     """
     members = new_jobs(kernel, items)
     jobs = [(job, idempotency_of(kernel, *item)) for job, item in zip(members, items, strict=True)]
@@ -144,7 +144,7 @@ def submit_batch(
         InputRejected: ``timeout_s`` or ``max_attempts`` of an item is over its kind's limit, it has a unique key, or
             an upload was removed.
         IdempotencyKeyReused: the key of the plan stands for another request.
-        LedgerUnavailable: nothing was accepted.
+        LedgerUnavailable: nothing was accepted, as far as is known; see there.
     """
     batch = JobBatch(
         id=new_id(),

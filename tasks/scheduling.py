@@ -106,7 +106,7 @@ def run_now(kernel: Kernel, carrier: Carriage, specs: Specs, schedule: Schedule,
     Raises:
         NotFound: there is no such kind any more.
         InputRejected: what was kept does not fit this version.
-        LedgerUnavailable: nothing was accepted.
+        LedgerUnavailable: nothing was accepted, as far as is known; see there.
     """
     submission = replace(submission_for(schedule, tick="now"), idempotency_key=key)
     accepted = submit(kernel, carrier, spec_of(specs, schedule), submission)

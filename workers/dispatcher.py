@@ -138,7 +138,7 @@ class Dispatcher:
         if self._relays_outbox.is_due():
             done_apart(self._outbox.tick, named="outbox")
         done_apart(self._callbacks.look_after, named="callbacks")
-        done_apart(self._flow.tick, named="flow")
+        self._flow.tick()
         self._pause_s = self._tick_s
         if not self._breaker.is_open:
             try:

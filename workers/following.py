@@ -33,8 +33,9 @@ class FollowUps:
         began = self._clock()
         if self._not_before is not None and began < self._not_before:
             return
-        self.is_busy = follow_ups.anything_waits(self._kernel.ledger)
-        if self.is_busy:
+        self.is_busy = False
+        if follow_ups.anything_waits(self._kernel.ledger):
             is_found = start_due(self._kernel, self._specs) > 0
             took_s = self._clock() - began
             self._not_before = None if is_found else began + took_s / _SHARE
+            self.is_busy = True

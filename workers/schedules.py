@@ -40,6 +40,7 @@ class Scheduler:
         """
         if not self._looks.is_due() and not self.is_busy:
             return
+        self.is_busy = False  # what raises is tried again at the next look, not at once
         found = schedules.due(self._kernel.ledger, limit=_MOST_AT_ONCE)
         for schedule in found.schedules:
             fire(self._kernel, self._specs, schedule, at=found.at, grace_s=self._grace_s)

@@ -53,24 +53,33 @@ class Artifacts:
             )
         if not _MEDIA_TYPE.fullmatch(media_type):
             raise InputRejected(f"Media type {media_type!r}: use type/subtype.", field="media_type")
-        target = self.folder(job_id, fence) / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        size, sha256 = _write_aside(target, content)
-        for folder in target.parents:  # each may be new
-            sync_folder(folder)
-            if folder == self._root:
-                break
-        row = {"size_bytes": size, "sha256": sha256, "media_type": media_type, "created_at": now()}
+        try:
+            placed: tuple[int, str] | FileNotFoundError = self._place(self.folder(job_id, fence) / name, content)
+        except FileNotFoundError as exc:  # the folder was erased under our hands, as with its job
+            placed = exc
         with self._ledger.write() as connection:
             owned = sa.select(jobs.c.id).where(
                 jobs.c.id == job_id, jobs.c.state == JobState.RUNNING, jobs.c.fence == fence
             )
             if connection.execute(owned.with_for_update()).first() is None:
                 raise JobSuperseded
+            if isinstance(placed, FileNotFoundError):
+                raise placed
+            size, sha256 = placed
+            row = {"size_bytes": size, "sha256": sha256, "media_type": media_type, "created_at": now()}
             key = (artifacts.c.job_id == job_id) & (artifacts.c.fence == fence) & (artifacts.c.name == name)
             if connection.execute(artifacts.update().where(key).values(row)).rowcount == 0:
                 connection.execute(artifacts.insert().values(job_id=job_id, fence=fence, name=name, **row))
         return _record(job_id, {"name": name, **row}, attempt)
+
+    def _place(self, target: Path, content: bytes | Path) -> tuple[int, str]:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        placed = _write_aside(target, content)
+        for folder in target.parents:  # each may be new
+            sync_folder(folder)
+            if folder == self._root:
+                break
+        return placed
 
     def list(self, job_id: str, fence: int, attempt: int) -> "list[ArtifactRecord]":
         """List one attempt's files by name."""

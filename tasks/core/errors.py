@@ -147,13 +147,17 @@ class StorageFull(AppError):
 
 
 class LedgerUnavailable(AppError):
-    """The ledger cannot be reached. Nothing was accepted; try again."""
+    """The ledger cannot be reached, or did not answer in time; try again.
+
+    Nothing was accepted, unless what was lost, or came too late, is the answer to the commit itself: that cannot be
+    called back. Who sends again under the same idempotency key gets the job that was made then, or makes it.
+    """
 
     code = "ledger_unavailable"
 
 
 class LedgerBusy(LedgerUnavailable):
-    """The ledger is held by another writer for longer than the busy timeout."""
+    """The ledger is held by another writer for longer than the busy timeout; nothing was accepted."""
 
     code = "ledger_busy"
 

@@ -31,13 +31,20 @@ def bounded(spec: JobSpec, result: BaseModel) -> dict[str, Any]:
     try:
         content = result.model_dump_json().encode()
     except PydanticSerializationError:  # half of a surrogate pair, which is no reason to lose the work
-        content = to_json(storable_data(result.model_dump(mode="json")))
+        content = to_json(storable_data(_dumped(result)), inf_nan_mode="null")
     if len(content) > spec.max_result_bytes:
         raise TooLarge(
             f"The result is {len(content)} bytes, over the kind's {spec.max_result_bytes}; save an artifact instead."
         )
     kept: dict[str, Any] = from_json(content, cache_strings="keys")
     return kept
+
+
+def _dumped(result: BaseModel) -> dict[str, Any]:
+    try:
+        return result.model_dump(mode="json")
+    except UnicodeEncodeError:  # the half is in the key of a dict, which only Python can hold
+        return result.model_dump()
 
 
 def end_attempt(

@@ -7,11 +7,14 @@ surrogate pair, which UTF-8 has no bytes for, and PostgreSQL reads nothing out o
 from typing import Any
 
 
-def storable(text: str) -> str:
-    """Return ``text`` with something else in the place of what cannot be held; nearly always it is itself."""
-    if text.isascii():
-        return text.replace("\0", "\ufffd")
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+def storable(text: str, *, nul: str = "\ufffd") -> str:
+    """Return ``text`` with something else in the place of what cannot be held; nearly always it is itself.
+
+    Args:
+        nul: what stands for a NUL.
+    """
+    text = text.replace("\0", nul)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def storable_data(value: Any) -> Any:

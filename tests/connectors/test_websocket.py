@@ -19,7 +19,7 @@ from tasks.connectors.contract import CheckRequest, CheckResult, WebSocketReques
 from tasks.connectors.engine.check import Check
 from tasks.connectors.engine.websocket import WebSocketConnector
 from tasks.connectors.services import service_of
-from tasks.core.egress import Egress, EgressPolicy, transports
+from tasks.core.egress import Egress, EgressPolicy, door
 from tasks.core.errors import AppError, EgressRefused, InputRejected, JobCancelled, Permanent, TooLarge, Transient
 from tests.connectors.speaker import SPEAK, Speaker
 from tests.connectors.translations import KEY
@@ -245,7 +245,7 @@ def test_of_https_becomes_wss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             with pytest.raises(Transient, match="SSLCertVerificationError"):
                 run(service, FakeJob(workdir=tmp_path, http=egress))
             trust = ssl.create_default_context(cafile=tmp_path / "cert.pem")
-            monkeypatch.setattr(transports, "_trust", lambda: trust)
+            monkeypatch.setattr(door, "plain_trust", lambda: trust)
             job = FakeJob(workdir=tmp_path, http=egress)
             run(service, job)
         server.shutdown()

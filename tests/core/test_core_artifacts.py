@@ -1,16 +1,20 @@
 """Artifacts: plain names, fenced, complete or absent, and gone when erased."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tasks.core import artifacts
 from tasks.core.artifacts import LOG_NAME
 from tasks.core.errors import InputRejected, JobSuperseded, NotFound
 from tasks.core.kernel import Kernel
-from tasks.core.ledger import carrying, transitions
+from tasks.core.ledger import batches, carrying, transitions
+from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.tenants import Tenant
-from tasks.core.records import ArtifactRecord, Job
+from tasks.core.records import ArtifactRecord, Job, JobState
 from tests.samples import claimed, running
 
 
@@ -55,6 +59,28 @@ def test_same_name_replaces(kernel: Kernel, job: Job) -> None:
     newest = save(kernel, job, "a", b"newer")
     assert [newest] == kernel.artifacts.list(job.id, job.fence, 1)
     assert files(kernel, job) == ["a"]
+
+
+@pytest.mark.parametrize("step", ["_write_aside", "sync_folder"])
+def test_job_that_is_erased_while_it_saves_is_not_its_own_any_more(
+    kernel: Kernel, job: Job, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The folder goes with it, before or after the file was put there; that is no fault of the engine's."""
+    act: Callable[..., Any] = getattr(artifacts, step)
+
+    def meanwhile(path: Path, *rest: object) -> Any:
+        kernel.artifacts.erase(job.id)
+        return act(path, *rest)
+
+    monkeypatch.setattr(artifacts, step, meanwhile)
+    with pytest.raises(FileNotFoundError):  # somebody removed the folder of a job that runs
+        save(kernel, job, "a/b")
+    assert [] == kernel.artifacts.list(job.id, job.fence, 1)
+    ended = transitions.finish(kernel.ledger, job.id, fence=job.fence, state=JobState.FAILED, cause="x")
+    assert ended is not None
+    list(batches.erase(kernel.ledger, Filter(job.tenant_id), limit=1))
+    with pytest.raises(JobSuperseded):
+        save(kernel, job, "a/b")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import pytest
@@ -79,10 +80,11 @@ def test_result_of_any_words_is_kept(kernel: Kernel, tenant: Tenant) -> None:
     def engine(request: PingRequest, job: JobContext) -> BaseModel:
         job.delta({"text": HALF})
         job.emit("ping.answered", {HALF: [HALF]})
-        return Answered(answer={"message": HALF, "at": [HALF, 1]})
+        return Answered(answer={HALF: HALF, "at": [HALF, 1, float("nan")], "on": date(2026, 11, 24)})
 
     job = carried(kernel.ledger, tenant)
-    assert {"answer": {"message": "out of luck ?", "at": ["out of luck ?", 1]}} == run(kernel, job, engine)
+    kept = {"out of luck ?": "out of luck ?", "at": ["out of luck ?", 1, None], "on": "2026-11-24"}
+    assert {"answer": kept} == run(kernel, job, engine)
     assert JobState.SUCCEEDED == queries.job(kernel.ledger, job.id).state
     (delta,) = [event.data for event in kernel.events.read(job.id) if event.type == "delta"]
     assert {"text": "out of luck ?"} == delta
@@ -100,6 +102,8 @@ def test_number_that_is_none_is_kept_as_null(kernel: Kernel, tenant: Tenant) -> 
 
     kept = bounded(SPECS[0], Figures(mean=float("nan"), others=[float("inf"), 1.5, 2, 2**70, "ü"]))
     assert {"mean": None, "others": [None, 1.5, 2, 2**70, "ü"]} == kept
+    kept = bounded(SPECS[0], Figures(mean=float("nan"), others=[HALF, float("-inf")]))
+    assert {"mean": None, "others": ["out of luck ?", None]} == kept
 
 
 def test_emission_is_told_in_words_that_can_be_told() -> None:

@@ -251,16 +251,18 @@ def test_duty_that_always_fails_keeps_nobody_from_the_others(
     for error in (RuntimeError("a row of another version"), LedgerBusy("slow")):
         asked: list[object] = []
 
-        def fail(of: object, error: Exception = error, asked: list[object] = asked) -> None:
+        def fail(of: object, error: Exception = error, asked: list[object] = asked, **_: object) -> None:
             asked.append(of)
             raise error
 
-        for duty in (dispatcher._outbox, dispatcher._flow, dispatcher._scheduler):
+        for duty in ("job_batches.tend", "pauses.tend", "parking.anything_parked", "FollowUps.tick"):
+            monkeypatch.setattr(f"workers.flow.{duty}", fail)
+        for duty in (dispatcher._outbox, dispatcher._scheduler):
             monkeypatch.setattr(type(duty), "tick", fail)
         monkeypatch.setattr(SenderKeeper, "look_after", fail)
         job = accepted(kernel.ledger, tenant)
         dispatcher.tick()
-        assert (4, True) == (len(asked), job.id in dict(messages(redis_server)))
+        assert (7, True) == (len(asked), job.id in dict(messages(redis_server)))
     assert queries.job(kernel.ledger, lost.id).cause == Cause.WORKER_LOST
 
 

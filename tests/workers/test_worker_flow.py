@@ -1,6 +1,10 @@
 """What whoever leads does about limits and batches."""
 
+from collections.abc import Callable
 from dataclasses import replace
+
+import pytest
+from structlog.testing import capture_logs
 
 from tasks.core.clock import now
 from tasks.core.ids import new_id
@@ -35,6 +39,39 @@ def test_batch_that_fails_fast_is_cancelled_and_ended(kernel: Kernel) -> None:
     flow.tick()
     clock.at += 1.0
     flow.tick()
+    assert not flow.is_busy
+
+
+def test_one_that_fails_keeps_nobody_from_the_others_and_is_not_tried_at_once(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is asked in its time, and what was to be done at the look before makes nobody busy then."""
+    tenant = tenants.named(kernel.ledger, "acme")
+    for _ in range(2):
+        accepting.accept(kernel.ledger, a_job(tenant, concurrency_key="k", parked=True))
+    clock = FakeClock()
+    flow = Flow(kernel, clock=clock)
+    flow.tick()
+    assert flow.is_busy
+    flow._has_batches = flow._has_held = flow._follow_ups.is_busy = True
+    asked: list[str] = []
+
+    def failing(name: str) -> Callable[..., None]:
+        def fail(*_: object, **__: object) -> None:
+            asked.append(name)
+            raise RuntimeError("a row of another version")
+
+        return fail
+
+    names = ["flow.job_batches.tend", "flow.pauses.tend", "flow.parking.release", "following.start_due"]
+    for name in names:
+        monkeypatch.setattr(f"workers.{name}", failing(name))
+    monkeypatch.setattr("workers.following.follow_ups.anything_waits", lambda _: True)
+    clock.at += 1.0
+    with capture_logs() as logs:
+        flow.tick()
+    assert names == asked
+    assert ["duty_failed"] * 4 == [line["event"] for line in logs]
     assert not flow.is_busy
 
 

@@ -58,6 +58,27 @@ def test_schedule_that_raises_uses_its_tick_up_and_keeps_nobody_waiting(local_ke
     assert found.next_at > now()
 
 
+def test_look_that_raises_is_not_made_again_at_once(local_kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else whoever leads would be busy with nothing else but with writing that down."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a row of another version")
+
+    clock = FakeClock()
+    scheduler = Scheduler(local_kernel, load_specs(), clock=clock)
+    tenant = tenants.named(local_kernel.ledger, "acme")
+    made = kept(local_kernel.ledger, tenant)
+    with local_kernel.ledger.write() as connection:
+        connection.execute(rows.update().where(rows.c.id == made.id).values(next_at=ago(1)))
+    scheduler.tick()
+    assert scheduler.is_busy
+    monkeypatch.setattr("workers.schedules.schedules.due", fail)
+    with pytest.raises(RuntimeError):
+        scheduler.tick()
+    assert not scheduler.is_busy
+    scheduler.tick()
+
+
 def test_ticks_that_a_change_of_leader_delayed_are_all_fired(local_kernel: Kernel) -> None:
     """Each of them, whatever the schedule says of missed ones."""
     ledger = local_kernel.ledger

@@ -30,7 +30,7 @@ class GuardedTransport(httpx.BaseTransport):
     def __init__(self, guard: Guard, lookups: Lookups, *, max_connections: int) -> None:
         self._guard = guard
         self._pool = httpcore.ConnectionPool(
-            ssl_context=_trust(),
+            ssl_context=plain_trust(),
             max_connections=max_connections,
             keepalive_expiry=_KEEP_ALIVE_S,
             network_backend=GuardedBackend(guard, lookups),
@@ -72,7 +72,7 @@ class AsyncGuardedTransport(httpx.AsyncBaseTransport):
     def __init__(self, guard: Guard, lookups: Lookups, *, max_connections: int) -> None:
         self._guard = guard
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=_trust(),
+            ssl_context=plain_trust(),
             max_connections=max_connections,
             keepalive_expiry=_KEEP_ALIVE_S,
             network_backend=AsyncGuardedBackend(guard, lookups),
@@ -110,14 +110,9 @@ class AsyncGuardedTransport(httpx.AsyncBaseTransport):
 
 
 @cache
-def _trust() -> ssl.SSLContext:
-    # Reading the authorities takes 25 ms.
-    return httpx.create_ssl_context(trust_env=False)
-
-
 def plain_trust() -> ssl.SSLContext:
-    """Return what connections trust that speak HTTP/1.1, or something that begins with it."""
-    return _trust()
+    """Return what connections trust that speak HTTP/1.1, or something that begins with it; always the same one."""
+    return httpx.create_ssl_context(trust_env=False)  # reading the authorities takes 25 ms
 
 
 def _deadline(request: httpx.Request, policy: EgressPolicy) -> Deadline:

@@ -29,7 +29,8 @@ BATCH = 200
 Eligible: TypeAlias = sa.ColumnElement[bool]
 CANCELLABLE = jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING]) & jobs.c.cancel_requested_at.is_(None)
 PURGEABLE = jobs.c.state == JobState.QUEUED
-RETRYABLE = jobs.c.state.in_(REPLAYABLE)
+# Whose key is taken is left out of the search already: however many they are, it is one statement.
+RETRYABLE = jobs.c.state.in_(REPLAYABLE) & ~unique.is_held()
 ERASABLE = jobs.c.state.in_(TERMINAL)
 
 

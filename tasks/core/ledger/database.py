@@ -82,7 +82,7 @@ class Ledger:
     def read(self) -> Iterator[Connection]:
         """Open a read transaction."""
         with _translated(), self._reader.connect() as connection:
-            self._limit(connection, answering.READ_LIMIT_S)
+            _limit(connection, answering.READ_LIMIT_S)
             connection.begin()
             yield connection
 
@@ -93,13 +93,9 @@ class Ledger:
         What ``is_urgent`` would rather be tried anew, on another connection, than wait long for PostgreSQL's answer.
         """
         with _translated(), self._writer.connect() as connection:
-            self._limit(connection, answering.PING_LIMIT_S if is_urgent else answering.WRITE_LIMIT_S)
+            _limit(connection, answering.PING_LIMIT_S if is_urgent else answering.WRITE_LIMIT_S)
             with nullcontext() if self._turns is None else self._turns.taken(), connection.begin():
                 yield connection
-
-    def _limit(self, connection: Connection, seconds: float) -> None:
-        if not self.is_sqlite:
-            connection.connection.driver_connection.limit_s = seconds  # type: ignore[union-attr]  # see ``answering``
 
     @contextmanager
     def write_prepared(self, *, of_one: bool = False, may_vanish: bool = False) -> Iterator[Driver]:
@@ -159,6 +155,11 @@ class Ledger:
             self._turns.close()
 
 
+def _limit(connection: Connection, seconds: float) -> None:
+    if connection.dialect.name != "sqlite":
+        connection.connection.driver_connection.limit_s = seconds  # type: ignore[union-attr]  # see ``answering``
+
+
 def _turns_of(url: str) -> Turns | None:
     parsed = sa.make_url(url)
     return Turns(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
@@ -194,6 +195,7 @@ def _now_of_sqlite(_element: LedgerNow, _compiler: object, **_options: object) -
 
 def _revision(engine: Engine) -> str | None:
     with engine.connect() as connection:
+        _limit(connection, answering.READ_LIMIT_S)
         if not sa.inspect(connection).has_table("alembic_version"):
             return None
         return cast("str | None", connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar())
@@ -246,7 +248,7 @@ def _engine(url: str, *, pool_size: int, turns: Turns | None) -> Engine:
     sa.event.listen(engine, "connect", _keep_commits)
     sa.event.listen(engine, "checkin", _note_use)
     errors = engine.dialect.loaded_dbapi.Error
-    sa.event.listen(engine, "checkout", lambda connection, entry, _: _ping_if_idle(connection, entry, errors))
+    sa.event.listen(engine, "checkout", lambda connection, entry, _: _ready(connection, entry, errors))
     return engine
 
 
@@ -263,6 +265,12 @@ def _unless_in(url: sa.URL, options: Mapping[str, int]) -> dict[str, int]:
 
 def _note_use(_connection: object, entry: ConnectionPoolEntry) -> None:
     entry.info["used_at"] = time.monotonic()
+
+
+def _ready(connection: Any, entry: ConnectionPoolEntry, errors: type[Exception]) -> None:
+    """Give the connection out without the limit of whoever had it before: a migration sets none of its own."""
+    _ping_if_idle(connection, entry, errors)
+    connection.limit_s = None
 
 
 def _ping_if_idle(connection: Any, entry: ConnectionPoolEntry, errors: type[Exception]) -> None:

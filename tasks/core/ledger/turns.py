@@ -1,9 +1,10 @@
-"""SQLite's writers take turns, in the order in which they came.
+"""SQLite's writers take turns, roughly in the order in which they came.
 
 SQLite has one write lock and no line before it: whoever wants it looks again and again. Forty processes that look cost
 more than what they wait for. So the kernel keeps the line, on a lock of a file beside the ledger (``flock``), and only
 whoever has the turn asks SQLite, whose lock stays the one that counts: a writer that knows nothing of turns, or one
-that is late, is still refused by it.
+that is late, is still refused by it. Who finds the lock free takes it, and may so pass those whom the kernel is about
+to wake.
 """
 
 import fcntl
@@ -12,7 +13,8 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from threading import Condition, Lock, Thread
+from pathlib import Path
+from threading import Condition, Lock, RLock, Thread
 
 from tasks.core.errors import LedgerBusy, LedgerUnavailable
 from tasks.core.ledger import locking
@@ -32,7 +34,8 @@ class Turns:
 
     def __init__(self, ledger: str) -> None:
         self._path = ledger + SUFFIX
-        self._mine = Lock()
+        # One that knows its owner: see ``taken``.
+        self._mine = RLock()
         self._files: _Files | None = None
         self._until: float | None = None
 
@@ -42,13 +45,13 @@ class Turns:
 
         Raises:
             LedgerBusy: others had it all the time.
-            LedgerUnavailable: the file cannot be opened.
+            LedgerUnavailable: the file cannot be opened or locked.
         """
         limit_s = locking.BUSY_TIMEOUT_S
         until = time.monotonic() + limit_s
-        if not self._mine.acquire(timeout=limit_s):
-            raise LedgerBusy(locking.BUSY)
         try:
+            if not self._mine.acquire(timeout=limit_s):
+                raise LedgerBusy(locking.BUSY)
             self._until = until
             files = self._files_of_this_process()
             try:
@@ -59,7 +62,9 @@ class Turns:
                 self._until = None
                 files.unlock()
         finally:
-            self._mine.release()
+            # A signal may have raised as soon as it was acquired, or before.
+            with suppress(RuntimeError):  # this thread has not got it
+                self._mine.release()
 
     def left_s(self) -> float:
         """Return how much longer whoever has the turn may wait for SQLite's own lock, or whoever takes none."""
@@ -88,31 +93,55 @@ class _Files:
 
     def __init__(self, path: str) -> None:
         self.pid = os.getpid()
+        self._path = path
         try:
             self._tried = _opened(path)
             self._awaited = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as exc:
-            raise LedgerUnavailable(locking.UNREACHABLE) from exc
+            raise self._unavailable(exc) from exc
         self._changed = Condition(Lock())
         self._wanted = self._had = self._closed = False
         self._waiter: Thread | None = None
+        self._failed: OSError | None = None
 
     def lock(self, limit_s: float) -> bool:
-        """Take the lock. False: others had it for so long."""
+        """Take the lock. False: others had it for so long.
+
+        Raises:
+            LedgerUnavailable: it cannot be taken, or not waited for.
+        """
         try:
             fcntl.flock(self._tried, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return self._await(limit_s)
+        except OSError as exc:
+            raise self._unavailable(exc) from exc
         return True
 
     def _await(self, limit_s: float) -> bool:
         with self._changed:
-            if self._waiter is None:
-                self._waiter = Thread(target=self._wait, name="ledger-turns", daemon=True)
-                self._waiter.start()
+            if self._waiter is None or not self._waiter.is_alive():
+                self._waiter = self._started()
+            self._failed = None
             self._wanted = True
             self._changed.notify_all()
-            return self._changed.wait_for(lambda: self._had, limit_s)
+            self._changed.wait_for(lambda: self._had or self._failed is not None, limit_s)
+            if self._failed is not None:
+                raise self._unavailable(self._failed) from self._failed
+            return self._had
+
+    def _started(self) -> Thread:
+        waiter = Thread(target=self._wait, name="ledger-turns", daemon=True)
+        try:
+            waiter.start()
+        except RuntimeError as exc:  # the machine, or the container, has no thread more for us
+            raise self._unavailable(exc) from exc
+        return waiter
+
+    def _unavailable(self, exc: Exception) -> LedgerUnavailable:
+        # Callers hear it, too: no folders.
+        why = os.strerror(exc.errno) if isinstance(exc, OSError) and exc.errno else exc
+        return LedgerUnavailable(f"{locking.UNREACHABLE} ({Path(self._path).name}: {why})")
 
     def unlock(self) -> None:
         """Give the lock back, or up, or do nothing."""
@@ -130,7 +159,13 @@ class _Files:
                 if self._closed:
                     os.close(self._awaited)
                     return
-            fcntl.flock(self._awaited, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(self._awaited, fcntl.LOCK_EX)
+            except OSError as exc:
+                with self._changed:
+                    self._wanted, self._failed = False, exc
+                    self._changed.notify_all()
+                continue
             with self._changed:
                 if self._wanted:
                     self._had = True
@@ -143,7 +178,7 @@ class _Files:
         os.close(self._tried)
         with self._changed:
             self._closed = True
-            if self._waiter is None:
+            if self._waiter is None or not self._waiter.is_alive():
                 os.close(self._awaited)
             self._changed.notify_all()
 

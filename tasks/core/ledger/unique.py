@@ -6,6 +6,13 @@ from sqlalchemy.engine import Connection
 from tasks.core.ledger.schema import jobs
 
 
+def is_held() -> sa.ColumnElement[bool]:
+    """Return whether the key of a job that has ended is another one's by now."""
+    other = jobs.alias("other")
+    same = (other.c.tenant_id == jobs.c.tenant_id) & (other.c.unique_key == jobs.c.unique_key)
+    return sa.exists().where(same, other.c.unique_key.is_not(None), other.c.finished_at.is_(None))
+
+
 def holder(connection: Connection, tenant_id: str, unique_key: str) -> str | None:
     """Return the id of the job that has the key and has not ended; nobody takes the key until the transaction ends."""
     if connection.dialect.name == "postgresql":

@@ -7,6 +7,7 @@ from sqlalchemy.engine import Connection
 
 from tasks.core.clock import now
 from tasks.core.ledger.database import insert_if_new
+from tasks.core.storable import storable
 from tasks.discovery.store.records import Note, RunFacts
 from tasks.discovery.store.tables import notes
 
@@ -22,10 +23,10 @@ _MOST_CHARS = 200
 
 def add_observations(connection: Connection, tool_id: str, facts: RunFacts) -> bool:
     """Count what a run has shown; tell whether any of it is of something new."""
-    failed = {_storable(subject) for subject in facts.failed[:_MOST_PER_RUN]}
+    failed = {_kept(subject) for subject in facts.failed[:_MOST_PER_RUN]}
     seen = dict.fromkeys(failed, False)
     for subject in facts.used[:_MOST_PER_RUN]:
-        seen.setdefault(_storable(subject), facts.ok)
+        seen.setdefault(_kept(subject), facts.ok)
     is_new = False
     for subject, worked in sorted(seen.items()):
         counts = {"worked": int(worked), "failed": int(not worked)}
@@ -61,9 +62,9 @@ def judged(subject: str, *, worked: int, failed: int) -> Note | None:
     return None
 
 
-def _storable(subject: str) -> str:
+def _kept(subject: str) -> str:
     # Names of inputs come from pages, and may hold what no text column takes.
-    return subject.replace("\0", "").encode("utf-8", "replace").decode()[:_MOST_CHARS]
+    return storable(subject, nul="")[:_MOST_CHARS]
 
 
 def _forget_oldest(connection: Connection, tool_id: str) -> None:

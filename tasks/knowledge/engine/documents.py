@@ -7,6 +7,7 @@ from typing import BinaryIO
 from pydantic import ValidationError
 
 from tasks.core.errors import InputRejected
+from tasks.core.storable import storable
 from tasks.knowledge.contract import MAX_TEXT_CHARS, Document
 from tasks.knowledge.engine.indexing import content_hash
 from tasks.knowledge.records import PageWrite
@@ -54,13 +55,10 @@ def crawled_in(stream: BinaryIO) -> Iterator[PageWrite]:
 def _page(
     key: str, url: str | None, *, title: str, text: str, language: str | None, words: str | None = None
 ) -> PageWrite:
-    text, title = _storable(text)[:MAX_TEXT_CHARS], _storable(title)[:500]
-    return PageWrite(_storable(key), url, title, language, text, content_hash(title, words or text, language), None)
-
-
-def _storable(text: str) -> str:
-    # Neither can be kept by PostgreSQL.
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
+    # Without NULs, not with a sign for each: that is how the hashes of the pages that are kept were made.
+    key, text, title = (storable(one, nul="") for one in (key, text, title))
+    text, title = text[:MAX_TEXT_CHARS], title[:500]
+    return PageWrite(key, url, title, language, text, content_hash(title, words or text, language), None)
 
 
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from tasks.core.errors import Permanent, Transient
+from tasks.core.storable import storable
 from tasks.knowledge.engine.refusals import refused
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _piece_in(data: str) -> str:
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as exc:
         raise Permanent("The model's endpoint answered what is no stream of a chat.", code="model_refused") from exc
     # Neither a ledger nor a stream can hold half of a character.
-    return piece.encode("utf-8", "replace").decode().replace("\0", "")
+    return storable(piece, nul="")
 
 
 def _sentence(written: str, count: int) -> Sentence | None:

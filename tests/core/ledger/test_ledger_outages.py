@@ -4,20 +4,24 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
 from tasks.core.errors import LedgerBusy, LedgerUnavailable
-from tasks.core.ledger import Ledger, accepting, answering, database, fleet, locking, queries
+from tasks.core.ledger import Ledger, accepting, answering, database, fleet, locking, queries, upgrade
+from tasks.core.ledger.accepting import Idempotency
 from tasks.core.ledger.drivers import Driver
 from tasks.core.ledger.queries import Filter
 from tasks.core.ledger.tenants import Tenant, create_key, tenant_of
 from tests.proxy import Proxy
-from tests.samples import a_job, accepted
+from tests.samples import a_job, accepted, eventually
 from tests.servers import PostgreSQL
 
 _WRITER = """
@@ -39,6 +43,12 @@ for _ in range(6):
             transitions.finish(ledger, began.id, fence=began.fence, state=JobState.SUCCEEDED, cause="completed")
 ledger.close()
 """
+
+_SLOW_COMMIT = (
+    "CREATE FUNCTION stall() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN NULL; END'",
+    "CREATE CONSTRAINT TRIGGER stalls AFTER INSERT ON jobs DEFERRABLE INITIALLY DEFERRED "
+    "FOR EACH ROW EXECUTE FUNCTION stall()",
+)
 
 
 @pytest.fixture
@@ -223,9 +233,55 @@ def test_half_open_connections_to_postgresql_are_given_up(
         ledger.close()
 
 
+def test_commit_that_was_given_up_may_be_one_and_is_found_again_by_its_key(
+    postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's disk stalls until nobody waits any more, and then has it; sent again, it is no second job."""
+    ledger = Ledger(postgresql.create("stalls"))
+    ledger.prepare()
+    tenant = tenant_of(ledger, create_key(ledger, tenant="a", name="k"))
+    assert tenant is not None
+    with ledger.write() as connection:
+        for statement in _SLOW_COMMIT:
+            connection.execute(sa.text(statement))
+    monkeypatch.setattr(answering, "WRITE_LIMIT_S", 0.4)
+    key = Idempotency("k", "b" * 64, ttl_s=60)
+    with pytest.raises(LedgerUnavailable):
+        accepting.accept(ledger, a_job(tenant), idempotency=key)
+    assert eventually(lambda: queries.listing(ledger, Filter(tenant.id), limit=1).total == 1)
+    again = accepting.accept(ledger, a_job(tenant), idempotency=key)
+    assert (True, 1) == (again.replayed, queries.listing(ledger, Filter(tenant.id), limit=2).total)
+    ledger.close()
+
+
 def test_slow_migration_is_no_matter_of_the_limits(postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables may be large by then; whoever waits for a statement of every day does so for a moment."""
     monkeypatch.setattr(database, "_PG_OPTIONS", "-c statement_timeout=15")
     ledger = Ledger(postgresql.create("slow"))
     ledger.prepare()
+    ledger.close()
+
+
+def test_statement_of_a_migration_is_answered_when_it_is_done(
+    postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index on a large table takes minutes; neither a new connection nor one that was used gives up before."""
+    for name in ("PING_LIMIT_S", "WRITE_LIMIT_S", "READ_LIMIT_S"):
+        monkeypatch.setattr(answering, name, 0.4)
+
+    def slowly(act: Callable[[Config, str], None]) -> Callable[[Config, str], None]:
+        def run(config: Config, revision: str) -> None:
+            config.attributes["connection"].execute(sa.text("SELECT pg_sleep(0.8)"))
+            act(config, revision)
+
+        return run
+
+    for name in ("upgrade", "downgrade"):
+        monkeypatch.setattr(command, name, slowly(getattr(command, name)))
+    ledger = Ledger(postgresql.create("large"))
+    ledger.prepare()
+    create_key(ledger, tenant="a", name="k")
+    upgrade.migrate(ledger._engine, "base")
+    with ledger._engine.connect() as connection:
+        assert ["alembic_version"] == sa.inspect(connection).get_table_names()
     ledger.close()

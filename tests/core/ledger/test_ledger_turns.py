@@ -1,15 +1,19 @@
 """Writers take turns: one at a time, across threads and processes, and nobody keeps a turn for good."""
 
+import errno
+import fcntl
 import os
 import signal
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -176,6 +180,87 @@ def test_file_that_cannot_be_opened_is_a_ledger_that_is_away(tmp_path: Path) -> 
     """As one of which the folder is gone."""
     with pytest.raises(LedgerUnavailable), Turns(str(tmp_path / "gone" / "ledger.db")).taken():
         pass
+
+
+def test_signal_in_the_moment_of_acquiring_leaves_nothing_locked(path: str, turns: Turns) -> None:
+    """A soft time limit raises between any two steps; whoever writes in another thread then is not locked out."""
+
+    class Limit(Exception):
+        pass
+
+    class Acquired:
+        """What the kernel may do: the signal comes when the lock was taken, and nobody has noted that yet."""
+
+        def __init__(self, lock: Any, *, before: bool) -> None:
+            self.lock, self.before, self.release = lock, before, lock.release
+
+        def acquire(self, **limits: float) -> bool:
+            if self.before:
+                signal.raise_signal(signal.SIGUSR1)
+            self.lock.acquire(**limits)
+            signal.raise_signal(signal.SIGUSR1)
+            raise AssertionError
+
+    def raise_limit(*_: object) -> None:
+        raise Limit
+
+    lock, handler = turns._mine, signal.signal(signal.SIGUSR1, raise_limit)
+    try:
+        for before in (False, True):
+            turns._mine = Acquired(lock, before=before)
+            with pytest.raises(Limit), turns.taken():
+                pass
+    finally:
+        signal.signal(signal.SIGUSR1, handler)
+    turns._mine = lock
+
+    def take() -> bool:
+        with turns.taken():
+            return True
+
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(take).result(timeout=30)
+
+
+def test_waiting_that_failed_once_is_tried_anew(path: str, turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread to be had, or a file system that says no: that is told at once, and it is over when it is over."""
+    monkeypatch.setattr(locking, "BUSY_TIMEOUT_S", 60)
+    flock = fcntl.flock
+    refused: list[int] = []
+
+    def refusing(how: int) -> Callable[[int, int], None]:
+        def refuse(file: int, operation: int) -> None:
+            if operation == how:
+                refused.append(how)
+                raise OSError(errno.ENOLCK, "refused")
+            flock(file, operation)
+
+        return refuse
+
+    def take() -> bool:
+        with turns.taken():
+            return True
+
+    def no_thread(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with another_process(path) as holder:
+        for name, value, why in (
+            ("turns.Thread.start", no_thread, "can't start new thread"),
+            ("turns.fcntl.flock", refusing(fcntl.LOCK_EX), "No locks available"),
+            ("turns.fcntl.flock", refusing(fcntl.LOCK_EX | fcntl.LOCK_NB), "No locks available"),
+        ):
+            with monkeypatch.context() as patch:
+                patch.setattr(f"tasks.core.ledger.{name}", value)
+                with pytest.raises(LedgerUnavailable, match=rf"\(ledger.db-turns: {why}\)"), turns.taken():
+                    pass
+        assert [fcntl.LOCK_EX, fcntl.LOCK_EX | fcntl.LOCK_NB] == refused
+        with ThreadPoolExecutor(1) as thread:
+            taken = thread.submit(take)
+            time.sleep(0.2)
+            assert not taken.done()
+            end(holder)
+            assert taken.result(timeout=30)
 
 
 def test_ledger_waits_for_its_turn(sqlite_ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from tasks.core.errors import Conflict
 from tasks.core.ledger import Ledger, accepting, batches, queries, replaying
@@ -68,6 +69,28 @@ def test_what_has_ended_does_not_run_beside_its_successor(ledger: Ledger, tenant
     ]
     moves.request_cancel(ledger, second.job.id, tenant_id=tenant.id)
     assert first.job.id == replaying.replay(ledger, first.job.id, tenant_id=tenant.id).id
+
+
+def test_jobs_that_may_not_go_are_left_out_together(ledger: Ledger, tenant: Tenant) -> None:
+    """However many they are, it takes no transaction for each; nor do they count among those it would be done to."""
+    for state in (JobState.FAILED, JobState.CANCELLED) * 4:
+        running = claimed(ledger, sent(ledger, tenant).job)
+        moves.finish(ledger, running.id, fence=running.fence, state=state, cause="x")
+    assert batches.Reach(8, 8) == batches.reach(ledger, Filter(tenant.id), batches.RETRYABLE)
+    newest = sent(ledger, tenant).job
+    other = claimed(ledger, accepting.accept(ledger, a_job(tenant, unique_key="two"), may_publish=True).job)
+    moves.finish(ledger, other.id, fence=other.fence, state=JobState.FAILED, cause="x")
+    assert batches.Reach(10, 1) == batches.reach(ledger, Filter(tenant.id), batches.RETRYABLE)
+    began: list[sa.Connection] = []
+    note = began.append
+    sa.event.listen(ledger._engine, "begin", note)
+    try:
+        assert [[other.id]] == [[job.id for job in some] for some in batches.replay(ledger, Filter(tenant.id), limit=1)]
+        assert [] == list(batches.replay(ledger, Filter(tenant.id), limit=1))
+    finally:
+        sa.event.remove(ledger._engine, "begin", note)
+    assert 2 == len(began)
+    assert JobState.QUEUED == queries.job(ledger, newest.id).state
 
 
 def test_the_key_is_kept(ledger: Ledger, tenant: Tenant) -> None:
