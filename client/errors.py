@@ -218,13 +218,13 @@ class StorageFull(ServerFailed):
 
 
 class Unavailable(SwitchyardError):
-    """The server cannot serve now; nothing was accepted, and trying again is safe."""
+    """The server cannot serve now. Sending again is safe: every submission has its idempotency key."""
 
     code = "unavailable"
 
 
 class LedgerUnavailable(Unavailable):
-    """The server's ledger cannot be reached."""
+    """The server's ledger cannot be reached, or did not answer in time; a job may have been accepted all the same."""
 
     code = "ledger_unavailable"
 
