@@ -17,7 +17,7 @@ LEDGER ?= sqlite
 MODEL_STEPS ?= 2000
 MODEL_SEED ?= 20260101
 # The same for the fuzzing of each HTTP operation, and for how Hypothesis draws (tests/conftest.py).
-FUZZ_EXAMPLES ?= 3
+FUZZ_EXAMPLES ?= 5
 HYPOTHESIS_PROFILE ?= repeatable
 # Which tests `make test` leaves out; `make test-all` leaves out none.
 MARKS ?= not long
