@@ -141,6 +141,10 @@ def _signal_number(name: str | int) -> int:
     return name if isinstance(name, int) else int(signal.Signals[name])
 
 
+# Long enough for Redis.
+_AT_LAST_S = 0.2
+
+
 class ProcessContainer(CeleryTestContainer):
     """pytest-celery's container, around a local process."""
 
@@ -150,8 +154,8 @@ class ProcessContainer(CeleryTestContainer):
         return int(self._container.pid)
 
     def teardown(self) -> None:
-        """Stop the process."""
-        self._container.stop()
+        """Stop the process, without waiting for it to drain: how one ends that is asked to is tested by itself."""
+        self._container.stop(within_s=_AT_LAST_S)
 
 
 class RedisContainer(ProcessContainer):
