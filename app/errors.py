@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from app.aside import AsideFailed
 from app.pattern_words import WORDS
-from app.routes import misnamed_job
+from app.routes import misnamed
 from app.services import services
 from tasks.core import errors
 from tasks.publishing.failures import PlaceFailed, PlaceRefused
@@ -218,9 +218,10 @@ def _on_http_exception(exc: HTTPException) -> Response:
     original = exc.get_response()
     if status < 400:
         return Response(original.get_data(), status, headers=list(original.headers))
-    if status == 404 and (named := misnamed_job(request.method, request.path)) is not None:
-        shown = f"{named[:_VALUE_LIMIT]!r}"
-        detail = f"{shown} is no job's id, such as 01890000-0000-7000-8000-000000000000: GET /api/jobs lists yours."
+    if status == 404 and (wrong := misnamed(request.method, request.path)) is not None:
+        shown = f"{wrong.given[:_VALUE_LIMIT]!r}"
+        an_id = "01890000-0000-7000-8000-000000000000"
+        detail = f"{shown} is no {wrong.whose}'s id, such as {an_id}: {wrong.found_by}."
         return problem(status=404, code="not_found", detail=detail)
     # Werkzeug knows no route; our own 404s are an ``AppError``.
     code = _CODE_OF_STATUS.get(status, "internal_error" if status >= 500 else "malformed")

@@ -1,6 +1,7 @@
 """Converters of path parts, so that a job's id and a kind never take each other's routes."""
 
 import re
+from dataclasses import dataclass
 
 from werkzeug.routing import BaseConverter, Map
 
@@ -37,13 +38,38 @@ class AnyPathConverter(BaseConverter):
     regex = ".*"
 
 
-def misnamed_job(method: str, path: str) -> str | None:
-    """Return what stands in the path for a job's id and is none; None where that is not what is wrong with the path."""
-    found = re.fullmatch(r"/(?:api|ws)/jobs/([^/]+)(/.*)?", path)
-    if found is None or re.fullmatch(IdConverter.regex, found[1]):
-        return None
-    is_kind = method == "POST" and found[2] is None
-    return None if is_kind else found[1]
+@dataclass(frozen=True, slots=True)
+class Misnamed:
+    """What stands in a path for an id and is none: of what it should be one, and where the true ones are."""
+
+    given: str
+    whose: str
+    found_by: str
+
+
+# Longer prefixes before those that they begin with.
+_IDS = (
+    ("/api/jobs/batch", "batch", "the answer to POST /api/jobs/batch names it"),
+    ("/api/webhooks/deliveries", "delivery", "GET /api/webhooks/deliveries lists yours"),
+    ("/api/jobs", "job", "GET /api/jobs lists yours"),
+    ("/ws/jobs", "job", "GET /api/jobs lists yours"),
+    ("/api/schedules", "schedule", "GET /api/schedules lists yours"),
+    ("/api/tools", "tool", "GET /api/tools lists yours"),
+    ("/api/uploads", "upload", "the answer to POST /api/uploads names it"),
+    ("/api/webhooks", "webhook", "GET /api/webhooks lists yours"),
+)
+
+
+def misnamed(method: str, path: str) -> Misnamed | None:
+    """Return what stands in the path for an id and is none; None where that is not what is wrong with the path."""
+    for prefix, whose, found_by in _IDS:
+        found = re.fullmatch(rf"{prefix}/([^/]+)(/.*)?", path)
+        if found is None:
+            continue
+        is_kind = whose == "job" and method == "POST" and found[2] is None
+        is_id = re.fullmatch(IdConverter.regex, found[1]) is not None
+        return None if is_kind or is_id else Misnamed(found[1], whose, found_by)
+    return None
 
 
 def add_converters(url_map: Map) -> None:

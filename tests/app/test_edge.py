@@ -26,12 +26,29 @@ def test_problem_has_every_member(alice: Caller) -> None:
     }
 
 
-@pytest.mark.parametrize("path", ["/api/jobs/nonsense", "/api/jobs/nonsense/artifacts/pages.jsonl"])
-def test_what_is_no_id_of_a_job_is_told(alice: Caller, path: str) -> None:
-    """And how one looks; a kind that is none is another matter."""
-    answer = alice.get(path)
+@pytest.mark.parametrize(
+    ("path", "whose"),
+    [
+        ("/api/jobs/{}", "job"),
+        ("/api/jobs/{}/artifacts/pages.jsonl", "job"),
+        ("/api/jobs/batch/{}", "batch"),
+        ("/api/schedules/{}", "schedule"),
+        ("/api/tools/{}", "tool"),
+        ("/api/uploads/{}", "upload"),
+        ("/api/webhooks/{}", "webhook"),
+        ("/api/webhooks/deliveries/{}", "delivery"),
+    ],
+)
+def test_what_is_no_id_is_told(alice: Caller, path: str, whose: str) -> None:
+    """And how one looks."""
+    answer = alice.get(path.format("nonsense"))
     assert (404, "not_found") == (answer.status_code, answer.json["code"])
-    assert answer.json["detail"].startswith("'nonsense' is no job's id, such as 0189")
+    assert answer.json["detail"].startswith(f"'nonsense' is no {whose}'s id, such as 0189")
+    assert whose in alice.delete(path.format("0-1")).json["detail"]
+
+
+def test_what_is_wrong_with_a_path_besides_its_id_is_not_laid_to_that(alice: Caller) -> None:
+    """A kind that is none, or a path below a right id that leads nowhere."""
     assert "no_such_path" == alice.post("/api/jobs/nonsense", json={}).json["code"]
     assert "no_such_path" == alice.get("/api/jobs/01890000-0000-7000-8000-000000000000/nonsense").json["code"]
 
