@@ -1,19 +1,16 @@
 """Reading one control out of static HTML: its state, its label, its choices."""
 
 import re
-from collections import defaultdict
-from collections.abc import Callable
 
-import lxml.html
-from ada_url import join_url
 from lxml.html import HtmlElement
 
+from tasks.discovery.engine.html_words import absolute, content_of, one_line, tokens
+from tasks.discovery.engine.labels import Labels, text_of
 from tasks.discovery.engine.page import Control, Option
+from tasks.discovery.engine.surroundings import Inherited
 
 MAX_OPTIONS = 1000
 
-_LABELABLE = frozenset({"button", "input", "meter", "output", "progress", "select", "textarea"})
-_UNREAD = frozenset({"script", "style", "template", "select", "textarea", "option"})
 _INPUT_TYPES = frozenset(
     {
         *(
@@ -37,88 +34,70 @@ _BUTTON_STATES = frozenset({"submit", "reset", "button"})
 _HIDING_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 
 
-def one_line(text: str | None) -> str:
-    """Return the text trimmed and with single spaces."""
-    return " ".join(text.split()) if text else ""
+class Surroundings:
+    """What stands around the controls of one page."""
+
+    def __init__(self, labels: Labels) -> None:
+        self.labels = labels
+        self._options: dict[HtmlElement, tuple[Option, ...]] = {}
+        self._hidden = Inherited(lambda element, around: around or _hides(element), of_root=False)
+        self._search = Inherited(lambda element, around: around or _searches(element), of_root=False)
+        self._first_legends: dict[HtmlElement, HtmlElement | None] = {}
+        self._legends = Inherited(self._legend, of_root="")
+        self._disabled = Inherited(self._disables, of_root=False)
+
+    def options_of(self, element: HtmlElement) -> tuple[Option, ...]:
+        """Return the choices of a select, or those that an input's list offers."""
+        source: HtmlElement | None = element if element.tag == "select" else None
+        if element.get("list"):
+            source = self.labels.by_id(element.get("list"), beside=element)
+        if source is None or source.tag not in ("select", "datalist"):
+            return ()
+        if source not in self._options:
+            some = zip(source.iter("option"), range(MAX_OPTIONS), strict=False)
+            self._options[source] = tuple(_option(option) for option, _ in some)
+        return self._options[source]
+
+    def legend_of(self, element: HtmlElement) -> str:
+        """Return the legend of the innermost fieldset around that has one."""
+        return self._legends.of(element.getparent())
+
+    def is_disabled(self, element: HtmlElement) -> bool:
+        """Whether the control or a fieldset around it is; what stands in a fieldset's first legend stays usable."""
+        return element.get("disabled") is not None or self._disabled.of(element.getparent())
+
+    def is_visible(self, element: HtmlElement) -> bool:
+        """Whether no attribute of the control or around it hides it."""
+        return element.get("type", "").lower() != "hidden" and not self._hidden.of(element)
+
+    def is_in_search(self, element: HtmlElement) -> bool:
+        """Whether something around it is a search."""
+        return self._search.of(element.getparent())
+
+    def _legend(self, element: HtmlElement, around: str) -> str:
+        if element.tag != "fieldset":
+            return around
+        legend = self._first_legend(element)
+        return ("" if legend is None else text_of(legend)) or around
+
+    def _disables(self, element: HtmlElement, around: bool) -> bool:
+        if element.tag == "fieldset":
+            return around or element.get("disabled") is not None
+        fieldset = element.getparent() if element.tag == "legend" else None
+        if fieldset is not None and fieldset.tag == "fieldset" and self._first_legend(fieldset) is element:
+            return self._disabled.of(fieldset.getparent())
+        return around
+
+    def _first_legend(self, fieldset: HtmlElement) -> HtmlElement | None:
+        if fieldset not in self._first_legends:
+            self._first_legends[fieldset] = fieldset.find("legend")
+        return self._first_legends[fieldset]
 
 
-def tokens(text: str | None) -> tuple[str, ...]:
-    """Return what stands between spaces."""
-    return tuple(text.split()) if text else ()
-
-
-def text_of(element: HtmlElement) -> str:
-    """Return what a person reads in the element; controls in it are left out."""
-    return one_line(" ".join(_pieces(element)))
-
-
-def content_of(element: HtmlElement) -> str:
-    """Return all text of an element that holds no controls: quicker than ``text_of``."""
-    return one_line(element.text_content())
-
-
-def absolute(base: str, href: str) -> str:
-    """Return ``href`` as an absolute address, or as it stands where it is none."""
-    try:
-        return str(join_url(base, href.strip()))
-    except ValueError:
-        return href.strip()
-
-
-def _pieces(element: HtmlElement) -> list[str]:
-    pieces = [element.text or ""]
-    for child in element:
-        if child.tag not in _UNREAD:
-            pieces += _pieces(child)
-        pieces.append(child.tail or "")
-    return pieces
-
-
-class Labels:
-    """Who labels whom on one page. ``scope_of`` tells apart trees whose ids do not know each other: shadow roots."""
-
-    def __init__(self, root: HtmlElement, *, scope_of: Callable[[HtmlElement], str] = lambda _: "") -> None:
-        self._scope_of = scope_of
-        self._by_id: dict[tuple[str, str], HtmlElement] = {}
-        for element in root.iter(lxml.etree.Element):
-            if element.get("id"):
-                self._by_id.setdefault((scope_of(element), element.get("id")), element)
-        self._native: dict[HtmlElement, list[str]] = defaultdict(list)
-        for element in root.iter("label"):
-            target = self._target_of(element)
-            if target is not None:
-                self._native[target].append(text_of(element))
-
-    def by_id(self, name: str, *, beside: HtmlElement) -> HtmlElement | None:
-        """Return the first element with this id in the tree that ``beside`` is in."""
-        return self._by_id.get((self._scope_of(beside), name))
-
-    def aria(self, element: HtmlElement) -> str:
-        """Return the name that aria-labelledby, else aria-label, gives."""
-        return self._referred(element, "aria-labelledby") or one_line(element.get("aria-label"))
-
-    def label(self, element: HtmlElement) -> str:
-        """Return the name that ARIA, else label elements, give to a control."""
-        return self.aria(element) or one_line(" ".join(self._native.get(element, ())))
-
-    def description(self, element: HtmlElement) -> str:
-        """Return what aria-describedby, else aria-description, says of it."""
-        return self._referred(element, "aria-describedby") or one_line(element.get("aria-description"))
-
-    def _referred(self, element: HtmlElement, attribute: str) -> str:
-        found = (self.by_id(name, beside=element) for name in tokens(element.get(attribute)))
-        return one_line(" ".join(text_of(other) for other in found if other is not None))
-
-    def _target_of(self, label: HtmlElement) -> HtmlElement | None:
-        if label.get("for") is not None:
-            target = self.by_id(label.get("for"), beside=label)
-            return target if target is not None and _is_labelable(target) else None
-        return next((element for element in label.iter(*_LABELABLE) if _is_labelable(element)), None)
-
-
-def read_control(element: HtmlElement, *, labels: Labels, base: str) -> Control:
+def read_control(element: HtmlElement, *, around: Surroundings, base: str) -> Control:
     """Return the control that an input, select, textarea or button is. ``base`` is for the addresses in it."""
     kind = _type_of(element)
+    labels = around.labels
     return Control(
         type=kind,
         name=element.get("name", ""),
@@ -126,13 +105,13 @@ def read_control(element: HtmlElement, *, labels: Labels, base: str) -> Control:
         role=element.get("role", "").strip().lower(),
         class_tokens=tokens(element.get("class")),
         value=_value_of(element, kind),
-        options=_options_of(element, labels),
+        options=around.options_of(element),
         label=labels.label(element),
         description=labels.description(element),
         tool_description=one_line(element.get("toolparamdescription")),
         placeholder=one_line(element.get("placeholder")),
         title=one_line(element.get("title")),
-        legend=_legend_of(element),
+        legend=around.legend_of(element),
         caption=_caption_of(element, kind),
         pattern=element.get("pattern", ""),
         min=element.get("min", "").strip(),
@@ -145,19 +124,15 @@ def read_control(element: HtmlElement, *, labels: Labels, base: str) -> Control:
         is_required=element.get("required") is not None,
         is_multiple=element.get("multiple") is not None,
         is_checked=element.get("checked") is not None,
-        is_disabled=_is_disabled(element),
+        is_disabled=around.is_disabled(element),
         is_readonly=element.get("readonly") is not None,
-        is_visible=_is_visible(element),
-        is_in_search=_is_in_search(element),
+        is_visible=around.is_visible(element),
+        is_in_search=around.is_in_search(element),
         direction_name=element.get("dirname", ""),
         form_action=absolute(base, action) if (action := element.get("formaction", "").strip()) else "",
         form_method=element.get("formmethod", "").strip().lower(),
         form_enctype=element.get("formenctype", "").strip().lower(),
     )
-
-
-def _is_labelable(element: HtmlElement) -> bool:
-    return element.tag in _LABELABLE and element.get("type", "").lower() != "hidden"
 
 
 def _type_of(element: HtmlElement) -> str:
@@ -189,15 +164,6 @@ def _caption_of(element: HtmlElement, kind: str) -> str:
     return one_line(element.get("value")) if kind in _BUTTON_STATES else ""
 
 
-def _options_of(element: HtmlElement, labels: Labels) -> tuple[Option, ...]:
-    source: HtmlElement | None = element if element.tag == "select" else None
-    if element.get("list"):
-        source = labels.by_id(element.get("list"), beside=element)
-    if source is None or source.tag not in ("select", "datalist"):
-        return ()
-    return tuple(_option(option) for option, _ in zip(source.iter("option"), range(MAX_OPTIONS), strict=False))
-
-
 def _option(option: HtmlElement) -> Option:
     text = content_of(option)
     group = option.getparent() if option.getparent().tag == "optgroup" else None
@@ -210,36 +176,8 @@ def _option(option: HtmlElement) -> Option:
     )
 
 
-def _legend_of(element: HtmlElement) -> str:
-    for fieldset in element.iterancestors("fieldset"):
-        legend = fieldset.find("legend")
-        if legend is not None and text_of(legend):
-            return text_of(legend)
-    return ""
-
-
-def _is_disabled(element: HtmlElement) -> bool:
-    if element.get("disabled") is not None:
-        return True
-    for fieldset in element.iterancestors("fieldset"):
-        # What stands in the first legend stays usable.
-        legend = fieldset.find("legend")
-        if fieldset.get("disabled") is not None and (legend is None or legend not in element.iterancestors("legend")):
-            return True
-    return False
-
-
-def _is_visible(element: HtmlElement) -> bool:
-    if element.get("type", "").lower() == "hidden" or _hides(element):
-        return False
-    return not any(_hides(ancestor) for ancestor in element.iterancestors())
-
-
-def _is_in_search(element: HtmlElement) -> bool:
-    return any(
-        ancestor.tag == "search" or ancestor.get("role", "").strip().lower() == "search"
-        for ancestor in element.iterancestors()
-    )
+def _searches(element: HtmlElement) -> bool:
+    return bool(element.tag == "search" or element.get("role", "").strip().lower() == "search")
 
 
 def _hides(element: HtmlElement) -> bool:

@@ -7,18 +7,21 @@ that by the same rules.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import lxml.html
 from lxml import etree
 from lxml.html import HtmlElement
 
-from tasks.discovery.engine import html_control
-from tasks.discovery.engine.html_control import Labels, absolute, content_of, one_line, tokens
+from tasks.discovery.engine.html_control import Surroundings, read_control
+from tasks.discovery.engine.html_words import absolute, content_of, one_line, tokens
+from tasks.discovery.engine.labels import Labels
 from tasks.discovery.engine.page import Ancestor, Control, Form, Link, Method, Page
 
 MAX_FORM_TEXT = 2000
 MAX_RUN = 80
+MAX_HEADING = 200
 MAX_ANCESTORS = 5
 
 _CONTROLS = frozenset({"input", "select", "textarea", "button"})
@@ -48,10 +51,11 @@ def read_page(html: str, *, url: str) -> Page:
 
 @dataclass(slots=True)
 class _Owned:
-    """The controls of one owner, and the elements that they were read from."""
+    """The controls of one owner, and the elements that they were read from; whether one of them can be seen."""
 
     controls: list[Control] = field(default_factory=list)
     elements: list[HtmlElement] = field(default_factory=list)
+    has_shown: bool = False
 
 
 @dataclass(slots=True)
@@ -76,6 +80,8 @@ class Reader:
         self._url = url
         self._base = base
         self._labels = self._read_labels()
+        self._surroundings = Surroundings(self._labels)
+        self._ancestors: dict[HtmlElement, Ancestor] = {}
         self._forms = {element: _OpenForm(element) for element in root.iter("form")}
         # The forms around the place where the walk is, innermost last; and the last one begun, open or not.
         self._around: list[_OpenForm] = []
@@ -127,7 +133,7 @@ class Reader:
         return Labels(self._root)
 
     def _read_control(self, element: HtmlElement) -> Control:
-        return html_control.read_control(element, labels=self._labels, base=self._base)
+        return read_control(element, around=self._surroundings, base=self._base)
 
     def _start(self, element: HtmlElement) -> None:
         tag = element.tag
@@ -137,7 +143,7 @@ class Reader:
             self._last.is_met, self._last.heading_before = True, self._heading
             self._around.append(self._last)
         elif tag in _HEADINGS:
-            self._heading = content_of(element)
+            self._heading = content_of(element)[:MAX_HEADING]
             if self._around:
                 self._around[-1].headings.append(self._heading)
         elif tag in _CONTROLS:
@@ -162,6 +168,7 @@ class Reader:
         owned.controls.append(replace(control, text_before=before[-MAX_RUN:]))
         owned.elements.append(element)
         if control.type != "hidden":
+            owned.has_shown = True
             self._waiting = (owned.controls, len(owned.controls) - 1)
 
     def _owner_of(self, element: HtmlElement) -> HtmlElement | None:
@@ -173,7 +180,7 @@ class Reader:
             return self._around[-1].element
         # The parser ends a form early where tags are misnested. In HTML it stays open for the controls that follow;
         # a form that would have none at all is one of those.
-        if self._last is not None and all(control.type == "hidden" for control in self._last.owned.controls):
+        if self._last is not None and not self._last.owned.has_shown:
             return self._last.element
         return None
 
@@ -207,24 +214,23 @@ class Reader:
             label=self._labels.aria(element),
             class_tokens=tokens(element.get("class")),
             image_text=one_line(" ".join(image.get("alt", "") for image in element.iter("img")))[:MAX_RUN],
-            ancestors=tuple(self._ancestors(element)),
+            ancestors=tuple(map(self._ancestor, islice(element.iterancestors(), MAX_ANCESTORS))),
             text_before=before[-MAX_RUN:],
             is_current=element.get("aria-current", "false") != "false",
             is_scripted=any(map(_SCRIPTS.match, element.keys())),
             media_type=element.get("type", "").partition(";")[0].strip().lower()[:MAX_RUN],
         )
 
-    def _ancestors(self, element: HtmlElement) -> Iterator[Ancestor]:
-        for found, ancestor in enumerate(element.iterancestors()):
-            if found == MAX_ANCESTORS:
-                return
-            yield Ancestor(
-                tag=ancestor.tag,
-                id=ancestor.get("id", ""),
-                role=ancestor.get("role", ""),
-                label=self._labels.aria(ancestor),
-                class_tokens=tokens(ancestor.get("class")),
+    def _ancestor(self, element: HtmlElement) -> Ancestor:
+        if element not in self._ancestors:
+            self._ancestors[element] = Ancestor(
+                tag=element.tag,
+                id=element.get("id", ""),
+                role=element.get("role", ""),
+                label=self._labels.aria(element),
+                class_tokens=tokens(element.get("class")),
             )
+        return self._ancestors[element]
 
     def _form(self, form: _OpenForm) -> Form:
         element = form.element
@@ -239,7 +245,7 @@ class Reader:
             role=element.get("role", ""),
             class_tokens=tokens(element.get("class")),
             label=self._labels.aria(element),
-            heading=(form.headings[0] if form.headings else form.heading_before)[:200],
+            heading=form.headings[0] if form.headings else form.heading_before,
             text=one_line(" ".join(form.texts))[:MAX_FORM_TEXT],
             link_texts=tuple(form.links),
             controls=tuple(form.owned.controls),

@@ -12,8 +12,8 @@ import lxml.html
 from lxml import etree
 from lxml.html import HtmlElement
 
-from tasks.discovery.engine.html_control import Labels
 from tasks.discovery.engine.html_page import Reader
+from tasks.discovery.engine.labels import Labels
 from tasks.discovery.engine.page import Control, Page
 from tasks.discovery.engine.site import FormSelectors
 

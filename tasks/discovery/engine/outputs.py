@@ -8,7 +8,7 @@ from lxml import etree
 from lxml.html import HtmlElement
 
 from tasks.discovery.engine.answers import Answer
-from tasks.discovery.engine.html_control import one_line
+from tasks.discovery.engine.html_words import one_line
 from tasks.discovery.engine.json_records import find_json_records
 from tasks.discovery.engine.outcome import Outcome
 from tasks.discovery.engine.records import records_in

@@ -5,10 +5,13 @@ from collections import defaultdict
 
 from lxml.html import HtmlElement
 
-from tasks.discovery.engine.html_control import absolute, one_line
+from tasks.discovery.engine.html_words import absolute, one_line
 
 MAX_FIELDS = 40
 MAX_TEXT_CHARS = 2000
+# So many looks at elements are taken on one page; of 1,230 real pages none needed more than 81,000.
+MAX_LOOKS = 400_000
+_MAX_CLASS_CHARS = 2000
 _MAX_VALUES = 20
 _MAX_DEPTH = 30
 
@@ -47,51 +50,92 @@ def field_name(text: str) -> str:
     return _NOT_NAME.sub("_", one_line(text)).strip("_").lower()[:60].rstrip("_")
 
 
-def read_fields(item: HtmlElement, *, base: str) -> Fields:
-    """Return the values of each field of ``item``, in order. A link gives ``NAME_url`` beside its text."""
-    fields: Fields = defaultdict(list)
-    if item.tag == "a" and item.get("href"):
-        _add(fields, "url", absolute(base, item.get("href")))
-    _visit(item, fields, base=base, depth=0, is_item=True)
-    return dict(fields)
+class TooMuchToRead(Exception):
+    """A page is built so that its records cannot be read in reasonable time."""
 
 
-def _visit(element: HtmlElement, fields: Fields, *, base: str, depth: int, is_item: bool = False) -> None:
-    if element.tag in _UNREAD or depth > _MAX_DEPTH or len(fields) >= MAX_FIELDS or _is_hidden(element):
-        return
-    if element.tag == "img":
-        _add(fields, _own_name(element) or "image", absolute(base, element.get("src") or element.get("data-src") or ""))
-    elif element.tag == "time" or _is_leaf(element):
-        _take(element, fields, base=base, is_item=is_item)
-    else:
-        if element.text and not element.text.isspace():
-            _add(fields, "text" if is_item else _name_of(element), one_line(element.text))
-        if element.tag == "a" and not is_item:
-            _add_link(element, fields, "", base)
-        for child in element:
-            _visit(child, fields, base=base, depth=depth + 1)
+class FieldReader:
+    """Reads the fields of a page's records; ``base`` is what relative addresses start from."""
 
+    def __init__(self, base: str) -> None:
+        self._base = base
+        self._looks = 0
 
-def _take(element: HtmlElement, fields: Fields, *, base: str, is_item: bool) -> None:
-    text = one_line(element.text_content())
-    links = [link for link in element.iter("a") if link.get("href")]
-    is_link = len(links) == 1 and one_line(links[0].text_content()) == text
-    name = "text" if is_item else _name_of(element)
-    if is_item and is_link:
-        name = "title"
-    if text:
-        _add(fields, name, text)
-    if element.tag == "time" and element.get("datetime"):
-        _add(fields, f"{name}_at", one_line(element.get("datetime")))
-    if not (is_item and element.tag == "a"):
-        for link in links[:1]:
-            _add_link(link, fields, name, base)
+    def read(self, item: HtmlElement) -> Fields:
+        """Return the values of each field of ``item``, in order. A link gives ``NAME_url`` beside its text.
 
+        Raises:
+            TooMuchToRead: more than ``MAX_LOOKS`` elements were looked at on this page.
+        """
+        fields: Fields = defaultdict(list)
+        if item.tag == "a" and item.get("href"):
+            _add(fields, "url", absolute(self._base, item.get("href")))
+        self._visit(item, fields, depth=0, is_item=True)
+        return dict(fields)
 
-def _add_link(link: HtmlElement, fields: Fields, name: str, base: str) -> None:
-    if link.get("href"):
-        # What a title leads to is where the record is.
-        _add(fields, f"{name}_url" if name not in ("", "title", "link") else "url", absolute(base, link.get("href")))
+    def _visit(self, element: HtmlElement, fields: Fields, *, depth: int, is_item: bool = False) -> None:
+        self._look()
+        if element.tag in _UNREAD or depth > _MAX_DEPTH or len(fields) >= MAX_FIELDS or _is_hidden(element):
+            return
+        if element.tag == "img":
+            source = element.get("src") or element.get("data-src") or ""
+            _add(fields, _own_name(element) or "image", absolute(self._base, source))
+        elif element.tag == "time" or self._is_leaf(element):
+            self._take(element, fields, is_item=is_item)
+        else:
+            if element.text and not element.text.isspace():
+                _add(fields, "text" if is_item else self._name_of(element), one_line(element.text))
+            if element.tag == "a" and not is_item:
+                self._add_link(element, fields, "")
+            for child in element:
+                self._visit(child, fields, depth=depth + 1)
+
+    def _take(self, element: HtmlElement, fields: Fields, *, is_item: bool) -> None:
+        text = one_line(element.text_content())
+        links = [link for link in element.iter("a") if link.get("href")]
+        is_link = len(links) == 1 and one_line(links[0].text_content()) == text
+        name = "text" if is_item else self._name_of(element)
+        if is_item and is_link:
+            name = "title"
+        if text:
+            _add(fields, name, text)
+        if element.tag == "time" and element.get("datetime"):
+            _add(fields, f"{name}_at", one_line(element.get("datetime")))
+        if not (is_item and element.tag == "a"):
+            for link in links[:1]:
+                self._add_link(link, fields, name)
+
+    def _add_link(self, link: HtmlElement, fields: Fields, name: str) -> None:
+        if link.get("href"):
+            # What a title leads to is where the record is.
+            url_name = f"{name}_url" if name not in ("", "title", "link") else "url"
+            _add(fields, url_name, absolute(self._base, link.get("href")))
+
+    def _is_leaf(self, element: HtmlElement) -> bool:
+        """Whether everything in the element reads as one text."""
+        for child in element.iterdescendants():
+            self._look()
+            is_named = (child.tag != "a" and _own_name(child)) or child.get("itemprop")
+            if child.tag not in _INLINE or is_named:
+                return False
+        return not (len(element.findall(".//a")) > 1 and not _own_text(element))
+
+    def _name_of(self, element: HtmlElement) -> str:
+        own = _own_name(element)
+        if own:
+            return own
+        if element.tag == "a":
+            return "link"
+        for inner in element.iterdescendants():
+            self._look()
+            if inner.tag in _INLINE and _own_name(inner):
+                return _own_name(inner)
+        return _ROLES.get(element.tag, "text")
+
+    def _look(self) -> None:
+        self._looks += 1
+        if self._looks > MAX_LOOKS:
+            raise TooMuchToRead
 
 
 def _add(fields: Fields, name: str, value: str) -> None:
@@ -101,28 +145,8 @@ def _add(fields: Fields, name: str, value: str) -> None:
         del fields[name]
 
 
-def _is_leaf(element: HtmlElement) -> bool:
-    """Whether everything in the element reads as one text."""
-    return all(
-        child.tag in _INLINE and not (child.tag != "a" and _own_name(child)) and not child.get("itemprop")
-        for child in element.iterdescendants()
-    ) and not (len(element.findall(".//a")) > 1 and not _own_text(element))
-
-
 def _own_text(element: HtmlElement) -> str:
     return one_line((element.text or "") + "".join(child.tail or "" for child in element))
-
-
-def _name_of(element: HtmlElement) -> str:
-    own = _own_name(element)
-    if own:
-        return own
-    if element.tag == "a":
-        return "link"
-    for inner in element.iterdescendants():
-        if inner.tag in _INLINE and _own_name(inner):
-            return _own_name(inner)
-    return _ROLES.get(element.tag, "text")
 
 
 def _own_name(element: HtmlElement) -> str:
@@ -130,7 +154,7 @@ def _own_name(element: HtmlElement) -> str:
         return field_name(element.get("itemprop").split()[0])
     if element.tag in _ROLES and element.tag.startswith("h"):
         return "title"
-    for token in element.get("class", "").split():
+    for token in element.get("class", "")[:_MAX_CLASS_CHARS].split():
         if not _LOOKS.search(token):
             return field_name(token)
     return ""

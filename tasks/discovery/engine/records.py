@@ -9,15 +9,16 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import lxml.html
 from lxml import etree
 from lxml.html import HtmlElement
 
-from tasks.discovery.engine.html_control import absolute, one_line
-from tasks.discovery.engine.record_fields import Fields, field_name, read_fields
-from tasks.discovery.engine.shown import FRAME, share_of, shown_elements
+from tasks.discovery.engine.html_words import absolute, one_line
+from tasks.discovery.engine.record_fields import FieldReader, Fields, TooMuchToRead, field_name
+from tasks.discovery.engine.shown import FRAME, Shares, shown_elements
 
 MAX_RECORDS = 500
 MAX_ELEMENTS = 50_000
@@ -99,41 +100,70 @@ def find_records(html: str, *, url: str) -> list[Record]:
 
 def records_in(root: HtmlElement, *, url: str) -> list[Record]:
     """Return what ``find_records`` returns, of a page that was parsed already."""
-    base = _base_of(root, url)
     best: list[Record] = []
     best_score = 0.0
-    for records, score in _candidates(root, base):
-        if score > best_score:
-            best, best_score = records, score
+    with suppress(TooMuchToRead):
+        for records, score in _Candidates(root, _base_of(root, url)).all():
+            if score > best_score:
+                best, best_score = records, score
     return best
 
 
-def _candidates(root: HtmlElement, base: str) -> Iterator[tuple[list[Record], float]]:
-    for seen, parent in enumerate(shown_elements(root)):
-        if seen > MAX_ELEMENTS:
-            return
-        if parent.tag == "table":
-            records, is_named = _table(parent, base)
-            # A table that names its columns is one of records, be it of a single one just now.
-            score = _score(records, parent, least=1 if is_named else _MIN_SIBLINGS)
-            yield records, score * (_TABLE_FACTOR if is_named else 1.0)
-        elif parent.tag == "dl":
-            records = _definitions(parent, base)
-            yield records, _score(records, parent)
-        elif len(parent) >= _MIN_SIBLINGS:
-            for group in _groups(parent):
-                if _worth_reading(group):
-                    records = _items(group, base)
-                    yield records, _score(records, group[0])
+class _Candidates:
+    """The groups of records of one page."""
+
+    def __init__(self, root: HtmlElement, base: str) -> None:
+        self._root = root
+        self._base = base
+        self._fields = FieldReader(base)
+        self._shares = Shares()
+        # Rows to be ticked stand in a form; their table names its columns all the same.
+        self._shares_of_tables = Shares(FRAME - {"form"})
+        self._rows = _parts_of(root, "table", "tr")
+        self._entries = _parts_of(root, "dl", "dt", "dd")
+
+    def all(self) -> Iterator[tuple[list[Record], float]]:
+        """Yield each group with how much it says."""
+        for seen, parent in enumerate(shown_elements(self._root)):
+            if seen > MAX_ELEMENTS:
+                return
+            if parent.tag == "table":
+                records, is_named = _table(self._rows[parent], self._base)
+                if is_named:
+                    # A table that names its columns is one of records, be it of a single one just now.
+                    yield records, _score(records, self._shares_of_tables.of(parent), least=1) * _TABLE_FACTOR
+                else:
+                    yield records, _score(records, self._shares.of(parent))
+            elif parent.tag == "dl":
+                records = _definitions(self._entries[parent], self._base)
+                yield records, _score(records, self._shares.of(parent))
+            elif len(parent) >= _MIN_SIBLINGS:
+                for group in _groups(parent):
+                    share = self._shares.of(group[0])
+                    if share and _worth_reading(group):
+                        records = self._items(group)
+                        yield records, _score(records, share)
+
+    def _items(self, group: list[HtmlElement]) -> list[Record]:
+        read = [self._fields.read(element) for element in group[:MAX_RECORDS]]
+        several = {name for fields in read for name, values in fields.items() if len(values) > 1}
+        records = [_record(fields, several) for fields in read]
+        return _alike([record for record in records if record])
 
 
-def _score(records: list[Record], element: HtmlElement, *, least: int = _MIN_SIBLINGS) -> float:
+def _parts_of(root: HtmlElement, whole: str, *parts: str) -> dict[HtmlElement, list[HtmlElement]]:
+    """Return the parts of each table or list, without those of one inside it."""
+    found: dict[HtmlElement, list[HtmlElement]] = defaultdict(list)
+    for part in root.iter(*parts):
+        around = next(part.iterancestors(whole), None)
+        if around is not None:
+            found[around].append(part)
+    return found
+
+
+def _score(records: list[Record], share: float, *, least: int = _MIN_SIBLINGS) -> float:
     """Return how much the records say, less where they are the frame of the page; 0 for what is no list."""
-    if len(records) < least:
-        return 0.0
-    said = sum(_said(record) for record in records)
-    # Rows to be ticked stand in a form; their table names its columns all the same.
-    return said * share_of(element, frames=FRAME - {"form"} if least < _MIN_SIBLINGS else FRAME)
+    return sum(_said(record) for record in records) * share if len(records) >= least else 0.0
 
 
 def _said(record: Record) -> float:
@@ -174,13 +204,6 @@ def _worth_reading(group: list[HtmlElement]) -> bool:
     return any(one_line(element.text_content()[:500]) for element in group)
 
 
-def _items(group: list[HtmlElement], base: str) -> list[Record]:
-    read = [read_fields(element, base=base) for element in group[:MAX_RECORDS]]
-    several = {name for fields in read for name, values in fields.items() if len(values) > 1}
-    records = [_record(fields, several) for fields in read]
-    return _alike([record for record in records if record])
-
-
 def _record(fields: Fields, several: set[str]) -> Record:
     return {name: values if name in several else values[0] for name, values in fields.items()}
 
@@ -191,9 +214,8 @@ def _alike(records: list[Record]) -> list[Record]:
     return records if names and max(names.values()) * 2 > len(records) else []
 
 
-def _table(table: HtmlElement, base: str) -> tuple[list[Record], bool]:
-    """Return the rows as records, and whether the table names its columns."""
-    rows = [row for row in table.iter("tr") if _table_of(row) is table]
+def _table(rows: list[HtmlElement], base: str) -> tuple[list[Record], bool]:
+    """Return the rows of a table as records, and whether it names its columns."""
     header, body = _header_and_body(rows)
     width = len(header) if header else _usual_width(body)
     if width == 0 or (not header and width < 2):
@@ -205,10 +227,6 @@ def _table(table: HtmlElement, base: str) -> tuple[list[Record], bool]:
         if len(cells) == width and (record := _row(names, cells, base)):
             records.append(record)
     return records, bool(header)
-
-
-def _table_of(row: HtmlElement) -> HtmlElement | None:
-    return next(row.iterancestors("table"), None)
 
 
 def _cells(row: HtmlElement) -> list[HtmlElement]:
@@ -236,19 +254,21 @@ def _usual_width(rows: list[HtmlElement]) -> int:
 
 def _column_names(header: list[HtmlElement], body: list[HtmlElement], width: int) -> list[str]:
     names: list[str] = []
+    taken: set[str] = set()
+    classes = _classes_of_cells(body, width)
     for at in range(width):
         name = field_name(header[at].get("data-column") or header[at].text_content()) if header else ""
-        name = name or _class_of_cells(body, at, width) or f"column_{at + 1}"
-        names.append(name if name not in names else f"{name}_{at + 1}")
+        name = name or classes[at] or f"column_{at + 1}"
+        names.append(f"{name}_{at + 1}" if name in taken else name)
+        taken.add(names[-1])
     return names
 
 
-def _class_of_cells(body: list[HtmlElement], at: int, width: int) -> str:
-    for row in body[:1]:
-        cells = _cells(row)
-        if len(cells) == width:
-            return field_name(cells[at].get("class", "").partition(" ")[0])
-    return ""
+def _classes_of_cells(body: list[HtmlElement], width: int) -> list[str]:
+    cells = _cells(body[0]) if body else []
+    if len(cells) != width:
+        return [""] * width
+    return [field_name(cell.get("class", "").partition(" ")[0]) for cell in cells]
 
 
 def _row(names: list[str], cells: list[HtmlElement], base: str) -> Record:
@@ -264,11 +284,9 @@ def _row(names: list[str], cells: list[HtmlElement], base: str) -> Record:
     return record if any(record.values()) else {}
 
 
-def _definitions(element: HtmlElement, base: str) -> list[Record]:
+def _definitions(entries: list[HtmlElement], base: str) -> list[Record]:
     records: list[Record] = []
-    for child in element.iter("dt", "dd"):
-        if next(child.iterancestors("dl"), None) is not element:
-            continue
+    for child in entries:
         text = one_line(child.text_content())[:MAX_CELL_CHARS]
         if child.tag == "dt":
             records.append({"term": text})

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from lxml import etree
 from lxml.html import HtmlElement
 
+from tasks.discovery.engine.surroundings import Inherited
+
 FRAME = frozenset({"nav", "header", "footer", "aside", "form"})
 _FRAME_ROLES = frozenset(
     {"navigation", "banner", "contentinfo", "complementary", "menu", "menubar", "tablist", "search"}
@@ -37,17 +39,24 @@ def is_kept_back(element: HtmlElement) -> bool:
     return str(element.get("hidden", "until-found")).lower() != "until-found"
 
 
-def share_of(element: HtmlElement, *, frames: frozenset[str]) -> float:
-    """Return how much of what is said counts: nothing of what the page itself calls its way around or its foot."""
-    share = 1.0
-    for node in (element, *element.iterancestors()):
-        role = node.get("role", "").lower()
-        if node.tag in _NO_SUBJECT or role in _NO_SUBJECT_ROLES:
+class Shares:
+    """How much of what elements say counts: nothing of what the page itself calls its way around or its foot."""
+
+    def __init__(self, frames: frozenset[str] = FRAME) -> None:
+        self._frames = frames
+        self._shares = Inherited(self._own, of_root=1.0)
+
+    def of(self, element: HtmlElement) -> float:
+        """Return the share of ``element``, from 0 to 1."""
+        return self._shares.of(element)
+
+    def _own(self, element: HtmlElement, around: float) -> float:
+        role = element.get("role", "").lower()
+        if element.tag in _NO_SUBJECT or role in _NO_SUBJECT_ROLES:
             return 0.0
-        if node.tag in ("body", "html", "main"):
-            return share
-        if node.tag in frames or role in _FRAME_ROLES:
-            share = _FRAME_SHARE
-        if _FRAME_WORDS.search(f"{node.get('class', '')} {node.get('id', '')}"):
-            share = _FRAME_SHARE
-    return share
+        if element.tag in ("body", "html", "main"):
+            return 1.0
+        is_frame = element.tag in self._frames or role in _FRAME_ROLES
+        if is_frame or _FRAME_WORDS.search(f"{element.get('class', '')} {element.get('id', '')}"):
+            return min(around, _FRAME_SHARE)
+        return around
