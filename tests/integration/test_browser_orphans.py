@@ -51,8 +51,15 @@ def browse_until_loading(house: House, silent: RawServer, **options: float) -> t
 
 
 def chromium_below(pid: int) -> list[psutil.Process]:
-    found = [process for process in psutil.Process(pid).children(recursive=True) if process.name() == "chromium"]
+    found = [process for process in psutil.Process(pid).children(recursive=True) if is_chromium(process)]
     return sorted(found, key=lambda process: os.getpgid(process.pid) != process.pid)
+
+
+def is_chromium(process: psutil.Process) -> bool:
+    try:
+        return process.name() == "chromium"
+    except psutil.NoSuchProcess:  # one of its helpers that has ended meanwhile
+        return False
 
 
 def await_gone(processes: list[psutil.Process]) -> None:
